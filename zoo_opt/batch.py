@@ -1,0 +1,81 @@
+"""What `ask` returns: candidates with their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo_opt.typing import Array
+
+
+class Candidate(NamedTuple):
+    """A point to evaluate.
+
+    Attributes
+    ----------
+    id : int
+        Number of the candidate, increasing from 0 over the whole life of an optimizer.
+    x : (d,) array
+        The point, read-only.
+    step : int
+        Number of the step it belongs to: all candidates of a step can share one minibatch.
+    """
+
+    id: int
+    x: Array
+    step: int
+
+
+class Batch:
+    """Candidates of one step, in id order.
+
+    Iterating yields the points, read-only (d,) arrays; ``batch[i]`` is a `Candidate`, a slice of it a `Batch`, and
+    ``numpy.asarray(batch)`` the (n, d) matrix.
+
+    Attributes
+    ----------
+    X : (n, d) array
+        The points, read-only.
+    ids : list of int
+        Their ids.
+    step : int
+        The step they belong to.
+    """
+
+    __slots__ = ("X", "_ids", "step")
+
+    def __init__(self, X: Array, ids: Sequence[int], step: int) -> None:
+        self.X = X
+        self._ids = ids
+        self.step = step
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of the candidates, a new list."""
+        return list(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[Array]:
+        return iter(self.X)
+
+    @overload
+    def __getitem__(self, index: int) -> Candidate: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Batch: ...
+
+    def __getitem__(self, index: int | slice) -> Candidate | Batch:
+        if isinstance(index, slice):
+            return Batch(self.X[index], self._ids[index], self.step)
+        return Candidate(self._ids[index], self.X[index], self.step)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.X, dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        return f"Batch(step={self.step}, ids={self.ids}, shape={self.X.shape})"

@@ -1,0 +1,146 @@
+"""Checkpoints: a tree of plain values, arrays and known dataclasses in one file, without pickle.
+
+The file is a line ``zoo-opt checkpoint <version> <sha256 of the rest>`` and then an npz archive: the arrays, and the
+tree as JSON. It is written to a temporary file, synced and renamed, so that a file at the path is always whole.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo_opt.errors import CheckpointError
+
+VERSION = 1
+_MAGIC = b"zoo-opt checkpoint"
+_TREE = "tree"
+
+
+def write(path: str | os.PathLike[str], tree: Any) -> None:
+    """Write ``tree`` to ``path``, atomically."""
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    text = json.dumps(_encode(tree, arrays))
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{_TREE: np.frombuffer(text.encode(), np.uint8)}, **arrays)
+    payload = buffer.getbuffer()
+    digest = hashlib.sha256(payload).hexdigest()
+    header = b"%s %d %s\n" % (_MAGIC, VERSION, digest.encode())
+    write_atomically(path, header, payload)
+
+
+def read(path: str | os.PathLike[str], types: Iterable[type] = ()) -> Any:
+    """Return the tree at ``path``; ``types`` are dataclasses known beside zoo_opt's own.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is not one of ours, corrupt, truncated, or of a newer format.
+    """
+    name = os.fspath(path)
+    header, newline, payload = Path(path).read_bytes().partition(b"\n")
+    words = header.split(b" ")
+    if not newline or b" ".join(words[:2]) != _MAGIC or len(words) != 4 or not words[2].isdigit():
+        raise CheckpointError(f"{name} is not a zoo-opt checkpoint, or its first line is corrupt")
+    if int(words[2]) != VERSION:
+        raise CheckpointError(f"{name} has checkpoint format {int(words[2])}, this zoo_opt reads format {VERSION}")
+    if hashlib.sha256(payload).hexdigest().encode() != words[3]:
+        raise CheckpointError(f"{name} is corrupt or truncated: its checksum does not match")
+    known = {cls.__name__: cls for cls in (*_own_types(), *types)}
+    with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+        tree = json.loads(archive[_TREE].tobytes())
+        return _decode(tree, archive.__getitem__, known, name)
+
+
+def write_atomically(path: str | os.PathLike[str], *parts: Any) -> None:
+    """Replace the file at ``path`` by the bytes of ``parts``, whole or not at all."""
+    target = Path(path)
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable, where the system can."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _encode(value: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
+    """Return ``value`` as JSON; its arrays are moved to ``arrays``, each once."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        for name, array in arrays.items():
+            if array is value:
+                return {"array": name}
+        arrays[f"a{len(arrays)}"] = value
+        return {"array": f"a{len(arrays) - 1}"}
+    if isinstance(value, list):
+        return [_encode(item, arrays) for item in value]
+    if isinstance(value, dict):
+        return {"dict": [[key, _encode(item, arrays)] for key, item in value.items()]}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+        return {"type": type(value).__name__, "fields": {n: _encode(getattr(value, n), arrays) for n in names}}
+    if isinstance(value, tuple):
+        return {"type": type(value).__name__, "items": [_encode(item, arrays) for item in value]}
+    raise TypeError(f"a checkpoint can hold numbers, strings, arrays and dataclasses, got {value!r}")
+
+
+def _decode(value: Any, array: Callable[[str], Any], known: dict[str, type], path: str) -> Any:
+    """Return what `_encode` was given."""
+    if isinstance(value, list):
+        return [_decode(item, array, known, path) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "array" in value:
+        return array(value["array"])
+    if "dict" in value:
+        return {key: _decode(item, array, known, path) for key, item in value["dict"]}
+    name = value["type"]
+    if "items" in value:
+        items = [_decode(item, array, known, path) for item in value["items"]]
+        return tuple(items) if name == "tuple" else _class(name, known, path)(*items)
+    fields = {key: _decode(item, array, known, path) for key, item in value["fields"].items()}
+    return _class(name, known, path)(**fields)
+
+
+def _class(name: str, known: dict[str, type], path: str) -> Any:
+    if name not in known:
+        raise CheckpointError(f"{path} holds a {name}, which is not a type of zoo_opt: pass it in types=")
+    return known[name]
+
+
+def _own_types() -> Iterable[type]:
+    """Return the dataclasses and named tuples that a method or its state is made of."""
+    from zoo_opt.gradient import draws, gains, updates, zo_gradient
+    from zoo_opt.methods import METHODS, cma_es, cma_stop, restarts, sep_cma_es, subspace
+    from zoo_opt.typing import Key
+
+    modules = (draws, gains, updates, zo_gradient, cma_es, cma_stop, restarts, sep_cma_es, subspace)
+    own = [cls for module in modules for cls in vars(module).values() if isinstance(cls, type)]
+    return (*METHODS.values(), Key, *(cls for cls in own if dataclasses.is_dataclass(cls) or hasattr(cls, "_fields")))

@@ -1,0 +1,80 @@
+"""One-sentence errors: every check names the argument, what was expected and what came."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+
+from zoo_opt.typing import Array
+
+
+class CheckpointError(ValueError):
+    """A checkpoint or journal that cannot be trusted: corrupt, truncated, too new, or of another run."""
+
+
+def positive(name: str, value: Any) -> float:
+    """Return ``value`` as a float > 0, or raise."""
+    number = finite(name, value)
+    if number <= 0.0:
+        raise ValueError(f"{name} must be > 0, got {value!r}")
+    return number
+
+
+def non_negative(name: str, value: Any) -> float:
+    """Return ``value`` as a float >= 0, or raise."""
+    number = finite(name, value)
+    if number < 0.0:
+        raise ValueError(f"{name} must be >= 0, got {value!r}")
+    return number
+
+
+def finite(name: str, value: Any) -> float:
+    """Return ``value`` as a finite float, or raise."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a real number, got {value!r} of type {type(value).__name__}")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {value!r}")
+    return number
+
+
+def fraction(name: str, value: Any) -> float:
+    """Return ``value`` as a float in [0, 1), or raise."""
+    number = finite(name, value)
+    if not 0.0 <= number < 1.0:
+        raise ValueError(f"{name} must be in [0, 1), got {value!r}")
+    return number
+
+
+def integer(name: str, value: Any, minimum: int) -> int:
+    """Return ``value`` as an int >= ``minimum``, or raise."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
+    number = int(value)
+    if number < minimum:
+        raise ValueError(f"{name} must be >= {minimum}, got {value!r}")
+    return number
+
+
+def vector(name: str, value: Any) -> Array:
+    """Return a private 1-D float copy of ``value``: float32 stays float32, all else becomes float64."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            raise TypeError
+        array = np.array(array, dtype=np.float32 if array.dtype == np.float32 else np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a 1-D array of real numbers, got {_short(value)}") from None
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"{name} must be a non-empty 1-D array, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got {_short(array)}")
+    return array
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,1 @@
+"""The kit that gradient-estimate methods are composed from, along five axes."""

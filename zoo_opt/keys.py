@@ -1,0 +1,78 @@
+"""Random access to random numbers: a draw is a function of (key, step, stream), never of history.
+
+A Philox generator [1]_ is a block cipher run over a counter, so the numbers of any step can be had without
+those before it. One live generator per thread is moved about, which costs 1 us; building one costs 7 us.
+
+References
+----------
+.. [1] Salmon, Moraes, Dror, Shaw. Parallel random numbers: as easy as 1, 2, 3. SC 2011.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator, Philox
+from numpy.typing import NDArray
+
+from zoo_opt.typing import RNG, Key
+
+STEP, RESTART, SUBSPACE = range(3)  # streams: disjoint parts of the counter space
+
+
+def make_key(rng: RNG) -> Key:
+    """Draw a key from ``rng`` as SPEC 7 has it: a Generator is consumed once, None draws entropy.
+
+    Raises
+    ------
+    TypeError
+        If ``rng`` is a legacy ``RandomState`` or nothing that ``numpy.random.default_rng`` takes.
+    """
+    if isinstance(rng, np.random.RandomState):
+        raise TypeError("rng must be None, an int, a SeedSequence or a numpy Generator, got a legacy RandomState")
+    if isinstance(rng, (bool, float, str)):
+        raise TypeError(f"rng must be None, an int, a SeedSequence or a numpy Generator, got {rng!r}")
+    low, high = np.random.default_rng(rng).integers(2**64, size=2, dtype=np.uint64).tolist()
+    return Key(low, high)
+
+
+class _Live(threading.local):
+    """One generator per thread, moved to the counter that is asked for."""
+
+    def __init__(self) -> None:
+        self.philox = Philox(key=0)
+        self.generator = Generator(self.philox)
+        self.key = np.zeros(2, np.uint64)
+        self.counter = np.zeros(4, np.uint64)
+        self.state: dict[str, Any] = {
+            "bit_generator": "Philox",
+            "state": {"counter": self.counter, "key": self.key},
+            "buffer": np.zeros(4, np.uint64),
+            "buffer_pos": 4,
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+
+
+_live = _Live()
+
+
+def generator(key: Key, step: int, stream: int = STEP) -> Generator:
+    """Return this thread's generator, set to the start of ``(key, step, stream)``. Use it at once."""
+    live = _live
+    live.key[:] = key
+    live.counter[2] = step  # words 0 and 1 count the 2**128 blocks within a step
+    live.counter[3] = stream
+    live.philox.state = live.state
+    return live.generator
+
+
+def raw(key: Key, step: int, words: int, stream: int = STEP) -> NDArray[np.uint64]:
+    """Return ``words`` uniform 64-bit words at the start of ``(key, step, stream)``.
+
+    Raw words, unlike the Generator's distributions, do not change between numpy releases.
+    """
+    generator(key, step, stream)
+    return _live.philox.random_raw(words)

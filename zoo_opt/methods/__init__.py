@@ -1,0 +1,62 @@
+"""The methods, by their registered names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zoo_opt.methods.bar import BAR
+from zoo_opt.methods.base import GradientMethod, Method
+from zoo_opt.methods.cma_es import CMAES
+from zoo_opt.methods.fzoo import FZOO
+from zoo_opt.methods.sep_cma_es import SepCMAES
+from zoo_opt.methods.spsa import SPSA, SPSAGC
+from zoo_opt.methods.spsa_geass import SPSAGEASS
+from zoo_opt.methods.subspace import RandomSubspace
+
+METHODS: dict[str, type[Method]] = {
+    "spsa": SPSA,
+    "spsa-gc": SPSAGC,
+    "spsa-geass": SPSAGEASS,
+    "bar": BAR,
+    "fzoo": FZOO,
+    "cma-es": CMAES,
+    "sep-cma-es": SepCMAES,
+}
+
+
+def make(name: str, **hyper: Any) -> Method:
+    """Return the method registered under ``name`` with the given hyper-parameters.
+
+    Parameters
+    ----------
+    name : str
+        A key of `METHODS`.
+    **hyper
+        Keyword arguments of the method's class.
+
+    Raises
+    ------
+    ValueError
+        If no method has this name; the message lists those there are.
+    TypeError
+        If the method has no such hyper-parameter.
+    """
+    if name not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, or a Method, got {name!r}")
+    return METHODS[name](**hyper)
+
+
+__all__ = [
+    "BAR",
+    "CMAES",
+    "FZOO",
+    "METHODS",
+    "SPSA",
+    "SPSAGC",
+    "SPSAGEASS",
+    "GradientMethod",
+    "Method",
+    "RandomSubspace",
+    "SepCMAES",
+    "make",
+]

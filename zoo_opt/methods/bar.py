@@ -1,0 +1,68 @@
+"""One-sided BAR: the random gradient-free estimate of black-box adversarial reprogramming."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zoo_opt.errors import integer, non_negative
+from zoo_opt.gradient.draws import Draws, Sphere
+from zoo_opt.gradient.estimators import OneSided
+from zoo_opt.gradient.gains import PolyDecay, Scheduled, schedule
+from zoo_opt.gradient.zo_gradient import ZOGradient
+from zoo_opt.methods.base import GradientMethod
+from zoo_opt.typing import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class BAR(GradientMethod):
+    """One-sided averaged random gradient-free estimate (Tsai, Chen and Ho, ICML 2020).
+
+    ::
+
+        g = (d / q) sum_k u_k (f(x + c u_k) - f(x)) / c,   x <- x - lr g,   u_k uniform on the unit sphere
+
+    q + 1 evaluations a step. nevergrad has an unrelated optimiser of the same name.
+
+    Parameters
+    ----------
+    lr : float or schedule, default 0.01
+        Learning rate, the first one if ``steps`` is given.
+    c : float or schedule, default 0.01
+        Radius, beta in the paper.
+    directions : int, default 10
+        q.
+    lr_min : float, default 0
+        Learning rate at the end of the decay.
+    steps : int or None, default None
+        Planned steps: lr then falls as (lr - lr_min) (1 - t / T)^0.9 + lr_min with T = 0.9 ``steps``. None: no decay.
+    draws : Draws, default Sphere()
+        Distribution of u.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is outside its range, or ``steps`` is combined with an ``lr`` that is a schedule.
+    """
+
+    lr: float | Schedule = 0.01
+    c: float | Schedule = 0.01
+    directions: int = 10
+    lr_min: float = 0.0
+    steps: int | None = None
+    draws: Draws = Sphere()
+
+    def __post_init__(self) -> None:
+        integer("directions", self.directions, 1)
+        non_negative("lr_min", self.lr_min)
+        if self.steps is not None:
+            integer("steps", self.steps, 1)
+            if callable(self.lr):
+                raise ValueError(f"lr must be a number where steps is given, got the schedule {self.lr!r}")
+        self.compose()  # checks the rest
+
+    def compose(self) -> ZOGradient:
+        """Return one-sided differences with a plain update."""
+        lr = schedule("lr", self.lr)
+        if self.steps is not None:
+            lr = PolyDecay(lr(0), self.lr_min, max(1, round(0.9 * self.steps)), power=0.9)
+        return ZOGradient(self.draws, OneSided(self.directions), Scheduled(lr, schedule("c", self.c)))

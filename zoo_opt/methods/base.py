@@ -1,0 +1,94 @@
+"""What a method is to the shell: frozen settings and pure functions over a state that is data."""
+
+from __future__ import annotations
+
+import functools
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from zoo_opt.gradient.zo_gradient import ZOGradient, ZOQueries, ZOState
+from zoo_opt.typing import Array, Key
+
+
+class Method(ABC):
+    """A zeroth-order method: subclass it as a frozen dataclass whose fields are its hyper-parameters.
+
+    The state is a dataclass of arrays and scalars and holds the random key; queries are the recipe of one step. All
+    functions are pure: the same state, step and losses give the same result, bit for bit.
+
+    Attributes
+    ----------
+    lookahead : bool
+        Whether a step may be placed before the steps before it are closed.
+    """
+
+    lookahead: ClassVar[bool] = False
+
+    @abstractmethod
+    def init(self, x0: Array, key: Key) -> Any:
+        """Return the state at ``x0`` (d,), a private float array that must not be written to."""
+
+    @abstractmethod
+    def size(self, state: Any) -> int:
+        """Return n, the number of candidates of the next step."""
+
+    @abstractmethod
+    def propose(self, state: Any, step: int) -> Any:
+        """Return the queries (the recipe) of step number ``step``."""
+
+    @abstractmethod
+    def points(self, state: Any, queries: Any) -> Array:
+        """Return X (n, d), the candidates of the whole step."""
+
+    @abstractmethod
+    def update(self, state: Any, queries: Any, X: Array, losses: list[float]) -> Any:
+        """Return the state after the step.
+
+        ``losses`` are the n losses in candidate order: NaN where the evaluation failed, never -inf.
+        """
+
+    @abstractmethod
+    def mean(self, state: Any) -> Array:
+        """Return the current iterate (d,)."""
+
+    def stop(self, state: Any) -> dict[str, Any]:
+        """Return the reasons to stop, empty if there are none."""
+        return {}
+
+
+class GradientMethod(Method):
+    """A method composed from the gradient kit: a subclass says how, in `compose`, and nothing else."""
+
+    lookahead: ClassVar[bool] = True
+
+    @abstractmethod
+    def compose(self) -> ZOGradient:
+        """Return the composition."""
+
+    @functools.cached_property
+    def _kit(self) -> ZOGradient:
+        return self.compose()
+
+    def init(self, x0: Array, key: Key) -> ZOState:
+        """See `Method.init`."""
+        return self._kit.init(x0, key)
+
+    def size(self, state: ZOState) -> int:
+        """See `Method.size`."""
+        return self._kit.estimator.n
+
+    def propose(self, state: ZOState, step: int) -> ZOQueries:
+        """See `Method.propose`."""
+        return self._kit.propose(state, step)
+
+    def points(self, state: ZOState, queries: ZOQueries) -> Array:
+        """See `Method.points`."""
+        return self._kit.points(state, queries)
+
+    def update(self, state: ZOState, queries: ZOQueries, X: Array, losses: list[float]) -> ZOState:
+        """See `Method.update`."""
+        return self._kit.update(state, queries, X, losses)
+
+    def mean(self, state: ZOState) -> Array:
+        """See `Method.mean`."""
+        return state.x

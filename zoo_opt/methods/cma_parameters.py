@@ -1,0 +1,88 @@
+"""Default strategy parameters of the CMA-ES, a function of dimension and population size alone."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from zoo_opt.typing import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Table 1 of Hansen's tutorial (arXiv 1604.00772), with its symbols."""
+
+    weights: Array  # (lambda,) positive then negative, sum of the positive is 1
+    positive: Array  # (lambda,) the same with the negative at 0
+    mu_eff: float
+    c_sigma: float
+    d_sigma: float
+    c_c: float
+    c_1: float
+    c_mu: float
+    chi_n: float  # E |N(0, I)|
+
+
+def default_popsize(n: int) -> int:
+    """Return lambda = 4 + floor(3 ln n) (equation 48)."""
+    return 4 + int(3 * math.log(n))
+
+
+@functools.lru_cache(maxsize=256)
+def parameters(n: int, popsize: int) -> Parameters:
+    """Return the default parameters for dimension ``n`` and ``popsize`` candidates."""
+    i = np.arange(1, popsize + 1)
+    w = np.log((popsize + 1) / 2) - np.log(i)  # w'_i (49)
+    if popsize == 1:
+        w = np.ones(1)
+    plus, minus = np.maximum(w, 0.0), np.minimum(w, 0.0)
+    mu_eff = plus.sum() ** 2 / (plus**2).sum()  # (8)
+    mu_eff_minus = minus.sum() ** 2 / (minus**2).sum() if minus.any() else 0.0
+
+    c_sigma = (mu_eff + 2) / (n + mu_eff + 5)  # (55)
+    d_sigma = 1 + 2 * max(0.0, math.sqrt((mu_eff - 1) / (n + 1)) - 1) + c_sigma
+    c_c = (4 + mu_eff / n) / (n + 4 + 2 * mu_eff / n)  # (56)
+    c_1 = 2 / ((n + 1.3) ** 2 + mu_eff)  # (57)
+    c_mu = min(1 - c_1, 2 * (1 / 4 + mu_eff + 1 / mu_eff - 2) / ((n + 2) ** 2 + mu_eff))  # (58)
+
+    alpha_mu = 1 + c_1 / c_mu  # (50)
+    alpha_mu_eff = 1 + 2 * mu_eff_minus / (mu_eff + 2)  # (51)
+    alpha_pos_def = (1 - c_1 - c_mu) / (n * c_mu)  # (52)
+    plus /= plus.sum()  # (53)
+    if minus.any():
+        minus *= min(alpha_mu, alpha_mu_eff, alpha_pos_def) / -minus.sum()
+    return Parameters(
+        weights=plus + minus,
+        positive=plus,
+        mu_eff=float(mu_eff),
+        c_sigma=float(c_sigma),
+        d_sigma=float(d_sigma),
+        c_c=float(c_c),
+        c_1=float(c_1),
+        c_mu=float(c_mu),
+        chi_n=math.sqrt(n) * (1 - 1 / (4 * n) + 1 / (21 * n**2)),
+    )
+
+
+def recombination(n: int, losses: list[float]) -> tuple[Array, Array, float] | None:
+    """Return weights in candidate order, for all and for the positive ones, and mu_eff; None if none survived.
+
+    A failed candidate (NaN) has no rank and weight 0: the weights are those of a population of the survivors. Ties
+    go by candidate order.
+    """
+    f = np.array(losses)
+    survivors = len(losses) - int(np.count_nonzero(f != f))
+    if survivors == 0:
+        return None
+    p = parameters(n, survivors)
+    order = f.argsort(kind="stable")  # NaN last
+    if survivors < len(losses):
+        order = order[:survivors]
+    weights = np.zeros(len(losses))
+    weights[order] = p.weights
+    positive = np.zeros(len(losses))
+    positive[order] = p.positive
+    return weights, positive, p.mu_eff

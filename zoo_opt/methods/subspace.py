@@ -1,0 +1,126 @@
+"""RandomSubspace: any method, searching a random low-dimensional subspace of a large one."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo_opt.errors import integer
+from zoo_opt.gradient.draws import signs
+from zoo_opt.keys import SUBSPACE
+from zoo_opt.methods.base import Method
+from zoo_opt.typing import Array, Key
+
+_BLOCK = 2**17  # elements of A that are drawn at a time
+
+
+@dataclass(frozen=True, slots=True)
+class SubspaceState:
+    """State between two steps: the origin, the key of A, and the state of the inner method, whose x is w."""
+
+    key: Key
+    x0: Array
+    inner: Any
+
+
+class SubspaceQueries:
+    """The inner recipe, and the inner points W once they are drawn."""
+
+    __slots__ = ("W", "inner")
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.W: Array | None = None
+
+
+@dataclass(frozen=True)
+class RandomSubspace(Method):
+    """Search x = x0 + A w over w in R^k, with A a d x k matrix of random signs over sqrt(k) (BBT, ICML 2022).
+
+    A is drawn in blocks from the key whenever it is needed, and never held whole: memory is that of the inner method
+    in k dimensions and the candidates. A step of n candidates costs n d k multiplications.
+
+    Parameters
+    ----------
+    method : Method
+        The inner method, which starts at w = 0.
+    dim : int
+        k.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``dim`` is not a positive integer or larger than d, or the inner method has bounds, which a subspace cannot
+        keep.
+    """
+
+    method: Method
+    dim: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.method, Method):
+            raise TypeError(f"method must be a Method, got {self.method!r}")
+        integer("dim", self.dim, 1)
+        if getattr(self.method, "bounds", None) is not None:
+            raise ValueError(f"method must have no bounds inside a RandomSubspace, got {self.method!r}")
+
+    @property
+    def lookahead(self) -> bool:  # type: ignore[override]
+        """Whether the inner method takes lookahead."""
+        return self.method.lookahead
+
+    def init(self, x0: Array, key: Key) -> SubspaceState:
+        """See `Method.init`."""
+        if self.dim > x0.size:
+            raise ValueError(f"dim must be at most the length of x0, {x0.size}, got {self.dim}")
+        return SubspaceState(key, x0, self.method.init(np.zeros(self.dim, x0.dtype), key))
+
+    def size(self, state: SubspaceState) -> int:
+        """See `Method.size`."""
+        return self.method.size(state.inner)
+
+    def propose(self, state: SubspaceState, step: int) -> SubspaceQueries:
+        """See `Method.propose`."""
+        return SubspaceQueries(self.method.propose(state.inner, step))
+
+    def points(self, state: SubspaceState, queries: SubspaceQueries) -> Array:
+        """See `Method.points`."""
+        queries.W = self.method.points(state.inner, queries.inner)
+        return self._embed(state, queries.W)
+
+    def update(self, state: SubspaceState, queries: SubspaceQueries, X: Array, losses: list[float]) -> SubspaceState:
+        """See `Method.update`."""
+        if queries.W is None:
+            raise RuntimeError("update() needs the points() of the same queries to be drawn first")
+        inner = self.method.update(state.inner, queries.inner, queries.W, losses)
+        return SubspaceState(state.key, state.x0, inner)
+
+    def mean(self, state: SubspaceState) -> Array:
+        """Return x0 + A w."""
+        return self._embed(state, self.method.mean(state.inner)[None])[0]
+
+    def stop(self, state: SubspaceState) -> dict[str, Any]:
+        """See `Method.stop`."""
+        return self.method.stop(state.inner)
+
+    def _embed(self, state: SubspaceState, W: Array) -> Array:
+        """Return x0 + W A', (n, d), block by block of the rows of A."""
+        d = state.x0.size
+        W = W.astype(state.x0.dtype, copy=False)
+        X = np.empty((len(W), d), state.x0.dtype)
+        rows = max(1, _BLOCK // self.dim)
+        for b, start in enumerate(range(0, d, rows)):
+            block = slice(start, min(start + rows, d))
+            X[:, block] = W @ _block(state.key, b, (block.stop - start, self.dim), X.dtype).T
+        X /= X.dtype.type(np.sqrt(self.dim))
+        X += state.x0
+        return X
+
+
+@functools.lru_cache(maxsize=64)
+def _block(key: Key, index: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+    """Return rows of sqrt(k) A; the last few blocks are kept."""
+    return signs(key, index, shape, dtype, SUBSPACE)
