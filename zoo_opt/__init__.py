@@ -1,26 +1,81 @@
-"""Zeroth-order optimization of expensive, noisy, high-dimensional black boxes, by ask and tell."""
+"""Zeroth-order optimization of expensive, noisy, high-dimensional black boxes, by ask and tell.
+
+Names are imported when they are first used, so that ``import zoo_opt`` costs next to nothing.
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from zoo_opt._version import __version__
-from zoo_opt.batch import Batch, Candidate
-from zoo_opt.errors import CheckpointError
-from zoo_opt.gradient.draws import Gaussian, QuantileGaussian, Rademacher, SegmentedUniform, Sphere
-from zoo_opt.gradient.gains import Constant, Cosine, PolyDecay, PowerLaw, StepDecay
-from zoo_opt.gradient.updates import GradientCorrection, Nesterov
-from zoo_opt.methods import (
-    BAR,
-    CMAES,
-    FZOO,
-    METHODS,
-    SPSA,
-    SPSAGC,
-    SPSAGEASS,
-    GradientMethod,
-    Method,
-    RandomSubspace,
-    SepCMAES,
-    make,
-)
-from zoo_opt.methods.cma_stop import Tolerances
-from zoo_opt.optimizer import Best, Optimizer
+
+if TYPE_CHECKING:
+    from zoo_opt.batch import Batch as Batch
+    from zoo_opt.batch import Candidate as Candidate
+    from zoo_opt.errors import CheckpointError as CheckpointError
+    from zoo_opt.gradient.draws import Draws as Draws
+    from zoo_opt.gradient.draws import Gaussian as Gaussian
+    from zoo_opt.gradient.draws import QuantileGaussian as QuantileGaussian
+    from zoo_opt.gradient.draws import Rademacher as Rademacher
+    from zoo_opt.gradient.draws import SegmentedUniform as SegmentedUniform
+    from zoo_opt.gradient.draws import Sphere as Sphere
+    from zoo_opt.gradient.gains import Constant as Constant
+    from zoo_opt.gradient.gains import Cosine as Cosine
+    from zoo_opt.gradient.gains import PolyDecay as PolyDecay
+    from zoo_opt.gradient.gains import PowerLaw as PowerLaw
+    from zoo_opt.gradient.gains import StepDecay as StepDecay
+    from zoo_opt.gradient.updates import GradientCorrection as GradientCorrection
+    from zoo_opt.gradient.updates import Nesterov as Nesterov
+    from zoo_opt.interop.scipy import scipy_method as scipy_method
+    from zoo_opt.methods import BAR as BAR
+    from zoo_opt.methods import CMAES as CMAES
+    from zoo_opt.methods import FZOO as FZOO
+    from zoo_opt.methods import METHODS as METHODS
+    from zoo_opt.methods import SPSA as SPSA
+    from zoo_opt.methods import SPSAGC as SPSAGC
+    from zoo_opt.methods import SPSAGEASS as SPSAGEASS
+    from zoo_opt.methods import GradientMethod as GradientMethod
+    from zoo_opt.methods import Method as Method
+    from zoo_opt.methods import RandomSubspace as RandomSubspace
+    from zoo_opt.methods import SepCMAES as SepCMAES
+    from zoo_opt.methods import make as make
+    from zoo_opt.methods.cma_stop import Tolerances as Tolerances
+    from zoo_opt.optimizer import Best as Best
+    from zoo_opt.optimizer import Optimizer as Optimizer
+    from zoo_opt.result import Result as Result
+    from zoo_opt.run import minimize as minimize
+
+_HOME = {
+    "batch": ("Batch", "Candidate"),
+    "errors": ("CheckpointError",),
+    "gradient.draws": ("Draws", "Gaussian", "QuantileGaussian", "Rademacher", "SegmentedUniform", "Sphere"),
+    "gradient.gains": ("Constant", "Cosine", "PolyDecay", "PowerLaw", "StepDecay"),
+    "gradient.updates": ("GradientCorrection", "Nesterov"),
+    "interop.scipy": ("scipy_method",),
+    "methods": (
+        *("BAR", "CMAES", "FZOO", "METHODS", "SPSA", "SPSAGC", "SPSAGEASS"),
+        *("GradientMethod", "Method", "RandomSubspace", "SepCMAES", "make"),
+    ),
+    "methods.cma_stop": ("Tolerances",),
+    "optimizer": ("Best", "Optimizer"),
+    "result": ("Result",),
+    "run": ("minimize",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = ["__version__", *_MODULE_OF]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        if name in ("interop", "bench", "testing"):
+            return importlib.import_module(f"zoo_opt.{name}")
+        raise AttributeError(f"module 'zoo_opt' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"zoo_opt.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo_opt.typing import Array
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array
 
 
 class Candidate(NamedTuple):

@@ -48,16 +48,21 @@ def read(path: str | os.PathLike[str], types: Iterable[type] = ()) -> Any:
     name = os.fspath(path)
     header, newline, payload = Path(path).read_bytes().partition(b"\n")
     words = header.split(b" ")
-    if not newline or b" ".join(words[:2]) != _MAGIC or len(words) != 4 or not words[2].isdigit():
+    if not newline or b" ".join(words[:2]) != _MAGIC or len(words) != 4 or not words[2].isdigit() or len(words[2]) > 9:
         raise CheckpointError(f"{name} is not a zoo-opt checkpoint, or its first line is corrupt")
     if int(words[2]) != VERSION:
         raise CheckpointError(f"{name} has checkpoint format {int(words[2])}, this zoo_opt reads format {VERSION}")
     if hashlib.sha256(payload).hexdigest().encode() != words[3]:
         raise CheckpointError(f"{name} is corrupt or truncated: its checksum does not match")
     known = {cls.__name__: cls for cls in (*_own_types(), *types)}
-    with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
-        tree = json.loads(archive[_TREE].tobytes())
-        return _decode(tree, archive.__getitem__, known, name)
+    try:
+        with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+            tree = json.loads(archive[_TREE].tobytes())
+            return _decode(tree, archive.__getitem__, known, name)
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever numpy, zip, JSON and constructors make of what `write` never wrote
+        raise CheckpointError(f"{name} was not written by zoo_opt: {error}") from error
 
 
 def write_atomically(path: str | os.PathLike[str], *parts: Any) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import numbers
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo_opt.typing import Array
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array
 
 
 class CheckpointError(ValueError):
@@ -73,6 +74,21 @@ def vector(name: str, value: Any) -> Array:
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, got {_short(array)}")
     return array
+
+
+def loss(value: Any) -> float:
+    """Return a loss as a float, NaN for None, or raise."""
+    if value is None:
+        return math.nan
+    try:
+        if isinstance(value, (str, bytes, complex, np.complexfloating, list, tuple)):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"losses must be real numbers, got {value!r} of type {type(value).__name__}") from None
+    if number == -math.inf:
+        raise ValueError("losses must not be -inf, which no further loss could beat")
+    return number
 
 
 def _short(value: Any) -> str:

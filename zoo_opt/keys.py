@@ -11,15 +11,23 @@ References
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.random import Generator, Philox
-from numpy.typing import NDArray
 
-from zoo_opt.typing import RNG, Key
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+    from zoo_opt.typing import RNG
 
 STEP, RESTART, SUBSPACE = range(3)  # streams: disjoint parts of the counter space
+
+
+class Key(NamedTuple):
+    """The 128-bit Philox key that all draws of one optimizer derive from."""
+
+    low: int
+    high: int
 
 
 def make_key(rng: RNG) -> Key:
@@ -29,12 +37,20 @@ def make_key(rng: RNG) -> Key:
     ------
     TypeError
         If ``rng`` is a legacy ``RandomState`` or nothing that ``numpy.random.default_rng`` takes.
+    ValueError
+        If ``rng`` is a negative integer.
     """
     if isinstance(rng, np.random.RandomState):
         raise TypeError("rng must be None, an int, a SeedSequence or a numpy Generator, got a legacy RandomState")
-    if isinstance(rng, (bool, float, str)):
-        raise TypeError(f"rng must be None, an int, a SeedSequence or a numpy Generator, got {rng!r}")
-    low, high = np.random.default_rng(rng).integers(2**64, size=2, dtype=np.uint64).tolist()
+    try:
+        if isinstance(rng, (bool, float, str, dict)):
+            raise TypeError
+        source = np.random.default_rng(rng)
+    except TypeError:
+        raise TypeError(f"rng must be None, an int, a SeedSequence or a numpy Generator, got {rng!r}") from None
+    except ValueError:
+        raise ValueError(f"rng must be >= 0, got {rng!r}") from None
+    low, high = source.integers(2**64, size=2, dtype=np.uint64).tolist()
     return Key(low, high)
 
 
@@ -42,6 +58,8 @@ class _Live(threading.local):
     """One generator per thread, moved to the counter that is asked for."""
 
     def __init__(self) -> None:
+        from numpy.random import Generator, Philox  # not before the first draw: it is half of our import time
+
         self.philox = Philox(key=0)
         self.generator = Generator(self.philox)
         self.key = np.zeros(2, np.uint64)
@@ -56,23 +74,17 @@ class _Live(threading.local):
         }
 
 
-_live = _Live()
+_live: _Live | None = None
 
 
 def generator(key: Key, step: int, stream: int = STEP) -> Generator:
     """Return this thread's generator, set to the start of ``(key, step, stream)``. Use it at once."""
+    global _live
+    if _live is None:
+        _live = _Live()
     live = _live
     live.key[:] = key
     live.counter[2] = step  # words 0 and 1 count the 2**128 blocks within a step
     live.counter[3] = stream
     live.philox.state = live.state
     return live.generator
-
-
-def raw(key: Key, step: int, words: int, stream: int = STEP) -> NDArray[np.uint64]:
-    """Return ``words`` uniform 64-bit words at the start of ``(key, step, stream)``.
-
-    Raw words, unlike the Generator's distributions, do not change between numpy releases.
-    """
-    generator(key, step, stream)
-    return _live.philox.random_raw(words)

@@ -1,13 +1,15 @@
-"""The books of one open step: which of its candidates are out, told or failed."""
+"""The books: which candidates of the open steps are out, told or failed."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo_opt.batch import Batch
-from zoo_opt.typing import Array
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array
 
 WAITING, OUT, TOLD = range(3)
 FAILED = math.nan
@@ -44,6 +46,10 @@ class OpenStep:
         self.losses = [FAILED] * n
         self.left = self.waiting = n
 
+    def holds(self, id_: int) -> bool:
+        """Return whether the candidate is of this step."""
+        return 0 <= id_ - self.first < len(self.status)
+
     def hand_out(self) -> Batch:
         """Return all candidates that are not told, and mark them as out."""
         n = len(self.status)
@@ -79,3 +85,54 @@ class OpenStep:
     def out(self) -> list[int]:
         """Return the ids that are out."""
         return [self.first + i for i, status in enumerate(self.status) if status == OUT]
+
+
+class Ledger:
+    """The open steps, oldest first, and the id that the next candidate gets."""
+
+    __slots__ = ("next_id", "open")
+
+    def __init__(self, next_id: int = 0) -> None:
+        self.open: list[OpenStep] = []
+        self.next_id = next_id
+
+    def add(self, step: OpenStep) -> None:
+        """Enter a step whose candidates get the next ids."""
+        self.open.append(step)
+        self.next_id = step.first + len(step.status)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether some candidate of an open step is neither out nor told."""
+        return any(step.waiting for step in self.open)
+
+    def is_open(self, id_: int) -> bool:
+        """Return whether the candidate is of an open step and not told."""
+        return any(step.holds(id_) and step.status[id_ - step.first] != TOLD for step in self.open)
+
+    def locate(self, ids: Sequence[int]) -> list[OpenStep]:
+        """Return the steps that ``ids`` belong to, or raise if one cannot be told; nothing is changed."""
+        if len(self.open) == 1 and isinstance(ids, range) and ids.step == 1:
+            step = self.open[0]  # the common case: a batch of the only open step, none of it told
+            if ids.start >= step.first and ids.stop <= self.next_id and step.left == len(step.status):
+                return [step]
+        if len(set(ids)) != len(ids):
+            raise ValueError(f"each candidate can be told once, got ids {list(ids)}")
+        parts: dict[int, OpenStep] = {}
+        for id_ in ids:
+            if not 0 <= id_ < self.next_id:
+                raise KeyError(f"unknown candidate id {id_}: ids so far are 0 to {self.next_id - 1}")
+            if not self.is_open(id_):
+                raise ValueError(f"candidate {id_} was told before")
+            step = next(step for step in self.open if step.holds(id_))
+            parts[step.number] = step
+        return list(parts.values())
+
+    def record(self, parts: list[OpenStep], ids: Sequence[int], losses: list[float]) -> None:
+        """Enter losses with the steps that they belong to."""
+        if len(parts) == 1:
+            parts[0].record(ids, losses)
+            return
+        for step in parts:
+            mine = [(id_, loss) for id_, loss in zip(ids, losses, strict=True) if step.holds(id_)]
+            step.record([id_ for id_, _ in mine], [loss for _, loss in mine])

@@ -5,19 +5,24 @@ from __future__ import annotations
 import math
 import numbers
 import os
+import threading
+import zlib
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from zoo_opt import checkpoint
+from zoo_opt.arguments import as_ids, as_losses
 from zoo_opt.batch import Batch, Candidate
+from zoo_opt.buffers import Buffers
 from zoo_opt.errors import CheckpointError, integer, vector
 from zoo_opt.keys import make_key
-from zoo_opt.ledger import FAILED, TOLD, OpenStep
+from zoo_opt.ledger import FAILED, TOLD, Ledger, OpenStep
 from zoo_opt.methods import Method, make
-from zoo_opt.typing import RNG, Array
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import RNG, Array
 
 
 class Best(NamedTuple):
@@ -76,17 +81,22 @@ class Optimizer:
         if not isinstance(method, Method):
             raise TypeError(f"method must be a Method or a registered name, got {method!r}")
         if integer("lookahead", lookahead, 0) and not method.lookahead:
-            raise ValueError(f"lookahead must be 0 for {type(method).__name__}, which ranks whole steps, got {lookahead}")
+            raise ValueError(
+                f"lookahead must be 0 for {type(method).__name__}, which ranks whole steps, got {lookahead}"
+            )
         self._method = method
         self._budget = None if budget is None else integer("budget", budget, 1)
         self._lookahead = int(lookahead)
         x = vector("x0", x0)
         self._d = x.size
+        self._key = make_key(rng)
+        self._origin = f"{x.dtype.str} {zlib.adler32(x.data):08x} {zlib.crc32(x.data):08x}"
         # the states after the last lookahead + 1 updates: the newest to go on from, the oldest to place from
-        self._states = deque([method.init(x, make_key(rng))], maxlen=lookahead + 1)
-        self._open: list[OpenStep] = []
+        self._states = deque([method.init(x, self._key)], maxlen=lookahead + 1)
+        self._buffers = Buffers()
+        self._lock = threading.RLock()
+        self._ledger = Ledger()
         self._closed = 0
-        self._next_id = 0
         self._nfev = 0
         self._failures: dict[str, int] = {}
         self._best = Best(None, math.inf, None)
@@ -106,22 +116,20 @@ class Optimizer:
         Batch
             Candidates of one step. Empty if ``n`` is given and all are out, or if the budget allows no further step.
         """
-        if n is None:
-            if not self._open and not self._place():
-                return self._nothing()
-            return self._open[0].hand_out()
-        n = integer("n", n, 1)
-        for step in self._open:
-            if step.waiting:
-                return step.lease(n)
-        return self._open[-1].lease(n) if self._place() else self._nothing()
+        with self._lock:
+            if n is None:
+                return self._ledger.open[0].hand_out() if self._ledger.open or self._place() else self._nothing()
+            n = integer("n", n, 1)
+            for step in self._ledger.open:
+                if step.waiting:
+                    return step.lease(n)
+            return self._ledger.open[-1].lease(n) if self._place() else self._nothing()
 
     def _place(self) -> bool:
         """Open the next step if lookahead and budget allow it."""
-        if len(self._open) > self._lookahead or not self._affordable():
+        if len(self._ledger.open) > self._lookahead or not self._affordable():
             return False
-        self._open.append(self._opened(self._closed + len(self._open), self._next_id))
-        self._next_id += len(self._open[-1].status)
+        self._ledger.add(self._opened(self._closed + len(self._ledger.open), self._ledger.next_id))
         return True
 
     def _opened(self, number: int, first: int) -> OpenStep:
@@ -129,14 +137,14 @@ class Optimizer:
         newest = len(self._states) - 1
         state = self._states[max(0, newest - (self._closed - max(0, number - self._lookahead)))]
         queries = self._method.propose(state, number)
-        return OpenStep(number, first, queries, self._method.points(state, queries))
+        return OpenStep(number, first, queries, self._method.points(state, queries, self._buffers.take()))
 
     def _affordable(self) -> bool:
         """Return whether the budget has room for the next whole step."""
-        return self._budget is None or self._next_id + self._method.size(self._states[-1]) <= self._budget
+        return self._budget is None or self._ledger.next_id + self._method.size(self._states[-1]) <= self._budget
 
     def _nothing(self) -> Batch:
-        return Batch(np.empty((0, self._d)), [], self._closed + len(self._open))
+        return Batch(np.empty((0, self._d)), [], self._closed + len(self._ledger.open))
 
     # --------------------------------------------------------------------------------------------- tell
     def tell(self, candidates: Batch | Candidate | int | Sequence[int], losses: Any) -> None:
@@ -159,8 +167,8 @@ class Optimizer:
         TypeError
             If a loss is not a real number.
         """
-        ids = _ids(candidates)
-        values = _losses(losses, len(ids), isinstance(candidates, (Candidate, numbers.Integral)))
+        ids = as_ids(candidates)
+        values = as_losses(losses, len(ids), isinstance(candidates, (Candidate, numbers.Integral)))
         self._enter(ids, values, "told as NaN or None")
 
     def tell_failed(self, candidates: Batch | Candidate | int | Sequence[int], *, reason: str = "failed") -> None:
@@ -173,59 +181,49 @@ class Optimizer:
         reason : str, default "failed"
             Counted in ``failures``.
         """
-        ids = _ids(candidates)
+        ids = as_ids(candidates)
         self._enter(ids, [FAILED] * len(ids), str(reason))
 
     def _enter(self, ids: Sequence[int], losses: list[float], reason: str) -> None:
-        parts = self._locate(ids)
-        for loss in losses:
-            if loss != loss:
-                self._failures[reason] = self._failures.get(reason, 0) + 1
-        self._nfev += len(ids)
-        if len(parts) == 1:
-            self._record(parts[0], ids, losses)
-        else:
-            for step in parts:
-                mine = [(i, loss) for i, loss in zip(ids, losses, strict=True) if 0 <= i - step.first < len(step.status)]
-                self._record(step, [i for i, _ in mine], [loss for _, loss in mine])
-        while self._open and not self._open[0].left:
-            step = self._open.pop(0)
-            self._states.append(self._method.update(self._states[-1], step.queries, step.X, step.losses))
-            self._closed += 1
+        with self._lock:
+            parts = self._ledger.locate(ids)
+            for loss in losses:
+                if loss != loss:
+                    self._failures[reason] = self._failures.get(reason, 0) + 1
+            self._nfev += len(ids)
+            self._ledger.record(parts, ids, losses)
+            self._improve(parts, ids, losses)
+            while self._ledger.open and not self._ledger.open[0].left:
+                self._close(self._ledger.open[0])
 
-    def _record(self, step: OpenStep, ids: Sequence[int], losses: list[float]) -> None:
-        step.record(ids, losses)
+    def _close(self, step: OpenStep) -> None:
+        """Update with the oldest open step, all of which is told."""
+        self._states.append(self._method.update(self._states[-1], step.queries, step.X, step.losses))
+        del self._ledger.open[0]
+        self._closed += 1
+        self._buffers.give(step.X)
+
+    def _improve(self, parts: list[OpenStep], ids: Sequence[int], losses: list[float]) -> None:
+        """Bring ``best`` up to date."""
         best, best_id = self._best.loss, self._best.id
         for id_, loss in zip(ids, losses, strict=True):
             if loss < best or (loss == best and best_id is not None and id_ < best_id):
                 best, best_id = loss, id_
-        if best_id != self._best.id and best_id is not None:
+        if best_id is not None and best_id != self._best.id:
+            step = next(step for step in parts if step.holds(best_id))
             x = step.X[best_id - step.first].copy()
             x.flags.writeable = False
             self._best = Best(x, best, best_id)
 
-    def _locate(self, ids: Sequence[int]) -> list[OpenStep]:
-        """Return the open steps that ``ids`` belong to, or raise; nothing is changed."""
-        if len(self._open) == 1 and isinstance(ids, range):
-            step = self._open[0]  # the common case: a batch of the only open step, none of it told
-            if ids.start >= step.first and ids.stop <= self._next_id and step.left == len(step.status):
-                return [step]
-        if len(set(ids)) != len(ids):
-            raise ValueError(f"each candidate can be told once, got ids {list(ids)}")
-        parts: dict[int, OpenStep] = {}
-        for id_ in ids:
-            if not 0 <= id_ < self._next_id:
-                raise KeyError(f"unknown candidate id {id_}: ids so far are 0 to {self._next_id - 1}")
-            for step in self._open:
-                i = id_ - step.first
-                if 0 <= i < len(step.status):
-                    break
-            else:
-                raise ValueError(f"candidate {id_} was told before: its step is closed")
-            if step.status[i] == TOLD:
-                raise ValueError(f"candidate {id_} was told before")
-            parts[step.number] = step
-        return list(parts.values())
+    def _replay(self, entries: Iterable[tuple[int, float, str]]) -> None:
+        """Enter losses that were told to an equal optimizer, in its order; those known already are passed over."""
+        for id_, loss, reason in entries:
+            while id_ >= self._ledger.next_id and self._place():
+                pass
+            if self._ledger.is_open(id_):
+                self._enter([id_], [loss], reason)
+            elif id_ >= self._ledger.next_id:
+                raise CheckpointError(f"the journal has candidate {id_}, which this run cannot have asked for")
 
     # ----------------------------------------------------------------------------------------- read-outs
     def stop(self) -> dict[str, Any]:
@@ -234,10 +232,11 @@ class Optimizer:
         ``{"budget": n}`` when the evaluations done and out have reached the budget, or the next whole step would
         exceed it; the method's own reasons, such as ``tolfun``, otherwise.
         """
-        reasons = self._method.stop(self._states[-1])
-        if self._budget is not None and not self._affordable() and not any(step.waiting for step in self._open):
-            reasons["budget"] = self._budget
-        return reasons
+        with self._lock:
+            reasons = self._method.stop(self._states[-1])
+            if not self._affordable() and not self._ledger.waiting:
+                reasons["budget"] = self.budget
+            return reasons
 
     @property
     def best(self) -> Best:
@@ -274,7 +273,8 @@ class Optimizer:
     @property
     def pending(self) -> list[int]:
         """Ids of the candidates that are out: asked for and not told."""
-        return [id_ for step in self._open for id_ in step.out()]
+        with self._lock:
+            return [id_ for step in self._ledger.open for id_ in step.out()]
 
     @property
     def budget(self) -> int | None:
@@ -308,26 +308,36 @@ class Optimizer:
         TypeError
             If a hyper-parameter is not a number, string, tuple or dataclass of zoo_opt (a lambda as a schedule, say).
         """
-        steps = [(step.number, step.first, step.status, step.losses) for step in self._open]
-        checkpoint.write(
-            path,
-            {
+        from zoo_opt import checkpoint
+
+        checkpoint.write(path, self._saved())
+
+    def _saved(self) -> dict[str, Any]:
+        """Return all that `_restored` needs."""
+        with self._lock:
+            return {
                 "method": self._method,
                 "budget": self._budget,
                 "lookahead": self._lookahead,
                 "d": self._d,
+                "key": self._key,
+                "origin": self._origin,
                 "states": list(self._states),
                 "open": [
-                    {"number": number, "first": first, "told": [s == TOLD for s in status], "losses": losses}
-                    for number, first, status, losses in steps
+                    {
+                        "number": step.number,
+                        "first": step.first,
+                        "told": [status == TOLD for status in step.status],
+                        "losses": list(step.losses),
+                    }
+                    for step in self._ledger.open
                 ],
                 "closed": self._closed,
-                "next_id": self._next_id,
+                "next_id": self._ledger.next_id,
                 "nfev": self._nfev,
-                "failures": self._failures,
+                "failures": dict(self._failures),
                 "best": list(self._best),
-            },
-        )
+            }
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, types: Iterable[type] = ()) -> Optimizer:
@@ -347,6 +357,8 @@ class Optimizer:
         OSError
             If the file cannot be read.
         """
+        from zoo_opt import checkpoint
+
         data = checkpoint.read(path, types)
         try:
             return cls._restored(data)
@@ -360,65 +372,21 @@ class Optimizer:
         self._budget = data["budget"]
         self._lookahead = data["lookahead"]
         self._d = data["d"]
+        self._key = data["key"]
+        self._origin = data["origin"]
         self._states = deque(data["states"], maxlen=self._lookahead + 1)
         self._closed = data["closed"]
-        self._next_id = data["next_id"]
         self._nfev = data["nfev"]
         self._failures = data["failures"]
         self._best = Best(*data["best"])
-        self._open = []
+        if self._best.x is not None:
+            self._best.x.flags.writeable = False
+        self._buffers = Buffers()
+        self._lock = threading.RLock()
+        self._ledger = Ledger(data["next_id"])
         for saved in data["open"]:
             step = self._opened(saved["number"], saved["first"])
             told = [step.first + i for i, is_told in enumerate(saved["told"]) if is_told]
             step.record(told, [saved["losses"][id_ - step.first] for id_ in told])
-            self._open.append(step)
+            self._ledger.open.append(step)
         return self
-
-
-def _ids(candidates: Any) -> Sequence[int]:
-    """Return the ids that ``candidates`` names."""
-    if isinstance(candidates, Batch):
-        return candidates._ids
-    if isinstance(candidates, Candidate):
-        return [candidates.id]
-    if isinstance(candidates, (bool, str)):
-        raise TypeError(f"candidates must be a Batch, a Candidate or ids, got {candidates!r}")
-    if isinstance(candidates, numbers.Integral):
-        return [int(candidates)]
-    try:
-        items = list(candidates)
-    except TypeError:
-        raise TypeError(f"candidates must be a Batch, a Candidate or ids, got {candidates!r}") from None
-    ids = [item.id if isinstance(item, Candidate) else item for item in items]
-    for id_ in ids:
-        if isinstance(id_, bool) or not isinstance(id_, numbers.Integral):
-            raise TypeError(f"candidates must be a Batch, a Candidate or ids, got an element {id_!r}")
-    return [int(id_) for id_ in ids]
-
-
-def _losses(losses: Any, n: int, single: bool) -> list[float]:
-    """Return ``n`` floats, NaN for failures, or raise."""
-    if single and (losses is None or np.ndim(losses) == 0):
-        losses = (losses,)
-    try:
-        values = losses.tolist() if isinstance(losses, np.ndarray) else list(losses)
-    except TypeError:
-        raise TypeError(f"losses must be a sequence of {n} numbers, got {losses!r}") from None
-    if len(values) != n:
-        raise ValueError(f"losses must be {n} numbers, one for each candidate, got {len(values)}")
-    return [value if type(value) is float and value > -math.inf else _loss(value) for value in values]
-
-
-def _loss(value: Any) -> float:
-    """Return a loss as a float, or raise."""
-    if value is None:
-        return FAILED
-    try:
-        if isinstance(value, (str, bytes, complex, list, tuple)):
-            raise TypeError
-        loss = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"losses must be real numbers, got {value!r} of type {type(value).__name__}") from None
-    if loss == -math.inf:
-        raise ValueError("losses must not be -inf, which no further loss could beat")
-    return loss

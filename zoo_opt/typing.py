@@ -1,23 +1,17 @@
-"""Types shared by every module."""
+"""Types shared by every module; import it for annotations only, as numpy.typing is slow to import."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo_opt.keys import Key
+
 Array: TypeAlias = NDArray[np.floating[Any]]
-Bools: TypeAlias = NDArray[np.bool_]
 Schedule: TypeAlias = Callable[[int], float]
-RNG: TypeAlias = (
-    "None | int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator"
-)
+RNG: TypeAlias = None | int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator
 
-
-class Key(NamedTuple):
-    """The 128-bit Philox key that all draws of one optimizer derive from."""
-
-    low: int
-    high: int
+__all__ = ["RNG", "Array", "Key", "Schedule"]

@@ -1,127 +1,142 @@
 """Perturbation directions: the only place where the gradient family draws random numbers.
 
-A member has two functions. ``draw`` gives directions delta; ``dual`` gives psi, the vectors that a measured slope
-along delta is multiplied with, chosen such that E[psi delta'] = I and the estimate is unbiased to first order.
+``sample`` gives directions delta; ``dual`` gives psi, the vectors that a measured slope along delta is multiplied with,
+chosen such that E[psi delta'] = I and the estimate is unbiased to first order. Mostly psi is a multiple of delta.
 """
 
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
-from zoo_opt.keys import STEP, generator, raw
-from zoo_opt.typing import Array, Key
+from zoo_opt.keys import generator
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import DTypeLike, NDArray
+
+    from zoo_opt.typing import Array, Key
 
 
-class Draws(Protocol):
-    """What a family of perturbation directions provides."""
+class Draws(ABC):
+    """A family of perturbation directions."""
 
-    def draw(self, key: Key, step: int, shape: tuple[int, int], dtype: DTypeLike) -> Array:
-        """Return delta, ``shape`` = (directions, d), a function of (key, step) alone."""
-        ...
+    @abstractmethod
+    def sample(self, rng: Generator, shape: tuple[int, int], dtype: DTypeLike) -> Array:
+        """Return (n, d) directions, the next rows of the stream: two calls for parts give what one gives for all."""
+
+    @abstractmethod
+    def self_dual(self, d: int) -> float | None:
+        """Return the number that delta in R^d is multiplied with to give psi; None where it takes more than that."""
 
     def dual(self, delta: Array) -> Array:
-        """Return psi, of the shape of ``delta``."""
-        ...
+        """Return psi for whole directions ``delta`` (n, d), or for some of their columns if `self_dual` is None."""
+        scale = self.self_dual(delta.shape[1])
+        if scale is None:
+            raise NotImplementedError(f"{type(self).__name__} must define dual, as its self_dual is None")
+        return delta * delta.dtype.type(scale)
+
+    def draw(self, key: Key, step: int, shape: tuple[int, int], dtype: DTypeLike) -> Array:
+        """Return the (n, d) directions of ``step``, a function of (key, step) alone."""
+        return self.sample(generator(key, step), shape, dtype)
 
 
 @dataclass(frozen=True)
-class Rademacher:
+class Rademacher(Draws):
     """Signs, +1 or -1 with equal chance: the direction of least variance (Spall 1992)."""
 
-    def draw(self, key: Key, step: int, shape: tuple[int, int], dtype: DTypeLike) -> Array:
-        """Return (n, d) signs."""
-        return signs(key, step, shape, dtype)
+    def sample(self, rng: Generator, shape: tuple[int, int], dtype: DTypeLike) -> Array:
+        """Return signs, one raw bit each; a row starts at a whole word."""
+        n, d = shape
+        words = -(-d // 64)
+        octets = _raw(rng, n * words).view(np.uint8).reshape(n, 8 * words)[:, : -(-d // 8)]
+        signs = _sign_table(np.dtype(dtype)).take(octets, axis=0).reshape(n, -1)
+        return signs if signs.shape[1] == d else signs[:, :d]
 
-    def dual(self, delta: Array) -> Array:
-        """Return 1 / delta, which is delta."""
-        return delta
+    def self_dual(self, d: int) -> float | None:
+        """Return 1: the inverse of a sign is the sign."""
+        return 1.0
 
 
 @dataclass(frozen=True)
-class SegmentedUniform:
+class SegmentedUniform(Draws):
     """Uniform on [-1, -0.5] U [0.5, 1], as in BAPS and BlackVIP; costs 17 % more variance than signs."""
 
-    def draw(self, key: Key, step: int, shape: tuple[int, int], dtype: DTypeLike) -> Array:
-        """Return (n, d) draws: random sign and mantissa bits under the exponent of [0.5, 1)."""
+    def sample(self, rng: Generator, shape: tuple[int, int], dtype: DTypeLike) -> Array:
+        """Return draws made of random sign and mantissa bits under the exponent of [0.5, 1)."""
         n, d = shape
         if np.dtype(dtype) == np.float32:
-            bits = raw(key, step, n * (-(-d // 2))).view(np.uint32).reshape(n, -1)[:, :d]
+            bits = _raw(rng, n * -(-d // 2)).view(np.uint32).reshape(n, -1)[:, :d]
             return ((bits & np.uint32(0x807FFFFF)) | np.uint32(0x3F000000)).view(np.float32)
-        bits64 = raw(key, step, n * d).reshape(n, d)
+        bits64 = _raw(rng, n * d).reshape(n, d)
         bits64 &= np.uint64(0x800FFFFFFFFFFFFF)
         bits64 |= np.uint64(0x3FE0000000000000)
         return bits64.view(np.float64)
 
+    def self_dual(self, d: int) -> float | None:
+        """Return None: psi is 1 / delta."""
+        return None
+
     def dual(self, delta: Array) -> Array:
-        """Return 1 / delta (equation 1 of BAPS)."""
-        return np.reciprocal(delta)
+        """Return 1 / delta (equation 1 of BAPS); 0 where rounding left the coordinate unmoved."""
+        return np.divide(1, delta, out=np.zeros_like(delta), where=delta != 0)
 
 
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(Draws):
     """Standard normal coordinates (Nesterov and Spokoiny 2017)."""
 
-    def draw(self, key: Key, step: int, shape: tuple[int, int], dtype: DTypeLike) -> Array:
-        """Return (n, d) normals."""
-        return generator(key, step).standard_normal(shape, dtype=np.dtype(dtype).type)  # type: ignore[arg-type]
+    def sample(self, rng: Generator, shape: tuple[int, int], dtype: DTypeLike) -> Array:
+        """Return normals."""
+        return rng.standard_normal(shape, dtype=np.dtype(dtype).type)  # type: ignore[arg-type]
 
-    def dual(self, delta: Array) -> Array:
-        """Return delta itself, as E[z z'] = I."""
-        return delta
+    def self_dual(self, d: int) -> float | None:
+        """Return 1, as E[z z'] = I."""
+        return 1.0
 
 
 @dataclass(frozen=True)
-class QuantileGaussian:
+class QuantileGaussian(Draws):
     """Normal coordinates to 16 bits: 65,536 quantile midpoints of N(0, 1), scaled to unit variance, |z| < 4.3.
 
     About five times faster than `Gaussian`, for methods that draw many; made of raw bits, so that the draws do not
     change between numpy releases.
     """
 
-    def draw(self, key: Key, step: int, shape: tuple[int, int], dtype: DTypeLike) -> Array:
-        """Return (n, d) normals."""
+    def sample(self, rng: Generator, shape: tuple[int, int], dtype: DTypeLike) -> Array:
+        """Return normals; a row starts at a whole word."""
         n, d = shape
-        table = _quantile_table(np.dtype(dtype))
         words = -(-d // 4)
-        bits = raw(key, step, n * words).view(np.uint16).reshape(n, 4 * words)[:, :d]
-        z = np.empty(shape, table.dtype)
-        rows = max(1, 2**16 // d)
-        for start in range(0, n, rows):  # numpy widens the indices to 64 bits: a block at a time
-            np.take(table, bits[start : start + rows], out=z[start : start + rows], mode="clip")
-        return z
+        bits = _raw(rng, n * words).view(np.uint16).reshape(n, 4 * words)[:, :d]
+        return _quantile_table(np.dtype(dtype)).take(bits, mode="clip")
 
-    def dual(self, delta: Array) -> Array:
-        """Return delta itself."""
-        return delta
+    def self_dual(self, d: int) -> float | None:
+        """Return 1, as E[z z'] = I."""
+        return 1.0
 
 
 @dataclass(frozen=True)
-class Sphere:
+class Sphere(Draws):
     """Uniform on the unit sphere (Flaxman et al. 2005; Tsai et al. 2020)."""
 
-    def draw(self, key: Key, step: int, shape: tuple[int, int], dtype: DTypeLike) -> Array:
-        """Return (n, d) unit vectors."""
-        z = Gaussian().draw(key, step, shape, dtype)
+    def sample(self, rng: Generator, shape: tuple[int, int], dtype: DTypeLike) -> Array:
+        """Return unit vectors."""
+        z = Gaussian().sample(rng, shape, dtype)
         z /= np.sqrt(np.einsum("kd,kd->k", z, z))[:, None]
         return z
 
-    def dual(self, delta: Array) -> Array:
-        """Return d * u, as E[u u'] = I / d."""
-        return delta * delta.dtype.type(delta.shape[1])
+    def self_dual(self, d: int) -> float | None:
+        """Return d, as E[u u'] = I / d."""
+        return float(d)
 
 
-def signs(key: Key, step: int, shape: tuple[int, int], dtype: DTypeLike, stream: int = STEP) -> Array:
-    """Return (n, d) of +1 and -1, one random bit each; a row starts at a whole word, so at a fixed place."""
-    n, d = shape
-    words = -(-d // 64)
-    octets = raw(key, step, n * words, stream).view(np.uint8).reshape(n, 8 * words)[:, : -(-d // 8)]
-    delta = _sign_table(np.dtype(dtype)).take(octets, axis=0).reshape(n, -1)
-    return delta if delta.shape[1] == d else delta[:, :d]
+def _raw(rng: Generator, words: int) -> NDArray[np.uint64]:
+    """Return uniform 64-bit words: raw words, unlike a Generator's methods, are the same in all numpy releases."""
+    return rng.bit_generator.random_raw(words)
 
 
 @functools.cache

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from zoo_opt.typing import Array
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array
 
 
 class Estimator(Protocol):
@@ -24,8 +25,16 @@ class Estimator(Protocol):
         """Evaluations per step."""
         ...
 
-    def place(self, center: Array, delta: Array, c: float) -> Array:
-        """Return the (n, d) points around ``center``."""
+    def place(self, X: Array, k: int, center: Array, delta: Array, c: float) -> None:
+        """Write the points of the directions k, k + 1, ... in ``delta`` into the (n, d) candidates ``X``."""
+        ...
+
+    def delta(self, X: Array, c: float) -> Array:
+        """Return the q directions that the candidates (or some columns of them) were displaced by."""
+        ...
+
+    def weights(self, slopes: list[float], c: float) -> list[float]:
+        """Return n weights such that sum_j weights_j x_j = sum_k slopes_k delta_k."""
         ...
 
     def slopes(self, losses: list[float], c: float) -> list[float] | None:
@@ -47,13 +56,22 @@ class TwoSided:
         """Evaluations per step."""
         return 2 * self.q
 
-    def place(self, center: Array, delta: Array, c: float) -> Array:
-        """Return (2 q, d): the pairs one after another, the + probe first."""
-        X = np.empty((self.n, center.size), center.dtype)
-        np.multiply(delta, center.dtype.type(c), out=X[1::2])
-        np.add(center, X[1::2], out=X[0::2])
-        np.subtract(center, X[1::2], out=X[1::2])
-        return X
+    def place(self, X: Array, k: int, center: Array, delta: Array, c: float) -> None:
+        """Write the pairs one after another, the + probe first."""
+        up, down = X[2 * k : 2 * (k + len(delta)) : 2], X[2 * k + 1 : 2 * (k + len(delta)) : 2]
+        np.multiply(delta, center.dtype.type(c), out=down)
+        np.add(center, down, out=up)
+        np.subtract(center, down, out=down)
+
+    def delta(self, X: Array, c: float) -> Array:
+        """Return (x+ - x-) / (2 c)."""
+        delta = X[0::2] - X[1::2]
+        delta *= X.dtype.type(0.5 / c)
+        return delta
+
+    def weights(self, slopes: list[float], c: float) -> list[float]:
+        """Return slope / (2 c) for each + probe, and its negative for the - probe."""
+        return [weight for slope in slopes for weight in (0.5 / c * slope, -0.5 / c * slope)]
 
     def slopes(self, losses: list[float], c: float) -> list[float] | None:
         """Return the slope of each pair over the number of surviving pairs."""
@@ -76,13 +94,23 @@ class OneSided:
         """Evaluations per step."""
         return self.q + 1
 
-    def place(self, center: Array, delta: Array, c: float) -> Array:
-        """Return (1 + q, d): the base, then the probes."""
-        X = np.empty((self.n, center.size), center.dtype)
+    def place(self, X: Array, k: int, center: Array, delta: Array, c: float) -> None:
+        """Write the base, then the probes."""
         X[0] = center
-        np.multiply(delta, center.dtype.type(c), out=X[1:])
-        X[1:] += center
-        return X
+        probes = X[1 + k : 1 + k + len(delta)]
+        np.multiply(delta, center.dtype.type(c), out=probes)
+        probes += center
+
+    def delta(self, X: Array, c: float) -> Array:
+        """Return (x_k - x_0) / c."""
+        delta = X[1:] - X[0]
+        delta *= X.dtype.type(1.0 / c)
+        return delta
+
+    def weights(self, slopes: list[float], c: float) -> list[float]:
+        """Return slope / c for each probe, and minus their sum for the base."""
+        probes = [slope / c for slope in slopes]
+        return [-sum(probes), *probes]
 
     def slopes(self, losses: list[float], c: float) -> list[float] | None:
         """Return the slope of each probe over the number of surviving probes."""

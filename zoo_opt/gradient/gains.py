@@ -1,17 +1,19 @@
 """Gains: learning rate, perturbation radius and momentum at step t = 0, 1, 2, ...
 
 A schedule is any callable t -> float; a plain number is a constant. The dataclasses here can be written to a
-checkpoint; a lambda works too, but a checkpoint of it needs the method handed in again at load.
+checkpoint; an optimizer with a lambda as a schedule runs, but cannot be saved.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from zoo_opt.errors import finite, fraction, integer, non_negative, positive
-from zoo_opt.typing import Schedule
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import Schedule
 
 
 class Gain(NamedTuple):
@@ -79,21 +81,21 @@ class PolyDecay:
     ----------
     start, end : float
         First and last value.
-    steps : int
-        Steps until ``end`` is reached.
+    steps : float
+        Steps until ``end`` is reached, > 0; BAR takes 0.9 of those planned, which need not be whole.
     power : float
         Exponent, 0.9 in BAR.
     """
 
     start: float
     end: float
-    steps: int
+    steps: float
     power: float = 0.9
 
     def __post_init__(self) -> None:
         positive("start", self.start)
         non_negative("end", self.end)
-        integer("steps", self.steps, 1)
+        positive("steps", self.steps)
         positive("power", self.power)
 
     def __call__(self, t: int) -> float:
@@ -164,6 +166,9 @@ def schedule(name: str, value: Any, check: Any = positive) -> Schedule:
 
 
 # --------------------------------------------------------------------------------------------------- policies
+_LARGEST_FACTOR = 1e6  # a loss that stays flat must not drive c to infinity; the released trainer has no such bound
+
+
 class GainState(NamedTuple):
     """What `Geass` remembers between steps; `Scheduled` leaves it at zero."""
 
@@ -238,7 +243,7 @@ class Geass:
         """Count the strike; the boost that it may cause starts at the next step."""
         strikes, cooldown, c_factor = state
         if norm == 0.0:
-            c_factor *= self.zero_gradient_boost
+            c_factor = min(c_factor * self.zero_gradient_boost, _LARGEST_FACTOR)
         cooling = cooldown > 0
         cooldown = max(0, cooldown - 1)
         if not cooling or self.count_in_cooldown:
@@ -246,6 +251,16 @@ class Geass:
         if strikes >= self.k1:
             strikes, cooldown = 0, self.k2
         return GainState(strikes, cooldown, c_factor)
+
+
+def check_gain(gain: Gain, t: int) -> None:
+    """Raise if a schedule gave a value that no step can use."""
+    if not 0.0 <= gain.lr < math.inf:
+        raise ValueError(f"lr must be >= 0 and finite at every step, got {gain.lr!r} at step {t}")
+    if not 0.0 < gain.c < math.inf:
+        raise ValueError(f"c must be > 0 and finite at every step, got {gain.c!r} at step {t}")
+    if not 0.0 <= gain.momentum < 1.0:
+        raise ValueError(f"momentum must be in [0, 1) at every step, got {gain.momentum!r} at step {t}")
 
 
 def momentum_schedule(value: Any) -> Schedule:

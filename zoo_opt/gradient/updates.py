@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from zoo_opt.gradient.gains import Gain
-from zoo_opt.typing import Array
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array
 
 
 class Update(Protocol):

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
 import numpy as np
 
+from zoo_opt.buffers import empty
 from zoo_opt.gradient.draws import Draws
 from zoo_opt.gradient.estimators import Estimator
-from zoo_opt.gradient.gains import Gain, Gains, GainState
+from zoo_opt.gradient.gains import Gain, Gains, GainState, check_gain
 from zoo_opt.gradient.scaling import Scaling, Unscaled
 from zoo_opt.gradient.updates import Plain, Update
-from zoo_opt.typing import Array, Key
+from zoo_opt.keys import generator
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array, Key
+
+_BLOCK = 2**16  # elements worked on at a time, so that temporaries stay in cache
+_LARGEST = {np.dtype(t): math.sqrt(np.finfo(t).max) for t in (np.float32, np.float64)}  # beyond, |ghat|^2 overflows
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +45,11 @@ class ZOState:
     gains: GainState = GainState()
 
 
-class ZOQueries:
-    """The recipe of a step: its number and gains. ``delta`` is drawn when the points are, and kept for the update."""
+class ZOQueries(NamedTuple):
+    """The recipe of a step: its number and gains."""
 
-    __slots__ = ("delta", "gain", "step")
-
-    def __init__(self, step: int, gain: Gain) -> None:
-        self.step = step
-        self.gain = gain
-        self.delta: Array | None = None
+    step: int
+    gain: Gain
 
 
 @dataclass(frozen=True)
@@ -62,35 +67,52 @@ class ZOGradient:
         return ZOState(key, x0, self.rule.init(x0))
 
     def propose(self, state: ZOState, step: int) -> ZOQueries:
-        """Return the recipe of ``step``."""
-        return ZOQueries(step, self.gains.at(state.gains, step))
+        """Return the recipe of ``step``; raise ValueError if a schedule leaves its range there."""
+        gain = self.gains.at(state.gains, step)
+        check_gain(gain, step)
+        return ZOQueries(step, gain)
 
-    def points(self, state: ZOState, queries: ZOQueries) -> Array:
+    def points(self, state: ZOState, queries: ZOQueries, out: Array | None = None) -> Array:
         """Return X (n, d), the candidates of the whole step."""
-        x = state.x
-        queries.delta = self.draws.draw(state.key, queries.step, (self.estimator.q, x.size), x.dtype)
-        return self.estimator.place(self.rule.center(x, state.m, queries.gain), queries.delta, queries.gain.c)
+        step, gain = queries
+        center = self.rule.center(state.x, state.m, gain)
+        q, d = self.estimator.q, center.size
+        X = empty((self.estimator.n, d), center.dtype, out)
+        rng = generator(state.key, step)
+        rows = max(1, _BLOCK // d)
+        for k in range(0, q, rows):
+            delta = self.draws.sample(rng, (min(rows, q - k), d), center.dtype)
+            self.estimator.place(X, k, center, delta, gain.c)
+        return X
 
     def update(self, state: ZOState, queries: ZOQueries, X: Array, losses: list[float]) -> ZOState:
-        """Return the state after the step; a step with too few finite losses changes nothing."""
-        slopes = self.estimator.slopes(losses, queries.gain.c)
+        """Return the state after the step; too few finite losses, or slopes that overflow, change nothing."""
+        gain = queries.gain
+        slopes = self.estimator.slopes(losses, gain.c)
         if slopes is None:
             return state
         factor = self.scaling.factor(losses)
-        ghat = self._combine(queries.delta, slopes, factor)
+        slopes = [factor * slope for slope in slopes]
+        if not sum(map(abs, slopes)) < _LARGEST[X.dtype]:  # a NaN too
+            return state
+        ghat = self._combine(slopes, X, gain.c)
         gains = state.gains
         if self.gains.observes:
             gains = self.gains.observe(gains, math.sqrt(float(np.dot(ghat, ghat))) / factor)
-        x, m = self.rule.step(state.x, state.m, ghat, queries.gain)
+        x, m = self.rule.step(state.x, state.m, ghat, gain)
         return ZOState(state.key, x, m, gains)
 
-    def _combine(self, delta: Array | None, slopes: list[float], factor: float) -> Array:
-        """Return ghat = factor * sum_k slope_k psi_k, a new array."""
-        if delta is None:
-            raise RuntimeError("update() needs the points() of the same queries to be drawn first")
-        psi = self.draws.dual(delta)
-        if len(slopes) == 1:
-            return psi[0] * psi.dtype.type(factor * slopes[0])
-        return np.array([factor * slope for slope in slopes], psi.dtype) @ psi
-
-
+    def _combine(self, slopes: list[float], X: Array, c: float) -> Array:
+        """Return ghat = sum_k slope_k psi_k, with the directions taken from the points: what rounding left of them."""
+        d = X.shape[1]
+        scale = self.draws.self_dual(d)
+        if scale is not None:  # then ghat is a sum of the points
+            return np.array(self.estimator.weights([scale * slope for slope in slopes], c), X.dtype) @ X
+        weights = np.array(slopes, X.dtype)
+        ghat = np.empty(d, X.dtype)
+        columns = max(1, _BLOCK // len(slopes))
+        for start in range(0, d, columns):
+            block = slice(start, start + columns)
+            psi = self.draws.dual(self.estimator.delta(X[:, block], c))
+            np.dot(weights, psi, out=ghat[block])
+        return ghat

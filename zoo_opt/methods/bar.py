@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from zoo_opt.errors import integer, non_negative
 from zoo_opt.gradient.draws import Draws, Sphere
@@ -10,7 +11,9 @@ from zoo_opt.gradient.estimators import OneSided
 from zoo_opt.gradient.gains import PolyDecay, Scheduled, schedule
 from zoo_opt.gradient.zo_gradient import ZOGradient
 from zoo_opt.methods.base import GradientMethod
-from zoo_opt.typing import Schedule
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,5 +67,5 @@ class BAR(GradientMethod):
         """Return one-sided differences with a plain update."""
         lr = schedule("lr", self.lr)
         if self.steps is not None:
-            lr = PolyDecay(lr(0), self.lr_min, max(1, round(0.9 * self.steps)), power=0.9)
+            lr = PolyDecay(lr(0), self.lr_min, 0.9 * self.steps, power=0.9)
         return ZOGradient(self.draws, OneSided(self.directions), Scheduled(lr, schedule("c", self.c)))

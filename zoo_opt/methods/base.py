@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from zoo_opt.gradient.zo_gradient import ZOGradient, ZOQueries, ZOState
-from zoo_opt.typing import Array, Key
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array, Key
 
 
 class Method(ABC):
@@ -37,8 +39,8 @@ class Method(ABC):
         """Return the queries (the recipe) of step number ``step``."""
 
     @abstractmethod
-    def points(self, state: Any, queries: Any) -> Array:
-        """Return X (n, d), the candidates of the whole step."""
+    def points(self, state: Any, queries: Any, out: Array | None = None) -> Array:
+        """Return X (n, d), the candidates of the whole step; in ``out``, an array to reuse, if that fits."""
 
     @abstractmethod
     def update(self, state: Any, queries: Any, X: Array, losses: list[float]) -> Any:
@@ -81,9 +83,9 @@ class GradientMethod(Method):
         """See `Method.propose`."""
         return self._kit.propose(state, step)
 
-    def points(self, state: ZOState, queries: ZOQueries) -> Array:
+    def points(self, state: ZOState, queries: ZOQueries, out: Array | None = None) -> Array:
         """See `Method.points`."""
-        return self._kit.points(state, queries)
+        return self._kit.points(state, queries, out)
 
     def update(self, state: ZOState, queries: ZOQueries, X: Array, losses: list[float]) -> ZOState:
         """See `Method.update`."""

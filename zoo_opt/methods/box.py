@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo_opt.typing import Array
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array
+
 
 Side = float | tuple[float, ...]
 

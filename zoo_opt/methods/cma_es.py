@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,9 @@ from zoo_opt.methods.cma_stop import (
     shape_reasons,
 )
 from zoo_opt.methods.restarts import Run, RunEnd, next_run
-from zoo_opt.typing import Array, Key
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array, Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,7 @@ class CMAES(Method):
         """See `Method.propose`."""
         return CMAQueries(step)
 
-    def points(self, state: CMAState, queries: CMAQueries) -> Array:
+    def points(self, state: CMAState, queries: CMAQueries, out: Array | None = None) -> Array:
         """See `Method.points`."""
         Z = generator(state.key, queries.step).standard_normal((state.run.popsize, state.m.size))
         Y = (Z * state.D) @ state.B.T  # y_k = B D z_k ~ N(0, C)  (39)
@@ -225,7 +227,7 @@ class CMAES(Method):
 
         finite = [loss for loss in losses if loss < math.inf]
         best, full = (min(finite) if finite else math.inf), history_length(n, s.run.popsize)
-        ordered = sorted(losses, key=_nan_last)
+        ordered = sorted(loss for loss in losses if loss == loss)
         flat = s.flat + 1 if ordered[0] == ordered[int(0.75 * len(ordered))] else 0
         B, D, stale = s.B, s.D, s.stale + s.run.popsize
         if stale > self.lazy * s.run.popsize / (p.c_1 + p.c_mu) / n:
@@ -239,9 +241,9 @@ class CMAES(Method):
     def _reasons(self, s: CMAState, losses: list[float]) -> dict[str, Any]:
         """Return why this run has ended, empty if it has not."""
         tol = self.tolerances
-        finite = [loss for loss in losses if loss < math.inf]
+        survivors = [loss for loss in losses if loss == loss]
         full = len(s.history) >= history_length(s.m.size, s.run.popsize)
-        reasons = run_reasons(finite, s.history, full, s.flat, tol)
+        reasons = run_reasons(survivors, s.history, full, s.flat, tol)
         reasons |= shape_reasons(s.m, s.sigma, s.run.sigma0, np.sqrt(s.C.diagonal()), s.p_c, tol)
         reasons |= axis_reasons(s.m, s.sigma, s.B, s.D, s.g, tol)
         if s.g >= s.run.generations:
@@ -272,7 +274,3 @@ def _decompose(C: Array) -> tuple[Array, Array, Array]:
         C = C + floor * np.eye(len(C))
         values = values + floor
     return B, np.sqrt(values), C
-
-
-def _nan_last(loss: float) -> float:
-    return loss if loss == loss else math.inf

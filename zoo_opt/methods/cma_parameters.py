@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo_opt.typing import Array
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,9 @@ def parameters(n: int, popsize: int) -> Parameters:
 def recombination(n: int, losses: list[float]) -> tuple[Array, Array, float] | None:
     """Return weights in candidate order, for all and for the positive ones, and mu_eff; None if none survived.
 
-    A failed candidate (NaN) has no rank and weight 0: the weights are those of a population of the survivors. Ties
-    go by candidate order.
+    A failed candidate (NaN) has no rank and weight 0: the weights are those of a population of the survivors, the
+    negative ones bounded as the learning rates of the whole population ask for, so that C stays positive definite.
+    Ties go by candidate order.
     """
     f = np.array(losses)
     survivors = len(losses) - int(np.count_nonzero(f != f))
@@ -83,6 +86,16 @@ def recombination(n: int, losses: list[float]) -> tuple[Array, Array, float] | N
         order = order[:survivors]
     weights = np.zeros(len(losses))
     weights[order] = p.weights
+    if survivors < len(losses):
+        weights[weights < 0] *= _negative_share(n, len(losses), survivors)
     positive = np.zeros(len(losses))
     positive[order] = p.positive
     return weights, positive, p.mu_eff
+
+
+@functools.lru_cache(maxsize=1024)
+def _negative_share(n: int, popsize: int, survivors: int) -> float:
+    """Return the factor <= 1 on the survivors' negative weights that keeps them within (52) for ``popsize``."""
+    p, minus = parameters(n, popsize), np.minimum(parameters(n, survivors).weights, 0.0)
+    limit = (1 - p.c_1 - p.c_mu) / (n * p.c_mu)
+    return min(1.0, float(limit / -minus.sum())) if minus.any() else 1.0

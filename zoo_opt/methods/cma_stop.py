@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo_opt.typing import Array
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,15 @@ def run_reasons(
 ) -> dict[str, Any]:
     """Return the reasons that the losses give.
 
-    ``losses`` are the finite ones of the generation, ``history`` the best of the recent generations, ``full`` whether
-    the history has its whole length, and ``flat`` how many generations running were flat.
+    ``losses`` are those of the generation's survivors (one alone has no range), ``history`` the best of the recent
+    generations, ``full`` whether the history has its whole length, and ``flat`` how many generations running were flat.
     """
     reasons: dict[str, Any] = {}
     if flat > 1:
         reasons["tolflatfitness"] = flat
-    if not losses or not history:
+    if len(losses) < 2 or not history:
         return reasons
-    spread = max(history) - min(history)
+    spread = max(history) - min(history)  # infinite losses: infinite or NaN, never small
     if spread < tol.tolfun and max(losses) - min(losses) < tol.tolfun:
         reasons["tolfun"] = tol.tolfun
     if full and spread < tol.tolfunhist:
@@ -67,9 +68,7 @@ def run_reasons(
     return reasons
 
 
-def shape_reasons(
-    m: Array, sigma: float, sigma0: float, std: Array, p_c: Array, tol: Tolerances
-) -> dict[str, Any]:
+def shape_reasons(m: Array, sigma: float, sigma0: float, std: Array, p_c: Array, tol: Tolerances) -> dict[str, Any]:
     """Return the reasons that the distribution gives: ``std`` is the square root of the diagonal of C."""
     reasons: dict[str, Any] = {}
     if not (math.isfinite(sigma) and np.isfinite(m).all()):

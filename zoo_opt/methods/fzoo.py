@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from zoo_opt.errors import integer
 from zoo_opt.gradient.draws import Draws, Rademacher
@@ -11,7 +12,9 @@ from zoo_opt.gradient.gains import Scheduled, schedule
 from zoo_opt.gradient.scaling import LossSpread
 from zoo_opt.gradient.zo_gradient import ZOGradient
 from zoo_opt.methods.base import GradientMethod
-from zoo_opt.typing import Schedule
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)

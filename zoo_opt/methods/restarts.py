@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from numpy.random import Generator
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
 
 FIRST, SMALL, LARGE = "first", "small", "large"
 

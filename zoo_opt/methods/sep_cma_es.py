@@ -5,18 +5,22 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zoo_opt.buffers import empty
 from zoo_opt.errors import integer, positive
 from zoo_opt.gradient.draws import QuantileGaussian
+from zoo_opt.keys import generator
 from zoo_opt.methods.base import Method
 from zoo_opt.methods.cma_parameters import default_popsize
 from zoo_opt.methods.cma_stop import Tolerances, history_length, run_reasons, shape_reasons
-from zoo_opt.typing import Array, Key
 
-_BLOCK = 8192  # columns worked on at a time, so that temporaries stay in cache
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array, Key
+
+_BLOCK = 2**16  # elements worked on at a time, so that temporaries stay in cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +139,18 @@ class SepCMAES(Method):
         """See `Method.propose`: the recipe is the step number."""
         return step
 
-    def points(self, state: SepCMAState, queries: int) -> Array:
+    def points(self, state: SepCMAState, queries: int, out: Array | None = None) -> Array:
         """See `Method.points`."""
-        X = QuantileGaussian().draw(state.key, queries, (state.popsize, state.m.size), np.float64)
+        d = state.m.size
+        X = empty((state.popsize, d), np.float64, out)
         scale = state.sigma * np.sqrt(state.C)
-        for row in X if state.m.size > _BLOCK else [X]:  # row by row where a row fills the cache
-            row *= scale
-            row += state.m
+        rng = generator(state.key, queries)
+        rows = max(1, _BLOCK // d)
+        for start in range(0, state.popsize, rows):
+            block = X[start : start + rows]
+            z = QuantileGaussian().sample(rng, block.shape, np.float64)
+            np.multiply(z, scale, out=block)
+            block += state.m
         return X
 
     def update(self, state: SepCMAState, queries: int, X: Array, losses: list[float]) -> SepCMAState:
@@ -177,7 +186,7 @@ class SepCMAES(Method):
         ordered = f[f == f]
         ordered.sort()
         flat = s.flat + 1 if ordered[0] == ordered[int(0.75 * survivors)] else 0
-        reasons = run_reasons(finite, history, len(history) == capacity, flat, self.tolerances)
+        reasons = run_reasons(ordered.tolist(), history, len(history) == capacity, flat, self.tolerances)
         reasons |= shape_reasons(m, sigma, float(self.sigma0), np.sqrt(C), p_c, self.tolerances)
         return SepCMAState(s.key, s.popsize, m, sigma, C, p_sigma, p_c, s.g + 1, history, flat, reasons)
 
@@ -193,8 +202,9 @@ class SepCMAES(Method):
 def _moments(X: Array, ranked: Any, w: Array, m: Array) -> tuple[Array, Array]:
     """Return sum_i w_i (x_i - m) and sum_i w_i (x_i - m)^2 over the ranked rows, a block of columns at a time."""
     first, second = np.empty_like(m), np.empty_like(m)
-    for start in range(0, m.size, _BLOCK):
-        block = slice(start, start + _BLOCK)
+    columns = max(1, _BLOCK // len(ranked))
+    for start in range(0, m.size, columns):
+        block = slice(start, start + columns)
         Y = X[ranked, block]
         Y -= m[block]
         np.dot(w, Y, out=first[block])

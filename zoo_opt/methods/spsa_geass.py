@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from zoo_opt.errors import fraction, integer, non_negative, positive
 from zoo_opt.gradient.draws import Draws, SegmentedUniform
@@ -11,7 +12,9 @@ from zoo_opt.gradient.gains import Geass, PowerLaw, Scheduled, StepDecay, moment
 from zoo_opt.gradient.updates import GradientCorrection, Nesterov, Update
 from zoo_opt.gradient.zo_gradient import ZOGradient
 from zoo_opt.methods.base import GradientMethod
-from zoo_opt.typing import Schedule
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)

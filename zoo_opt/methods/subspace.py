@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zoo_opt.buffers import empty
 from zoo_opt.errors import integer
-from zoo_opt.gradient.draws import signs
-from zoo_opt.keys import SUBSPACE
+from zoo_opt.gradient.draws import Rademacher
+from zoo_opt.keys import SUBSPACE, generator
 from zoo_opt.methods.base import Method
-from zoo_opt.typing import Array, Key
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array, Key
 
 _BLOCK = 2**17  # elements of A that are drawn at a time
 
@@ -86,10 +89,10 @@ class RandomSubspace(Method):
         """See `Method.propose`."""
         return SubspaceQueries(self.method.propose(state.inner, step))
 
-    def points(self, state: SubspaceState, queries: SubspaceQueries) -> Array:
+    def points(self, state: SubspaceState, queries: SubspaceQueries, out: Array | None = None) -> Array:
         """See `Method.points`."""
         queries.W = self.method.points(state.inner, queries.inner)
-        return self._embed(state, queries.W)
+        return self._embed(state, queries.W, out)
 
     def update(self, state: SubspaceState, queries: SubspaceQueries, X: Array, losses: list[float]) -> SubspaceState:
         """See `Method.update`."""
@@ -106,11 +109,11 @@ class RandomSubspace(Method):
         """See `Method.stop`."""
         return self.method.stop(state.inner)
 
-    def _embed(self, state: SubspaceState, W: Array) -> Array:
+    def _embed(self, state: SubspaceState, W: Array, out: Array | None = None) -> Array:
         """Return x0 + W A', (n, d), block by block of the rows of A."""
         d = state.x0.size
         W = W.astype(state.x0.dtype, copy=False)
-        X = np.empty((len(W), d), state.x0.dtype)
+        X = empty((len(W), d), state.x0.dtype, out)
         rows = max(1, _BLOCK // self.dim)
         for b, start in enumerate(range(0, d, rows)):
             block = slice(start, min(start + rows, d))
@@ -123,4 +126,4 @@ class RandomSubspace(Method):
 @functools.lru_cache(maxsize=64)
 def _block(key: Key, index: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
     """Return rows of sqrt(k) A; the last few blocks are kept."""
-    return signs(key, index, shape, dtype, SUBSPACE)
+    return Rademacher().sample(generator(key, index, SUBSPACE), shape, dtype)

@@ -1,0 +1,47 @@
+"""What the caller may hand to `tell`, as plain ids and floats."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from zoo_opt.batch import Batch, Candidate
+from zoo_opt.errors import loss as as_loss
+
+
+def as_ids(candidates: Any) -> Sequence[int]:
+    """Return the ids that ``candidates`` names."""
+    if isinstance(candidates, Batch):
+        return candidates._ids
+    if isinstance(candidates, Candidate):
+        return [candidates.id]
+    if isinstance(candidates, (bool, str)):
+        raise TypeError(f"candidates must be a Batch, a Candidate or ids, got {candidates!r}")
+    if isinstance(candidates, numbers.Integral):
+        return [int(candidates)]
+    try:
+        items = list(candidates)
+    except TypeError:
+        raise TypeError(f"candidates must be a Batch, a Candidate or ids, got {candidates!r}") from None
+    ids = [item.id if isinstance(item, Candidate) else item for item in items]
+    for id_ in ids:
+        if isinstance(id_, bool) or not isinstance(id_, numbers.Integral):
+            raise TypeError(f"candidates must be a Batch, a Candidate or ids, got an element {id_!r}")
+    return [int(id_) for id_ in ids]
+
+
+def as_losses(losses: Any, n: int, single: bool) -> list[float]:
+    """Return ``n`` floats, NaN for failures, or raise."""
+    if single and (losses is None or np.ndim(losses) == 0):
+        losses = (losses,)
+    try:
+        values = list(losses.tolist() if isinstance(losses, np.ndarray) else losses)
+    except TypeError:
+        raise TypeError(f"losses must be a sequence of {n} numbers, got {losses!r}") from None
+    if len(values) != n:
+        raise ValueError(f"losses must be {n} numbers, one for each candidate, got {len(values)}")
+    return [value if type(value) is float and value > -math.inf else as_loss(value) for value in values]

@@ -1,0 +1,173 @@
+"""From a method's entry in a suite to something with ask and tell: ours by registered name, or a peer's."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .problems import load_object
+
+PEERS: dict[str, tuple[str, str]] = {
+    "pycma": (
+        "cma",
+        "pycma's CMAEvolutionStrategy: sigma0, popsize, diagonal, restarts, restart_from, options",
+    ),
+    "cmaes": ("cmaes", "cmaes:CMA or cmaes:SepCMA: sigma0, popsize, restarts, restart_from"),
+    "nevergrad": ("nevergrad", "nevergrad:NAME for any registered optimiser: sigma0, batch, config"),
+}
+
+
+class Solver(Protocol):
+    """The part of the ask/tell surface that a benchmark drives, ours and the peers' alike."""
+
+    def ask(self) -> Any:
+        """A batch with ``X`` of shape (n, d) and ``step``."""
+
+    def tell(self, batch: Any, losses: ArrayLike) -> Any:
+        """Take the losses, shape (n,), of the whole batch."""
+
+    def stop(self) -> Mapping[str, Any]:
+        """Empty, or the reasons to stop."""
+        ...
+
+    @property
+    def mean(self) -> NDArray[Any]:
+        """The point that the method would recommend under noise, shape (d,)."""
+        ...
+
+
+def installed(peer: str) -> bool:
+    """Whether the peer's package can be imported (without importing it)."""
+    return importlib.util.find_spec(PEERS[peer][0]) is not None
+
+
+def make_solver(method: str, options: Mapping[str, Any], x0: NDArray[Any], *, seed: int, budget: int) -> Solver:
+    """An optimiser that stands at `x0`.
+
+    Parameters
+    ----------
+    method : str
+        A registered name of ours ("cma-es"), a peer ("pycma", "cmaes:SepCMA", "nevergrad:OnePlusOne"), or
+        ``"module:function"`` of a factory called as ``factory(x0, rng=, budget=, **options)`` that returns a
+        `Solver`.
+    options : mapping
+        Hyper-parameters. For ours, a table with a key ``type`` makes an object of the public surface, a gain or a draw:
+        ``{type = "Cosine", start = 0.1, end = 0.001}``; its ``steps``, if not given, are the steps that the budget
+        allows.
+    x0 : ndarray, shape (d,)
+        Start.
+    seed : int
+        Given as ``rng``.
+    budget : int
+        Evaluations.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or the options do not fit it.
+    """
+    arguments: dict[str, Any] = {**options, "rng": np.random.SeedSequence(seed), "budget": budget}
+    factory, fixed = _factory(method)
+    if factory is None:
+        import zoo_opt as zo
+
+        arguments = {"rng": arguments["rng"], "budget": budget}
+        solver: Solver = zo.Optimizer(make_method(method, options, budget=budget), x0, **arguments)
+        return solver
+    try:
+        solver = factory(x0, **fixed, **arguments)
+    except TypeError as error:
+        raise ValueError(f"method {method!r} refuses its options {dict(options)}: {error}") from error
+    return solver
+
+
+def check_method(method: str, options: Mapping[str, Any], *, budget: int) -> None:
+    """Raise the ValueError that `make_solver` would, as far as can be told without importing a peer."""
+    factory, fixed = _factory(method)
+    if factory is None:
+        make_method(method, options, budget=budget)
+        return
+    try:
+        inspect.signature(factory).bind(None, **fixed, **options, rng=0, budget=budget)
+    except TypeError as error:
+        raise ValueError(f"method {method!r} refuses its options {dict(options)}: {error}") from error
+
+
+def _factory(method: str) -> tuple[Callable[..., Any] | None, dict[str, Any]]:
+    """Who makes a method, and with what fixed arguments; None stands for ours."""
+    kind, _, name = method.partition(":")
+    if kind == "pycma" and not name:
+        from ..interop.pycma import PyCMA
+
+        return PyCMA, {}
+    if kind == "cmaes":
+        from ..interop.cmaes import CMAESPackage
+
+        return CMAESPackage, {"kind": name or "CMA"}
+    if kind == "nevergrad":
+        from ..interop.nevergrad import Nevergrad
+
+        return Nevergrad, {"name": name or "OnePlusOne"}
+    return (load_object(method), {}) if name else (None, {})
+
+
+def make_method(name: str, options: Mapping[str, Any], *, budget: int) -> Any:
+    """One of our methods from a registered name and plain options, as suites and the command line give them.
+
+    Parameters
+    ----------
+    name : str
+        Registered name.
+    options : mapping
+        Hyper-parameters; see `make_solver`. ``subspace = k`` wraps the method in `RandomSubspace`.
+    budget : int
+        Evaluations, for schedules that do not say their number of steps.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or a table among the options has no usable type.
+    """
+    import zoo_opt as zo
+
+    if name not in zo.METHODS:
+        raise ValueError(
+            f"method must be one of ours {sorted(zo.METHODS)}, a peer {sorted(PEERS)} "
+            f'or "module:function", got {name!r}'
+        )
+    options = dict(options)
+    subspace = options.pop("subspace", None)
+
+    def build(value: Any) -> Any:
+        """A table with a ``type`` becomes an object of the public surface, a list a tuple."""
+        if isinstance(value, list):
+            return tuple(build(v) for v in value)
+        if not isinstance(value, Mapping):
+            return value
+        kind = getattr(zo, str(value.get("type")), None)
+        if not inspect.isclass(kind):
+            raise ValueError(f"a table among a method's options needs a type that zoo_opt has, got {dict(value)}")
+        inner = {k: build(v) for k, v in value.items() if k != "type"}
+        if "steps" in inspect.signature(kind).parameters and "steps" not in inner:
+            inner["steps"] = max(1, budget // _step_size(name, options))
+        return kind(**inner)
+
+    built = {key: build(value) for key, value in options.items()}
+    try:
+        method = zo.make(name, **built)
+    except TypeError as error:
+        raise ValueError(f"method {name!r} refuses its options {options}: {error}") from error
+    return method if subspace is None else zo.RandomSubspace(method, dim=int(subspace))
+
+
+def _step_size(name: str, options: Mapping[str, Any]) -> int:
+    """Evaluations per step of one of our methods, from a first step with its schedules left out."""
+    import zoo_opt as zo
+
+    plain = {k: v for k, v in options.items() if not isinstance(v, Mapping | list)}
+    return len(zo.Optimizer(zo.make(name, **plain), np.zeros(2), rng=0).ask())

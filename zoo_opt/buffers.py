@@ -1,0 +1,50 @@
+"""Reuse of large candidate matrices: fresh memory of this size costs more than filling it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from zoo_opt.typing import Array
+
+_WORTH = 2**20  # bytes; what is smaller the allocator keeps at hand itself
+
+
+class Buffers:
+    """The matrices of the last two closed steps; one that nobody holds any more can be written to again."""
+
+    def __init__(self) -> None:
+        self._kept: list[Array] = []
+
+    def give(self, X: Array) -> None:
+        """Keep ``X`` for later, if it is large and owns its memory."""
+        if X.nbytes >= _WORTH and X.base is None:
+            self._kept = [*self._kept[-1:], X]
+
+    def take(self) -> Array | None:
+        """Return a matrix that nobody else refers to, not even by a view, or None."""
+        for i in range(len(self._kept)):
+            if _references(self._kept, i) <= _UNSHARED:
+                X = self._kept.pop(i)
+                X.flags.writeable = True
+                return X
+        return None
+
+
+def empty(shape: tuple[int, int], dtype: DTypeLike, out: Array | None) -> Array:
+    """Return ``out`` if it is of this form, else a new array."""
+    if out is not None and out.shape == shape and out.dtype == dtype:
+        return out
+    return np.empty(shape, dtype)
+
+
+def _references(arrays: list[Array], i: int) -> int:
+    return sys.getrefcount(arrays[i])
+
+
+_UNSHARED = _references([np.empty(0)], 0)  # measured, as interpreters count differently

@@ -1,0 +1,351 @@
+"""The command line: ``zoo-opt list | run | bench | report``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+MAIN = """\
+Zeroth-order optimization: minimize a function from its values alone.
+
+examples:
+  zoo-opt list                                      what there is: methods, problems, suites, peers
+  zoo-opt run mymodule:loss --x0 0,0,0 --budget 2000
+  zoo-opt run sphere --method fzoo -o lr=0.1        a named problem, one hyper-parameter set
+  zoo-opt bench quick                               compare optimizers on real problems (about 2 minutes)
+  zoo-opt report results/quick                      write the HTML report again
+"""
+
+RUN = """\
+Minimize a function of yours, or a named problem.
+
+TARGET is "module:function", a function of one vector that returns a number, looked for in the current folder and
+on the Python path; or a problem that `zoo-opt list` names. A function needs --x0: numbers separated by commas,
+"zeros:N", or a .npy file.
+
+examples:
+  zoo-opt run mymodule:loss --x0 1.5,-2 --method cma-es -o sigma0=0.5 --budget 1000
+  zoo-opt run mymodule:loss --x0 zeros:50 --method spsa -o lr=0.05 -o c=0.01 --budget 20000 --save best.json
+  zoo-opt run bbob -p function=8 -p dimension=10 --method cma-es -o sigma0=2 -o restarts=bipop --budget 10000
+  zoo-opt run digits --method fzoo -o lr=0.05 --budget 5000
+  zoo-opt run mymodule:loss --x0 zeros:50 --checkpoint run.zoo     interrupted? repeat the command to go on
+
+An option's value is read as JSON where it is JSON (0.5, true, [-4, 4]) and as text otherwise (bipop). For schedules
+and draws give an object with a type: -o 'lr={"type": "Cosine", "start": 0.1, "end": 0.001}' (its steps, if not given,
+are those that the budget allows).
+"""
+
+BENCH = """\
+Run a benchmark suite, print its tables and write one self-contained HTML report.
+
+SUITE is a suite shipped with the package (`zoo-opt list`) or a TOML file; the shipped ones are good examples.
+Evaluations are counted by a wrapper, all methods start from the same points and see the same minibatches, and each
+run has one thread. Finished runs are kept in DIR/runs.jsonl as they finish: after an interruption the same command
+goes on where it stopped.
+
+examples:
+  zoo-opt bench quick
+  zoo-opt bench benchmarks/quick.toml --out results/today --workers 4
+  zoo-opt bench mysuite.toml --restart              put earlier results aside and start over
+"""
+
+REPORT = """\
+Print the tables of a finished or interrupted bench, and write its HTML report.
+
+examples:
+  zoo-opt report results/quick                      reads results/quick/runs.jsonl, writes results/quick/report.html
+  zoo-opt report runs.jsonl --html /tmp/report.html
+"""
+
+
+class CliError(Exception):
+    """Something the user can put right; printed without a traceback."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The argument parser, for the program and for the documentation."""
+    from ._version import __version__
+
+    def text(name: str, help: str, description: str) -> dict[str, Any]:
+        return {
+            "name": name,
+            "help": help,
+            "description": description,
+            "formatter_class": argparse.RawDescriptionHelpFormatter,
+        }
+
+    top = argparse.ArgumentParser("zoo-opt", description=MAIN, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top.add_argument("--version", action="version", version=f"zoo-opt {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    sub = commands.add_parser(
+        **text(
+            "list",
+            "methods, problems, suites and peers",
+            "Show what can be run, with its settings' defaults.",
+        )
+    )
+    sub.set_defaults(do=do_list)
+
+    sub = commands.add_parser(**text("run", "minimize a function or a named problem", RUN))
+    sub.add_argument("target", metavar="TARGET", help='"module:function" or a problem\'s name')
+    sub.add_argument("--method", default="cma-es", help="registered name (default: cma-es)")
+    sub.add_argument("--budget", type=int, default=1000, metavar="N", help="evaluations (default: 1000)")
+    sub.add_argument("--x0", help='start: "1,2,3", "zeros:N" or a .npy file')
+    sub.add_argument("--seed", type=int, default=0, help="of the method, and of a problem's start (default: 0)")
+    sub.add_argument(
+        "-o",
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="hyper-parameter of the method",
+    )
+    sub.add_argument(
+        "-p",
+        "--problem-option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="argument of the problem",
+    )
+    sub.add_argument("--checkpoint", metavar="FILE", help="journal every loss here, and resume from it if it exists")
+    sub.add_argument("--save", metavar="FILE", help="write the result as JSON")
+    sub.add_argument("--quiet", action="store_true", help="no progress bar")
+    sub.set_defaults(do=do_run)
+
+    sub = commands.add_parser(**text("bench", "run a benchmark suite and report", BENCH))
+    sub.add_argument("suite", metavar="SUITE", help="a shipped suite's name, or a TOML file")
+    sub.add_argument("--out", metavar="DIR", help="where results go (default: results/<suite>)")
+    sub.add_argument(
+        "--workers",
+        type=int,
+        default=None,
+        metavar="N",
+        help="processes (default: the number of cores, at most 8)",
+    )
+    sub.add_argument("--restart", action="store_true", help="start over, keeping earlier results as runs.jsonl.old")
+    sub.set_defaults(do=do_bench)
+
+    sub = commands.add_parser(**text("report", "tables and HTML report from recorded runs", REPORT))
+    sub.add_argument("record", metavar="DIR_OR_JSONL", help="a bench's folder, or its runs.jsonl")
+    sub.add_argument("--html", metavar="FILE", help="where to write (default: report.html beside the record)")
+    sub.set_defaults(do=do_report)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status (0 done, 1 failed, 2 wrong usage, 130 interrupted)."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.do(arguments))
+    except (CliError, ImportError, ValueError, OSError) as error:
+        print(f"zoo-opt: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("zoo-opt: interrupted; the same command goes on from the last finished run", file=sys.stderr)
+        return 130
+
+
+# --- list -----------------------------------------------------------------------------------------
+
+
+def do_list(_: argparse.Namespace) -> int:
+    """Print what there is."""
+    import zoo_opt as zo
+
+    from .bench.problems import PROBLEMS
+    from .bench.solvers import PEERS, installed
+    from .bench.suite import load_title, shipped
+
+    def show(title: str, entries: Mapping[str, str]) -> None:
+        print(title)
+        width = max(map(len, entries), default=0)
+        for name, what in entries.items():
+            print(f"  {name:<{width}}  {what}")
+        print()
+
+    show(
+        "methods (zoo-opt run --method NAME, with their defaults)",
+        {name: _defaults(cls) for name, cls in zo.METHODS.items()},
+    )
+    show("problems (zoo-opt run NAME, and in suites)", {name: what for name, (_, what) in PROBLEMS.items()})
+    show("suites (zoo-opt bench NAME)", {name: load_title(path) for name, path in shipped().items()})
+    show(
+        'peers, in suites (from the extra: pip install "zoo-opt[bench]")',
+        {name: f"{'installed' if installed(name) else 'not installed'}; {what}" for name, (_, what) in PEERS.items()},
+    )
+    return 0
+
+
+def _defaults(method: Callable[..., Any]) -> str:
+    """The signature of a method's class as one line."""
+    import inspect
+
+    signature = inspect.signature(method)
+    parts = [
+        p.name if p.default is p.empty else f"{p.name}={p.default!r}"
+        for p in signature.parameters.values()
+        if p.default is p.empty or "factory" not in repr(p.default)
+    ]
+    return f"{getattr(method, '__name__', method)}({', '.join(parts)})"
+
+
+# --- run ------------------------------------------------------------------------------------------
+
+
+def read_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """``["a=1", "b=text"]`` as a dict; values are JSON where they can be."""
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise CliError(f"an option must be NAME=VALUE, got {pair!r}")
+        try:
+            options[name] = json.loads(value)
+        except json.JSONDecodeError:
+            options[name] = value
+    return options
+
+
+def read_start(text: str) -> Any:
+    """``"1,2"``, ``"zeros:3"`` or a .npy file as a vector."""
+    import numpy as np
+
+    try:
+        if text.endswith(".npy"):
+            return np.load(text, allow_pickle=False)
+        if text.startswith("zeros:"):
+            return np.zeros(int(text.removeprefix("zeros:")))
+        return np.array([float(v) for v in text.split(",")])
+    except ValueError as error:
+        raise CliError(
+            f'--x0 must be numbers such as "1,2.5", "zeros:N" or a .npy file, got {text!r}: {error}'
+        ) from None
+
+
+def do_run(arguments: argparse.Namespace) -> int:
+    """Minimize one function and say what was found."""
+    import numpy as np
+
+    import zoo_opt as zo
+
+    from .bench.problems import PROBLEMS, Problem, load_object, make_problem
+    from .bench.solvers import make_method
+
+    sys.path.insert(0, os.getcwd())
+    problem: Problem | None = None
+    objective: Callable[..., Any]
+    settings: dict[str, Any] = {}
+    if arguments.target in PROBLEMS:
+        chosen = problem = make_problem(arguments.target, read_options(arguments.problem_option))
+
+        def objective(X: Any, step: int) -> Any:
+            return chosen.losses(np.asarray(X), step, arguments.seed)
+
+        settings = {"pass_step": True, "vectorized": True}
+    elif ":" in arguments.target:
+        if arguments.problem_option:
+            raise CliError("--problem-option goes with a named problem, not with a function")
+        objective = load_object(arguments.target)
+    else:
+        raise CliError(f'TARGET must be "module:function" or one of {", ".join(PROBLEMS)}; got {arguments.target!r}')
+    if arguments.x0 is not None:
+        x0 = read_start(arguments.x0)
+    elif problem is not None:
+        x0 = problem.x0(arguments.seed)
+    else:
+        raise CliError("a function of yours needs --x0")
+    method = make_method(arguments.method, read_options(arguments.option), budget=arguments.budget)
+    noisy = problem is not None and problem.curve != "precision"
+    result = zo.minimize(
+        objective,
+        x0,
+        method=method,
+        budget=arguments.budget,
+        rng=arguments.seed,
+        progress=not arguments.quiet,
+        checkpoint=arguments.checkpoint,
+        **settings,
+    )
+    point = result.mean if noisy and hasattr(result, "mean") else result.x
+    figures = problem.metrics(np.asarray(point)) if problem is not None else {}
+    if problem is not None and problem.curve == "precision" and problem.optimum is not None:
+        figures["precision"] = float(result.fun) - problem.optimum
+    report = {
+        "method": repr(method),
+        "fun": float(result.fun),
+        "nfev": int(result.nfev),
+        "nit": int(result.nit),
+        "success": bool(result.success),
+        "message": str(result.message),
+        "seed": arguments.seed,
+        **figures,
+        "x": np.asarray(result.x).tolist(),
+    }
+    for name, value in report.items():
+        shown = np.array2string(np.asarray(result.x), threshold=12, precision=6) if name == "x" else value
+        print(f"{name:>14}  {shown}")
+    if arguments.save:
+        Path(arguments.save).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+# --- bench and report -----------------------------------------------------------------------------
+
+
+def do_bench(arguments: argparse.Namespace) -> int:
+    """Run a suite, or what is left of it, then report."""
+    from .bench.progress import Progress
+    from .bench.runner import run_suite
+    from .bench.suite import load_suite
+
+    sys.path.insert(0, os.getcwd())  # for problems and methods named "module:function"
+    suite = load_suite(arguments.suite)
+    out = Path(arguments.out or Path("results") / suite.name)
+    workers = min(8, os.cpu_count() or 1) if arguments.workers is None else arguments.workers
+    if workers < 1:
+        raise CliError(f"--workers must be 1 or more, got {workers}")
+    record = out / "runs.jsonl"
+    with Progress(suite.title) as progress:
+        run_suite(suite, record, workers=workers, progress=progress, resume=not arguments.restart)
+    return _report(record, out / "report.html", {task.key for task in suite.tasks()})
+
+
+def do_report(arguments: argparse.Namespace) -> int:
+    """Report from a record."""
+    path = Path(arguments.record)
+    record = path / "runs.jsonl" if path.is_dir() else path
+    if not record.is_file():
+        raise CliError(f"no record of a bench at {record}")
+    return _report(record, Path(arguments.html) if arguments.html else record.with_name("report.html"), None)
+
+
+def _report(path: Path, html: Path, keys: set[str] | None) -> int:
+    """Tables and HTML of the runs with these keys (None: all of them); status 1 if a run failed."""
+    from .bench.record import read_record
+    from .bench.report import write_report
+    from .bench.table import print_summary
+
+    record = read_record(path)
+    if keys is not None:
+        record.runs = {key: run for key, run in record.runs.items() if key in keys}
+    print_summary(record)
+    write_report(record, html)
+    failed = [run for run in record.runs.values() if run["error"]]
+    for run in failed:
+        print(
+            f"failed: {run['method']} on {run['problem']}, seed {run['seed']}: {run['error'].splitlines()[-1]}",
+            file=sys.stderr,
+        )
+    print(f"\nrecord: {path}\nreport: {html}  (one file, opens offline in any browser)")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Bridges to other libraries: their optimizers as ours, and ours as theirs."""

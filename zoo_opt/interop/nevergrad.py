@@ -1,0 +1,103 @@
+"""nevergrad's optimisers behind the ask/tell surface of zoo_opt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .peer import FloatArray, Peer, require
+
+
+class Nevergrad(Peer):
+    """Any nevergrad optimiser by its registered name.
+
+    The parameters are one ``ng.p.Array(init=x0)`` with mutation scale `sigma0`. Part of nevergrad draws from numpy's
+    global generator: it finds a private state there during its calls, and the caller's is put back after each.
+
+    Parameters
+    ----------
+    x0 : array_like, shape (d,)
+        Start of the search.
+    name : str
+        Name in ``ng.optimizers.registry``, such as "OnePlusOne", "TBPSA", "CMA".
+    sigma0 : float
+        Standard deviation of the parametrisation's mutation, in units of x.
+    batch : int
+        Candidates per ask, also given as ``num_workers``; those of one batch share a step. A value of 0 takes the
+        population of the optimiser where it has one (CMA, TBPSA), and else 1.
+    config : dict or None
+        Settings of the optimiser's configurable family: ``{"popsize": 20}`` makes
+        ``ng.families.ParametrizedCMA(popsize=20)``.
+    rng, budget
+        See :class:`zoo_opt.interop.peer.Peer`. nevergrad itself is told the budget, as its users do.
+    """
+
+    def __init__(
+        self,
+        x0: ArrayLike,
+        *,
+        name: str = "OnePlusOne",
+        sigma0: float = 1.0,
+        batch: int = 0,
+        config: dict[str, Any] | None = None,
+        rng: Any = None,
+        budget: int | None = None,
+    ) -> None:
+        super().__init__(x0, rng=rng, budget=budget)
+        self._global = np.random.MT19937(self.seed())
+        with self._private_state():  # its import draws, too
+            ng = require("nevergrad", "nevergrad")
+        registry = ng.optimizers.registry
+        family = f"Parametrized{name}"
+        if name not in registry:
+            raise ValueError(f"name must be an optimiser registered in nevergrad, got {name!r}")
+        if config and not hasattr(ng.families, family):
+            raise ValueError(
+                f"config must be empty for {name}, which has no nevergrad.families.{family}; got {config!r}"
+            )
+        if batch < 0:
+            raise ValueError(f"batch must be 0 or positive, got {batch}")
+        make = getattr(ng.families, family)(**config) if config else registry[name]
+        with self._private_state():
+            space = ng.p.Array(init=self.x0.copy()).set_mutation(sigma=float(sigma0))
+            space.random_state = np.random.RandomState(self.seed())
+            self._opt = make(parametrization=space, budget=budget, num_workers=max(1, batch))
+        self._batch = batch
+        self._asked: list[Any] = []
+
+    @contextmanager
+    def _private_state(self) -> Iterator[None]:
+        """Put this optimiser's own bit generator behind numpy's global functions for a while."""
+        theirs = np.random.mtrand.get_bit_generator()
+        np.random.mtrand.set_bit_generator(self._global)
+        try:
+            yield
+        finally:
+            np.random.mtrand.set_bit_generator(theirs)
+
+    def _size(self) -> int:
+        """Candidates of the next batch."""
+        if self._batch:
+            return self._batch
+        if hasattr(self._opt, "_popsize"):  # CMA
+            return int(self._opt._popsize)
+        controller = getattr(self._opt, "popsize", None)  # TBPSA adapts its population
+        return int(getattr(controller, "llambda", 1))
+
+    def _ask(self) -> FloatArray:
+        with self._private_state():
+            self._asked = [self._opt.ask() for _ in range(self._size())]
+        return np.array([candidate.value for candidate in self._asked])
+
+    def _tell(self, X: FloatArray, losses: FloatArray) -> None:
+        with self._private_state():
+            for candidate, loss in zip(self._asked, losses.tolist(), strict=True):
+                self._opt.tell(candidate, loss)
+
+    def _mean(self) -> FloatArray:
+        with self._private_state():
+            return np.asarray(self._opt.provide_recommendation().value)

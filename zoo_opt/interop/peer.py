@@ -1,0 +1,225 @@
+"""What the adapters of other libraries' optimisers share: our ask/tell surface around theirs.
+
+A peer is driven exactly as :class:`zoo_opt.Optimizer` is (``ask``, ``tell``, ``stop``, ``best``, ``mean``, ``nfev``),
+so that a benchmark or a user's loop need not know whose optimiser it runs. Peers take whole batches only: their own
+``tell`` does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+def require(module: str, package: str) -> ModuleType:
+    """Import a peer's module, or say how to install it.
+
+    Parameters
+    ----------
+    module : str
+        Name to import, such as ``"cma"``.
+    package : str
+        Name of the distribution that provides it, for the message.
+
+    Raises
+    ------
+    ImportError
+        If the package is not installed; the message names the extra that brings it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as cma's note that matplotlib is absent
+            return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f'{package} is not installed; it comes with the bench extra: pip install "zoo-opt[bench]"'
+        ) from error
+
+
+@dataclass(frozen=True)
+class PeerBatch:
+    """The candidates of one step of a peer.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n, d), float64
+        One candidate per row, read-only.
+    step : int
+        Number of batches told before this one.
+    """
+
+    X: FloatArray
+    step: int
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        return iter(self.X)
+
+    @overload
+    def __getitem__(self, index: int) -> FloatArray: ...
+    @overload
+    def __getitem__(self, index: slice) -> FloatArray: ...
+    def __getitem__(self, index: int | slice) -> FloatArray:
+        return self.X[index]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.X, dtype=dtype) if copy else np.asarray(self.X, dtype=dtype)
+
+
+@dataclass
+class PeerBest:
+    """The lowest loss told to a peer, and where (``x`` is None before the first tell)."""
+
+    x: FloatArray | None = None
+    loss: float = float("inf")
+
+
+class Peer(ABC):
+    """Base of the adapters; a subclass gives `_ask`, `_tell`, `_mean` and may give `_reasons`.
+
+    Parameters
+    ----------
+    x0 : array_like, shape (d,)
+        Start of the search.
+    rng : int, Generator, SeedSequence or None
+        Source of the peer's seed. A Generator is consumed once, here; None draws entropy.
+    budget : int or None
+        `stop()` is true once another batch would exceed it.
+    """
+
+    def __init__(self, x0: ArrayLike, *, rng: Any = None, budget: int | None = None) -> None:
+        self.x0 = np.array(x0, dtype=np.float64)
+        if self.x0.ndim != 1 or self.x0.size == 0:
+            raise ValueError(f"x0 must be a non-empty vector, got an array of shape {self.x0.shape}")
+        if budget is not None and budget < 1:
+            raise ValueError(f"budget must be a positive integer or None, got {budget!r}")
+        self.rng = np.random.default_rng(rng)
+        self.budget = budget
+        self.nfev = 0
+        self.nfail = 0
+        self.best = PeerBest()
+        self._steps = 0
+        self._open: PeerBatch | None = None
+        self._worst = -np.inf
+
+    # what an adapter fills in
+    @abstractmethod
+    def _ask(self) -> FloatArray:
+        """New candidates, shape (n, d)."""
+
+    @abstractmethod
+    def _tell(self, X: FloatArray, losses: FloatArray) -> None:
+        """Pass the losses, shape (n,), of the last `_ask` on."""
+
+    @abstractmethod
+    def _mean(self) -> FloatArray:
+        """The point that the peer would recommend under noise, shape (d,)."""
+
+    def _reasons(self) -> dict[str, Any]:
+        """The peer's own reasons to stop."""
+        return {}
+
+    # the surface
+    def seed(self) -> int:
+        """A fresh seed for the peer, in [1, 2**31): some libraries read 0 as "the clock"."""
+        return int(self.rng.integers(1, 2**31))
+
+    def ask(self) -> PeerBatch:
+        """The open batch: asking again before a tell gives the same candidates."""
+        if self._open is None:
+            X = np.array(self._ask(), dtype=np.float64)
+            X.flags.writeable = False
+            self._open = PeerBatch(X, self._steps)
+        return self._open
+
+    def tell(self, batch: PeerBatch, losses: Sequence[float | None] | ArrayLike) -> None:
+        """Tell the losses of the whole open batch.
+
+        A failed evaluation (NaN or None) is told as the worst loss so far, since no peer knows of failures; +inf
+        likewise.
+
+        Raises
+        ------
+        ValueError
+            If `batch` is not the open one, the number of losses differs from its length, or a loss is -inf.
+        """
+        if batch is not self._open:
+            raise ValueError("batch must be the one that the last ask() returned, told once")
+        y = np.array([np.nan if v is None else v for v in np.atleast_1d(np.asarray(losses, dtype=object))], dtype=float)
+        if y.shape != (len(batch),):
+            raise ValueError(f"losses must have length {len(batch)}, got {len(y)}")
+        if np.isneginf(y).any():
+            raise ValueError("losses must be greater than -inf, got -inf")
+        finite = np.isfinite(y)
+        self._worst = max(self._worst, float(np.max(y[finite], initial=-np.inf)))
+        i = int(np.argmin(np.where(finite, y, np.inf)))
+        if finite[i] and y[i] < self.best.loss:
+            self.best = PeerBest(batch.X[i], float(y[i]))
+        self._tell(batch.X, np.where(finite, y, self._worst if np.isfinite(self._worst) else 1e300))
+        self.nfail += int(np.isnan(y).sum())
+        self.nfev += len(batch)
+        self._steps += 1
+        self._open = None
+
+    def stop(self) -> dict[str, Any]:
+        """Empty, or the reasons to stop; looks at the next batch's size, so a budget is never exceeded."""
+        reasons = self._reasons()
+        if not reasons and self.budget is not None and self.nfev + len(self.ask()) > self.budget:
+            reasons = {"budget": self.budget}
+        return reasons
+
+    @property
+    def mean(self) -> FloatArray:
+        """The peer's current recommendation, shape (d,)."""
+        return np.array(self._mean(), dtype=np.float64)
+
+
+class Restarts:
+    """Population size and step size of the next run of a CMA-ES, by IPOP or BIPOP.
+
+    IPOP doubles the population (Auger & Hansen 2005). BIPOP (Hansen 2009) spends the same on runs with a doubled
+    population and on short ones with a small population and step size; the accounting is that of pycma's `fmin2`.
+
+    Parameters
+    ----------
+    kind : {"ipop", "bipop"}
+    popsize : int
+        Population of the first run.
+    sigma0 : float
+        Step size of the first run.
+    rng : Generator
+    """
+
+    def __init__(self, kind: str, popsize: int, sigma0: float, rng: np.random.Generator) -> None:
+        if kind not in ("ipop", "bipop"):
+            raise ValueError(f'restarts must be None, "ipop" or "bipop", got {kind!r}')
+        self.kind, self.popsize0, self.sigma0, self.rng = kind, popsize, sigma0, rng
+        self.doublings = 0
+        self.small = self.large = 0  # evaluations spent by each kind of run
+        self.is_large = False  # the first run counts as a small one
+
+    def next(self, spent: int) -> tuple[int, float, int | None]:
+        """(popsize, sigma0, limit on evaluations or None) of the next run; `spent` by the last one."""
+        if self.is_large:
+            self.large += spent
+        else:
+            self.small += spent
+        self.is_large = self.kind == "ipop" or self.small >= max(1, self.large)
+        if self.is_large:
+            self.doublings += 1
+            return self.popsize0 * 2**self.doublings, self.sigma0, None
+        u, v = self.rng.uniform(size=2)
+        popsize = max(self.popsize0, int(self.popsize0 * (2**self.doublings) ** (u**2)))
+        return popsize, self.sigma0 * 0.01**v, self.large // 2

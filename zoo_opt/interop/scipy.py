@@ -1,0 +1,115 @@
+"""Ours as theirs: a zoo_opt method as a ``method=`` of ``scipy.optimize.minimize``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from zoo_opt.methods import Method, make
+from zoo_opt.run import minimize
+
+_OPTIONS = (
+    "budget",
+    "maxfev",
+    "rng",
+    "executor",
+    "workers",
+    "lookahead",
+    "vectorized",
+    "pass_step",
+    "on_error",
+    "progress",
+    "disp",
+    "checkpoint",
+    "recommend",
+)
+
+
+def scipy_method(method: Method | str) -> Callable[..., Any]:
+    """Return a callable for the ``method`` argument of ``scipy.optimize.minimize``.
+
+    Parameters
+    ----------
+    method : Method or str
+        What proposes the candidates, or its registered name.
+
+    Returns
+    -------
+    callable
+        Takes scipy's ``args``, ``bounds`` (for a method that has bounds) and ``callback``; ``options`` are the keyword
+        arguments of `minimize` (scipy's ``maxfev`` and ``disp`` are other names of ``budget`` and ``progress``).
+        Returns a ``scipy.optimize.OptimizeResult``.
+
+    Raises
+    ------
+    ValueError
+        From scipy's call, if it is given constraints, or bounds for a method that has none.
+    TypeError
+        From scipy's call, for an unknown option; the message lists those there are.
+
+    Examples
+    --------
+    >>> import scipy.optimize, zoo_opt as zo  # doctest: +SKIP
+    >>> scipy.optimize.minimize(f, x0, method=zo.scipy_method("cma-es"), options={"budget": 500})  # doctest: +SKIP
+    """
+    chosen = make(method) if isinstance(method, str) else method
+
+    def solve(
+        fun: Callable[..., Any],
+        x0: Any,
+        args: tuple[Any, ...] = (),
+        *,
+        bounds: Any = None,
+        constraints: Any = (),
+        callback: Callable[..., Any] | None = None,
+        jac: Any = None,
+        hess: Any = None,
+        hessp: Any = None,
+        tol: Any = None,
+        **options: Any,
+    ) -> Any:
+        from scipy.optimize import OptimizeResult
+
+        if constraints:
+            raise ValueError(f"constraints must be empty for {type(chosen).__name__}, got {constraints!r}")
+        unknown = sorted(set(options) - set(_OPTIONS))
+        if unknown:
+            raise TypeError(f"options must be of {', '.join(_OPTIONS)}, got {', '.join(unknown)}")
+        for theirs, ours in (("maxfev", "budget"), ("disp", "progress")):
+            if theirs in options:
+                options.setdefault(ours, options[theirs])
+                del options[theirs]
+        result = minimize(
+            _WithArgs(fun, args) if args else fun,
+            x0,
+            method=_bounded(chosen, bounds),
+            callback=callback,
+            **options,
+        )
+        return OptimizeResult(result)
+
+    return solve
+
+
+class _WithArgs:
+    """An objective with scipy's extra arguments, which an executor can pickle."""
+
+    def __init__(self, fun: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.fun, self.args = fun, args
+
+    def __call__(self, x: Any, **step: int) -> Any:
+        return self.fun(x, *self.args, **step)
+
+
+def _bounded(method: Method, bounds: Any) -> Method:
+    """Return ``method`` with scipy's bounds."""
+    if bounds is None:
+        return method
+    if not hasattr(method, "bounds"):
+        raise ValueError(f"bounds must be None for {type(method).__name__}, which has none, got {bounds!r}")
+    from dataclasses import replace
+
+    import numpy as np
+
+    low, high = (bounds.lb, bounds.ub) if hasattr(bounds, "lb") else zip(*bounds, strict=True)
+    return replace(method, bounds=(np.asarray(low, float), np.asarray(high, float)))  # type: ignore[type-var]

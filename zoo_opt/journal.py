@@ -1,0 +1,94 @@
+"""A journal of losses beside a checkpoint: what was paid for survives a kill.
+
+``<path>`` is an optimizer's checkpoint; ``<path>.journal`` has a line for each loss told since: id, loss in
+hexadecimal, why it failed, and a checksum. A line is on the disk before the loss is told. To resume, the lines
+are told to the loaded optimizer, which is deterministic; candidates that it has been told already are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from zoo_opt.checkpoint import sync_folder
+from zoo_opt.errors import CheckpointError
+
+
+class Entry(NamedTuple):
+    """One evaluation: the candidate, and its loss or why it failed."""
+
+    id: int
+    loss: float
+    reason: str
+
+
+class Journal:
+    """Append-only file of evaluations."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        new = not self.path.exists()
+        self._file = open(self.path, "ab")
+        if new:
+            sync_folder(self.path.parent)
+
+    def add(self, entries: list[Entry]) -> None:
+        """Append ``entries``; when this returns they are on the disk."""
+        self._file.write(b"".join(_line(entry) for entry in entries))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def clear(self) -> None:
+        """Forget all entries, once a checkpoint holds them."""
+        self._file.truncate(0)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def entries(path: str | os.PathLike[str]) -> Iterator[Entry]:
+    """Yield the entries at ``path``, none if there is no file.
+
+    A last line that was cut by a kill is passed over, since its loss was never told.
+
+    Raises
+    ------
+    CheckpointError
+        If any other line is corrupt.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        return
+    *lines, _cut = data.split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        body, _, check = line.rpartition(b" ")
+        if not body or check != _checksum(body):
+            raise CheckpointError(f"{os.fspath(path)} is corrupt at line {number}")
+        id_, loss, reason = json.loads(body)
+        yield Entry(id_, math.nan if loss is None else float.fromhex(loss), reason)
+
+
+def repair(path: str | os.PathLike[str]) -> None:
+    """Cut off an unfinished last line, so that new lines can follow."""
+    with open(path, "r+b") as file:
+        data = file.read()
+        file.truncate(data.rfind(b"\n") + 1)
+
+
+def _line(entry: Entry) -> bytes:
+    loss = None if math.isnan(entry.loss) else float(entry.loss).hex()
+    body = json.dumps([entry.id, loss, entry.reason]).encode()
+    return body + b" " + _checksum(body) + b"\n"
+
+
+def _checksum(body: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(body)

@@ -1,0 +1,121 @@
+"""Recorder: tells an optimizer, keeping what was paid for on the disk first, and resumes a run that was cut off."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from zoo_opt import journal
+from zoo_opt.engines import Outcome
+from zoo_opt.errors import CheckpointError
+from zoo_opt.journal import Entry, Journal
+from zoo_opt.optimizer import Optimizer
+
+_FOLD = 2000  # entries after which the journal is folded into the checkpoint
+_FINAL = -1  # id of the final evaluation of the mean
+
+
+class Recorder:
+    """Passes losses on to ``opt``; with a path, journals them first.
+
+    Parameters
+    ----------
+    opt : Optimizer
+        A new optimizer. If there is a checkpoint at ``path`` it must be of the same run, and takes its place.
+    path : path-like or None
+        Checkpoint; the journal is ``<path>.journal``. None: nothing is kept.
+    seeded : bool
+        Whether ``opt`` was made from a seed, which the checkpoint's must then equal.
+    """
+
+    def __init__(self, opt: Optimizer, path: str | os.PathLike[str] | None, *, seeded: bool) -> None:
+        self.opt = opt
+        self._journal: Journal | None = None
+        self._since = 0
+        self._final: dict[int, float] = {}
+        if path is None:
+            return
+        self._path = Path(path)
+        log = self._path.with_name(self._path.name + ".journal")
+        if self._path.exists():
+            self.opt = self._resumed(opt, log, seeded)
+        elif log.exists():
+            raise CheckpointError(
+                f"{log} has no checkpoint {self._path} beside it: put that back, or delete the journal"
+            )
+        else:
+            opt.save(self._path)
+        self._journal = Journal(log)
+
+    def tell(self, outcomes: list[Outcome]) -> None:
+        """Write the outcomes down and tell them."""
+        if not outcomes:
+            return
+        entries = [Entry(o.id, o.loss, _reason(o)) for o in outcomes]
+        if self._journal is not None:
+            self._journal.add(entries)
+        steps = self.opt.nit
+        self.opt._replay(entries)
+        self._since += len(entries)
+        if self._journal is not None and self._since >= _FOLD and self.opt.nit > steps:
+            self._fold()
+
+    def final(self, evaluate: Callable[[], float]) -> float:
+        """Return the loss of the final mean, evaluated once in the life of a run."""
+        if self.opt.nfev not in self._final:
+            loss = evaluate()
+            self._final[self.opt.nfev] = loss
+            if self._journal is not None:
+                self._fold()
+                self._journal.add([Entry(_FINAL, loss, f"mean after {self.opt.nfev}")])
+                self._since = 0
+        return self._final[self.opt.nfev]
+
+    def _resumed(self, new: Optimizer, log: Path, seeded: bool) -> Optimizer:
+        """Return the optimizer at the path, brought up to date by the journal."""
+        old = Optimizer.load(self._path)
+        for what, ours, theirs in (
+            ("method", new.method, old.method),
+            ("lookahead", new._lookahead, old._lookahead),
+            ("x0", new._origin, old._origin),
+            ("rng", new._key if seeded else old._key, old._key),
+        ):
+            if ours != theirs:
+                raise CheckpointError(
+                    f"{self._path} is of another run: its {what} is {theirs!r}, this call's is {ours!r}"
+                )
+        old._budget = None
+        entries = list(journal.entries(log))
+        old._replay([(e.id, e.loss, e.reason) for e in entries if e.id != _FINAL])
+        self._final = {int(e.reason.rpartition(" ")[2]): e.loss for e in entries if e.id == _FINAL}
+        old._budget = new.budget
+        if log.exists():
+            journal.repair(log)
+        return old
+
+    def _fold(self) -> None:
+        """Move the journal's entries into the checkpoint. Cut off in between, both hold them, which is harmless."""
+        if self._journal is not None:
+            self.opt.save(self._path)
+            self._journal.clear()
+            self._since = 0
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._journal is not None:
+            if self._since:
+                self._fold()
+            self._journal.close()
+
+
+def _reason(outcome: Outcome) -> str:
+    if outcome.error is not None:
+        return type(outcome.error).__name__
+    return "NaN or None" if math.isnan(outcome.loss) else ""

@@ -1,0 +1,203 @@
+"""minimize: drives an Optimizer over an objective, in this thread or over an executor."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from zoo_opt.engines import Call, Outcome, in_flight, one_by_one, whole_steps
+from zoo_opt.errors import integer
+from zoo_opt.methods import Method
+from zoo_opt.optimizer import Optimizer
+from zoo_opt.progress import bar
+from zoo_opt.result import Result
+from zoo_opt.resume import Recorder
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import RNG
+
+ENDED, BUDGET, CALLBACK, INTERRUPTED, NOTHING_FINITE = range(5)
+_MESSAGES = (
+    "the method has ended: {stop}",
+    "the budget of evaluations is spent",
+    "the callback raised StopIteration",
+    "interrupted",
+    "no evaluation gave a finite loss",
+)
+
+
+def minimize(
+    fun: Callable[..., Any],
+    x0: Any,
+    *,
+    method: Method | str = "cma-es",
+    budget: int | None = None,
+    rng: RNG = None,
+    executor: Any = None,
+    workers: int | None = None,
+    lookahead: int = 0,
+    vectorized: bool = False,
+    pass_step: bool = False,
+    on_error: str = "fail",
+    callback: Callable[..., Any] | None = None,
+    progress: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    recommend: str = "best",
+) -> Result:
+    """Minimise ``fun`` by function values alone.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x) -> loss`` for a (d,) array, which is read-only; NaN or None is a failed evaluation.
+    x0 : array_like of shape (d,)
+        Where to start.
+    method : Method or str, default "cma-es"
+        What proposes the candidates, or its registered name.
+    budget : int or None, optional
+        Evaluations never to be exceeded. None: until the method ends by itself.
+    rng : None, int, SeedSequence or Generator, optional
+        Seed. The same seed gives the same result for any executor and number of workers.
+    executor : object with ``submit(fn, *args) -> future``, optional
+        Where evaluations run: ``concurrent.futures``, loky, or ``dask.distributed`` by ``client.get_executor()``.
+        None: in this thread.
+    workers : int or None, optional
+        Evaluations in flight at a time, at most those of the open steps. None: the executor's own number.
+    lookahead : int, default 0
+        Steps that may be placed before the ones before them are closed (gradient-estimate methods).
+    vectorized : bool, default False
+        Call ``fun(X)`` with the (n, d) matrix of a step and expect n losses; not with an executor.
+    pass_step : bool, default False
+        Call ``fun(x, step=k)``: an objective can use one minibatch for all candidates of a step.
+    on_error : {"fail", "raise"}, default "fail"
+        What an exception in ``fun`` is: a failed evaluation, or the end of the run. With "raise" what came before is
+        in the checkpoint, if there is one.
+    callback : callable, optional
+        Called after each closed step, as by scipy: ``callback(intermediate_result=Result)`` if its parameter has this
+        name, else ``callback(x)`` with the current recommendation. ``StopIteration`` stops the run.
+    progress : bool, default False
+        Show a progress bar (needs ``rich``).
+    checkpoint : path-like, optional
+        File to resume from if it is there, and to keep: every loss is on the disk before it is used, so that after a
+        kill only the calls that were in flight are made again. The same call then resumes the run, and returns the
+        result at once if the run was complete.
+    recommend : {"best", "mean"}, default "best"
+        Which point is returned: the best one told, or the final iterate, which costs one evaluation more within the
+        budget and is the better choice under noise.
+
+    Returns
+    -------
+    Result
+        With x, fun, nfev, nit, success, status, message and more.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of this form; the message names it.
+    CheckpointError
+        If the checkpoint cannot be read or is of another run.
+
+    Examples
+    --------
+    >>> import zoo_opt as zo
+    >>> res = zo.minimize(lambda x: float((x - 1) @ (x - 1)), [0.0, 0.0], budget=500, rng=0)
+    >>> res.x.round(3).tolist()
+    [1.0, 1.0]
+    """
+    _one_of("on_error", on_error, ("fail", "raise"))
+    _one_of("recommend", recommend, ("best", "mean"))
+    if not callable(fun):
+        raise TypeError(f"fun must be callable, got {fun!r}")
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor must have a submit method, got {executor!r}")
+    if vectorized and executor is not None:
+        raise ValueError("vectorized must be False with an executor, which evaluates candidates one by one")
+    reserve = 1 if recommend == "mean" and budget is not None else 0
+    if budget is not None:
+        integer("budget", budget, 1 + reserve)
+    opt = Optimizer(method, x0, rng=rng, budget=None if budget is None else budget - reserve, lookahead=lookahead)
+    call = Call(fun, pass_step, vectorized)
+    with Recorder(opt, checkpoint, seeded=rng is not None) as recorder:
+        opt = recorder.opt
+        if vectorized:
+            outcomes = whole_steps(opt, call)
+        elif executor is None:
+            outcomes = one_by_one(opt, call)
+        else:
+            outcomes = in_flight(opt, call, executor, workers)
+        status = _drive(recorder, outcomes, on_error, callback, progress)
+        return _result(recorder, status, call if recommend == "mean" else None)
+
+
+def _drive(
+    recorder: Recorder,
+    outcomes: Iterator[list[Outcome]],
+    on_error: str,
+    callback: Callable[..., Any] | None,
+    progress: bool,
+) -> int:
+    """Tell outcomes as they come until there is a reason to stop; return the status."""
+    opt, notify = recorder.opt, _notifier(callback)
+    try:
+        with bar(opt, progress) as advance:
+            for arrived in outcomes:
+                steps = opt.nit
+                recorder.tell([outcome for outcome in arrived if on_error == "fail" or outcome.error is None])
+                for outcome in arrived:
+                    if on_error == "raise" and outcome.error is not None:
+                        raise outcome.error
+                advance()
+                if opt.nit > steps:
+                    notify(opt)
+    except StopIteration:
+        return CALLBACK
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        outcomes.close()  # type: ignore[attr-defined]
+    return BUDGET if "budget" in opt.stop() else ENDED
+
+
+def _notifier(callback: Callable[..., Any] | None) -> Callable[[Optimizer], object]:
+    """Return what to call after a closed step: scipy's two forms of a callback."""
+    if callback is None:
+        return lambda opt: None
+    if not callable(callback):
+        raise TypeError(f"callback must be callable, got {callback!r}")
+    if set(inspect.signature(callback).parameters) == {"intermediate_result"}:
+        return lambda opt: callback(intermediate_result=_summary(opt))
+    return lambda opt: callback(_summary(opt).x)
+
+
+def _summary(opt: Optimizer) -> Result:
+    """Return the best point told, or the iterate where none was finite."""
+    x = opt.mean if opt.best.x is None else opt.best.x
+    return Result(x=x.copy(), fun=opt.best.loss, nfev=opt.nfev, nit=opt.nit, nfail=opt.nfail)
+
+
+def _result(recorder: Recorder, status: int, final_call: Call | None) -> Result:
+    """Return the result; ``final_call`` evaluates the mean, where that is what is recommended."""
+    opt = recorder.opt
+    result = _summary(opt)
+    if final_call is not None:
+        result.x = opt.mean.copy()
+        result.fun = math.nan
+        if status != INTERRUPTED:
+            result.fun = recorder.final(lambda: final_call.single(result.x, opt.nit))
+            result.nfev += 1
+    if not math.isfinite(result.fun) and status != INTERRUPTED:
+        status = NOTHING_FINITE
+    result.success = status in (ENDED, BUDGET, CALLBACK)
+    result.status = status
+    result.message = _MESSAGES[status].format(stop=", ".join(opt.stop()))
+    result.stop = opt.stop()
+    result.failures = opt.failures
+    return result
+
+
+def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be {' or '.join(map(repr, allowed))}, got {value!r}")

@@ -1,0 +1,256 @@
+"""The contract, one test a clause."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from zoo_opt.optimizer import Optimizer
+from zoo_opt.testing import recorder
+from zoo_opt.testing.case import Case, ellipsoid, rugged, sphere
+from zoo_opt.testing.recorder import Recorder, Way
+
+BAD_TELLS: dict[str, Callable[[Optimizer, list[int]], Any]] = {  # what is wrong -> a call with the ids that are out
+    "unknown id": lambda opt, ids: opt.tell([*ids, ids[-1] + 10**6], [1.0] * (len(ids) + 1)),
+    "negative id": lambda opt, ids: opt.tell([-1], [1.0]),
+    "same id twice": lambda opt, ids: opt.tell([ids[0], ids[0]], [1.0, 1.0]),
+    "too few losses": lambda opt, ids: opt.tell(ids, [1.0] * (len(ids) - 1)),
+    "too many losses": lambda opt, ids: opt.tell(ids, [1.0] * (len(ids) + 1)),
+    "minus infinity": lambda opt, ids: opt.tell(ids, [1.0] * (len(ids) - 1) + [-math.inf]),
+    "text": lambda opt, ids: opt.tell(ids, [1.0] * (len(ids) - 1) + ["1"]),
+    "told before": lambda opt, ids: opt.tell([*ids, 0], [1.0] * (len(ids) + 1)),
+    "failed before": lambda opt, ids: opt.tell_failed([*ids, 0]),
+}
+
+
+class MethodContract:
+    """What every method must do. A test class of yours inherits it and has a fixture ``case``."""
+
+    # ------------------------------------------------------- the same iterates, bit for bit, however they are told
+    def test_one_at_a_time(self, case: Case) -> None:
+        """A step told candidate by candidate."""
+        _same(case, recorder.one_at_a_time)
+
+    def test_shuffled(self, case: Case) -> None:
+        """A step told in random order."""
+        _same(case, recorder.shuffled)
+
+    def test_in_parts(self, case: Case) -> None:
+        """A step told in random parts."""
+        _same(case, recorder.in_parts)
+
+    def test_leased(self, case: Case) -> None:
+        """Candidates leased a few at a time and told in random order."""
+        _same(case, recorder.leased)
+
+    def test_in_threads(self, case: Case) -> None:
+        """Four threads that ask and tell as they like."""
+        run = recorder.in_threads(Recorder(case))
+        run.assert_same(Recorder(case).run(recorder.whole, run.opt.nit))
+
+    def test_saved_and_loaded_after_every_tell(self, case: Case) -> None:
+        """Candidates told one by one, each to an optimizer read from a checkpoint, most of them in mid-step."""
+        with recorder.scratch_folder() as folder:
+            _same(case, recorder.reloading(folder))
+
+    def test_lookahead(self, case: Case) -> None:
+        """With lookahead the iterates depend on (seed, lookahead) alone; a method that ranks steps refuses it."""
+        if not case.method.lookahead:
+            _raises(ValueError, "lookahead", lambda: case.start(lookahead=1))
+            return
+        with recorder.scratch_folder() as folder:
+            for lookahead in (1, 3):
+                for way in (recorder.leased, recorder.one_at_a_time):
+                    _same(case, way, steps=50, lookahead=lookahead)
+                _same(case, recorder.reloading(folder), steps=20, lookahead=lookahead)
+
+    def test_seed_decides(self, case: Case) -> None:
+        """Another seed gives other candidates."""
+        assert not np.array_equal(case.start(rng=1).ask().X, case.start(rng=2).ask().X)
+
+    # ------------------------------------------------------------------------------------ candidates and read-outs
+    def test_ids_and_steps_increase(self, case: Case) -> None:
+        """Ids count up from 0 and steps by one; a step has as many candidates as `Method.size` says."""
+        opt, next_id = case.start(), 0
+        for step in range(30):
+            size = case.method.size(opt.state)
+            batch = opt.ask()
+            assert (batch.ids, batch.step) == (list(range(next_id, next_id + size)), step)
+            assert batch.X.shape == (size, case.d)
+            assert opt.pending == batch.ids
+            next_id += size
+            opt.tell(batch, [rugged(batch[i]) for i in range(size)])
+            assert (opt.nit, opt.nfev, opt.pending) == (step + 1, next_id, [])
+
+    def test_mean_moves_when_a_step_closes(self, case: Case) -> None:
+        """The mean stays until the last candidate of a step is told, and then moves."""
+        opt = case.start()
+        for _ in range(5):
+            before, batch = opt.mean.copy(), opt.ask()
+            for i in range(len(batch)):
+                assert np.array_equal(opt.mean, before)
+                opt.tell(batch[i], ellipsoid(batch[i].x))
+            assert not np.array_equal(opt.mean, before)
+
+    def test_best_is_the_lowest_loss_told(self, case: Case) -> None:
+        """`best` has the lowest loss, its candidate and its id; of equal ones the first."""
+        opt, told = case.start(), []
+        for _ in range(20):
+            batch = opt.ask()
+            losses = [round(rugged(batch[i]), 1) for i in range(len(batch))]
+            told += [(loss, batch.ids[i], batch[i].x) for i, loss in enumerate(losses) if loss < math.inf]
+            opt.tell(batch[::-1], losses[::-1])
+            loss, id_, x = min(told, key=lambda entry: entry[:2])
+            assert (opt.best.loss, opt.best.id) == (loss, id_)
+            assert opt.best.x is not None and np.array_equal(opt.best.x, x)
+
+    def test_results_are_read_only(self, case: Case) -> None:
+        """Nothing that is handed out can be written to."""
+        opt = case.start()
+        batch = opt.ask()
+        opt.tell(batch, [ellipsoid(x) for x in batch])
+        leased = opt.ask(1)
+        for array in (batch.X, next(iter(batch)), batch[0].x, batch[1:].X, leased.X, opt.best.x, opt.mean):
+            assert array is not None and not array.flags.writeable
+
+    def test_results_do_not_change_later(self, case: Case) -> None:
+        """What was handed out stays as it was while the run goes on."""
+        opt, held = case.start(), []
+        for _ in range(10):
+            batch = opt.ask()
+            opt.tell(batch, [ellipsoid(x) for x in batch])
+            held += [(array, array.copy()) for array in (batch.X, opt.mean, opt.best.x) if array is not None]
+        assert all(np.array_equal(array, copy) for array, copy in held)
+
+    def test_arguments_are_not_changed(self, case: Case) -> None:
+        """x0, losses and ids are only read, and changing them later has no effect."""
+        x0, reference = case.x0(), Recorder(case).run(recorder.whole, 5)
+        run = Recorder(case, x0=x0)
+        x0[:] = 99.0
+        for _ in range(5):
+            batch = run.ask()
+            ids, losses = [c.id for c in batch], np.array([rugged(c) for c in batch])
+            kept = list(ids), losses.copy()
+            run.opt.tell(ids, losses)
+            assert ids == kept[0] and np.array_equal(losses, kept[1], equal_nan=True)
+            losses[:] = 0.0
+            run.note()
+        run.assert_same(reference)
+
+    def test_types_are_kept(self, case: Case) -> None:
+        """float32 stays float32 in candidates, mean and best, or float64 for methods that keep a float64 state."""
+        for given in (np.float32, np.float64, np.int64):
+            expected = np.float32 if given is np.float32 and case.keeps_float32 else np.float64
+            run = Recorder(case, x0=case.x0(np.float64).astype(given)).run(recorder.whole, 5)
+            assert run.opt.best.x is not None
+            arrays = [*run.points.values(), *run.means.values(), run.opt.best.x]
+            assert {array.dtype for array in arrays} == {np.dtype(expected)}
+
+    def test_global_random_state_is_untouched(self, case: Case) -> None:
+        """Neither numpy's nor Python's global generator is used or seeded."""
+        before = random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002
+        Recorder(case).run(recorder.whole, 3)
+        after = random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002
+        assert repr(before) == repr(after)
+
+    # ---------------------------------------------------------------------------------------------- bad and failed
+    def test_bad_tells_change_nothing(self, case: Case) -> None:
+        """A tell that is refused leaves all as it was, and the run goes on as if it had not been made."""
+        run = Recorder(case)
+        for _ in range(3):
+            first, *rest = run.ask()
+            run.tell([first])
+            for what, call in BAD_TELLS.items():
+                before = _read_outs(run.opt)
+                _raises((KeyError, ValueError, TypeError), "", lambda call=call: call(run.opt, run.opt.pending))
+                assert _read_outs(run.opt) == before, what
+            run.tell(rest)
+        run.assert_same(Recorder(case).run(recorder.whole, 3))
+
+    def test_failures_are_the_same_however_told(self, case: Case) -> None:
+        """NaN, None and `tell_failed` are one thing: counted, never ranked, and the run goes on."""
+        runs = []
+        for failed in (math.nan, None, "tell_failed"):
+            opt, fails = case.start(), 0
+            for _ in range(30):
+                batch = opt.ask()
+                for i in range(len(batch)):
+                    bad = batch[i].id % 3 == 1
+                    fails += bad
+                    if bad and failed == "tell_failed":
+                        opt.tell_failed(batch[i], reason="crash")
+                    else:
+                        opt.tell(batch[i], failed if bad else ellipsoid(batch[i].x))
+            assert (opt.nfail, sum(opt.failures.values())) == (fails, fails)
+            assert math.isfinite(opt.best.loss) and np.isfinite(opt.mean).all()
+            runs.append(opt.mean.tobytes())
+        assert len(set(runs)) == 1
+
+    def test_step_of_failures_moves_nothing(self, case: Case) -> None:
+        """A step that failed altogether leaves the mean, and the next one has new candidates."""
+        opt = case.start()
+        batch, before = opt.ask(), opt.mean.copy()
+        opt.tell_failed(batch)
+        assert np.array_equal(opt.mean, before) and opt.best.x is None
+        assert not np.array_equal(opt.ask().X, batch.X)
+        assert (opt.nit, opt.nfev, opt.nfail) == (1, len(batch), len(batch))
+
+    def test_extreme_losses_keep_candidates_finite(self, case: Case) -> None:
+        """Infinite, huge and tiny losses are losses: no candidate becomes NaN or infinite by them."""
+        for losses in ([math.inf], [math.inf, 1.0], [1e300, -1e300], [1e-310, 0.0], [0.0], [1e308, 0.0, math.nan]):
+            for dtype in (np.float64, np.float32):
+                opt = case.start(x0=case.x0(dtype))
+                for _ in range(3):
+                    batch = opt.ask()
+                    opt.tell(batch, [losses[id_ % len(losses)] for id_ in batch.ids])
+                assert np.isfinite(opt.ask().X).all() and np.isfinite(opt.mean).all(), losses
+
+    def test_budget_is_never_exceeded(self, case: Case) -> None:
+        """`stop` is true when no further step fits into the budget, and `ask` then gives nothing."""
+        size = case.method.size(case.start().state)
+        for budget in {1, size - 1, size, size + 1, 3 * size - 1, 3 * size + 1} - {0}:
+            for n in (None, 1):
+                opt = case.start(budget=budget)
+                while not opt.stop():
+                    batch = opt.ask(n)
+                    assert opt.nfev + len(opt.pending) <= budget
+                    opt.tell(batch, [ellipsoid(x) for x in batch])
+                assert opt.stop() == {"budget": budget} and len(opt.ask(n)) == 0
+                assert budget - case.method.size(opt.state) < opt.nfev <= budget
+
+    # ------------------------------------------------------------------------------------------------- convergence
+    def test_converges(self, case: Case) -> None:
+        """The loss at the mean falls to its allowed part on the sphere and the ellipsoid."""
+        for loss in (sphere, ellipsoid):
+            opt = case.solve(loss)
+            ratio = loss(opt.mean) / loss(case.x0())
+            assert ratio <= case.reduction, f"{loss.__name__}: fell to {ratio:.3g}, expected {case.reduction:.3g}"
+
+
+def check(case: Case) -> None:
+    """Take ``case`` through every test of `MethodContract`; raise what the first failure raises."""
+    contract = MethodContract()
+    for name in dir(contract):
+        if name.startswith("test_"):
+            getattr(contract, name)(case)
+
+
+def _same(case: Case, way: Way, steps: int | None = None, **options: Any) -> None:
+    Recorder(case, **options).run(way, steps).assert_same(Recorder(case, **options).run(recorder.whole, steps))
+
+
+def _raises(kinds: type[Exception] | tuple[type[Exception], ...], text: str, call: Callable[[], object]) -> None:
+    try:
+        call()
+    except kinds as error:
+        assert text in str(error), f"{error!r} does not name {text}"
+    else:
+        raise AssertionError(f"{kinds} was not raised")
+
+
+def _read_outs(opt: Optimizer) -> list[object]:
+    return [opt.nit, opt.nfev, opt.failures, opt.pending, opt.best.id, opt.best.loss, opt.mean.tobytes(), opt.stop()]
