@@ -75,6 +75,10 @@ class OpenStep:
 
     def record(self, ids: Sequence[int], losses: Sequence[float]) -> None:
         """Enter the losses of candidates that have been checked to be open."""
+        if ids == range(self.first, self.first + len(self.status)):  # the whole step, in order
+            self.status, self.losses = [TOLD] * len(ids), list(losses)
+            self.left = self.waiting = 0
+            return
         for id_, loss in zip(ids, losses, strict=True):
             i = id_ - self.first
             self.waiting -= self.status[i] == WAITING

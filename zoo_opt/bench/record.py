@@ -137,6 +137,7 @@ def session_entry(suite: Suite, command: list[str] | None = None) -> dict[str, A
         "suite": suite.name,
         "title": suite.title,
         "description": suite.description,
+        "notes": {group.name: group.note for group in suite.groups},
         "toml": suite.text,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["zoo-opt", *(sys.argv[1:] if command is None else command)]),

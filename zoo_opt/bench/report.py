@@ -43,7 +43,7 @@ def write_report(record: Record, path: Path) -> None:
         "title": esc(session.get("title", "Benchmark")),
         "description": esc(session.get("description", "")),
         "facts": _facts(runs, session),
-        "groups": "\n".join(_group_section(i, group) for i, group in enumerate(groups)),
+        "groups": "\n".join(_group_section(i, group, session) for i, group in enumerate(groups)),
         "settings": _settings(runs, session),
         "errors": _errors(runs),
         "provenance": _provenance(record),
@@ -150,7 +150,7 @@ def _who(method: str, use: str) -> Markup:
     return Markup(f"{esc(method)} {badge}")
 
 
-def _group_section(index: int, runs: list[Run]) -> str:
+def _group_section(index: int, runs: list[Run], session: dict[str, Any]) -> str:
     """Summary, charts and final table of one group; the script fills the empty boxes."""
     use = {run["method"]: run["use"] for run in runs}
     found = summaries(runs)
@@ -195,12 +195,20 @@ def _group_section(index: int, runs: list[Run]) -> str:
     budgets = "/".join(f"{b:,}" for b in sorted({run["budget"] for run in runs}))
     boxes = "".join(f'<div class="chart small" data-problem="{esc(p)}"></div>' for p in problems)
     figure = FIGURES.get(runs[0]["curve_of"], runs[0]["curve_of"])
+    plural = "s" * (len(problems) > 1)
+    note = session.get("notes", {}).get(runs[0]["group"], "")
     return f"""<section class="group" data-group="{index}">
 <h2>{esc(runs[0]["group"])}</h2>
-<p class="sub">{len(problems)} problem{"s" * (len(problems) > 1)} · seeds {esc(", ".join(map(str, seeds)))} ·
-{budgets} evaluations each</p> {summary} <div class="chips" role="group" aria-label="methods to show"></div>
-<h3>Targets reached over the budget</h3> <div class="chart ecdf"></div> <h3>Convergence: {esc(figure)}, median and
-quartiles over seeds</h3> <div class="grid">{boxes}</div> <h3>Final {esc(figure)}</h3> {final}
+<p class="sub">{len(problems)} problem{plural} · seeds {esc(", ".join(map(str, seeds)))} · {budgets} evaluations each</p>
+<p class="sub">{esc(note)}</p>
+{summary}
+<div class="chips" role="group" aria-label="methods to show"></div>
+<h3>Targets reached over the budget</h3>
+<div class="chart ecdf"></div>
+<h3>Convergence: {esc(figure)}, median and quartiles over seeds</h3>
+<div class="grid">{boxes}</div>
+<h3>Final {esc(figure)}</h3>
+{final}
 </section>"""
 
 

@@ -179,7 +179,7 @@ class Summary:
     area: float
     score: float  # geometric mean over problems of the median figure
     extra: dict[str, float]  # mean over problems of the rows' medians
-    microseconds: float  # median wall time per evaluation, objective included
+    microseconds: float  # median CPU time per evaluation, objective included
     errors: int
 
 

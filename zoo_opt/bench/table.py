@@ -72,6 +72,6 @@ def print_summary(record: Record, console: Any = None) -> None:
         console.print(table)
     console.print(
         "targets: (problem, target, seed) triples reached; area: under their ECDF over log evaluations; final: geometric "
-        "mean over problems of the median over seeds, clipped at 1e-8; µs/eval: wall time, objective included.",
+        "mean over problems of the median over seeds, clipped at 1e-8; µs/eval: wall time with the objective.",
         style="dim",
     )

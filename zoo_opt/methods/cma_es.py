@@ -12,18 +12,13 @@ from zoo_opt.errors import integer, positive
 from zoo_opt.keys import RESTART, generator
 from zoo_opt.methods import box as boxes
 from zoo_opt.methods.base import Method
-from zoo_opt.methods.cma_parameters import default_popsize, parameters, recombination
-from zoo_opt.methods.cma_stop import (
-    Tolerances,
-    axis_reasons,
-    default_generations,
-    history_length,
-    run_reasons,
-    shape_reasons,
-)
+from zoo_opt.methods.cma_parameters import default_popsize, parameters, rank, recombination
+from zoo_opt.methods.cma_stop import Tolerances, default_generations, history_length, run_reasons, shape_reasons
 from zoo_opt.methods.restarts import Run, RunEnd, next_run
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from zoo_opt.typing import Array, Key
 
 
@@ -111,8 +106,9 @@ class CMAES(Method):
         Box; each side a number or a 1-D array. Points beyond are reflected into it. x0 must lie inside.
     restart_from : None or (low, high), default None
         Box that restarts draw their start from, uniformly; None is ``bounds``, and without these x0.
-    lazy : float, default 0.5
-        C is decomposed again after more than lazy * lambda / (c_1 + c_mu) / d evaluations; the tutorial's is 0.1.
+    lazy : float, default 1
+        C is decomposed again after more than lazy * lambda / (c_1 + c_mu) / d evaluations. The tutorial has 0.1; up
+        to 2 no loss was seen on bbob.
     tolerances : Tolerances
         Thresholds that end a run.
 
@@ -127,7 +123,7 @@ class CMAES(Method):
     restarts: str | None = None
     bounds: Any = None
     restart_from: Any = None
-    lazy: float = 0.5
+    lazy: float = 1.0
     tolerances: Tolerances = Tolerances()
 
     def __post_init__(self) -> None:
@@ -165,7 +161,7 @@ class CMAES(Method):
     def points(self, state: CMAState, queries: CMAQueries, out: Array | None = None) -> Array:
         """See `Method.points`."""
         Z = generator(state.key, queries.step).standard_normal((state.run.popsize, state.m.size))
-        Y = (Z * state.D) @ state.B.T  # y_k = B D z_k ~ N(0, C)  (39)
+        Y = (Z * state.D).dot(state.B.T)  # y_k = B D z_k ~ N(0, C)  (39)
         queries.Z, queries.Y = Z, Y
         X = state.sigma * Y
         X += state.m  # x_k = m + sigma y_k ~ N(m, sigma^2 C)  (40)
@@ -173,13 +169,15 @@ class CMAES(Method):
 
     def update(self, state: CMAState, queries: CMAQueries, X: Array, losses: list[float]) -> CMAState:
         """See `Method.update`."""
-        ranked = recombination(state.m.size, losses)
-        if ranked is None:
+        order = rank(losses)
+        if not len(order):
             return state
-        state = self._adapt(state, queries, losses, *ranked)
-        reasons = self._reasons(state, losses)
+        state = self._adapt(state, queries, order, losses)
+        reasons = self._reasons(state, [losses[k] for k in order])
         if not reasons:
             return state
+        if state.reasons:  # asked on after its end: the log has it
+            return replace(state, reasons=reasons)
         log = (*state.log, RunEnd(state.run, queries.step, state.evaluations, reasons))
         if self.restarts is None:
             return replace(state, reasons=reasons, log=log)
@@ -196,56 +194,48 @@ class CMAES(Method):
         return dict(state.reasons)
 
     # -------------------------------------------------------------------------------------------------- parts
-    def _adapt(
-        self, s: CMAState, q: CMAQueries, losses: list[float], w: Array, w_plus: Array, mu_eff: float
-    ) -> CMAState:
+    def _adapt(self, s: CMAState, q: CMAQueries, order: NDArray[np.intp], losses: list[float]) -> CMAState:
         """Return the state with the distribution moved: equations 41 to 47, learning rates of the whole lambda."""
         if q.Z is None or q.Y is None:
             raise RuntimeError("update() needs the points() of the same queries to be drawn first")
-        n, p = s.m.size, parameters(s.m.size, s.run.popsize)
-        g = s.g + 1
-        m = s.m + s.sigma * (w_plus @ q.Y)  # (41), (42) with c_m = 1
-        # C^-1/2 <y>_w = B <z>_w
-        p_sigma = (1 - p.c_sigma) * s.p_sigma + math.sqrt(p.c_sigma * (2 - p.c_sigma) * mu_eff) * (
-            s.B @ (w_plus @ q.Z)
-        )  # (43)
-        norm = math.sqrt(float(p_sigma @ p_sigma))
-        exponent = (p.c_sigma / p.d_sigma) * (norm / p.chi_n - 1)
-        sigma = s.sigma * math.exp(min(exponent, 1.0))  # (44)
+        n, g = s.m.size, s.g + 1
+        p, w = parameters(n, s.run.popsize), recombination(n, s.run.popsize, len(order))
+        Z, Y = q.Z.take(order, axis=0), q.Y.take(order, axis=0)
+        y_w = w.plus.dot(Y)  # <y>_w = sum_i w_i y_i  (41)
+        m = s.m + s.sigma * y_w  # (42) with c_m = 1
+        # (43), as C^-1/2 <y>_w = B <z>_w
+        p_sigma = (1 - p.c_sigma) * s.p_sigma + math.sqrt(p.c_sigma * (2 - p.c_sigma) * w.mu_eff) * s.B.dot(w.plus.dot(Z))
+        norm = math.sqrt(p_sigma.dot(p_sigma))
+        sigma = s.sigma * math.exp(min(1.0, p.c_sigma / p.d_sigma * (norm / p.chi_n - 1)))  # (44)
         h_sigma = norm / math.sqrt(1 - (1 - p.c_sigma) ** (2 * g)) < (1.4 + 2 / (n + 1)) * p.chi_n
         p_c = (1 - p.c_c) * s.p_c
         if h_sigma:
-            p_c += math.sqrt(p.c_c * (2 - p.c_c) * mu_eff) / s.sigma * (m - s.m)  # (45)
-        # w_i^o = w_i, times n / |C^-1/2 y_i|^2 = n / |z_i|^2 where w_i < 0  (46)
-        squares = np.einsum("kn,kn->k", q.Z, q.Z)
-        w_o = np.where(w < 0, w * (n / squares), w)
+            p_c += math.sqrt(p.c_c * (2 - p.c_c) * w.mu_eff) * y_w  # (45)
+        # c_mu w_i^o, where w_i^o = w_i n / |C^-1/2 y_i|^2 = w_i n / |z_i|^2 if w_i < 0, else w_i  (46)
+        rank_mu = w.scaled_plus + w.scaled_minus / np.vecdot(Z, Z)
         delta_h = 0.0 if h_sigma else p.c_c * (2 - p.c_c)
-        V = np.vstack((q.Y, p_c))
-        v = np.append(p.c_mu * w_o, p.c_1)
-        C = (V.T * v) @ V
-        C += (1 + p.c_1 * delta_h - p.c_1 - p.c_mu * float(w.sum())) * s.C  # (47)
+        C = (Y.T * rank_mu).dot(Y)  # (47)
+        C += (p.c_1 * p_c)[:, None] * p_c
+        C += (1 + p.c_1 * delta_h - p.c_1 - p.c_mu * w.total) * s.C
 
-        finite = [loss for loss in losses if loss < math.inf]
-        best, full = (min(finite) if finite else math.inf), history_length(n, s.run.popsize)
-        ordered = sorted(loss for loss in losses if loss == loss)
-        flat = s.flat + 1 if ordered[0] == ordered[int(0.75 * len(ordered))] else 0
         B, D, stale = s.B, s.D, s.stale + s.run.popsize
         if stale > self.lazy * s.run.popsize / (p.c_1 + p.c_mu) / n:
             B, D, C = _decompose(C)
             stale = 0
+        best, third_quartile = losses[order[0]], losses[order[int(0.75 * len(order))]]
+        history = (best, *s.history[: history_length(n, s.run.popsize) - 1])
+        flat = s.flat + 1 if best == third_quartile else 0
         return CMAState(
             s.key, s.x0, s.run, m, sigma, C, B, D, p_sigma, p_c, g, stale,
-            (best, *s.history[: full - 1]), flat, s.evaluations + len(losses), s.reasons, s.log,
+            history, flat, s.evaluations + len(losses), s.reasons, s.log,
         )  # fmt: skip
 
-    def _reasons(self, s: CMAState, losses: list[float]) -> dict[str, Any]:
-        """Return why this run has ended, empty if it has not."""
+    def _reasons(self, s: CMAState, ranked: list[float]) -> dict[str, Any]:
+        """Return why this run has ended, empty if it has not; the distribution is looked at after a decomposition."""
         tol = self.tolerances
-        survivors = [loss for loss in losses if loss == loss]
-        full = len(s.history) >= history_length(s.m.size, s.run.popsize)
-        reasons = run_reasons(survivors, s.history, full, s.flat, tol)
-        reasons |= shape_reasons(s.m, s.sigma, s.run.sigma0, np.sqrt(s.C.diagonal()), s.p_c, tol)
-        reasons |= axis_reasons(s.m, s.sigma, s.B, s.D, s.g, tol)
+        reasons = run_reasons(ranked, s.history, len(s.history) == history_length(s.m.size, s.run.popsize), s.flat, tol)
+        if s.stale == 0:
+            reasons |= shape_reasons(s.m, s.sigma, s.run.sigma0, s.C, s.B, s.D, s.p_c, s.g, tol)
         if s.g >= s.run.generations:
             reasons["maxiter"] = s.run.generations
         return reasons

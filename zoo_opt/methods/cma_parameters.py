@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from zoo_opt.typing import Array
 
 
@@ -69,33 +71,41 @@ def parameters(n: int, popsize: int) -> Parameters:
     )
 
 
-def recombination(n: int, losses: list[float]) -> tuple[Array, Array, float] | None:
-    """Return weights in candidate order, for all and for the positive ones, and mu_eff; None if none survived.
+@dataclass(frozen=True, slots=True)
+class Recombination:
+    """Weights of ranked candidates, best first: positive and negative ones apart, each (k,) with zeros elsewhere."""
 
-    A failed candidate (NaN) has no rank and weight 0: the weights are those of a population of the survivors, the
-    negative ones bounded as the learning rates of the whole population ask for, so that C stays positive definite.
-    Ties go by candidate order.
-    """
-    f = np.array(losses)
-    survivors = len(losses) - int(np.count_nonzero(f != f))
-    if survivors == 0:
-        return None
-    p = parameters(n, survivors)
-    order = f.argsort(kind="stable")  # NaN last
-    if survivors < len(losses):
-        order = order[:survivors]
-    weights = np.zeros(len(losses))
-    weights[order] = p.weights
-    if survivors < len(losses):
-        weights[weights < 0] *= _negative_share(n, len(losses), survivors)
-    positive = np.zeros(len(losses))
-    positive[order] = p.positive
-    return weights, positive, p.mu_eff
+    plus: Array
+    scaled_plus: Array  # c_mu w_i
+    scaled_minus: Array  # n c_mu w_i
+    mu_eff: float
+    total: float  # sum of all weights
 
 
 @functools.lru_cache(maxsize=1024)
-def _negative_share(n: int, popsize: int, survivors: int) -> float:
-    """Return the factor <= 1 on the survivors' negative weights that keeps them within (52) for ``popsize``."""
-    p, minus = parameters(n, popsize), np.minimum(parameters(n, survivors).weights, 0.0)
-    limit = (1 - p.c_1 - p.c_mu) / (n * p.c_mu)
-    return min(1.0, float(limit / -minus.sum())) if minus.any() else 1.0
+def recombination(n: int, popsize: int, survivors: int) -> Recombination:
+    """Return the weights of the ``survivors`` of a population whose other candidates failed.
+
+    They are the default weights of that many candidates, the negative ones bounded by (52) as the learning rates of
+    the whole population ask for, so that C stays positive definite.
+    """
+    p, whole = parameters(n, survivors), parameters(n, popsize)
+    minus = np.minimum(p.weights, 0.0)
+    limit = (1 - whole.c_1 - whole.c_mu) / (n * whole.c_mu)
+    if -minus.sum() > limit:
+        minus *= limit / -minus.sum()
+    return Recombination(
+        plus=p.positive,
+        scaled_plus=whole.c_mu * p.positive,
+        scaled_minus=n * whole.c_mu * minus,
+        mu_eff=p.mu_eff,
+        total=float(p.positive.sum() + minus.sum()),
+    )
+
+
+def rank(losses: list[float]) -> NDArray[np.intp]:
+    """Return the candidates that did not fail, best first; equal ones in their order."""
+    order = np.array(losses).argsort(kind="stable")  # NaN last
+    if math.isnan(losses[order[-1]]):
+        order = order[: sum(loss == loss for loss in losses)]
+    return order

@@ -48,48 +48,59 @@ def default_generations(n: int, popsize: int) -> int:
 
 
 def run_reasons(
-    losses: list[float], history: tuple[float, ...], full: bool, flat: int, tol: Tolerances
+    ranked: list[float], history: tuple[float, ...], full: bool, flat: int, tol: Tolerances
 ) -> dict[str, Any]:
     """Return the reasons that the losses give.
 
-    ``losses`` are those of the generation's survivors (one alone has no range), ``history`` the best of the recent
+    ``ranked`` are those of the generation's survivors, best first (one alone has no range), ``history`` the best of the recent
     generations, ``full`` whether the history has its whole length, and ``flat`` how many generations running were flat.
     """
     reasons: dict[str, Any] = {}
     if flat > 1:
         reasons["tolflatfitness"] = flat
-    if len(losses) < 2 or not history:
+    if len(ranked) < 2 or not history:
         return reasons
     spread = max(history) - min(history)  # infinite losses: infinite or NaN, never small
-    if spread < tol.tolfun and max(losses) - min(losses) < tol.tolfun:
+    if spread < tol.tolfun and ranked[-1] - ranked[0] < tol.tolfun:
         reasons["tolfun"] = tol.tolfun
     if full and spread < tol.tolfunhist:
         reasons["tolfunhist"] = tol.tolfunhist
     return reasons
 
 
-def shape_reasons(m: Array, sigma: float, sigma0: float, std: Array, p_c: Array, tol: Tolerances) -> dict[str, Any]:
-    """Return the reasons that the distribution gives: ``std`` is the square root of the diagonal of C."""
+def shape_reasons(
+    m: Array, sigma: float, sigma0: float, C: Array, B: Array, D: Array, p_c: Array, g: int, tol: Tolerances
+) -> dict[str, Any]:
+    """Return the reasons that the distribution N(m, sigma^2 C), C = B D^2 B', gives in generation ``g``.
+
+    Most generations are far from all of them, which the extreme axes show: sigma D_1 <= std_i <= sigma D_n.
+    """
     reasons: dict[str, Any] = {}
-    if not (math.isfinite(sigma) and np.isfinite(m).all()):
+    length, root_n = math.sqrt(m.dot(m)), math.sqrt(m.size)
+    if not (math.isfinite(sigma) and math.isfinite(length)):
         reasons["notfinite"] = sigma
         return reasons
-    scale = sigma * std
-    if (scale < tol.tolx).all() and (sigma * p_c < tol.tolx).all():
+    shortest, longest = sigma * float(D[0]), sigma * float(D[-1])
+    if longest < root_n * tol.tolx and is_small(sigma, np.sqrt(C.diagonal()), p_c, tol):
         reasons["tolx"] = tol.tolx
-    if (m == m + 0.2 * scale).any():
-        reasons["noeffectcoord"] = 0.2
-    if sigma > tol.tolupsigma * sigma0 * std.max():
+    if shortest < 1e-14 * root_n * length:
+        if has_no_effect(m, sigma * np.sqrt(C.diagonal())):
+            reasons["noeffectcoord"] = 0.2
+        i = g % m.size
+        if (m == m + 0.1 * sigma * D[i] * B[:, i]).all():
+            reasons["noeffectaxis"] = i
+    if longest > math.sqrt(tol.conditioncov) * shortest:
+        reasons["conditioncov"] = tol.conditioncov
+    if sigma > tol.tolupsigma * sigma0 * float(D[-1]):
         reasons["tolupsigma"] = tol.tolupsigma
     return reasons
 
 
-def axis_reasons(m: Array, sigma: float, B: Array, D: Array, g: int, tol: Tolerances) -> dict[str, Any]:
-    """Return the reasons that the principal axes give."""
-    reasons: dict[str, Any] = {}
-    i = g % m.size
-    if (m == m + 0.1 * sigma * D[i] * B[:, i]).all():
-        reasons["noeffectaxis"] = i
-    if D[-1] > math.sqrt(tol.conditioncov) * D[0]:
-        reasons["conditioncov"] = tol.conditioncov
-    return reasons
+def is_small(sigma: float, std: Array, p_c: Array, tol: Tolerances) -> bool:
+    """Return whether the steps in every coordinate are below ``tolx``; ``std`` is the root of the diagonal of C."""
+    return bool((sigma * std < tol.tolx).all() and (sigma * p_c < tol.tolx).all())
+
+
+def has_no_effect(m: Array, std: Array) -> bool:
+    """Return whether some coordinate of ``m`` does not change by 0.2 standard deviations."""
+    return bool((m == m + 0.2 * std).any())

@@ -14,8 +14,8 @@ from zoo_opt.errors import integer, positive
 from zoo_opt.gradient.draws import QuantileGaussian
 from zoo_opt.keys import generator
 from zoo_opt.methods.base import Method
-from zoo_opt.methods.cma_parameters import default_popsize
-from zoo_opt.methods.cma_stop import Tolerances, history_length, run_reasons, shape_reasons
+from zoo_opt.methods.cma_parameters import default_popsize, rank
+from zoo_opt.methods.cma_stop import Tolerances, has_no_effect, history_length, is_small, run_reasons
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
@@ -156,11 +156,10 @@ class SepCMAES(Method):
     def update(self, state: SepCMAState, queries: int, X: Array, losses: list[float]) -> SepCMAState:
         """See `Method.update`."""
         s, p, n = state, _parameters(state.m.size, state.popsize), state.m.size
-        f = np.array(losses)
-        survivors = s.popsize - int(np.count_nonzero(f != f))
-        if survivors == 0:
+        order = rank(losses)
+        if not len(order):
             return state
-        ranked = f.argsort(kind="stable")[: min(survivors, p.weights.size)]  # NaN last
+        ranked = order[: p.weights.size]
         w = p.weights[: ranked.size] / p.weights[: ranked.size].sum()
         mu_eff = 1 / float((w**2).sum())
 
@@ -180,15 +179,29 @@ class SepCMAES(Method):
         C += squares
         sigma = s.sigma * math.exp(min(1.0, (p.c_sigma / p.d_sigma) * (norm / p.chi_n - 1)))
 
-        finite = [loss for loss in losses if loss < math.inf]
-        capacity = history_length(n, s.popsize)
-        history = (min(finite, default=math.inf), *s.history[: capacity - 1])
-        ordered = f[f == f]
-        ordered.sort()
-        flat = s.flat + 1 if ordered[0] == ordered[int(0.75 * survivors)] else 0
-        reasons = run_reasons(ordered.tolist(), history, len(history) == capacity, flat, self.tolerances)
-        reasons |= shape_reasons(m, sigma, float(self.sigma0), np.sqrt(C), p_c, self.tolerances)
+        best, third_quartile = losses[order[0]], losses[order[int(0.75 * len(order))]]
+        history = (best, *s.history[: history_length(n, s.popsize) - 1])
+        flat = s.flat + 1 if best == third_quartile else 0
+        reasons = self._reasons(m, sigma, C, p_c, history, flat, [losses[k] for k in order])
         return SepCMAState(s.key, s.popsize, m, sigma, C, p_sigma, p_c, s.g + 1, history, flat, reasons)
+
+    def _reasons(
+        self, m: Array, sigma: float, C: Array, p_c: Array, history: tuple[float, ...], flat: int, ranked: list[float]
+    ) -> dict[str, Any]:
+        """Return why the run has ended, empty if it has not."""
+        tol = self.tolerances
+        full = len(history) >= history_length(m.size, len(ranked))
+        reasons = run_reasons(ranked, history, full, flat, tol)
+        shortest, longest = sigma * math.sqrt(C.min()), sigma * math.sqrt(C.max())
+        if longest < tol.tolx and is_small(sigma, np.sqrt(C), p_c, tol):
+            reasons["tolx"] = tol.tolx
+        if shortest < 1e-14 * math.sqrt(m.dot(m)) and has_no_effect(m, sigma * np.sqrt(C)):
+            reasons["noeffectcoord"] = 0.2
+        if longest > math.sqrt(tol.conditioncov) * shortest:
+            reasons["conditioncov"] = tol.conditioncov
+        if sigma > tol.tolupsigma * float(self.sigma0) * math.sqrt(C.max()):
+            reasons["tolupsigma"] = tol.tolupsigma
+        return reasons
 
     def mean(self, state: SepCMAState) -> Array:
         """See `Method.mean`."""

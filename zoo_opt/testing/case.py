@@ -38,7 +38,7 @@ class Case:
     evaluations : int, default 3000
         Budget of the runs on `sphere` and `ellipsoid`.
     reduction : float, default 0.01
-        The largest loss allowed at the final mean, as a part of that at x0.
+        The largest best loss allowed after them, as a part of the loss at x0.
     """
 
     name: str

@@ -49,11 +49,10 @@ class MethodContract:
 
     def test_in_threads(self, case: Case) -> None:
         """Four threads that ask and tell as they like."""
-        run = recorder.in_threads(Recorder(case))
-        run.assert_same(Recorder(case).run(recorder.whole, run.opt.nit))
+        _same(case, recorder.in_threads)
 
     def test_saved_and_loaded_after_every_tell(self, case: Case) -> None:
-        """Candidates told one by one, each to an optimizer read from a checkpoint, most of them in mid-step."""
+        """Every part of a step is told to an optimizer that was just read from a checkpoint."""
         with recorder.scratch_folder() as folder:
             _same(case, recorder.reloading(folder))
 
@@ -224,10 +223,9 @@ class MethodContract:
 
     # ------------------------------------------------------------------------------------------------- convergence
     def test_converges(self, case: Case) -> None:
-        """The loss at the mean falls to its allowed part on the sphere and the ellipsoid."""
+        """The best loss falls to its allowed part of that at x0 on the sphere and the ellipsoid."""
         for loss in (sphere, ellipsoid):
-            opt = case.solve(loss)
-            ratio = loss(opt.mean) / loss(case.x0())
+            ratio = case.solve(loss).best.loss / loss(case.x0())
             assert ratio <= case.reduction, f"{loss.__name__}: fell to {ratio:.3g}, expected {case.reduction:.3g}"
 
 
@@ -240,7 +238,8 @@ def check(case: Case) -> None:
 
 
 def _same(case: Case, way: Way, steps: int | None = None, **options: Any) -> None:
-    Recorder(case, **options).run(way, steps).assert_same(Recorder(case, **options).run(recorder.whole, steps))
+    run = Recorder(case, **options).run(way, steps)
+    run.assert_same(Recorder(case, **options).run(recorder.whole, run.opt.nit))
 
 
 def _raises(kinds: type[Exception] | tuple[type[Exception], ...], text: str, call: Callable[[], object]) -> None:

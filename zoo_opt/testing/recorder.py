@@ -117,17 +117,17 @@ def leased(run: Recorder, rng: np.random.Generator) -> None:
 
 
 def reloading(folder: str) -> Way:
-    """Return the way that tells one candidate and goes on from a checkpoint in ``folder``."""
+    """Return the way that tells a part of a step and goes on from a checkpoint in ``folder``."""
 
     def way(run: Recorder, rng: np.random.Generator) -> None:
-        run.tell(run.ask(1))
+        in_parts(run, rng)
         run.reload(folder)
 
     return way
 
 
-def in_threads(run: Recorder, threads: int = 4) -> Recorder:
-    """Let ``threads`` workers ask for and tell one candidate at a time until the steps of the case are closed."""
+def in_threads(run: Recorder, rng: np.random.Generator, threads: int = 4) -> None:
+    """Let ``threads`` workers ask for and tell one candidate at a time until all steps of the case are closed."""
     errors: list[BaseException] = []
 
     def work() -> None:
@@ -154,7 +154,6 @@ def in_threads(run: Recorder, threads: int = 4) -> Recorder:
     if errors:
         raise errors[0]
     run.note()
-    return run
 
 
 def scratch_folder() -> tempfile.TemporaryDirectory[str]:

@@ -1,0 +1,68 @@
+# Every target does its own set-up: all that is needed beforehand is python3 (3.11 or newer, with venv) and make.
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= 2
+
+BIN     := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+PINNED  := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+CODE    := zoo_opt tests benchmarks docs
+
+.NOTPARALLEL:
+.PHONY: help demo test lint format docs bench wheel clean
+
+help:
+	@echo "make demo    compare the optimizers on real problems (about 3 minutes) and write an HTML report"
+	@echo "make test    run all tests"
+	@echo "make lint    ruff (rules and format) and mypy --strict"
+	@echo "make docs    build the documentation, warnings are errors"
+	@echo "make bench   measure ask/tell overhead against a memory floor and other libraries"
+	@echo "make wheel   build the wheel and the source distribution into dist/"
+	@echo "make clean   remove the environment and everything that was built"
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "zoo-opt needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "Making $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV) \
+	  || { echo "'$(PYTHON) -m venv' failed: install the venv module of this Python (Debian: python3-venv)"; exit 1; }
+	@touch $@
+
+$(VENV)/.ready-bench: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing zoo-opt with the bench extra into $(VENV) (once)"
+	@$(INSTALL) '.[bench]'
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing zoo-opt with what tests, lint and docs need into $(VENV) (once; torch is large)"
+	@$(INSTALL) '.[bench,dask,dev,docs,torch]'
+	@touch $@ $(VENV)/.ready-bench
+
+demo: $(VENV)/.ready-bench
+	@$(PINNED) $(BIN)/zoo-opt bench benchmarks/quick.toml
+
+test: $(VENV)/.ready-dev
+	@$(PINNED) $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+
+format: $(VENV)/.ready-dev
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+docs: $(VENV)/.ready-dev
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "Documentation: docs/_build/html/index.html"
+
+bench: $(VENV)/.ready-bench
+	@$(PINNED) $(BIN)/python benchmarks/overhead.py
+
+wheel: $(VENV)/.ready-dev
+	@rm -rf dist
+	@$(BIN)/python -m build --no-isolation --outdir dist .
+
+clean:
+	rm -rf $(VENV) dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,143 @@
+"""The command line as a user meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from bench.test_suite import GOOD
+
+from zoo_opt.bench.record import read_record
+from zoo_opt.cli import main
+
+OBJECTIVE = """
+import os
+
+def bowl(x):
+    return float(((x - 1) ** 2).sum())
+"""
+
+
+def cli(*arguments, cwd, **kwargs):
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    env = os.environ | {"PYTHONPATH": root}
+    return subprocess.run(
+        [sys.executable, "-m", "zoo_opt.cli", *arguments],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        **kwargs,
+    )
+
+
+def test_bench_and_report_from_any_folder(tmp_path):
+    (tmp_path / "tiny.toml").write_text(GOOD)
+    done = cli("bench", "tiny.toml", "--workers", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "cma-es" in done.stdout
+    assert "4 of 4 runs" in done.stderr
+    report = tmp_path / "results" / "tiny" / "report.html"
+    assert report.stat().st_size > 1_000_000
+    command = read_record(tmp_path / "results" / "tiny" / "runs.jsonl").sessions[0]["command"]
+    assert command == "zoo-opt bench tiny.toml --workers 2"
+    assert main(["report", str(report.parent), "--html", str(tmp_path / "again.html")]) == 0
+    assert (tmp_path / "again.html").read_text() == report.read_text()
+
+
+def test_help_teaches(capsys):
+    for command in ([], ["run"], ["bench"], ["report"], ["list"]):
+        with pytest.raises(SystemExit) as end:
+            main([*command, "--help"])
+        assert end.value.code == 0
+        out = capsys.readouterr().out
+        assert "examples:" in out or command == ["list"]
+
+
+def test_list_names_everything(capsys):
+    import zoo_opt as zo
+
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    for name in [*zo.METHODS, "bbob", "digits", "quick", "pycma", "nevergrad"]:
+        assert name in out
+
+
+def test_run_a_function_of_ones_own(tmp_path):
+    (tmp_path / "mine.py").write_text(OBJECTIVE)
+    done = cli(
+        "run",
+        "mine:bowl",
+        "--x0",
+        "zeros:3",
+        "--budget",
+        "600",
+        "-o",
+        "sigma0=0.5",
+        "--save",
+        "r.json",
+        "--quiet",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    saved = json.loads((tmp_path / "r.json").read_text())
+    assert saved["fun"] < 1e-8
+    assert saved["nfev"] <= 600
+    assert saved["x"] == pytest.approx([1, 1, 1], abs=1e-3)
+
+
+def test_run_a_named_problem_with_a_schedule(capsys):
+    schedule = '{"type": "Cosine", "start": 0.1, "end": 0.001}'
+    assert main(["run", "sphere", "-p", "dimension=4", "--method", "spsa", "-o", f"lr={schedule}", "--quiet"]) == 0
+    out = capsys.readouterr().out
+    assert "Cosine" in out and "precision" in out and "steps=500" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "nope"], 'TARGET must be "module:function" or one of'),
+        (["run", "math:sqrt"], "needs --x0"),
+        (["run", "math:nope", "--x0", "1"], "can be imported"),
+        (["run", "math:sqrt", "--x0", "one"], "--x0 must be numbers"),
+        (["run", "sphere", "-o", "sigma0"], "NAME=VALUE"),
+        (["run", "sphere", "--method", "nope"], "method must be one of ours"),
+        (["bench", "nope"], "no suite file 'nope'"),
+        (["bench", "quick", "--workers", "0"], "--workers must be 1 or more"),
+        (["report", "/nowhere"], "no record of a bench"),
+    ],
+)
+def test_mistakes_are_told_without_a_traceback(arguments, message, capsys):
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("zoo-opt: ")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a process group")
+def test_a_killed_bench_goes_on_and_leaves_no_workers(tmp_path):
+    text = (
+        GOOD.replace("budget = 60", "budget = 20000").replace("[1, 2]", "[1, 2, 3, 4]").replace("lr = 0.1", "lr = 1e-6")
+    )
+    (tmp_path / "slow.toml").write_text(text)
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zoo_opt.cli", "bench", "slow.toml", "--workers", "1"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": root}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    record = tmp_path / "results" / "slow" / "runs.jsonl"
+    while not (record.exists() and record.read_bytes().count(b"\n") >= 3):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = read_record(record)
+    assert 2 <= len(before.runs) < 8
+    assert cli("bench", "slow.toml", "--workers", "1", cwd=tmp_path).returncode == 0
+    after = read_record(record)
+    assert len(after.runs) == 8
+    assert all(after.runs[key] == run for key, run in before.runs.items())

@@ -1,0 +1,182 @@
+"""Running, recording, resuming; and the report of what was run."""
+
+import json
+import re
+
+import pytest
+from bench.test_suite import GOOD
+
+from zoo_opt.bench.record import Recorder, read_record
+from zoo_opt.bench.report import table, write_report
+from zoo_opt.bench.runner import run_suite, run_task
+from zoo_opt.bench.suite import load_suite
+from zoo_opt.bench.table import print_summary
+
+VARYING = {"seconds", "started"}
+
+
+@pytest.fixture
+def suite(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(GOOD)
+    return load_suite(path)
+
+
+def results(path):
+    runs = read_record(path).runs
+    return {key: {k: v for k, v in run.items() if k not in VARYING} for key, run in runs.items()}
+
+
+def test_every_run_is_recorded_once(suite, tmp_path):
+    path = tmp_path / "out" / "runs.jsonl"
+    seen = []
+    assert run_suite(suite, path, workers=0, progress=lambda done, total, entry: seen.append((done, total))) == 4
+    assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+    record = read_record(path)
+    assert set(record.runs) == {task.key for task in suite.tasks()}
+    assert len(record.sessions) == 1
+    assert record.sessions[0]["toml"] == GOOD
+    assert all(0 < run["nfev"] <= 60 and run["error"] is None for run in record.runs.values())
+    assert run_suite(suite, path, workers=0) == 0
+    assert len(path.read_text().splitlines()) == 5
+
+
+def test_processes_give_the_same_record(suite, tmp_path):
+    run_suite(suite, tmp_path / "serial.jsonl", workers=0)
+    run_suite(suite, tmp_path / "pool.jsonl", workers=2)
+    assert results(tmp_path / "serial.jsonl") == results(tmp_path / "pool.jsonl")
+
+
+def test_methods_at_a_seed_start_together(suite, tmp_path):
+    path = tmp_path / "runs.jsonl"
+    text = GOOD.replace("seeds = [1, 2]", "seeds = [1]") + '[[group.method]]\nlabel = "f"\nuse = "fzoo"\n'
+    (tmp_path / "s.toml").write_text(text)
+    run_suite(load_suite(tmp_path / "s.toml"), path, workers=0)
+    runs = {run["method"]: run for run in read_record(path).runs.values()}
+    from zoo_opt.bench.problems import Sphere
+
+    assert runs["f"]["curve"][0][1] == pytest.approx(
+        float((Sphere(3).x0(1) ** 2).sum())
+    )  # FZOO's first probe is its base
+
+
+def test_resumes_after_any_cut(suite, tmp_path):
+    whole = tmp_path / "whole.jsonl"
+    run_suite(suite, whole, workers=0)
+    content = whole.read_bytes()
+    ends = [i + 1 for i, byte in enumerate(content) if byte == ord("\n")]
+    for cut in [0, 10, ends[0], ends[1], ends[1] + 1, ends[2] - 1, ends[3] - 20, ends[4] - 1]:
+        path = tmp_path / "cut.jsonl"
+        path.write_bytes(content[:cut])
+        kept = sum(end <= cut for end in ends[1:])
+        assert run_suite(suite, path, workers=0) == 4 - kept
+        assert results(path) == results(whole)
+
+
+def test_a_run_that_failed_is_tried_again(suite, tmp_path):
+    path = tmp_path / "runs.jsonl"
+    run_suite(suite, path, workers=0)
+    key, entry = next(iter(read_record(path).runs.items()))
+    with Recorder(path) as recorder:
+        recorder.write(entry | {"error": "it broke"})
+    assert key not in read_record(path).finished()
+    assert run_suite(suite, path, workers=0) == 1
+    assert key in read_record(path).finished()
+
+
+def test_restart_puts_the_old_record_aside(suite, tmp_path):
+    path = tmp_path / "runs.jsonl"
+    run_suite(suite, path, workers=0)
+    assert run_suite(suite, path, workers=0, resume=False) == 4
+    assert len(read_record(tmp_path / "runs.jsonl.old").runs) == 4
+
+
+def test_a_file_that_is_no_record_is_refused(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text("hello\nworld\n")
+    with pytest.raises(ValueError, match="line 1 is not an entry"):
+        read_record(path)
+    path.write_text(json.dumps({"kind": "session", "format": 99}) + "\n")
+    with pytest.raises(ValueError, match="record format 99, expected 1"):
+        read_record(path)
+
+
+class Greedy:
+    """A method that ignores its budget, or breaks."""
+
+    mean = [0.0] * 3
+    nfev = 0
+
+    def __init__(self, x0, *, rng, budget, fail=False):
+        self.x0, self.fail = x0, fail
+
+    def ask(self):
+        if self.fail:
+            raise RuntimeError("no idea")
+        from zoo_opt.interop.peer import PeerBatch
+
+        return PeerBatch(self.x0[None].repeat(40, axis=0), 0)
+
+    def tell(self, batch, losses): ...
+
+    def stop(self):
+        return {}
+
+
+@pytest.mark.parametrize(("options", "message"), [("{}", "exceeded its budget"), ("{ fail = true }", "no idea")])
+def test_a_method_that_misbehaves_is_recorded_as_an_error(tmp_path, options, message):
+    text = GOOD.replace('"spsa"', '"bench.test_runner:Greedy"').replace("{ lr = 0.1 }", options)
+    (tmp_path / "s.toml").write_text(text)
+    entry = run_task(load_suite(tmp_path / "s.toml").tasks()[0])
+    assert message in entry["error"]
+    assert entry["nfev"] <= 60
+
+
+@pytest.fixture
+def record(suite, tmp_path):
+    run_suite(suite, tmp_path / "runs.jsonl", workers=0)
+    return read_record(tmp_path / "runs.jsonl")
+
+
+def test_report_is_one_file_that_loads_nothing(record, tmp_path):
+    path = tmp_path / "report.html"
+    write_report(record, path)
+    text = path.read_text()
+    ours = text.replace(__import__("plotly.offline").offline.get_plotlyjs(), "")
+    assert len(ours) < 60_000
+    assert not re.search(r"https?://", ours)
+    assert re.findall(r"""(?:src|href)\s*=\s*["']([^"']*)""", ours) == ["data:,"]
+    assert "url(" not in ours and "@import" not in ours and "{{" not in ours
+    data = json.loads(re.search(r'id="data">(.*?)</script>', ours)[1])
+    assert data[0]["methods"] == [{"name": "A", "ours": True}, {"name": "cma-es", "ours": True}]
+    assert set(data[0]["curves"]["sphere-d3"]) == {"A", "cma-es"}
+    assert data[0]["ecdf"]["A"]["y"] == sorted(data[0]["ecdf"]["A"]["y"])
+    for needed in ("zoo-opt ", "numpy ", "seeds", "[[group.method]]"):
+        assert needed in ours
+
+
+def test_report_escapes_what_comes_from_a_suite(record, tmp_path):
+    for run in record.runs.values():
+        run["method"] = run["method"] + "<script>alert(1)</script>"
+    write_report(record, tmp_path / "r.html")
+    assert "<script>alert(1)" not in (tmp_path / "r.html").read_text()
+
+
+def test_report_of_nothing_is_refused(tmp_path):
+    from zoo_opt.bench.record import Record
+
+    with pytest.raises(ValueError, match="no run"):
+        write_report(Record(), tmp_path / "r.html")
+
+
+def test_tables_show_every_method(record, capsys):
+    print_summary(record)
+    out = capsys.readouterr().out
+    assert "cma-es" in out and "targets" in out and "2 seeds" in out
+
+
+def test_html_table_sorts_by_exact_values():
+    text = table(["a", "b"], [["x<y", 1.23456789], ["z", (0.5, "50 %")]])
+    assert 'data-v="1.23456789">1.23<' in text
+    assert 'data-v="0.5">50 %<' in text
+    assert "x&lt;y" in text

@@ -1,0 +1,119 @@
+"""Suite files: what they mean, and what is said about mistakes in them."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from zoo_opt.bench.suite import SuiteError, load_suite, shipped
+
+GOOD = """
+title = "T"
+[[group]]
+name = "g"
+seeds = [1, 2]
+budget = 60
+problem = "sphere"
+problem_options = { dimension = 3 }
+[[group.method]]
+label = "A"
+use = "spsa"
+options = { lr = 0.1 }
+[[group.method]]
+use = "cma-es"
+"""
+
+
+def load(tmp_path, text):
+    path = tmp_path / "s.toml"
+    path.write_text(text)
+    return load_suite(path)
+
+
+def test_tasks_pair_problem_seed_and_budget(tmp_path):
+    tasks = load(tmp_path, GOOD).tasks()
+    assert [(t.seed, t.method.label, t.budget, t.problem_name) for t in tasks] == [
+        (1, "A", 60, "sphere-d3"),
+        (1, "cma-es", 60, "sphere-d3"),
+        (2, "A", 60, "sphere-d3"),
+        (2, "cma-es", 60, "sphere-d3"),
+    ]
+    assert len({t.key for t in tasks}) == 4
+
+
+def test_keys_depend_on_what_the_result_depends_on(tmp_path):
+    key = load(tmp_path, GOOD).tasks()[0].key
+    assert load(tmp_path, GOOD.replace('"A"', '"B"').replace('"g"', '"h"')).tasks()[0].key == key
+    for old, new in [
+        ("lr = 0.1", "lr = 0.2"),
+        ("budget = 60", "budget = 61"),
+        ("dimension = 3", "dimension = 4"),
+    ]:
+        assert load(tmp_path, GOOD.replace(old, new)).tasks()[0].key != key
+
+
+def test_bbob_tables_expand(tmp_path):
+    text = GOOD.replace('"sphere"', '"bbob"').replace(
+        "dimension = 3", "functions = [1, 8], dimensions = [2, 3], instances = [1, 2]"
+    )
+    suite = load(tmp_path, text.replace("budget = 60", "budget_per_dim = 10"))
+    names = {task.problem_name: task.budget for task in suite.tasks()}
+    assert len(names) == 8
+    assert names["bbob-f08-i2-d3"] == 30
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("title", "titel", "s.toml: unknown key 'titel'; expected group, title"),
+        ("seeds = [1, 2]", "", r"s.toml, group 1 \(g\): 'seeds' is missing"),
+        ("[1, 2]", "[1, 1]", "'seeds' must be different integers"),
+        ("[1, 2]", '["a"]', "'seeds' must be different integers"),
+        ("budget = 60", "budget = 60\nbudget_per_dim = 2", "one positive 'budget' or 'budget_per_dim'"),
+        ("budget = 60", "budget = 0", "one positive 'budget'"),
+        ("budget = 60", 'budget = "60"', "'budget' must be a int, got '60'"),
+        ("dimension = 3", "dim = 3", "refuses its arguments"),
+        ('"sphere"', '"spehre"', "problem must be one of"),
+        ('use = "spsa"', "", r"group 1 \(g\), method 1: 'use' is missing"),
+        ('use = "spsa"', 'use = "spas"', r"group 1 \(g\), method 'A': method must be one of ours"),
+        ("lr = 0.1", "rate = 0.1", r"method 'A': method 'spsa' refuses its options|rate"),
+        ('"A"', '"cma-es"', "different labels"),
+        ("[[group]]", "[group]", "'group' must be a list"),
+        ('"T"', "T", "not valid TOML"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, old, new, message):
+    assert old in GOOD
+    with pytest.raises(SuiteError, match=message):
+        load(tmp_path, GOOD.replace(old, new, 1))
+
+
+def test_the_same_run_twice_is_refused(tmp_path):
+    with pytest.raises(SuiteError, match="'A' on sphere-d3 with seed 1 occurs twice"):
+        load(tmp_path, GOOD + '[[group.method]]\nlabel = "C"\nuse = "spsa"\noptions = { lr = 0.1 }\n').tasks()
+
+
+def test_unknown_suite():
+    with pytest.raises(SuiteError, match="no suite file 'nope', and no shipped suite of that name: quick"):
+        load_suite("nope")
+
+
+def test_quick_is_shipped_and_linked():
+    suite = load_suite("quick")
+    assert len({t.problem_name for t in suite.tasks() if t.problem == "bbob"}) >= 6
+    uses = {method.use.partition(":")[0] for group in suite.groups for method in group.methods}
+    assert {
+        "pycma",
+        "cmaes",
+        "nevergrad",
+        "cma-es",
+        "sep-cma-es",
+        "fzoo",
+        "spsa",
+        "spsa-gc",
+        "spsa-geass",
+    } <= uses
+    assert all(method.note for group in suite.groups for method in group.methods)  # how the settings were chosen
+    link = Path(__file__).parents[2] / "benchmarks" / "quick.toml"
+    assert load_suite(link).text == shipped()["quick"].read_text()
+    assert dataclasses.is_dataclass(suite)

@@ -1,0 +1,42 @@
+"""The methods and variants that every contract test runs over: a new method is one file and one line here."""
+
+import zoo_opt as zo
+from zoo_opt.testing import Case
+
+LR = zo.Cosine(2e-5, 2e-8, steps=300)  # FZOO's step is about lr / c, whatever the loss: it has to decay
+EARLY = zo.Tolerances(tolx=0.01)  # ends a run early, so that 200 generations see restarts
+
+CASES = [
+    Case("spsa", zo.SPSA(lr=0.005, c=1e-3)),
+    Case("spsa rademacher", zo.SPSA(lr=0.005, c=1e-3, draws=zo.Rademacher())),
+    Case("spsa gaussian", zo.SPSA(lr=0.003, c=1e-3, draws=zo.Gaussian())),
+    Case("spsa quantile", zo.SPSA(lr=0.003, c=1e-3, draws=zo.QuantileGaussian())),
+    Case("spsa sphere", zo.SPSA(lr=0.003, c=1e-3, draws=zo.Sphere())),
+    Case("spsa 3 pairs", zo.SPSA(lr=0.008, c=1e-3, pairs=3)),
+    Case("spsa power law", zo.SPSA(lr=zo.PowerLaw(0.06, A=50), c=zo.PowerLaw(0.01, alpha=0.101)), reduction=0.03),
+    Case("spsa-gc", zo.SPSAGC(lr=5e-4, c=1e-3)),
+    Case("spsa-gc decay", zo.SPSAGC(lr=zo.PolyDecay(1e-3, 1e-5, steps=1500), c=1e-3, momentum=zo.Constant(0.8))),
+    Case("geass", zo.SPSAGEASS(lr=5e-4, c=1e-3)),
+    Case("geass escapes", zo.SPSAGEASS(lr=5e-4, c=1e-3, threshold=0.5, lr_boost=5, c_boost=5), reduction=0.1),
+    Case("geass paper", zo.SPSAGEASS.paper(threshold=1e-3, lr=5e-4), reduction=0.1),
+    Case("geass released", zo.SPSAGEASS.released(dim=5, lr=4e-3), reduction=0.2),
+    Case("geass nesterov", zo.SPSAGEASS(lr=5e-4, c=1e-3, rule=zo.Nesterov())),
+    Case("bar", zo.BAR(lr=0.02, c=1e-4)),
+    Case("bar decay", zo.BAR(lr=0.02, c=1e-4, lr_min=1e-3, steps=300)),
+    Case("fzoo", zo.FZOO(lr=LR, c=1e-4)),
+    Case("fzoo gaussian", zo.FZOO(lr=LR, c=1e-4, directions=4, draws=zo.Gaussian())),
+    Case("cma-es", zo.CMAES(), keeps_float32=False, reduction=1e-9),
+    Case("cma-es bounds", zo.CMAES(bounds=(-1.5, 2.5)), keeps_float32=False, reduction=1e-9),
+    Case("cma-es ipop", zo.CMAES(restarts="ipop", tolerances=EARLY), d=3, steps=100, keeps_float32=False, reduction=1e-3),
+    Case(
+        "cma-es bipop",
+        zo.CMAES(restarts="bipop", tolerances=EARLY, bounds=(-3, 3), restart_from=(-2, 2)),
+        d=3,
+        keeps_float32=False,
+        reduction=1e-3,
+    ),
+    Case("sep-cma-es", zo.SepCMAES(), keeps_float32=False, reduction=1e-9),
+    Case("subspace fzoo", zo.RandomSubspace(zo.FZOO(lr=LR, c=1e-4), dim=4), d=6, reduction=0.9),
+    Case("subspace cma-es", zo.RandomSubspace(zo.CMAES(), dim=4), d=6, reduction=0.9),
+]
+BY_NAME = {case.name: case for case in CASES}

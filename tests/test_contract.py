@@ -1,0 +1,182 @@
+"""Every method through the public contract suite, and through runs that hypothesis thinks up."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from cases import CASES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import zoo_opt as zo
+from zoo_opt.keys import Key, generator
+from zoo_opt.testing import Case, MethodContract, Recorder, check, ellipsoid
+from zoo_opt.testing.recorder import scratch_folder, whole
+
+STEPS = 8
+
+
+class TestMethods(MethodContract):
+    @pytest.fixture(params=CASES, ids=str)
+    def case(self, request):
+        return request.param
+
+
+actions = st.lists(
+    st.tuples(st.sampled_from(["lease", "ask", "tell", "reload"]), st.integers(0, 2**16)), min_size=3, max_size=40
+)
+ids = st.sets(st.integers(0, 80), max_size=60)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+@settings(max_examples=15)
+@given(actions=actions, failed=ids, infinite=ids, lookahead=st.integers(0, 3))
+def test_any_run_is_the_plain_run(case, actions, failed, infinite, lookahead):
+    """Any leases, order, parts, save points and failures: the iterates are those of whole batches told in order."""
+
+    def loss(candidate):
+        if candidate.id in failed:
+            return math.nan
+        return math.inf if candidate.id in infinite else ellipsoid(candidate.x)
+
+    options = {"lookahead": lookahead if case.method.lookahead else 0}
+    run, pool = Recorder(case, loss, **options), {}
+    with scratch_folder() as folder:
+        for action, seed in actions:
+            rng = np.random.default_rng(seed)
+            if action == "lease":
+                pool |= {c.id: c for c in run.ask(1 + seed % 4)}
+            elif action == "ask":
+                pool |= {c.id: c for c in run.ask()}
+            elif action == "reload":
+                run.reload(folder)
+            elif pool:
+                run.tell([pool.pop(id_) for id_ in rng.permutation(list(pool))[: 1 + seed % len(pool)]])
+    run.run(whole, max(STEPS, run.opt.nit))
+    run.assert_same(Recorder(case, loss, **options).run(whole, run.opt.nit))
+
+
+# ------------------------------------------------------------- a method of someone else's, and what the suite finds in it
+@dataclass(frozen=True)
+class WalkState:
+    key: Key
+    x: np.ndarray
+    sigma: float = 0.5
+
+
+@dataclass(frozen=True)
+class Walk(zo.Method):
+    """(1, 4)-evolution strategy that keeps its parent unless a child is better than the worst."""
+
+    popsize: int = 4
+
+    def init(self, x0, key):
+        return WalkState(key, x0)
+
+    def size(self, state):
+        return self.popsize
+
+    def propose(self, state, step):
+        return step
+
+    def points(self, state, queries, out=None):
+        z = generator(state.key, queries).standard_normal((self.popsize, state.x.size), dtype=state.x.dtype)
+        return state.x + state.x.dtype.type(state.sigma) * z
+
+    def update(self, state, queries, X, losses):
+        alive = [(loss, i) for i, loss in enumerate(losses) if loss == loss]
+        if not alive:
+            return state
+        return replace(state, x=X[min(alive)[1]].copy(), sigma=max(1e-3, 0.98 * state.sigma))
+
+    def mean(self, state):
+        return state.x
+
+
+def case_of(method):
+    return Case("walk", method, types=(type(method), WalkState), reduction=0.5)
+
+
+def test_check_accepts_a_method_of_someone_elses():
+    check(case_of(Walk()))
+
+
+class Remembers(Walk):
+    """Its points hang on how many it has made, not on the state."""
+
+    def points(self, state, queries, out=None):
+        calls = vars(self).setdefault("calls", [])
+        calls.append(None)
+        return super().points(state, queries) + 1e-9 * len(calls)
+
+
+class OrderMatters(Walk):
+    """It draws from numpy's global generator."""
+
+    def points(self, state, queries, out=None):
+        return state.x + np.random.standard_normal((self.popsize, state.x.size)).astype(state.x.dtype)  # noqa: NPY002
+
+
+class RanksFailures(Walk):
+    """A failed candidate wins."""
+
+    def update(self, state, queries, X, losses):
+        return super().update(state, queries, X, [0.0 if loss != loss else loss for loss in losses])
+
+
+class Upcasts(Walk):
+    """Its candidates are always float64."""
+
+    def points(self, state, queries, out=None):
+        return super().points(state, queries).astype(np.float64)
+
+
+class Recycles(Walk):
+    """It writes the new iterate over the old one, which was handed out."""
+
+    def update(self, state, queries, X, losses):
+        new = super().update(state, queries, X, losses)
+        state.x[:] = new.x
+        return replace(new, x=state.x)
+
+
+class Miscounts(Walk):
+    """It makes more candidates than it says."""
+
+    def size(self, state):
+        return self.popsize - 1
+
+
+class Chases(Walk):
+    """It follows the worst."""
+
+    def update(self, state, queries, X, losses):
+        return super().update(state, queries, X, [-loss for loss in losses])
+
+
+class Blows(Walk):
+    """It adds the losses to the iterate."""
+
+    def update(self, state, queries, X, losses):
+        new = super().update(state, queries, X, losses)
+        with np.errstate(over="ignore"):
+            return replace(new, x=(new.x - min(losses, key=abs) * 10.0).astype(new.x.dtype))
+
+
+FINDINGS = {
+    Remembers: "test_saved_and_loaded_after_every_tell",
+    OrderMatters: "test_global_random_state_is_untouched",
+    RanksFailures: "test_step_of_failures_moves_nothing",
+    Upcasts: "test_types_are_kept",
+    Recycles: "test_results_do_not_change_later",
+    Miscounts: "test_ids_and_steps_increase",
+    Chases: "test_converges",
+    Blows: "test_extreme_losses_keep_candidates_finite",
+}
+
+
+@pytest.mark.parametrize("broken", FINDINGS, ids=lambda broken: broken.__name__)
+def test_suite_finds(broken):
+    with pytest.raises(AssertionError):
+        getattr(MethodContract(), FINDINGS[broken])(case_of(broken()))

@@ -1,0 +1,146 @@
+"""Documentation is tested: every Python block runs, every name is documented, every link and command exists."""
+
+from __future__ import annotations
+
+import dataclasses
+import doctest
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import zoo_opt
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+CORE = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in sorted((ROOT / "zoo_opt").rglob("*.py"))
+    if not {"interop", "bench"} & set(path.parts) and path.stem not in {"cli", "__main__"}
+]
+
+
+def page_id(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def script_of(page: Path) -> str:
+    """The page's Python blocks as one script, line numbers as on the page."""
+    lines, inside, python = [], False, False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.lstrip().startswith("```"):
+            inside, python = not inside, not inside and line.strip() == "```python"
+            lines.append("")
+        else:
+            lines.append(line if inside and python else "")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if script_of(p).strip()], ids=page_id)
+def test_python_blocks_run(page: Path, run_python: Callable[..., str], tmp_path: Path) -> None:
+    script = tmp_path / page.name.replace(".md", "_md.py")
+    script.write_text(script_of(page), encoding="utf-8")
+    run_python("-W", "error", str(script))
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_docstring_examples(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
+
+
+# ---------------------------------------------------------------------------------------------------- names
+
+
+def wanted_parameters(obj: object) -> list[str]:
+    """Names a docstring's Parameters section must hold: those of the signature, less self and starred ones."""
+    if not callable(obj):
+        return []
+    if dataclasses.is_dataclass(obj):
+        return [f.name for f in dataclasses.fields(obj) if f.init and not f.name.startswith("_")]
+    try:
+        parameters = inspect.signature(obj).parameters.values()
+    except ValueError:
+        return []
+    return [p.name for p in parameters if p.name != "self" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+def documented_parameters(doc: str) -> set[str]:
+    """Names in the Parameters and Attributes sections (a dataclass may list its fields in either)."""
+    names: set[str] = set()
+    for section in re.finditer(
+        r"^(?:Other )?(?:Parameters|Attributes)\n-+\n(.*?)(?=^\S[^\n]*\n-{3,}|\Z)", doc, re.M | re.S
+    ):
+        for line in re.findall(r"^(\w[\w, ]*?)\s*(?::.*)?$", section.group(1), re.M):
+            names |= {name.strip() for name in line.split(",")}
+    return names
+
+
+PUBLIC = [name for name in zoo_opt.__all__ if not name.startswith("__")]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_name_is_in_the_api_reference(name: str) -> None:
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert re.search(rf"(?:auto\w+|py:data)::\s+zoo_opt\.(?:\w+\.)*{name}$", text, re.M), f"add {name} to docs/api.md"
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_name_has_a_numpydoc_docstring(name: str) -> None:
+    obj = getattr(zoo_opt, name)
+    if not (inspect.isclass(obj) or inspect.isroutine(obj)):
+        return  # a table such as METHODS: the reference page says what it holds
+    own = inspect.getdoc(obj)
+    generated = inspect.isclass(obj) and own is not None and own.startswith(f"{name}(")
+    assert own, f"{name} has no docstring"
+    assert not generated, f"{name} has only the docstring that dataclass generates"
+    if inspect.isclass(obj) and issubclass(obj, BaseException):
+        return
+    missing = set(wanted_parameters(obj)) - documented_parameters(own)
+    assert not missing, f"{name}: no entry under Parameters for {sorted(missing)}"
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if inspect.isclass(getattr(zoo_opt, name))])
+def test_public_methods_have_docstrings(name: str) -> None:
+    cls = getattr(zoo_opt, name)
+    without = [
+        key
+        for key, value in vars(cls).items()
+        if not key.startswith("_")
+        and (inspect.isroutine(value) or isinstance(value, property | classmethod | staticmethod))
+        and not inspect.getdoc(getattr(cls, key))
+    ]
+    assert without == []
+
+
+# ---------------------------------------------------------------------------------------------------- links
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_and_commands_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        assert "://" in target or (page.parent / target).exists(), f"broken link {target}"
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"`make (\w+)|^make (\w+)", text, re.M):
+        assert re.search(rf"^{''.join(target)}:", makefile, re.M), f"no target {target} in the Makefile"
+    for script in re.findall(r"python (?:-\S+ )*((?:benchmarks|tests|docs)/\S+\.py)", text):
+        assert (ROOT / script).is_file(), f"no file {script}"
+
+
+def test_every_page_is_reachable_from_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^([\w-]+)$", index, re.M))
+    assert {p.stem for p in (ROOT / "docs").glob("*.md")} - {"index"} <= listed
+
+
+def test_readme_lists_every_method() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in zoo_opt.METHODS if f"`{name}`" not in readme] == []
+
+
+def test_changelog_names_this_version() -> None:
+    assert zoo_opt.__version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -1,0 +1,48 @@
+"""A zoo_opt method inside scipy.optimize.minimize."""
+
+import numpy as np
+import pytest
+
+import zoo_opt as zo
+
+optimize = pytest.importorskip("scipy.optimize")
+
+
+def sphere(x, center=1.0):
+    return float(((x - center) ** 2).sum())
+
+
+def test_as_a_scipy_method():
+    options = {"budget": 800, "rng": 0}
+    result = optimize.minimize(sphere, np.zeros(4), method=zo.scipy_method("cma-es"), options=options)
+    assert isinstance(result, optimize.OptimizeResult)
+    assert result.success and result.fun < 1e-6
+    np.testing.assert_array_equal(result.x, zo.minimize(sphere, np.zeros(4), budget=800, rng=0).x)
+
+
+def test_args_bounds_maxfev_and_callback():
+    seen = []
+    result = optimize.minimize(
+        sphere,
+        np.full(3, 0.5),
+        args=(3.0,),
+        method=zo.scipy_method(zo.CMAES(sigma0=0.2)),
+        bounds=[(0, 1)] * 3,
+        callback=lambda intermediate_result: seen.append(intermediate_result.fun),
+        options={"maxfev": 700, "rng": 0},
+    )
+    np.testing.assert_allclose(result.x, 1.0, atol=1e-3)
+    assert result.nfev <= 700
+    assert len(seen) == result.nit and seen[-1] == result.fun
+
+
+def test_errors():
+    method = zo.scipy_method("fzoo")
+    with pytest.raises(TypeError, match=r"options must be of budget, .*got maxiter"):
+        optimize.minimize(sphere, np.zeros(2), method=method, options={"maxiter": 3})
+    with pytest.raises(ValueError, match="bounds must be None for FZOO"):
+        optimize.minimize(sphere, np.zeros(2), method=method, bounds=[(0, 1)] * 2, options={"budget": 20})
+    with pytest.raises(ValueError, match="constraints must be empty for FZOO"):
+        optimize.minimize(sphere, np.zeros(2), method=method, constraints=[{"type": "eq"}], options={"budget": 20})
+    with pytest.raises(ValueError, match="method must be one of"):
+        zo.scipy_method("newton")

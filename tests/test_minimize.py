@@ -1,0 +1,258 @@
+"""minimize: engines, budget, errors, callbacks, results."""
+
+import math
+import os
+import signal
+import threading
+import time
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import zoo_opt as zo
+
+X0 = np.array([1.0, -2.0, 3.0])
+LOOKAHEAD = zo.FZOO(lr=1e-3, c=0.01)
+
+
+def sphere(x):
+    return float(x @ x)
+
+
+def stepped(x, step):
+    """The sphere on the minibatch of a step."""
+    return float(x @ x) + math.sin(step) * float(x[0])
+
+
+@pytest.mark.parametrize("name", zo.METHODS)
+def test_every_method_runs_within_its_budget(name):
+    calls = []
+    result = zo.minimize(lambda x: calls.append(1) or sphere(x), X0, method=name, budget=101, rng=0)
+    assert result.nfev == len(calls) <= 101
+    assert result.success and result.status == 1 and result.message == "the budget of evaluations is spent"
+    assert result.fun == sphere(result.x)
+
+
+# -------------------------------------------------------------------------------------------------------- engines
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("lookahead", [0, 2])
+def test_executors_give_the_serial_result(workers, lookahead):
+    settings = {"method": LOOKAHEAD, "budget": 300, "rng": 5, "lookahead": lookahead}
+
+    def slow_now_and_then(x):
+        time.sleep(1e-4 * (abs(hash(x.tobytes())) % 5))
+        return sphere(x)
+
+    serial = zo.minimize(sphere, X0, **settings)
+    with ThreadPoolExecutor(4) as executor:
+        pooled = zo.minimize(slow_now_and_then, X0, executor=executor, workers=workers, **settings)
+    np.testing.assert_array_equal(pooled.x, serial.x)
+    assert (pooled.fun, pooled.nfev, pooled.nit) == (serial.fun, serial.nfev, serial.nit)
+
+
+def test_processes_and_pass_step():
+    settings = {"method": "fzoo", "budget": 90, "rng": 1, "pass_step": True}
+    with ProcessPoolExecutor(2) as executor:
+        pooled = zo.minimize(stepped, X0, executor=executor, **settings)
+    np.testing.assert_array_equal(pooled.x, zo.minimize(stepped, X0, **settings).x)
+
+
+def test_loky():
+    loky = pytest.importorskip("loky")
+    with loky.ProcessPoolExecutor(max_workers=2) as executor:
+        pooled = zo.minimize(sphere, X0, budget=60, rng=1, executor=executor)
+    np.testing.assert_array_equal(pooled.x, zo.minimize(sphere, X0, budget=60, rng=1).x)
+
+
+@pytest.mark.slow
+def test_dask():
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        pooled = zo.minimize(sphere, X0, budget=60, rng=1, executor=client.get_executor())
+    np.testing.assert_array_equal(pooled.x, zo.minimize(sphere, X0, budget=60, rng=1).x)
+
+
+class Counting:
+    """An executor with nothing but submit, that counts the calls in flight."""
+
+    def __init__(self):
+        self.flying = self.most = 0
+        self.lock = threading.Lock()
+        self.pool = ThreadPoolExecutor(8)
+
+    def submit(self, fn, *args) -> Future:
+        with self.lock:
+            self.flying += 1
+            self.most = max(self.most, self.flying)
+        future = self.pool.submit(fn, *args)
+        future.add_done_callback(self.landed)
+        return future
+
+    def landed(self, future):
+        with self.lock:
+            self.flying -= 1
+
+
+@pytest.mark.parametrize(("workers", "lookahead", "most"), [(2, 0, 2), (6, 0, 4), (6, 1, 6), (9, 1, 8)])
+def test_calls_in_flight_are_the_workers_or_the_open_candidates(workers, lookahead, most):
+    executor = Counting()
+    method = zo.FZOO(directions=3)  # four candidates a step
+    zo.minimize(
+        lambda x: time.sleep(0.002) or sphere(x),
+        X0, method=method, budget=80, rng=0, executor=executor, workers=workers, lookahead=lookahead,
+    )  # fmt: skip
+    executor.pool.shutdown()
+    assert executor.most == most
+
+
+def test_vectorized():
+    shapes = []
+
+    def matrix(X, step):
+        shapes.append((X.shape, step))
+        return (X * X).sum(axis=1)
+
+    result = zo.minimize(matrix, X0, method="fzoo", budget=90, rng=1, vectorized=True, pass_step=True)
+    assert shapes == [((9, 3), step) for step in range(10)]
+    assert result.fun == pytest.approx(zo.minimize(sphere, X0, method="fzoo", budget=90, rng=1).fun, rel=1e-12)
+
+
+# --------------------------------------------------------------------------------------------------------- errors
+def unlucky(x):
+    if x[0] > 1.0:
+        raise OSError("the service is down")
+    return sphere(x)
+
+
+def test_an_exception_is_a_failed_evaluation():
+    result = zo.minimize(unlucky, X0, method="fzoo", budget=90, rng=0)
+    assert result.success and result.failures.keys() == {"OSError"}
+    assert result.nfail == result.failures["OSError"] > 0
+    assert result.nfev == 90
+
+
+@pytest.mark.parametrize("executor", [None, ThreadPoolExecutor(2)])
+def test_an_exception_can_be_raised(executor):
+    with pytest.raises(OSError, match="the service is down"):
+        zo.minimize(unlucky, X0, method="fzoo", budget=90, rng=0, on_error="raise", executor=executor)
+
+
+def broken(x):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_broken_executor_is_no_failed_evaluation():
+    from concurrent.futures.process import BrokenProcessPool
+
+    with ProcessPoolExecutor(1) as executor, pytest.raises(BrokenProcessPool):
+        zo.minimize(broken, X0, budget=90, rng=0, executor=executor)
+
+
+def test_nothing_finite():
+    result = zo.minimize(lambda x: math.nan, X0, method="spsa", budget=20, rng=0)
+    assert not result.success and result.status == 4 and result.nfev == result.nfail == 20
+    np.testing.assert_array_equal(result.x, X0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"on_error": "ignore"}, ValueError, "on_error must be 'fail' or 'raise', got 'ignore'"),
+        ({"recommend": "last"}, ValueError, "recommend must be 'best' or 'mean', got 'last'"),
+        ({"budget": 0}, ValueError, "budget must be >= 1, got 0"),
+        ({"budget": 2.5}, TypeError, "budget must be an integer, got 2.5"),
+        ({"budget": 1, "recommend": "mean"}, ValueError, "budget must be >= 2, got 1"),
+        ({"method": "adam"}, ValueError, "method must be one of spsa, .*got 'adam'"),
+        ({"executor": 3}, TypeError, "executor must have a submit method, got 3"),
+        ({"executor": ThreadPoolExecutor(1), "vectorized": True}, ValueError, "vectorized must be False"),
+        ({"executor": ThreadPoolExecutor(1), "workers": 0}, ValueError, "workers must be >= 1, got 0"),
+        ({"callback": 3}, TypeError, "callback must be callable, got 3"),
+        ({"lookahead": 1}, ValueError, "lookahead must be 0 for CMAES"),
+        ({"fun": None}, TypeError, "fun must be callable, got None"),
+        ({"fun": lambda x: "low"}, TypeError, "losses must be real numbers, got 'low'"),
+        ({"fun": lambda x: -math.inf}, ValueError, "losses must not be -inf"),
+        ({"fun": lambda X: [1.0], "vectorized": True}, ValueError, "fun must return 7 losses .*got 1"),
+    ],
+)
+def test_bad_arguments(changes, error, message):
+    settings = {"fun": sphere, "x0": X0, "budget": 50, "rng": 0} | changes
+    with pytest.raises(error, match=message):
+        zo.minimize(settings.pop("fun"), settings.pop("x0"), **settings)
+
+
+# --------------------------------------------------------------------------------------- callbacks, results, Ctrl-C
+def test_both_forms_of_a_callback():
+    results, points = [], []
+    zo.minimize(sphere, X0, budget=70, rng=0, callback=lambda intermediate_result: results.append(intermediate_result))
+    zo.minimize(sphere, X0, budget=70, rng=0, callback=lambda xk: points.append(xk))
+    assert [result.nit for result in results] == list(range(1, 11))
+    assert [result.nfev for result in results] == list(range(7, 71, 7))
+    for result, point in zip(results, points, strict=True):
+        np.testing.assert_array_equal(result.x, point)
+
+
+def test_a_callback_can_stop():
+    def stop(xk):
+        raise StopIteration
+
+    result = zo.minimize(sphere, X0, budget=70, rng=0, callback=stop)
+    assert result.nit == 1 and result.status == 2 and result.success
+
+
+def test_the_methods_own_end():
+    result = zo.minimize(sphere, X0, rng=0)
+    assert result.success and result.status == 0
+    assert "tolfun" in result.stop and "tolfun" in result.message
+
+
+def test_ctrl_c_returns_what_was_found():
+    calls = []
+
+    def interrupted(x):
+        calls.append(1)
+        if len(calls) == 30:
+            raise KeyboardInterrupt
+        return sphere(x)
+
+    result = zo.minimize(interrupted, X0, budget=70, rng=0)
+    assert result.status == 3 and not result.success and result.nfev == 29
+    assert result.fun == sphere(result.x) < sphere(X0)
+
+
+def test_the_mean_costs_one_evaluation_within_the_budget():
+    calls = []
+    result = zo.minimize(
+        lambda x: calls.append(x.copy()) or sphere(x), X0, method="spsa", budget=41, rng=0, recommend="mean"
+    )
+    assert result.nfev == len(calls) == 41
+    np.testing.assert_array_equal(calls[-1], result.x)
+    assert result.fun == sphere(result.x)
+    assert zo.minimize(sphere, X0, method="spsa", budget=40, rng=0, recommend="mean").nfev == 39
+
+
+def test_result_reads_like_scipys():
+    result = zo.minimize(sphere, X0, budget=70, rng=0)
+    assert result["fun"] == result.fun and "fun" in dir(result)
+    assert "nfev: 70" in repr(result)
+    with pytest.raises(AttributeError, match="Result has no 'hess'"):
+        _ = result.hess
+
+
+def test_progress_bar(capsys):
+    pytest.importorskip("rich")
+    zo.minimize(sphere, X0, budget=70, rng=0, progress=True)
+    out = capsys.readouterr().out
+    assert "evaluations" in out and "70/70" in out
+
+
+def test_candidates_cannot_be_written_to():
+    def vandal(x):
+        x += 1
+        return 0.0
+
+    with pytest.raises(ValueError, match="read-only"):
+        zo.minimize(vandal, X0, budget=10, rng=0, on_error="raise")

@@ -1,0 +1,235 @@
+"""The repository's own rules: light imports, layers, a complete wheel, no machine-bound text, files of sane size."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import zoo_opt
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "zoo_opt"
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+MAX_BYTES = 2 * 1024 * 1024  # of any file in the repository
+MAX_LINES = 350  # of any module: "about 300 lines, each with one job"
+
+# What each part may import at module level, beside itself and the parts listed before it. The order is the layering.
+LAYERS = [
+    {"_version", "errors"},
+    {"keys"},
+    {"typing"},
+    {"arguments", "batch", "buffers", "ledger"},
+    {"gradient"},
+    {"methods"},
+    {"checkpoint", "result", "journal"},
+    {"optimizer"},
+    {"engines", "progress", "resume"},
+    {"run"},
+    {"interop", "testing", "plugins"},
+    {"bench"},
+    {"cli"},
+    {"__main__"},
+]
+RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
+OUTSIDE_CORE = {"interop", "testing", "plugins", "bench", "cli", "__main__"}
+
+
+# ---------------------------------------------------------------------------------------------------- imports
+
+
+def test_core_brings_in_numpy_alone(run_python: Callable[..., str]) -> None:
+    """Importing the package and touching every public name loads no third-party module but numpy's."""
+    code = """if True:
+        import sys
+        import numpy.random
+        before = set(sys.modules)
+        import zoo_opt
+        for name in zoo_opt.__all__:
+            getattr(zoo_opt, name)
+        new = set(sys.modules) - before
+        roots = {name.partition(".")[0] for name in new} - {"zoo_opt", "numpy"}
+        print("third party:", *sorted(roots - sys.stdlib_module_names))
+        print("not core:", *sorted(name for name in new if name.startswith(("zoo_opt.bench", "zoo_opt.cli"))))
+    """
+    assert run_python("-c", code) == "third party:\nnot core:\n"
+
+
+@pytest.mark.slow
+def test_import_takes_little_more_than_numpy(run_python: Callable[..., str]) -> None:
+    """CPU time, best of 15 processes each, taken in turn: at most 1.3 times numpy's own import."""
+    code = "import time; t = time.process_time(); import {}; print(time.process_time() - t)"
+    best = {"numpy": float("inf"), "zoo_opt": float("inf")}
+    for _ in range(15):
+        for name in best:
+            best[name] = min(best[name], float(run_python("-c", code.format(name))))
+    ratio = best["zoo_opt"] / best["numpy"]
+    print(f"import: numpy {best['numpy'] * 1e3:.1f} ms, zoo_opt {best['zoo_opt'] * 1e3:.1f} ms, ratio {ratio:.2f}")
+    assert ratio <= 1.3
+
+
+def test_all_resolves_and_is_sorted_and_complete() -> None:
+    assert len(set(zoo_opt.__all__)) == len(zoo_opt.__all__)
+    for name in zoo_opt.__all__:
+        assert getattr(zoo_opt, name) is not None, name
+    assert set(zoo_opt.__all__) <= set(dir(zoo_opt))
+
+
+def test_unknown_attribute_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no_such_name"):
+        zoo_opt.no_such_name  # noqa: B018
+
+
+# ---------------------------------------------------------------------------------------------------- layers
+
+
+def module_level_imports(module: str) -> Iterator[str]:
+    """Names of zoo_opt modules that `module` imports when it is itself imported (not in functions, not for types)."""
+    path = MODULES[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+
+    def resolve(base: str, names: list[str]) -> Iterator[str]:
+        if base not in MODULES:
+            return
+        submodules = [f"{base}.{name}" for name in names if f"{base}.{name}" in MODULES]
+        yield from submodules
+        if len(submodules) < len(names) or not names:
+            yield base
+
+    def walk(nodes: list[ast.stmt]) -> Iterator[str]:
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    yield from resolve(alias.name, [])
+            elif isinstance(node, ast.ImportFrom):
+                base = node.module or ""
+                if node.level:
+                    parent = package.split(".")[: len(package.split(".")) - node.level + 1]
+                    base = ".".join([*parent, base] if base else parent)
+                yield from resolve(base, [alias.name for alias in node.names])
+            elif isinstance(node, ast.If):
+                if "TYPE_CHECKING" not in ast.unparse(node.test):
+                    yield from walk(node.body)
+                yield from walk(node.orelse)
+            elif isinstance(node, ast.Try | ast.With | ast.ClassDef):
+                yield from walk(node.body)
+                for handler in getattr(node, "handlers", []):
+                    yield from walk(handler.body)
+
+    yield from walk(ast.parse(path.read_text()).body)
+
+
+GRAPH = {name: set(module_level_imports(name)) - {name} for name in MODULES}
+
+
+def part(module: str) -> str:
+    return module.split(".")[1] if "." in module else "zoo_opt"
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {part(name) for name in MODULES} - {"zoo_opt"} <= set(RANK)
+
+
+def test_imports_go_downward_only() -> None:
+    wrong = [
+        f"{name} imports {target}"
+        for name, targets in GRAPH.items()
+        for target in targets
+        if part(name) != part(target) and "zoo_opt" not in (part(name), part(target))
+        if RANK[part(target)] > RANK[part(name)]
+    ]
+    assert wrong == []
+
+
+def test_core_never_imports_bench_interop_or_cli() -> None:
+    """The package itself may offer a name of interop, such as scipy_method; that it stays light is tested above."""
+    wrong = [
+        f"{name} imports {target}"
+        for name, targets in GRAPH.items()
+        for target in targets
+        if part(name) not in OUTSIDE_CORE and part(target) in OUTSIDE_CORE
+        if not (name == "zoo_opt" and part(target) == "interop")
+    ]
+    assert wrong == []
+
+
+def test_imports_make_no_circle() -> None:
+    left = {name: set(targets) for name, targets in GRAPH.items()}
+    while leaves := {name for name, targets in left.items() if not targets & set(left)}:
+        left = {name: targets for name, targets in left.items() if name not in leaves}
+    assert left == {}, "modules in a circle, or above one"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if part(name) not in OUTSIDE_CORE])
+def test_every_core_module_imports(name: str) -> None:
+    importlib.import_module(name)
+
+
+# ---------------------------------------------------------------------------------------------------- files
+
+
+def repository_files() -> list[Path]:
+    """Files that are tracked or would be; without git (an unpacked sdist), all but caches and environments."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode == 0:
+        return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+    skipped = re.compile(r"(^|/)(\.venv|venv|\..*cache|__pycache__|dist|_build|results)(/|$)")
+    return [p for p in ROOT.rglob("*") if p.is_file() and not skipped.search(str(p.relative_to(ROOT)))]
+
+
+def test_no_file_is_too_large() -> None:
+    assert [str(path) for path in repository_files() if path.stat().st_size > MAX_BYTES] == []
+    assert [name for name, path in MODULES.items() if len(path.read_text().splitlines()) > MAX_LINES] == []
+
+
+def test_no_machine_paths_or_registries() -> None:
+    """Nothing in the repository depends on one machine's folders or says where packages are fetched from."""
+    folders = rf"(?<![\w.])/(?:{'|'.join(['work', 'root', 'home', 'Users', 'mnt'])})/\w"
+    sources = "|".join(["pypi" + r"\.", "python" + "hosted", "index" + "-url", "anaconda" + r"\.", "file" + "://"])
+    pattern = re.compile(f"{folders}|{sources}")
+    found = []
+    for path in repository_files():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        found += [f"{path.relative_to(ROOT)}: {match.group()}" for match in pattern.finditer(text)]
+    assert found == []
+
+
+@pytest.mark.slow
+def test_wheel_is_complete_and_lean(tmp_path: Path) -> None:
+    pytest.importorskip("hatchling")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path], cwd=ROOT, check=True)
+    (wheel,) = tmp_path.glob("zoo_opt-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        metadata = archive.read(next(n for n in names if n.endswith("METADATA"))).decode()
+    assert f"Version: {zoo_opt.__version__}\n" in metadata
+    required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "extra ==" not in line]
+    assert required == ["Requires-Dist: numpy>=2.0"]
+    in_tree = {
+        str(p.relative_to(ROOT))
+        for p in PACKAGE.rglob("*")
+        if p.suffix in {".py", ".toml", ".typed"} or p.name == "py.typed"
+    }
+    assert in_tree <= names
+    assert {"zoo_opt/py.typed", "zoo_opt/bench/suites/quick.toml"} <= names
+    assert all(n.startswith(("zoo_opt/", "zoo_opt_seg/", "zoo_opt-")) for n in names)
+    assert wheel.stat().st_size < MAX_BYTES
