@@ -1,4 +1,4 @@
-"""Digits MLP, 9,610 parameters, trained by 10,000 minibatch losses: FZOO against the best tuned SPSA and the best tuned peer.
+"""Digits MLP, 9,610 parameters, 10,000 minibatch losses: FZOO against the best tuned SPSA and the best tuned peer.
 
     python benchmarks/digits_fzoo.py                 about 10 minutes on one core
     python benchmarks/digits_fzoo.py --only fzoo spsa
@@ -56,9 +56,7 @@ CONTESTANTS = {
     "sep-cma-es": Contestant("sep-cma-es", "other", {}),
     "pycma, diagonal": Contestant("pycma", "peer", {"diagonal": True}),
     "cmaes SepCMA": Contestant("cmaes:SepCMA", "peer", {}),
-    "nevergrad TBPSA": Contestant(
-        "nevergrad:TBPSA", "peer", {"config": {"naive": False, "initial_popsize": 5}}
-    ),
+    "nevergrad TBPSA": Contestant("nevergrad:TBPSA", "peer", {"config": {"naive": False, "initial_popsize": 5}}),
     "nevergrad OnePlusOne": Contestant("nevergrad:OnePlusOne", "peer", {}),
 }
 

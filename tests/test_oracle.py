@@ -23,10 +23,10 @@ def valley(x):
     return float(np.sum((1 - x) ** 2) + 2 * np.sum((x[1:] - x[:-1] ** 2) ** 2) + 0.1 * np.sum(np.sin(7 * x)))
 
 
-def shelf(x):
+def shelf(x, slope=1e-4):
     """Flat but for a faint slope within 3 of the origin, steep beyond: a loss to get stuck on."""
     r = float(np.sqrt(x @ x))
-    return 1e-4 * float(np.sum(np.sin(x))) + 0.5 * max(0.0, r - 3.0) ** 2
+    return slope * float(np.sum(np.sin(x))) + 0.5 * max(0.0, r - 3.0) ** 2
 
 
 def means(opt, f, steps=STEPS):
@@ -76,23 +76,27 @@ def test_spsa_gc(pairs):
 
 
 def test_geass_as_in_the_paper():
-    """k1 = 3, cooldown = 2, both boosts 100, beta = 0.9: at least three escapes from the shelf."""
-    opt = zo.Optimizer(zo.SPSAGEASS.paper(threshold=0.02, lr=0.002), X0, rng=3)
+    """k1 = 3, cooldown = 2, both boosts 100, beta = 0.9; some strikes escape, some are broken off."""
+    opt = zo.Optimizer(zo.SPSAGEASS.paper(threshold=3e-4, lr=0.002), X0, rng=3)
     expected, escapes = gradient.spsa_geass_paper(
-        shelf, X0, directions(opt, 1), 0.002, 0.01, beta=0.9, threshold=0.02
+        shelf, X0, directions(opt, 1), 0.002, 0.01, beta=0.9, threshold=3e-4
     )
-    assert escapes >= 3
+    assert 3 <= escapes <= STEPS / 10
     assert_close(means(opt, shelf), expected)
 
 
 def test_geass_as_released():
     """Nesterov order, 10 strikes counted in the cooldown too, momentum 0 there, both gains decaying."""
-    opt = zo.Optimizer(zo.SPSAGEASS.released(dim=D, lr=0.02, pairs=5, lr_boost=20, c_boost=5), X0, rng=4)
+
+    def steeper(x):
+        return shelf(x, slope=1.6e-3)
+
+    opt = zo.Optimizer(zo.SPSAGEASS.released(dim=D, lr=0.2, pairs=5, lr_boost=20, c_boost=5), X0, rng=4)
     expected, escapes = gradient.spsa_geass_released(
-        shelf, X0, directions(opt, 5), lr=0.02, c=0.01, gamma=0.1, beta=0.4, eta1=20, eta2=5
+        steeper, X0, directions(opt, 5), lr=0.2, c=0.01, gamma=0.1, beta=0.4, eta1=20, eta2=5
     )
-    assert escapes >= 3
-    assert_close(means(opt, shelf), expected)
+    assert 3 <= escapes <= STEPS / 12
+    assert_close(means(opt, steeper), expected)
 
 
 def test_geass_as_released_with_zero_gradients_and_decay():
@@ -193,7 +197,7 @@ def eigen_gap(method, n, popsize):
 
 
 @pytest.mark.parametrize("n", [2, 5, 10])
-@pytest.mark.parametrize("options", [{"lazy": 0.1}, {}, {"popsize": 20}, {"popsize": 7, "lazy": 1e-9}], ids=str)
+@pytest.mark.parametrize("options", [{"lazy": 0.1}, {}, {"popsize": 20}, {"popsize": 20, "lazy": 1e-9}], ids=str)
 def test_cma_es(n, options):
     """50 generations from the same normals: mean, step size, covariance matrix and both paths."""
     x0, method = np.linspace(-1.0, 1.5, n), zo.CMAES(sigma0=0.5, **options)

@@ -162,7 +162,7 @@ def _group_section(index: int, runs: list[Run], session: dict[str, Any]) -> str:
             "area under ECDF",
             score_name(runs),
             *(FIGURES.get(e, e) for e in extras),
-            "µs / evaluation",
+            "CPU µs / evaluation",
         ],
         [
             [_who(s.method, use[s.method]), (s.reached, f"{100 * s.reached:.1f} %"), s.area, s.score]
@@ -181,7 +181,7 @@ def _group_section(index: int, runs: list[Run], session: dict[str, Any]) -> str:
             *(FIGURES.get(e, e) for e in extras),
             "targets",
             "evaluations",
-            "seconds",
+            "CPU seconds",
         ],
         [
             [r.problem, _who(r.method, use[r.method]), r.median, r.low, r.high]
@@ -195,11 +195,11 @@ def _group_section(index: int, runs: list[Run], session: dict[str, Any]) -> str:
     budgets = "/".join(f"{b:,}" for b in sorted({run["budget"] for run in runs}))
     boxes = "".join(f'<div class="chart small" data-problem="{esc(p)}"></div>' for p in problems)
     figure = FIGURES.get(runs[0]["curve_of"], runs[0]["curve_of"])
-    plural = "s" * (len(problems) > 1)
+    of = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
     note = session.get("notes", {}).get(runs[0]["group"], "")
     return f"""<section class="group" data-group="{index}">
 <h2>{esc(runs[0]["group"])}</h2>
-<p class="sub">{len(problems)} problem{plural} · seeds {esc(", ".join(map(str, seeds)))} · {budgets} evaluations each</p>
+<p class="sub">{of} · seeds {esc(", ".join(map(str, seeds)))} · {budgets} evaluations each</p>
 <p class="sub">{esc(note)}</p>
 {summary}
 <div class="chips" role="group" aria-label="methods to show"></div>
@@ -236,7 +236,7 @@ def _facts(runs: Sequence[Run], session: dict[str, Any]) -> str:
     facts = [
         f"{len(runs)} runs",
         f"{spent:,} evaluations",
-        f"{sum(run['seconds'] for run in runs):,.0f} s of computing",
+        f"{sum(run['seconds'] for run in runs):,.0f} s of CPU time",
         session.get("started", "")[:10],
         f"zoo-opt {session.get('versions', {}).get('zoo-opt', '(source tree)')}",
     ]

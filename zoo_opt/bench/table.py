@@ -10,7 +10,7 @@ from ..interop.peer import require
 from .record import Record
 from .stats import Run, summaries
 
-FIGURES = {"train_loss": "train loss", "test_accuracy": "test accuracy", "precision": "precision"}
+FIGURES = {"train_loss": "train loss", "test_accuracy": "accuracy", "precision": "precision"}
 
 
 def say(value: float | None, digits: int = 3) -> str:
@@ -71,7 +71,7 @@ def print_summary(record: Record, console: Any = None) -> None:
             )
         console.print(table)
     console.print(
-        "targets: (problem, target, seed) triples reached; area: under their ECDF over log evaluations; final: geometric "
-        "mean over problems of the median over seeds, clipped at 1e-8; µs/eval: wall time with the objective.",
+        "targets: (problem, target, seed) triples reached; area: under their ECDF over log evaluations; final:\n"
+        "geometric mean over problems of the median over seeds, clipped at 1e-8; µs/eval: CPU time, objective included.",
         style="dim",
     )

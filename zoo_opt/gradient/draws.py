@@ -153,5 +153,6 @@ def _quantile_table(dtype: np.dtype[Any]) -> NDArray[Any]:
 
     inverse = NormalDist().inv_cdf
     half = np.array([inverse((k + 0.5) / 2**16) for k in range(2**15)])
-    table = np.concatenate((half, -half[::-1]))
-    return (table / table.std()).astype(dtype)
+    table: NDArray[Any] = np.concatenate((half, -half[::-1]))
+    table /= table.std()
+    return table.astype(dtype)

@@ -103,7 +103,7 @@ class OneSided:
 
     def delta(self, X: Array, c: float) -> Array:
         """Return (x_k - x_0) / c."""
-        delta = X[1:] - X[0]
+        delta: Array = X[1:] - X[0]
         delta *= X.dtype.type(1.0 / c)
         return delta
 

@@ -103,7 +103,8 @@ class RandomSubspace(Method):
 
     def mean(self, state: SubspaceState) -> Array:
         """Return x0 + A w."""
-        return self._embed(state, self.method.mean(state.inner)[None])[0]
+        x: Array = self._embed(state, self.method.mean(state.inner)[None])[0]
+        return x
 
     def stop(self, state: SubspaceState) -> dict[str, Any]:
         """See `Method.stop`."""
