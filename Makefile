@@ -16,7 +16,7 @@ help:
 	@echo "make test    run all tests"
 	@echo "make lint    ruff (rules and format) and mypy --strict"
 	@echo "make docs    build the documentation, warnings are errors"
-	@echo "make bench   measure ask/tell overhead against a memory floor and other libraries"
+	@echo "make bench   the recorded benchmarks: overhead, failures, digits, bbob (about 40 minutes)"
 	@echo "make wheel   build the wheel and the source distribution into dist/"
 	@echo "make clean   remove the environment and everything that was built"
 
@@ -58,7 +58,8 @@ docs: $(VENV)/.ready-dev
 	@echo "Documentation: docs/_build/html/index.html"
 
 bench: $(VENV)/.ready-bench
-	@$(PINNED) $(BIN)/python benchmarks/overhead.py
+	@for name in overhead failures digits_fzoo bbob_bipop; do \
+	  echo "== benchmarks/$$name.py"; $(PINNED) $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 wheel: $(VENV)/.ready-dev
 	@rm -rf dist

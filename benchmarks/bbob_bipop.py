@@ -11,6 +11,7 @@ budget.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import multiprocessing
 import os
@@ -41,7 +42,7 @@ def run_ours(counted: Counted, x0: np.ndarray) -> None:
 
 
 def run_pycma(counted: Counted, x0: np.ndarray) -> None:
-    """pycma's own BIPOP loop, cut off by the counting wrapper."""
+    """The own BIPOP loop of pycma, cut off by the counting wrapper."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import cma
@@ -60,10 +61,8 @@ def run_pycma(counted: Counted, x0: np.ndarray) -> None:
             return float(counted(x)[0])
 
         options = {"verbose": -9, "verb_log": 0, "seed": 1000 + SEED, "maxfevals": counted.budget}
-        try:
+        with contextlib.suppress(BudgetExceeded, Solved):
             cma.fmin2(objective, start, SIGMA0, options, restarts=99, bipop=True)
-        except (BudgetExceeded, Solved):
-            pass
 
 
 def task(arguments: tuple[str, int, int, int]) -> dict[str, Any]:

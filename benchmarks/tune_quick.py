@@ -1,7 +1,7 @@
 """The small grids behind the settings of quick.toml: every method's step size, in half decades, constant or cosine.
 
     python benchmarks/tune_quick.py bbob       fraction of targets reached, seeds 11 and 12 (the suite runs others)
-    python benchmarks/tune_quick.py digits     final training loss, seed 11
+    python benchmarks/tune_quick.py digits     mean final training loss, seeds 11 to 13
 
 Prints the whole grid and marks each method's best. The CMA-ES family runs on bbob with its usual sigma0 = 2, a fifth
 of the search space [-5, 5], and adapts from there.
@@ -89,7 +89,7 @@ def main() -> None:
         grid = gradient_grid(10, 1e-4, 1e-7, 1.0)
         grid |= sigma_grid(0.3, 3.0, {"nevergrad:OnePlusOne": {}, "nevergrad:TBPSA": {}})
     else:
-        options, seeds, budget = [{}], [11], 10_000
+        options, seeds, budget = [{}], [11, 12, 13], 10_000
         grid = gradient_grid(9610, 1e-3, 1e-4, 1e-1)
         restart_free: dict[str, Any] = {}
         grid |= sigma_grid(

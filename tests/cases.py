@@ -27,7 +27,9 @@ CASES = [
     Case("fzoo gaussian", zo.FZOO(lr=LR, c=1e-4, directions=4, draws=zo.Gaussian())),
     Case("cma-es", zo.CMAES(), keeps_float32=False, reduction=1e-9),
     Case("cma-es bounds", zo.CMAES(bounds=(-1.5, 2.5)), keeps_float32=False, reduction=1e-9),
-    Case("cma-es ipop", zo.CMAES(restarts="ipop", tolerances=EARLY), d=3, steps=100, keeps_float32=False, reduction=1e-3),
+    Case(
+        "cma-es ipop", zo.CMAES(restarts="ipop", tolerances=EARLY), d=3, steps=100, keeps_float32=False, reduction=1e-3
+    ),
     Case(
         "cma-es bipop",
         zo.CMAES(restarts="bipop", tolerances=EARLY, bounds=(-3, 3), restart_from=(-2, 2)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import doctest
 import importlib
+import importlib.util
 import inspect
 import re
 from collections.abc import Callable
@@ -41,6 +42,9 @@ def script_of(page: Path) -> str:
 
 @pytest.mark.parametrize("page", [p for p in PAGES if script_of(p).strip()], ids=page_id)
 def test_python_blocks_run(page: Path, run_python: Callable[..., str], tmp_path: Path) -> None:
+    imported = set(re.findall(r"^(?:import|from) (\w+)", script_of(page), re.M))
+    if absent := sorted(name for name in imported if importlib.util.find_spec(name) is None):
+        pytest.skip(f"needs {', '.join(absent)}")  # make test installs all of them
     script = tmp_path / page.name.replace(".md", "_md.py")
     script.write_text(script_of(page), encoding="utf-8")
     run_python("-W", "error", str(script))

@@ -72,7 +72,7 @@ def test_dask():
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
     ):
-        pooled = zo.minimize(sphere, X0, budget=60, rng=1, executor=client.get_executor())
+        pooled = zo.minimize(sphere, X0, budget=60, rng=1, executor=client.get_executor(pure=False))
     np.testing.assert_array_equal(pooled.x, zo.minimize(sphere, X0, budget=60, rng=1).x)
 
 

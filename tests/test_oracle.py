@@ -78,9 +78,7 @@ def test_spsa_gc(pairs):
 def test_geass_as_in_the_paper():
     """k1 = 3, cooldown = 2, both boosts 100, beta = 0.9; some strikes escape, some are broken off."""
     opt = zo.Optimizer(zo.SPSAGEASS.paper(threshold=3e-4, lr=0.002), X0, rng=3)
-    expected, escapes = gradient.spsa_geass_paper(
-        shelf, X0, directions(opt, 1), 0.002, 0.01, beta=0.9, threshold=3e-4
-    )
+    expected, escapes = gradient.spsa_geass_paper(shelf, X0, directions(opt, 1), 0.002, 0.01, beta=0.9, threshold=3e-4)
     assert 3 <= escapes <= STEPS / 10
     assert_close(means(opt, shelf), expected)
 

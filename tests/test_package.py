@@ -29,20 +29,24 @@ LAYERS = [
     {"_version", "errors"},
     {"keys"},
     {"typing"},
-    {"arguments", "batch", "buffers", "ledger"},
+    {"batch", "buffers"},
+    {"arguments", "ledger"},
+    {"best"},
     {"gradient"},
     {"methods"},
+    {"pipeline"},
     {"checkpoint", "result", "journal"},
     {"optimizer"},
     {"engines", "progress", "resume"},
     {"run"},
     {"interop", "testing", "plugins"},
     {"bench"},
+    {"cli_run"},
     {"cli"},
     {"__main__"},
 ]
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
-OUTSIDE_CORE = {"interop", "testing", "plugins", "bench", "cli", "__main__"}
+OUTSIDE_CORE = {"interop", "testing", "plugins", "bench", "cli", "cli_run", "__main__"}
 
 
 # ---------------------------------------------------------------------------------------------------- imports
@@ -67,15 +71,19 @@ def test_core_brings_in_numpy_alone(run_python: Callable[..., str]) -> None:
 
 @pytest.mark.slow
 def test_import_takes_little_more_than_numpy(run_python: Callable[..., str]) -> None:
-    """CPU time, best of 15 processes each, taken in turn: at most 1.3 times numpy's own import."""
-    code = "import time; t = time.process_time(); import {}; print(time.process_time() - t)"
-    best = {"numpy": float("inf"), "zoo_opt": float("inf")}
+    """CPU time, best of 15 processes each, taken in turn: at most 1.3 times numpy's own import.
+
+    Names are loaded at their first use, so the cost of them all is printed too.
+    """
+    everything = "zoo_opt; [getattr(zoo_opt, name) for name in zoo_opt.__all__]"
+    best = {"numpy": float("inf"), "zoo_opt": float("inf"), everything: float("inf")}
     for _ in range(15):
-        for name in best:
-            best[name] = min(best[name], float(run_python("-c", code.format(name))))
-    ratio = best["zoo_opt"] / best["numpy"]
-    print(f"import: numpy {best['numpy'] * 1e3:.1f} ms, zoo_opt {best['zoo_opt'] * 1e3:.1f} ms, ratio {ratio:.2f}")
-    assert ratio <= 1.3
+        for what in best:
+            code = f"import time; t = time.process_time(); import {what}; print(time.process_time() - t)"
+            best[what] = min(best[what], float(run_python("-c", code)))
+    numpy, ours, all_names = (1e3 * seconds for seconds in best.values())
+    print(f"import: numpy {numpy:.0f} ms, zoo_opt {ours:.0f} ms, and all its names with numpy {all_names:.0f} ms")
+    assert ours <= 1.3 * numpy
 
 
 def test_all_resolves_and_is_sorted_and_complete() -> None:
@@ -146,7 +154,7 @@ def test_imports_go_downward_only() -> None:
         for name, targets in GRAPH.items()
         for target in targets
         if part(name) != part(target) and "zoo_opt" not in (part(name), part(target))
-        if RANK[part(target)] > RANK[part(name)]
+        if RANK.get(part(target), 0) > RANK.get(part(name), 0)
     ]
     assert wrong == []
 

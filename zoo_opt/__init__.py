@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from zoo_opt.methods import SepCMAES as SepCMAES
     from zoo_opt.methods import make as make
     from zoo_opt.methods.cma_stop import Tolerances as Tolerances
-    from zoo_opt.optimizer import Best as Best
+    from zoo_opt.best import Best as Best
     from zoo_opt.optimizer import Optimizer as Optimizer
     from zoo_opt.result import Result as Result
     from zoo_opt.run import minimize as minimize
@@ -58,13 +58,14 @@ _HOME = {
         *("GradientMethod", "Method", "RandomSubspace", "SepCMAES", "make"),
     ),
     "methods.cma_stop": ("Tolerances",),
-    "optimizer": ("Best", "Optimizer"),
+    "best": ("Best",),
+    "optimizer": ("Optimizer",),
     "result": ("Result",),
     "run": ("minimize",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = ["__version__", *_MODULE_OF]  # noqa: PLE0604
+__all__ = ["__version__", *_MODULE_OF]
 
 
 def __getattr__(name: str) -> Any:

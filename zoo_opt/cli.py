@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from .cli_run import UsageError, run
 
 MAIN = """\
 Zeroth-order optimization: minimize a function from its values alone.
@@ -16,7 +17,7 @@ Zeroth-order optimization: minimize a function from its values alone.
 examples:
   zoo-opt list                                      what there is: methods, problems, suites, peers
   zoo-opt run mymodule:loss --x0 0,0,0 --budget 2000
-  zoo-opt run sphere --method fzoo -o lr=0.1        a named problem, one hyper-parameter set
+  zoo-opt run sphere --method fzoo -o lr=1e-4       a named problem, one hyper-parameter set
   zoo-opt bench quick                               compare optimizers on real problems (about 2 minutes)
   zoo-opt report results/quick                      write the HTML report again
 """
@@ -32,7 +33,7 @@ examples:
   zoo-opt run mymodule:loss --x0 1.5,-2 --method cma-es -o sigma0=0.5 --budget 1000
   zoo-opt run mymodule:loss --x0 zeros:50 --method spsa -o lr=0.05 -o c=0.01 --budget 20000 --save best.json
   zoo-opt run bbob -p function=8 -p dimension=10 --method cma-es -o sigma0=2 -o restarts=bipop --budget 10000
-  zoo-opt run digits --method fzoo -o lr=0.05 --budget 5000
+  zoo-opt run digits --method fzoo -o lr=3e-5 --budget 5000
   zoo-opt run mymodule:loss --x0 zeros:50 --checkpoint run.zoo     interrupted? repeat the command to go on
 
 An option's value is read as JSON where it is JSON (0.5, true, [-4, 4]) and as text otherwise (bipop). For schedules
@@ -61,10 +62,6 @@ examples:
   zoo-opt report results/quick                      reads results/quick/runs.jsonl, writes results/quick/report.html
   zoo-opt report runs.jsonl --html /tmp/report.html
 """
-
-
-class CliError(Exception):
-    """Something the user can put right; printed without a traceback."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -115,9 +112,14 @@ def parser() -> argparse.ArgumentParser:
         help="argument of the problem",
     )
     sub.add_argument("--checkpoint", metavar="FILE", help="journal every loss here, and resume from it if it exists")
+    sub.add_argument(
+        "--recommend",
+        choices=["best", "mean"],
+        help="the lowest loss told, or the method's mean, re-evaluated (default: mean where the problem is noisy)",
+    )
     sub.add_argument("--save", metavar="FILE", help="write the result as JSON")
     sub.add_argument("--quiet", action="store_true", help="no progress bar")
-    sub.set_defaults(do=do_run)
+    sub.set_defaults(do=run)
 
     sub = commands.add_parser(**text("bench", "run a benchmark suite and report", BENCH))
     sub.add_argument("suite", metavar="SUITE", help="a shipped suite's name, or a TOML file")
@@ -144,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.do(arguments))
-    except (CliError, ImportError, ValueError, OSError) as error:
+    except (UsageError, ImportError, ValueError, OSError) as error:
         print(f"zoo-opt: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -196,106 +198,6 @@ def _defaults(method: Callable[..., Any]) -> str:
     return f"{getattr(method, '__name__', method)}({', '.join(parts)})"
 
 
-# --- run ------------------------------------------------------------------------------------------
-
-
-def read_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """``["a=1", "b=text"]`` as a dict; values are JSON where they can be."""
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not (name and equals):
-            raise CliError(f"an option must be NAME=VALUE, got {pair!r}")
-        try:
-            options[name] = json.loads(value)
-        except json.JSONDecodeError:
-            options[name] = value
-    return options
-
-
-def read_start(text: str) -> Any:
-    """``"1,2"``, ``"zeros:3"`` or a .npy file as a vector."""
-    import numpy as np
-
-    try:
-        if text.endswith(".npy"):
-            return np.load(text, allow_pickle=False)
-        if text.startswith("zeros:"):
-            return np.zeros(int(text.removeprefix("zeros:")))
-        return np.array([float(v) for v in text.split(",")])
-    except ValueError as error:
-        raise CliError(
-            f'--x0 must be numbers such as "1,2.5", "zeros:N" or a .npy file, got {text!r}: {error}'
-        ) from None
-
-
-def do_run(arguments: argparse.Namespace) -> int:
-    """Minimize one function and say what was found."""
-    import numpy as np
-
-    import zoo_opt as zo
-
-    from .bench.problems import PROBLEMS, Problem, load_object, make_problem
-    from .bench.solvers import make_method
-
-    sys.path.insert(0, os.getcwd())
-    problem: Problem | None = None
-    objective: Callable[..., Any]
-    settings: dict[str, Any] = {}
-    if arguments.target in PROBLEMS:
-        chosen = problem = make_problem(arguments.target, read_options(arguments.problem_option))
-
-        def objective(X: Any, step: int) -> Any:
-            return chosen.losses(np.asarray(X), step, arguments.seed)
-
-        settings = {"pass_step": True, "vectorized": True}
-    elif ":" in arguments.target:
-        if arguments.problem_option:
-            raise CliError("--problem-option goes with a named problem, not with a function")
-        objective = load_object(arguments.target)
-    else:
-        raise CliError(f'TARGET must be "module:function" or one of {", ".join(PROBLEMS)}; got {arguments.target!r}')
-    if arguments.x0 is not None:
-        x0 = read_start(arguments.x0)
-    elif problem is not None:
-        x0 = problem.x0(arguments.seed)
-    else:
-        raise CliError("a function of yours needs --x0")
-    method = make_method(arguments.method, read_options(arguments.option), budget=arguments.budget)
-    noisy = problem is not None and problem.curve != "precision"
-    result = zo.minimize(
-        objective,
-        x0,
-        method=method,
-        budget=arguments.budget,
-        rng=arguments.seed,
-        progress=not arguments.quiet,
-        checkpoint=arguments.checkpoint,
-        **settings,
-    )
-    point = result.mean if noisy and hasattr(result, "mean") else result.x
-    figures = problem.metrics(np.asarray(point)) if problem is not None else {}
-    if problem is not None and problem.curve == "precision" and problem.optimum is not None:
-        figures["precision"] = float(result.fun) - problem.optimum
-    report = {
-        "method": repr(method),
-        "fun": float(result.fun),
-        "nfev": int(result.nfev),
-        "nit": int(result.nit),
-        "success": bool(result.success),
-        "message": str(result.message),
-        "seed": arguments.seed,
-        **figures,
-        "x": np.asarray(result.x).tolist(),
-    }
-    for name, value in report.items():
-        shown = np.array2string(np.asarray(result.x), threshold=12, precision=6) if name == "x" else value
-        print(f"{name:>14}  {shown}")
-    if arguments.save:
-        Path(arguments.save).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return 0
-
-
 # --- bench and report -----------------------------------------------------------------------------
 
 
@@ -310,7 +212,7 @@ def do_bench(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out or Path("results") / suite.name)
     workers = min(8, os.cpu_count() or 1) if arguments.workers is None else arguments.workers
     if workers < 1:
-        raise CliError(f"--workers must be 1 or more, got {workers}")
+        raise UsageError(f"--workers must be 1 or more, got {workers}")
     record = out / "runs.jsonl"
     with Progress(suite.title) as progress:
         run_suite(suite, record, workers=workers, progress=progress, resume=not arguments.restart)
@@ -322,7 +224,7 @@ def do_report(arguments: argparse.Namespace) -> int:
     path = Path(arguments.record)
     record = path / "runs.jsonl" if path.is_dir() else path
     if not record.is_file():
-        raise CliError(f"no record of a bench at {record}")
+        raise UsageError(f"no record of a bench at {record}")
     return _report(record, Path(arguments.html) if arguments.html else record.with_name("report.html"), None)
 
 
@@ -338,9 +240,9 @@ def _report(path: Path, html: Path, keys: set[str] | None) -> int:
     print_summary(record)
     write_report(record, html)
     failed = [run for run in record.runs.values() if run["error"]]
-    for run in failed:
+    for entry in failed:
         print(
-            f"failed: {run['method']} on {run['problem']}, seed {run['seed']}: {run['error'].splitlines()[-1]}",
+            f"failed: {entry['method']} on {entry['problem']}, seed {entry['seed']}: {entry['error'].splitlines()[-1]}",
             file=sys.stderr,
         )
     print(f"\nrecord: {path}\nreport: {html}  (one file, opens offline in any browser)")

@@ -60,6 +60,12 @@ def integer(name: str, value: Any, minimum: int) -> int:
     return number
 
 
+def instance(name: str, value: Any, kind: type) -> None:
+    """Raise unless ``value`` is a ``kind``."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be a {kind.__name__}, got {value!r}")
+
+
 def vector(name: str, value: Any) -> Array:
     """Return a private 1-D float copy of ``value``: float32 stays float32, all else becomes float64."""
     try:

@@ -125,7 +125,8 @@ class Ledger:
         parts: dict[int, OpenStep] = {}
         for id_ in ids:
             if not 0 <= id_ < self.next_id:
-                raise KeyError(f"unknown candidate id {id_}: ids so far are 0 to {self.next_id - 1}")
+                known = f"ids so far are 0 to {self.next_id - 1}" if self.next_id else "nothing was asked for yet"
+                raise KeyError(f"unknown candidate id {id_}: {known}")
             if not self.is_open(id_):
                 raise ValueError(f"candidate {id_} was told before")
             step = next(step for step in self.open if step.holds(id_))

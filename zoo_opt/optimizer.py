@@ -7,30 +7,22 @@ import numbers
 import os
 import threading
 import zlib
-from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo_opt.arguments import as_ids, as_losses
 from zoo_opt.batch import Batch, Candidate
-from zoo_opt.buffers import Buffers
+from zoo_opt.best import Best
 from zoo_opt.errors import CheckpointError, integer, vector
 from zoo_opt.keys import make_key
-from zoo_opt.ledger import FAILED, TOLD, Ledger, OpenStep
+from zoo_opt.ledger import FAILED
 from zoo_opt.methods import Method, make
+from zoo_opt.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from zoo_opt.typing import RNG, Array
-
-
-class Best(NamedTuple):
-    """The lowest loss told so far; of equal ones the lowest id. Biased downwards where the loss is noisy."""
-
-    x: Array | None
-    loss: float
-    id: int | None
 
 
 class Optimizer:
@@ -84,19 +76,13 @@ class Optimizer:
             raise ValueError(
                 f"lookahead must be 0 for {type(method).__name__}, which ranks whole steps, got {lookahead}"
             )
-        self._method = method
         self._budget = None if budget is None else integer("budget", budget, 1)
-        self._lookahead = int(lookahead)
         x = vector("x0", x0)
         self._d = x.size
         self._key = make_key(rng)
         self._origin = f"{x.dtype.str} {zlib.adler32(x.data):08x} {zlib.crc32(x.data):08x}"
-        # the states after the last lookahead + 1 updates: the newest to go on from, the oldest to place from
-        self._states = deque([method.init(x, self._key)], maxlen=lookahead + 1)
-        self._buffers = Buffers()
+        self._pipeline = Pipeline(method, [method.init(x, self._key)], int(lookahead))
         self._lock = threading.RLock()
-        self._ledger = Ledger()
-        self._closed = 0
         self._nfev = 0
         self._failures: dict[str, int] = {}
         self._best = Best(None, math.inf, None)
@@ -117,34 +103,28 @@ class Optimizer:
             Candidates of one step. Empty if ``n`` is given and all are out, or if the budget allows no further step.
         """
         with self._lock:
+            steps = self._pipeline.ledger.open
             if n is None:
-                return self._ledger.open[0].hand_out() if self._ledger.open or self._place() else self._nothing()
+                return steps[0].hand_out() if steps or self._place() else self._nothing()
             n = integer("n", n, 1)
-            for step in self._ledger.open:
+            for step in steps:
                 if step.waiting:
                     return step.lease(n)
-            return self._ledger.open[-1].lease(n) if self._place() else self._nothing()
+            return steps[-1].lease(n) if self._place() else self._nothing()
 
     def _place(self) -> bool:
-        """Open the next step if lookahead and budget allow it."""
-        if len(self._ledger.open) > self._lookahead or not self._affordable():
-            return False
-        self._ledger.add(self._opened(self._closed + len(self._ledger.open), self._ledger.next_id))
-        return True
-
-    def _opened(self, number: int, first: int) -> OpenStep:
-        """Return step ``number``, placed from the state after update ``number`` - 1 - lookahead."""
-        newest = len(self._states) - 1
-        state = self._states[max(0, newest - (self._closed - max(0, number - self._lookahead)))]
-        queries = self._method.propose(state, number)
-        return OpenStep(number, first, queries, self._method.points(state, queries, self._buffers.take()))
+        """Open the next step if budget and lookahead allow it."""
+        return self._affordable() and self._pipeline.place()
 
     def _affordable(self) -> bool:
         """Return whether the budget has room for the next whole step."""
-        return self._budget is None or self._ledger.next_id + self._method.size(self._states[-1]) <= self._budget
+        pipeline = self._pipeline
+        if self._budget is None:
+            return True
+        return pipeline.ledger.next_id + pipeline.method.size(pipeline.newest) <= self._budget
 
     def _nothing(self) -> Batch:
-        return Batch(np.empty((0, self._d)), [], self._closed + len(self._ledger.open))
+        return Batch(np.empty((0, self._d)), [], self._pipeline.next_step)
 
     # --------------------------------------------------------------------------------------------- tell
     def tell(self, candidates: Batch | Candidate | int | Sequence[int], losses: Any) -> None:
@@ -186,43 +166,24 @@ class Optimizer:
 
     def _enter(self, ids: Sequence[int], losses: list[float], reason: str) -> None:
         with self._lock:
-            parts = self._ledger.locate(ids)
+            ledger = self._pipeline.ledger
+            parts = ledger.locate(ids)
             for loss in losses:
                 if loss != loss:
                     self._failures[reason] = self._failures.get(reason, 0) + 1
             self._nfev += len(ids)
-            self._ledger.record(parts, ids, losses)
-            self._improve(parts, ids, losses)
-            while self._ledger.open and not self._ledger.open[0].left:
-                self._close(self._ledger.open[0])
-
-    def _close(self, step: OpenStep) -> None:
-        """Update with the oldest open step, all of which is told."""
-        self._states.append(self._method.update(self._states[-1], step.queries, step.X, step.losses))
-        del self._ledger.open[0]
-        self._closed += 1
-        self._buffers.give(step.X)
-
-    def _improve(self, parts: list[OpenStep], ids: Sequence[int], losses: list[float]) -> None:
-        """Bring ``best`` up to date."""
-        best, best_id = self._best.loss, self._best.id
-        for id_, loss in zip(ids, losses, strict=True):
-            if loss < best or (loss == best and best_id is not None and id_ < best_id):
-                best, best_id = loss, id_
-        if best_id is not None and best_id != self._best.id:
-            step = next(step for step in parts if step.holds(best_id))
-            x = step.X[best_id - step.first].copy()
-            x.flags.writeable = False
-            self._best = Best(x, best, best_id)
+            ledger.record(parts, ids, losses)
+            self._best = self._best.improved(parts, ids, losses)
+            self._pipeline.close()
 
     def _replay(self, entries: Iterable[tuple[int, float, str]]) -> None:
         """Enter losses that were told to an equal optimizer, in its order; those known already are passed over."""
         for id_, loss, reason in entries:
-            while id_ >= self._ledger.next_id and self._place():
+            while id_ >= self._pipeline.ledger.next_id and self._place():
                 pass
-            if self._ledger.is_open(id_):
+            if self._pipeline.ledger.is_open(id_):
                 self._enter([id_], [loss], reason)
-            elif id_ >= self._ledger.next_id:
+            elif id_ >= self._pipeline.ledger.next_id:
                 raise CheckpointError(f"the journal has candidate {id_}, which this run cannot have asked for")
 
     # ----------------------------------------------------------------------------------------- read-outs
@@ -233,8 +194,8 @@ class Optimizer:
         exceed it; the method's own reasons, such as ``tolfun``, otherwise.
         """
         with self._lock:
-            reasons = self._method.stop(self._states[-1])
-            if not self._affordable() and not self._ledger.waiting:
+            reasons = self._pipeline.method.stop(self._pipeline.newest)
+            if not self._affordable() and not self._pipeline.ledger.waiting:
                 reasons["budget"] = self.budget
             return reasons
 
@@ -246,7 +207,7 @@ class Optimizer:
     @property
     def mean(self) -> Array:
         """The current iterate (d,), read-only: it changes only when a step closes."""
-        view = self._method.mean(self._states[-1]).view()
+        view = self._pipeline.method.mean(self._pipeline.newest).view()
         view.flags.writeable = False
         return view
 
@@ -268,13 +229,13 @@ class Optimizer:
     @property
     def nit(self) -> int:
         """Steps closed."""
-        return self._closed
+        return self._pipeline.closed
 
     @property
     def pending(self) -> list[int]:
         """Ids of the candidates that are out: asked for and not told."""
         with self._lock:
-            return [id_ for step in self._ledger.open for id_ in step.out()]
+            return [id_ for step in self._pipeline.ledger.open for id_ in step.out()]
 
     @property
     def budget(self) -> int | None:
@@ -282,17 +243,30 @@ class Optimizer:
         return self._budget
 
     @property
+    def lookahead(self) -> int:
+        """Steps that may be placed before the steps before them are closed."""
+        return self._pipeline.lookahead
+
+    @property
     def method(self) -> Method:
         """The method."""
-        return self._method
+        return self._pipeline.method
 
     @property
     def state(self) -> Any:
         """The method's state after the last closed step."""
-        return self._states[-1]
+        return self._pipeline.newest
 
     def __repr__(self) -> str:
-        return f"Optimizer({self._method!r}, d={self._d}, nfev={self._nfev}, best={self._best.loss!r})"
+        return f"Optimizer({self._pipeline.method!r}, d={self._d}, nfev={self._nfev}, best={self._best.loss!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: all but the lock."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Give a copy a lock of its own."""
+        vars(self).update(state, _lock=threading.RLock())
 
     # ------------------------------------------------------------------------------------------ save, load
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -316,24 +290,11 @@ class Optimizer:
         """Return all that `_restored` needs."""
         with self._lock:
             return {
-                "method": self._method,
+                "pipeline": self._pipeline.saved(),
                 "budget": self._budget,
-                "lookahead": self._lookahead,
                 "d": self._d,
                 "key": self._key,
                 "origin": self._origin,
-                "states": list(self._states),
-                "open": [
-                    {
-                        "number": step.number,
-                        "first": step.first,
-                        "told": [status == TOLD for status in step.status],
-                        "losses": list(step.losses),
-                    }
-                    for step in self._ledger.open
-                ],
-                "closed": self._closed,
-                "next_id": self._ledger.next_id,
                 "nfev": self._nfev,
                 "failures": dict(self._failures),
                 "best": list(self._best),
@@ -368,25 +329,15 @@ class Optimizer:
     @classmethod
     def _restored(cls, data: dict[str, Any]) -> Optimizer:
         self = cls.__new__(cls)
-        self._method = data["method"]
+        self._pipeline = Pipeline.restored(data["pipeline"])
         self._budget = data["budget"]
-        self._lookahead = data["lookahead"]
         self._d = data["d"]
         self._key = data["key"]
         self._origin = data["origin"]
-        self._states = deque(data["states"], maxlen=self._lookahead + 1)
-        self._closed = data["closed"]
         self._nfev = data["nfev"]
         self._failures = data["failures"]
         self._best = Best(*data["best"])
         if self._best.x is not None:
             self._best.x.flags.writeable = False
-        self._buffers = Buffers()
         self._lock = threading.RLock()
-        self._ledger = Ledger(data["next_id"])
-        for saved in data["open"]:
-            step = self._opened(saved["number"], saved["first"])
-            told = [step.first + i for i, is_told in enumerate(saved["told"]) if is_told]
-            step.record(told, [saved["losses"][id_ - step.first] for id_ in told])
-            self._ledger.open.append(step)
         return self

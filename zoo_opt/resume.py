@@ -79,7 +79,7 @@ class Recorder:
         old = Optimizer.load(self._path)
         for what, ours, theirs in (
             ("method", new.method, old.method),
-            ("lookahead", new._lookahead, old._lookahead),
+            ("lookahead", new.lookahead, old.lookahead),
             ("x0", new._origin, old._origin),
             ("rng", new._key if seeded else old._key, old._key),
         ):

@@ -62,8 +62,8 @@ def minimize(
     rng : None, int, SeedSequence or Generator, optional
         Seed. The same seed gives the same result for any executor and number of workers.
     executor : object with ``submit(fn, *args) -> future``, optional
-        Where evaluations run: ``concurrent.futures``, loky, or ``dask.distributed`` by ``client.get_executor()``.
-        None: in this thread.
+        Where evaluations run: ``concurrent.futures``, loky, or ``dask.distributed`` by
+        ``client.get_executor(pure=False)``. None: in this thread.
     workers : int or None, optional
         Evaluations in flight at a time, at most those of the open steps. None: the executor's own number.
     lookahead : int, default 0

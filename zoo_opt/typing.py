@@ -12,6 +12,6 @@ from zoo_opt.keys import Key
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 Schedule: TypeAlias = Callable[[int], float]
-RNG: TypeAlias = None | int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator
+RNG: TypeAlias = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
 
 __all__ = ["RNG", "Array", "Key", "Schedule"]

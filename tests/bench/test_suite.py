@@ -89,7 +89,7 @@ def test_mistakes_are_named(tmp_path, old, new, message):
 
 
 def test_the_same_run_twice_is_refused(tmp_path):
-    with pytest.raises(SuiteError, match="'A' on sphere-d3 with seed 1 occurs twice"):
+    with pytest.raises(SuiteError, match=r"'C' on sphere-d3 with seed 1 occurs twice \(also as 'A'\)"):
         load(tmp_path, GOOD + '[[group.method]]\nlabel = "C"\nuse = "spsa"\noptions = { lr = 0.1 }\n').tasks()
 
 

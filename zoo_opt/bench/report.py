@@ -121,7 +121,7 @@ def _short(values: Iterable[float]) -> list[Any]:
 # --- tables ---------------------------------------------------------------------------------------------------------
 
 
-def table(headings: Sequence[str], body: Iterable[Sequence[Any]], *, sortable: bool = True) -> str:
+def table(headings: Sequence[str], body: Iterable[Sequence[Any]], *, sortable: bool = True, tall: bool = False) -> str:
     """An HTML table; numbers are aligned right and carry their exact value for sorting."""
     cells = []
     for row in body:
@@ -136,9 +136,10 @@ def table(headings: Sequence[str], body: Iterable[Sequence[Any]], *, sortable: b
         cells.append("<tr>" + "".join(line) + "</tr>")
     heads = "".join(f"<th>{esc(h)}</th>" for h in headings)
     kind = ' class="sortable"' if sortable else ""
+    box = "scroll tall" if tall else "scroll"
     rows_html = "".join(cells)
     inner = f"<thead><tr>{heads}</tr></thead><tbody>{rows_html}</tbody>"
-    return f'<div class="scroll"><table{kind}>{inner}</table></div>'
+    return f'<div class="{box}"><table{kind}>{inner}</table></div>'
 
 
 class Markup(str):
@@ -187,8 +188,9 @@ def _group_section(index: int, runs: list[Run], session: dict[str, Any]) -> str:
             [r.problem, _who(r.method, use[r.method]), r.median, r.low, r.high]
             + [r.extra.get(e, math.nan) for e in extras]
             + [(r.reached, f"{100 * r.reached:.0f} %"), (r.evaluations, f"{r.evaluations:.0f}"), r.seconds]
-            for r in rows(runs)
+            for r in sorted(rows(runs), key=lambda r: (r.problem, r.median))
         ],
+        tall=len(runs) > 40,
     )
     problems = list(dict.fromkeys(run["problem"] for run in runs))
     seeds = sorted({run["seed"] for run in runs})

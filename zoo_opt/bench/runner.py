@@ -68,7 +68,7 @@ def run_task(task: Task) -> dict[str, Any]:
         figures = problem.metrics(solver.mean)
         if problem.curve == "precision":
             figures["precision"] = counted.best - (problem.optimum or 0.0)
-        elif counted.nfev:
+        if counted.nfev and (not counted.curve or counted.curve[-1][0] < counted.nfev):
             counted.curve.append((counted.nfev, figures[problem.curve]))
     except BudgetExceeded as error:
         entry["error"] = f"exceeded its budget: {error}"

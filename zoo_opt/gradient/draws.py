@@ -101,7 +101,7 @@ class Gaussian(Draws):
 
 @dataclass(frozen=True)
 class QuantileGaussian(Draws):
-    """Normal coordinates to 16 bits: 65,536 quantile midpoints of N(0, 1), scaled to unit variance, |z| < 4.3.
+    """Normal coordinates to 16 bits: 65,536 quantile midpoints of N(0, 1), scaled to unit variance, up to 4.3 in size.
 
     About five times faster than `Gaussian`, for methods that draw many; made of raw bits, so that the draws do not
     change between numpy releases.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from zoo_opt.buffers import empty
+from zoo_opt.errors import instance
 from zoo_opt.gradient.draws import Draws
 from zoo_opt.gradient.estimators import Estimator
 from zoo_opt.gradient.gains import Gain, Gains, GainState, check_gain
@@ -61,6 +62,11 @@ class ZOGradient:
     gains: Gains
     rule: Update = Plain()
     scaling: Scaling = Unscaled()
+
+    def __post_init__(self) -> None:
+        instance("draws", self.draws, Draws)
+        if isinstance(self.rule, type) or not hasattr(self.rule, "step"):
+            raise TypeError(f"rule must be an update such as Nesterov(), got {self.rule!r}")
 
     def init(self, x0: Array, key: Key) -> ZOState:
         """Return the state at x0, which is not copied and never written to."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo_opt.errors import integer, positive
+from zoo_opt.errors import instance, integer, positive
 from zoo_opt.keys import RESTART, generator
 from zoo_opt.methods import box as boxes
 from zoo_opt.methods.base import Method
@@ -128,6 +128,7 @@ class CMAES(Method):
 
     def __post_init__(self) -> None:
         positive("sigma0", self.sigma0)
+        instance("tolerances", self.tolerances, Tolerances)
         positive("lazy", self.lazy)
         if self.popsize is not None:
             integer("popsize", self.popsize, 2)
@@ -204,7 +205,8 @@ class CMAES(Method):
         y_w = w.plus.dot(Y)  # <y>_w = sum_i w_i y_i  (41)
         m = s.m + s.sigma * y_w  # (42) with c_m = 1
         # (43), as C^-1/2 <y>_w = B <z>_w
-        p_sigma = (1 - p.c_sigma) * s.p_sigma + math.sqrt(p.c_sigma * (2 - p.c_sigma) * w.mu_eff) * s.B.dot(w.plus.dot(Z))
+        p_sigma = (1 - p.c_sigma) * s.p_sigma
+        p_sigma += math.sqrt(p.c_sigma * (2 - p.c_sigma) * w.mu_eff) * s.B.dot(w.plus.dot(Z))
         norm = math.sqrt(p_sigma.dot(p_sigma))
         sigma = s.sigma * math.exp(min(1.0, p.c_sigma / p.d_sigma * (norm / p.chi_n - 1)))  # (44)
         h_sigma = norm / math.sqrt(1 - (1 - p.c_sigma) ** (2 * g)) < (1.4 + 2 / (n + 1)) * p.chi_n
@@ -224,7 +226,7 @@ class CMAES(Method):
             stale = 0
         best, third_quartile = losses[order[0]], losses[order[int(0.75 * len(order))]]
         history = (best, *s.history[: history_length(n, s.run.popsize) - 1])
-        flat = s.flat + 1 if best == third_quartile else 0
+        flat = s.flat + (len(order) > 1) if best == third_quartile else 0  # one survivor shows nothing
         return CMAState(
             s.key, s.x0, s.run, m, sigma, C, B, D, p_sigma, p_c, g, stale,
             history, flat, s.evaluations + len(losses), s.reasons, s.log,

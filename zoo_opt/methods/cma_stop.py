@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from zoo_opt.errors import non_negative
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tolerances:
-    """Thresholds of a run.
+    """Thresholds of a run; 0 (for the last two, infinity) switches one off.
 
     Attributes
     ----------
@@ -36,6 +38,11 @@ class Tolerances:
     tolupsigma: float = 1e20
     conditioncov: float = 1e14
 
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value != math.inf:
+                non_negative(name, value)
+
 
 def history_length(n: int, popsize: int) -> int:
     """Return how many generations' best losses the tolerances look back on."""
@@ -52,8 +59,9 @@ def run_reasons(
 ) -> dict[str, Any]:
     """Return the reasons that the losses give.
 
-    ``ranked`` are those of the generation's survivors, best first (one alone has no range), ``history`` the best of the recent
-    generations, ``full`` whether the history has its whole length, and ``flat`` how many generations running were flat.
+    ``ranked`` are those of the generation's survivors, best first (one alone has no range), ``history`` the best of
+    the recent generations, ``full`` whether the history has its whole length, and ``flat`` how many generations running
+    were flat.
     """
     reasons: dict[str, Any] = {}
     if flat > 1:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.buffers import empty
-from zoo_opt.errors import integer, positive
+from zoo_opt.errors import instance, integer, positive
 from zoo_opt.gradient.draws import QuantileGaussian
 from zoo_opt.keys import generator
 from zoo_opt.methods.base import Method
@@ -121,6 +121,7 @@ class SepCMAES(Method):
 
     def __post_init__(self) -> None:
         positive("sigma0", self.sigma0)
+        instance("tolerances", self.tolerances, Tolerances)
         if self.popsize is not None:
             integer("popsize", self.popsize, 2)
 
@@ -180,18 +181,18 @@ class SepCMAES(Method):
         sigma = s.sigma * math.exp(min(1.0, (p.c_sigma / p.d_sigma) * (norm / p.chi_n - 1)))
 
         best, third_quartile = losses[order[0]], losses[order[int(0.75 * len(order))]]
-        history = (best, *s.history[: history_length(n, s.popsize) - 1])
-        flat = s.flat + 1 if best == third_quartile else 0
-        reasons = self._reasons(m, sigma, C, p_c, history, flat, [losses[k] for k in order])
+        length = history_length(n, s.popsize)
+        history = (best, *s.history[: length - 1])
+        flat = s.flat + (len(order) > 1) if best == third_quartile else 0  # one survivor shows nothing
+        ranked_losses = [losses[k] for k in order]
+        reasons = run_reasons(ranked_losses, history, len(history) == length, flat, self.tolerances)
+        reasons |= self._shape_reasons(m, sigma, C, p_c)
         return SepCMAState(s.key, s.popsize, m, sigma, C, p_sigma, p_c, s.g + 1, history, flat, reasons)
 
-    def _reasons(
-        self, m: Array, sigma: float, C: Array, p_c: Array, history: tuple[float, ...], flat: int, ranked: list[float]
-    ) -> dict[str, Any]:
-        """Return why the run has ended, empty if it has not."""
+    def _shape_reasons(self, m: Array, sigma: float, C: Array, p_c: Array) -> dict[str, Any]:
+        """Return the reasons that the distribution N(m, sigma^2 diag(C)) gives."""
         tol = self.tolerances
-        full = len(history) >= history_length(m.size, len(ranked))
-        reasons = run_reasons(ranked, history, full, flat, tol)
+        reasons: dict[str, Any] = {}
         shortest, longest = sigma * math.sqrt(C.min()), sigma * math.sqrt(C.max())
         if longest < tol.tolx and is_small(sigma, np.sqrt(C), p_c, tol):
             reasons["tolx"] = tol.tolx

@@ -1,0 +1,300 @@
+"""Checkpoints: exact or refused, never half written, and nothing in them is ever run."""
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import stat
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from cases import BY_NAME
+
+import zoo_opt as zo
+from zoo_opt import checkpoint
+from zoo_opt.testing import rugged
+
+
+def running(name="cma-es", steps=7, told=3, **options):
+    """An optimizer in mid-step."""
+    opt = BY_NAME[name].start(**options)
+    for _ in range(steps):
+        tell(opt, opt.ask())
+    tell(opt, opt.ask()[1 : 1 + told])
+    return opt
+
+
+def tell(opt, batch):
+    opt.tell(batch, [rugged(batch[i]) for i in range(len(batch))])
+
+
+def future(opt, steps=3):
+    """All that can be seen of an optimizer, now and over its next steps."""
+    seen = [opt.nit, opt.nfev, opt.failures, opt.best.id, opt.best.loss, opt.stop(), repr(opt.method), opt.budget]
+    for _ in range(steps):
+        batch = opt.ask()
+        seen += [batch.ids, batch.X.tobytes(), opt.mean.tobytes(), opt.best.loss]
+        tell(opt, batch)
+    return seen
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.zoo"
+
+
+# --------------------------------------------------------------------------------------------------------- exact
+@pytest.mark.parametrize(
+    "name", ["spsa", "geass released", "bar", "fzoo", "cma-es bipop", "sep-cma-es", "subspace cma-es"]
+)
+def test_round_trip(name, path):
+    opt = running(name, told=1, budget=5000)
+    opt.save(path)
+    loaded = zo.Optimizer.load(path)
+    assert loaded.method == opt.method
+    assert loaded.pending == []
+    assert np.array_equal(loaded.best.x, opt.best.x) and not loaded.best.x.flags.writeable
+    assert future(loaded) == future(opt)
+
+
+def test_loading_frees_what_was_out(path):
+    opt = running("fzoo", told=2)
+    leased = opt.ask(3)
+    opt.save(path)
+    loaded = zo.Optimizer.load(path)
+    assert len(opt.pending) == 7  # ask() handed out all, and two of them were told
+    assert loaded.pending == [] and len(loaded.ask(100)) == 7
+    loaded.tell(loaded.pending, [1.0] * 7)
+    assert len(leased) == 0
+
+
+def test_saving_changes_nothing(path):
+    opt, same = running("cma-es"), running("cma-es")
+    opt.save(path)
+    first = path.read_bytes()
+    opt.save(str(path))  # over the old file, and by name
+    assert len(path.read_bytes()) == len(first)
+    assert future(opt) == future(same)
+
+
+def test_all_kinds_of_values(path):
+    """What has been told as +inf, NaN, numpy numbers and strange reasons comes back."""
+    opt = zo.Optimizer("fzoo", np.ones(3, np.float32), rng=2**100)
+    opt.ask()
+    opt.tell([0, 1, 2, 3], [np.float32(np.inf), None, np.int64(2), 0.1])
+    opt.tell_failed(4, reason='café "\n\x00')
+    opt.save(path)
+    loaded = zo.Optimizer.load(path)
+    assert loaded.failures == opt.failures and loaded.best[1:] == opt.best[1:]
+    assert loaded.ask().X.dtype == np.float32
+    assert future(loaded) == future(opt)
+
+
+# ------------------------------------------------------------------------------------------------ corrupt, truncated
+def corrupted(data, rng):
+    """``data`` with random damage of one of six kinds."""
+    at, other = (int(i) for i in np.sort(rng.integers(0, len(data), 2)))
+    junk = rng.bytes(int(rng.integers(1, 9)))
+    damage = [
+        lambda: data[:at] + bytes([data[at] ^ (1 << int(rng.integers(8)))]) + data[at + 1 :],  # a flipped bit
+        lambda: data[:at] + junk + data[at + len(junk) :],  # overwritten
+        lambda: data[:at],  # truncated
+        lambda: data[:at] + junk + data[at:],  # something inserted
+        lambda: data[:at] + data[other:],  # something lost
+        lambda: data[:at] + bytes(other - at) + data[other:],  # a hole of zeros
+    ]
+    return damage[rng.integers(len(damage))]()
+
+
+@pytest.mark.parametrize("name", ["spsa-gc", "cma-es bipop"])
+@pytest.mark.parametrize("where", ["anywhere", "first line"])
+def test_500_corruptions_are_refused_or_exact(name, where, path):
+    opt = running(name, told=1)
+    opt.save(path)
+    data, expected, rng, refused = path.read_bytes(), future(opt), np.random.default_rng(0), 0
+    head = len(data) if where == "anywhere" else data.index(b"\n") + 1
+    for _ in range(500):
+        path.write_bytes(corrupted(data[:head], rng) + data[head:])
+        try:
+            loaded = zo.Optimizer.load(path)
+        except zo.CheckpointError as error:
+            refused += 1
+            assert str(path) in str(error)
+        else:
+            assert future(loaded) == expected
+    assert refused > 400
+
+
+def with_payload(payload, version=checkpoint.VERSION):
+    return b"zoo-opt checkpoint %d %s\n" % (version, hashlib.sha256(payload).hexdigest().encode()) + payload
+
+
+def npz(tree, **arrays):
+    buffer = io.BytesIO()
+    np.savez(buffer, tree=np.frombuffer(json.dumps(tree).encode(), np.uint8), **arrays)
+    return buffer.getvalue()
+
+
+def saved_tree(path):
+    with np.load(io.BytesIO(path.read_bytes().partition(b"\n")[2])) as archive:
+        return json.loads(archive["tree"].tobytes()), {name: archive[name] for name in archive if name != "tree"}
+
+
+def test_newer_version_is_refused(path):
+    running().save(path)
+    payload = path.read_bytes().partition(b"\n")[2]
+    path.write_bytes(with_payload(payload, version=checkpoint.VERSION + 1))
+    with pytest.raises(zo.CheckpointError, match=f"format {checkpoint.VERSION + 1}, this zoo_opt reads format"):
+        zo.Optimizer.load(path)
+    path.write_bytes(with_payload(payload))
+    zo.Optimizer.load(path)
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_pickles_are_refused_and_never_run(path, tmp_path):
+    exploded = tmp_path / "exploded"
+    running().save(path)
+    tree, arrays = saved_tree(path)
+    bomb = np.empty((), object)
+    bomb[()] = Bomb(exploded)
+    single = io.BytesIO()
+    np.save(single, bomb, allow_pickle=True)
+    for payload in (
+        pickle.dumps(Bomb(exploded)),
+        single.getvalue(),
+        npz(tree, **{**arrays, "a0": bomb}),
+        npz({"array": "a0"}, a0=bomb),
+    ):
+        for data in (payload, with_payload(payload)):
+            path.write_bytes(data)
+            with pytest.raises(zo.CheckpointError):
+                zo.Optimizer.load(path)
+    assert not exploded.exists()
+    pickle.loads(pickle.dumps(Bomb(exploded)))
+    assert exploded.exists()  # the bomb was live
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        None,
+        [],
+        {"dict": []},
+        {"dict": [["method", 1]]},
+        {"array": "a99"},
+        {"type": "Optimizer", "fields": {}},
+        {"type": "SPSA", "fields": {"lr": -1}},
+        {"type": "SPSA", "fields": {"nonsense": 1}},
+        {"type": "Key", "items": [1, 2, 3]},
+        {"type": "os.system", "items": ["true"]},
+        {"neither": "this nor that"},
+    ],
+    ids=str,
+)
+def test_right_checksum_and_wrong_content(tree, path):
+    path.write_bytes(with_payload(npz(tree)))
+    with pytest.raises(zo.CheckpointError, match=r"run\.zoo"):
+        zo.Optimizer.load(path)
+
+
+def test_every_missing_entry_is_noticed(path):
+    running().save(path)
+    tree, arrays = saved_tree(path)
+    for i, (name, _) in enumerate(tree["dict"]):
+        short = {"dict": tree["dict"][:i] + tree["dict"][i + 1 :]}
+        path.write_bytes(with_payload(npz(short, **arrays)))
+        with pytest.raises(zo.CheckpointError, match=name):
+            zo.Optimizer.load(path)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\n", b"zoo-opt checkpoint one 0\n", b"zoo-opt checkpoint " + b"9" * 5000 + b" x\n"]
+)
+def test_first_lines(data, path):
+    path.write_bytes(data)
+    with pytest.raises(zo.CheckpointError, match="not a zoo-opt checkpoint, or its first line is corrupt"):
+        zo.Optimizer.load(path)
+
+
+def test_missing_file_is_an_os_error(path):
+    with pytest.raises(FileNotFoundError):
+        zo.Optimizer.load(path)
+
+
+# ------------------------------------------------------------------------------------------------------ atomic write
+@pytest.mark.parametrize("broken", ["fsync", "replace"])
+def test_failed_save_leaves_the_old_file_whole(broken, path, monkeypatch):
+    running(steps=1).save(path)
+    before = path.read_bytes()
+
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, broken, fail)
+        with pytest.raises(OSError, match="No space left"):
+            running(steps=9).save(path)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]  # nothing is left lying about
+
+
+def test_file_is_on_disk_before_it_takes_the_name(path, monkeypatch):
+    calls = []
+    fsync, replace = os.fsync, os.replace
+
+    def kind(descriptor):
+        return "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+
+    monkeypatch.setattr(os, "fsync", lambda d: calls.append(f"fsync {kind(d)}") or fsync(d))
+    monkeypatch.setattr(os, "replace", lambda a, b: calls.append("replace") or replace(a, b))
+    running(steps=1).save(path)
+    assert calls == ["fsync file", "replace", "fsync folder"]
+
+
+def test_what_cannot_be_saved_leaves_the_old_file(path):
+    running().save(path)
+    before = path.read_bytes()
+    opt = zo.Optimizer(zo.SPSA(lr=lambda t: 0.1), [1.0], rng=0)
+    opt.tell(opt.ask(), [1.0, 2.0])
+    with pytest.raises(TypeError, match="function"):
+        opt.save(path)
+    assert path.read_bytes() == before
+
+
+# ---------------------------------------------------------------------------------------------------- types of others
+@dataclass(frozen=True)
+class Halving:
+    start: float
+
+    def __call__(self, t):
+        return self.start / 2**t
+
+
+class Undecorated:
+    def __call__(self, t):
+        return 0.1
+
+
+def test_types_of_others(path):
+    opt = zo.Optimizer(zo.SPSA(lr=Halving(0.1), c=zo.PowerLaw(0.1)), [1.0, 2.0], rng=0)
+    tell(opt, opt.ask())
+    opt.save(path)
+    with pytest.raises(zo.CheckpointError, match=r"Halving.*types="):
+        zo.Optimizer.load(path)
+    assert future(zo.Optimizer.load(path, types=[Halving])) == future(opt)
+
+
+def test_objects_that_are_no_dataclass_cannot_be_saved(path):
+    opt = zo.Optimizer(zo.SPSA(c=Undecorated()), [1.0, 2.0], rng=0)
+    with pytest.raises(TypeError, match=r"numbers, strings, arrays and dataclasses, got .*Undecorated"):
+        opt.save(path)
+    assert not path.exists()

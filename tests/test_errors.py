@@ -1,0 +1,229 @@
+"""Every mistake a user of the core can make: the call, the exception, and a message that names what came."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+import zoo_opt as zo
+
+
+def start(**options):
+    opt = zo.Optimizer(zo.SPSA(pairs=2), [1.0, 2.0], rng=0, **options)
+    opt.ask()
+    return opt
+
+
+def tell(*args):
+    return lambda: start().tell(*args)
+
+
+def told():
+    opt = start()
+    opt.tell([0, 1, 2, 3], [1.0] * 4)
+    opt.ask()
+    return opt
+
+
+def make(*args, **options):
+    return lambda: zo.Optimizer(*args, **options)
+
+
+NUMBER = r"must be a real number, got {!r} of type"
+ERRORS = [
+    # the optimizer
+    (make("adam", [1.0]), ValueError, "method must be one of spsa, .*got 'adam'"),
+    (make(zo.SPSA, [1.0]), TypeError, "method must be a Method or a registered name, got <class"),
+    (make(None, [1.0]), TypeError, "method must be .*got None"),
+    (make("spsa", []), ValueError, r"x0 must be a non-empty 1-D array, got shape \(0,\)"),
+    (make("spsa", 1.0), ValueError, r"x0 must be a non-empty 1-D array, got shape \(\)"),
+    (make("spsa", [[1.0, 2.0]]), ValueError, r"x0 must be a non-empty 1-D array, got shape \(1, 2\)"),
+    (make("spsa", [1.0, math.nan]), ValueError, "x0 must be finite, got .*nan"),
+    (make("spsa", [1.0, math.inf]), ValueError, "x0 must be finite, got .*inf"),
+    (make("spsa", [1e400, 1]), ValueError, "x0 must be finite"),
+    (make("spsa", "abc"), TypeError, "x0 must be a 1-D array of real numbers, got 'abc'"),
+    (make("spsa", [1.0, "b"]), TypeError, "x0 must be a 1-D array of real numbers, got .*'b'"),
+    (make("spsa", None), TypeError, "x0 must be a 1-D array of real numbers, got None"),
+    (make("spsa", [1 + 2j]), TypeError, "x0 must be a 1-D array of real numbers, got .*2j"),
+    (make("spsa", [[1.0], [1.0, 2.0]]), TypeError, "x0 must be a 1-D array of real numbers"),
+    (make("spsa", list("x" * 1000)), TypeError, r"x0 must be .{,120}\.\.\.$"),
+    (make("spsa", [1.0], budget=0), ValueError, "budget must be >= 1, got 0"),
+    (make("spsa", [1.0], budget=10.0), TypeError, "budget must be an integer, got 10.0 of type float"),
+    (make("spsa", [1.0], budget=True), TypeError, "budget must be an integer, got True of type bool"),
+    (make("spsa", [1.0], budget="9"), TypeError, "budget must be an integer, got '9' of type str"),
+    (make("spsa", [1.0], lookahead=-1), ValueError, "lookahead must be >= 0, got -1"),
+    (make("spsa", [1.0], lookahead=1.5), TypeError, "lookahead must be an integer, got 1.5"),
+    (make("cma-es", [1.0], lookahead=2), ValueError, "lookahead must be 0 for CMAES, .*got 2"),
+    (make("spsa", [1.0], rng=-1), ValueError, "rng must be .*got -1"),
+    (make("spsa", [1.0], rng=[3, -1]), ValueError, "rng must be .*got "),
+    (make("spsa", [1.0], rng=0.5), TypeError, "rng must be .*got 0.5"),
+    (make("spsa", [1.0], rng="seed"), TypeError, "rng must be .*got 'seed'"),
+    (make("spsa", [1.0], rng=True), TypeError, "rng must be .*got True"),
+    (make("spsa", [1.0], rng=np.random.RandomState(0)), TypeError, "rng must be .*legacy RandomState"),  # noqa: NPY002
+    (make("spsa", [1.0], rng=object()), TypeError, "rng must be .*got <object"),
+    (make("spsa", [1.0], rng={}), TypeError, r"rng must be .*got \{\}"),
+    (lambda: zo.make("sgd"), ValueError, "method must be one of spsa, .*sep-cma-es.* got 'sgd'"),
+    (lambda: zo.make("spsa", beta=1), TypeError, "beta"),
+    # ask
+    (lambda: start().ask(0), ValueError, "n must be >= 1, got 0"),
+    (lambda: start().ask(1.0), TypeError, "n must be an integer, got 1.0"),
+    (lambda: start().ask("all"), TypeError, "n must be an integer, got 'all'"),
+    # tell: which
+    (tell([0, 99], [1.0, 2.0]), KeyError, "unknown candidate id 99: ids so far are 0 to 3"),
+    (tell([-1], [1.0]), KeyError, "unknown candidate id -1"),
+    (lambda: zo.Optimizer("spsa", [1.0]).tell(0, 1.0), KeyError, "unknown candidate id 0: nothing was asked for yet"),
+    (tell([2, 2], [1.0, 2.0]), ValueError, r"each candidate can be told once, got ids \[2, 2\]"),
+    (lambda: told().tell([1], [1.0]), ValueError, "candidate 1 was told before"),
+    (
+        lambda: [opt := start(), opt.tell(1, 1.0), opt.tell([0, 1], [1.0, 1.0])],
+        ValueError,
+        "candidate 1 was told before",
+    ),
+    (tell("0", [1.0]), TypeError, "candidates must be a Batch, a Candidate or ids, got '0'"),
+    (tell(None, [1.0]), TypeError, "candidates must be a Batch, a Candidate or ids, got None"),
+    (tell(True, [1.0]), TypeError, "candidates must be .*got True"),
+    (tell(0.0, 1.0), TypeError, "candidates must be .*got 0.0"),
+    (tell([0.0], [1.0]), TypeError, "candidates must be .*got an element 0.0"),
+    (tell([True], [1.0]), TypeError, "candidates must be .*got an element True"),
+    (
+        lambda: [opt := start(), opt.tell(opt.ask().X, [1.0] * 4)],
+        TypeError,
+        r"candidates must be .*got an element array",
+    ),
+    # tell: what
+    (tell([0, 1], [1.0]), ValueError, "losses must be 2 numbers, one for each candidate, got 1"),
+    (tell([0], [1.0, 2.0]), ValueError, "losses must be 1 numbers?, one for each candidate, got 2"),
+    (tell([0, 1], 1.0), TypeError, "losses must be a sequence of 2 numbers, got 1.0"),
+    (tell([0, 1], None), TypeError, "losses must be a sequence of 2 numbers, got None"),
+    (tell([0, 1], np.array(1.0)), (TypeError, ValueError), "losses must be .*2 numbers.* got "),
+    (tell([0, 1], [1.0, "2"]), TypeError, "losses must be real numbers, got '2' of type str"),
+    (tell([0], ["nan"]), TypeError, "losses must be real numbers, got 'nan'"),
+    (tell([0], [1 + 0j]), TypeError, r"losses must be real numbers, got \(1\+0j\) of type complex"),
+    (tell([0], [np.complex64(1)]), TypeError, "losses must be real numbers, got .* of type complex64"),
+    (tell([0], [[1.0]]), TypeError, r"losses must be real numbers, got \[1.0\] of type list"),
+    (tell([0, 1], np.ones((2, 1))), TypeError, r"losses must be real numbers, got \[1.0\]"),
+    (tell([0], [10**400]), (TypeError, ValueError), "losses must be "),
+    (tell([0], [-math.inf]), ValueError, "losses must not be -inf"),
+    (tell(0, -math.inf), ValueError, "losses must not be -inf"),
+    (lambda: start().tell_failed([7]), KeyError, "unknown candidate id 7"),
+    (lambda: start().tell_failed([1, 1]), ValueError, "told once"),
+    # schedules
+    (lambda: zo.Constant(math.nan), ValueError, "value must be finite, got nan"),
+    (lambda: zo.PowerLaw(0.0), ValueError, "a must be > 0, got 0.0"),
+    (lambda: zo.PowerLaw(1.0, A=-1), ValueError, "A must be >= 0, got -1"),
+    (lambda: zo.PowerLaw(1.0, alpha=-0.1), ValueError, "alpha must be >= 0, got -0.1"),
+    (lambda: zo.PolyDecay(0, 0, 9), ValueError, "start must be > 0, got 0"),
+    (lambda: zo.PolyDecay(1, -1, 9), ValueError, "end must be >= 0, got -1"),
+    (lambda: zo.PolyDecay(1, 0, 0), ValueError, "steps must be > 0, got 0"),
+    (lambda: zo.PolyDecay(1, 0, 9, power=0), ValueError, "power must be > 0, got 0"),
+    (lambda: zo.StepDecay(1, rate=0), ValueError, "rate must be > 0, got 0"),
+    (lambda: zo.StepDecay(1, every=1.5), TypeError, "every must be an integer, got 1.5"),
+    (lambda: zo.Cosine(1, 0, 0), ValueError, "steps must be >= 1, got 0"),
+    (lambda: zo.Cosine("1", 0, 5), TypeError, "start " + NUMBER.format("1")),
+    # gradient methods
+    (lambda: zo.SPSA(lr=0), ValueError, "lr must be > 0, got 0"),
+    (lambda: zo.SPSA(lr="0.1"), TypeError, "lr " + NUMBER.format("0.1")),
+    (lambda: zo.SPSA(lr=True), TypeError, "lr " + NUMBER.format(True)),
+    (lambda: zo.SPSA(lr=None), TypeError, "lr " + NUMBER.format(None)),
+    (lambda: zo.SPSA(c=-1.0), ValueError, "c must be > 0, got -1.0"),
+    (lambda: zo.SPSA(c=math.inf), ValueError, "c must be finite, got inf"),
+    (lambda: zo.SPSA(pairs=0), ValueError, "pairs must be >= 1, got 0"),
+    (lambda: zo.SPSA(pairs=2.0), TypeError, "pairs must be an integer, got 2.0"),
+    (lambda: zo.SPSA(0.1), TypeError, "positional"),
+    (lambda: zo.SPSA(draws="gaussian"), TypeError, "draws must be a Draws, got 'gaussian'"),
+    (lambda: zo.SPSA(draws=zo.Gaussian), TypeError, "draws must be .*got <class"),
+    (lambda: zo.SPSAGC(momentum=1.0), ValueError, r"momentum must be in \[0, 1\), got 1.0"),
+    (lambda: zo.SPSAGC(momentum=-0.1), ValueError, r"momentum must be in \[0, 1\), got -0.1"),
+    (lambda: zo.SPSAGEASS(threshold=-1), ValueError, "threshold must be >= 0, got -1"),
+    (lambda: zo.SPSAGEASS(strikes=0), ValueError, "strikes must be >= 1, got 0"),
+    (lambda: zo.SPSAGEASS(cooldown=0.5), TypeError, "cooldown must be an integer, got 0.5"),
+    (lambda: zo.SPSAGEASS(lr_boost=0), ValueError, "lr_boost must be > 0, got 0"),
+    (lambda: zo.SPSAGEASS(c_boost=-2), ValueError, "c_boost must be > 0, got -2"),
+    (lambda: zo.SPSAGEASS(zero_gradient_boost=0), ValueError, "zero_gradient_boost must be > 0, got 0"),
+    (lambda: zo.SPSAGEASS(cooldown_momentum=2), ValueError, r"cooldown_momentum must be in \[0, 1\), got 2"),
+    (lambda: zo.SPSAGEASS(rule="nesterov"), TypeError, "rule must be .*got 'nesterov'"),
+    (lambda: zo.SPSAGEASS.paper(), TypeError, "threshold"),
+    (lambda: zo.SPSAGEASS.released(dim=0), ValueError, "dim must be >= 1, got 0"),
+    (lambda: zo.BAR(directions=0), ValueError, "directions must be >= 1, got 0"),
+    (lambda: zo.BAR(lr_min=-1), ValueError, "lr_min must be >= 0, got -1"),
+    (lambda: zo.BAR(steps=0), ValueError, "steps must be >= 1, got 0"),
+    (
+        lambda: zo.BAR(lr=zo.Constant(1), steps=9),
+        ValueError,
+        r"lr must be a number where steps is given, got .*Constant",
+    ),
+    (lambda: zo.FZOO(directions=2), ValueError, "directions must be >= 3, got 2"),
+    # a schedule that leaves its range is noticed at the step where it does
+    (lambda: zo.Optimizer(zo.SPSA(c=lambda t: 0.0), [1.0]).ask(), ValueError, "c must be > 0 .*got 0.0 at step 0"),
+    (lambda: zo.Optimizer(zo.SPSA(lr=lambda t: math.nan), [1.0]).ask(), ValueError, "lr must be .*got nan at step 0"),
+    (
+        lambda: zo.Optimizer(zo.SPSAGC(momentum=lambda t: 2), [1.0]).ask(),
+        ValueError,
+        "momentum must be .*got 2 at step 0",
+    ),
+    # evolution strategies
+    (lambda: zo.CMAES(sigma0=0), ValueError, "sigma0 must be > 0, got 0"),
+    (lambda: zo.CMAES(popsize=1), ValueError, "popsize must be >= 2, got 1"),
+    (lambda: zo.CMAES(popsize=8.0), TypeError, "popsize must be an integer, got 8.0"),
+    (lambda: zo.CMAES(restarts="jade"), ValueError, "restarts must be None, 'ipop' or 'bipop', got 'jade'"),
+    (lambda: zo.CMAES(restarts=3), ValueError, "restarts must be .*got 3"),
+    (lambda: zo.CMAES(lazy=0), ValueError, "lazy must be > 0, got 0"),
+    (lambda: zo.CMAES(tolerances=1e-9), TypeError, "tolerances must be a Tolerances, got 1e-09"),
+    (lambda: zo.CMAES(bounds=5), TypeError, r"bounds must be a pair \(low, high\) .*got 5"),
+    (lambda: zo.CMAES(bounds=(1, 2, 3)), (TypeError, ValueError), r"bounds must be a pair .*got \(1, 2, 3\)"),
+    (lambda: zo.CMAES(bounds=(1, 1)), ValueError, r"bounds must have low < high in every coordinate, got \(1, 1\)"),
+    (lambda: zo.CMAES(bounds=(0, math.inf)), ValueError, "bounds must be a pair .*finite .*got"),
+    (
+        lambda: zo.CMAES(bounds=([0, 0], [1, 1, 1])),
+        ValueError,
+        r"bounds must have sides of one length, got \(2,\) and \(3,\)",
+    ),
+    (lambda: zo.CMAES(bounds=("a", "b")), TypeError, r"bounds must be a pair .*got \('a', 'b'\)"),
+    (lambda: zo.CMAES(restart_from=(2, -2)), ValueError, "restart_from must have low < high"),
+    (make(zo.CMAES(bounds=(0, 1)), [0.5, 2.0]), ValueError, r"x0 must lie inside bounds \(0.0, 1.0\), got \[0.5 2. \]"),
+    (
+        make(zo.CMAES(bounds=([0, 0], 1)), [0.5]),
+        ValueError,
+        "bounds must be numbers or arrays of length 1, got length 2",
+    ),
+    (make(zo.CMAES(restart_from=([0, 0], 1)), [0.5]), ValueError, "restart_from must be .*length 1, got length 2"),
+    (lambda: zo.SepCMAES(sigma0=-1), ValueError, "sigma0 must be > 0, got -1"),
+    (lambda: zo.SepCMAES(popsize=1), ValueError, "popsize must be >= 2, got 1"),
+    (lambda: zo.Tolerances(tolfun=-1), ValueError, "tolfun must be >= 0, got -1"),
+    (lambda: zo.Tolerances(tolx="small"), TypeError, "tolx " + NUMBER.format("small")),
+    # subspace
+    (lambda: zo.RandomSubspace("cma-es", dim=2), TypeError, "method must be a Method, got 'cma-es'"),
+    (lambda: zo.RandomSubspace(zo.FZOO(), dim=0), ValueError, "dim must be >= 1, got 0"),
+    (lambda: zo.RandomSubspace(zo.FZOO(), dim=1.0), TypeError, "dim must be an integer, got 1.0"),
+    (lambda: zo.RandomSubspace(zo.CMAES(bounds=(-1, 1)), dim=2), ValueError, "method must have no bounds .*got CMAES"),
+    (
+        make(zo.RandomSubspace(zo.FZOO(), dim=3), [1.0, 2.0]),
+        ValueError,
+        "dim must be at most the length of x0, 2, got 3",
+    ),
+    (make(zo.RandomSubspace(zo.CMAES(), dim=1), [1.0, 2.0], lookahead=1), ValueError, "lookahead must be 0"),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"), ERRORS, ids=[f"{i}: {m[:50]}" for i, (_, _, m) in enumerate(ERRORS)]
+)
+def test_error(call, kind, message):
+    with pytest.raises(kind) as caught:
+        call()
+    text = caught.value.args[0]
+    assert re.search(message, text, re.S), text
+    assert type(caught.value) in (KeyError, ValueError, TypeError)
+    assert caught.value.__cause__ is None or "Traceback" not in text
+
+
+def test_a_schedule_out_of_range_leaves_the_run_as_it_was():
+    """The third step cannot be placed; what is there stays readable, and the checkpoint can be written."""
+    opt = zo.Optimizer(zo.SPSA(c=lambda t: 0.1 - 0.05 * t), [1.0, 2.0], rng=0)
+    for _ in range(2):
+        opt.tell(opt.ask(), [1.0, 2.0])
+    for _ in range(2):
+        with pytest.raises(ValueError, match="c must be > 0"):
+            opt.ask()
+    assert (opt.nit, opt.nfev, opt.pending) == (2, 4, [])

@@ -1,0 +1,325 @@
+"""The shell: batches, leases, budgets, seeds, best, stop, lookahead."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+
+import zoo_opt as zo
+from zoo_opt.testing import sphere
+
+
+def start(method=None, d=4, **options):
+    return zo.Optimizer(method or zo.FZOO(directions=4), np.ones(d), **{"rng": 0, **options})
+
+
+def finish(opt, batch=None):
+    batch = opt.ask() if batch is None else batch
+    opt.tell(batch, [sphere(x) for x in batch])
+
+
+# --------------------------------------------------------------------------------------------------------- batches
+def test_batch():
+    batch = start().ask()
+    assert (len(batch), batch.ids, batch.step, batch.X.shape) == (5, [0, 1, 2, 3, 4], 0, (5, 4))
+    assert all(np.array_equal(x, row) for x, row in zip(batch, batch.X, strict=True))
+    id_, x, step = batch[-1]
+    assert (id_, step) == (4, 0) and np.array_equal(x, batch.X[4])
+    part = batch[1::2]
+    assert isinstance(part, zo.Batch) and (part.ids, part.step) == ([1, 3], 0)
+    assert np.array_equal(part.X, batch.X[1::2]) and part[0].id == 1
+    assert len(batch[5:]) == 0
+    batch.ids.append(99)
+    assert batch.ids == [0, 1, 2, 3, 4]
+    assert repr(part) == "Batch(step=0, ids=[1, 3], shape=(2, 4))"
+    with pytest.raises(IndexError):
+        batch[5]
+
+
+def test_batch_is_array_like():
+    batch = start().ask()
+    assert np.asarray(batch) is batch.X or np.shares_memory(np.asarray(batch), batch.X)
+    assert np.asarray(batch, dtype=np.float32).dtype == np.float32
+    assert np.array(batch, copy=True).flags.writeable
+    assert np.sum(batch, axis=1).shape == (5,)
+
+
+def test_candidates_can_be_held_while_large_buffers_are_reused():
+    """At this size the memory of a step that nobody holds is written to again."""
+    opt = start(zo.SPSA(), d=2**17)
+    kept = [(batch, batch[1].x, batch.X.copy()) for batch in (opt.ask() for _ in range(1))]
+    for step in range(6):
+        batch = opt.ask()
+        if step % 2:
+            kept.append((batch[:1], batch[1].x, batch.X.copy()))
+        opt.tell(batch, [1.0 + step, 2.0])
+        del batch
+    for part, x, copied in kept:
+        assert np.array_equal(part.X, copied[: len(part)]) and np.array_equal(x, copied[1])
+
+
+# ------------------------------------------------------------------------------------------------------ ask and lease
+def test_ask_again_gives_the_same_less_what_was_told():
+    opt = start()
+    first = opt.ask()
+    again = opt.ask()
+    assert again.ids == first.ids and np.array_equal(again.X, first.X)
+    opt.tell([3, 0], [1.0, 2.0])
+    assert opt.ask().ids == [1, 2, 4] and np.array_equal(opt.ask().X, first.X[[1, 2, 4]])
+    assert opt.pending == [1, 2, 4]
+
+
+def test_leases_are_disjoint_and_stay_in_the_step():
+    opt = start()
+    a, b, c = opt.ask(2), opt.ask(2), opt.ask(2)
+    assert [a.ids, b.ids, c.ids] == [[0, 1], [2, 3], [4]]
+    assert (len(opt.ask(1)), opt.pending) == (0, [0, 1, 2, 3, 4])
+    finish(opt, b)
+    assert len(opt.ask(1)) == 0  # what was told is not given out again
+    finish(opt, a)
+    finish(opt, c)
+    assert opt.ask(100).ids == [5, 6, 7, 8, 9] and len(opt.ask(3)) == 0
+
+
+def test_leased_candidates_can_be_asked_for_by_everyone():
+    opt = start()
+    opt.ask(2)
+    assert opt.ask().ids == [0, 1, 2, 3, 4] and len(opt.ask(1)) == 0
+
+
+def test_tell_without_a_lease():
+    """Ids of the open step may be told whether they are out or not."""
+    opt = start()
+    opt.ask(1)
+    opt.tell([4, 2], [1.0, 1.0])
+    assert opt.pending == [0] and opt.ask(9).ids == [1, 3]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda batch: (batch, [1.0] * 5),
+        lambda batch: (batch, np.ones(5)),
+        lambda batch: (batch, np.ones(5, np.float32)),
+        lambda batch: (batch, (1 for _ in range(5))),
+        lambda batch: (batch.ids, [1, 1, True, np.int8(1), np.float32(1)]),
+        lambda batch: (np.array(batch.ids), [1.0] * 5),
+        lambda batch: ((id_ for id_ in batch.ids), [1.0] * 5),
+        lambda batch: ([batch[i] for i in range(5)], [1.0] * 5),
+        lambda batch: ([batch[0], 1, np.int64(2), batch[3], 4], [1.0] * 5),
+        lambda batch: (batch[::-1], [1.0] * 5),
+    ],
+)
+def test_forms_of_tell(form):
+    opt, reference = start(), start()
+    opt.tell(*form(opt.ask()))
+    reference.tell(reference.ask(), [1.0] * 5)
+    assert (opt.nit, opt.nfev, opt.nfail) == (1, 5, 0) and np.array_equal(opt.mean, reference.mean)
+
+
+def test_forms_of_a_single_tell():
+    opt = start()
+    batch = opt.ask()
+    opt.tell(batch[0], 3.0)
+    opt.tell(1, [2.0])
+    opt.tell(np.int64(2), np.array(1.0))
+    opt.tell(batch[3:4], [0.5])
+    assert (opt.nfev, opt.best.loss, opt.best.id) == (4, 0.5, 3)
+    opt.tell(batch[4], None)
+    assert (opt.nit, opt.nfail) == (1, 1)
+    opt.tell([], [])
+    assert opt.nfev == 5
+
+
+def test_failures_by_reason():
+    opt = start()
+    batch = opt.ask()
+    opt.tell_failed(batch[:2], reason="timeout")
+    opt.tell_failed(batch[2])
+    opt.tell(batch[3:], [math.nan, None])
+    assert opt.failures == {"timeout": 2, "failed": 1, "told as NaN or None": 2}
+    assert (opt.nfail, opt.nfev, opt.best.x, opt.best.loss) == (5, 5, None, math.inf)
+    opt.failures.clear()
+    assert opt.nfail == 5
+
+
+# ------------------------------------------------------------------------------------------------------------- seeds
+def test_the_same_seed_in_all_its_forms():
+    same = [0, np.int64(0), np.random.SeedSequence(0), np.random.default_rng(0), np.random.PCG64(0)]
+    points = {zo.Optimizer("spsa", [1.0, 2.0], rng=rng).ask().X.tobytes() for rng in same}
+    assert len(points) == 1
+
+
+def test_a_generator_is_consumed_once_at_construction():
+    rng, twin = np.random.default_rng(5), np.random.default_rng(5)
+    opt = zo.Optimizer("cma-es", [1.0, 2.0], rng=rng)
+    twin.integers(2**64, size=2, dtype=np.uint64)
+    assert rng.bit_generator.state == twin.bit_generator.state
+    for _ in range(5):
+        finish(opt)
+    assert rng.bit_generator.state == twin.bit_generator.state
+    other = zo.Optimizer("cma-es", [1.0, 2.0], rng=rng)
+    assert not np.array_equal(other.ask().X, zo.Optimizer("cma-es", [1.0, 2.0], rng=np.random.default_rng(5)).ask().X)
+
+
+def test_no_seed_is_entropy():
+    assert len({zo.Optimizer("spsa", [1.0, 2.0]).ask().X.tobytes() for _ in range(8)}) == 8
+
+
+def test_optimizers_do_not_share_anything():
+    """Two runs in turn are the two runs one after the other."""
+    a, b, alone = start(rng=1), start(zo.CMAES(), rng=2), start(rng=1)
+    for _ in range(5):
+        finish(a)
+        finish(b)
+        finish(alone)
+    assert np.array_equal(a.mean, alone.mean)
+
+
+# ---------------------------------------------------------------------------------------------------- best, stop, budget
+def test_best_is_the_first_of_equals_in_any_order():
+    opt = start()
+    opt.ask()
+    opt.tell([4, 2], [1.0, 1.0])
+    assert opt.best.id == 2
+    opt.tell([1, 3], [1.0, 5.0])
+    assert opt.best.id == 1
+    held = opt.best
+    opt.tell(0, 0.5)
+    assert (opt.best.id, held.id) == (0, 1)
+
+
+def test_infinite_losses_are_no_best():
+    opt = start()
+    opt.tell(opt.ask(), [math.inf] * 5)
+    assert opt.best == (None, math.inf, None) and opt.nfail == 0
+
+
+def test_budget_counts_what_is_out():
+    opt = start(budget=12)
+    assert opt.stop() == {} and opt.budget == 12
+    finish(opt)
+    assert not opt.stop()
+    batch = opt.ask(3)
+    assert not opt.stop()  # two of this step are not out yet
+    rest = opt.ask(3)
+    assert opt.stop() == {"budget": 12}  # all out, and 10 + 5 would exceed 12
+    finish(opt, batch)
+    finish(opt, rest)
+    assert (opt.stop(), opt.nfev, len(opt.ask()), len(opt.ask(2))) == ({"budget": 12}, 10, 0, 0)
+
+
+def test_a_budget_below_one_step_allows_nothing():
+    opt = start(budget=4)
+    assert opt.stop() == {"budget": 4} and len(opt.ask()) == 0 and opt.ask().X.shape == (0, 4)
+
+
+def test_budget_of_a_population_that_grows():
+    method = zo.CMAES(restarts="ipop", tolerances=zo.Tolerances(tolx=0.05), popsize=4)
+    opt = start(method, budget=300)
+    while not opt.stop():
+        finish(opt)
+    size = method.size(opt.state)
+    assert size > 4 and 300 - size < opt.nfev <= 300
+
+
+def test_stop_gives_the_methods_reasons_beside_the_budget():
+    opt = start(zo.CMAES(tolerances=zo.Tolerances(tolx=1e-2)), budget=10_000)
+    while not opt.stop():
+        finish(opt)
+    assert opt.stop() == {"tolx": 1e-2} and opt.nfev < 10_000
+    opt.stop().clear()
+    assert opt.stop()
+
+
+def test_read_outs():
+    opt = start(zo.SPSA(pairs=2), d=2)
+    assert (opt.nit, opt.nfev, opt.nfail, opt.pending, opt.failures) == (0, 0, 0, [], {})
+    assert repr(opt).startswith("Optimizer(SPSA(lr=0.01, c=0.01, pairs=2, draws=SegmentedUniform()), d=2, nfev=0")
+    assert opt.method == zo.SPSA(pairs=2)
+    assert np.array_equal(opt.mean, [1.0, 1.0])
+
+
+# ----------------------------------------------------------------------------------------------------------- lookahead
+@pytest.mark.parametrize("lookahead", [0, 1, 2, 5])
+def test_a_step_is_placed_after_update_s_minus_1_minus_lookahead(lookahead):
+    """The base point of FZOO is the iterate that its step was placed from."""
+    opt = start(lookahead=lookahead)
+    means, bases, pool = [opt.mean.copy()], {}, []
+    for _ in range(20):
+        while len(batch := opt.ask(7)):
+            pool.append(batch)
+            if batch.ids[0] % 5 == 0:
+                bases[batch.step] = batch.X[0].copy()
+        assert {batch.step for batch in pool} == set(range(opt.nit, opt.nit + lookahead + 1))
+        finish(opt, pool.pop(0))
+        means.append(opt.mean.copy())
+    assert len(bases) == 20 + lookahead
+    for step, base in bases.items():
+        assert np.array_equal(base, means[max(0, step - lookahead)]), step
+
+
+def test_steps_told_out_of_order_close_in_order():
+    opt, reference = start(lookahead=2), start(lookahead=2)
+    batches = [opt.ask(5) for _ in range(3)]
+    assert len(opt.ask(5)) == 0
+    for batch in batches[::-1]:
+        assert opt.nit == 0
+        finish(opt, batch)
+    assert opt.nit == 3
+    for _ in range(3):
+        finish(reference)
+    assert np.array_equal(opt.mean, reference.mean)
+
+
+def test_one_tell_over_several_steps():
+    opt, reference = start(lookahead=2), start(lookahead=2)
+    batches = [opt.ask(5) for _ in range(3)]
+    candidates = [batch[i] for batch in batches for i in range(5)]
+    candidates = [candidates[i] for i in np.random.default_rng(0).permutation(15)]
+    opt.tell(candidates, [sphere(c.x) for c in candidates])
+    for _ in range(3):
+        finish(reference)
+    assert opt.nit == 3 and np.array_equal(opt.mean, reference.mean)
+    assert opt.best.id == reference.best.id and np.array_equal(opt.best.x, reference.best.x)
+
+
+def test_lookahead_spends_no_more_than_the_budget():
+    opt = start(lookahead=3, budget=13)
+    assert [len(opt.ask(5)) for _ in range(4)] == [5, 5, 0, 0]
+    assert opt.stop() == {"budget": 13}
+
+
+# ------------------------------------------------------------------------------------------------------ names and copies
+@pytest.mark.parametrize("name", zo.METHODS)
+def test_registered_names(name):
+    opt = zo.Optimizer(name, [1.0, 2.0, 3.0], rng=0)
+    finish(opt)
+    assert type(opt.method) is zo.METHODS[name] and opt.method == zo.make(name)
+    names = {public: getattr(zo, public) for public in zo.__all__}
+    assert eval(repr(opt.method), names) == opt.method  # the repr shows every hyper-parameter
+    assert hash(opt.method) == hash(zo.make(name))
+
+
+def test_make_takes_hyper_parameters():
+    assert zo.make("spsa-gc", lr=0.1, momentum=0.5) == zo.SPSAGC(lr=0.1, momentum=0.5)
+
+
+def test_one_dimension_and_one_coordinate_at_a_time():
+    for name in zo.METHODS:
+        opt = zo.Optimizer(name, [1.0], rng=0)
+        for _ in range(20):
+            finish(opt)
+        assert np.isfinite(opt.mean).all() and opt.mean.shape == (1,)
+
+
+def test_a_deep_copy_goes_its_own_way():
+    opt = start(zo.CMAES())
+    finish(opt)
+    twin = copy.deepcopy(opt)
+    finish(opt)
+    finish(twin)
+    assert np.array_equal(opt.mean, twin.mean)
+    finish(opt)
+    assert not np.array_equal(opt.mean, twin.mean)

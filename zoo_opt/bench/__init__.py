@@ -1,0 +1,32 @@
+"""Benchmarks: problems, suites, a runner that resumes, statistics and a report. Never imported by the core."""
+
+from __future__ import annotations
+
+from .counting import BudgetExceeded, Counted
+from .problems import Bbob, Problem, Sphere, make_problem
+from .record import Record, read_record
+from .report import write_report
+from .runner import run_suite, run_task
+from .solvers import Solver, make_solver
+from .suite import Suite, SuiteError, load_suite
+from .table import print_summary
+
+__all__ = [
+    "Bbob",
+    "BudgetExceeded",
+    "Counted",
+    "Problem",
+    "Record",
+    "Solver",
+    "Sphere",
+    "Suite",
+    "SuiteError",
+    "load_suite",
+    "make_problem",
+    "make_solver",
+    "print_summary",
+    "read_record",
+    "run_suite",
+    "run_task",
+    "write_report",
+]

@@ -1,0 +1,118 @@
+"""``zoo-opt run``: minimize one function from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+
+class UsageError(Exception):
+    """Something that the user can put right; printed without a traceback."""
+
+
+def read_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """``["a=1", "b=text"]`` as a dict; values are JSON where they can be."""
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise UsageError(f"an option must be NAME=VALUE, got {pair!r}")
+        options[name] = _value(value)
+    return options
+
+
+def _value(text: str) -> Any:
+    """JSON, else a number as Python writes it (.5), else the text itself."""
+    for read in (json.loads, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
+
+
+def read_start(text: str) -> Any:
+    """``"1,2"``, ``"zeros:3"`` or a .npy file as a vector."""
+    import numpy as np
+
+    try:
+        if text.endswith(".npy"):
+            return np.load(text, allow_pickle=False)
+        if text.startswith("zeros:"):
+            return np.zeros(int(text.removeprefix("zeros:")))
+        return np.array([float(v) for v in text.split(",")])
+    except ValueError as error:
+        raise UsageError(
+            f'--x0 must be numbers such as "1,2.5", "zeros:N" or a .npy file, got {text!r}: {error}'
+        ) from None
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Minimize one function and say what was found."""
+    import numpy as np
+
+    import zoo_opt as zo
+    from zoo_opt.bench.problems import PROBLEMS, Problem, load_object, make_problem
+    from zoo_opt.bench.solvers import make_method
+
+    sys.path.insert(0, os.getcwd())
+    problem: Problem | None = None
+    objective: Callable[..., Any]
+    settings: dict[str, Any] = {}
+    if arguments.target in PROBLEMS:
+        chosen = problem = make_problem(arguments.target, read_options(arguments.problem_option))
+
+        def objective(X: Any, step: int) -> Any:
+            return chosen.losses(np.asarray(X), step, arguments.seed)
+
+        settings = {"pass_step": True, "vectorized": True}
+    elif ":" in arguments.target:
+        if arguments.problem_option:
+            raise UsageError("--problem-option goes with a named problem, not with a function")
+        objective = load_object(arguments.target)
+    else:
+        raise UsageError(f'TARGET must be "module:function" or one of {", ".join(PROBLEMS)}; got {arguments.target!r}')
+    if arguments.x0 is not None:
+        x0 = read_start(arguments.x0)
+    elif problem is not None:
+        x0 = problem.x0(arguments.seed)
+    else:
+        raise UsageError("a function of yours needs --x0")
+    method = make_method(arguments.method, read_options(arguments.option), budget=arguments.budget)
+    noisy = problem is not None and problem.curve != "precision"
+    result = zo.minimize(
+        objective,
+        x0,
+        method=method,
+        budget=arguments.budget,
+        rng=arguments.seed,
+        progress=not arguments.quiet,
+        checkpoint=arguments.checkpoint,
+        recommend=arguments.recommend or ("mean" if noisy else "best"),
+        **settings,
+    )
+    figures = problem.metrics(np.asarray(result.x)) if problem is not None else {}
+    if problem is not None and problem.curve == "precision" and problem.optimum is not None:
+        figures["precision"] = float(result.fun) - problem.optimum
+    report = {
+        "method": repr(method),
+        "fun": float(result.fun),
+        "nfev": int(result.nfev),
+        "nit": int(result.nit),
+        "success": bool(result.success),
+        "message": str(result.message),
+        "seed": arguments.seed,
+        **figures,
+        "x": np.asarray(result.x).tolist(),
+    }
+    for name, value in report.items():
+        shown = np.array2string(np.asarray(result.x), threshold=12, precision=6) if name == "x" else value
+        print(f"{name:>14}  {shown}")
+    if arguments.save:
+        Path(arguments.save).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    return 0
