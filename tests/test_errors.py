@@ -60,7 +60,7 @@ ERRORS = [
     (make("spsa", [1.0], rng=0.5), TypeError, "rng must be .*got 0.5"),
     (make("spsa", [1.0], rng="seed"), TypeError, "rng must be .*got 'seed'"),
     (make("spsa", [1.0], rng=True), TypeError, "rng must be .*got True"),
-    (make("spsa", [1.0], rng=np.random.RandomState(0)), TypeError, "rng must be .*legacy RandomState"),  # noqa: NPY002
+    (make("spsa", [1.0], rng=np.random.RandomState(0)), TypeError, "rng must be .*legacy RandomState"),
     (make("spsa", [1.0], rng=object()), TypeError, "rng must be .*got <object"),
     (make("spsa", [1.0], rng={}), TypeError, r"rng must be .*got \{\}"),
     (lambda: zo.make("sgd"), ValueError, "method must be one of spsa, .*sep-cma-es.* got 'sgd'"),

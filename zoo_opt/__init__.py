@@ -13,6 +13,7 @@ from zoo_opt._version import __version__
 if TYPE_CHECKING:
     from zoo_opt.batch import Batch as Batch
     from zoo_opt.batch import Candidate as Candidate
+    from zoo_opt.best import Best as Best
     from zoo_opt.errors import CheckpointError as CheckpointError
     from zoo_opt.gradient.draws import Draws as Draws
     from zoo_opt.gradient.draws import Gaussian as Gaussian
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from zoo_opt.methods import SepCMAES as SepCMAES
     from zoo_opt.methods import make as make
     from zoo_opt.methods.cma_stop import Tolerances as Tolerances
-    from zoo_opt.best import Best as Best
     from zoo_opt.optimizer import Optimizer as Optimizer
     from zoo_opt.result import Result as Result
     from zoo_opt.run import minimize as minimize

@@ -33,7 +33,7 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         new = not self.path.exists()
-        self._file = self.path.open("ab")  # noqa: SIM115  (closed by `close`)
+        self._file = self.path.open("ab")
         if new:
             sync_folder(self.path.parent)
 

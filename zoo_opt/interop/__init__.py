@@ -1,4 +1,4 @@
-"""Bridges to other libraries: their optimizers as ours, and ours as theirs. Each imports its library when it is used."""
+"""Bridges to other libraries: their optimizers as ours, and ours as theirs. Each imports its library when used."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 from collections.abc import Callable
@@ -165,7 +166,7 @@ class MethodContract:
             run.tell([first])
             for what, call in BAD_TELLS.items():
                 before = _read_outs(run.opt)
-                _raises((KeyError, ValueError, TypeError), "", lambda call=call: call(run.opt, run.opt.pending))
+                _raises((KeyError, ValueError, TypeError), "", functools.partial(call, run.opt, run.opt.pending))
                 assert _read_outs(run.opt) == before, what
             run.tell(rest)
         run.assert_same(Recorder(case).run(recorder.whole, 3))

@@ -1,0 +1,377 @@
+"""The gradient kit, part by part: draws, estimators, scaling, updates, schedules, the GEASS state machine."""
+
+import hashlib
+import math
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import zoo_opt as zo
+from zoo_opt.gradient.estimators import OneSided, TwoSided
+from zoo_opt.gradient.gains import Gain, GainState, Geass, Scheduled
+from zoo_opt.gradient.scaling import LossSpread, Unscaled
+from zoo_opt.gradient.updates import Plain
+from zoo_opt.keys import RESTART, STEP, SUBSPACE, Key, generator, make_key
+
+KEY = Key(1, 2)
+DRAWS = [zo.Rademacher(), zo.SegmentedUniform(), zo.Gaussian(), zo.QuantileGaussian(), zo.Sphere()]
+DTYPES = [np.float32, np.float64]
+draws = pytest.mark.parametrize("draws", DRAWS, ids=repr)
+dtypes = pytest.mark.parametrize("dtype", DTYPES)
+NAN, INF = math.nan, math.inf
+
+
+# ------------------------------------------------------------------------------------------------------------ keys
+def test_generator_is_a_philox_at_the_counter():
+    words = generator(Key(5, 2**64 - 1), 7, RESTART).bit_generator.random_raw(10)
+    assert np.array_equal(words, np.random.Philox(key=[5, 2**64 - 1], counter=[0, 0, 7, RESTART]).random_raw(10))
+
+
+def test_streams_and_steps_and_keys_differ():
+    places = [(KEY, 0, STEP), (KEY, 1, STEP), (KEY, 0, RESTART), (KEY, 0, SUBSPACE), (Key(2, 1), 0, STEP)]
+    assert len({generator(*place).bit_generator.random_raw(4).tobytes() for place in places}) == 5
+
+
+def test_half_words_do_not_leak_from_one_step_to_the_next():
+    """A 32-bit draw leaves half a word in a generator; the next step must not see it."""
+    expected = generator(KEY, 1).standard_normal(3, dtype=np.float32)
+    generator(KEY, 0).integers(2**32, size=3, dtype=np.uint32)
+    assert np.array_equal(generator(KEY, 1).standard_normal(3, dtype=np.float32), expected)
+
+
+def test_threads_have_generators_of_their_own():
+    expected = {step: zo.Gaussian().draw(KEY, step, (1, 50), np.float64) for step in range(200)}
+    wrong = []
+
+    def work(steps):
+        wrong.extend(
+            s for s in steps if not np.array_equal(zo.Gaussian().draw(KEY, s, (1, 50), np.float64), expected[s])
+        )
+
+    workers = [threading.Thread(target=work, args=(range(i, 200, 4),)) for i in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert wrong == []
+
+
+def test_keys_of_seeds_are_stable():
+    assert make_key(0) == make_key(np.random.default_rng(0)) != make_key(1)
+    assert make_key(0) == Key(11749869230777074271, 4976686463289251617)
+
+
+# ------------------------------------------------------------------------------------------------------------ draws
+@draws
+@dtypes
+def test_draws_are_a_function_of_key_and_step(draws, dtype):
+    X = draws.draw(KEY, 3, (4, 37), dtype)
+    zo.Gaussian().draw(KEY, 8, (1, 5), dtype)
+    assert np.array_equal(draws.draw(KEY, 3, (4, 37), dtype), X)
+    assert (X.shape, X.dtype) == ((4, 37), dtype)
+    assert not np.array_equal(draws.draw(KEY, 4, (4, 37), dtype), X)
+    assert not np.array_equal(draws.draw(Key(1, 3), 3, (4, 37), dtype), X)
+    assert len(np.unique(X, axis=0)) == 4
+
+
+@draws
+@dtypes
+@pytest.mark.parametrize("d", [1, 7, 64, 129])
+def test_parts_of_a_draw_are_the_whole(draws, dtype, d):
+    """Directions may be drawn in blocks of rows; the numbers are the same."""
+    whole = draws.draw(KEY, 0, (7, d), dtype)
+    rng = generator(KEY, 0)
+    parts = np.vstack([draws.sample(rng, (n, d), dtype) for n in (3, 1, 3)])
+    assert np.array_equal(parts, whole)
+
+
+@draws
+@dtypes
+def test_psi_is_dual_to_delta(draws, dtype):
+    """E[psi delta'] = I, to four standard errors."""
+    n, d = 200_000, 3
+    delta = draws.draw(KEY, 1, (n, d), dtype)
+    psi = draws.dual(delta)
+    assert psi.dtype == dtype
+    products = (psi[:, :, None] * delta[:, None, :]).astype(np.float64)
+    error = np.abs(products.mean(axis=0) - np.eye(d))
+    assert (error <= 4 * products.std(axis=0) / math.sqrt(n) + 1e-6).all()
+    scale = draws.self_dual(d)
+    assert scale is None or np.array_equal(psi, delta * dtype(scale))
+
+
+@draws
+def test_draws_are_centred_and_uncorrelated(draws):
+    X = draws.draw(KEY, 2, (50_000, 4), np.float64)
+    np.testing.assert_allclose(X.mean(axis=0), 0, atol=0.02)
+    np.testing.assert_allclose(np.corrcoef(X.T), np.eye(4), atol=0.025)
+    np.testing.assert_allclose(np.corrcoef(X[:-1, 0], X[1:, 0])[0, 1], 0, atol=0.025)
+
+
+@dtypes
+def test_ranges(dtype):
+    shape = (300, 301)
+    signs = zo.Rademacher().draw(KEY, 0, shape, dtype)
+    assert set(np.unique(signs)) == {-1, 1}
+    segments = np.abs(zo.SegmentedUniform().draw(KEY, 0, shape, dtype))
+    assert 0.5 <= segments.min() < 0.501 and 0.999 < segments.max() < 1.0
+    np.testing.assert_allclose([segments.mean(), segments.var()], [0.75, 1 / 48], rtol=0.01)
+    np.testing.assert_allclose(np.linalg.norm(zo.Sphere().draw(KEY, 0, shape, dtype), axis=1), 1, rtol=1e-5)
+
+
+def test_segmented_uniform_costs_17_percent_more_variance():
+    delta = zo.SegmentedUniform().draw(KEY, 0, (1000, 1000), np.float64)
+    assert np.mean(delta**2) * np.mean(delta**-2.0) == pytest.approx(7 / 6, rel=1e-3)
+
+
+def test_quantile_gaussian_is_normal_to_16_bits():
+    z = zo.QuantileGaussian().draw(KEY, 0, (1000, 1000), np.float64).ravel()
+    assert np.abs(z).max() < 4.33 and np.var(z) == pytest.approx(1, rel=0.005)
+    assert np.mean(z**4) == pytest.approx(3, rel=0.02)
+    inside = [np.mean(np.abs(z) < k) for k in (1, 2, 3)]
+    np.testing.assert_allclose(inside, [0.6827, 0.9545, 0.9973], atol=1e-3)
+
+
+GOLDEN = {  # raw bits: the same in every numpy release; a change here changes every recorded run
+    ("Rademacher", "float32"): ([1, -1, 1, 1], "230667587a3addbe"),
+    ("Rademacher", "float64"): ([1, -1, 1, 1], "bff67df4320f99d3"),
+    ("SegmentedUniform", "float32"): ([-0.94628483, -0.54835522, 0.66383201, 0.78408939], "20568d41927b5c27"),
+    ("SegmentedUniform", "float64"): ([-0.88684207, 0.77271519, 0.69659891, -0.67562611], "28a60482947174e1"),
+    ("QuantileGaussian", "float32"): ([-0.67788571, 0.28734618, -0.30825749, 0.57970351], None),
+    ("QuantileGaussian", "float64"): ([-0.67788572, 0.28734619, -0.30825748, 0.57970353], None),
+}
+
+
+@pytest.mark.parametrize(("name", "dtype"), GOLDEN)
+def test_golden_draws(name, dtype):
+    """Two rows of 70, with row ends inside a word; the quantile table passes through libm, so no hash there."""
+    first, digest = GOLDEN[name, dtype]
+    X = getattr(zo, name)().draw(KEY, 3, (2, 70), np.dtype(dtype))
+    np.testing.assert_allclose(X[0, :4], first, rtol=1e-7)
+    if digest:
+        assert hashlib.sha256(np.ascontiguousarray(X).tobytes()).hexdigest().startswith(digest)
+
+
+# ------------------------------------------------------------------------------------------------------- estimators
+def placed(estimator, center, delta, c):
+    X = np.empty((estimator.n, center.size), center.dtype)
+    for k in range(0, len(delta), 2):  # in blocks of two directions
+        estimator.place(X, k, center, delta[k : k + 2], c)
+    return X
+
+
+@pytest.mark.parametrize("q", [1, 2, 5])
+def test_points_and_directions(q):
+    center, delta = np.linspace(1, 2, 6), zo.Gaussian().draw(KEY, 0, (q, 6), np.float64)
+    for estimator, expected in (
+        (TwoSided(q), [x for row in delta for x in (center + 0.5 * row, center - 0.5 * row)]),
+        (OneSided(q), [center, *(center + 0.5 * row for row in delta)]),
+    ):
+        X = placed(estimator, center, delta, 0.5)
+        np.testing.assert_allclose(X, expected, rtol=1e-15)
+        np.testing.assert_allclose(estimator.delta(X, 0.5), delta, rtol=1e-12, atol=1e-14)
+        slopes = list(np.linspace(-1, 3, q))
+        np.testing.assert_allclose(np.array(estimator.weights(slopes, 0.5)) @ X, slopes @ delta, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("losses", "slopes"),
+    [
+        ([3.0, 1.0, 5.0, 6.0], [2 / 0.4 / 2, -1 / 0.4 / 2]),
+        ([3.0, NAN, 5.0, 6.0], [0.0, -1 / 0.4]),
+        ([3.0, 1.0, INF, 6.0], [2 / 0.4, 0.0]),
+        ([INF, INF, 5.0, 6.0], [0.0, -1 / 0.4]),
+        ([NAN, 1.0, 5.0, INF], None),
+        ([2.0, 2.0, 2.0, 2.0], [0.0, 0.0]),
+    ],
+)
+def test_two_sided_slopes(losses, slopes):
+    assert TwoSided(2).slopes(losses, 0.2) == (slopes if slopes is None else pytest.approx(slopes))
+
+
+@pytest.mark.parametrize(
+    ("losses", "slopes"),
+    [
+        ([1.0, 3.0, 2.0, 0.0], [2 / 0.2 / 3, 1 / 0.2 / 3, -1 / 0.2 / 3]),
+        ([1.0, NAN, 2.0, 0.0], [0.0, 1 / 0.2 / 2, -1 / 0.2 / 2]),
+        ([1.0, INF, 2.0, NAN], None),
+        ([NAN, 3.0, 2.0, 0.0], None),
+        ([INF, 3.0, 2.0, 0.0], None),
+    ],
+)
+def test_one_sided_slopes(losses, slopes):
+    assert OneSided(3, at_least=2).slopes(losses, 0.2) == (slopes if slopes is None else pytest.approx(slopes))
+
+
+@given(st.lists(st.floats(), min_size=2, max_size=12).filter(lambda v: len(v) % 2 == 0), st.floats(1e-6, 1e3))
+def test_slopes_are_never_nan(losses, c):
+    losses = [abs(loss) if loss == -INF else loss for loss in losses]
+    for estimator in (TwoSided(len(losses) // 2), OneSided(len(losses) - 1)):
+        slopes = estimator.slopes(losses, c)
+        assert slopes is None or (len(slopes) == estimator.q and not any(map(math.isnan, slopes)))
+
+
+def test_loss_spread():
+    assert Unscaled().factor([1.0, 2.0]) == 1.0
+    assert LossSpread().factor([99.0, 1.0, 2.0, 4.0]) == pytest.approx(1 / np.std([1, 2, 4], ddof=1))
+    assert LossSpread().factor([99.0, 1.0, NAN, 2.0, INF, 4.0]) == pytest.approx(1 / np.std([1, 2, 4], ddof=1))
+    assert LossSpread().factor([0.0, 5.0, 5.0, 5.0]) == 1.0
+    assert LossSpread().factor([0.0, 1e300, 2e300, 4e300]) == pytest.approx(1 / np.std([1, 2, 4], ddof=1) / 1e300)
+
+
+@settings(max_examples=50)
+@given(st.floats(0.01, 1e6), st.floats(-1e3, 1e3))
+def test_fzoo_does_not_feel_scale_and_shift_of_the_loss(scale, shift):
+    runs = []
+    for a, b in ((1.0, 0.0), (scale, shift)):
+        opt = zo.Optimizer(zo.FZOO(lr=0.001, c=0.1), np.ones(4), rng=0)
+        for _ in range(3):
+            batch = opt.ask()
+            opt.tell(batch, [a * float(np.sin(x).sum()) + b for x in batch])
+        runs.append(opt.mean.copy())
+    np.testing.assert_allclose(*runs, rtol=1e-5)
+
+
+# ---------------------------------------------------------------------------------------------------------- updates
+def test_updates_by_hand():
+    x, m, ghat = np.array([1.0, 2.0]), np.array([0.5, -0.5]), np.array([4.0, 8.0])
+    gain = Gain(lr=0.25, c=1.0, momentum=0.5)
+    expected = {
+        Plain(): ([1, 2], [0, 0], [0.5, -0.5]),
+        zo.GradientCorrection(): ([1.25, 1.75], [0.25, -0.25], [-0.75, -2.25]),  # m = .5 m - g / 4, x + m
+        zo.Nesterov(): ([1, 2], [1 - 0.25 * 6.125, 2 - 0.25 * 11.875], [4.25, 7.75]),  # m = .5 m + g, g + .5 m
+    }
+    for rule, (center, x_new, m_new) in expected.items():
+        assert np.array_equal(rule.center(x, m, gain), center)
+        got_x, got_m = rule.step(x, m, ghat.copy(), gain)
+        np.testing.assert_allclose(got_x, x_new)
+        np.testing.assert_allclose(got_m, m_new)
+    assert (x == [1, 2]).all() and (m == [0.5, -0.5]).all()
+
+
+# -------------------------------------------------------------------------------------------------------- schedules
+@pytest.mark.parametrize(
+    ("schedule", "values"),
+    [
+        (zo.Constant(0.3), {0: 0.3, 10**6: 0.3}),
+        (zo.PowerLaw(2.0), {0: 2.0, 1: 2 / 2**0.602, 99: 2 / 100**0.602}),
+        (zo.PowerLaw(2.0, A=9, alpha=0.5), {0: 2 / math.sqrt(10), 15: 0.4}),
+        (zo.PolyDecay(10, 0.1, steps=90), {0: 10, 45: 9.9 * 0.5**0.9 + 0.1, 90: 0.1, 1000: 0.1}),
+        (zo.PolyDecay(1, 0, steps=2.5, power=1), {0: 1, 1: 0.6, 2: 0.2, 3: 0}),
+        (zo.StepDecay(1.0), {0: 1, 298: 1, 299: 0.33, 598: 0.33, 599: 0.33**2}),
+        (zo.StepDecay(8.0, rate=0.5, every=2), {0: 8, 1: 4, 2: 4, 3: 2}),
+        (zo.Cosine(1.0, 0.2, steps=10), {0: 1, 5: 0.6, 10: 0.2, 11: 0.2, 2: 0.6 + 0.4 * math.cos(math.pi / 5)}),
+    ],
+    ids=repr,
+)
+def test_schedules(schedule, values):
+    for t, value in values.items():
+        assert schedule(t) == pytest.approx(value, rel=1e-12)
+        assert type(schedule(t)) is float
+    assert hash(schedule) == hash(eval(repr(schedule), {type(schedule).__name__: type(schedule)}))
+
+
+def test_a_number_and_its_constant_are_the_same_method():
+    points = [zo.Optimizer(zo.SPSA(lr=lr), [1.0], rng=0).ask().X for lr in (0.1, zo.Constant(0.1), lambda t: 0.1)]
+    assert np.array_equal(points[0], points[1]) and np.array_equal(points[0], points[2])
+
+
+def test_schedules_count_steps_from_zero():
+    seen = []
+    opt = zo.Optimizer(zo.SPSA(c=lambda t: seen.append(t) or 0.1), [1.0], rng=0)
+    for _ in range(4):
+        opt.tell(opt.ask(), [1.0, 2.0])
+    assert [t for i, t in enumerate(seen) if t not in seen[:i]][-4:] == [0, 1, 2, 3]
+
+
+# ------------------------------------------------------------------------------------------------------------ GEASS
+def geass(**options):
+    return Geass(
+        Scheduled(zo.Constant(1.0), zo.Constant(2.0), zo.Constant(0.9)),
+        **{"threshold": 1.0, "k1": 3, "k2": 2, "eta1": 10.0, "eta2": 100.0, **options},
+    )
+
+
+def walk(policy, norms):
+    """The gains of each step, told the norms."""
+    state, gains = GainState(), []
+    for t, norm in enumerate(norms):
+        gains.append(policy.at(state, t))
+        state = policy.observe(state, norm)
+    return gains, state
+
+
+def boosts(gains):
+    return "".join("B" if gain.lr == 10.0 else "." for gain in gains)
+
+
+@pytest.mark.parametrize(
+    ("norms", "expected"),
+    [
+        ([0.5] * 12, "...BB...BB.."),  # strikes start anew after the cooldown
+        ([0.5, 0.5, 2.0, 0.5, 0.5, 0.5, 0.5], "......B"),  # only steps in a row count
+        ([1.0] * 6, "......"),  # the comparison is strict
+        ([0.5, 0.5, 0.5, 9.0, 9.0, 9.0], "...BB."),
+    ],
+)
+def test_geass(norms, expected):
+    gains, _ = walk(geass(), norms)
+    assert boosts(gains) == expected
+    assert {gain for gain in gains} <= {Gain(1.0, 2.0, 0.9), Gain(10.0, 200.0, 0.9)}
+
+
+def test_geass_counting_in_the_cooldown():
+    gains, _ = walk(geass(k1=3, k2=2, count_in_cooldown=True, cooldown_momentum=0.0), [0.5] * 10)
+    assert boosts(gains) == "...BB.BB.B"
+    assert {gain.momentum for gain in gains if gain.lr == 10.0} == {0.0}
+    gains, _ = walk(geass(k1=1, k2=2, count_in_cooldown=True), [0.5] * 6)
+    assert boosts(gains) == ".BBBBB"  # an escape within an escape starts it afresh
+
+
+def test_geass_after_a_zero_gradient():
+    gains, state = walk(geass(zero_gradient_boost=10.0), [5.0, 0.0, 5.0, 0.0, 5.0])
+    assert [gain.c for gain in gains] == [2, 2, 20, 20, 200] and state.c_factor == 100
+    gains, state = walk(geass(zero_gradient_boost=10.0), [0.0] * 400)
+    assert all(math.isfinite(gain.c) for gain in gains)  # a dead metric does not drive c to infinity
+
+
+def test_geass_at_threshold_zero_never_fires():
+    gains, state = walk(geass(threshold=0.0), [0.0] * 20)
+    assert boosts(gains) == "." * 20 and state == GainState()
+
+
+@given(st.lists(st.floats(0, 2), max_size=60), st.integers(1, 5), st.integers(1, 5))
+def test_geass_boosts_k2_steps_after_k1_strikes(norms, k1, k2):
+    gains, _ = walk(geass(k1=k1, k2=k2), norms)
+    strikes, left = 0, 0
+    for gain, norm in zip(gains, norms, strict=True):
+        assert gain.lr == (10.0 if left else 1.0)
+        if left:
+            left -= 1
+            continue
+        strikes = strikes + 1 if norm < 1.0 else 0
+        if strikes == k1:
+            strikes, left = 0, k2
+
+
+@pytest.mark.parametrize(("length", "strikes"), [(0.999, 1), (1.001, 0)])
+def test_geass_sees_the_norm_of_the_estimate(length, strikes):
+    """ghat = (f+ - f-) / (2 c) delta with |delta| = 2 in four dimensions, against a threshold of 1."""
+    opt = zo.Optimizer(zo.SPSAGEASS(threshold=1.0, draws=zo.Rademacher(), c=0.25), np.ones(4), rng=0)
+    opt.tell(opt.ask(), [0.25 * length, 0.0])
+    assert opt.state.gains.strikes == strikes
+
+
+@dtypes
+def test_estimates_are_accurate_where_the_radius_is_small(dtype):
+    """The direction is taken from the points: |x| / c = 1000 costs three digits, and no more."""
+    x = np.linspace(1, 2, 500).astype(dtype)
+    for draws in DRAWS:
+        opt = zo.Optimizer(zo.SPSA(lr=1.0, c=1e-3, draws=draws), x, rng=0)
+        psi = draws.dual(draws.draw(opt.state.key, 0, (1, 500), dtype))[0]
+        opt.tell(opt.ask(), [1e-3, -1e-3])  # a slope of 1
+        error = np.abs((x.astype(float) - opt.mean) - psi).max() / np.abs(psi).max()
+        assert error < 4e3 * np.finfo(dtype).eps, draws
