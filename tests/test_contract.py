@@ -57,7 +57,7 @@ def test_any_run_is_the_plain_run(case, actions, failed, infinite, lookahead):
     run.assert_same(Recorder(case, loss, **options).run(whole, run.opt.nit))
 
 
-# ------------------------------------------------------------- a method of someone else's, and what the suite finds in it
+# --------------------------------------------- a method of someone else's, and what the suite finds in it
 @dataclass(frozen=True)
 class WalkState:
     key: Key

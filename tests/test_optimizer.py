@@ -132,6 +132,25 @@ def test_forms_of_a_single_tell():
     assert opt.nfev == 5
 
 
+def test_an_interrupted_update_is_made_later(monkeypatch, tmp_path):
+    """Ctrl-C in the middle of an update: the losses are in, and the run goes on, from a checkpoint too."""
+    opt, reference = start(), start()
+    update, path = zo.FZOO.update, tmp_path / "run.zoo"
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(zo.FZOO, "update", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        finish(opt)
+    opt.save(path)
+    monkeypatch.setattr(zo.FZOO, "update", update)
+    finish(reference)
+    assert opt.nfev == 5
+    for run in (opt, zo.Optimizer.load(path)):
+        assert np.array_equal(run.ask().X, reference.ask().X) and run.nit == 1 and run.nfev == 5
+
+
 def test_failures_by_reason():
     opt = start()
     batch = opt.ask()
@@ -177,7 +196,7 @@ def test_optimizers_do_not_share_anything():
     assert np.array_equal(a.mean, alone.mean)
 
 
-# ---------------------------------------------------------------------------------------------------- best, stop, budget
+# ------------------------------------------------------------------------------------------ best, stop, budget
 def test_best_is_the_first_of_equals_in_any_order():
     opt = start()
     opt.ask()
@@ -291,7 +310,7 @@ def test_lookahead_spends_no_more_than_the_budget():
     assert opt.stop() == {"budget": 13}
 
 
-# ------------------------------------------------------------------------------------------------------ names and copies
+# ------------------------------------------------------------------------------------------ names and copies
 @pytest.mark.parametrize("name", zo.METHODS)
 def test_registered_names(name):
     opt = zo.Optimizer(name, [1.0, 2.0, 3.0], rng=0)

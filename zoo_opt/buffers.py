@@ -1,9 +1,10 @@
-"""Reuse of large candidate matrices: fresh memory of this size costs more than filling it."""
+"""Reuse of memory: for large arrays, fresh memory costs more than filling it."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
 
     from zoo_opt.typing import Array
 
-_WORTH = 2**20  # bytes; what is smaller the allocator keeps at hand itself
+BLOCK = 2**15  # elements that are worked on at a time, so that temporaries stay in cache
+_SMALL = 2**10  # elements; so few are had faster anew
+_WORTH = 2**16  # bytes; what is smaller the allocator keeps at hand itself
 
 
 class Buffers:
@@ -41,6 +44,21 @@ def empty(shape: tuple[int, int], dtype: DTypeLike, out: Array | None) -> Array:
     if out is not None and out.shape == shape and out.dtype == dtype:
         return out
     return np.empty(shape, dtype)
+
+
+def scratch(shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+    """Return an array to write to at once: this thread's, which the next call hands out again, if it is large enough."""
+    size = shape[0] * shape[1]
+    if not _SMALL < size <= BLOCK:
+        return np.empty(shape, dtype)
+    flat: Array | None = getattr(_scratch, dtype.name, None)
+    if flat is None:
+        flat = np.empty(BLOCK, dtype)
+        setattr(_scratch, dtype.name, flat)
+    return flat[:size].reshape(shape)
+
+
+_scratch = threading.local()
 
 
 def _references(arrays: list[Array], i: int) -> int:

@@ -62,6 +62,7 @@ class _Live(threading.local):
 
         self.philox = Philox(key=0)
         self.generator = Generator(self.philox)
+        self.current = Key(0, 0)
         self.key = np.zeros(2, np.uint64)
         self.counter = np.zeros(4, np.uint64)
         self.state: Any = {
@@ -83,7 +84,8 @@ def generator(key: Key, step: int, stream: int = STEP) -> Generator:
     if _live is None:
         _live = _Live()
     live = _live
-    live.key[:] = key
+    if key is not live.current:
+        live.key[:] = live.current = key
     live.counter[2] = step  # words 0 and 1 count the 2**128 blocks within a step
     live.counter[3] = stream
     live.philox.state = live.state

@@ -103,6 +103,7 @@ class Optimizer:
             Candidates of one step. Empty if ``n`` is given and all are out, or if the budget allows no further step.
         """
         with self._lock:
+            self._pipeline.close()  # an update that Ctrl-C broke off is made now
             steps = self._pipeline.ledger.open
             if n is None:
                 return steps[0].hand_out() if steps or self._place() else self._nothing()
@@ -148,7 +149,8 @@ class Optimizer:
             If a loss is not a real number.
         """
         ids = as_ids(candidates)
-        values = as_losses(losses, len(ids), isinstance(candidates, (Candidate, numbers.Integral)))
+        single = not isinstance(candidates, Batch) and isinstance(candidates, (Candidate, numbers.Integral))
+        values = as_losses(losses, len(ids), single)
         self._enter(ids, values, "told as NaN or None")
 
     def tell_failed(self, candidates: Batch | Candidate | int | Sequence[int], *, reason: str = "failed") -> None:

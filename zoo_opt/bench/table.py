@@ -71,7 +71,8 @@ def print_summary(record: Record, console: Any = None) -> None:
             )
         console.print(table)
     console.print(
-        "targets: (problem, target, seed) triples reached; area: under their ECDF over log evaluations;\n"
-        "final: geometric mean over problems of the median over seeds, clipped at 1e-8; µs/eval: CPU, with objective",
+        "targets: (problem, target, seed) triples reached; area: under their ECDF over log "
+        "evaluations; final: geometric mean over problems of the median over seeds, clipped "
+        "at 1e-8; µs/eval: CPU time per evaluation, the objective's included",
         style="dim",
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -23,11 +23,19 @@ if TYPE_CHECKING:
 
 
 class Draws(ABC):
-    """A family of perturbation directions."""
+    """A family of perturbation directions.
+
+    Attributes
+    ----------
+    by_columns : bool
+        Whether a direction can be sampled some columns at a time (a multiple of 64, but for the last).
+    """
+
+    by_columns: ClassVar[bool] = True
 
     @abstractmethod
-    def sample(self, rng: Generator, shape: tuple[int, int], dtype: DTypeLike) -> Array:
-        """Return (n, d) directions, the next rows of the stream: two calls for parts give what one gives for all."""
+    def sample(self, rng: Generator, out: Array, c: float = 1.0) -> None:
+        """Write c delta to ``out``, a contiguous (n, d) array: the next rows, or columns of a row, of the stream."""
 
     @abstractmethod
     def self_dual(self, d: int) -> float | None:
@@ -42,20 +50,24 @@ class Draws(ABC):
 
     def draw(self, key: Key, step: int, shape: tuple[int, int], dtype: DTypeLike) -> Array:
         """Return the (n, d) directions of ``step``, a function of (key, step) alone."""
-        return self.sample(generator(key, step), shape, dtype)
+        delta = np.empty(shape, dtype)
+        self.sample(generator(key, step), delta)
+        return delta
 
 
 @dataclass(frozen=True)
 class Rademacher(Draws):
     """Signs, +1 or -1 with equal chance: the direction of least variance (Spall 1992)."""
 
-    def sample(self, rng: Generator, shape: tuple[int, int], dtype: DTypeLike) -> Array:
-        """Return signs, one raw bit each; a row starts at a whole word."""
-        n, d = shape
-        words = -(-d // 64)
-        octets = _raw(rng, n * words).view(np.uint8).reshape(n, 8 * words)[:, : -(-d // 8)]
-        signs = _sign_table(np.dtype(dtype)).take(octets, axis=0).reshape(n, -1)
-        return signs if signs.shape[1] == d else signs[:, :d]
+    def sample(self, rng: Generator, out: Array, c: float = 1.0) -> None:
+        """Write signs, one raw bit each; a row starts at a whole word."""
+        n, d = out.shape
+        octets = rng.bit_generator.random_raw(n * -(-d // 64)).view(np.uint8).reshape(n, -1)[:, : -(-d // 8)]
+        table = _sign_table(out.dtype.char, c)
+        if d % 8:
+            out[:] = table.take(octets, axis=0).reshape(n, -1)[:, :d]
+        else:
+            table.take(octets, axis=0, out=out.reshape(n, -1, 8), mode="clip")
 
     def self_dual(self, d: int) -> float | None:
         """Return 1: the inverse of a sign is the sign."""
@@ -66,16 +78,19 @@ class Rademacher(Draws):
 class SegmentedUniform(Draws):
     """Uniform on [-1, -0.5] U [0.5, 1], as in BAPS and BlackVIP; costs 17 % more variance than signs."""
 
-    def sample(self, rng: Generator, shape: tuple[int, int], dtype: DTypeLike) -> Array:
-        """Return draws made of random sign and mantissa bits under the exponent of [0.5, 1)."""
-        n, d = shape
-        if np.dtype(dtype) == np.float32:
+    def sample(self, rng: Generator, out: Array, c: float = 1.0) -> None:
+        """Write draws made of random sign and mantissa bits under the exponent of [0.5, 1)."""
+        n, d = out.shape
+        if out.dtype == np.float32:
             bits = _raw(rng, n * -(-d // 2)).view(np.uint32).reshape(n, -1)[:, :d]
-            return ((bits & np.uint32(0x807FFFFF)) | np.uint32(0x3F000000)).view(np.float32)
-        bits64 = _raw(rng, n * d).reshape(n, d)
-        bits64 &= np.uint64(0x800FFFFFFFFFFFFF)
-        bits64 |= np.uint64(0x3FE0000000000000)
-        return bits64.view(np.float64)
+            bits &= np.uint32(0x807FFFFF)
+            bits |= np.uint32(0x3F000000)
+            np.multiply(bits.view(np.float32), np.float32(c), out=out)
+        else:
+            bits64 = _raw(rng, n * d).reshape(n, d)
+            bits64 &= np.uint64(0x800FFFFFFFFFFFFF)
+            bits64 |= np.uint64(0x3FE0000000000000)
+            np.multiply(bits64.view(np.float64), c, out=out)
 
     def self_dual(self, d: int) -> float | None:
         """Return None: psi is 1 / delta."""
@@ -90,9 +105,11 @@ class SegmentedUniform(Draws):
 class Gaussian(Draws):
     """Standard normal coordinates (Nesterov and Spokoiny 2017)."""
 
-    def sample(self, rng: Generator, shape: tuple[int, int], dtype: DTypeLike) -> Array:
-        """Return normals."""
-        return rng.standard_normal(shape, dtype=np.dtype(dtype).type)  # type: ignore[arg-type]
+    def sample(self, rng: Generator, out: Array, c: float = 1.0) -> None:
+        """Write normals."""
+        rng.standard_normal(dtype=out.dtype, out=out)
+        if c != 1.0:
+            out *= out.dtype.type(c)
 
     def self_dual(self, d: int) -> float | None:
         """Return 1, as E[z z'] = I."""
@@ -107,12 +124,13 @@ class QuantileGaussian(Draws):
     change between numpy releases.
     """
 
-    def sample(self, rng: Generator, shape: tuple[int, int], dtype: DTypeLike) -> Array:
-        """Return normals; a row starts at a whole word."""
-        n, d = shape
-        words = -(-d // 4)
-        bits = _raw(rng, n * words).view(np.uint16).reshape(n, 4 * words)[:, :d]
-        return _quantile_table(np.dtype(dtype)).take(bits, mode="clip")
+    def sample(self, rng: Generator, out: Array, c: float = 1.0) -> None:
+        """Write normals, four to a raw word; a row starts at a whole word."""
+        n, d = out.shape
+        bits = _raw(rng, n * -(-d // 4)).view(np.uint16).reshape(n, -1)[:, :d]
+        _quantile_table(out.dtype).take(bits, out=out, mode="clip")
+        if c != 1.0:
+            out *= out.dtype.type(c)
 
     def self_dual(self, d: int) -> float | None:
         """Return 1, as E[z z'] = I."""
@@ -123,11 +141,12 @@ class QuantileGaussian(Draws):
 class Sphere(Draws):
     """Uniform on the unit sphere (Flaxman et al. 2005; Tsai et al. 2020)."""
 
-    def sample(self, rng: Generator, shape: tuple[int, int], dtype: DTypeLike) -> Array:
-        """Return unit vectors."""
-        z = Gaussian().sample(rng, shape, dtype)
-        z /= np.sqrt(np.einsum("kd,kd->k", z, z))[:, None]
-        return z
+    by_columns: ClassVar[bool] = False
+
+    def sample(self, rng: Generator, out: Array, c: float = 1.0) -> None:
+        """Write unit vectors times c."""
+        Gaussian().sample(rng, out)
+        out *= (out.dtype.type(c) / np.sqrt(np.einsum("kd,kd->k", out, out)))[:, None]
 
     def self_dual(self, d: int) -> float | None:
         """Return d, as E[u u'] = I / d."""
@@ -139,11 +158,11 @@ def _raw(rng: Generator, words: int) -> NDArray[np.uint64]:
     return rng.bit_generator.random_raw(words)
 
 
-@functools.cache
-def _sign_table(dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return (256, 8): row b holds the bits of byte b as +-1."""
+@functools.lru_cache(maxsize=64)
+def _sign_table(dtype: str, c: float) -> NDArray[Any]:
+    """Return (256, 8): row b holds the bits of byte b as +c and -c."""
     bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
-    return (2.0 * bits - 1.0).astype(dtype)
+    return (c * (2.0 * bits - 1.0)).astype(dtype)
 
 
 @functools.cache

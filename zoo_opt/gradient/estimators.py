@@ -25,8 +25,8 @@ class Estimator(Protocol):
         """Evaluations per step."""
         ...
 
-    def place(self, X: Array, k: int, center: Array, delta: Array, c: float) -> None:
-        """Write the points of the directions k, k + 1, ... in ``delta`` into the (n, d) candidates ``X``."""
+    def place(self, X: Array, k: int, center: Array, c_delta: Array) -> None:
+        """Write the points of the directions k, k + 1, ..., times c, into (some columns of) the n candidates ``X``."""
         ...
 
     def delta(self, X: Array, c: float) -> Array:
@@ -56,12 +56,11 @@ class TwoSided:
         """Evaluations per step."""
         return 2 * self.q
 
-    def place(self, X: Array, k: int, center: Array, delta: Array, c: float) -> None:
+    def place(self, X: Array, k: int, center: Array, c_delta: Array) -> None:
         """Write the pairs one after another, the + probe first."""
-        up, down = X[2 * k : 2 * (k + len(delta)) : 2], X[2 * k + 1 : 2 * (k + len(delta)) : 2]
-        np.multiply(delta, center.dtype.type(c), out=down)
-        np.add(center, down, out=up)
-        np.subtract(center, down, out=down)
+        stop = 2 * (k + len(c_delta))
+        np.add(center, c_delta, X[2 * k : stop : 2])
+        np.subtract(center, c_delta, X[2 * k + 1 : stop : 2])
 
     def delta(self, X: Array, c: float) -> Array:
         """Return (x+ - x-) / (2 c)."""
@@ -94,12 +93,11 @@ class OneSided:
         """Evaluations per step."""
         return self.q + 1
 
-    def place(self, X: Array, k: int, center: Array, delta: Array, c: float) -> None:
+    def place(self, X: Array, k: int, center: Array, c_delta: Array) -> None:
         """Write the base, then the probes."""
-        X[0] = center
-        probes = X[1 + k : 1 + k + len(delta)]
-        np.multiply(delta, center.dtype.type(c), out=probes)
-        probes += center
+        if k == 0:
+            X[0] = center
+        np.add(center, c_delta, out=X[1 + k : 1 + k + len(c_delta)])
 
     def delta(self, X: Array, c: float) -> Array:
         """Return (x_k - x_0) / c."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from zoo_opt.buffers import empty
+from zoo_opt.buffers import BLOCK, empty, scratch
 from zoo_opt.errors import instance
 from zoo_opt.gradient.draws import Draws
 from zoo_opt.gradient.estimators import Estimator
@@ -18,9 +18,10 @@ from zoo_opt.gradient.updates import Plain, Update
 from zoo_opt.keys import generator
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
+
     from zoo_opt.typing import Array, Key
 
-_BLOCK = 2**16  # elements worked on at a time, so that temporaries stay in cache
 _LARGEST = {np.dtype(t): math.sqrt(np.finfo(t).max) for t in (np.float32, np.float64)}  # beyond, |ghat|^2 overflows
 
 
@@ -85,11 +86,21 @@ class ZOGradient:
         q, d = self.estimator.q, center.size
         X = empty((self.estimator.n, d), center.dtype, out)
         rng = generator(state.key, step)
-        rows = max(1, _BLOCK // d)
+        if q * d <= BLOCK:
+            self._place(X, 0, center, scratch((q, d), center.dtype), rng, gain.c)
+            return X
+        rows, columns = max(1, BLOCK // d), min(d, BLOCK) if self.draws.by_columns else d
         for k in range(0, q, rows):
-            delta = self.draws.sample(rng, (min(rows, q - k), d), center.dtype)
-            self.estimator.place(X, k, center, delta, gain.c)
+            for start in range(0, d, columns):
+                block = slice(start, start + columns)
+                part = center[block]
+                self._place(X[:, block], k, part, scratch((min(rows, q - k), part.size), part.dtype), rng, gain.c)
         return X
+
+    def _place(self, X: Array, k: int, center: Array, c_delta: Array, rng: Generator, c: float) -> None:
+        """Draw the directions k, k + 1, ... into ``c_delta`` and place their points."""
+        self.draws.sample(rng, c_delta, c)
+        self.estimator.place(X, k, center, c_delta)
 
     def update(self, state: ZOState, queries: ZOQueries, X: Array, losses: list[float]) -> ZOState:
         """Return the state after the step; too few finite losses, or slopes that overflow, change nothing."""
@@ -113,10 +124,12 @@ class ZOGradient:
         d = X.shape[1]
         scale = self.draws.self_dual(d)
         if scale is not None:  # then ghat is a sum of the points
-            return np.array(self.estimator.weights([scale * slope for slope in slopes], c), X.dtype) @ X
+            weights = np.array(self.estimator.weights(slopes, c / scale), X.dtype)
+            ghat: Array = weights.dot(X)
+            return ghat
         weights = np.array(slopes, X.dtype)
         ghat = np.empty(d, X.dtype)
-        columns = max(1, _BLOCK // len(slopes))
+        columns = max(1, BLOCK // len(slopes))
         for start in range(0, d, columns):
             block = slice(start, start + columns)
             psi = self.draws.dual(self.estimator.delta(X[:, block], c))

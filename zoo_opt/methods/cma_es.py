@@ -12,7 +12,7 @@ from zoo_opt.errors import instance, integer, positive
 from zoo_opt.keys import RESTART, generator
 from zoo_opt.methods import box as boxes
 from zoo_opt.methods.base import Method
-from zoo_opt.methods.cma_parameters import default_popsize, parameters, rank, recombination
+from zoo_opt.methods.cma_parameters import default_popsize, parameters, rank
 from zoo_opt.methods.cma_stop import Tolerances, default_generations, history_length, run_reasons, shape_reasons
 from zoo_opt.methods.restarts import Run, RunEnd, next_run
 
@@ -107,8 +107,8 @@ class CMAES(Method):
     restart_from : None or (low, high), default None
         Box that restarts draw their start from, uniformly; None is ``bounds``, and without these x0.
     lazy : float, default 1
-        C is decomposed again after more than lazy * lambda / (c_1 + c_mu) / d evaluations. The tutorial has 0.1; up
-        to 2 no loss was seen on bbob.
+        C is decomposed again after more than min(lazy / d, 0.1) lambda / (c_1 + c_mu) evaluations. The tutorial has
+        0.1; up to 2 no loss was seen on bbob.
     tolerances : Tolerances
         Thresholds that end a run.
 
@@ -196,32 +196,33 @@ class CMAES(Method):
 
     # -------------------------------------------------------------------------------------------------- parts
     def _adapt(self, s: CMAState, q: CMAQueries, order: NDArray[np.intp], losses: list[float]) -> CMAState:
-        """Return the state with the distribution moved: equations 41 to 47, learning rates of the whole lambda."""
+        """Return the state with the distribution moved: equations 41 to 47, as a population of the survivors."""
         if q.Z is None or q.Y is None:
             raise RuntimeError("update() needs the points() of the same queries to be drawn first")
         n, g = s.m.size, s.g + 1
-        p, w = parameters(n, s.run.popsize), recombination(n, s.run.popsize, len(order))
+        p = parameters(n, len(order))
         Z, Y = q.Z.take(order, axis=0), q.Y.take(order, axis=0)
-        y_w = w.plus.dot(Y)  # <y>_w = sum_i w_i y_i  (41)
+        y_w = p.plus.dot(Y)  # <y>_w = sum_i w_i y_i  (41)
         m = s.m + s.sigma * y_w  # (42) with c_m = 1
         # (43), as C^-1/2 <y>_w = B <z>_w
         p_sigma = (1 - p.c_sigma) * s.p_sigma
-        p_sigma += math.sqrt(p.c_sigma * (2 - p.c_sigma) * w.mu_eff) * s.B.dot(w.plus.dot(Z))
+        p_sigma += math.sqrt(p.c_sigma * (2 - p.c_sigma) * p.mu_eff) * s.B.dot(p.plus.dot(Z))
         norm = math.sqrt(p_sigma.dot(p_sigma))
         sigma = s.sigma * math.exp(min(1.0, p.c_sigma / p.d_sigma * (norm / p.chi_n - 1)))  # (44)
         h_sigma = norm / math.sqrt(1 - (1 - p.c_sigma) ** (2 * g)) < (1.4 + 2 / (n + 1)) * p.chi_n
         p_c = (1 - p.c_c) * s.p_c
         if h_sigma:
-            p_c += math.sqrt(p.c_c * (2 - p.c_c) * w.mu_eff) * y_w  # (45)
+            p_c += math.sqrt(p.c_c * (2 - p.c_c) * p.mu_eff) * y_w  # (45)
         # c_mu w_i^o, where w_i^o = w_i n / |C^-1/2 y_i|^2 = w_i n / |z_i|^2 if w_i < 0, else w_i  (46)
-        rank_mu = w.scaled_plus + w.scaled_minus / np.vecdot(Z, Z)
+        rank_mu = p.rank_mu_plus + p.rank_mu_minus / np.vecdot(Z, Z)
         delta_h = 0.0 if h_sigma else p.c_c * (2 - p.c_c)
         C = (Y.T * rank_mu).dot(Y)  # (47)
         C += (p.c_1 * p_c)[:, None] * p_c
-        C += (1 + p.c_1 * delta_h - p.c_1 - p.c_mu * w.total) * s.C
+        C += (1 + p.c_1 * delta_h - p.c_1 - p.c_mu * p.total) * s.C
 
         B, D, stale = s.B, s.D, s.stale + s.run.popsize
-        if stale > self.lazy * s.run.popsize / (p.c_1 + p.c_mu) / n:
+        # at most a tenth of C is new by then: (52) keeps C positive definite where B and D are those of C
+        if stale > min(self.lazy / n, 0.1) * s.run.popsize / (p.c_1 + p.c_mu):
             B, D, C = _decompose(C)
             stale = 0
         best, third_quartile = losses[order[0]], losses[order[int(0.75 * len(order))]]

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 class Parameters:
     """Table 1 of Hansen's tutorial (arXiv 1604.00772), with its symbols."""
 
-    weights: Array  # (lambda,) positive then negative, sum of the positive is 1
-    positive: Array  # (lambda,) the same with the negative at 0
+    weights: Array  # (lambda,) w_i, best first: positive ones that sum to 1, then negative ones
+    plus: Array  # (lambda,) the positive ones, 0 elsewhere
+    rank_mu_plus: Array  # c_mu w_i where positive
+    rank_mu_minus: Array  # n c_mu w_i where negative
+    total: float  # sum of all weights
     mu_eff: float
     c_sigma: float
     d_sigma: float
@@ -60,7 +63,10 @@ def parameters(n: int, popsize: int) -> Parameters:
         minus *= min(alpha_mu, alpha_mu_eff, alpha_pos_def) / -minus.sum()
     return Parameters(
         weights=plus + minus,
-        positive=plus,
+        plus=plus,
+        rank_mu_plus=c_mu * plus,
+        rank_mu_minus=n * c_mu * minus,
+        total=float(plus.sum() + minus.sum()),
         mu_eff=float(mu_eff),
         c_sigma=float(c_sigma),
         d_sigma=float(d_sigma),
@@ -68,38 +74,6 @@ def parameters(n: int, popsize: int) -> Parameters:
         c_1=float(c_1),
         c_mu=float(c_mu),
         chi_n=math.sqrt(n) * (1 - 1 / (4 * n) + 1 / (21 * n**2)),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Recombination:
-    """Weights of ranked candidates, best first: positive and negative ones apart, each (k,) with zeros elsewhere."""
-
-    plus: Array
-    scaled_plus: Array  # c_mu w_i
-    scaled_minus: Array  # n c_mu w_i
-    mu_eff: float
-    total: float  # sum of all weights
-
-
-@functools.lru_cache(maxsize=1024)
-def recombination(n: int, popsize: int, survivors: int) -> Recombination:
-    """Return the weights of the ``survivors`` of a population whose other candidates failed.
-
-    They are the default weights of that many candidates, the negative ones bounded by (52) as the learning rates of
-    the whole population ask for, so that C stays positive definite.
-    """
-    p, whole = parameters(n, survivors), parameters(n, popsize)
-    minus = np.minimum(p.weights, 0.0)
-    limit = (1 - whole.c_1 - whole.c_mu) / (n * whole.c_mu)
-    if -minus.sum() > limit:
-        minus *= limit / -minus.sum()
-    return Recombination(
-        plus=p.positive,
-        scaled_plus=whole.c_mu * p.positive,
-        scaled_minus=n * whole.c_mu * minus,
-        mu_eff=p.mu_eff,
-        total=float(p.positive.sum() + minus.sum()),
     )
 
 

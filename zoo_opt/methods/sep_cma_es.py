@@ -149,8 +149,8 @@ class SepCMAES(Method):
         rows = max(1, _BLOCK // d)
         for start in range(0, state.popsize, rows):
             block = X[start : start + rows]
-            z = QuantileGaussian().sample(rng, block.shape, np.float64)
-            np.multiply(z, scale, out=block)
+            QuantileGaussian().sample(rng, block)
+            block *= scale
             block += state.m
         return X
 

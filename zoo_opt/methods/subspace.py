@@ -127,4 +127,6 @@ class RandomSubspace(Method):
 @functools.lru_cache(maxsize=64)
 def _block(key: Key, index: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
     """Return rows of sqrt(k) A; the last few blocks are kept."""
-    return Rademacher().sample(generator(key, index, SUBSPACE), shape, dtype)
+    A = np.empty(shape, dtype)
+    Rademacher().sample(generator(key, index, SUBSPACE), A)
+    return A

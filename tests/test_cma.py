@@ -1,0 +1,292 @@
+"""CMA-ES beyond its update: box bounds, stop reasons, restart policies and their log, recombination, invariances."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import zoo_opt as zo
+from zoo_opt.methods.box import contains, fold
+from zoo_opt.methods.cma_parameters import default_popsize, parameters, rank
+from zoo_opt.methods.cma_stop import default_generations, history_length
+from zoo_opt.methods.restarts import FIRST, LARGE, SMALL, Run, RunEnd, next_run
+from zoo_opt.testing import sphere
+
+NAN, INF = math.nan, math.inf
+COIN = np.random.default_rng(0)
+OFF = zo.Tolerances(tolfun=0, tolfunhist=0, tolx=0, tolupsigma=INF, conditioncov=INF)
+
+
+def cigar(x):
+    return float(x[0] ** 2 + 1e6 * (x[1:] @ x[1:]))
+
+
+def run(method, f, x0=(1.0, 1.5, 2.0), generations=2000, rng=1):
+    opt = zo.Optimizer(method, x0, rng=rng)
+    while not opt.stop() and opt.nit < generations:
+        batch = opt.ask()
+        opt.tell(batch, [f(x) for x in batch])
+    return opt
+
+
+# ------------------------------------------------------------------------------------------------------ box bounds
+sides = st.tuples(st.floats(-1e3, 1e3), st.floats(1e-3, 1e3)).map(lambda s: (s[0], s[0] + s[1]))
+
+
+@given(sides, st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=5))
+def test_fold_stays_inside_and_keeps_what_is_inside(box, x):
+    x = np.array(x)
+    y = fold(x, box)
+    assert contains(y, box)
+    inside = (box[0] <= x) & (x <= box[1])
+    assert np.array_equal(y[inside], x[inside])
+    assert np.array_equal(fold(y, box), y)
+
+
+@given(sides, st.floats(0, 1), st.integers(-5, 5))
+def test_fold_mirrors_at_each_side(box, part, k):
+    low, high = box
+    width = high - low
+    inside = low + part * width
+    for mirrored in (inside + 2 * k * width, 2 * low - inside + 2 * k * width):
+        assert fold(np.array([mirrored]), box)[0] == pytest.approx(
+            inside, abs=1e-10 * (abs(low) + (abs(k) + 1) * width)
+        )
+
+
+@given(sides, st.floats(-5, 5), st.floats(0, 1e-3))
+def test_fold_is_continuous(box, at, step):
+    low, high = box
+    x = low + at * (high - low)
+    a, b = fold(np.array([x]), box)[0], fold(np.array([x + step]), box)[0]
+    assert abs(a - b) <= step + 1e-9 * (1 + abs(x))
+
+
+def test_bounds_with_a_side_for_each_coordinate():
+    box = ([-1, 0, 5], [1, 0.5, 9])
+    opt = zo.Optimizer(zo.CMAES(sigma0=0.5, bounds=box), [0.5, 0.25, 6], rng=0)
+    for _ in range(80):
+        batch = opt.ask()
+        assert (box[0] <= batch.X).all() and (box[1] >= batch.X).all() and contains(opt.mean, opt.method.bounds)
+        opt.tell(batch, [sphere(x) for x in batch])
+    np.testing.assert_allclose(opt.mean, [0, 0, 5], atol=2e-3)  # two of them on the boundary
+    assert opt.method.bounds == ((-1.0, 0.0, 5.0), (1.0, 0.5, 9.0)) and hash(opt.method)
+
+
+def test_bounds_far_away_change_nothing():
+    a, b = run(zo.CMAES(), sphere, generations=50), run(zo.CMAES(bounds=(-1e6, 1e6)), sphere, generations=50)
+    assert np.array_equal(a.mean, b.mean)
+
+
+# ------------------------------------------------------------------------------------------------------ stop reasons
+TOL = {  # the tolerance that is on -> a run that ends by it, and by it alone
+    "tolfun": (zo.CMAES(tolerances=replace(OFF, tolfun=1e-9)), sphere),
+    "tolfunhist": (zo.CMAES(tolerances=replace(OFF, tolfunhist=1e-9)), sphere),
+    "tolx": (zo.CMAES(tolerances=replace(OFF, tolx=1e-6)), sphere),
+    "tolupsigma": (zo.CMAES(tolerances=replace(OFF, tolupsigma=1e4)), lambda x: float(-x.sum())),
+    "conditioncov": (zo.CMAES(tolerances=replace(OFF, conditioncov=1e5)), cigar),
+    "tolflatfitness": (zo.CMAES(tolerances=OFF), lambda x: 1.0),
+    "maxiter": (zo.CMAES(popsize=50, tolerances=OFF), lambda x: COIN.random()),
+    "noeffect": (zo.CMAES(tolerances=OFF), lambda x: sphere(x - 1e6)),
+}
+
+
+@pytest.mark.parametrize("reason", TOL)
+def test_stop_reason(reason):
+    method, f = TOL[reason]
+    opt = run(method, f)
+    assert opt.stop() and all(found.startswith(reason) for found in opt.stop())
+    (end,) = opt.state.log
+    assert end.reasons == opt.stop() and end.evaluations == opt.nfev and end.step == opt.nit - 1
+
+
+@pytest.mark.parametrize("reason", ["tolfun", "tolfunhist", "tolx", "tolflatfitness", "tolupsigma", "noeffect"])
+def test_stop_reason_of_sep_cma_es(reason):
+    method, f = TOL[reason]
+    opt = run(zo.SepCMAES(tolerances=method.tolerances), f)
+    assert opt.stop() and all(found.startswith(reason) for found in opt.stop())
+
+
+def test_default_run_reaches_the_precision_of_tolfun():
+    for method in (zo.CMAES(), zo.SepCMAES()):
+        opt = run(method, sphere, x0=np.ones(10))
+        assert set(opt.stop()) <= {"tolfun", "tolfunhist", "tolx"} and opt.stop() and opt.best.loss < 1e-9
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 6])
+def test_covariance_stays_well_conditioned_on_the_sphere(d):
+    """Negative weights on a C decomposed too long ago make it indefinite, and `conditioncov` ends the run."""
+    for popsize in (None, 12, 20):
+        for seed in range(5):
+            opt = run(zo.CMAES(popsize=popsize), sphere, x0=np.ones(d), rng=seed)
+            assert set(opt.stop()) <= {"tolfun", "tolfunhist"} and opt.best.loss < 1e-9
+
+
+def test_an_ended_run_can_be_asked_on():
+    opt = run(zo.CMAES(), sphere)
+    log = opt.state.log
+    opt.tell(opt.ask(), [1.0] * 7)
+    assert opt.state.log == log and opt.stop()
+
+
+def test_generations_and_history_are_pycmas():
+    assert default_generations(10, 10) == int(100 + 150 * 13**2 / math.sqrt(10))
+    assert history_length(10, 10) == 40
+
+
+# ---------------------------------------------------------------------------------------------------------- restarts
+def policy(name, evaluations, seed=0):
+    """The runs that ``name`` starts when each spends what ``evaluations`` says for its kind and population."""
+    log, current, runs = (), Run(10, 2.0, 500), []
+    rng = np.random.default_rng(seed)
+    for step in range(40):
+        runs.append(current)
+        log = (*log, RunEnd(current, step, evaluations(current)))
+        current = next_run(name, log, rng)
+    return runs, log
+
+
+def test_ipop_doubles():
+    runs, _ = policy("ipop", lambda run: 1000)
+    assert [run.popsize for run in runs[:6]] == [10, 20, 40, 80, 160, 320]
+    assert {run.sigma0 for run in runs} == {2.0}
+    assert [run.kind for run in runs[:3]] == [FIRST, LARGE, LARGE]
+
+
+def test_bipop_keeps_its_two_budgets_level():
+    runs, log = policy("bipop", lambda run: 100 * run.popsize if run.kind == LARGE else min(700, 50 * run.popsize))
+    large = [run for run in runs if run.kind == LARGE]
+    small = [run for run in runs if run.kind == SMALL]
+    assert runs[0].kind == FIRST and runs[1].kind == LARGE
+    assert [run.popsize for run in large] == [10 * 2 ** (i + 1) for i in range(len(large))]
+    assert {run.sigma0 for run in large} == {2.0}
+    assert len(small) > 5 and all(0.02 <= run.sigma0 <= 2.0 for run in small)
+    assert len({run.sigma0 for run in small}) == len(small)
+    used = {SMALL: 0, LARGE: 0}
+    for run, end in zip(runs, log, strict=True):
+        if run.kind == LARGE and end.step > 0:
+            assert used[SMALL] >= used[LARGE]
+        elif run.kind == SMALL:
+            assert used[SMALL] < used[LARGE]
+            doublings = sum(r.kind == LARGE for r in runs[: end.step])
+            assert 10 <= run.popsize <= 10 * 2**doublings
+            assert run.generations <= max(1, used[LARGE] / 2 / run.popsize)
+        used[LARGE if run.kind == LARGE else SMALL] += end.evaluations
+
+
+@pytest.mark.parametrize("name", ["ipop", "bipop"])
+def test_restarted_runs_and_their_log(name):
+    """Every run's population, its end and its evaluations are in the log; reasons lead to a restart, not to a stop."""
+    tolerances = zo.Tolerances(tolfun=1e-3)
+    method = zo.CMAES(restarts=name, popsize=6, bounds=(-3, 3), restart_from=(-2, -1), tolerances=tolerances)
+    opt, sizes = zo.Optimizer(method, [1.0, 2.0], rng=4, budget=4000), []
+    starts = [opt.state.m]
+    while not opt.stop():
+        batch = opt.ask()
+        sizes.append(len(batch))
+        runs = len(opt.state.log)
+        opt.tell(batch, [sphere(x) for x in batch])
+        if len(opt.state.log) > runs:
+            starts.append(opt.state.m)
+            assert opt.state.g == 0 and opt.state.sigma == opt.state.run.sigma0
+            assert np.array_equal(opt.state.C, np.eye(2))
+    log = opt.state.log
+    assert list(opt.stop()) == ["budget"] and len(log) >= 3
+    assert all(set(end.reasons) <= {"tolfun", "maxiter"} for end in log)
+    assert sum(end.evaluations for end in log) + opt.state.evaluations == opt.nfev == sum(sizes)
+    first = 0
+    for end in log:
+        assert set(sizes[first : end.step + 1]) == {end.run.popsize}
+        first = end.step + 1
+    assert all(((x >= -2) & (x <= -1)).all() for x in starts[1:]) and len(np.unique(starts, axis=0)) == len(starts)
+
+
+def test_restarts_begin_at_x0_or_in_bounds_unless_told_otherwise():
+    tolerances = zo.Tolerances(tolfun=1e-2)
+    opt = run(zo.CMAES(restarts="ipop", tolerances=tolerances), sphere, generations=60)
+    assert np.array_equal(opt.state.x0, [1.0, 1.5, 2.0]) and len(opt.state.log) >= 1
+    for bounds, expected in ((None, False), ((0.5, 2.5), True)):
+        method = zo.CMAES(restarts="ipop", bounds=bounds, tolerances=tolerances)
+        opt = zo.Optimizer(method, [1.0, 1.5, 2.0], rng=1)
+        while not opt.state.log:
+            batch = opt.ask()
+            opt.tell(batch, [sphere(x) for x in batch])
+        moved = not np.array_equal(opt.mean, [1.0, 1.5, 2.0])
+        assert moved is expected and (bounds is None or contains(opt.mean, bounds))
+
+
+def test_restarts_find_what_one_run_misses():
+    """Rastrigin in 3-D: a single default run is trapped, restarts are not."""
+
+    def rastrigin(x):
+        return float(10 * x.size + np.sum(x * x - 10 * np.cos(2 * np.pi * x)))
+
+    found = {}
+    for restarts in (None, "ipop", "bipop"):
+        method = zo.CMAES(sigma0=2.0, restarts=restarts, restart_from=(-5, 5))
+        losses = []
+        for seed in range(5):
+            opt = zo.Optimizer(method, np.full(3, 3.0), rng=seed, budget=15_000)
+            while not opt.stop() and opt.best.loss > 1e-8:
+                batch = opt.ask()
+                opt.tell(batch, [rastrigin(x) for x in batch])
+            losses.append(opt.best.loss)
+        found[restarts] = sum(loss < 1e-8 for loss in losses)
+    assert found["ipop"] >= 4 and found["bipop"] >= 3 and found[None] <= 1, found
+
+
+# --------------------------------------------------------------------------------------------------- ranks and weights
+@given(
+    st.lists(st.one_of(st.floats(allow_nan=False), st.just(NAN)).filter(lambda v: v != -INF), min_size=1, max_size=30)
+)
+def test_rank(losses):
+    order = rank(losses).tolist()
+    alive = [i for i, loss in enumerate(losses) if loss == loss]
+    assert order == sorted(alive, key=lambda i: losses[i])  # sorted is stable, so ties go by candidate
+
+
+@given(st.integers(1, 60), st.integers(1, 200))
+def test_weights_keep_the_covariance_positive(n, popsize):
+    p = parameters(n, popsize)
+    assert p.plus.shape == p.rank_mu_plus.shape == p.rank_mu_minus.shape == (popsize,)
+    assert p.plus.sum() == pytest.approx(1) and (p.plus >= 0).all() and (np.diff(p.plus) <= 0).all()
+    assert p.mu_eff == pytest.approx(1 / np.sum(p.plus**2))
+    np.testing.assert_allclose(p.rank_mu_plus, p.c_mu * p.plus)
+    assert (p.rank_mu_minus <= 0).all() and ((p.plus == 0) | (p.rank_mu_minus == 0)).all()
+    assert p.total == pytest.approx(1 + p.rank_mu_minus.sum() / (n * p.c_mu))
+    # the part of the old C that is left, if all negative weight falls on one direction of Mahalanobis length n
+    assert 1 - p.c_1 - p.c_mu * p.total + p.rank_mu_minus.sum() >= -1e-12
+
+
+def test_default_popsize():
+    assert [default_popsize(n) for n in (1, 2, 10, 100)] == [4, 6, 10, 17]
+
+
+def test_ranks_alone_matter():
+    for method in (zo.CMAES(), zo.SepCMAES()):
+        a = run(method, sphere, generations=60)
+        b = run(method, lambda x: math.log(sphere(x)) - 40, generations=60)
+        assert np.array_equal(a.mean, b.mean)
+
+
+def test_cma_es_learns_a_rotated_ellipsoid():
+    """Invariance to rotation: the full matrix solves what the diagonal one does not."""
+    rng = np.random.default_rng(0)
+    Q = np.linalg.qr(rng.standard_normal((8, 8)))[0]
+    scale = 10 ** np.linspace(0, 6, 8)
+
+    def rotated(x):
+        return float(scale @ (Q @ x) ** 2)
+
+    losses = [run(method, rotated, x0=np.ones(8), generations=700).best.loss for method in (zo.CMAES(), zo.SepCMAES())]
+    assert losses[0] < 1e-9 and losses[1] > 1e-3
+
+
+def test_translation_and_scale():
+    """Moving x0 with the optimum, and scaling both with sigma0, gives the same run up to rounding."""
+    a = run(zo.CMAES(sigma0=0.5), sphere, generations=60)
+    b = run(zo.CMAES(sigma0=50.0), lambda x: sphere(x - 300), x0=np.array([100.0, 150, 200]) + 300, generations=60)
+    np.testing.assert_allclose(b.mean, 100 * a.mean + 300, atol=1e-9)
