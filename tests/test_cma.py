@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import zoo_opt as zo
 from zoo_opt.methods.box import contains, fold
 from zoo_opt.methods.cma_parameters import default_popsize, parameters, rank
-from zoo_opt.methods.cma_stop import default_generations, history_length
+from zoo_opt.methods.cma_stop import default_generations, history_length, shape_reasons
 from zoo_opt.methods.restarts import FIRST, LARGE, SMALL, Run, RunEnd, next_run
 from zoo_opt.testing import sphere
 
@@ -108,6 +108,27 @@ def test_stop_reason_of_sep_cma_es(reason):
     method, f = TOL[reason]
     opt = run(zo.SepCMAES(tolerances=method.tolerances), f)
     assert opt.stop() and all(found.startswith(reason) for found in opt.stop())
+
+
+@given(
+    st.integers(1, 4), st.floats(-14, 0), st.floats(-18, 0), st.floats(0, 18), st.integers(0, 9), st.integers(0, 2**16)
+)
+def test_reasons_of_the_shape_are_not_missed(n, log_sigma, log_shortest, log_m, g, seed):
+    """The shortcut through the extreme axes gives what pycma's conditions, each written out, give."""
+    rng = np.random.default_rng(seed)
+    B = np.linalg.qr(rng.standard_normal((n, n)))[0]
+    D = np.sort(10 ** rng.uniform(log_shortest, 0, n))
+    sigma, m, p_c = 10**log_sigma, 10**log_m * rng.standard_normal(n), rng.standard_normal(n)
+    C = (B * D**2) @ B.T
+    std, tol, i = sigma * np.sqrt(C.diagonal()), zo.Tolerances(), g % n
+    expected = {
+        "tolx": (std < tol.tolx).all() and (sigma * p_c < tol.tolx).all(),
+        "noeffectcoord": (m == m + 0.2 * std).any(),
+        "noeffectaxis": (m == m + 0.1 * sigma * D[i] * B[:, i]).all(),
+        "conditioncov": (D[-1] / D[0]) ** 2 > tol.conditioncov,
+    }
+    found = shape_reasons(m, sigma, 1.0, C, B, D, p_c, g, tol)
+    assert set(found) == {reason for reason, holds in expected.items() if holds}
 
 
 def test_default_run_reaches_the_precision_of_tolfun():

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zoo_opt as zo
+from zoo_opt.buffers import BLOCK
 from zoo_opt.gradient.estimators import OneSided, TwoSided
 from zoo_opt.gradient.gains import Gain, GainState, Geass, Scheduled
 from zoo_opt.gradient.scaling import LossSpread, Unscaled
@@ -84,7 +85,8 @@ def test_loss_spread():
     assert Unscaled().factor([1.0, 2.0]) == 1.0
     assert LossSpread().factor([99.0, 1.0, 2.0, 4.0]) == pytest.approx(1 / np.std([1, 2, 4], ddof=1))
     assert LossSpread().factor([99.0, 1.0, NAN, 2.0, INF, 4.0]) == pytest.approx(1 / np.std([1, 2, 4], ddof=1))
-    assert LossSpread().factor([0.0, 5.0, 5.0, 5.0]) == 1.0
+    assert LossSpread().factor([5.0, 5.0, 5.0, 5.0]) == 1.0
+    assert LossSpread().factor([0.0, 5.0, 5.0, 5.0]) == pytest.approx(100 / 5)  # ties: the floor
     assert LossSpread().factor([0.0, 1e300, 2e300, 4e300]) == pytest.approx(1 / np.std([1, 2, 4], ddof=1) / 1e300)
 
 
@@ -99,6 +101,23 @@ def test_fzoo_does_not_feel_scale_and_shift_of_the_loss(scale, shift):
             opt.tell(batch, [a * float(np.sin(x).sum()) + b for x in batch])
         runs.append(opt.mean.copy())
     np.testing.assert_allclose(*runs, rtol=1e-5)
+
+
+@pytest.mark.parametrize("draws", DRAWS, ids=repr)
+@dtypes
+@pytest.mark.parametrize("d", [3 * BLOCK // 7, BLOCK + 321])
+def test_large_steps_are_made_in_blocks(draws, dtype, d):
+    """Drawn, placed and combined a block at a time, points and estimate are those of the whole."""
+    x, c = np.linspace(1, 2, d).astype(dtype), dtype(0.5)
+    opt = zo.Optimizer(zo.FZOO(lr=0.1, c=0.5, directions=3, draws=draws), x, rng=0)
+    delta = draws.draw(opt.state.key, 0, (3, d), dtype)
+    X = opt.ask().X
+    tolerance = 8 * np.finfo(dtype).eps
+    np.testing.assert_allclose(X, np.vstack([x, x + c * delta]), rtol=tolerance)
+    opt.tell([0, 1, 2, 3], [1.0, 2.0, 4.0, 0.5])
+    slopes = np.array([1.0, 3.0, -0.5]) / 0.5 / 3 / np.std([2.0, 4.0, 0.5], ddof=1)
+    expected = x - 0.1 * (slopes @ draws.dual(delta).astype(float))
+    np.testing.assert_allclose(opt.mean, expected, rtol=100 * tolerance, atol=100 * tolerance)
 
 
 # ---------------------------------------------------------------------------------------------------------- updates

@@ -36,6 +36,16 @@ def test_args_bounds_maxfev_and_callback():
     assert len(seen) == result.nit and seen[-1] == result.fun
 
 
+def test_bounds_are_broadcast():
+    settings = {"method": zo.scipy_method("cma-es"), "options": {"budget": 400, "rng": 0}}
+    result = optimize.minimize(sphere, np.zeros(3), bounds=optimize.Bounds(-1, 0.5), **settings)
+    np.testing.assert_allclose(result.x, 0.5, atol=1e-2)
+    with pytest.raises(ValueError, match="bounds must be finite on both sides"):
+        optimize.minimize(sphere, np.zeros(2), bounds=[(0, None)] * 2, **settings)
+    with pytest.raises(ValueError, match="tol must be None"):
+        optimize.minimize(sphere, np.zeros(2), tol=1e-3, **settings)
+
+
 def test_errors():
     method = zo.scipy_method("fzoo")
     with pytest.raises(TypeError, match=r"options must be of budget, .*got maxiter"):

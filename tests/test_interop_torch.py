@@ -1,5 +1,8 @@
 """ParameterVector: a torch module trained by loss values."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -99,6 +102,37 @@ def test_training_by_loss_values_alone():
     vector.set(result.x)
     assert result.x.dtype == np.float32
     assert criterion(vector.module(inputs), labels).item() < 0.5 * start
+
+
+def module_loss(model, step):
+    return sum(parameter.square().sum() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda vector: pickle.loads(pickle.dumps(vector))])
+def test_copies_are_vectors_of_their_own_module(duplicate):
+    vector = ParameterVector(mlp())
+    x = vector.get()
+    f = duplicate(vector.objective(module_loss))
+    assert f(np.zeros(vector.dim, np.float32)) == 0
+    assert f(np.ones(vector.dim, np.float32)) == vector.dim
+    np.testing.assert_array_equal(vector.get(), x)
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda model: model.double(),
+        lambda model: model.load_state_dict({k: v.clone() for k, v in model.state_dict().items()}, assign=True),
+        lambda model: ParameterVector(model),
+        lambda model: setattr(model[0], "weight", torch.nn.Parameter(torch.zeros(8, 4))),
+    ],
+)
+def test_a_module_whose_parameters_were_moved_is_refused(move):
+    model = mlp()
+    vector = ParameterVector(model)
+    move(model)
+    with pytest.raises(RuntimeError, match=r"the parameter 0.weight was moved or replaced"):
+        vector.set(np.zeros(vector.dim))
 
 
 def test_errors():

@@ -170,6 +170,8 @@ def test_nothing_finite():
         ({"executor": 3}, TypeError, "executor must have a submit method, got 3"),
         ({"executor": ThreadPoolExecutor(1), "vectorized": True}, ValueError, "vectorized must be False"),
         ({"executor": ThreadPoolExecutor(1), "workers": 0}, ValueError, "workers must be >= 1, got 0"),
+        ({"workers": 2}, ValueError, "workers must be None without an executor, got 2"),
+        ({"checkpoint": 3}, TypeError, "checkpoint must be a path or None, got 3"),
         ({"callback": 3}, TypeError, "callback must be callable, got 3"),
         ({"lookahead": 1}, ValueError, "lookahead must be 0 for CMAES"),
         ({"fun": None}, TypeError, "fun must be callable, got None"),
@@ -193,6 +195,18 @@ def test_both_forms_of_a_callback():
     assert [result.nfev for result in results] == list(range(7, 71, 7))
     for result, point in zip(results, points, strict=True):
         np.testing.assert_array_equal(result.x, point)
+
+
+def test_an_objective_that_raises_stop_iteration_is_not_the_callback():
+    def f(x):
+        raise StopIteration
+
+    assert zo.minimize(f, X0, budget=70, rng=0).failures == {"StopIteration": 70}
+
+
+def test_a_budget_below_one_step():
+    result = zo.minimize(sphere, X0, budget=3, rng=0)
+    assert not result.success and result.message == "the budget of 3 evaluations allows no step of 7"
 
 
 def test_a_callback_can_stop():

@@ -118,6 +118,22 @@ def test_forms_of_tell(form):
     assert (opt.nit, opt.nfev, opt.nfail) == (1, 5, 0) and np.array_equal(opt.mean, reference.mean)
 
 
+def test_a_batch_is_told_once():
+    """Batches carry ranges of ids, which have a short way through the checks: it must not be too short."""
+    opt = start()
+    batch, foreign = opt.ask(), start(zo.FZOO(directions=9)).ask()
+    opt.tell(batch[:2], [1.0, 2.0])
+    for wrong in (batch[:2], batch[1:3], batch, batch[::-1], foreign, foreign[::-1], foreign[::2], foreign[6:]):
+        with pytest.raises((KeyError, ValueError)):
+            opt.tell(wrong, [1.0] * len(wrong))
+        assert (opt.nfev, opt.pending, opt.best.id) == (2, [2, 3, 4], 0)
+    finish(opt, batch[2:])
+    for old in (batch, batch[3:], batch[::-1]):
+        with pytest.raises(ValueError, match="was told before"):
+            finish(opt, old)
+    assert opt.nit == 1
+
+
 def test_forms_of_a_single_tell():
     opt = start()
     batch = opt.ask()
@@ -157,7 +173,7 @@ def test_failures_by_reason():
     opt.tell_failed(batch[:2], reason="timeout")
     opt.tell_failed(batch[2])
     opt.tell(batch[3:], [math.nan, None])
-    assert opt.failures == {"timeout": 2, "failed": 1, "told as NaN or None": 2}
+    assert opt.failures == {"timeout": 2, "failed": 1, "NaN or None": 2}
     assert (opt.nfail, opt.nfev, opt.best.x, opt.best.loss) == (5, 5, None, math.inf)
     opt.failures.clear()
     assert opt.nfail == 5

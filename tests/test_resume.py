@@ -1,5 +1,6 @@
 """minimize(checkpoint=...): what was paid for is never paid for again."""
 
+import dataclasses
 import math
 import os
 import signal
@@ -157,3 +158,99 @@ def test_kills_repeat_only_the_call_in_flight(tmp_path):
     x, nfev = out.split()
     assert x == whole.x.tobytes().hex() and int(nfev) == whole.nfev
     assert whole.nfev <= len(Path(paths[1]).read_text()) <= whole.nfev + kills
+
+
+@dataclasses.dataclass(frozen=True)
+class Halving:
+    """A schedule of the user's own."""
+
+    start: float
+
+    def __call__(self, t):
+        return self.start / 2 ** (t // 10)
+
+
+def test_a_method_with_parts_of_ones_own_resumes(tmp_path):
+    path, method, f = tmp_path / "run.zoo", zo.SPSA(lr=Halving(0.1)), Dying(30)
+    whole = zo.minimize(Dying(-1), X0, method=method, **SETTINGS)
+    zo.minimize(f, X0, method=method, checkpoint=path, **SETTINGS)
+    f.at = -1
+    resumed = zo.minimize(f, X0, method=method, checkpoint=path, **SETTINGS)
+    np.testing.assert_array_equal(resumed.x, whole.x)
+
+
+def test_an_interrupt_between_journal_and_tell_loses_nothing(tmp_path, monkeypatch):
+    path, calls = tmp_path / "run.zoo", []
+
+    def counted(x):
+        calls.append(1)
+        return sphere(x)
+
+    replay = zo.Optimizer._replay
+
+    def interrupted(self, entries):
+        if len(calls) == 40:
+            raise KeyboardInterrupt
+        replay(self, entries)
+
+    monkeypatch.setattr(zo.Optimizer, "_replay", interrupted)
+    assert zo.minimize(counted, X0, checkpoint=path, **SETTINGS).status == 3
+    monkeypatch.undo()
+    resumed = zo.minimize(counted, X0, checkpoint=path, **SETTINGS)
+    assert len(calls) == resumed.nfev
+    np.testing.assert_array_equal(resumed.x, zo.minimize(sphere, X0, **SETTINGS).x)
+
+
+def test_an_interrupted_update_is_made_up_for(tmp_path, monkeypatch):
+    path, updates = tmp_path / "run.zoo", []
+    update = zo.CMAES.update
+
+    def interrupted(self, *args):
+        updates.append(1)
+        if len(updates) == 7:
+            raise KeyboardInterrupt
+        return update(self, *args)
+
+    monkeypatch.setattr(zo.CMAES, "update", interrupted)
+    assert zo.minimize(sphere, X0, checkpoint=path, **SETTINGS).status == 3
+    resumed = zo.minimize(sphere, X0, checkpoint=path, **SETTINGS)
+    np.testing.assert_array_equal(resumed.x, zo.minimize(sphere, X0, **SETTINGS).x)
+
+
+def test_two_runs_cannot_share_a_checkpoint(tmp_path):
+    pytest.importorskip("fcntl")
+    path = tmp_path / "run.zoo"
+
+    def nested(x):
+        return zo.minimize(sphere, X0, checkpoint=path, **SETTINGS).fun
+
+    with pytest.raises(zo.CheckpointError, match="is in use by another run"):
+        zo.minimize(nested, X0, checkpoint=path, on_error="raise", **SETTINGS)
+
+
+def test_a_failed_final_evaluation_is_counted_and_kept(tmp_path):
+    def never(x):
+        raise AssertionError("called again")
+
+    settings = {"recommend": "mean", "checkpoint": tmp_path / "run.zoo", **SETTINGS}
+    f = Fails(at=197)
+    first = zo.minimize(f, X0, **settings)
+    assert first.status == 4 and first.message == "the evaluation of the final iterate failed"
+    assert (first.nfev, first.nfail, first.failures) == (197, 1, {"OSError": 1})
+    again = zo.minimize(never, X0, **settings)
+    assert (again.nfev, again.failures) == (197, {"OSError": 1})
+    with pytest.raises(OSError, match="down"):
+        zo.minimize(Fails(at=197), X0, on_error="raise", **SETTINGS, recommend="mean")
+
+
+class Fails:
+    """An objective that raises at one of its calls."""
+
+    def __init__(self, at):
+        self.calls, self.at = 0, at
+
+    def __call__(self, x):
+        self.calls += 1
+        if self.calls == self.at:
+            raise OSError("down")
+        return sphere(x)

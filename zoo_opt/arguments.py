@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,8 @@ def as_losses(losses: Any, n: int, single: bool) -> list[float]:
     """Return ``n`` floats, NaN for failures, or raise."""
     if single and (losses is None or np.ndim(losses) == 0):
         losses = (losses,)
+    if isinstance(losses, (Mapping, Set)):
+        raise TypeError(f"losses must be a sequence of {n} numbers in the order of the candidates, got {losses!r}")
     try:
         values = list(losses.tolist() if isinstance(losses, np.ndarray) else losses)
     except TypeError:

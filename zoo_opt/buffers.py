@@ -31,7 +31,7 @@ class Buffers:
 
     def take(self) -> Array | None:
         """Return a matrix that nobody else refers to, not even by a view, or None."""
-        for i in range(len(self._kept)):
+        for i in reversed(range(len(self._kept))):  # the newest is still in the cache
             if _references(self._kept, i) <= _UNSHARED:
                 X = self._kept.pop(i)
                 X.flags.writeable = True
@@ -47,7 +47,7 @@ def empty(shape: tuple[int, int], dtype: DTypeLike, out: Array | None) -> Array:
 
 
 def scratch(shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
-    """Return an array to write to at once: this thread's, which the next call hands out again, if it is large enough."""
+    """Return an array to write to at once: this thread's own, which the next call hands out again, where that pays."""
     size = shape[0] * shape[1]
     if not _SMALL < size <= BLOCK:
         return np.empty(shape, dtype)

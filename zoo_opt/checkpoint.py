@@ -75,6 +75,7 @@ def write_atomically(path: str | os.PathLike[str], *parts: Any) -> None:
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(temporary, target.stat().st_mode if target.exists() else 0o644)  # a temporary file is private
         os.replace(temporary, target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -92,12 +93,26 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def types_in(tree: Any) -> set[type]:
+    """Return the dataclasses and named tuples that ``tree`` is made of."""
+    found: set[type] = set()
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        found.add(type(tree))
+        children: Iterable[Any] = [getattr(tree, field.name) for field in dataclasses.fields(tree)]
+    elif isinstance(tree, (list, tuple)):
+        found |= {type(tree)} if hasattr(tree, "_fields") else set()
+        children = tree
+    else:
+        children = tree.values() if isinstance(tree, dict) else ()
+    return found.union(*map(types_in, children))
+
+
 def _encode(value: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
     """Return ``value`` as JSON; its arrays are moved to ``arrays``, each once."""
+    if isinstance(value, np.generic) and not isinstance(value, float):  # its type decides how it rounds
+        return {"scalar": _encode(np.asarray(value), arrays)["array"]}
     if value is None or isinstance(value, (bool, int, float, str)):
-        return value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, np.generic):
-        return value.item()
+        return float(value) if isinstance(value, np.float64) else value
     if isinstance(value, np.ndarray):
         for name, array in arrays.items():
             if array is value:
@@ -124,6 +139,8 @@ def _decode(value: Any, array: Callable[[str], Any], known: dict[str, type], pat
         return value
     if "array" in value:
         return array(value["array"])
+    if "scalar" in value:
+        return array(value["scalar"])[()]
     if "dict" in value:
         return {key: _decode(item, array, known, path) for key, item in value["dict"]}
     name = value["type"]

@@ -20,11 +20,23 @@ if TYPE_CHECKING:
 
 
 class Outcome(NamedTuple):
-    """What came back for one candidate: a loss, or the exception that the objective raised."""
+    """What came back for one candidate: a loss, NaN if it failed, then why, and the exception if there was one."""
 
     id: int
     loss: float
+    reason: str = ""
     error: Exception | None = None
+
+
+def succeeded(id_: int, value: Any) -> Outcome:
+    """Return the outcome of a call that returned ``value``."""
+    loss = as_loss(value)
+    return Outcome(id_, loss, "NaN or None" if math.isnan(loss) else "")
+
+
+def failed(id_: int, error: Exception) -> Outcome:
+    """Return the outcome of a call that raised ``error``."""
+    return Outcome(id_, math.nan, type(error).__name__, error)
 
 
 @dataclass(frozen=True)
@@ -39,11 +51,17 @@ class Call:
         """Return ``fun``'s value. The id makes every call of a run distinct to executors that cache."""
         return self.fun(x, step=step) if self.pass_step else self.fun(x)
 
-    def single(self, x: Array, step: int) -> float:
-        """Return the loss of one point, whatever the form."""
-        if not self.vectorized:
-            return as_loss(self(x, step))
-        return as_loss(np.asarray(self(x[None], step)).reshape(-1)[0])
+
+def evaluate_one(call: Call, x: Array, step: int, executor: Any) -> Outcome:
+    """Return the outcome of one point that is no candidate."""
+    x = x.copy()
+    x.flags.writeable = False
+    arguments = (x[None] if call.vectorized else x, step, -1)
+    try:
+        value = call(*arguments) if executor is None else executor.submit(call, *arguments).result()
+    except Exception as error:
+        return failed(-1, error)
+    return succeeded(-1, _losses(value, 1)[0] if call.vectorized else value)
 
 
 def one_by_one(opt: Optimizer, call: Call) -> Iterator[list[Outcome]]:
@@ -55,9 +73,9 @@ def one_by_one(opt: Optimizer, call: Call) -> Iterator[list[Outcome]]:
             try:
                 value = call(candidate.x, candidate.step, candidate.id)
             except Exception as error:
-                yield [Outcome(candidate.id, math.nan, error)]
+                yield [failed(candidate.id, error)]
             else:
-                yield [Outcome(candidate.id, as_loss(value))]
+                yield [succeeded(candidate.id, value)]
 
 
 def whole_steps(opt: Optimizer, call: Call) -> Iterator[list[Outcome]]:
@@ -67,12 +85,17 @@ def whole_steps(opt: Optimizer, call: Call) -> Iterator[list[Outcome]]:
         try:
             values = call(batch.X, batch.step)
         except Exception as error:
-            yield [Outcome(id_, math.nan, error) for id_ in batch.ids]
-            continue
-        losses = [as_loss(value) for value in np.asarray(values, dtype=object).reshape(-1)]
-        if len(losses) != len(batch):
-            raise ValueError(f"fun must return {len(batch)} losses for the matrix of a step, got {len(losses)}")
-        yield [Outcome(id_, loss) for id_, loss in zip(batch.ids, losses, strict=True)]
+            yield [failed(id_, error) for id_ in batch.ids]
+        else:
+            yield [succeeded(id_, value) for id_, value in zip(batch.ids, _losses(values, len(batch)), strict=True)]
+
+
+def _losses(values: Any, n: int) -> list[Any]:
+    """Return the ``n`` losses that a vectorized objective gave."""
+    losses = list(np.asarray(values, dtype=object).reshape(-1))
+    if len(losses) != n:
+        raise ValueError(f"fun must return {n} losses for the matrix of a step, got {len(losses)}")
+    return losses
 
 
 def in_flight(opt: Optimizer, call: Call, executor: Any, workers: int | None) -> Iterator[list[Outcome]]:
@@ -92,10 +115,7 @@ def in_flight(opt: Optimizer, call: Call, executor: Any, workers: int | None) ->
                 future.add_done_callback(done.put)
             if not flying:
                 return
-            arrived = [done.get()]
-            while not done.empty():
-                arrived.append(done.get())
-            yield [_outcome(flying.pop(future), future) for future in arrived]
+            yield [_outcome(flying.pop(future), future) for future in [done.get()]]
     finally:
         for future in flying:
             future.cancel()
@@ -117,7 +137,7 @@ def _outcome(id_: int, future: Any) -> Outcome:
 
     error = future.exception()
     if error is None:
-        return Outcome(id_, as_loss(future.result()))
+        return succeeded(id_, future.result())
     if isinstance(error, Exception) and not isinstance(error, BrokenExecutor):
-        return Outcome(id_, math.nan, error)
+        return failed(id_, error)
     raise error

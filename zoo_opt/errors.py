@@ -73,7 +73,7 @@ def vector(name: str, value: Any) -> Array:
         if array.dtype.kind not in "fiub":
             raise TypeError
         array = np.array(array, dtype=np.float32 if array.dtype == np.float32 else np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):
         raise TypeError(f"{name} must be a 1-D array of real numbers, got {_short(value)}") from None
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{name} must be a non-empty 1-D array, got shape {array.shape}")
@@ -90,7 +90,7 @@ def loss(value: Any) -> float:
         if isinstance(value, (str, bytes, complex, np.complexfloating, list, tuple)):
             raise TypeError
         number = float(value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         raise TypeError(f"losses must be real numbers, got {value!r} of type {type(value).__name__}") from None
     if number == -math.inf:
         raise ValueError("losses must not be -inf, which no further loss could beat")

@@ -13,7 +13,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from zoo_opt.checkpoint import sync_folder
 from zoo_opt.errors import CheckpointError
@@ -34,6 +34,9 @@ class Journal:
         self.path = Path(path)
         new = not self.path.exists()
         self._file = self.path.open("ab")
+        if not _locked(self._file):
+            self._file.close()
+            raise CheckpointError(f"{self.path} is in use by another run")
         if new:
             sync_folder(self.path.parent)
 
@@ -82,6 +85,19 @@ def repair(path: str | os.PathLike[str]) -> None:
     with open(path, "r+b") as file:
         data = file.read()
         file.truncate(data.rfind(b"\n") + 1)
+
+
+def _locked(file: BinaryIO) -> bool:
+    """Lock ``file`` until it is closed, where the system can; return whether nobody else had."""
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _line(entry: Entry) -> bytes:

@@ -36,7 +36,7 @@ class OpenStep:
         How many are not told yet.
     """
 
-    __slots__ = ("X", "first", "left", "losses", "number", "queries", "status", "waiting")
+    __slots__ = ("X", "_cursor", "first", "left", "losses", "number", "queries", "status", "waiting")
 
     def __init__(self, number: int, first: int, queries: Any, X: Array) -> None:
         X.flags.writeable = False
@@ -45,6 +45,7 @@ class OpenStep:
         self.status = [WAITING] * n
         self.losses = [FAILED] * n
         self.left = self.waiting = n
+        self._cursor = 0
 
     def holds(self, id_: int) -> bool:
         """Return whether the candidate is of this step."""
@@ -60,7 +61,12 @@ class OpenStep:
 
     def lease(self, n: int) -> Batch:
         """Return up to ``n`` waiting candidates, and mark them as out."""
-        return self._take([i for i, status in enumerate(self.status) if status == WAITING][:n])
+        rows: list[int] = []
+        while len(rows) < n and self._cursor < len(self.status):
+            if self.status[self._cursor] == WAITING:
+                rows.append(self._cursor)
+            self._cursor += 1  # what is passed by never waits again
+        return self._take(rows)
 
     def _take(self, rows: list[int]) -> Batch:
         for i in rows:

@@ -151,7 +151,7 @@ class Optimizer:
         ids = as_ids(candidates)
         single = not isinstance(candidates, Batch) and isinstance(candidates, (Candidate, numbers.Integral))
         values = as_losses(losses, len(ids), single)
-        self._enter(ids, values, "told as NaN or None")
+        self._enter(ids, values, "NaN or None")
 
     def tell_failed(self, candidates: Batch | Candidate | int | Sequence[int], *, reason: str = "failed") -> None:
         """Enter failed evaluations: they count in ``nfev`` and never as a loss.

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from zoo_opt import journal
+from zoo_opt import checkpoint, journal
 from zoo_opt.engines import Outcome
 from zoo_opt.errors import CheckpointError
 from zoo_opt.journal import Entry, Journal
 from zoo_opt.optimizer import Optimizer
 
 _FOLD = 2000  # entries after which the journal is folded into the checkpoint
-_FINAL = -1  # id of the final evaluation of the mean
+_FINAL = -1  # id of the final evaluation of the mean, which is no candidate
 
 
 class Recorder:
@@ -35,7 +34,8 @@ class Recorder:
         self.opt = opt
         self._journal: Journal | None = None
         self._since = 0
-        self._final: dict[int, float] = {}
+        self._whole = True
+        self._final: dict[int, Outcome] = {}
         if path is None:
             return
         self._path = Path(path)
@@ -54,29 +54,31 @@ class Recorder:
         """Write the outcomes down and tell them."""
         if not outcomes:
             return
-        entries = [Entry(o.id, o.loss, _reason(o)) for o in outcomes]
+        entries = [Entry(o.id, o.loss, o.reason) for o in outcomes]
+        steps = self.opt.nit
+        self._whole = False  # an interrupt from here on may leave the optimizer behind its journal
         if self._journal is not None:
             self._journal.add(entries)
-        steps = self.opt.nit
         self.opt._replay(entries)
+        self._whole = True
         self._since += len(entries)
-        if self._journal is not None and self._since >= _FOLD and self.opt.nit > steps:
+        if self._since >= _FOLD and self.opt.nit > steps:
             self._fold()
 
-    def final(self, evaluate: Callable[[], float]) -> float:
-        """Return the loss of the final mean, evaluated once in the life of a run."""
-        if self.opt.nfev not in self._final:
-            loss = evaluate()
-            self._final[self.opt.nfev] = loss
+    def final(self, evaluate: Callable[[], Outcome]) -> Outcome:
+        """Return what the final mean gave, evaluated once in the life of a run."""
+        nfev = self.opt.nfev
+        if nfev not in self._final:
+            outcome = evaluate()
             if self._journal is not None:
                 self._fold()
-                self._journal.add([Entry(_FINAL, loss, f"mean after {self.opt.nfev}")])
-                self._since = 0
-        return self._final[self.opt.nfev]
+                self._journal.add([Entry(_FINAL, outcome.loss, f"{outcome.reason} {nfev}")])
+            self._final[nfev] = outcome
+        return self._final[nfev]
 
     def _resumed(self, new: Optimizer, log: Path, seeded: bool) -> Optimizer:
         """Return the optimizer at the path, brought up to date by the journal."""
-        old = Optimizer.load(self._path)
+        old = Optimizer.load(self._path, types=checkpoint.types_in(new._saved()))
         for what, ours, theirs in (
             ("method", new.method, old.method),
             ("lookahead", new.lookahead, old.lookahead),
@@ -90,7 +92,10 @@ class Recorder:
         old._budget = None
         entries = list(journal.entries(log))
         old._replay([(e.id, e.loss, e.reason) for e in entries if e.id != _FINAL])
-        self._final = {int(e.reason.rpartition(" ")[2]): e.loss for e in entries if e.id == _FINAL}
+        for entry in entries:
+            if entry.id == _FINAL:
+                reason, _, nfev = entry.reason.rpartition(" ")
+                self._final[int(nfev)] = Outcome(_FINAL, entry.loss, reason)
         old._budget = new.budget
         if log.exists():
             journal.repair(log)
@@ -110,12 +115,6 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._journal is not None:
-            if self._since:
+            if self._since and self._whole:
                 self._fold()
             self._journal.close()
-
-
-def _reason(outcome: Outcome) -> str:
-    if outcome.error is not None:
-        return type(outcome.error).__name__
-    return "NaN or None" if math.isnan(outcome.loss) else ""

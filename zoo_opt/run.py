@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from zoo_opt.engines import Call, Outcome, in_flight, one_by_one, whole_steps
+from zoo_opt.engines import Call, Outcome, evaluate_one, in_flight, one_by_one, whole_steps
 from zoo_opt.errors import integer
 from zoo_opt.methods import Method
 from zoo_opt.optimizer import Optimizer
@@ -115,6 +115,11 @@ def minimize(
         raise TypeError(f"executor must have a submit method, got {executor!r}")
     if vectorized and executor is not None:
         raise ValueError("vectorized must be False with an executor, which evaluates candidates one by one")
+    if workers is not None and executor is None:
+        raise ValueError(f"workers must be None without an executor, got {workers!r}")
+    if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
+        raise TypeError(f"checkpoint must be a path or None, got {checkpoint!r}")
+    notify = _notifier(callback)
     reserve = 1 if recommend == "mean" and budget is not None else 0
     if budget is not None:
         integer("budget", budget, 1 + reserve)
@@ -128,19 +133,27 @@ def minimize(
             outcomes = one_by_one(opt, call)
         else:
             outcomes = in_flight(opt, call, executor, workers)
-        status = _drive(recorder, outcomes, on_error, callback, progress)
-        return _result(recorder, status, call if recommend == "mean" else None)
+        final = None
+        try:
+            status = _drive(recorder, outcomes, on_error, notify, progress)
+            if recommend == "mean":
+                final = recorder.final(lambda: evaluate_one(call, opt.mean, opt.nit, executor))
+        except KeyboardInterrupt:
+            status = INTERRUPTED
+        if on_error == "raise" and final is not None and final.error is not None:
+            raise final.error
+        return _result(opt, status, final)
 
 
 def _drive(
     recorder: Recorder,
     outcomes: Iterator[list[Outcome]],
     on_error: str,
-    callback: Callable[..., Any] | None,
+    notify: Callable[[Optimizer], bool],
     progress: bool,
 ) -> int:
     """Tell outcomes as they come until there is a reason to stop; return the status."""
-    opt, notify = recorder.opt, _notifier(callback)
+    opt = recorder.opt
     try:
         with bar(opt, progress) as advance:
             for arrived in outcomes:
@@ -150,26 +163,35 @@ def _drive(
                     if on_error == "raise" and outcome.error is not None:
                         raise outcome.error
                 advance()
-                if opt.nit > steps:
-                    notify(opt)
-    except StopIteration:
-        return CALLBACK
-    except KeyboardInterrupt:
-        return INTERRUPTED
+                if opt.nit > steps and notify(opt):
+                    return CALLBACK
     finally:
         outcomes.close()  # type: ignore[attr-defined]
     return BUDGET if "budget" in opt.stop() else ENDED
 
 
-def _notifier(callback: Callable[..., Any] | None) -> Callable[[Optimizer], object]:
-    """Return what to call after a closed step: scipy's two forms of a callback."""
+def _notifier(callback: Callable[..., Any] | None) -> Callable[[Optimizer], bool]:
+    """Return what to call after a closed step, in scipy's two forms of a callback; it returns whether to stop."""
     if callback is None:
-        return lambda opt: None
+        return lambda opt: False
     if not callable(callback):
         raise TypeError(f"callback must be callable, got {callback!r}")
-    if set(inspect.signature(callback).parameters) == {"intermediate_result"}:
-        return lambda opt: callback(intermediate_result=_summary(opt))
-    return lambda opt: callback(_summary(opt).x)
+    try:
+        by_name = set(inspect.signature(callback).parameters) == {"intermediate_result"}
+    except ValueError:  # a callable without a signature
+        by_name = False
+
+    def notify(opt: Optimizer) -> bool:
+        try:
+            if by_name:
+                callback(intermediate_result=_summary(opt))
+            else:
+                callback(_summary(opt).x)
+        except StopIteration:
+            return True
+        return False
+
+    return notify
 
 
 def _summary(opt: Optimizer) -> Result:
@@ -178,24 +200,35 @@ def _summary(opt: Optimizer) -> Result:
     return Result(x=x.copy(), fun=opt.best.loss, nfev=opt.nfev, nit=opt.nit, nfail=opt.nfail)
 
 
-def _result(recorder: Recorder, status: int, final_call: Call | None) -> Result:
-    """Return the result; ``final_call`` evaluates the mean, where that is what is recommended."""
-    opt = recorder.opt
+def _result(opt: Optimizer, status: int, final: Outcome | None) -> Result:
+    """Return the result; with ``final``, what the mean gave, the mean is the point."""
     result = _summary(opt)
-    if final_call is not None:
-        result.x = opt.mean.copy()
-        result.fun = math.nan
-        if status != INTERRUPTED:
-            result.fun = recorder.final(lambda: final_call.single(result.x, opt.nit))
-            result.nfev += 1
+    failures = opt.failures
+    if final is not None:
+        result.x, result.fun = opt.mean.copy(), final.loss
+        result.nfev += 1
+        if final.reason:
+            result.nfail += 1
+            failures[final.reason] = failures.get(final.reason, 0) + 1
     if not math.isfinite(result.fun) and status != INTERRUPTED:
         status = NOTHING_FINITE
     result.success = status in (ENDED, BUDGET, CALLBACK)
     result.status = status
-    result.message = _MESSAGES[status].format(stop=", ".join(opt.stop()))
+    result.message = _message(opt, status, failures)
     result.stop = opt.stop()
-    result.failures = opt.failures
+    result.failures = failures
     return result
+
+
+def _message(opt: Optimizer, status: int, failures: dict[str, int]) -> str:
+    """Return the status in words."""
+    if status != NOTHING_FINITE:
+        return _MESSAGES[status].format(stop=", ".join(opt.stop()))
+    if opt.nfev == 0:
+        return f"the budget of {opt.budget} evaluations allows no step of {opt.method.size(opt.state)}"
+    if opt.best.x is not None:
+        return "the evaluation of the final iterate failed"
+    return f"{_MESSAGES[status]}: {failures or 'all were +inf'}"
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:

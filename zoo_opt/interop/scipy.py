@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from zoo_opt.methods import Method, make
 from zoo_opt.run import minimize
 
@@ -72,6 +74,8 @@ def scipy_method(method: Method | str) -> Callable[..., Any]:
 
         if constraints:
             raise ValueError(f"constraints must be empty for {type(chosen).__name__}, got {constraints!r}")
+        if tol is not None:
+            raise ValueError(f"tol must be None: {type(chosen).__name__} has tolerances of its own, got {tol!r}")
         unknown = sorted(set(options) - set(_OPTIONS))
         if unknown:
             raise TypeError(f"options must be of {', '.join(_OPTIONS)}, got {', '.join(unknown)}")
@@ -82,7 +86,7 @@ def scipy_method(method: Method | str) -> Callable[..., Any]:
         result = minimize(
             _WithArgs(fun, args) if args else fun,
             x0,
-            method=_bounded(chosen, bounds),
+            method=_bounded(chosen, bounds, np.size(x0)),
             callback=callback,
             **options,
         )
@@ -101,7 +105,7 @@ class _WithArgs:
         return self.fun(x, *self.args, **step)
 
 
-def _bounded(method: Method, bounds: Any) -> Method:
+def _bounded(method: Method, bounds: Any, d: int) -> Method:
     """Return ``method`` with scipy's bounds."""
     if bounds is None:
         return method
@@ -109,7 +113,11 @@ def _bounded(method: Method, bounds: Any) -> Method:
         raise ValueError(f"bounds must be None for {type(method).__name__}, which has none, got {bounds!r}")
     from dataclasses import replace
 
-    import numpy as np
-
     low, high = (bounds.lb, bounds.ub) if hasattr(bounds, "lb") else zip(*bounds, strict=True)
-    return replace(method, bounds=(np.asarray(low, float), np.asarray(high, float)))  # type: ignore[type-var]
+    try:
+        sides = [np.broadcast_to(np.asarray(side, float), d) for side in (low, high)]
+    except (TypeError, ValueError):
+        raise ValueError(f"bounds must be {d} pairs (low, high), got {bounds!r}") from None
+    if not np.isfinite(sides).all():
+        raise ValueError(f"bounds must be finite on both sides, got {bounds!r}")
+    return replace(method, bounds=tuple(sides))  # type: ignore[type-var]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +18,8 @@ class ParameterVector:
     """Flat vector <-> parameters of a ``torch.nn.Module``.
 
     The parameters are moved into one flat tensor, of which they become views: a whole vector is then written to the
-    model by a single copy, and read without any. The module works as before; parameters that share storage (tied
-    weights) stay shared and are counted once.
+    model by a single copy, and read without any. The module works as before; a parameter that is used twice (tied weights)
+    stays one and is counted once. What moves the parameters elsewhere later is noticed and refused.
 
     Parameters
     ----------
@@ -68,6 +69,7 @@ class ParameterVector:
             raise ValueError(f"parameters must have one floating dtype and one device, got {', '.join(kinds)}")
         self.module = module
         self.names = [names[parameter] for parameter in chosen]
+        self._parameters = chosen
         with torch.no_grad():
             self._flat = torch.cat([parameter.reshape(-1) for parameter in chosen])
             start = 0
@@ -78,9 +80,16 @@ class ParameterVector:
         self.dim = start
 
     def get(self) -> Array:
-        """Return the parameters as a new (d,) array: float32 or float64, half precisions as float32."""
+        """Return the parameters as a new (d,) array: float32 or float64, half precisions as float32.
+
+        Raises
+        ------
+        RuntimeError
+            If the module's parameters are not those of this vector any more.
+        """
         import torch
 
+        self._check()
         wide = self._flat.detach().to("cpu", torch.float64 if self._flat.dtype == torch.float64 else torch.float32)
         return np.array(wide.numpy(), copy=True)
 
@@ -91,9 +100,12 @@ class ParameterVector:
         ------
         ValueError
             If ``x`` is not of shape (d,).
+        RuntimeError
+            If the module's parameters are not those of this vector any more.
         """
         import torch
 
+        self._check()
         x = np.asarray(x)
         if x.shape != (self.dim,):
             raise ValueError(f"x must have shape ({self.dim},), got {x.shape}")
@@ -112,11 +124,40 @@ class ParameterVector:
         loss : callable
             ``loss(module, step)`` -> number or one-element tensor.
         """
+        return _Objective(self, loss)
+
+    def _check(self) -> None:
+        """Raise if the module has its parameters elsewhere, so that writing to the vector would not reach it."""
+        now = dict(self.module.named_parameters())
+        address, size = self._flat.data_ptr(), self._flat.element_size()
+        for name, parameter in zip(self.names, self._parameters, strict=True):
+            if now.get(name) is not parameter or parameter.data_ptr() != address:
+                raise RuntimeError(
+                    f"the parameter {name} was moved or replaced (by .to, load_state_dict(assign=True) or another "
+                    "ParameterVector): make a new ParameterVector of the module"
+                )
+            address += parameter.numel() * size
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (self.module, self.names)
+
+
+def _rebuilt(module: torch.nn.Module, names: list[str]) -> ParameterVector:
+    """Return the vector over a module that was copied or sent to another process."""
+    parameters = dict(module.named_parameters())
+    return ParameterVector(module, [parameters[name] for name in names])
+
+
+@dataclass(frozen=True)
+class _Objective:
+    """A loss of the module as a loss of the vector; can be pickled if ``loss`` can."""
+
+    vector: ParameterVector
+    loss: Callable[[torch.nn.Module, int], Any]
+
+    def __call__(self, x: Array, step: int = 0) -> float:
         import torch
 
-        def f(x: Array, step: int = 0) -> float:
-            self.set(x)
-            with torch.inference_mode():
-                return float(loss(self.module, step))
-
-        return f
+        self.vector.set(x)
+        with torch.inference_mode():
+            return float(self.loss(self.vector.module, step))

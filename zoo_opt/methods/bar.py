@@ -57,10 +57,14 @@ class BAR(GradientMethod):
     def __post_init__(self) -> None:
         integer("directions", self.directions, 1)
         non_negative("lr_min", self.lr_min)
+        if self.steps is None and self.lr_min != 0.0:
+            raise ValueError(f"lr_min must be 0 where steps is not given, got {self.lr_min!r}")
         if self.steps is not None:
             integer("steps", self.steps, 1)
             if callable(self.lr):
                 raise ValueError(f"lr must be a number where steps is given, got the schedule {self.lr!r}")
+            if self.lr_min > self.lr:
+                raise ValueError(f"lr_min must be at most lr, {self.lr!r}, got {self.lr_min!r}")
         self.compose()  # checks the rest
 
     def compose(self) -> ZOGradient:

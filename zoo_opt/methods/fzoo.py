@@ -31,7 +31,8 @@ class FZOO(GradientMethod):
     Parameters
     ----------
     lr : float or schedule, default 1e-5
-        Learning rate eta. The largest coordinate of a step is at most about lr / c: read lr / c in parameter units.
+        Learning rate eta. A step moves a coordinate by about lr / c / sqrt(N) and never by more than 100 lr / c: read
+        lr / c in parameter units.
     c : float or schedule, default 0.001
         Perturbation radius epsilon.
     directions : int, default 8

@@ -43,8 +43,8 @@ class SubspaceQueries:
 class RandomSubspace(Method):
     """Search x = x0 + A w over w in R^k, with A a d x k matrix of random signs over sqrt(k) (BBT, ICML 2022).
 
-    A is drawn in blocks from the key whenever it is needed, and never held whole: memory is that of the inner method
-    in k dimensions and the candidates. A step of n candidates costs n d k multiplications.
+    A is drawn in blocks from the key whenever it is needed; the last 16 blocks, of at most 1 MB each, are kept: memory
+    is that, the inner method's in k dimensions, and the candidates. A step of n candidates costs n d k multiplications.
 
     Parameters
     ----------
@@ -66,6 +66,8 @@ class RandomSubspace(Method):
     def __post_init__(self) -> None:
         if not isinstance(self.method, Method):
             raise TypeError(f"method must be a Method, got {self.method!r}")
+        if isinstance(self.method, RandomSubspace):
+            raise ValueError("method must not be a RandomSubspace itself: give the one the smaller dim")
         integer("dim", self.dim, 1)
         if getattr(self.method, "bounds", None) is not None:
             raise ValueError(f"method must have no bounds inside a RandomSubspace, got {self.method!r}")
@@ -124,7 +126,7 @@ class RandomSubspace(Method):
         return X
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=16)
 def _block(key: Key, index: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
     """Return rows of sqrt(k) A; the last few blocks are kept."""
     A = np.empty(shape, dtype)
