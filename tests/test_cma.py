@@ -198,6 +198,19 @@ def test_bipop_keeps_its_two_budgets_level():
         used[LARGE if run.kind == LARGE else SMALL] += end.evaluations
 
 
+def test_bipop_draws_small_runs_as_pycma_does():
+    """lambda 10 * 4^(u^2) between the first and the last large one, sigma0 / 100^v, half of the large runs' budget."""
+
+    class Fixed:
+        def random(self, n):
+            return np.array([0.5, 0.25])
+
+    first = Run(10, 2.0, 500)
+    large = [Run(10 * 2**k, 2.0, 500, LARGE) for k in (1, 2)]
+    log = (RunEnd(first, 9, 100), RunEnd(large[0], 19, 300), RunEnd(large[1], 29, 700))
+    assert next_run("bipop", log, Fixed()) == Run(14, 2.0 / math.sqrt(10), 1000 // 28, SMALL)
+
+
 @pytest.mark.parametrize("name", ["ipop", "bipop"])
 def test_restarted_runs_and_their_log(name):
     """Every run's population, its end and its evaluations are in the log; reasons lead to a restart, not to a stop."""

@@ -132,6 +132,12 @@ def test_cma_es_weights_are_those_of_the_survivors():
     np.testing.assert_allclose(opt.mean, w / w.sum() @ X[[2, 1, 5]], rtol=1e-12)
 
 
+def test_sep_cma_es_weights_sum_to_one_over_few_survivors():
+    opt, _, X = step(zo.SepCMAES(popsize=8), [NAN, 2.0, NAN, NAN, 1.0, NAN, NAN, NAN])
+    w = np.log(5.0) - np.log([1, 2])  # of mu = 4: ln(mu + 1) - ln i
+    np.testing.assert_allclose(opt.mean, w / w.sum() @ X[[4, 1]], rtol=1e-12)
+
+
 def test_cma_es_of_a_single_survivor():
     opt, _, X = step(zo.CMAES(popsize=6), [NAN, NAN, 3.0, NAN, NAN, NAN])
     np.testing.assert_allclose(opt.mean, X[2], rtol=1e-12)

@@ -108,14 +108,14 @@ def test_fzoo_does_not_feel_scale_and_shift_of_the_loss(scale, shift):
 @pytest.mark.parametrize("d", [3 * BLOCK // 7, BLOCK + 321])
 def test_large_steps_are_made_in_blocks(draws, dtype, d):
     """Drawn, placed and combined a block at a time, points and estimate are those of the whole."""
-    x, c = np.linspace(1, 2, d).astype(dtype), dtype(0.5)
-    opt = zo.Optimizer(zo.FZOO(lr=0.1, c=0.5, directions=3, draws=draws), x, rng=0)
+    x, c = np.linspace(1, 2, d).astype(dtype), 0.5 * (math.sqrt(d) if draws == zo.Sphere() else 1)
+    opt = zo.Optimizer(zo.FZOO(lr=0.1, c=c, directions=3, draws=draws), x, rng=0)
     delta = draws.draw(opt.state.key, 0, (3, d), dtype)
     X = opt.ask().X
     tolerance = 8 * np.finfo(dtype).eps
-    np.testing.assert_allclose(X, np.vstack([x, x + c * delta]), rtol=tolerance)
+    np.testing.assert_allclose(X, np.vstack([x, x + dtype(c) * delta]), rtol=tolerance, atol=4 * tolerance)
     opt.tell([0, 1, 2, 3], [1.0, 2.0, 4.0, 0.5])
-    slopes = np.array([1.0, 3.0, -0.5]) / 0.5 / 3 / np.std([2.0, 4.0, 0.5], ddof=1)
+    slopes = np.array([1.0, 3.0, -0.5]) / c / 3 / np.std([2.0, 4.0, 0.5], ddof=1)
     expected = x - 0.1 * (slopes @ draws.dual(delta).astype(float))
     np.testing.assert_allclose(opt.mean, expected, rtol=100 * tolerance, atol=100 * tolerance)
 

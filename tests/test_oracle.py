@@ -272,7 +272,7 @@ def test_subspace_is_drawn_in_blocks():
     np.testing.assert_allclose(X64[0], -X64[1])
     scaled = np.abs(X64[0]).mean(), np.sqrt((X64[0] ** 2).mean())
     assert X32.dtype == np.float32 and 0.3 < scaled[0] < 1.0 and 0.5 < scaled[1] < 1.0
-    assert len(np.unique(X64[0])) > d / 4
+    assert len(np.unique(X64[0])) > 0.9 * d  # no block comes twice
 
 
 def test_default_parameters_are_the_tutorials():

@@ -203,11 +203,7 @@ def cma_es(
                 v = C_inverse_root @ y[i]
                 w_i = w_i * n / float(v @ v)
             rank_mu = rank_mu + w_i * np.outer(y[i], y[i])
-        C = (
-            (1 + p.c_1 * delta_h - p.c_1 - p.c_mu * float(sum(p.w))) * C
-            + p.c_1 * np.outer(p_c, p_c)
-            + p.c_mu * rank_mu
-        )
+        C = (1 + p.c_1 * delta_h - p.c_1 - p.c_mu * float(sum(p.w))) * C + p.c_1 * np.outer(p_c, p_c) + p.c_mu * rank_mu
         sigma = sigma_next
 
         # Appendix A: update B and D from C

@@ -46,9 +46,7 @@ def spsa_gradient(L: Loss, phi: Vector, pairs: Sequence[Vector], c: float) -> Ve
     return g / len(pairs)
 
 
-def spsa(
-    L: Loss, phi0: Sequence[float], deltas: Sequence[Sequence[Vector]], lr: Gain, c: Gain
-) -> list[Vector]:
+def spsa(L: Loss, phi0: Sequence[float], deltas: Sequence[Sequence[Vector]], lr: Gain, c: Gain) -> list[Vector]:
     """SPSA: phi <- phi - lr g(phi). `deltas[t]` lists the perturbations of step t, one per pair."""
     phi = _copy(phi0)
     phis = [phi]
@@ -251,9 +249,7 @@ def bar_gradient(L: Loss, x: Vector, us: Sequence[Vector], beta: float) -> Vecto
     return d / q * g
 
 
-def bar(
-    L: Loss, x0: Sequence[float], directions: Sequence[Sequence[Vector]], lr: Gain, beta: Gain
-) -> list[Vector]:
+def bar(L: Loss, x0: Sequence[float], directions: Sequence[Sequence[Vector]], lr: Gain, beta: Gain) -> list[Vector]:
     """BAR: x <- x - lr g with the one-sided estimate. `directions[t]` lists the unit vectors of step t."""
     x = _copy(x0)
     xs = [x]

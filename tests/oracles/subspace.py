@@ -15,8 +15,6 @@ def to_full(x0: Sequence[float], A: np.ndarray, w: Sequence[float]) -> np.ndarra
     return x
 
 
-def in_subspace(
-    L: Callable[[np.ndarray], float], x0: Sequence[float], A: np.ndarray
-) -> Callable[[np.ndarray], float]:
+def in_subspace(L: Callable[[np.ndarray], float], x0: Sequence[float], A: np.ndarray) -> Callable[[np.ndarray], float]:
     """The loss as a function of w, for running any other oracle in the subspace from w = 0."""
     return lambda w: float(L(to_full(x0, A, w)))

@@ -24,8 +24,7 @@ def rademacher(rng, steps, per_step, d):
 
 def segmented(rng, steps, per_step, d):
     return [
-        [rng.choice([-1.0, 1.0], size=d) * rng.uniform(0.5, 1, size=d) for _ in range(per_step)]
-        for _ in range(steps)
+        [rng.choice([-1.0, 1.0], size=d) * rng.uniform(0.5, 1, size=d) for _ in range(per_step)] for _ in range(steps)
     ]
 
 
@@ -108,9 +107,7 @@ def test_geass_without_strikes_is_spsa_gc():
     rng = np.random.default_rng(1)
     deltas = segmented(rng, 30, 2, 4)
     expected = gradient.spsa_gc(ellipsoid, np.ones(4), deltas, 1e-5, 1e-2, beta=0.9)
-    phis, escapes = gradient.spsa_geass_paper(
-        ellipsoid, np.ones(4), deltas, 1e-5, 1e-2, beta=0.9, threshold=0.0
-    )
+    phis, escapes = gradient.spsa_geass_paper(ellipsoid, np.ones(4), deltas, 1e-5, 1e-2, beta=0.9, threshold=0.0)
     assert escapes == 0
     np.testing.assert_array_equal(phis, expected)
 
@@ -244,9 +241,7 @@ def test_cma_es_first_generation_by_hand():
     p = cma_es.tutorial_parameters(2)
     assert (p.lam, p.mu) == (6, 3)
     [s] = cma_es.cma_es(lambda x: float(x[0]), [10, 20], 2.0, lambda g, lam, n: z[::-1], 1)
-    a, b, c = (
-        v / (3 * math.log(3.5) - math.log(6)) for v in (math.log(3.5), math.log(1.75), math.log(3.5 / 3))
-    )
+    a, b, c = (v / (3 * math.log(3.5) - math.log(6)) for v in (math.log(3.5), math.log(1.75), math.log(3.5 / 3)))
     np.testing.assert_allclose(p.w[:3], [a, b, c], rtol=1e-12)
     y_w = np.array([-3 * a - 2 * b - c, a - c])
     np.testing.assert_allclose(s.m, np.array([10, 20]) + 2 * y_w, rtol=1e-12)
@@ -260,9 +255,7 @@ def test_cma_es_first_generation_by_hand():
     assert math.sqrt(mu_eff) * np.linalg.norm(y_w) > (1.4 + 2 / 3) * chi
     np.testing.assert_array_equal(s.p_c, [0, 0])
     d_sigma = 1 + c_sigma
-    assert s.sigma == pytest.approx(
-        2 * math.exp(c_sigma / d_sigma * (np.linalg.norm(p_sigma) / chi - 1)), rel=1e-12
-    )
+    assert s.sigma == pytest.approx(2 * math.exp(c_sigma / d_sigma * (np.linalg.norm(p_sigma) / chi - 1)), rel=1e-12)
 
     C = (1 + p.c_1 * p.c_c * (2 - p.c_c) - p.c_1 - p.c_mu * p.w.sum()) * np.eye(2)
     for w, v in zip(p.w, z, strict=True):
@@ -290,9 +283,7 @@ def test_cma_es_converges(f, n, generations):
 
 def test_cma_es_learns_the_inverse_hessian():
     last = cma_es.cma_es(ellipsoid, np.ones(5), 0.5, normals(7), 250)[-1]
-    root = np.diag(
-        [10 ** (1.5 * i / 4) for i in range(5)]
-    )  # of half the Hessian, whose condition number is 1000
+    root = np.diag([10 ** (1.5 * i / 4) for i in range(5)])  # of half the Hessian, whose condition number is 1000
     assert np.linalg.cond(root @ last.C @ root) < 20
 
 
@@ -365,9 +356,7 @@ def test_sep_cma_es_first_generation_by_hand():
     w = [math.log(4) / total, math.log(2) / total, math.log(4 / 3) / total]
     np.testing.assert_allclose(p.w, w, rtol=1e-12)
     mu_eff = 1 / sum(v * v for v in w)
-    c_cov = (
-        (2 / mu_eff / (2 + math.sqrt(2)) ** 2 + (1 - 1 / mu_eff) * (2 * mu_eff - 1) / (16 + mu_eff)) * 4 / 3
-    )
+    c_cov = (2 / mu_eff / (2 + math.sqrt(2)) ** 2 + (1 - 1 / mu_eff) * (2 * mu_eff - 1) / (16 + mu_eff)) * 4 / 3
     [s] = cma_es.sep_cma_es(lambda x: float(x[0]), [10, 20], 2.0, lambda g, lam, n: z[::-1], 1)
     y_w = np.array(w) @ z[:3]
     np.testing.assert_allclose(s.m, np.array([10, 20]) + 2 * y_w, rtol=1e-12)

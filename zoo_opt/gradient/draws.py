@@ -46,7 +46,7 @@ class Draws(ABC):
         scale = self.self_dual(delta.shape[1])
         if scale is None:
             raise NotImplementedError(f"{type(self).__name__} must define dual, as its self_dual is None")
-        return delta * delta.dtype.type(scale)
+        return delta * scale
 
     def draw(self, key: Key, step: int, shape: tuple[int, int], dtype: DTypeLike) -> Array:
         """Return the (n, d) directions of ``step``, a function of (key, step) alone."""
@@ -109,7 +109,7 @@ class Gaussian(Draws):
         """Write normals."""
         rng.standard_normal(dtype=out.dtype, out=out)
         if c != 1.0:
-            out *= out.dtype.type(c)
+            out *= c
 
     def self_dual(self, d: int) -> float | None:
         """Return 1, as E[z z'] = I."""
@@ -130,7 +130,7 @@ class QuantileGaussian(Draws):
         bits = _raw(rng, n * -(-d // 4)).view(np.uint16).reshape(n, -1)[:, :d]
         _quantile_table(out.dtype).take(bits, out=out, mode="clip")
         if c != 1.0:
-            out *= out.dtype.type(c)
+            out *= c
 
     def self_dual(self, d: int) -> float | None:
         """Return 1, as E[z z'] = I."""
@@ -146,7 +146,7 @@ class Sphere(Draws):
     def sample(self, rng: Generator, out: Array, c: float = 1.0) -> None:
         """Write unit vectors times c."""
         Gaussian().sample(rng, out)
-        out *= (out.dtype.type(c) / np.sqrt(np.einsum("kd,kd->k", out, out)))[:, None]
+        out *= (c / np.sqrt(np.einsum("kd,kd->k", out, out)))[:, None]
 
     def self_dual(self, d: int) -> float | None:
         """Return d, as E[u u'] = I / d."""

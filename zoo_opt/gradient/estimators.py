@@ -65,7 +65,7 @@ class TwoSided:
     def delta(self, X: Array, c: float) -> Array:
         """Return (x+ - x-) / (2 c)."""
         delta = X[0::2] - X[1::2]
-        delta *= X.dtype.type(0.5 / c)
+        delta *= 0.5 / c
         return delta
 
     def weights(self, slopes: list[float], c: float) -> list[float]:
@@ -102,7 +102,7 @@ class OneSided:
     def delta(self, X: Array, c: float) -> Array:
         """Return (x_k - x_0) / c."""
         delta: Array = X[1:] - X[0]
-        delta *= X.dtype.type(1.0 / c)
+        delta *= 1.0 / c
         return delta
 
     def weights(self, slopes: list[float], c: float) -> list[float]:

@@ -6,6 +6,7 @@ checkpoint; an optimizer with a lambda as a schedule runs, but cannot be saved.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Gain(NamedTuple):
-    """The gains of one step."""
+    """The gains of one step, Python floats: numpy keeps the type of an array that they multiply."""
 
     lr: float
     c: float
@@ -205,7 +206,14 @@ class Scheduled:
 
     def at(self, state: GainState, t: int) -> Gain:
         """Return the scheduled gains."""
-        return Gain(self.lr(t), self.c(t), self.momentum(t))
+        return self._constant or checked(self.lr(t), self.c(t), self.momentum(t), t)
+
+    @functools.cached_property
+    def _constant(self) -> Gain | None:
+        """The gains of all steps, where no schedule moves."""
+        if all(isinstance(schedule, Constant) for schedule in (self.lr, self.c, self.momentum)):
+            return checked(self.lr(0), self.c(0), self.momentum(0), 0)
+        return None
 
     def observe(self, state: GainState, norm: float) -> GainState:
         """Return the state unchanged."""
@@ -237,7 +245,8 @@ class Geass:
         c *= state.c_factor
         if state.cooldown == 0:
             return Gain(lr, c, beta)
-        return Gain(self.eta1 * lr, self.eta2 * c, beta if self.cooldown_momentum is None else self.cooldown_momentum)
+        boosted_beta = beta if self.cooldown_momentum is None else self.cooldown_momentum
+        return checked(self.eta1 * lr, self.eta2 * c, boosted_beta, t)
 
     def observe(self, state: GainState, norm: float) -> GainState:
         """Count the strike; the boost that it may cause starts at the next step."""
@@ -253,14 +262,21 @@ class Geass:
         return GainState(strikes, cooldown, c_factor)
 
 
-def check_gain(gain: Gain, t: int) -> None:
-    """Raise if a schedule gave a value that no step can use."""
+def checked(lr: Any, c: Any, momentum: Any, t: int) -> Gain:
+    """Return the gains of step t, or raise if a schedule gave a value that no step can use."""
+    try:
+        gain = Gain(float(lr), float(c), float(momentum))
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"schedules must give numbers, got {(lr, c, momentum)} for lr, c, momentum at step {t}"
+        ) from None
     if not 0.0 <= gain.lr < math.inf:
-        raise ValueError(f"lr must be >= 0 and finite at every step, got {gain.lr!r} at step {t}")
+        raise ValueError(f"lr must be >= 0 and finite at every step, got {lr!r} at step {t}")
     if not 0.0 < gain.c < math.inf:
-        raise ValueError(f"c must be > 0 and finite at every step, got {gain.c!r} at step {t}")
+        raise ValueError(f"c must be > 0 and finite at every step, got {c!r} at step {t}")
     if not 0.0 <= gain.momentum < 1.0:
-        raise ValueError(f"momentum must be in [0, 1) at every step, got {gain.momentum!r} at step {t}")
+        raise ValueError(f"momentum must be in [0, 1) at every step, got {momentum!r} at step {t}")
+    return gain
 
 
 def momentum_schedule(value: Any) -> Schedule:

@@ -43,7 +43,7 @@ class Plain:
 
     def step(self, x: Array, m: Array, ghat: Array, gain: Gain) -> tuple[Array, Array]:
         """Return x - lr ghat."""
-        ghat *= x.dtype.type(gain.lr)
+        ghat *= gain.lr
         return np.subtract(x, ghat, out=ghat), m
 
 
@@ -57,12 +57,12 @@ class GradientCorrection:
 
     def center(self, x: Array, m: Array, gain: Gain) -> Array:
         """Return the look-ahead point x + beta m."""
-        return x + x.dtype.type(gain.momentum) * m
+        return x + gain.momentum * m
 
     def step(self, x: Array, m: Array, ghat: Array, gain: Gain) -> tuple[Array, Array]:
         """Return x + m and m."""
-        ghat *= x.dtype.type(gain.lr)
-        m = np.subtract(x.dtype.type(gain.momentum) * m, ghat, out=ghat)
+        ghat *= gain.lr
+        m = np.subtract(gain.momentum * m, ghat, out=ghat)
         return x + m, m
 
 
@@ -83,8 +83,8 @@ class Nesterov:
 
     def step(self, x: Array, m: Array, ghat: Array, gain: Gain) -> tuple[Array, Array]:
         """Return x - lr (ghat + beta m) and m."""
-        beta = x.dtype.type(gain.momentum)
+        beta = gain.momentum
         m = beta * m + ghat
         ghat += beta * m
-        ghat *= x.dtype.type(gain.lr)
+        ghat *= gain.lr
         return np.subtract(x, ghat, out=ghat), m

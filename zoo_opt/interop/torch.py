@@ -18,8 +18,8 @@ class ParameterVector:
     """Flat vector <-> parameters of a ``torch.nn.Module``.
 
     The parameters are moved into one flat tensor, of which they become views: a whole vector is then written to the
-    model by a single copy, and read without any. The module works as before; a parameter that is used twice (tied weights)
-    stays one and is counted once. What moves the parameters elsewhere later is noticed and refused.
+    model by a single copy, and read without any. The module works as before; a parameter that is used twice (tied
+    weights) stays one and is counted once. What moves the parameters elsewhere later is noticed and refused.
 
     Parameters
     ----------
