@@ -131,6 +131,13 @@ def test_reasons_of_the_shape_are_not_missed(n, log_sigma, log_shortest, log_m, 
     assert set(found) == {reason for reason, holds in expected.items() if holds}
 
 
+def test_noeffectaxis_takes_the_axes_in_turn():
+    D, x = np.array([1e-20, 1.0]), np.array([0.6, 0.8])
+    for g in range(4):
+        found = shape_reasons(x, 1.0, 1.0, np.diag(D**2) + 1, np.eye(2), D, x, g, OFF)
+        assert ("noeffectaxis" in found) is (g % 2 == 0)
+
+
 def test_default_run_reaches_the_precision_of_tolfun():
     for method in (zo.CMAES(), zo.SepCMAES()):
         opt = run(method, sphere, x0=np.ones(10))
@@ -149,8 +156,10 @@ def test_covariance_stays_well_conditioned_on_the_sphere(d):
 def test_an_ended_run_can_be_asked_on():
     opt = run(zo.CMAES(), sphere)
     log = opt.state.log
-    opt.tell(opt.ask(), [1.0] * 7)
-    assert opt.state.log == log and opt.stop()
+    for _ in range(3):
+        batch = opt.ask()
+        opt.tell(batch, [sphere(x) for x in batch])
+        assert opt.state.log == log and opt.stop()  # it ends again, and is still one run
 
 
 def test_generations_and_history_are_pycmas():

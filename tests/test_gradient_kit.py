@@ -13,6 +13,7 @@ from zoo_opt.gradient.estimators import OneSided, TwoSided
 from zoo_opt.gradient.gains import Gain, GainState, Geass, Scheduled
 from zoo_opt.gradient.scaling import LossSpread, Unscaled
 from zoo_opt.gradient.updates import Plain
+from zoo_opt.gradient.zo_gradient import ZOGradient
 from zoo_opt.keys import Key
 
 KEY = Key(1, 2)
@@ -248,6 +249,18 @@ def test_geass_sees_the_norm_of_the_estimate(length, strikes):
     opt = zo.Optimizer(zo.SPSAGEASS(threshold=1.0, draws=zo.Rademacher(), c=0.25), np.ones(4), rng=0)
     opt.tell(opt.ask(), [0.25 * length, 0.0])
     assert opt.state.gains.strikes == strikes
+
+
+def test_geass_observes_the_estimate_before_it_is_scaled():
+    """|ghat| = 1 here, whatever a scaling makes of it."""
+    kit = ZOGradient(zo.Rademacher(), OneSided(3), geass(threshold=1.001, k1=9), scaling=LossSpread())
+    state = kit.init(np.zeros(1), KEY)
+    queries = kit.propose(state, 0)
+    X = kit.points(state, queries)
+    losses = [5.0, *(5.0 + x[0] + 1e-6 * i for i, x in enumerate(X[1:]))]
+    assert kit.update(state, queries, X, losses).gains.strikes == 1
+    losses = [5.0, *(5.0 + 1.1 * x[0] + 1e-6 * i for i, x in enumerate(X[1:]))]
+    assert kit.update(state, queries, X, losses).gains.strikes == 0
 
 
 @dtypes

@@ -122,6 +122,9 @@ def test_a_batch_is_told_once():
     """Batches carry ranges of ids, which have a short way through the checks: it must not be too short."""
     opt = start()
     batch, foreign = opt.ask(), start(zo.FZOO(directions=9)).ask()
+    with pytest.raises((KeyError, ValueError)):
+        opt.tell(foreign[::-1], [1.0] * 10)
+    assert (opt.nfev, opt.best.id) == (0, None)
     opt.tell(batch[:2], [1.0, 2.0])
     for wrong in (batch[:2], batch[1:3], batch, batch[::-1], foreign, foreign[::-1], foreign[::2], foreign[6:]):
         with pytest.raises((KeyError, ValueError)):
