@@ -185,3 +185,15 @@ def test_solve_reports_failures():
     case = Case("fzoo", zo.FZOO(), evaluations=90)
     opt = case.solve(lambda x: NAN)
     assert (opt.nfev, opt.nfail, opt.nit) == (90, 90, 10) and np.array_equal(opt.mean, case.x0())
+
+
+@pytest.mark.parametrize("method", [zo.CMAES(sigma0=0.5), zo.SepCMAES(sigma0=0.5)], ids=["cma-es", "sep-cma-es"])
+def test_an_infeasible_start_is_left(method):
+    """Losses of +inf are no flat ground: the run goes on until something is feasible."""
+    opt = zo.Optimizer(method, np.full(3, 2.0), rng=0, budget=4000)  # two standard deviations away
+    generations = 0
+    while not opt.stop():
+        batch = opt.ask()
+        opt.tell(batch, [float(x @ x) if x[0] < 1.0 else math.inf for x in batch])
+        generations += opt.best.x is None
+    assert generations > 2 and opt.best.loss < 1e-6

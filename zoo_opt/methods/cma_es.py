@@ -13,7 +13,14 @@ from zoo_opt.keys import RESTART, generator
 from zoo_opt.methods import box as boxes
 from zoo_opt.methods.base import Method
 from zoo_opt.methods.cma_parameters import default_popsize, parameters, rank
-from zoo_opt.methods.cma_stop import Tolerances, default_generations, history_length, run_reasons, shape_reasons
+from zoo_opt.methods.cma_stop import (
+    Tolerances,
+    default_generations,
+    flat_generations,
+    history_length,
+    run_reasons,
+    shape_reasons,
+)
 from zoo_opt.methods.restarts import Run, RunEnd, next_run
 
 if TYPE_CHECKING:
@@ -173,8 +180,9 @@ class CMAES(Method):
         order = rank(losses)
         if not len(order):
             return state
-        state = self._adapt(state, queries, order, losses)
-        reasons = self._reasons(state, [losses[k] for k in order])
+        ranked = [losses[k] for k in order]
+        state = self._adapt(state, queries, order, ranked)
+        reasons = self._reasons(state, ranked)
         if not reasons:
             return state
         if state.reasons:  # asked on after its end: the log has it
@@ -195,7 +203,7 @@ class CMAES(Method):
         return dict(state.reasons)
 
     # -------------------------------------------------------------------------------------------------- parts
-    def _adapt(self, s: CMAState, q: CMAQueries, order: NDArray[np.intp], losses: list[float]) -> CMAState:
+    def _adapt(self, s: CMAState, q: CMAQueries, order: NDArray[np.intp], ranked: list[float]) -> CMAState:
         """Return the state with the distribution moved: equations 41 to 47, as a population of the survivors."""
         if q.Z is None or q.Y is None:
             raise RuntimeError("update() needs the points() of the same queries to be drawn first")
@@ -225,12 +233,11 @@ class CMAES(Method):
         if stale > min(self.lazy / n, 0.1) * s.run.popsize / (p.c_1 + p.c_mu):
             B, D, C = _decompose(C)
             stale = 0
-        best, third_quartile = losses[order[0]], losses[order[int(0.75 * len(order))]]
-        history = (best, *s.history[: history_length(n, s.run.popsize) - 1])
-        flat = s.flat + (len(order) > 1) if best == third_quartile else 0  # one survivor shows nothing
+        history = (ranked[0], *s.history[: history_length(n, s.run.popsize) - 1])
+        flat = flat_generations(s.flat, ranked)
         return CMAState(
             s.key, s.x0, s.run, m, sigma, C, B, D, p_sigma, p_c, g, stale,
-            history, flat, s.evaluations + len(losses), s.reasons, s.log,
+            history, flat, s.evaluations + s.run.popsize, s.reasons, s.log,
         )  # fmt: skip
 
     def _reasons(self, s: CMAState, ranked: list[float]) -> dict[str, Any]:

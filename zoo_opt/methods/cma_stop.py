@@ -54,6 +54,16 @@ def default_generations(n: int, popsize: int) -> int:
     return int(100 + 150 * (n + 3) ** 2 / math.sqrt(popsize))
 
 
+def flat_generations(before: int, ranked: list[float]) -> int:
+    """Return the generations running whose losses are equal up to the third quartile, ``before`` without this one.
+
+    A lone survivor shows nothing, nor do losses of +inf: the feasible ones are still to be found.
+    """
+    if ranked[0] != ranked[int(0.75 * len(ranked))]:
+        return 0
+    return before + (len(ranked) > 1 and ranked[0] < math.inf)
+
+
 def run_reasons(
     ranked: list[float], history: tuple[float, ...], full: bool, flat: int, tol: Tolerances
 ) -> dict[str, Any]:

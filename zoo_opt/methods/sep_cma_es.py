@@ -15,7 +15,7 @@ from zoo_opt.gradient.draws import QuantileGaussian
 from zoo_opt.keys import generator
 from zoo_opt.methods.base import Method
 from zoo_opt.methods.cma_parameters import default_popsize, rank
-from zoo_opt.methods.cma_stop import Tolerances, has_no_effect, history_length, is_small, run_reasons
+from zoo_opt.methods.cma_stop import Tolerances, flat_generations, has_no_effect, history_length, is_small, run_reasons
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
@@ -180,11 +180,10 @@ class SepCMAES(Method):
         C += squares
         sigma = s.sigma * math.exp(min(1.0, (p.c_sigma / p.d_sigma) * (norm / p.chi_n - 1)))
 
-        best, third_quartile = losses[order[0]], losses[order[int(0.75 * len(order))]]
-        length = history_length(n, s.popsize)
-        history = (best, *s.history[: length - 1])
-        flat = s.flat + (len(order) > 1) if best == third_quartile else 0  # one survivor shows nothing
         ranked_losses = [losses[k] for k in order]
+        length = history_length(n, s.popsize)
+        history = (ranked_losses[0], *s.history[: length - 1])
+        flat = flat_generations(s.flat, ranked_losses)
         reasons = run_reasons(ranked_losses, history, len(history) == length, flat, self.tolerances)
         reasons |= self._shape_reasons(m, sigma, C, p_c)
         return SepCMAState(s.key, s.popsize, m, sigma, C, p_sigma, p_c, s.g + 1, history, flat, reasons)
