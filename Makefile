@@ -12,11 +12,11 @@ CODE    := zoo_opt tests benchmarks docs
 .PHONY: help demo test lint format docs bench wheel clean
 
 help:
-	@echo "make demo    compare the optimizers on real problems (about 3 minutes) and write an HTML report"
+	@echo "make demo    compare the optimizers on real problems (about 2 minutes) and write an HTML report"
 	@echo "make test    run all tests"
 	@echo "make lint    ruff (rules and format) and mypy --strict"
 	@echo "make docs    build the documentation, warnings are errors"
-	@echo "make bench   the recorded benchmarks: overhead, failures, digits, bbob (about 40 minutes)"
+	@echo "make bench   the recorded benchmarks: overhead, failures, digits, bbob (about 25 minutes)"
 	@echo "make wheel   build the wheel and the source distribution into dist/"
 	@echo "make clean   remove the environment and everything that was built"
 

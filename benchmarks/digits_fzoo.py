@@ -1,6 +1,6 @@
 """Digits MLP, 9,610 parameters, 10,000 minibatch losses: FZOO against the best tuned SPSA and the best tuned peer.
 
-    python benchmarks/digits_fzoo.py                 about 10 minutes on one core
+    python benchmarks/digits_fzoo.py                 about 15 minutes on one core
     python benchmarks/digits_fzoo.py --only fzoo spsa
 
 Every method is searched on the same half-decade grid of step sizes, and those with a schedule with a constant one and a
