@@ -12,7 +12,7 @@ CODE    := zoo_opt tests benchmarks docs
 .PHONY: help demo test lint format docs bench wheel clean
 
 help:
-	@echo "make demo    compare the optimizers on real problems (about 2 minutes) and write an HTML report"
+	@echo "make demo    compare the optimizers and write an HTML report (about 2 minutes)"
 	@echo "make test    run all tests"
 	@echo "make lint    ruff (rules and format) and mypy --strict"
 	@echo "make docs    build the documentation, warnings are errors"

@@ -1,6 +1,6 @@
 """CMA-ES with BIPOP restarts, ours against pycma's: bbob's 24 functions, instances 1-3, d = 5, 10, 20, budget 1000 d.
 
-    python benchmarks/bbob_bipop.py                    everything: about 20 minutes on 2 cores
+    python benchmarks/bbob_bipop.py                    everything: about 6 minutes on 2 cores
     python benchmarks/bbob_bipop.py -d 5 -i 1          a part
 
 Both start with sigma0 = 2 at the same point and restart uniformly in [-4, 4]^d. pycma runs its own loop, `cma.fmin2`

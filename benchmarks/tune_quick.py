@@ -87,7 +87,7 @@ def main() -> None:
         options = [{"function": f, "dimension": 10, "instance": 1} for f in FUNCTIONS]
         seeds, budget = [11, 12], 10_000
         grid = gradient_grid(10, 1e-4, 1e-7, 1.0)
-        grid |= sigma_grid(0.3, 3.0, {"nevergrad:OnePlusOne": {}, "nevergrad:TBPSA": {}})
+        grid |= sigma_grid(0.03, 3.0, {"nevergrad:OnePlusOne": {}, "nevergrad:TBPSA": {}})
     else:
         options, seeds, budget = [{}], [11, 12, 13], 10_000
         grid = gradient_grid(9610, 1e-3, 1e-4, 1e-1)

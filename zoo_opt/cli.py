@@ -18,7 +18,7 @@ examples:
   zoo-opt list                                      what there is: methods, problems, suites, peers
   zoo-opt run mymodule:loss --x0 0,0,0 --budget 2000
   zoo-opt run sphere --method fzoo -o lr=1e-4       a named problem, one hyper-parameter set
-  zoo-opt bench quick                               compare optimizers on real problems (about 2 minutes)
+  zoo-opt bench quick                               compare optimizers: COCO bbob, a network (about 2 minutes)
   zoo-opt report results/quick                      write the HTML report again
 """
 
@@ -146,7 +146,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.do(arguments))
-    except (UsageError, ImportError, ValueError, OSError) as error:
+    except UsageError as error:
+        print(f"zoo-opt: {error}", file=sys.stderr)
+        return 2
+    except (ImportError, TypeError, ValueError, OSError) as error:
         print(f"zoo-opt: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -235,8 +238,10 @@ def _report(path: Path, html: Path, keys: set[str] | None) -> int:
     from .bench.table import print_summary
 
     record = read_record(path)
-    if keys is not None:
-        record.runs = {key: run for key, run in record.runs.items() if key in keys}
+    if keys is None:  # of a run that was repeated with another version the later one
+        runs = record.runs.items()
+        keys = set({(r["group"], r["problem"], r["method"], r["seed"]): key for key, r in runs}.values())
+    record.runs = {key: run for key, run in record.runs.items() if key in keys}
     print_summary(record)
     write_report(record, html)
     failed = [run for run in record.runs.values() if run["error"]]

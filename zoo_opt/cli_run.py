@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     import zoo_opt as zo
     from zoo_opt.bench.problems import PROBLEMS, Problem, load_object, make_problem
     from zoo_opt.bench.solvers import make_method
+    from zoo_opt.run import INTERRUPTED
 
     sys.path.insert(0, os.getcwd())
     problem: Problem | None = None
@@ -75,6 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.problem_option:
             raise UsageError("--problem-option goes with a named problem, not with a function")
         objective = load_object(arguments.target)
+        if not callable(objective):
+            raise UsageError(f"TARGET must name a function, got {arguments.target!r}, which is {objective!r}")
     else:
         raise UsageError(f'TARGET must be "module:function" or one of {", ".join(PROBLEMS)}; got {arguments.target!r}')
     if arguments.x0 is not None:
@@ -83,6 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
         x0 = problem.x0(arguments.seed)
     else:
         raise UsageError("a function of yours needs --x0")
+    if arguments.checkpoint and Path(arguments.checkpoint).exists():
+        print(f"going on from {arguments.checkpoint}; delete it to start anew", file=sys.stderr)
     method = make_method(arguments.method, read_options(arguments.option), budget=arguments.budget)
     noisy = problem is not None and problem.curve != "precision"
     result = zo.minimize(
@@ -115,4 +120,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{name:>14}  {shown}")
     if arguments.save:
         Path(arguments.save).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return 0
+    if result.status == INTERRUPTED:
+        again = "the same command goes on from here" if arguments.checkpoint else "with --checkpoint it could go on"
+        print(f"zoo-opt: interrupted; {again}", file=sys.stderr)
+        return 130
+    return 0 if result.success else 1

@@ -98,24 +98,31 @@ def test_run_a_named_problem_with_a_schedule(capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "status", "message"),
     [
-        (["run", "nope"], 'TARGET must be "module:function" or one of'),
-        (["run", "math:sqrt"], "needs --x0"),
-        (["run", "math:nope", "--x0", "1"], "can be imported"),
-        (["run", "math:sqrt", "--x0", "one"], "--x0 must be numbers"),
-        (["run", "sphere", "-o", "sigma0"], "NAME=VALUE"),
-        (["run", "sphere", "--method", "nope"], "method must be one of ours"),
-        (["bench", "nope"], "no suite file 'nope'"),
-        (["bench", "quick", "--workers", "0"], "--workers must be 1 or more"),
-        (["report", "/nowhere"], "no record of a bench"),
+        (["run", "nope"], 2, 'TARGET must be "module:function" or one of'),
+        (["run", "math:sqrt"], 2, "needs --x0"),
+        (["run", "math:nope", "--x0", "1"], 1, "can be imported"),
+        (["run", "math:pi", "--x0", "1"], 2, "TARGET must name a function"),
+        (["run", "math:sqrt", "--x0", "one"], 2, "--x0 must be numbers"),
+        (["run", "sphere", "-o", "sigma0"], 2, "NAME=VALUE"),
+        (["run", "sphere", "-o", 'lr={"type": "Cosine", "start": 0.1}', "--method", "spsa"], 1, "Cosine refuses"),
+        (["run", "sphere", "--method", "nope"], 1, "method must be one of"),
+        (["bench", "nope"], 1, "no suite file 'nope'"),
+        (["bench", "quick", "--workers", "0"], 2, "--workers must be 1 or more"),
+        (["report", "/nowhere"], 2, "no record of a bench"),
     ],
 )
-def test_mistakes_are_told_without_a_traceback(arguments, message, capsys):
-    assert main(arguments) == 1
+def test_mistakes_are_told_without_a_traceback(arguments, status, message, capsys):
+    assert main(arguments) == status
     error = capsys.readouterr().err
     assert message in error
     assert error.startswith("zoo-opt: ")
+
+
+def test_run_says_that_nothing_was_found(capsys):
+    assert main(["run", "math:sqrt", "--x0", "1,2", "--budget", "20", "--quiet"]) == 1
+    assert "no evaluation gave a finite loss: {'TypeError':" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills a process group")

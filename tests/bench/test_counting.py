@@ -142,7 +142,7 @@ def test_a_missing_peer_is_named_with_its_extra(monkeypatch):
 @pytest.mark.parametrize(
     ("use", "options", "message"),
     [
-        ("nothing", {}, "one of ours .*a peer"),
+        ("nothing", {}, "must be one of .*peers too"),
         ("spsa", {"lr": {"type": "Nope"}}, "needs a type that zoo_opt has"),
         ("spsa", {"rate": 1}, "rate"),
         ("pycma", {"sigma": 1}, "refuses its options"),

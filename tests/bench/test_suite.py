@@ -75,7 +75,7 @@ def test_bbob_tables_expand(tmp_path):
         ("dimension = 3", "dim = 3", "refuses its arguments"),
         ('"sphere"', '"spehre"', "problem must be one of"),
         ('use = "spsa"', "", r"group 1 \(g\), method 1: 'use' is missing"),
-        ('use = "spsa"', 'use = "spas"', r"group 1 \(g\), method 'A': method must be one of ours"),
+        ('use = "spsa"', 'use = "spas"', r"group 1 \(g\), method 'A': method must be one of"),
         ("lr = 0.1", "rate = 0.1", r"method 'A': method 'spsa' refuses its options|rate"),
         ('"A"', '"cma-es"', "different labels"),
         ("[[group]]", "[group]", "'group' must be a list"),
@@ -117,3 +117,11 @@ def test_quick_is_shipped_and_linked():
     link = Path(__file__).parents[2] / "benchmarks" / "quick.toml"
     assert load_suite(link).text == shipped()["quick"].read_text()
     assert dataclasses.is_dataclass(suite)
+
+
+def test_another_version_of_a_library_is_another_run(tmp_path, monkeypatch):
+    suite = tmp_path / "s.toml"
+    suite.write_text(GOOD)
+    keys = [task.key for task in load_suite(suite).tasks()]
+    monkeypatch.setattr("zoo_opt.bench.suite.version_of", lambda use: "99")
+    assert not set(keys) & {task.key for task in load_suite(suite).tasks()}

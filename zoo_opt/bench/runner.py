@@ -17,7 +17,7 @@ from typing import Any
 from .counting import BudgetExceeded, Counted
 from .problems import make_problem
 from .record import Recorder, read_record, session_entry
-from .solvers import make_solver
+from .solvers import make_solver, version_of
 from .suite import Suite, Task
 
 THREADS = (
@@ -43,6 +43,7 @@ def run_task(task: Task) -> dict[str, Any]:
         "problem": problem.name,
         "method": task.method.label,
         "use": task.method.use,
+        "version": version_of(task.method.use),
         "options": task.method.options,
         "note": task.method.note,
         "seed": task.seed,

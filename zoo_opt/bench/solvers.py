@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
@@ -44,6 +45,19 @@ class Solver(Protocol):
 def installed(peer: str) -> bool:
     """Whether the peer's package can be imported (without importing it)."""
     return importlib.util.find_spec(PEERS[peer][0]) is not None
+
+
+def version_of(method: str) -> str:
+    """Version of the library that a method of a suite comes from; empty for a factory of the user's."""
+    import zoo_opt as zo
+
+    if method in zo.METHODS:
+        return zo.__version__
+    module = PEERS.get(method.partition(":")[0], ("", ""))[0]
+    try:
+        return importlib.metadata.version(module) if module else ""
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def make_solver(method: str, options: Mapping[str, Any], x0: NDArray[Any], *, seed: int, budget: int) -> Solver:
@@ -137,8 +151,8 @@ def make_method(name: str, options: Mapping[str, Any], *, budget: int) -> Any:
 
     if name not in zo.METHODS:
         raise ValueError(
-            f"method must be one of ours {sorted(zo.METHODS)}, a peer {sorted(PEERS)} "
-            f'or "module:function", got {name!r}'
+            f"method must be one of {sorted(zo.METHODS)}, got {name!r} (a suite takes peers too: {sorted(PEERS)}, "
+            'and "module:function")'
         )
     options = dict(options)
     subspace = options.pop("subspace", None)
@@ -155,7 +169,10 @@ def make_method(name: str, options: Mapping[str, Any], *, budget: int) -> Any:
         inner = {k: build(v) for k, v in value.items() if k != "type"}
         if "steps" in inspect.signature(kind).parameters and "steps" not in inner:
             inner["steps"] = max(1, budget // _step_size(name, options))
-        return kind(**inner)
+        try:
+            return kind(**inner)
+        except TypeError as error:
+            raise ValueError(f"{kind.__name__} refuses its options {inner}: {error}") from error
 
     built = {key: build(value) for key, value in options.items()}
     try:

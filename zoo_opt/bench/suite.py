@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any
 
 from .problems import expand, make_problem
-from .solvers import check_method
+from .solvers import check_method, version_of
 
-FORMAT = 1  # of the records; a change makes earlier runs count as not done
+FORMAT = 1  # of the records; a record of another format is refused
 
 
 class SuiteError(ValueError):
@@ -65,7 +65,7 @@ class Task:
         """Hash of what the result depends on: a finished run with the same key is not repeated."""
         parts = asdict(self)
         del parts["group"], parts["method"]["label"], parts["method"]["note"]
-        text = json.dumps([FORMAT, parts], sort_keys=True)
+        text = json.dumps([FORMAT, version_of(self.method.use), parts], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
