@@ -107,8 +107,10 @@ def test_a_corrupt_journal_is_refused(tmp_path):
 
 def test_a_journal_without_its_checkpoint_is_refused(tmp_path):
     path = tmp_path / "run.zoo"
+    path.with_name("run.zoo.journal").touch()  # an empty one, of a run killed at its start, is no loss
     zo.minimize(sphere, X0, checkpoint=path, **SETTINGS)
     path.unlink()
+    path.with_name("run.zoo.journal").write_bytes(b'[0, "0x1.0p+0", ""] deadbeef\n')
     with pytest.raises(zo.CheckpointError, match="has no checkpoint"):
         zo.minimize(sphere, X0, checkpoint=path, **SETTINGS)
 
@@ -226,6 +228,7 @@ def test_two_runs_cannot_share_a_checkpoint(tmp_path):
 
     with pytest.raises(zo.CheckpointError, match="is in use by another run"):
         zo.minimize(nested, X0, checkpoint=path, on_error="raise", **SETTINGS)
+    assert zo.minimize(sphere, X0, checkpoint=path, **SETTINGS).success  # the lock went with the run
 
 
 def test_a_failed_final_evaluation_is_counted_and_kept(tmp_path):

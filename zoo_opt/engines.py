@@ -115,7 +115,8 @@ def in_flight(opt: Optimizer, call: Call, executor: Any, workers: int | None) ->
                 future.add_done_callback(done.put)
             if not flying:
                 return
-            yield [_outcome(flying.pop(future), future) for future in [done.get()]]
+            landed = done.get()
+            yield [_outcome(flying.pop(landed), landed)]
     finally:
         for future in flying:
             future.cancel()

@@ -40,15 +40,20 @@ class Recorder:
             return
         self._path = Path(path)
         log = self._path.with_name(self._path.name + ".journal")
-        if self._path.exists():
-            self.opt = self._resumed(opt, log, seeded)
-        elif log.exists():
+        known = self._path.exists()
+        if not known and log.exists() and log.stat().st_size:
             raise CheckpointError(
                 f"{log} has no checkpoint {self._path} beside it: put that back, or delete the journal"
             )
-        else:
-            opt.save(self._path)
-        self._journal = Journal(log)
+        self._journal = Journal(log)  # locked, before anything is read or written
+        try:
+            if known:
+                self.opt = self._resumed(opt, log, seeded)
+            else:
+                opt.save(self._path)
+        except BaseException:
+            self._journal.close()
+            raise
 
     def tell(self, outcomes: list[Outcome]) -> None:
         """Write the outcomes down and tell them."""
@@ -97,8 +102,7 @@ class Recorder:
                 reason, _, nfev = entry.reason.rpartition(" ")
                 self._final[int(nfev)] = Outcome(_FINAL, entry.loss, reason)
         old._budget = new.budget
-        if log.exists():
-            journal.repair(log)
+        journal.repair(log)
         return old
 
     def _fold(self) -> None:
