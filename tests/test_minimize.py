@@ -163,6 +163,8 @@ def test_nothing_finite():
     [
         ({"on_error": "ignore"}, ValueError, "on_error must be 'fail' or 'raise', got 'ignore'"),
         ({"recommend": "last"}, ValueError, "recommend must be 'best' or 'mean', got 'last'"),
+        ({"budget": None, "method": "fzoo"}, ValueError, "budget must be given for FZOO"),
+        ({"budget": None, "method": zo.CMAES(restarts="ipop")}, ValueError, "budget must be given for CMAES"),
         ({"budget": 0}, ValueError, "budget must be >= 1, got 0"),
         ({"budget": 2.5}, TypeError, "budget must be an integer, got 2.5"),
         ({"budget": 1, "recommend": "mean"}, ValueError, "budget must be >= 2, got 1"),

@@ -58,7 +58,7 @@ def minimize(
     method : Method or str, default "cma-es"
         What proposes the candidates, or its registered name.
     budget : int or None, optional
-        Evaluations never to be exceeded. None: until the method ends by itself.
+        Evaluations never to be exceeded. None: until the method ends by itself, or the callback ends it.
     rng : None, int, SeedSequence or Generator, optional
         Seed. The same seed gives the same result for any executor and number of workers.
     executor : object with ``submit(fn, *args) -> future``, optional
@@ -124,6 +124,10 @@ def minimize(
     if budget is not None:
         integer("budget", budget, 1 + reserve)
     opt = Optimizer(method, x0, rng=rng, budget=None if budget is None else budget - reserve, lookahead=lookahead)
+    if budget is None and callback is None and not opt.method.ends:
+        raise ValueError(
+            f"budget must be given for {type(opt.method).__name__}, which does not end by itself, got None"
+        )
     call = Call(fun, pass_step, vectorized)
     with Recorder(opt, checkpoint, seeded=rng is not None) as recorder:
         opt = recorder.opt

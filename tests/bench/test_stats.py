@@ -25,7 +25,6 @@ def test_ecdf_by_hand():
 def test_fraction_reached_by_hand():
     runs = [run(hits=[2, 10, None]), run(hits=[4, 100])]
     assert stats.fraction_reached(runs) == pytest.approx(4 / 5)
-    assert stats.fraction_reached(runs, per_dim=2) == pytest.approx(2 / 5)
     assert np.isnan(stats.fraction_reached([run()]))
 
 
@@ -33,12 +32,6 @@ def test_area_by_hand():
     # of four triples: at once 1, at 10 of 100 a half, at the end 0, never 0
     assert stats.ecdf_area([run(hits=[1, 10, 100, None])]) == pytest.approx(1.5 / 4)
     assert np.isnan(stats.ecdf_area([run()]))
-
-
-def test_expected_running_time_by_hand():
-    runs = [run(hits=[20, None]), run(hits=[40, None], seed=2), run(hits=[None, None], seed=3)]
-    assert stats.expected_running_time(runs, 0) == (20 + 40 + 100) / 2
-    assert stats.expected_running_time(runs, 1) == np.inf
 
 
 def test_quartiles_agree_with_numpy_and_survive_infinities():

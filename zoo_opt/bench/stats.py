@@ -34,10 +34,10 @@ def ecdf(runs: Iterable[Run]) -> tuple[FloatArray, FloatArray]:
     return budgets, np.cumsum(counts) / total
 
 
-def fraction_reached(runs: Sequence[Run], per_dim: float = np.inf) -> float:
-    """Fraction of the (problem, target, seed) triples reached within `per_dim` evaluations / d; NaN of none."""
+def fraction_reached(runs: Sequence[Run]) -> float:
+    """Fraction of the (problem, target, seed) triples reached; NaN of none."""
     total = sum(len(run["targets"]) for run in runs)
-    reached = sum(h is not None and h <= per_dim * run["dim"] for run in runs for h in run["hits"])
+    reached = sum(h is not None for run in runs for h in run["hits"])
     return reached / total if total else float("nan")
 
 
@@ -54,13 +54,6 @@ def ecdf_area(runs: Sequence[Run]) -> float:
         if h is not None and h < run["budget"]
     )
     return float(area / total) if total else float("nan")
-
-
-def expected_running_time(runs: Sequence[Run], target: int) -> float:
-    """Evaluations of all runs up to the hit (or the end) over the number that hit target `target`; inf if none did."""
-    spent = [run["nfev"] if run["hits"][target] is None else run["hits"][target] for run in runs]
-    hit = sum(run["hits"][target] is not None for run in runs)
-    return sum(spent) / hit if hit else float("inf")
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,12 @@ class Method(ABC):
     ----------
     lookahead : bool
         Whether a step may be placed before the steps before it are closed.
+    ends : bool
+        Whether `stop` gives reasons sooner or later; if not, only a budget ends a run.
     """
 
     lookahead: ClassVar[bool] = False
+    ends: ClassVar[bool] = True
 
     @abstractmethod
     def init(self, x0: Array, key: Key) -> Any:
@@ -62,6 +65,7 @@ class GradientMethod(Method):
     """A method composed from the gradient kit: a subclass says how, in `compose`, and nothing else."""
 
     lookahead: ClassVar[bool] = True
+    ends: ClassVar[bool] = False
 
     @abstractmethod
     def compose(self) -> ZOGradient:

@@ -145,6 +145,11 @@ class CMAES(Method):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, boxes.check_box(name, getattr(self, name)))
 
+    @property
+    def ends(self) -> bool:  # type: ignore[override]
+        """Whether a run is not followed by another."""
+        return self.restarts is None
+
     # ------------------------------------------------------------------------------------- the four functions
     def init(self, x0: Array, key: Key) -> CMAState:
         """See `Method.init`."""

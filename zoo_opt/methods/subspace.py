@@ -77,6 +77,11 @@ class RandomSubspace(Method):
         """Whether the inner method takes lookahead."""
         return self.method.lookahead
 
+    @property
+    def ends(self) -> bool:  # type: ignore[override]
+        """Whether the inner method ends."""
+        return self.method.ends
+
     def init(self, x0: Array, key: Key) -> SubspaceState:
         """See `Method.init`."""
         if self.dim > x0.size:
