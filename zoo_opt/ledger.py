@@ -116,9 +116,12 @@ class Ledger:
         """Whether some candidate of an open step is neither out nor told."""
         return any(step.waiting for step in self.open)
 
-    def is_open(self, id_: int) -> bool:
-        """Return whether the candidate is of an open step and not told."""
-        return any(step.holds(id_) and step.status[id_ - step.first] != TOLD for step in self.open)
+    def untold(self, id_: int) -> OpenStep | None:
+        """Return the open step of a candidate that is not told; None if it was told or is of no open step."""
+        for step in self.open:
+            if step.holds(id_):
+                return step if step.status[id_ - step.first] != TOLD else None
+        return None
 
     def locate(self, ids: Sequence[int]) -> list[OpenStep]:
         """Return the steps that ``ids`` belong to, or raise if one cannot be told; nothing is changed."""
@@ -133,10 +136,10 @@ class Ledger:
             if not 0 <= id_ < self.next_id:
                 known = f"ids so far are 0 to {self.next_id - 1}" if self.next_id else "nothing was asked for yet"
                 raise KeyError(f"unknown candidate id {id_}: {known}")
-            if not self.is_open(id_):
+            untold = self.untold(id_)
+            if untold is None:
                 raise ValueError(f"candidate {id_} was told before")
-            step = next(step for step in self.open if step.holds(id_))
-            parts[step.number] = step
+            parts[untold.number] = untold
         return list(parts.values())
 
     def record(self, parts: list[OpenStep], ids: Sequence[int], losses: list[float]) -> None:

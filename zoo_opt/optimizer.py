@@ -183,7 +183,7 @@ class Optimizer:
         for id_, loss, reason in entries:
             while id_ >= self._pipeline.ledger.next_id and self._place():
                 pass
-            if self._pipeline.ledger.is_open(id_):
+            if self._pipeline.ledger.untold(id_) is not None:
                 self._enter([id_], [loss], reason)
             elif id_ >= self._pipeline.ledger.next_id:
                 raise CheckpointError(f"the journal has candidate {id_}, which this run cannot have asked for")

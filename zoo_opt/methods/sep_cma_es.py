@@ -192,14 +192,15 @@ class SepCMAES(Method):
         """Return the reasons that the distribution N(m, sigma^2 diag(C)) gives."""
         tol = self.tolerances
         reasons: dict[str, Any] = {}
-        shortest, longest = sigma * math.sqrt(C.min()), sigma * math.sqrt(C.max())
+        least, most = math.sqrt(C.min()), math.sqrt(C.max())
+        shortest, longest = sigma * least, sigma * most
         if longest < tol.tolx and is_small(sigma, np.sqrt(C), p_c, tol):
             reasons["tolx"] = tol.tolx
         if shortest < 1e-14 * math.sqrt(m.dot(m)) and has_no_effect(m, sigma * np.sqrt(C)):
             reasons["noeffectcoord"] = 0.2
         if longest > math.sqrt(tol.conditioncov) * shortest:
             reasons["conditioncov"] = tol.conditioncov
-        if sigma > tol.tolupsigma * float(self.sigma0) * math.sqrt(C.max()):
+        if sigma > tol.tolupsigma * float(self.sigma0) * most:
             reasons["tolupsigma"] = tol.tolupsigma
         return reasons
 
