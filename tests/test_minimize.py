@@ -9,6 +9,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from doubting import Doubting
 
 import zoo_opt as zo
 
@@ -272,3 +273,29 @@ def test_candidates_cannot_be_written_to():
 
     with pytest.raises(ValueError, match="read-only"):
         zo.minimize(vandal, X0, budget=10, rng=0, on_error="raise")
+
+
+def test_an_objective_can_give_its_standard_error():
+    def f(x):
+        return None if x[0] > 1.4 else (sphere(x), 0.2 if x[1] > 1 else None)
+
+    def vectorized(X):
+        losses, sems = zip(*[f(x) or (None, math.nan) for x in X], strict=True)
+        return losses, sems
+
+    settings = {"method": Doubting(), "budget": 70, "rng": 0, "sem": True}
+    with ThreadPoolExecutor(2) as pool:
+        runs = [
+            zo.minimize(f, np.ones(3), **settings),
+            zo.minimize(f, np.ones(3), executor=pool, **settings),
+            zo.minimize(vectorized, np.ones(3), vectorized=True, **settings),
+        ]
+    assert all(np.array_equal(run.x, runs[0].x) and run.nfail == runs[0].nfail > 0 for run in runs)
+    without = zo.minimize(lambda x: (f(x) or [None])[0], np.ones(3), **{**settings, "sem": False})
+    assert not np.array_equal(runs[0].x, without.x)
+    with pytest.raises(TypeError, match=r"fun must return \(loss, standard error\) with sem=True, got 3.0"):
+        zo.minimize(lambda x: 3.0, np.ones(3), **settings)
+    with pytest.raises(ValueError, match="sem must be >= 0, got -1"):
+        zo.minimize(lambda x: (3.0, -1), np.ones(3), **settings)
+    with pytest.raises(ValueError, match="fun must return 7 standard errors for the matrix of a step, got 1"):
+        zo.minimize(lambda X: (X.sum(1), 1.0), np.ones(3), vectorized=True, **settings)

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from doubting import Doubting
 
 import zoo_opt as zo
 from zoo_opt.testing import sphere
@@ -24,8 +25,9 @@ def test_batch():
     batch = start().ask()
     assert (len(batch), batch.ids, batch.step, batch.X.shape) == (5, [0, 1, 2, 3, 4], 0, (5, 4))
     assert all(np.array_equal(x, row) for x, row in zip(batch, batch.X, strict=True))
-    id_, x, step = batch[-1]
-    assert (id_, step) == (4, 0) and np.array_equal(x, batch.X[4])
+    id_, x, step, of = batch[-1]
+    assert (id_, step, of) == (4, 0, None) and batch.of == [None] * 5
+    assert np.array_equal(x, batch.X[4])
     part = batch[1::2]
     assert isinstance(part, zo.Batch) and (part.ids, part.step) == ([1, 3], 0)
     assert np.array_equal(part.X, batch.X[1::2]) and part[0].id == 1
@@ -361,3 +363,83 @@ def test_a_deep_copy_goes_its_own_way():
     assert np.array_equal(opt.mean, twin.mean)
     finish(opt)
     assert not np.array_equal(opt.mean, twin.mean)
+
+
+# ------------------------------------------------------------------------------------ points evaluated again, and noise
+def test_a_point_evaluated_again_names_its_first_candidate():
+    opt = start(Doubting())
+    first = opt.ask()
+    assert first.of == [None, None, 1, None, None, None, None]
+    opt.tell(first, [9.0, 9.0, 1.0, 9.0, 9.0, 9.0, 9.0])  # the best is candidate 2, which is 1 again
+    batch = opt.ask()
+    assert batch.of == [1, None, 8, None, None, None, None] and np.array_equal(batch.X[0], first.X[1])
+    assert (batch[0].of, batch[1].of, batch[:2].of, batch[2:4].of) == (1, None, [1, None], [8, None])
+    opt.tell(batch, [0.0] + [9.0] * 6)
+    assert opt.ask(3).of == [1, None, 15] and opt.ask().of[0] == 1  # a chain leads to the first
+    assert (opt.nfev, opt.best.loss, opt.best.id) == (14, 0.0, 7)
+
+
+class Astray(Doubting):
+    """It names the candidates that it is told to."""
+
+    rows: tuple = ()
+
+    def again(self, state, queries):
+        return self.rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ((None,) * 6, "a row or None for each of 7 candidates"),
+        ((0, *[None] * 6), "rows from 0 to -1 for candidate 0 of the step, got 0"),
+        ((None, 0, 2, *[None] * 4), "rows from 0 to 1 for candidate 2 of the step, got 2"),
+        ((-1, *[None] * 6), "rows from 0 to -1 for candidate 0"),
+    ],
+)
+def test_rows_that_cannot_be_are_refused(monkeypatch, rows, message):
+    monkeypatch.setattr(Astray, "rows", rows)
+    with pytest.raises(ValueError, match=message):
+        start(Astray()).ask()
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_standard_errors_reach_the_method(many):
+    opt = start(Doubting())
+    batch = opt.ask()
+    if many:
+        opt.tell(batch, [1.0] * 6 + [math.nan], sem=[0.1, 0.3, *[None] * 4, 99.0])  # that of a failure is not used
+    else:
+        for i in (3, 1, 4, 0, 5, 2, 6):
+            opt.tell(batch[i], None if i == 6 else 1.0, sem=[0.1, 0.3, *[None] * 4, 99.0][i])
+    assert opt.state.sem == pytest.approx(0.2)
+    opt.tell(opt.ask(), [1.0] * 7, sem=[None] * 7)
+    assert opt.state.sem == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("sem", "error", "message"),
+    [
+        ([0.1] * 6, ValueError, "sem must be 7 numbers, one for each candidate, got 6"),
+        (0.1, TypeError, "sem must be a sequence of 7 numbers, got 0.1"),
+        ("0123456", TypeError, "sem must be a sequence of 7 numbers in the order"),
+        ([0.1] * 6 + ["1"], TypeError, "sem must be a real number, got '1'"),
+        ([0.1] * 6 + [-0.1], ValueError, "sem must be >= 0, got -0.1"),
+        ([0.1] * 6 + [math.nan], ValueError, "sem must be finite, got nan"),
+        ([0.1] * 6 + [math.inf], ValueError, "sem must be finite, got inf"),
+    ],
+)
+def test_bad_standard_errors(sem, error, message):
+    opt = start(Doubting())
+    with pytest.raises(error, match=message):
+        opt.tell(opt.ask(), [1.0] * 7, sem)
+    assert (opt.nfev, len(opt.pending)) == (0, 7)
+
+
+def test_a_method_is_planned_once_before_its_start():
+    class Planned(Doubting):
+        def plan(self, x0, budget):
+            return self if self.popsize != 7 else Planned(popsize=int(x0.size + budget))
+
+    opt = start(Planned(), d=5, budget=25)
+    assert opt.method == Planned(popsize=30) and opt.stop() == {"budget": 25}

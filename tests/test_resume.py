@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from doubting import TYPES, Doubting
 
 import zoo_opt as zo
 from zoo_opt import resume
@@ -257,3 +258,34 @@ class Fails:
         if self.calls == self.at:
             raise OSError("down")
         return sphere(x)
+
+
+def test_standard_errors_are_kept(tmp_path, monkeypatch):
+    path = tmp_path / "run.zoo"
+    settings = {"method": Doubting(), "budget": 70, "rng": 3, "sem": True}
+
+    def noisy(x, at=math.inf):
+        calls.append(1)
+        if len(calls) > at:
+            raise KeyboardInterrupt
+        return sphere(x), 0.01 * float(x[0] ** 2) if len(calls) % 3 else None
+
+    calls = []
+    whole = zo.minimize(noisy, X0, **settings)
+    for fold in (10, 2000):
+        calls, path = [], tmp_path / f"{fold}.zoo"
+        monkeypatch.setattr(resume, "_FOLD", fold)
+        assert zo.minimize(lambda x: noisy(x, at=25), X0, checkpoint=path, **settings).nfev == 25
+        calls.pop()
+        np.testing.assert_array_equal(zo.minimize(noisy, X0, checkpoint=path, **settings).x, whole.x)
+
+
+def test_a_planned_method_is_known_by_what_was_given(tmp_path):
+    class Planned(Doubting):
+        def plan(self, x0, budget):
+            return self if self.popsize != 7 else Planned(popsize=budget // 10)
+
+    path = tmp_path / "run.zoo"
+    zo.minimize(sphere, X0, method=Planned(), budget=200, rng=0, checkpoint=path)
+    longer = zo.minimize(sphere, X0, method=Planned(), budget=400, rng=0, checkpoint=path)
+    assert longer.nfev == 400 and zo.Optimizer.load(path, types=[Planned, *TYPES]).method == Planned(popsize=20)

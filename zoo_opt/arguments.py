@@ -11,6 +11,7 @@ import numpy as np
 
 from zoo_opt.batch import Batch, Candidate
 from zoo_opt.errors import loss as as_loss
+from zoo_opt.errors import non_negative
 
 
 def as_ids(candidates: Any) -> Sequence[int]:
@@ -32,6 +33,22 @@ def as_ids(candidates: Any) -> Sequence[int]:
         if isinstance(id_, bool) or not isinstance(id_, numbers.Integral):
             raise TypeError(f"candidates must be a Batch, a Candidate or ids, got an element {id_!r}")
     return [int(id_) for id_ in ids]
+
+
+def as_sems(sem: Any, n: int, single: bool) -> list[float] | None:
+    """Return ``n`` standard errors, NaN where not known, None if none is, or raise."""
+    if single and np.ndim(sem) == 0:
+        sem = (sem,)
+    if isinstance(sem, (str, bytes, Mapping, Set)):
+        raise TypeError(f"sem must be a sequence of {n} numbers in the order of the candidates, got {sem!r}")
+    try:
+        values = list(sem.tolist() if isinstance(sem, np.ndarray) else sem)
+    except TypeError:
+        raise TypeError(f"sem must be a sequence of {n} numbers, got {sem!r}") from None
+    if len(values) != n:
+        raise ValueError(f"sem must be {n} numbers, one for each candidate, got {len(values)}")
+    known = [math.nan if value is None else non_negative("sem", value) for value in values]
+    return known if any(value == value for value in known) else None
 
 
 def as_losses(losses: Any, n: int, single: bool) -> list[float]:

@@ -23,11 +23,14 @@ class Candidate(NamedTuple):
         The point, read-only.
     step : int
         Number of the step it belongs to: all candidates of a step can share one minibatch.
+    of : int or None
+        For a point that is evaluated again, the first id that it had; None for a new point.
     """
 
     id: int
     x: Array
     step: int
+    of: int | None = None
 
 
 class Batch:
@@ -44,19 +47,27 @@ class Batch:
         Their ids.
     step : int
         The step they belong to.
+    of : list of int or None
+        The first ids of points that are evaluated again.
     """
 
-    __slots__ = ("X", "_ids", "step")
+    __slots__ = ("X", "_ids", "_of", "step")
 
-    def __init__(self, X: Array, ids: Sequence[int], step: int) -> None:
+    def __init__(self, X: Array, ids: Sequence[int], step: int, of: Sequence[int | None] | None = None) -> None:
         self.X = X
         self._ids = ids
+        self._of = of
         self.step = step
 
     @property
     def ids(self) -> list[int]:
         """The ids of the candidates, a new list."""
         return list(self._ids)
+
+    @property
+    def of(self) -> list[int | None]:
+        """For each candidate the first id of its point if that is evaluated again, else None; a new list."""
+        return [None] * len(self._ids) if self._of is None else list(self._of)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -72,8 +83,9 @@ class Batch:
 
     def __getitem__(self, index: int | slice) -> Candidate | Batch:
         if isinstance(index, slice):
-            return Batch(self.X[index], self._ids[index], self.step)
-        return Candidate(self._ids[index], self.X[index], self.step)
+            return Batch(self.X[index], self._ids[index], self.step, self._of and self._of[index])
+        of = None if self._of is None else self._of[index]
+        return Candidate(self._ids[index], self.X[index], self.step, of)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.X, dtype=dtype, copy=copy)

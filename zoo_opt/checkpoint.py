@@ -20,7 +20,7 @@ import numpy as np
 
 from zoo_opt.errors import CheckpointError
 
-VERSION = 1
+VERSION = 2
 _MAGIC = b"zoo-opt checkpoint"
 _TREE = "tree"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import os
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from zoo_opt.errors import integer
+from zoo_opt.errors import integer, non_negative
 from zoo_opt.errors import loss as as_loss
 from zoo_opt.optimizer import Optimizer
 
@@ -20,18 +20,20 @@ if TYPE_CHECKING:
 
 
 class Outcome(NamedTuple):
-    """What came back for one candidate: a loss, NaN if it failed, then why, and the exception if there was one."""
+    """What came back for one candidate: a loss, NaN if it failed, then why, the exception if there was one, the sem."""
 
     id: int
     loss: float
     reason: str = ""
     error: Exception | None = None
+    sem: float = math.nan
 
 
-def succeeded(id_: int, value: Any) -> Outcome:
-    """Return the outcome of a call that returned ``value``."""
+def succeeded(id_: int, value: Any, sem: Any = None) -> Outcome:
+    """Return the outcome of a call that returned the loss ``value`` and perhaps its standard error."""
     loss = as_loss(value)
-    return Outcome(id_, loss, "NaN or None" if math.isnan(loss) else "")
+    error = math.nan if sem is None or math.isnan(loss) else non_negative("sem", sem)
+    return Outcome(id_, loss, "NaN or None" if math.isnan(loss) else "", None, error)
 
 
 def failed(id_: int, error: Exception) -> Outcome:
@@ -46,10 +48,31 @@ class Call:
     fun: Callable[..., Any]
     pass_step: bool
     vectorized: bool
+    sem: bool = False
 
     def __call__(self, x: Array, step: int, id_: int = -1) -> Any:
         """Return ``fun``'s value. The id makes every call of a run distinct to executors that cache."""
         return self.fun(x, step=step) if self.pass_step else self.fun(x)
+
+    def outcome(self, id_: int, value: Any) -> Outcome:
+        """Return the outcome of a call that returned ``value``."""
+        return succeeded(id_, *_pair(value)) if self.sem else succeeded(id_, value)
+
+    def outcomes(self, ids: Sequence[int], values: Any) -> list[Outcome]:
+        """Return the outcomes of a vectorized call that returned ``values`` for candidates ``ids``."""
+        losses, sems = _pair(values) if self.sem else (values, None)
+        losses = _column("losses", losses, len(ids))
+        sems = [None] * len(ids) if sems is None else _column("standard errors", sems, len(ids))
+        return [succeeded(*each) for each in zip(ids, losses, sems, strict=True)]
+
+
+def _pair(value: Any) -> tuple[Any, Any]:
+    """Return the loss and the standard error of what an objective gave that gives both; None is a failure."""
+    if value is None:
+        return None, None
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise TypeError(f"fun must return (loss, standard error) with sem=True, got {value!r}")
+    return value[0], value[1]
 
 
 def evaluate_one(call: Call, x: Array, step: int, executor: Any) -> Outcome:
@@ -61,7 +84,7 @@ def evaluate_one(call: Call, x: Array, step: int, executor: Any) -> Outcome:
         value = call(*arguments) if executor is None else executor.submit(call, *arguments).result()
     except Exception as error:
         return failed(-1, error)
-    return succeeded(-1, _losses(value, 1)[0] if call.vectorized else value)
+    return call.outcomes([-1], value)[0] if call.vectorized else call.outcome(-1, value)
 
 
 def one_by_one(opt: Optimizer, call: Call) -> Iterator[list[Outcome]]:
@@ -75,7 +98,7 @@ def one_by_one(opt: Optimizer, call: Call) -> Iterator[list[Outcome]]:
             except Exception as error:
                 yield [failed(candidate.id, error)]
             else:
-                yield [succeeded(candidate.id, value)]
+                yield [call.outcome(candidate.id, value)]
 
 
 def whole_steps(opt: Optimizer, call: Call) -> Iterator[list[Outcome]]:
@@ -87,15 +110,15 @@ def whole_steps(opt: Optimizer, call: Call) -> Iterator[list[Outcome]]:
         except Exception as error:
             yield [failed(id_, error) for id_ in batch.ids]
         else:
-            yield [succeeded(id_, value) for id_, value in zip(batch.ids, _losses(values, len(batch)), strict=True)]
+            yield call.outcomes(batch.ids, values)
 
 
-def _losses(values: Any, n: int) -> list[Any]:
-    """Return the ``n`` losses that a vectorized objective gave."""
-    losses = list(np.asarray(values, dtype=object).reshape(-1))
-    if len(losses) != n:
-        raise ValueError(f"fun must return {n} losses for the matrix of a step, got {len(losses)}")
-    return losses
+def _column(what: str, values: Any, n: int) -> list[Any]:
+    """Return the ``n`` losses or standard errors that a vectorized objective gave."""
+    column = list(np.asarray(values, dtype=object).reshape(-1))
+    if len(column) != n:
+        raise ValueError(f"fun must return {n} {what} for the matrix of a step, got {len(column)}")
+    return column
 
 
 def in_flight(opt: Optimizer, call: Call, executor: Any, workers: int | None) -> Iterator[list[Outcome]]:
@@ -116,7 +139,7 @@ def in_flight(opt: Optimizer, call: Call, executor: Any, workers: int | None) ->
             if not flying:
                 return
             landed = done.get()
-            yield [_outcome(flying.pop(landed), landed)]
+            yield [_outcome(call, flying.pop(landed), landed)]
     finally:
         for future in flying:
             future.cancel()
@@ -132,13 +155,13 @@ def worker_count(executor: Any) -> int:
     return os.cpu_count() or 1
 
 
-def _outcome(id_: int, future: Any) -> Outcome:
+def _outcome(call: Call, id_: int, future: Any) -> Outcome:
     """Return what a finished call gave; a broken executor is raised, as it says nothing of the candidate."""
     from concurrent.futures import BrokenExecutor
 
     error = future.exception()
     if error is None:
-        return succeeded(id_, future.result())
+        return call.outcome(id_, future.result())
     if isinstance(error, Exception) and not isinstance(error, BrokenExecutor):
         return failed(id_, error)
     raise error

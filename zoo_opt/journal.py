@@ -1,8 +1,9 @@
 """A journal of losses beside a checkpoint: what was paid for survives a kill.
 
 ``<path>`` is an optimizer's checkpoint; ``<path>.journal`` has a line for each loss told since: id, loss in
-hexadecimal, why it failed, and a checksum. A line is on the disk before the loss is told. To resume, the lines
-are told to the loaded optimizer, which is deterministic; candidates that it has been told already are passed over.
+hexadecimal, why it failed, its standard error where that was told, and a checksum. A line is on the disk before the
+loss is told. To resume, the lines are told to the loaded optimizer, which is deterministic; candidates that it has
+been told already are passed over.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from zoo_opt.errors import CheckpointError
 
 
 class Entry(NamedTuple):
-    """One evaluation: the candidate, and its loss or why it failed."""
+    """One evaluation: the candidate, its loss or why it failed, and the standard error, NaN where not told."""
 
     id: int
     loss: float
     reason: str
+    sem: float = math.nan
 
 
 class Journal:
@@ -34,7 +36,7 @@ class Journal:
         self.path = Path(path)
         new = not self.path.exists()
         self._file = self.path.open("ab")
-        if not _locked(self._file):
+        if not locked(self._file):
             self._file.close()
             raise CheckpointError(f"{self.path} is in use by another run")
         if new:
@@ -76,8 +78,8 @@ def entries(path: str | os.PathLike[str]) -> Iterator[Entry]:
         body, _, check = line.rpartition(b" ")
         if not body or check != _checksum(body):
             raise CheckpointError(f"{os.fspath(path)} is corrupt at line {number}")
-        id_, loss, reason = json.loads(body)
-        yield Entry(id_, math.nan if loss is None else float.fromhex(loss), reason)
+        id_, loss, reason, *sem = json.loads(body)
+        yield Entry(id_, math.nan if loss is None else float.fromhex(loss), reason, *map(float.fromhex, sem))
 
 
 def repair(path: str | os.PathLike[str]) -> None:
@@ -87,7 +89,7 @@ def repair(path: str | os.PathLike[str]) -> None:
         file.truncate(data.rfind(b"\n") + 1)
 
 
-def _locked(file: BinaryIO) -> bool:
+def locked(file: BinaryIO) -> bool:
     """Lock ``file`` until it is closed, where the system can; return whether nobody else had."""
     try:
         import fcntl
@@ -102,7 +104,8 @@ def _locked(file: BinaryIO) -> bool:
 
 def _line(entry: Entry) -> bytes:
     loss = None if math.isnan(entry.loss) else float(entry.loss).hex()
-    body = json.dumps([entry.id, loss, entry.reason]).encode()
+    sem = [] if math.isnan(entry.sem) else [float(entry.sem).hex()]
+    body = json.dumps([entry.id, loss, entry.reason, *sem]).encode()
     return body + b" " + _checksum(body) + b"\n"
 
 

@@ -32,18 +32,24 @@ class OpenStep:
         WAITING, OUT or TOLD for each.
     losses : list of float
         The losses told, NaN where failed or not told yet.
+    sem : list of float or None
+        Their standard errors, NaN where not told; None if none was told.
+    of : list of int or None, or None
+        First ids of the points that are evaluated again; None if all are new.
     left : int
         How many are not told yet.
     """
 
-    __slots__ = ("X", "_cursor", "first", "left", "losses", "number", "queries", "status", "waiting")
+    __slots__ = ("X", "_cursor", "first", "left", "losses", "number", "of", "queries", "sem", "status", "waiting")
 
-    def __init__(self, number: int, first: int, queries: Any, X: Array) -> None:
+    def __init__(self, number: int, first: int, queries: Any, X: Array, of: list[int | None] | None = None) -> None:
         X.flags.writeable = False
         n = len(X)
         self.number, self.first, self.queries, self.X = number, first, queries, X
         self.status = [WAITING] * n
         self.losses = [FAILED] * n
+        self.sem: list[float] | None = None
+        self.of = of
         self.left = self.waiting = n
         self._cursor = 0
 
@@ -56,7 +62,7 @@ class OpenStep:
         n = len(self.status)
         if self.left == n:
             self.status, self.waiting = [OUT] * n, 0
-            return Batch(self.X, range(self.first, self.first + n), self.number)
+            return Batch(self.X, range(self.first, self.first + n), self.number, self.of)
         return self._take([i for i, status in enumerate(self.status) if status != TOLD])
 
     def lease(self, n: int) -> Batch:
@@ -77,10 +83,13 @@ class OpenStep:
         contiguous = rows[-1] - rows[0] + 1 == len(rows)
         X = self.X[rows[0] : rows[-1] + 1] if contiguous else self.X[rows]
         X.flags.writeable = False
-        return Batch(X, [self.first + i for i in rows], self.number)
+        of = self.of and [self.of[i] for i in rows]
+        return Batch(X, [self.first + i for i in rows], self.number, of)
 
-    def record(self, ids: Sequence[int], losses: Sequence[float]) -> None:
-        """Enter the losses of candidates that have been checked to be open."""
+    def record(self, ids: Sequence[int], losses: Sequence[float], sem: Sequence[float] | None = None) -> None:
+        """Enter the losses, and their standard errors, of candidates that have been checked to be open."""
+        if sem is not None:
+            self._record_sem(ids, losses, sem)
         if ids == range(self.first, self.first + len(self.status)):  # the whole step, in order
             self.status, self.losses = [TOLD] * len(ids), list(losses)
             self.left = self.waiting = 0
@@ -91,6 +100,12 @@ class OpenStep:
             self.status[i] = TOLD
             self.losses[i] = loss
         self.left -= len(ids)
+
+    def _record_sem(self, ids: Sequence[int], losses: Sequence[float], sem: Sequence[float]) -> None:
+        for id_, loss, error in zip(ids, losses, sem, strict=True):
+            if loss == loss and error == error:
+                self.sem = self.sem or [math.nan] * len(self.status)
+                self.sem[id_ - self.first] = error
 
     def out(self) -> list[int]:
         """Return the ids that are out."""
@@ -142,11 +157,13 @@ class Ledger:
             parts[untold.number] = untold
         return list(parts.values())
 
-    def record(self, parts: list[OpenStep], ids: Sequence[int], losses: list[float]) -> None:
-        """Enter losses with the steps that they belong to."""
+    def record(
+        self, parts: list[OpenStep], ids: Sequence[int], losses: list[float], sem: list[float] | None = None
+    ) -> None:
+        """Enter losses, and their standard errors, with the steps that they belong to."""
         if len(parts) == 1:
-            parts[0].record(ids, losses)
+            parts[0].record(ids, losses, sem)
             return
         for step in parts:
-            mine = [(id_, loss) for id_, loss in zip(ids, losses, strict=True) if step.holds(id_)]
-            step.record([id_ for id_, _ in mine], [loss for _, loss in mine])
+            mine = [i for i, id_ in enumerate(ids) if step.holds(id_)]
+            step.record([ids[i] for i in mine], [losses[i] for i in mine], sem and [sem[i] for i in mine])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import numbers
 import os
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo_opt.arguments import as_ids, as_losses
+from zoo_opt.arguments import as_ids, as_losses, as_sems
 from zoo_opt.batch import Batch, Candidate
 from zoo_opt.best import Best
 from zoo_opt.errors import CheckpointError, integer, vector
@@ -23,6 +24,8 @@ from zoo_opt.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from zoo_opt.typing import RNG, Array
+
+_SAVED = ("given", "budget", "d", "key", "origin", "nfev", "failures")  # beside the pipeline and the best
 
 
 class Optimizer:
@@ -72,12 +75,11 @@ class Optimizer:
             method = make(method)
         if not isinstance(method, Method):
             raise TypeError(f"method must be a Method or a registered name, got {method!r}")
-        if integer("lookahead", lookahead, 0) and not method.lookahead:
-            raise ValueError(
-                f"lookahead must be 0 for {type(method).__name__}, which ranks whole steps, got {lookahead}"
-            )
+        integer("lookahead", lookahead, 0)
         self._budget = None if budget is None else integer("budget", budget, 1)
         x = vector("x0", x0)
+        self._given = method
+        method = method.plan(x, self._budget)
         self._d = x.size
         self._key = make_key(rng)
         self._origin = f"{x.dtype.str} {zlib.adler32(x.data):08x} {zlib.crc32(x.data):08x}"
@@ -128,7 +130,7 @@ class Optimizer:
         return Batch(np.empty((0, self._d)), [], self._pipeline.next_step)
 
     # --------------------------------------------------------------------------------------------- tell
-    def tell(self, candidates: Batch | Candidate | int | Sequence[int], losses: Any) -> None:
+    def tell(self, candidates: Batch | Candidate | int | Sequence[int], losses: Any, sem: Any = None) -> None:
         """Enter losses, in any order and in any parts. All is checked before anything changes.
 
         Parameters
@@ -138,20 +140,24 @@ class Optimizer:
         losses : float or sequence of float
             One loss for each; a number for a single candidate. NaN and None are failed evaluations, +inf the worst
             possible loss.
+        sem : None, float or sequence of float, optional
+            Standard errors of the losses, where a loss is the mean of noisy ones: one for each, None where not known.
+            Methods that take the noise into account use them, the others pass them by.
 
         Raises
         ------
         KeyError
             If an id is not of this optimizer.
         ValueError
-            If a candidate was told before or stands twice, if the lengths differ, or if a loss is -inf.
+            If a candidate was told before or stands twice, if the lengths differ, if a loss is -inf, or if a standard
+            error is negative, infinite or NaN.
         TypeError
-            If a loss is not a real number.
+            If a loss or a standard error is not a real number.
         """
         ids = as_ids(candidates)
         single = not isinstance(candidates, Batch) and isinstance(candidates, (Candidate, numbers.Integral))
         values = as_losses(losses, len(ids), single)
-        self._enter(ids, values, "NaN or None")
+        self._enter(ids, values, "NaN or None", None if sem is None else as_sems(sem, len(ids), single))
 
     def tell_failed(self, candidates: Batch | Candidate | int | Sequence[int], *, reason: str = "failed") -> None:
         """Enter failed evaluations: they count in ``nfev`` and never as a loss.
@@ -166,7 +172,7 @@ class Optimizer:
         ids = as_ids(candidates)
         self._enter(ids, [FAILED] * len(ids), str(reason))
 
-    def _enter(self, ids: Sequence[int], losses: list[float], reason: str) -> None:
+    def _enter(self, ids: Sequence[int], losses: list[float], reason: str, sem: list[float] | None = None) -> None:
         with self._lock:
             ledger = self._pipeline.ledger
             parts = ledger.locate(ids)
@@ -174,17 +180,17 @@ class Optimizer:
                 if loss != loss:
                     self._failures[reason] = self._failures.get(reason, 0) + 1
             self._nfev += len(ids)
-            ledger.record(parts, ids, losses)
+            ledger.record(parts, ids, losses, sem)
             self._best = self._best.improved(parts, ids, losses)
             self._pipeline.close()
 
-    def _replay(self, entries: Iterable[tuple[int, float, str]]) -> None:
+    def _replay(self, entries: Iterable[tuple[int, float, str, float]]) -> None:
         """Enter losses that were told to an equal optimizer, in its order; those known already are passed over."""
-        for id_, loss, reason in entries:
+        for id_, loss, reason, sem in entries:
             while id_ >= self._pipeline.ledger.next_id and self._place():
                 pass
             if self._pipeline.ledger.untold(id_) is not None:
-                self._enter([id_], [loss], reason)
+                self._enter([id_], [loss], reason, [sem] if sem == sem else None)
             elif id_ >= self._pipeline.ledger.next_id:
                 raise CheckpointError(f"the journal has candidate {id_}, which this run cannot have asked for")
 
@@ -251,7 +257,7 @@ class Optimizer:
 
     @property
     def method(self) -> Method:
-        """The method."""
+        """The method as it was planned: with nothing left to "auto"."""
         return self._pipeline.method
 
     @property
@@ -293,13 +299,8 @@ class Optimizer:
         with self._lock:
             return {
                 "pipeline": self._pipeline.saved(),
-                "budget": self._budget,
-                "d": self._d,
-                "key": self._key,
-                "origin": self._origin,
-                "nfev": self._nfev,
-                "failures": dict(self._failures),
                 "best": list(self._best),
+                **{name: copy.copy(getattr(self, f"_{name}")) for name in _SAVED},
             }
 
     @classmethod
@@ -332,12 +333,8 @@ class Optimizer:
     def _restored(cls, data: dict[str, Any]) -> Optimizer:
         self = cls.__new__(cls)
         self._pipeline = Pipeline.restored(data["pipeline"])
-        self._budget = data["budget"]
-        self._d = data["d"]
-        self._key = data["key"]
-        self._origin = data["origin"]
-        self._nfev = data["nfev"]
-        self._failures = data["failures"]
+        for name in _SAVED:
+            setattr(self, f"_{name}", data[name])
         self._best = Best(*data["best"])
         if self._best.x is not None:
             self._best.x.flags.writeable = False

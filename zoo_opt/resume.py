@@ -59,7 +59,7 @@ class Recorder:
         """Write the outcomes down and tell them."""
         if not outcomes:
             return
-        entries = [Entry(o.id, o.loss, o.reason) for o in outcomes]
+        entries = [Entry(o.id, o.loss, o.reason, o.sem) for o in outcomes]
         steps = self.opt.nit
         self._whole = False  # an interrupt from here on may leave the optimizer behind its journal
         if self._journal is not None:
@@ -85,7 +85,7 @@ class Recorder:
         """Return the optimizer at the path, brought up to date by the journal."""
         old = Optimizer.load(self._path, types=checkpoint.types_in(new._saved()))
         for what, ours, theirs in (
-            ("method", new.method, old.method),
+            ("method", new._given, old._given),
             ("lookahead", new.lookahead, old.lookahead),
             ("x0", new._origin, old._origin),
             ("rng", new._key if seeded else old._key, old._key),
@@ -96,7 +96,7 @@ class Recorder:
                 )
         old._budget = None
         entries = list(journal.entries(log))
-        old._replay([(e.id, e.loss, e.reason) for e in entries if e.id != _FINAL])
+        old._replay([entry for entry in entries if entry.id != _FINAL])
         for entry in entries:
             if entry.id == _FINAL:
                 reason, _, nfev = entry.reason.rpartition(" ")

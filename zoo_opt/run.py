@@ -41,6 +41,7 @@ def minimize(
     lookahead: int = 0,
     vectorized: bool = False,
     pass_step: bool = False,
+    sem: bool = False,
     on_error: str = "fail",
     callback: Callable[..., Any] | None = None,
     progress: bool = False,
@@ -72,6 +73,9 @@ def minimize(
         Call ``fun(X)`` with the (n, d) matrix of a step and expect n losses; not with an executor.
     pass_step : bool, default False
         Call ``fun(x, step=k)``: an objective can use one minibatch for all candidates of a step.
+    sem : bool, default False
+        Expect ``fun`` to return ``(loss, standard error)``, None for an error that is not known (``vectorized``: n
+        losses and n standard errors). Methods that take noise into account use it, see `Optimizer.tell`.
     on_error : {"fail", "raise"}, default "fail"
         What an exception in ``fun`` is: a failed evaluation, or the end of the run. With "raise" what came before is
         in the checkpoint, if there is one.
@@ -128,7 +132,7 @@ def minimize(
         raise ValueError(
             f"budget must be given for {type(opt.method).__name__}, which does not end by itself, got None"
         )
-    call = Call(fun, pass_step, vectorized)
+    call = Call(fun, pass_step, vectorized, sem)
     with Recorder(opt, checkpoint, seeded=rng is not None) as recorder:
         opt = recorder.opt
         if vectorized:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from zoo_opt.gradient.zo_gradient import ZOGradient, ZOQueries, ZOState
@@ -28,6 +29,14 @@ class Method(ABC):
 
     lookahead: ClassVar[bool] = False
     ends: ClassVar[bool] = True
+
+    def plan(self, x0: Array, budget: int | None) -> Method:
+        """Return this method with what was left to ``"auto"`` filled in from ``x0`` (d,) and the budget.
+
+        `Optimizer` calls it once, before `init`, and keeps what it returns: planning a planned method changes nothing.
+        ``budget`` is None where it is not known.
+        """
+        return self
 
     @abstractmethod
     def init(self, x0: Array, key: Key) -> Any:
@@ -59,6 +68,22 @@ class Method(ABC):
     def stop(self, state: Any) -> dict[str, Any]:
         """Return the reasons to stop, empty if there are none."""
         return {}
+
+    def again(self, state: Any, queries: Any) -> Sequence[int | None] | None:
+        """Return which candidates of the step evaluate a point again; None, the default, if all points are new.
+
+        For each candidate None, or the row of the candidate whose point it has, bit for bit, counted from the first
+        of this step: 0 and more are earlier candidates of this step, -1 is the last one of the step before, -n that
+        step's first. Such a candidate has a new id, and the first id that the point had as its ``of``.
+        """
+        return None
+
+    def noise(self, state: Any, queries: Any, sem: list[float]) -> Any:
+        """Return the state with what was told of the noise; called before `update` where anything was.
+
+        ``sem`` are the n standard errors of the losses in candidate order, NaN where not told or failed.
+        """
+        return state
 
 
 class GradientMethod(Method):

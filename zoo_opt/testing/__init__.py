@@ -15,8 +15,8 @@ or, without pytest, ``check(Case("mine", Mine(lr=0.1), types=(Mine, MineState)))
 
 from __future__ import annotations
 
-from zoo_opt.testing.case import Case, ellipsoid, rugged, sphere
+from zoo_opt.testing.case import Case, ellipsoid, hazy, rugged, sphere
 from zoo_opt.testing.contract import MethodContract, check
 from zoo_opt.testing.recorder import Recorder
 
-__all__ = ["Case", "MethodContract", "Recorder", "check", "ellipsoid", "rugged", "sphere"]
+__all__ = ["Case", "MethodContract", "Recorder", "check", "ellipsoid", "hazy", "rugged", "sphere"]

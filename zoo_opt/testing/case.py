@@ -82,9 +82,14 @@ def ellipsoid(x: Array) -> float:
 
 def rugged(candidate: Candidate) -> float:
     """Return a loss with ripples and noise that depends on the id; one in eleven has failed, one in 53 is infinite."""
-    id_, x, _ = candidate
+    id_, x = candidate.id, candidate.x
     if id_ % 11 == 7:
         return math.nan
     if id_ % 53 == 20:
         return math.inf
     return ellipsoid(x) + 0.1 * float(np.sin(9.0 * x).sum()) + 0.01 * math.sin(1e4 * id_)
+
+
+def hazy(candidate: Candidate) -> float | None:
+    """Return a standard error that depends on the id; one in five is not known."""
+    return None if candidate.id % 5 == 3 else 0.01 * (1 + candidate.id % 3)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """An optimizer whose candidates (by id) and means (by steps closed) are written down.
+    """An optimizer whose candidates, first ids (by id) and means (by steps closed) are written down.
 
     Parameters
     ----------
@@ -29,13 +29,22 @@ class Recorder:
         The method.
     loss : callable, default rugged
         Candidate -> loss.
+    sem : callable or None, default None
+        Candidate -> its standard error, or None where that is not known. None: no standard errors are told.
     **options
         Those of `Optimizer`.
     """
 
-    def __init__(self, case: Case, loss: Callable[[Candidate], float] = rugged, **options: object) -> None:
-        self.case, self.loss, self.opt = case, loss, case.start(**options)
+    def __init__(
+        self,
+        case: Case,
+        loss: Callable[[Candidate], float] = rugged,
+        sem: Callable[[Candidate], float | None] | None = None,
+        **options: object,
+    ) -> None:
+        self.case, self.loss, self.sem, self.opt = case, loss, sem, case.start(**options)
         self.points: dict[int, Array] = {}
+        self.of: dict[int, int | None] = {}
         self.means: dict[int, Array] = {}
         self.note()
 
@@ -47,13 +56,16 @@ class Recorder:
         """Return the candidates that the optimizer gives out."""
         batch = self.opt.ask(n)
         candidates = [batch[i] for i in range(len(batch))]
-        for id_, x, _ in candidates:
+        for id_, x, _, of in candidates:
             assert np.array_equal(self.points.setdefault(id_, x.copy()), x), f"candidate {id_} has changed"
+            assert self.of.setdefault(id_, of) == of, f"candidate {id_} is of another one"
+        assert batch.of == [candidate.of for candidate in candidates]
         return candidates
 
     def tell(self, candidates: Sequence[Candidate]) -> None:
         """Tell the losses of ``candidates``."""
-        self.opt.tell([candidate.id for candidate in candidates], [self.loss(c) for c in candidates])
+        sem = None if self.sem is None else [self.sem(c) for c in candidates]
+        self.opt.tell([candidate.id for candidate in candidates], [self.loss(c) for c in candidates], sem)
         self.note()
 
     def reload(self, folder: str) -> None:
@@ -71,6 +83,7 @@ class Recorder:
 
     def assert_same(self, other: Recorder) -> None:
         """Raise unless all that both runs have seen is the same, bit for bit, up to where this one ended."""
+        assert all(other.of.get(id_, of) == of for id_, of in self.of.items()), "the runs evaluate different ones again"
         for what, mine, theirs in (("candidate", self.points, other.points), ("mean", self.means, other.means)):
             common = sorted(mine.keys() & theirs.keys())
             for key in common:
