@@ -1,14 +1,13 @@
-"""The command line: ``zoo-opt list | run | bench | report``."""
+"""The command line: ``zoo-opt list | run | bench | report | export``."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from .cli_bench import do_bench, do_compare, do_export, do_report
 from .cli_run import UsageError, run
 
 MAIN = """\
@@ -19,6 +18,7 @@ examples:
   zoo-opt run mymodule:loss --x0 0,0,0 --budget 2000
   zoo-opt run sphere --method fzoo -o lr=1e-4       a named problem, one hyper-parameter set
   zoo-opt bench quick                               compare optimizers: COCO bbob, a network (about 2 minutes)
+  zoo-opt bench compare before after                what a change made better or worse
   zoo-opt report results/quick                      write the HTML report again
 """
 
@@ -34,6 +34,8 @@ examples:
   zoo-opt run mymodule:loss --x0 zeros:50 --method spsa -o lr=0.05 -o c=0.01 --budget 20000 --save best.json
   zoo-opt run bbob -p function=8 -p dimension=10 --method cma-es -o sigma0=2 -o restarts=bipop --budget 10000
   zoo-opt run digits --method fzoo -o lr=3e-5 --budget 5000
+  zoo-opt run bbob -p function=8 -p dimension=10 --method auto --budget 10000       no settings at all
+  zoo-opt run mymodule:loss --x0 zeros:50 --method auto -o 'bounds=[-5, 5]' --budget 2000
   zoo-opt run mymodule:loss --x0 zeros:50 --checkpoint run.zoo     interrupted? repeat the command to go on
 
 An option's value is read as JSON where it is JSON (0.5, true, [-4, 4]) and as text otherwise (bipop). For schedules
@@ -47,12 +49,28 @@ Run a benchmark suite, print its tables and write one self-contained HTML report
 SUITE is a suite shipped with the package (`zoo-opt list`) or a TOML file; the shipped ones are good examples.
 Evaluations are counted by a wrapper, all methods start from the same points and see the same minibatches, and each
 run has one thread. Finished runs are kept in DIR/runs.jsonl as they finish: after an interruption the same command
-goes on where it stopped.
+goes on where it stopped. The results are the same however the runs are spread.
 
 examples:
   zoo-opt bench quick
   zoo-opt bench benchmarks/quick.toml --out results/today --workers 4
+  zoo-opt bench quick --only FZOO SPSA              these methods now; the command without --only does the rest
+  zoo-opt bench quick --again FZOO                  its code has changed: repeat its runs, keep the others
+  zoo-opt bench quick --executor dask --workers 2   a dask cluster on this machine
+  zoo-opt bench quick --executor dask://node1:8786  more machines: a scheduler that runs already, with its workers
   zoo-opt bench mysuite.toml --restart              put earlier results aside and start over
+  zoo-opt bench compare results/before results/after       see zoo-opt bench compare --help
+"""
+
+COMPARE = """\
+Compare two results of a suite, method by method over the runs that both hold: B's advantage over A, with a confidence
+interval and a paired rank test, and the problems that changed most.
+
+A and B are a bench's folder, or a record: runs.jsonl, or what `zoo-opt export` wrote.
+
+examples:
+  zoo-opt bench compare benchmarks/results/quick.jsonl.xz results/quick
+  zoo-opt bench compare results/before results/after --html change.html
 """
 
 REPORT = """\
@@ -60,7 +78,21 @@ Print the tables of a finished or interrupted bench, and write its HTML report.
 
 examples:
   zoo-opt report results/quick                      reads results/quick/runs.jsonl, writes results/quick/report.html
-  zoo-opt report runs.jsonl --html /tmp/report.html
+  zoo-opt report benchmarks/results/quick.jsonl.xz         writes benchmarks/results/quick.html
+  zoo-opt report results/quick --earlier results/before    with a view of what changed
+  zoo-opt report results/quick --markdown table.md         the tables for a README too
+"""
+
+EXPORT = """\
+Write the results of a bench in another form: a small record to keep or send, or COCO's log files.
+
+--record keeps what tables, statistics, reports and comparisons need, compressed if the name ends in .xz or .gz, always
+the same bytes for the same results: the last of repeated runs, numbers to 6 digits, and of convergence curves about
+a dozen points. --coco writes a folder for each method, for `python -m cocopp`.
+
+examples:
+  zoo-opt export results/quick --record benchmarks/results/quick.jsonl.xz
+  zoo-opt export results/quick --coco results/quick/coco
 """
 
 
@@ -129,21 +161,46 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         default=None,
         metavar="N",
-        help="processes (default: the number of cores, at most 8)",
+        help="processes, or workers of a local dask cluster (default: the number of cores, at most 8)",
     )
+    sub.add_argument(
+        "--executor",
+        default="processes",
+        metavar="WHERE",
+        help="processes (default), serial (in this one), dask (a cluster on this machine), or dask://HOST:PORT",
+    )
+    for option, what in (("--only", "run these methods only, now"), ("--again", "repeat the runs of these methods")):
+        sub.add_argument(option, nargs="+", action="extend", default=[], metavar="LABEL", help=what)
     sub.add_argument("--restart", action="store_true", help="start over, keeping earlier results as runs.jsonl.old")
     sub.set_defaults(do=do_bench)
 
+    sub = commands.add_parser(**text("bench compare", "compare two results of a suite", COMPARE))
+    sub.add_argument("earlier", metavar="A", help="the earlier result: a bench's folder or a record")
+    sub.add_argument("later", metavar="B", help="the later one")
+    sub.add_argument("--html", metavar="FILE", help="write B's report with a view of what changed since A")
+    sub.set_defaults(do=do_compare)
+
     sub = commands.add_parser(**text("report", "tables and HTML report from recorded runs", REPORT))
-    sub.add_argument("record", metavar="DIR_OR_JSONL", help="a bench's folder, or its runs.jsonl")
-    sub.add_argument("--html", metavar="FILE", help="where to write (default: report.html beside the record)")
+    sub.add_argument("record", metavar="RESULT", help="a bench's folder or a record (.jsonl, .jsonl.xz, .jsonl.gz)")
+    sub.add_argument("--html", metavar="FILE", help="where to write (default: beside the record)")
+    sub.add_argument("--earlier", metavar="RESULT", help="an earlier result to compare with in the report")
+    sub.add_argument("--markdown", metavar="FILE", help="write the tables as Markdown too")
     sub.set_defaults(do=do_report)
+
+    sub = commands.add_parser(**text("export", "a small record to keep, or COCO's log files", EXPORT))
+    sub.add_argument("results", metavar="RESULT", help="a bench's folder or a record")
+    sub.add_argument("--record", metavar="FILE", help="write a small record (.jsonl, .jsonl.xz or .jsonl.gz)")
+    sub.add_argument("--coco", metavar="DIR", help="write COCO's log files, a folder for each method")
+    sub.set_defaults(do=do_export)
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (0 done, 1 failed, 2 wrong usage, 130 interrupted)."""
-    arguments = parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:2] == ["bench", "compare"]:  # one command of two words
+        words[:2] = ["bench compare"]
+    arguments = parser().parse_args(words)
     try:
         return int(arguments.do(arguments))
     except UsageError as error:
@@ -155,9 +212,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("zoo-opt: interrupted; the same command goes on from the last finished run", file=sys.stderr)
         return 130
-
-
-# --- list -----------------------------------------------------------------------------------------
 
 
 def do_list(_: argparse.Namespace) -> int:
@@ -199,59 +253,6 @@ def _defaults(method: Callable[..., Any]) -> str:
         if p.default is p.empty or "factory" not in repr(p.default)
     ]
     return f"{getattr(method, '__name__', method)}({', '.join(parts)})"
-
-
-# --- bench and report -----------------------------------------------------------------------------
-
-
-def do_bench(arguments: argparse.Namespace) -> int:
-    """Run a suite, or what is left of it, then report."""
-    from .bench.progress import Progress
-    from .bench.runner import run_suite
-    from .bench.suite import load_suite
-
-    sys.path.insert(0, os.getcwd())  # for problems and methods named "module:function"
-    suite = load_suite(arguments.suite)
-    out = Path(arguments.out or Path("results") / suite.name)
-    workers = min(8, os.cpu_count() or 1) if arguments.workers is None else arguments.workers
-    if workers < 1:
-        raise UsageError(f"--workers must be 1 or more, got {workers}")
-    record = out / "runs.jsonl"
-    with Progress(suite.title) as progress:
-        run_suite(suite, record, workers=workers, progress=progress, resume=not arguments.restart)
-    return _report(record, out / "report.html", {task.key for task in suite.tasks()})
-
-
-def do_report(arguments: argparse.Namespace) -> int:
-    """Report from a record."""
-    path = Path(arguments.record)
-    record = path / "runs.jsonl" if path.is_dir() else path
-    if not record.is_file():
-        raise UsageError(f"no record of a bench at {record}")
-    return _report(record, Path(arguments.html) if arguments.html else record.with_name("report.html"), None)
-
-
-def _report(path: Path, html: Path, keys: set[str] | None) -> int:
-    """Tables and HTML of the runs with these keys (None: all of them); status 1 if a run failed."""
-    from .bench.record import read_record
-    from .bench.report import write_report
-    from .bench.table import print_summary
-
-    record = read_record(path)
-    if keys is None:  # of a run that was repeated with another version the later one
-        runs = record.runs.items()
-        keys = set({(r["group"], r["problem"], r["method"], r["seed"]): key for key, r in runs}.values())
-    record.runs = {key: run for key, run in record.runs.items() if key in keys}
-    print_summary(record)
-    write_report(record, html)
-    failed = [run for run in record.runs.values() if run["error"]]
-    for entry in failed:
-        print(
-            f"failed: {entry['method']} on {entry['problem']}, seed {entry['seed']}: {entry['error'].splitlines()[-1]}",
-            file=sys.stderr,
-        )
-    print(f"\nrecord: {path}\nreport: {html}  (one file, opens offline in any browser)")
-    return 1 if failed else 0
 
 
 if __name__ == "__main__":

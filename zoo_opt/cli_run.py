@@ -52,21 +52,50 @@ def read_start(text: str) -> Any:
         ) from None
 
 
+def same_target(checkpoint: Path, about: dict[str, Any]) -> None:
+    """Refuse to go on from a checkpoint of another function, whose losses mean nothing here.
+
+    A checkpoint knows its method, start and seed but not the function: that is noted in ``<checkpoint>.target``.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint is there and its note says something else than `about`.
+    """
+    from zoo_opt.checkpoint import write_atomically
+    from zoo_opt.errors import CheckpointError
+
+    note = checkpoint.with_name(checkpoint.name + ".target")
+    if not checkpoint.exists():
+        write_atomically(note, json.dumps(about).encode())
+    elif note.exists() and (before := json.loads(note.read_text(encoding="utf-8"))) != about:
+        what = next(name for name in about if before.get(name) != about[name])
+        raise CheckpointError(
+            f"{checkpoint} is of another run: its {what} is {before.get(what)!r}, this call's is {about[what]!r}"
+        )
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Minimize one function and say what was found."""
     import numpy as np
 
     import zoo_opt as zo
-    from zoo_opt.bench.problems import PROBLEMS, Problem, load_object, make_problem
+    from zoo_opt.bench.problems import PROBLEMS, load_object, make_problem
+    from zoo_opt.bench.protocol import Problem
     from zoo_opt.bench.solvers import make_method
+    from zoo_opt.bench.suite import with_problem
     from zoo_opt.run import INTERRUPTED
 
     sys.path.insert(0, os.getcwd())
     problem: Problem | None = None
     objective: Callable[..., Any]
     settings: dict[str, Any] = {}
+    options, about = read_options(arguments.option), read_options(arguments.problem_option)
     if arguments.target in PROBLEMS:
-        chosen = problem = make_problem(arguments.target, read_options(arguments.problem_option))
+        chosen = problem = make_problem(arguments.target, about)
+        if arguments.method == "auto" and getattr(problem, "bounds", None) is not None:
+            options.setdefault("bounds", "problem")
+        options = with_problem(options, problem)
 
         def objective(X: Any, step: int) -> Any:
             return chosen.losses(np.asarray(X), step, arguments.seed)
@@ -86,9 +115,12 @@ def run(arguments: argparse.Namespace) -> int:
         x0 = problem.x0(arguments.seed)
     else:
         raise UsageError("a function of yours needs --x0")
-    if arguments.checkpoint and Path(arguments.checkpoint).exists():
-        print(f"going on from {arguments.checkpoint}; delete it to start anew", file=sys.stderr)
-    method = make_method(arguments.method, read_options(arguments.option), budget=arguments.budget)
+    method = make_method(arguments.method, options, budget=arguments.budget)
+    if arguments.checkpoint:
+        checkpoint = Path(arguments.checkpoint)
+        same_target(checkpoint, {"TARGET": arguments.target, "problem options": about})
+        if checkpoint.exists():
+            print(f"going on from {checkpoint}; delete it to start anew", file=sys.stderr)
     noisy = problem is not None and problem.curve != "precision"
     result = zo.minimize(
         objective,

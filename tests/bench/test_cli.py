@@ -42,7 +42,7 @@ def test_bench_and_report_from_any_folder(tmp_path):
     assert "cma-es" in done.stdout
     assert "4 of 4 runs" in done.stderr
     report = tmp_path / "results" / "tiny" / "report.html"
-    assert report.stat().st_size > 1_000_000
+    assert report.stat().st_size > 10_000
     command = read_record(tmp_path / "results" / "tiny" / "runs.jsonl").sessions[0]["command"]
     assert command == "zoo-opt bench tiny.toml --workers 2"
     assert main(["report", str(report.parent), "--html", str(tmp_path / "again.html")]) == 0
@@ -50,7 +50,7 @@ def test_bench_and_report_from_any_folder(tmp_path):
 
 
 def test_help_teaches(capsys):
-    for command in ([], ["run"], ["bench"], ["report"], ["list"]):
+    for command in ([], ["run"], ["bench"], ["bench", "compare"], ["report"], ["export"], ["list"]):
         with pytest.raises(SystemExit) as end:
             main([*command, "--help"])
         assert end.value.code == 0
@@ -97,6 +97,58 @@ def test_run_a_named_problem_with_a_schedule(capsys):
     assert "Cosine" in out and "precision" in out and "steps=500" in out
 
 
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, capsys):
+    file = str(tmp_path / "run.zoo")
+    run = ["run", "sphere", "--budget", "60", "--quiet", "--checkpoint", file]
+    assert main([*run, "-p", "dimension=3"]) == 0
+    assert main([*run, "-p", "dimension=3"]) == 0
+    assert "going on from" in capsys.readouterr().err
+    for other, message in [
+        ([*run, "-p", "dimension=4"], "its problem options is {'dimension': 3}, this call's is {'dimension': 4}"),
+        ([*run, "-p", "dimension=3", "--method", "sep-cma-es"], "its method is CMAES("),
+        ([*run, "-p", "dimension=3", "--seed", "7"], "is of another run"),
+        (["run", "math:hypot", "--x0", "1,2,3", *run[2:]], "its TARGET is 'sphere', this call's is 'math:hypot'"),
+    ]:
+        assert main(other) == 1
+        error = capsys.readouterr().err
+        assert f"zoo-opt: {file} is of another run" in error and message in error
+    (tmp_path / "run.zoo").unlink()
+    (tmp_path / "run.zoo.journal").unlink()
+    assert main([*run, "-p", "dimension=4"]) == 0
+
+
+def test_run_auto_is_told_the_problems_bounds(capsys):
+    import zoo_opt as zo
+
+    if "auto" not in zo.METHODS:
+        pytest.skip("no auto yet")
+    assert main(["run", "bbob", "-p", "function=1", "--method", "auto", "--budget", "300", "--quiet"]) == 0
+    assert "bounds=(-5.0, 5.0)" in capsys.readouterr().out
+
+
+def test_compare_and_export(tmp_path, capsys):
+    (tmp_path / "tiny.toml").write_text(GOOD)
+    for out, seed in (("a", "[1, 2]"), ("b", "[1, 2, 3]")):
+        (tmp_path / "tiny.toml").write_text(GOOD.replace("[1, 2]", seed))
+        assert main(["bench", str(tmp_path / "tiny.toml"), "--out", str(tmp_path / out), "--executor", "serial"]) == 0
+    small = tmp_path / "kept" / "a.jsonl.xz"
+    assert main(["export", str(tmp_path / "a"), "--record", str(small)]) == 0
+    capsys.readouterr()
+    html = tmp_path / "change.html"
+    assert main(["bench", "compare", str(small), str(tmp_path / "b"), "--html", str(html)]) == 0
+    out = capsys.readouterr().out
+    assert "cma-es" in out and "A" in out
+    assert html.stat().st_size > 10_000
+    table = tmp_path / "table.md"
+    arguments = ["report", str(small), "--earlier", str(tmp_path / "b"), "--markdown", str(table)]
+    assert main([*arguments, "--html", str(tmp_path / "r.html")]) == 0
+    assert "| cma-es" in table.read_text()
+    assert main(["export", str(small), "--coco", str(tmp_path / "coco")]) == 1
+    assert "no run of COCO's" in capsys.readouterr().err
+    assert main(["report", str(small)]) == 0
+    assert (tmp_path / "kept" / "a.html").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -110,6 +162,13 @@ def test_run_a_named_problem_with_a_schedule(capsys):
         (["run", "sphere", "--method", "nope"], 1, "method must be one of"),
         (["bench", "nope"], 1, "no suite file 'nope'"),
         (["bench", "quick", "--workers", "0"], 2, "--workers must be 1 or more"),
+        (["bench", "quick", "--workers", "2", "--executor", "serial"], 2, "--workers goes with --executor processes"),
+        (["bench", "quick", "--executor", "ray"], 2, '--executor must be "serial", "processes", "dask" or'),
+        (["bench", "quick", "--only", "nobody"], 2, "no method of quick is labelled 'nobody'; it has CMA-ES, BIPOP"),
+        (["bench", "quick", "--again", "nobody"], 2, "no method of quick is labelled 'nobody'"),
+        (["bench", "compare", "/nowhere", "/here"], 2, "no record of a bench at /nowhere"),
+        (["export", "/nowhere", "--record", "x.jsonl"], 2, "no record of a bench"),
+        (["export", "/nowhere"], 2, "nothing to do: give --record FILE, --coco DIR or both"),
         (["report", "/nowhere"], 2, "no record of a bench"),
     ],
 )

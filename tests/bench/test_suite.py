@@ -62,6 +62,18 @@ def test_bbob_tables_expand(tmp_path):
     assert names["bbob-f08-i2-d3"] == 30
 
 
+def test_a_method_may_run_on_fewer_problems(tmp_path):
+    text = GOOD.replace('"sphere"', '"bbob"').replace(
+        "dimension = 3", "functions = [1, 8], dimensions = [2, 3], instances = [1, 2]"
+    )
+    tasks = load(tmp_path, text + "problem_options = { dimensions = [3], instances = [2] }\n").tasks()
+    names = {label: [t.problem_name for t in tasks if t.method.label == label] for label in ("A", "cma-es")}
+    assert len(names["A"]) == 16
+    assert names["cma-es"] == ["bbob-f01-i2-d3", "bbob-f08-i2-d3"] * 2
+    with pytest.raises(SuiteError, match="method 'cma-es': its 'problem_options' must choose among the group's"):
+        load(tmp_path, text + "problem_options = { dimensions = [5] }\n")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .problems import Problem, as_matrix
+from .protocol import NoisyProblem, Problem, as_matrix, pair_seed
 
 CURVE_POINTS = 60  # log-spaced evaluation counts at which a curve is kept
 
@@ -31,14 +31,17 @@ class Counted:
     budget : int
         A call that would go beyond it raises, before anything is evaluated.
     seed : int
-        Fixes the minibatches.
+        Fixes the minibatches and the noise.
 
     Attributes
     ----------
     nfev : int
         Candidates evaluated.
     best : float
-        Lowest loss so far.
+        Lowest loss so far, as the optimiser saw it.
+    precision : float
+        Lowest loss so far without noise, minus the optimum: what targets and curve are about if the problem's curve
+        is its precision.
     best_x : ndarray or None
         Where.
     hits : list of int or None
@@ -50,13 +53,15 @@ class Counted:
     def __init__(self, problem: Problem, budget: int, seed: int) -> None:
         self.problem, self.budget, self.seed = problem, budget, seed
         self.nfev = 0
-        self.best = np.inf
+        self.best = self._lowest = np.inf
         self.best_x: NDArray[Any] | None = None
         self.hits: list[int | None] = [None] * len(problem.targets)
         self.curve: list[tuple[int, float]] = []
         self._targets = np.asarray(problem.targets, dtype=float)
         self._marks = curve_marks(budget)
         self._by_precision = problem.curve == "precision"
+        self._noisy = problem if isinstance(problem, NoisyProblem) else None  # asked once: it takes 20 us
+        self._rng = np.random.default_rng([*pair_seed(problem.name, seed), 0])
         self._next_mark = self._next_target = 0
 
     def __call__(self, X: ArrayLike, step: int = 0) -> NDArray[np.float64]:
@@ -65,18 +70,28 @@ class Counted:
         n = len(points)
         if self.nfev + n > self.budget:
             raise BudgetExceeded(f"{n} evaluations asked for after {self.nfev} of {self.budget}")
-        losses = np.asarray(self.problem.losses(points, step, self.seed), dtype=np.float64)
+        true, losses = self._evaluate(points, step)
         finite = np.where(np.isnan(losses), np.inf, losses)
         i = int(np.argmin(finite))
         if self._by_precision:
-            self._follow(np.minimum.accumulate(np.minimum(finite, self.best)))
+            self._follow(true)
         if finite[i] < self.best:
             self.best, self.best_x = float(finite[i]), np.array(points[i])
         self.nfev += n
         return losses
 
-    def _follow(self, running: NDArray[np.float64]) -> None:
-        """Record marks and hits within a batch from the best loss after each of its evaluations."""
+    def _evaluate(self, points: NDArray[Any], step: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Losses without noise and as observed, both of shape (n,)."""
+        if self._noisy is not None:
+            true = np.asarray(self._noisy.true_losses(points, step, self.seed), dtype=np.float64)
+            return true, np.asarray(self._noisy.observe(points, true, self._rng), dtype=np.float64)
+        losses = np.asarray(self.problem.losses(points, step, self.seed), dtype=np.float64)
+        return losses, losses
+
+    def _follow(self, true: NDArray[np.float64]) -> None:
+        """Record marks and hits within a batch from the best noise-free loss after each of its evaluations."""
+        running = np.minimum.accumulate(np.minimum(np.where(np.isnan(true), np.inf, true), self._lowest))
+        self._lowest = float(running[-1])
         value = running - (self.problem.optimum or 0.0)
         end = self.nfev + len(value)
         while self._next_mark < len(self._marks) and self._marks[self._next_mark] <= end:
@@ -100,6 +115,11 @@ class Counted:
             self.hits[self._next_target] = self.nfev
             self._next_target += 1
         return figures
+
+    @property
+    def precision(self) -> float:
+        """Lowest loss so far without noise, minus the optimum."""
+        return self._lowest - (self.problem.optimum or 0.0)
 
     @property
     def solved(self) -> bool:

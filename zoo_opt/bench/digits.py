@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..interop.peer import require
-from .problems import pair_seed
+from .protocol import pair_seed
 
 Float32 = NDArray[np.float32]
 
@@ -44,6 +44,8 @@ class DigitsMLP:
 
     optimum: float | None = None
     curve = "train_loss"
+    bounds = None
+    reusable = True
     targets: Sequence[float] = (2.0, 1.5, 1.2, 1.0, 0.8, 0.65, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05)
 
     def __init__(self, hidden: int = 128, batch: int = 128) -> None:

@@ -1,21 +1,29 @@
 """The record of a bench: JSON lines, appended and fsynced run by run, so that an interruption loses nothing finished.
 
-Lines are ``{"kind": "session", ...}`` (one per start: suite, versions, machine, command) and ``{"kind": "run", ...}``.
+Lines are ``{"kind": "session", ...}`` (one per start: suite, versions, machine, command), ``{"kind": "run", ...}``,
+and ``{"kind": "again", "keys": [...]}``: the lines above with these keys count no longer, their runs are repeated.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
+import lzma
 import math
 import os
 import platform
+import re
 import sys
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from zoo_opt.checkpoint import sync_folder
+from zoo_opt.journal import locked
 
 from .suite import FORMAT, Suite
 
@@ -26,10 +34,12 @@ PACKAGES = (
     "cmaes",
     "nevergrad",
     "coco-experiment",
+    "noisyopt",
     "scikit-learn",
+    "gymnasium",
     "scipy",
-    "plotly",
-    "rich",
+    "statsmodels",
+    "distributed",
 )
 
 
@@ -59,13 +69,22 @@ class Record:
 def read_record(path: Path) -> Record:
     """Read a record; a torn last line is left out, a broken line elsewhere or another format refused.
 
+    Parameters
+    ----------
+    path : path
+        JSON lines; compressed if its name ends in ``.gz`` or ``.xz``.
+
     Raises
     ------
     ValueError
         If the file is not a record of this format.
     """
     record = Record()
-    *lines, rest = path.read_bytes().split(b"\n")
+    try:
+        content = _OPEN.get(path.suffix, Path.read_bytes)(path)
+    except (EOFError, gzip.BadGzipFile, lzma.LZMAError) as error:
+        raise ValueError(f"{path} is not a whole {path.suffix} file: {error}") from error
+    *lines, rest = content.split(b"\n")
     record.torn = len(rest) > 0  # no newline follows: the write was interrupted
     for number, line in enumerate(lines, 1):
         try:
@@ -81,19 +100,94 @@ def read_record(path: Path) -> Record:
             record.sessions.append(entry)
         elif kind == "run":
             record.runs[entry["key"]] = entry
+        elif kind == "again":
+            for key in entry["keys"]:
+                record.runs.pop(key, None)
     return record
 
 
-class Recorder:
-    """Appends entries to a record file, each on the disk before `write` returns."""
+_OPEN = {
+    ".gz": lambda path: gzip.decompress(path.read_bytes()),
+    ".xz": lambda path: lzma.decompress(path.read_bytes()),
+}
 
-    def __init__(self, path: Path) -> None:
+
+def current(record: Record, keys: Iterable[str] | None = None) -> Record:
+    """The part of a record to report on, in the suite's order, however the runs came in.
+
+    Parameters
+    ----------
+    record : Record
+    keys : iterable of str or None
+        Of the runs wanted, such as those of a suite's tasks. None takes all; where a run is there twice, since a
+        library's version or a method's settings have changed, the later one.
+    """
+    if keys is None:
+        runs = record.runs.items()
+        keys = {(r["group"], r["problem"], r["method"], r["seed"], r["budget"]): key for key, r in runs}.values()
+    wanted = set(keys)
+    return Record(record.sessions, {r["key"]: r for r in in_order(record) if r["key"] in wanted}, record.torn)
+
+
+def in_order(record: Record) -> list[dict[str, Any]]:
+    """The runs by group and method as they stand in the suite, problem (f2 before f10) and seed."""
+    text = record.sessions[-1]["toml"] if record.sessions else ""
+    groups = [(g["name"], g["method"]) for g in tomllib.loads(text).get("group", [])]
+    of_group = {name: i for i, (name, _) in enumerate(groups)}
+    of_method = {(name, m.get("label", m["use"])): i for name, methods in groups for i, m in enumerate(methods)}
+    last = len(groups) + len(of_method)  # what the suite no longer has
+
+    def rank(run: Mapping[str, Any]) -> tuple[Any, ...]:
+        group, method, problem = run["group"], run["method"], run["problem"]
+        digits = [(name, int(part or 0)) for name, part in re.findall(r"(\D*)(\d*)", problem)]
+        place = (of_group.get(group, last), group, run["dim"], digits)
+        return (*place, of_method.get((group, method), last), method, run["seed"], run["budget"], run["key"])
+
+    return sorted(record.runs.values(), key=rank)
+
+
+def canonical(record: Record) -> list[dict[str, Any]]:
+    """The runs of a record as they are however they were done: in the suite's order, without the time they took.
+
+    Two benches of one suite, versions being equal, have equal canonical records, whatever the executor, the number of
+    workers and the interruptions.
+    """
+    return [{name: value for name, value in run.items() if name != "seconds"} for run in in_order(record)]
+
+
+class Recorder:
+    """Appends entries to a record file, each on the disk before `write` returns.
+
+    Parameters
+    ----------
+    path : path
+        Made if absent, locked until `close`; what an interrupted write left after the last newline is cut off.
+    fresh : bool
+        Put a file that is there aside, as ``*.old``.
+
+    Raises
+    ------
+    OSError
+        If another process writes to the file.
+    """
+
+    def __init__(self, path: Path, *, fresh: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab+")
+        self._open(path)
+        if fresh and path.stat().st_size:
+            path.replace(path.with_suffix(path.suffix + ".old"))
+            self.close()
+            self._open(path)
         self._cut_torn_line()
+        sync_folder(path.parent)
+
+    def _open(self, path: Path) -> None:
+        self._file = path.open("ab+")
+        if not locked(self._file):
+            self._file.close()
+            raise OSError(f"{path} is in use by another bench")
 
     def _cut_torn_line(self) -> None:
-        """Remove what an interrupted write left after the last newline."""
         self._file.seek(0)
         whole = self._file.read().rfind(b"\n") + 1
         self._file.truncate(whole)
@@ -101,7 +195,7 @@ class Recorder:
 
     def write(self, entry: Mapping[str, Any]) -> None:
         """Append one entry."""
-        self._file.write(json.dumps(_plain(entry), allow_nan=False).encode() + b"\n")
+        self._file.write(json.dumps(plain(entry), allow_nan=False).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -116,12 +210,12 @@ class Recorder:
         self.close()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """`value` with what JSON cannot say made sayable: infinities and NaN become null, numpy's numbers Python's."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,89 +1,21 @@
-"""Runs a suite: processes, progress, an append-only record; resumes where an earlier start was interrupted."""
+"""Runs a suite: an append-only record that each start goes on from, whatever ended the one before."""
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
-import signal
-import threading
-import time
-import traceback
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from .counting import BudgetExceeded, Counted
-from .problems import make_problem
+from .executors import check_executor, entries
+from .one_run import run_task
+from .pace import Pace
 from .record import Recorder, read_record, session_entry
-from .solvers import make_solver, version_of
-from .suite import Suite, Task
+from .suite import Suite
 
-THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
+__all__ = ["run_suite", "run_task"]
 
-
-def run_task(task: Task) -> dict[str, Any]:
-    """Do one run and return its entry for the record; an exception of the method becomes the entry's ``error``.
-
-    The run ends when the optimiser stops, the budget is spent, or the problem's last target is reached.
-    """
-    problem = make_problem(task.problem, task.problem_options)
-    counted = Counted(problem, task.budget, task.seed)
-    entry: dict[str, Any] = {
-        "kind": "run",
-        "key": task.key,
-        "group": task.group,
-        "problem": problem.name,
-        "method": task.method.label,
-        "use": task.method.use,
-        "version": version_of(task.method.use),
-        "options": task.method.options,
-        "note": task.method.note,
-        "seed": task.seed,
-        "budget": task.budget,
-        "dim": problem.dim,
-        "curve_of": problem.curve,
-        "targets": list(problem.targets),
-        "error": None,
-    }
-    stopped: dict[str, Any] = {}
-    figures: dict[str, float] = {}
-    start = time.process_time()
-    try:
-        x0 = problem.x0(task.seed)
-        solver = make_solver(task.method.use, task.method.options, x0, seed=task.seed, budget=task.budget)
-        start = time.process_time()  # after the imports
-        while not (counted.solved or (stopped := dict(solver.stop()))):
-            batch = solver.ask()
-            if len(batch) == 0:
-                raise RuntimeError("ask() returned no candidate though stop() was empty")
-            solver.tell(batch, counted(batch.X, batch.step))
-            counted.check_point(solver.mean)
-        figures = problem.metrics(solver.mean)
-        if problem.curve == "precision":
-            figures["precision"] = counted.best - (problem.optimum or 0.0)
-        if counted.nfev and (not counted.curve or counted.curve[-1][0] < counted.nfev):
-            counted.curve.append((counted.nfev, figures[problem.curve]))
-    except BudgetExceeded as error:
-        entry["error"] = f"exceeded its budget: {error}"
-    except Exception:
-        entry["error"] = traceback.format_exc(limit=-4)
-    return entry | {
-        "nfev": counted.nfev,
-        "best": counted.best,
-        "hits": counted.hits,
-        "curve": counted.curve,
-        "figures": figures,
-        "stop": {"solved": True} if counted.solved else stopped,
-        "seconds": round(time.process_time() - start, 3),  # of CPU time,
-    }
+Progress = Callable[[int, int, float | None, dict[str, Any] | None], None]
 
 
 def run_suite(
@@ -91,7 +23,10 @@ def run_suite(
     record_path: Path,
     *,
     workers: int = 2,
-    progress: Callable[[int, int, dict[str, Any] | None], None] | None = None,
+    executor: str = "processes",
+    only: Iterable[str] = (),
+    again: Iterable[str] = (),
+    progress: Progress | None = None,
     command: list[str] | None = None,
     resume: bool = True,
 ) -> int:
@@ -104,8 +39,17 @@ def run_suite(
         JSON lines; made if absent. Runs in it that finished are not repeated, those that ended in an error are.
     workers : int
         Processes, each with one BLAS thread. 0 runs in this process.
+    executor : str
+        ``"processes"``, ``"serial"`` (in this process), ``"dask"`` (a local cluster of so many workers) or
+        ``"dask://HOST:PORT"``, a scheduler with workers of its own. What is recorded is the same, but for the seconds.
+    only : iterable of str
+        Labels of the methods to run now; empty: all.
+    again : iterable of str
+        Labels of methods whose runs are repeated, because their code has changed. What the record holds of them
+        counts no longer from now on (its lines stay): interrupted, go on without it.
     progress : callable or None
-        Called as ``progress(done, total, entry)`` at the start (entry None) and after each run.
+        Called as ``progress(done, total, left, entry)`` at the start (entry None) and after each run; `left` is the
+        expected time to the end in seconds, or None.
     command : list of str or None
         For the record; None takes the command line's.
     resume : bool
@@ -115,76 +59,43 @@ def run_suite(
     -------
     int
         Number of runs done now.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not of this form, or the record is not one.
+    OSError
+        If the record is in use by another bench.
+    ExecutorError
+        If the runs cannot be done there: no scheduler, processes that do not start.
     """
     if workers < 0:
         raise ValueError(f"workers must be 0 or more, got {workers}")
+    check_executor(executor)
+    only, again = set(only), set(again)
+    if unknown := (only | again).difference(suite.labels):
+        raise ValueError(f"no method is labelled {sorted(unknown)[0]!r}; the suite has {', '.join(suite.labels)}")
     tasks = suite.tasks()
-    if not resume and record_path.exists():
-        record_path.replace(record_path.with_suffix(record_path.suffix + ".old"))
-    finished = read_record(record_path).finished() if record_path.exists() else set()
-    todo = [task for task in tasks if task.key not in finished]
-    done = len(tasks) - len(todo)
-    if progress:
-        progress(done, len(tasks), None)
-    if not todo:
-        return 0
-    with Recorder(record_path) as recorder:
+    with Recorder(record_path, fresh=not resume) as recorder:
+        record = read_record(record_path)
+        if keys := [task.key for task in tasks if task.method.label in again and task.key in record.runs]:
+            recorder.write({"kind": "again", "keys": keys})
+            record = read_record(record_path)
+        finished = record.finished()
+        tasks = [task for task in tasks if not only or task.method.label in only]
+        todo = [task for task in tasks if task.key not in finished]
+        done = len(tasks) - len(todo)
+        pace = Pace(todo, record.runs.values())
+        if progress:
+            progress(done, len(tasks), None, None)
+        if not todo:
+            return 0
         recorder.write(session_entry(suite, command))
-        for entry in _entries(todo, workers):
-            recorder.write(entry)
-            done += 1
-            if progress:
-                progress(done, len(tasks), entry)
+        with contextlib.closing(entries(todo, executor if workers else "serial", workers)) as arriving:
+            for entry in arriving:
+                recorder.write(entry)
+                pace.add(entry)
+                done += 1
+                if progress:
+                    progress(done, len(tasks), pace.left(), entry)
     return len(todo)
-
-
-def _entries(tasks: list[Task], workers: int) -> Iterator[dict[str, Any]]:
-    """Entries as the runs finish. At most two runs per worker are handed out, so an interruption waits for few."""
-    if workers == 0:
-        yield from map(run_task, tasks)
-        return
-    with _one_thread_each():
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
-        queue = iter(tasks)
-        pending: set[Future[dict[str, Any]]] = set()
-        try:
-            while True:
-                for task in queue:
-                    pending.add(pool.submit(run_task, task))
-                    if len(pending) >= 2 * workers:
-                        break
-                if not pending:
-                    return
-                ready, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in ready:
-                    yield future.result()
-        finally:
-            pool.shutdown(wait=not pending, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and die with it: a pool's workers otherwise outlive a killed parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-@contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Pin the BLAS threads of processes started meanwhile: they read these variables when numpy is first imported."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

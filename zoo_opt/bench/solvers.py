@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,10 +17,17 @@ from .problems import load_object
 PEERS: dict[str, tuple[str, str]] = {
     "pycma": (
         "cma",
-        "pycma's CMAEvolutionStrategy: sigma0, popsize, diagonal, restarts, restart_from, options",
+        "pycma's CMA-ES: sigma0, popsize, diagonal, sampler, restarts, restart_from, options; pycma:noise-handler: "
+        "sigma0, maxevals, restarts, restart_from, options",
     ),
-    "cmaes": ("cmaes", "cmaes:CMA or cmaes:SepCMA: sigma0, popsize, restarts, restart_from"),
+    "cmaes": ("cmaes", "cmaes:CMA or cmaes:SepCMA: sigma0, popsize, lr_adapt, restarts, restart_from"),
     "nevergrad": ("nevergrad", "nevergrad:NAME for any registered optimiser: sigma0, batch, config"),
+    "scipy": (
+        "scipy",
+        "scipy:L-BFGS-B (finite differences), scipy:Nelder-Mead, ...: bounds, restart_from, step, options; "
+        "scipy:differential_evolution: bounds, options",
+    ),
+    "noisyopt": ("noisyopt", "noisyopt:SPSA: a, c, alpha, gamma, bounds, paired"),
 }
 
 
@@ -47,6 +55,7 @@ def installed(peer: str) -> bool:
     return importlib.util.find_spec(PEERS[peer][0]) is not None
 
 
+@cache
 def version_of(method: str) -> str:
     """Version of the library that a method of a suite comes from; empty for a factory of the user's."""
     import zoo_opt as zo
@@ -66,7 +75,7 @@ def make_solver(method: str, options: Mapping[str, Any], x0: NDArray[Any], *, se
     Parameters
     ----------
     method : str
-        A registered name of ours ("cma-es"), a peer ("pycma", "cmaes:SepCMA", "nevergrad:OnePlusOne"), or
+        A registered name of ours ("cma-es"), a peer ("pycma", "cmaes:SepCMA", "scipy:L-BFGS-B"), or
         ``"module:function"`` of a factory called as ``factory(x0, rng=, budget=, **options)`` that returns a
         `Solver`.
     options : mapping
@@ -115,10 +124,10 @@ def check_method(method: str, options: Mapping[str, Any], *, budget: int) -> Non
 def _factory(method: str) -> tuple[Callable[..., Any] | None, dict[str, Any]]:
     """Who makes a method, and with what fixed arguments; None stands for ours."""
     kind, _, name = method.partition(":")
-    if kind == "pycma" and not name:
-        from ..interop.pycma import PyCMA
+    if method in ("pycma", "pycma:noise-handler"):
+        from ..interop import pycma
 
-        return PyCMA, {}
+        return (pycma.PyCMANoiseHandler if name else pycma.PyCMA), {}
     if kind == "cmaes":
         from ..interop.cmaes import CMAESPackage
 
@@ -127,6 +136,18 @@ def _factory(method: str) -> tuple[Callable[..., Any] | None, dict[str, Any]]:
         from ..interop.nevergrad import Nevergrad
 
         return Nevergrad, {"name": name or "OnePlusOne"}
+    if method == "scipy:differential_evolution":
+        from ..interop.scipy_peers import DifferentialEvolution
+
+        return DifferentialEvolution, {}
+    if kind == "scipy":
+        from ..interop.scipy_peers import ScipyMinimize
+
+        return ScipyMinimize, {"name": name or "L-BFGS-B"}
+    if method in ("noisyopt", "noisyopt:SPSA"):
+        from ..interop.noisyopt import NoisyoptSPSA
+
+        return NoisyoptSPSA, {}
     return (load_object(method), {}) if name else (None, {})
 
 

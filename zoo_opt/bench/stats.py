@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median as median_of
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Run = dict[str, Any]
-FloatArray = NDArray[np.float64]
+from .bootstrap import Interval, bounds, interval
+from .hits import FloatArray, Run, hits_of, sum_by, units
+
+__all__ = [
+    "Band",
+    "Row",
+    "Run",
+    "Summary",
+    "by_ratio",
+    "curve_band",
+    "ecdf",
+    "ecdf_area",
+    "ecdf_band",
+    "final",
+    "fraction_reached",
+    "geometric_mean",
+    "held",
+    "quartiles",
+    "rows",
+    "summaries",
+]
 
 
 def ecdf(runs: Iterable[Run]) -> tuple[FloatArray, FloatArray]:
@@ -22,23 +43,47 @@ def ecdf(runs: Iterable[Run]) -> tuple[FloatArray, FloatArray]:
         Sorted evaluations / d of the triples that were reached.
     fractions : ndarray
         Fraction of all triples, reached or not, that were reached by then.
+
+    References
+    ----------
+    N. Hansen et al., COCO: performance assessment, arXiv 1605.03560, section 4: runtime distributions.
     """
-    hits: list[float] = []
-    total = 0
-    for run in runs:
-        total += len(run["targets"])
-        hits += [hit / run["dim"] for hit in run["hits"] if hit is not None]
-    if not hits:
-        return np.empty(0), np.empty(0)
-    budgets, counts = np.unique(np.array(hits), return_counts=True)
-    return budgets, np.cumsum(counts) / total
+    hits = hits_of(list(runs))
+    per_dim = hits.at / hits.dim[:, None]
+    budgets, counts = np.unique(per_dim[np.isfinite(per_dim)], return_counts=True)
+    return budgets, np.cumsum(counts) / max(hits.targets.sum(), 1)
+
+
+def ecdf_band(runs: Sequence[Run], grid: ArrayLike, *, level: float = 0.95) -> tuple[FloatArray, FloatArray]:
+    """Pointwise bootstrap bounds of the ECDF at some budgets, resampling problems (seeds where there is one problem).
+
+    Parameters
+    ----------
+    runs : sequence of dict
+        Of one method.
+    grid : array_like, shape (m,)
+        Evaluations / d.
+    level : float
+        Of confidence at each budget by itself.
+
+    Returns
+    -------
+    low, high : ndarray, shape (m,)
+        NaN with fewer than two problems, or seeds of the one problem.
+    """
+    hits, (_, unit) = hits_of(runs), units(runs)
+    at = np.asarray(grid, dtype=float)
+    weights = sum_by(unit, hits.targets)
+    per_dim = hits.at / hits.dim[:, None]
+    parts = [np.searchsorted(np.sort(per_dim[unit == u], axis=None), at, side="right") for u in range(len(weights))]
+    has = weights > 0
+    return bounds(np.array(parts, dtype=float).reshape(-1, at.size)[has], weights[has], level=level)
 
 
 def fraction_reached(runs: Sequence[Run]) -> float:
     """Fraction of the (problem, target, seed) triples reached; NaN of none."""
-    total = sum(len(run["targets"]) for run in runs)
-    reached = sum(h is not None for run in runs for h in run["hits"])
-    return reached / total if total else float("nan")
+    hits = hits_of(runs)
+    return _ratio(hits.reached, hits.targets)
 
 
 def ecdf_area(runs: Sequence[Run]) -> float:
@@ -46,14 +91,12 @@ def ecdf_area(runs: Sequence[Run]) -> float:
 
     A triple reached at the first evaluation adds 1, one reached at the end of the budget or never adds 0.
     """
-    total = sum(len(run["targets"]) for run in runs)
-    area = sum(
-        1 - np.log(h) / np.log(run["budget"])
-        for run in runs
-        for h in run["hits"]
-        if h is not None and h < run["budget"]
-    )
-    return float(area / total) if total else float("nan")
+    hits = hits_of(runs)
+    return _ratio(hits.areas, hits.targets)
+
+
+def _ratio(parts: FloatArray, weights: FloatArray) -> float:
+    return float(parts.sum() / weights.sum()) if weights.sum() else float("nan")
 
 
 @dataclass(frozen=True)
@@ -109,18 +152,25 @@ def geometric_mean(values: ArrayLike, floor: float = 1e-8) -> float:
     return float(np.exp(np.mean(np.log(v)))) if v.size else float("nan")
 
 
+def by_ratio(runs: Iterable[Run]) -> bool:
+    """Whether final figures are compared by ratio: precisions, and others if none of them is negative."""
+    return all(run["curve_of"] == "precision" or final(run) >= 0 for run in runs)
+
+
 @dataclass(frozen=True)
 class Row:
-    """One method's results on one problem, over seeds."""
+    """One method's results on one problem, over seeds. A run that failed counts as a final figure of inf."""
 
     group: str
     problem: str
     method: str
-    seeds: int
-    figure: str  # what low, median and high are about
+    seeds: int  # runs that did not fail
+    figure: str  # what low to sd are about
     low: float
     median: float
     high: float
+    mean: float
+    sd: float  # sample standard deviation over seeds; NaN of fewer than two
     extra: dict[str, float]  # medians of the problem's other figures
     reached: float  # fraction of (target, seed) pairs
     evaluations: float  # median spent
@@ -139,12 +189,16 @@ def rows(runs: Iterable[Run]) -> list[Row]:
 def _row(group: str, problem: str, method: str, cell: list[Run]) -> Row:
     figure = cell[0]["curve_of"]
     good = [run for run in cell if not run["error"]]
+    finals = [final(run) for run in cell]
+    low, median, high = (float(v) for v in quartiles(finals))
+    mean = sum(finals) / len(finals)
+    squares = sum((value - mean) ** 2 for value in finals) if math.isfinite(mean) else math.nan
+    targets = sum(len(run["targets"]) for run in cell)
+    names = sorted({name for run in good for name in run["figures"]} - {figure})
 
-    def values(name: str) -> list[float]:
-        return [np.inf if run["figures"].get(name) is None else run["figures"][name] for run in good]
+    def middle(values: list[float]) -> float:
+        return float(median_of(values)) if values else math.nan
 
-    low, median, high = (float(v) for v in quartiles(values(figure))) if good else (np.inf,) * 3
-    others = sorted({name for run in good for name in run["figures"]} - {figure})
     return Row(
         group=group,
         problem=problem,
@@ -154,53 +208,83 @@ def _row(group: str, problem: str, method: str, cell: list[Run]) -> Row:
         low=low,
         median=median,
         high=high,
-        extra={name: float(np.median(values(name))) for name in others},
-        reached=fraction_reached(cell),
-        evaluations=float(np.median([run["nfev"] for run in good])) if good else float("nan"),
-        seconds=float(np.median([run["seconds"] for run in good])) if good else float("nan"),
+        mean=mean,
+        sd=math.sqrt(squares / (len(finals) - 1)) if len(finals) > 1 else math.nan,
+        extra={n: middle([math.inf if (v := r["figures"].get(n)) is None else v for r in good]) for n in names},
+        reached=sum(hit is not None for run in cell for hit in run["hits"]) / targets if targets else math.nan,
+        evaluations=middle([run["nfev"] for run in good]),
+        seconds=middle([run["seconds"] for run in good]),
         errors=len(cell) - len(good),
     )
 
 
+def final(run: Run) -> float:
+    """The run's final figure, lower is better; inf where it overflowed or the run failed."""
+    value = None if run["error"] else run["figures"].get(run["curve_of"])
+    return float("inf") if value is None else float(value)
+
+
 @dataclass(frozen=True)
 class Summary:
-    """One method's results on a group's problems together."""
+    """One method's results on those of a group's problems that it ran."""
 
     group: str
     method: str
     reached: float
     area: float
-    score: float  # geometric mean over problems of the median figure
+    score: float  # geometric mean over problems of the median figure; arithmetic where not `by_ratio`
     extra: dict[str, float]  # mean over problems of the rows' medians
     microseconds: float  # median CPU time per evaluation, objective included
     errors: int
+    runs: int
+    problems: int  # that it ran
+    all_problems: int  # of the group, by any method
+    reached_interval: Interval  # 95 %, resampling problems; seeds where the group has one problem
+    area_interval: Interval
+
+    @property
+    def complete(self) -> bool:
+        """Whether it ran every problem of the group; if not, its figures cannot be held against the others'."""
+        return self.problems == self.all_problems
 
 
 def summaries(runs: Sequence[Run]) -> list[Summary]:
-    """A summary for every (group, method), best first within a group."""
+    """A summary for every (group, method), best first within a group; methods that ran fewer problems come last."""
     made: list[Summary] = []
     for group in dict.fromkeys(run["group"] for run in runs):
         of_group = [run for run in runs if run["group"] == group]
-        table = rows(of_group)
-        found = []
-        for method in dict.fromkeys(run["method"] for run in of_group):
-            own = [run for run in of_group if run["method"] == method]
-            mine = [row for row in table if row.method == method]
-            extra = {
-                name: float(np.mean([row.extra[name] for row in mine if name in row.extra])) for name in mine[0].extra
-            }
-            paces = [1e6 * run["seconds"] / run["nfev"] for run in own if run["nfev"]]
-            found.append(
-                Summary(
-                    group,
-                    method,
-                    fraction_reached(own),
-                    ecdf_area(own),
-                    geometric_mean([row.median for row in mine]),
-                    extra,
-                    float(np.median(paces)) if paces else float("nan"),
-                    sum(row.errors for row in mine),
-                )
-            )
-        made += sorted(found, key=lambda s: (-s.reached, s.score))
+        problems = len({run["problem"] for run in of_group})
+        by_method: dict[str, list[Run]] = {}
+        for run in of_group:
+            by_method.setdefault(run["method"], []).append(run)
+        average = geometric_mean if by_ratio(of_group) else np.mean
+        found = [_summary(own, problems, average) for own in by_method.values()]
+        made += sorted(
+            found, key=lambda s: (not s.complete, *(-np.nan_to_num(v) for v in (s.area, s.reached)), s.score)
+        )
     return made
+
+
+def _summary(own: list[Run], all_problems: int, average: Callable[[list[float]], Any]) -> Summary:
+    mine = rows(own)
+    hits, (_, unit) = hits_of(own), units(own)
+    weights = sum_by(unit, hits.targets)
+    has = weights > 0
+    reached, area = (interval(sum_by(unit, part)[has], weights[has]) for part in (hits.reached, hits.areas))
+    paces = [1e6 * run["seconds"] / run["nfev"] for run in own if run["nfev"]]
+    extras = dict.fromkeys(name for row in mine for name in row.extra)
+    return Summary(
+        group=own[0]["group"],
+        method=own[0]["method"],
+        reached=reached.estimate,
+        area=area.estimate,
+        score=float(average([row.median for row in mine])),
+        extra={name: float(np.mean([row.extra[name] for row in mine if name in row.extra])) for name in extras},
+        microseconds=float(np.median(paces)) if paces else float("nan"),
+        errors=sum(row.errors for row in mine),
+        runs=len(own),
+        problems=len(mine),
+        all_problems=all_problems,
+        reached_interval=reached,
+        area_interval=area,
+    )

@@ -14,7 +14,7 @@ A suite is TOML::
     [[group.method]]
     label = "CMA-ES, BIPOP"
     use = "cma-es"                   # ours, "pycma", "cmaes:SepCMA", "nevergrad:CMA", or "module:function"
-    options = { sigma0 = 2.0, restarts = "bipop" }
+    options = { sigma0 = 2.0, restarts = "bipop" }       # a value "problem" stands for the problem's own: its bounds
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from .problems import expand, make_problem
+from .protocol import Problem
 from .solvers import check_method, version_of
 
 FORMAT = 1  # of the records; a record of another format is refused
@@ -40,12 +42,16 @@ class SuiteError(ValueError):
 
 @dataclass(frozen=True)
 class Method:
-    """One competitor: `use` says whose, `options` its hyper-parameters, `note` how they were chosen."""
+    """One competitor: `use` says whose, `options` its hyper-parameters, `note` how they were chosen.
+
+    `problem_options` replaces the group's for this method alone: a slow one may run on fewer problems.
+    """
 
     label: str
     use: str
     options: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    problem_options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,15 +62,16 @@ class Task:
     problem: str
     problem_options: dict[str, Any]
     problem_name: str
+    dim: int
     method: Method
     seed: int
     budget: int
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Hash of what the result depends on: a finished run with the same key is not repeated."""
-        parts = asdict(self)
-        del parts["group"], parts["method"]["label"], parts["method"]["note"]
+        parts = {name: getattr(self, name) for name in ("problem", "problem_options", "problem_name", "seed", "budget")}
+        parts["method"] = {"use": self.method.use, "options": self.method.options}
         text = json.dumps([FORMAT, version_of(self.method.use), parts], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -76,7 +83,7 @@ class Group:
     name: str
     seeds: tuple[int, ...]
     problem: str
-    problems: tuple[dict[str, Any], ...]
+    problem_options: dict[str, Any]
     methods: tuple[Method, ...]
     budget: int | None
     budget_per_dim: int | None
@@ -84,21 +91,53 @@ class Group:
 
     def tasks(self) -> list[Task]:
         """Every run of the group, seed by seed, so that an interrupted bench has all methods at the seeds done."""
-        made = [(options, make_problem(self.problem, options)) for options in self.problems]
+        made = [(options, *_name_and_dim(self.problem, json.dumps(options))) for options in self.problems()]
+        on = {method.label: self.problems(method) for method in self.methods if method.problem_options}
         return [
             Task(
                 self.name,
                 self.problem,
                 options,
-                problem.name,
+                name,
+                dim,
                 method,
                 seed,
-                self.budget or self.budget_per_dim * problem.dim,  # type: ignore[operator]
+                self.budget or self.budget_per_dim * dim,  # type: ignore[operator]
             )
             for seed in self.seeds
-            for options, problem in made
+            for options, name, dim in made
             for method in self.methods
+            if method.label not in on or options in on[method.label]
         ]
+
+    def problems(self, method: Method | None = None) -> list[dict[str, Any]]:
+        """Arguments of the group's problems, or of those that one of its methods runs on."""
+        fewer = {} if method is None else method.problem_options
+        return [arguments for _, arguments in expand(self.problem, self.problem_options | fewer)]
+
+
+@cache
+def _name_and_dim(kind: str, options: str) -> tuple[str, int]:
+    """Of the problem with these options (JSON), which is made once: hundreds of tasks have it, in several groups."""
+    problem = make_problem(kind, json.loads(options))
+    return problem.name, problem.dim
+
+
+def with_problem(options: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
+    """A method's options with what is left to the problem filled in: ``bounds = "problem"`` takes `problem.bounds`.
+
+    Raises
+    ------
+    ValueError
+        If the problem has nothing of that name.
+    """
+    filled = dict(options)
+    for name, value in options.items():
+        if isinstance(value, str) and value == "problem":
+            filled[name] = getattr(problem, name, None)
+            if filled[name] is None:
+                raise ValueError(f'option {name} = "problem", but {problem.name} has no {name}')
+    return filled
 
 
 @dataclass(frozen=True)
@@ -120,6 +159,11 @@ class Suite:
     description: str
     groups: tuple[Group, ...]
     text: str
+
+    @property
+    def labels(self) -> list[str]:
+        """The methods' labels, each once."""
+        return list(dict.fromkeys(method.label for group in self.groups for method in group.methods))
 
     def tasks(self) -> list[Task]:
         """Every run of the suite."""
@@ -227,22 +271,31 @@ def _group(reader: _Reader) -> Group:
         raise SuiteError(f"{reader.where}: expected [[group.method]] tables with different labels")
     note = reader.take("note", str, "")
     reader.done()
+    group = Group(name, seeds, kind, options, methods, budget, per_dim, note)
     try:
-        problems = tuple(arguments for _, arguments in expand(kind, options))
-        dim = make_problem(kind, problems[0]).dim
+        problems = group.problems()
+        first = make_problem(kind, problems[0])
     except (ValueError, TypeError) as error:
         raise SuiteError(f"{reader.where}: {error}") from error
     for method in methods:
         try:
-            check_method(method.use, method.options, budget=budget or per_dim * dim)
-        except ValueError as error:
+            if any(arguments not in problems for arguments in group.problems(method)):
+                raise ValueError("its 'problem_options' must choose among the group's problems")
+            check_method(method.use, with_problem(method.options, first), budget=budget or per_dim * first.dim)
+        except (ValueError, TypeError) as error:
             raise SuiteError(f"{reader.where}, method {method.label!r}: {error}") from error
-    return Group(name, seeds, kind, problems, methods, budget, per_dim, note)
+    return group
 
 
 def _method(reader: _Reader) -> Method:
     use = reader.take("use", str, _REQUIRED)
     label = reader.take("label", str, use)
-    method = Method(label, use, reader.take("options", dict, {}), reader.take("note", str, ""))
+    method = Method(
+        label,
+        use,
+        reader.take("options", dict, {}),
+        reader.take("note", str, ""),
+        reader.take("problem_options", dict, {}),
+    )
     reader.done()
     return method

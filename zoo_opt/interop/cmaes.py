@@ -25,6 +25,8 @@ class CMAESPackage(Peer):
         Initial step size, in units of x.
     popsize : int or None
         Population; None takes the package's 4 + 3 log(d).
+    lr_adapt : bool
+        ``CMA`` alone: the package's learning-rate adaptation, meant for noise and many local minima.
     restarts : None, "ipop" or "bipop"
         What to do when ``should_stop()`` ends a run; None stops.
     restart_from : (float, float) or None
@@ -40,6 +42,7 @@ class CMAESPackage(Peer):
         kind: str = "CMA",
         sigma0: float = 0.3,
         popsize: int | None = None,
+        lr_adapt: bool = False,
         restarts: str | None = None,
         restart_from: tuple[float, float] | None = None,
         rng: Any = None,
@@ -48,7 +51,10 @@ class CMAESPackage(Peer):
         super().__init__(x0, rng=rng, budget=budget)
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
+        if lr_adapt and kind != "CMA":
+            raise ValueError(f"lr_adapt must be False for {kind}, got {lr_adapt!r}")
         self._class = getattr(require("cmaes", "cmaes"), kind)
+        self._more = {"lr_adapt": True} if lr_adapt else {}
         self._box = restart_from
         self._run(self.x0, float(sigma0), popsize)
         self._restarts = (
@@ -57,7 +63,7 @@ class CMAESPackage(Peer):
 
     def _run(self, x0: FloatArray, sigma0: float, popsize: int | None, limit: int | None = None) -> None:
         """Start a run that may spend `limit` evaluations."""
-        self._es = self._class(mean=x0.copy(), sigma=sigma0, population_size=popsize, seed=self.seed())
+        self._es = self._class(mean=x0.copy(), sigma=sigma0, population_size=popsize, seed=self.seed(), **self._more)
         self._spent, self._limit = 0, limit
 
     def _stopped(self) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .inverted import global_draws_from
 from .peer import FloatArray, Peer, require
 
 
@@ -49,7 +48,7 @@ class Nevergrad(Peer):
     ) -> None:
         super().__init__(x0, rng=rng, budget=budget)
         self._global = np.random.MT19937(self.seed())
-        with self._private_state():  # its import draws, too
+        with global_draws_from(self._global):  # its import draws, too
             ng = require("nevergrad", "nevergrad")
         registry = ng.optimizers.registry
         family = f"Parametrized{name}"
@@ -62,22 +61,12 @@ class Nevergrad(Peer):
         if batch < 0:
             raise ValueError(f"batch must be 0 or positive, got {batch}")
         make = getattr(ng.families, family)(**config) if config else registry[name]
-        with self._private_state():
+        with global_draws_from(self._global):
             space = ng.p.Array(init=self.x0.copy()).set_mutation(sigma=float(sigma0))
             space.random_state = np.random.RandomState(self.seed())
             self._opt = make(parametrization=space, budget=budget, num_workers=max(1, batch))
         self._batch = batch
         self._asked: list[Any] = []
-
-    @contextmanager
-    def _private_state(self) -> Iterator[None]:
-        """Put this optimiser's own bit generator behind numpy's global functions for a while."""
-        theirs = np.random.mtrand.get_bit_generator()
-        np.random.mtrand.set_bit_generator(self._global)
-        try:
-            yield
-        finally:
-            np.random.mtrand.set_bit_generator(theirs)
 
     def _size(self) -> int:
         """Candidates of the next batch."""
@@ -89,15 +78,15 @@ class Nevergrad(Peer):
         return int(getattr(controller, "llambda", 1))
 
     def _ask(self) -> FloatArray:
-        with self._private_state():
+        with global_draws_from(self._global):
             self._asked = [self._opt.ask() for _ in range(self._size())]
         return np.array([candidate.value for candidate in self._asked])
 
     def _tell(self, X: FloatArray, losses: FloatArray) -> None:
-        with self._private_state():
+        with global_draws_from(self._global):
             for candidate, loss in zip(self._asked, losses.tolist(), strict=True):
                 self._opt.tell(candidate, loss)
 
     def _mean(self) -> FloatArray:
-        with self._private_state():
+        with global_draws_from(self._global):
             return np.asarray(self._opt.provide_recommendation().value)

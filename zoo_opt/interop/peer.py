@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 FloatArray = NDArray[np.float64]
 
 
-def require(module: str, package: str) -> ModuleType:
+def require(module: str, package: str, extra: str = "bench") -> ModuleType:
     """Import a peer's module, or say how to install it.
 
     Parameters
@@ -30,6 +30,8 @@ def require(module: str, package: str) -> ModuleType:
         Name to import, such as ``"cma"``.
     package : str
         Name of the distribution that provides it, for the message.
+    extra : str
+        Name of the extra of zoo-opt that brings it, for the message.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def require(module: str, package: str) -> ModuleType:
             return importlib.import_module(module)
     except ImportError as error:
         raise ImportError(
-            f'{package} is not installed; it comes with the bench extra: pip install "zoo-opt[bench]"'
+            f'{package} is not installed; it comes with the {extra} extra: pip install "zoo-opt[{extra}]"'
         ) from error
 
 
@@ -55,7 +57,7 @@ class PeerBatch:
     X : ndarray, shape (n, d), float64
         One candidate per row, read-only.
     step : int
-        Number of batches told before this one.
+        Number of batches told before this one; of pairs, for a peer that asks for the two probes of a step in turn.
     """
 
     X: FloatArray
@@ -127,6 +129,10 @@ class Peer(ABC):
     def _mean(self) -> FloatArray:
         """The point that the peer would recommend under noise, shape (d,)."""
 
+    def _step(self) -> int:
+        """Step of the batch now asked for: the number of batches before it, unless several make a step."""
+        return self._steps
+
     def _reasons(self) -> dict[str, Any]:
         """The peer's own reasons to stop."""
         return {}
@@ -141,7 +147,7 @@ class Peer(ABC):
         if self._open is None:
             X = np.array(self._ask(), dtype=np.float64)
             X.flags.writeable = False
-            self._open = PeerBatch(X, self._steps)
+            self._open = PeerBatch(X, self._step())
         return self._open
 
     def tell(self, batch: PeerBatch, losses: Sequence[float | None] | ArrayLike) -> None:

@@ -7,14 +7,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .inverted import Inverted, Objective
 from .peer import FloatArray, Peer, Restarts, require
+
+SAMPLERS = {"vd": "GaussVDSampler", "vkd": "GaussVkDSampler"}  # of cma.restricted_gaussian_sampler
+
+
+def _options(cma: Any, rng: np.random.Generator, sampler: str | None, options: dict[str, Any]) -> dict[str, Any]:
+    """Options of pycma: quiet, with draws from `rng`; `seed` is nan, or pycma would seed numpy's global generator."""
+    base = {"seed": np.nan, "randn": lambda *shape: rng.standard_normal(shape), "verbose": -9, "verb_log": 0}
+    if sampler is not None:
+        if sampler not in SAMPLERS:
+            raise ValueError(f"sampler must be None or one of {sorted(SAMPLERS)}, got {sampler!r}")
+        restricted = require("cma.restricted_gaussian_sampler", "cma (pycma)")
+        base = getattr(restricted, SAMPLERS[sampler]).extend_cma_options(base)
+    return {**base, **options}
 
 
 class PyCMA(Peer):
     """``cma.CMAEvolutionStrategy``, restarted by IPOP or BIPOP if asked for.
 
-    Draws come from a Generator of our own through pycma's option ``randn``, with ``seed=nan``: otherwise pycma seeds
-    numpy's global generator, which this adapter leaves alone.
+    Draws come from a Generator of our own: numpy's global generator, which pycma would seed, is left alone.
 
     Parameters
     ----------
@@ -26,6 +39,8 @@ class PyCMA(Peer):
         Population; None takes pycma's 4 + 3 log(d).
     diagonal : bool
         Use pycma's separable mode (``CMA_diagonal=True``), the one that it recommends in high dimension.
+    sampler : None, "vd" or "vkd"
+        Use pycma's VD- or VkD-CMA-ES, with the options that it prescribes for them.
     restarts : None, "ipop" or "bipop"
         What to do when pycma's own criteria stop a run; None stops.
     restart_from : (float, float) or None
@@ -43,6 +58,7 @@ class PyCMA(Peer):
         sigma0: float = 0.3,
         popsize: int | None = None,
         diagonal: bool = False,
+        sampler: str | None = None,
         restarts: str | None = None,
         restart_from: tuple[float, float] | None = None,
         options: dict[str, Any] | None = None,
@@ -51,20 +67,15 @@ class PyCMA(Peer):
     ) -> None:
         super().__init__(x0, rng=rng, budget=budget)
         self._cma = require("cma", "cma (pycma)")
-        self._options = {"CMA_diagonal": diagonal, **(options or {})}
+        diagonally = {"CMA_diagonal": True} if diagonal else {}
+        self._options = _options(self._cma, self.rng, sampler, {**diagonally, **(options or {})})
         self._box = restart_from
         self._run(self.x0, float(sigma0), popsize)
         self._restarts = None if restarts is None else Restarts(restarts, self._es.popsize, float(sigma0), self.rng)
 
     def _run(self, x0: FloatArray, sigma0: float, popsize: int | None, limit: int | None = None) -> None:
         """Start a run of pycma that may spend `limit` evaluations."""
-        options = {
-            "seed": np.nan,
-            "randn": lambda *shape: self.rng.standard_normal(shape),
-            "verbose": -9,
-            "verb_log": 0,
-            **self._options,
-        }
+        options = dict(self._options)
         if popsize is not None:
             options["popsize"] = popsize
         if limit is not None:
@@ -86,3 +97,70 @@ class PyCMA(Peer):
 
     def _reasons(self) -> dict[str, Any]:
         return dict(self._es.stop()) if self._restarts is None else {}
+
+
+class PyCMANoiseHandler(Inverted):
+    """pycma's CMA-ES with its ``NoiseHandler``, in the loop that pycma documents for it.
+
+    Candidates are evaluated one by one, some of them again; the step size and the number of evaluations per candidate
+    grow with the noise.
+
+    Parameters
+    ----------
+    x0 : array_like, shape (d,)
+        Start of the first run.
+    sigma0 : float
+        Initial step size, in units of x.
+    maxevals : int or sequence of int
+        As pycma's: evaluations per candidate at most, or (fewest, first, most).
+    restarts, restart_from, options
+        See :class:`PyCMA`.
+    rng, budget
+        See :class:`zoo_opt.interop.peer.Peer`.
+    """
+
+    def __init__(
+        self,
+        x0: ArrayLike,
+        *,
+        sigma0: float = 0.3,
+        maxevals: int | list[int] = 1,
+        restarts: str | None = None,
+        restart_from: tuple[float, float] | None = None,
+        options: dict[str, Any] | None = None,
+        rng: Any = None,
+        budget: int | None = None,
+    ) -> None:
+        super().__init__(x0, rng=rng, budget=budget)
+        cma = require("cma", "cma (pycma)")
+        given = _options(cma, self.rng, None, options or {})
+        plan = None if restarts is None else Restarts(restarts, 0, float(sigma0), self.rng)
+        start, draws = self.x0.copy(), self.rng
+        self._runs: list[Any] = []  # the run now going
+        runs = self._runs
+
+        def minimise(evaluate: Objective) -> None:
+            def loss(x: ArrayLike) -> float:
+                return float(evaluate(x)[0])
+
+            x, sigma, more = start, float(sigma0), dict[str, Any]()
+            while True:
+                es = cma.CMAEvolutionStrategy(x, sigma, {**given, **more})
+                runs[:] = [es]
+                handler = cma.NoiseHandler(es.N, maxevals)
+                while not es.stop():
+                    X, fit = es.ask_and_eval(loss, evaluations=handler.evaluations)
+                    es.tell(X, fit)
+                    es.sigma *= handler(X, fit, loss, es.ask)
+                    es.countevals += handler.evaluations_just_done
+                if plan is None:
+                    return
+                plan.popsize0 = plan.popsize0 or es.popsize
+                popsize, sigma, limit = plan.next(es.countevals)
+                more = {"popsize": popsize} if limit is None else {"popsize": popsize, "maxfevals": limit}
+                x = start if restart_from is None else draws.uniform(*restart_from, size=start.size)
+
+        self._start(minimise)
+
+    def _mean(self) -> FloatArray:
+        return np.asarray(self._runs[0].mean) if self._runs else self.x0

@@ -1,117 +1,205 @@
-"use strict";
-(() => {
-  const groups = JSON.parse(document.getElementById("data").textContent);
-  // Okabe and Ito's colours, told apart by most readers, and a few more; ours first, in the order of the suite.
-  const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#a6761d", "#66a61e", "#e7298a", "#7f7f7f", "#1b9e9e"];
-  const DASHES = ["dot", "dash", "dashdot", "longdash"];
-  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+// The page: what is chosen, the filters that choose it, and the views that follow.
 
-  const style = (group) => {
-    const styles = {};
-    let peers = 0;
-    [...group.methods].sort((a, b) => b.ours - a.ours).forEach((m, i) => {
-      styles[m.name] = { color: COLOURS[i % COLOURS.length], dash: m.ours ? "solid" : DASHES[peers++ % DASHES.length], width: m.ours ? 2.4 : 1.9 };
-    });
-    return styles;
-  };
+const parse = (id) => {
+  const text = byId(id)?.textContent.trim();
+  return text ? fromData(JSON.parse(text)) : null;
+};
+const result = parse("data");
+const styles = looks(result.methods);
+const look = (method) => styles.get(method.name) ?? { color: "var(--soft)", dash: "", width: 2 };
 
-  const layout = (title, x, y) => {
-    const axis = { gridcolor: css("--line"), linecolor: css("--line"), zerolinecolor: css("--line"), ticks: "outside", tickcolor: css("--line"), automargin: true };
-    return {
-      title: title ? { text: title, font: { size: 13 }, x: 0.02, xanchor: "left" } : undefined,
-      font: { family: "system-ui, sans-serif", size: 12, color: css("--text") },
-      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      margin: { l: 56, r: 12, t: title ? 30 : 10, b: 44 }, showlegend: false, hovermode: "closest",
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--line"), activecolor: css("--soft") },
-      hoverlabel: { bgcolor: css("--card"), bordercolor: css("--line"), font: { color: css("--text") }, namelength: -1 },
-      xaxis: { ...axis, ...x }, yaxis: { ...axis, ...y },
-    };
-  };
-  const OPTIONS = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
-  const logX = (text) => ({ type: "log", title: { text, standoff: 8 }, dtick: 1, exponentformat: "power" });
-  const rgba = (hex, a) => `rgba(${[1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)).join(",")},${a})`;
+// Sets of what is chosen; an empty one means all. Methods are hidden one by one, so theirs holds what is not shown.
+const chosen = { group: result.groups[0], dims: new Set(), kinds: new Set(), hidden: new Set(), common: false, bands: false, target: null, against: null };
+const clear = () => { for (const name of ["dims", "kinds", "hidden"]) chosen[name].clear(); chosen.common = false; };
 
-  const ecdfTraces = (group, styles, shown) => group.methods.filter((m) => shown.has(m.name)).map((m) => ({
-    ...group.ecdf[m.name], name: m.name, mode: "lines", line: { ...styles[m.name], shape: "hv" },
-    hovertemplate: "%{x:.3g} evaluations / d<br>%{y:.1%} of the targets",
-  }));
+const byGroup = groupBy(result.runs, (run) => run.group);
+const passes = (run) => (!chosen.dims.size || chosen.dims.has(run.problem.dim)) && (!chosen.kinds.size || chosen.kinds.has(run.problem.kind))
+  && !chosen.hidden.has(run.method.name);
+const filtered = (group) => {
+  const runs = (byGroup.get(group) ?? []).filter(passes);
+  if (!chosen.common) return runs;
+  const methods = new Set(runs.map((run) => run.method)).size;
+  const shared = new Set([...groupBy(runs, (run) => run.problem)].filter(([, own]) => new Set(own.map((run) => run.method)).size === methods)
+    .map(([problem]) => problem));
+  return runs.filter((run) => shared.has(run.problem));
+};
 
-  const bandTraces = (curves, styles, shown) => Object.entries(curves).filter(([name]) => shown.has(name)).flatMap(([name, c]) => {
-    const s = styles[name];
-    const edge = { x: c.x, mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
-    return [
-      { ...edge, y: c.high },
-      { ...edge, y: c.low, fill: "tonexty", fillcolor: rgba(s.color, 0.14) },
-      { x: c.x, y: c.median, name, mode: "lines", line: s, hovertemplate: "%{x} evaluations<br>%{y:.3g}" },
-    ];
-  });
+// --- filters ---
 
-  const drawGroup = (section, group, shown) => {
-    const styles = style(group);
-    const box = section.querySelector(".ecdf");
-    if (group.ecdf) {
-      Plotly.react(box, ecdfTraces(group, styles, shown), layout("", logX("evaluations / d"), { title: { text: "fraction of targets" }, range: [0, 1.02], tickformat: ".0%" }), OPTIONS);
-    } else {
-      box.previousElementSibling.remove();
-      box.remove();
-    }
-    for (const chart of section.querySelectorAll("[data-problem]")) {
-      const x = group.figure === "precision" ? logX("evaluations") : { title: { text: "evaluations", standoff: 8 } };
-      const y = { type: "log", title: { text: group.figure }, exponentformat: "power", ...(group.figure === "precision" ? { dtick: 2 } : {}) };
-      Plotly.react(chart, bandTraces(group.curves[chart.dataset.problem], styles, shown), layout(chart.dataset.problem, x, y), OPTIONS);
-    }
-  };
+const toggle = (set, value) => { if (!set.delete(value)) set.add(value); };
+const chip = (text, on, act) => h("button.chip", { type: "button", "aria-pressed": String(on), onclick: act }, text);
+const chips = (title, set, values, name = String) => values.length > 1 && h("fieldset", {}, h("legend", {}, title), h("div.chips", {},
+  chip("all", !set.size, () => { set.clear(); update(); }),
+  values.map((value) => chip(name(value), set.has(value), () => { toggle(set, value); update(); }))));
 
-  const sections = [...document.querySelectorAll("section.group")].map((section) => {
-    const group = groups[Number(section.dataset.group)];
-    const styles = style(group);
-    const shown = new Set(group.methods.map((m) => m.name));
-    for (const m of group.methods) {
-      const button = document.createElement("button");
-      const dash = { solid: "", dot: "2 3", dash: "6 3", dashdot: "6 3 2 3", longdash: "10 3" }[styles[m.name].dash];
-      button.innerHTML = `<svg width="24" height="8"><line x1="0" y1="4" x2="24" y2="4" stroke="${styles[m.name].color}" stroke-width="3" stroke-dasharray="${dash}"/></svg>`;
-      button.append(m.name);
-      button.title = "Click to show or hide, double-click to show only this one";
-      button.setAttribute("aria-pressed", "true");
-      button.dataset.method = m.name;
-      section.querySelector(".chips").append(button);
-    }
-    const update = () => {
-      for (const b of section.querySelectorAll(".chips button")) b.setAttribute("aria-pressed", String(shown.has(b.dataset.method)));
-      drawGroup(section, group, shown);
-    };
-    section.querySelector(".chips").addEventListener("click", (event) => {
-      const name = event.target.closest("button")?.dataset.method;
-      if (!name) return;
-      if (event.detail === 2) {
-        const alone = shown.size === 0; // the first of the two clicks has hidden it
-        shown.clear();
-        (alone ? group.methods.map((m) => m.name) : [name]).forEach((n) => shown.add(n));
-      } else if (!shown.delete(name)) shown.add(name);
-      update();
-    });
-    update();
-    return update;
-  });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => sections.forEach((update) => update()));
+const methodBoxes = (runs) => {
+  const present = new Set(runs.map((run) => run.method.name));
+  const methods = result.methods.filter((method) => present.has(method.name)).sort((a, b) => b.ours - a.ours);
+  const only = (some) => { methods.forEach(({ name }) => chosen.hidden.add(name)); some.forEach(({ name }) => chosen.hidden.delete(name)); update(); };
+  const ours = methods.filter((method) => method.ours);
+  return h("fieldset.methods", {}, h("legend", {}, "Methods"),
+    h("div.chips", {}, h("button.quiet", { type: "button", onclick: () => only(methods) }, "all"),
+      ours.length && ours.length < methods.length ? [h("button.quiet", { type: "button", onclick: () => only(ours) }, "zoo-opt"),
+        h("button.quiet", { type: "button", onclick: () => only(methods.filter((method) => !method.ours)) }, "peers")] : null),
+    methods.map((method) => h("div.method", { onpointerenter: () => highlight(method.name), onpointerleave: () => highlight(null) },
+      h("label", {}, h("input", { type: "checkbox", checked: !chosen.hidden.has(method.name), "data-method": method.name,
+        onfocus: () => highlight(method.name), onblur: () => highlight(null),
+        onchange: () => { toggle(chosen.hidden, method.name); update(); } }), swatch(look(method)), h("span", {}, method.name)),
+      h("button.quiet.only", { type: "button", "aria-label": `Only ${method.name}`, onclick: () => only([method]) }, "only"))));
+};
 
-  for (const table of document.querySelectorAll("table.sortable")) {
-    const heads = [...table.tHead.rows[0].cells];
-    heads.forEach((head, column) => {
-      const numeric = table.tBodies[0].rows[0]?.cells[column].classList.contains("n");
-      head.classList.toggle("n", Boolean(numeric));
-      head.tabIndex = 0;
-      const sort = () => {
-        const up = head.getAttribute("aria-sort") !== "ascending";
-        heads.forEach((h) => h.removeAttribute("aria-sort"));
-        head.setAttribute("aria-sort", up ? "ascending" : "descending");
-        const key = (row) => (numeric ? Number(row.cells[column].dataset.v.replace("inf", "Infinity")) : row.cells[column].textContent);
-        const compare = (a, b) => (numeric ? (Number.isNaN(a) - Number.isNaN(b)) || a - b || 0 : a.localeCompare(b, undefined, { numeric: true }));
-        const rows = [...table.tBodies[0].rows].sort((a, b) => compare(key(a), key(b)) * (up ? 1 : -1));
-        table.tBodies[0].append(...rows);
-      };
-      head.addEventListener("click", sort);
-      head.addEventListener("keydown", (event) => { if (event.key === "Enter") sort(); });
-    });
+const drawFilters = () => {
+  const runs = byGroup.get(chosen.group) ?? [];
+  const dims = unique(runs.map((run) => run.problem.dim)).sort((a, b) => a - b);
+  const kinds = unique(runs.map((run) => run.problem)).sort((a, b) => a.order - b.order).map(({ kind }) => kind).filter(Boolean);
+  const select = h("select", { id: "group", onchange: () => choose(result.groups[select.selectedIndex]) },
+    result.groups.map((group) => h("option", { selected: group === chosen.group }, group.name)));
+  const perMethod = [...groupBy(runs, (run) => run.method).values()].map((own) => new Set(own.map((run) => run.problem)).size);
+  const uneven = Math.max(...perMethod) > Math.min(...perMethod);
+  const focus = document.activeElement?.closest?.("#filters") && labelOf(document.activeElement);
+  byId("filters").replaceChildren(...[
+    h("div", {}, h("label", { for: "group" }, "Group"), select),
+    chips("Dimension", chosen.dims, dims, whole),
+    chips("Function class", chosen.kinds, unique(kinds)),
+    methodBoxes(runs),
+    uneven && h("label.common", {}, h("input", { type: "checkbox", checked: chosen.common, onchange: () => { chosen.common = !chosen.common; update(); } }),
+      h("span", {}, "only problems that every shown method has run")),
+    h("button.quiet", { type: "button", id: "reset", onclick: () => { clear(); update(); } }, "Reset filters"),
+  ].filter(Boolean));
+  if (focus) [...byId("filters").querySelectorAll("button, input, select")].find((element) => labelOf(element) === focus)?.focus();
+  const shown = perMethod.length - [...new Set(runs.map((run) => run.method.name))].filter((name) => chosen.hidden.has(name)).length;
+  byId("chosen").textContent = [chosen.group.name, chosen.dims.size ? `${[...chosen.dims].join(", ")}-D` : null, ...chosen.kinds,
+    `${shown} of ${plural(perMethod.length, "method")}`].filter(Boolean).join(" · ");
+};
+const labelOf = (element) => element.id || element.dataset.method || element.getAttribute("aria-label") || element.textContent;
+
+const choose = (group) => {
+  chosen.group = group;
+  const problems = (byGroup.get(group) ?? []).map((run) => run.problem);
+  for (const [set, field] of [[chosen.dims, "dim"], [chosen.kinds, "kind"]]) {
+    if (set.size && !problems.some((problem) => set.has(problem[field]))) set.clear();
   }
-})();
+  update();
+};
+
+// --- views ---
+
+const tables = {
+  summary: sortable({ label: "All figures", file: "summary" }),
+  final: sortable({ label: "Final figures", file: "final", search: "Find a problem or method" }),
+  ert: sortable({ label: "Expected evaluations / d until the target", file: "ert", search: "Find a problem" }),
+  tests: sortable({ label: "Paired tests", file: "tests" }),
+};
+for (const [name, { element }] of Object.entries(tables)) byId(`${name}-table`).append(element);
+
+const options = (id, entries, current, act) => {
+  const select = byId(id);
+  select.replaceChildren(...entries.map(([text, value]) => h("option", { selected: value === current }, text)));
+  select.onchange = () => act(entries[select.selectedIndex][1]);
+};
+
+const once = (make) => {
+  let made;
+  return () => (made ??= make());
+};
+const cards = result.groups.map((group) => emptyCard(group, () => choose(group)));
+byId("cards").append(...cards);
+
+const drawGlance = (groups) => result.groups.forEach((group, i) => {
+  const { runs, figures } = groups.get(group);
+  cards[i].classList.toggle("chosen", group === chosen.group);
+  cards[i].querySelector("button").setAttribute("aria-pressed", String(group === chosen.group));
+  whenNear(cards[i], () => fillCard(cards[i], runs, figures, look));
+});
+
+const drawGroup = ({ runs, figures }) => {
+  for (const section of document.querySelectorAll("[data-of-group]")) section.hidden = !runs.length;
+  for (const name of document.querySelectorAll(".group-name")) name.textContent = chosen.group.name;
+  byId("note").textContent = chosen.group.note;
+  byId("nothing").hidden = runs.length > 0;
+  if (!runs.length) return;
+  const { figure } = runs[0].problem;
+  const byArea = runs.some((run) => run.problem.targets.length);
+  for (const section of document.querySelectorAll("[data-targets]")) section.hidden = section.hidden || !byArea;
+  byId("figure-name").textContent = result.names[figure] ?? figure;
+  whenNear(byId("targets"), () => {
+    if (byArea) drawEcdf(figures().rows);
+    tables.summary.update(figures().rows, summaryColumns(figures(), look, result.names, figure));
+  });
+  whenNear(byId("curves"), () => curves(byId("curves-box"), runs, look, result.names));
+  whenNear(byId("final"), () => tables.final.update(finalRows(runs), finalColumns(look)));
+  if (byArea) whenNear(byId("ert"), () => drawTimes(runs, figures().rows));
+  whenNear(byId("tests"), () => drawTests(figures().rows));
+  if (byArea) whenNear(byId("profile"), () => drawProfile(figures().rows));
+};
+
+const drawEcdf = (rows) => {
+  byId("bands").checked = chosen.bands;
+  byId("bands").onchange = () => { chosen.bands = byId("bands").checked; drawEcdf(rows); };
+  ecdfChart(byId("ecdf-chart"), rows, look, chosen.bands || rows.length <= 3);
+};
+
+const drawProfile = (rows) => {
+  const left = profileChart(byId("profile-chart"), rows, look);
+  byId("profile-left").textContent = left.length ? `Left out, for they ran fewer problems: ${left.join(", ")}.` : "";
+};
+
+const drawTimes = (runs, rows) => {
+  const targets = unique(runs.flatMap((run) => run.problem.targets)).sort((a, b) => b - a);
+  const target = targets.find((t) => t === chosen.target) ?? targets.find((t) => near(t, 1e-3)) ?? targets[Math.floor(targets.length / 2)];
+  const drawErt = (value) => {
+    chosen.target = value;
+    tables.ert.update(ertRows(runs, value), ertColumns(rows.map((row) => row.method)));
+  };
+  options("target", targets.map((t) => [say(t), t]), target, drawErt);
+  drawErt(target);
+};
+
+const drawTests = (rows) => {
+  const names = rows.map((row) => row.method.name);
+  const draw = (against) => {
+    chosen.against = against;
+    const found = testRows(rows, against === "all" ? null : against);
+    tables.tests.update(found, testColumns(look, found[0]?.measure ?? ""));
+  };
+  const against = chosen.against === "all" || names.includes(chosen.against) ? chosen.against : names[0];
+  const entries = [...names.map((name) => [name, name]), ["every other: all pairs", "all"]];
+  options("against", entries, against, draw);
+  draw(against);
+};
+
+const drawCompare = compareView(byId("compare-box"), result, parse("earlier"), look);
+
+const update = () => {
+  const allProblems = !chosen.dims.size && !chosen.kinds.size && !chosen.common;
+  const groups = new Map(result.groups.map((group) => {
+    const runs = filtered(group);
+    return [group, { runs, figures: once(() => figuresOf(runs, allProblems ? result.intervals[group.name] : {})) }];
+  }));
+  drawFilters();
+  drawGlance(groups);
+  drawGroup(groups.get(chosen.group));
+  whenNear(byId("compare"), () => drawCompare([...groups.values()].flatMap(({ runs }) => runs)));
+};
+
+// --- theme ---
+
+const themes = [...document.querySelectorAll("input[name=theme]")];
+const remembered = (act) => { try { return act(); } catch { return null; } }; // a file opened from disk may have no storage
+const setTheme = (value) => {
+  document.documentElement.style.colorScheme = value === "auto" ? "" : value;
+  themes.forEach((input) => { input.checked = input.value === value; });
+};
+for (const input of themes) {
+  input.addEventListener("change", () => {
+    setTheme(input.value);
+    remembered(() => localStorage.setItem("zoo-opt-theme", input.value));
+  });
+}
+setTheme(remembered(() => localStorage.getItem("zoo-opt-theme")) ?? "auto");
+
+document.body.append(tip);
+if (matchMedia("(min-width: 1000px)").matches) byId("side").open = true;
+update();
+// Milliseconds from opening to the first charts, for the tests and the curious.
+whenNear(byId("main"), () => { document.documentElement.dataset.ready = String(Math.round(performance.now())); });

@@ -1,0 +1,257 @@
+"""The grids behind the settings of the recorded suites, the same care for ours and for the peers.
+
+    python benchmarks/tune.py bbob --only spsa scipy:Nelder-Mead
+    python benchmarks/tune.py quick-digits
+
+Sets (none shares an instance or a seed with a suite):
+
+    bbob          area under the ECDF; 7 functions, instance 11, 10-D, 300 d evaluations
+    bbob-noisy    the same; 9 functions of the three noise models
+    digits        mean final training loss, 9,610 parameters, seeds 101 and 102, 2,000 evaluations
+    digits-10k    the same, 10,000 evaluations: neighbours of what was best at 2,000
+    digits-large  the same, 76,000 parameters, seed 101, 2,000 evaluations: neighbours again
+    svm, pendulum final validation loss, mean cost; seed 101, 500 and 1,000 evaluations
+    quick-bbob    for the quick suite: fraction of targets, 7 functions, instance 1, 10-D, seeds 11 and 12, 1000 d
+    quick-digits  for the quick suite: digits, seeds 11 to 13, 10,000 evaluations
+
+Prints the whole grid and marks each method's best. The CMA-ES family runs on bbob with its usual sigma0 = 2, a fifth of
+the search space [-5, 5], and adapts from there; so do L-BFGS-B and Nelder-Mead from their defaults but for the options
+below.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo_opt.bench.problems import make_problem
+from zoo_opt.bench.runner import run_task
+from zoo_opt.bench.stats import ecdf_area, fraction_reached
+from zoo_opt.bench.suite import Method, Task
+
+Options = dict[str, Any]
+Grid = dict[str, list[tuple[str, Options]]]  # by method: (label, options)
+QUICK = (1, 6, 8, 10, 13, 15, 21)
+NOISY = (101, 104, 107, 109, 110, 113, 117, 122, 128)
+BOX = {"bounds": [-5.0, 5.0], "restart_from": [-4.0, 4.0]}
+RESTARTED = {"restarts": "bipop", "restart_from": [-4.0, 4.0]}
+SLOW_TBPSA = {"config": {"naive": False, "initial_popsize": 5}}
+
+
+def half_decades(low: float, high: float) -> list[float]:
+    """1, 3.2 and 10 of each decade, rounded to two digits."""
+    count = round(2 * np.log10(high / low)) + 1
+    return [float(f"{v:.1e}") for v in np.geomspace(low, high, count)]
+
+
+def gradient_grid(uses: Sequence[str], radii: Sequence[float], steps: Sequence[float], dim: int = 0) -> Grid:
+    """The gradient family: c, step size, and a constant or cosine schedule. FZOO's step is lr / c: its lr is that by c.
+
+    SPSA-GEASS gets the released code's threshold of 0.001 d, for which `dim` is needed.
+    """
+    grid: Grid = {}
+    for use in uses:
+        more: Options = {} if use == "fzoo" else {"draws": {"type": "Rademacher"}}
+        if use == "spsa-geass":
+            more["threshold"] = 0.001 * dim
+        for c in radii:
+            for step in steps:
+                lr = step * c if use == "fzoo" else step
+                cosine = {"type": "Cosine", "start": lr, "end": lr / 100}
+                for name, gain in (("constant", lr), ("cosine", cosine)):
+                    grid.setdefault(use, []).append((f"c {c:g} step {step:g} {name}", {"c": c, "lr": gain, **more}))
+    return grid
+
+
+def axis(use: str, key: str, values: Sequence[Any], **fixed: Any) -> Grid:
+    """One method, one option."""
+    return {use: [(f"{key} {value}", {key: value, **fixed}) for value in values]}
+
+
+def nested(use: str, key: str, values: Sequence[Any], **fixed: Any) -> Grid:
+    """One method, one entry of its ``options``."""
+    return {use: [(f"{key} {value}", {**fixed, "options": {key: value}}) for value in values]}
+
+
+def noisyopt_grid(gains: Sequence[float], radii: Sequence[float]) -> Grid:
+    """The gains a and c of noisyopt."""
+    return {"noisyopt:SPSA": [(f"c {c:g} a {a:g}", {"a": a, "c": c}) for c in radii for a in gains]}
+
+
+def bbob_grid() -> Grid:
+    """Step sizes and what scipy's users would try."""
+    return {
+        **gradient_grid(("spsa", "fzoo"), (1e-4, 1e-2), half_decades(1e-3, 1.0)),
+        **noisyopt_grid(half_decades(1e-3, 1.0), (1e-4, 1e-2)),
+        **nested("scipy:L-BFGS-B", "ftol", (2.2e-9, 1e-15), **BOX),
+        "scipy:Nelder-Mead": [
+            (f"adaptive {a} tol {t:g}", {**BOX, "options": {"adaptive": a, "xatol": t, "fatol": t}})
+            for a in (False, True)
+            for t in (1e-4, 1e-8)
+        ],
+        **nested("scipy:differential_evolution", "popsize", (1, 2, 5, 15), bounds=[-5.0, 5.0]),
+        **axis("nevergrad:OnePlusOne", "sigma0", (0.3, 1.0, 2.0)),
+        **axis("nevergrad:TBPSA", "sigma0", (0.3, 1.0, 2.0)),
+    }
+
+
+def noisy_grid() -> Grid:
+    """Larger radii, and what the noise handlers offer."""
+    return {
+        **gradient_grid(("spsa", "fzoo"), (0.1, 1.0), half_decades(1e-2, 1.0)),
+        **noisyopt_grid(half_decades(1e-2, 1.0), (0.1, 1.0)),
+        **axis("pycma:noise-handler", "maxevals", (1, [1, 1, 30]), sigma0=2.0, **RESTARTED),
+        **axis("cmaes:CMA", "lr_adapt", (False, True), sigma0=2.0, **RESTARTED),
+        **axis("nevergrad:TBPSA", "sigma0", (0.3, 1.0, 2.0)),
+    }
+
+
+def network_grid(steps: Sequence[float], sigmas: Sequence[float], gains: Sequence[float], c: float, dim: int) -> Grid:
+    """The digits network and policies: gradient family and evolution strategies by step size."""
+    grid = gradient_grid(("spsa", "fzoo"), (c,), steps, dim)
+    grid |= noisyopt_grid(gains, (c,))
+    for use, more in (("sep-cma-es", {}), ("pycma", {"diagonal": True}), ("cmaes:SepCMA", {})):
+        grid |= axis(use, "sigma0", sigmas, **more)
+    return grid | axis("nevergrad:TBPSA", "sigma0", sigmas, **SLOW_TBPSA)
+
+
+def task_grid(c: float, steps: Sequence[float], sigmas: Sequence[float]) -> Grid:
+    """The SVM and the pendulum: the full CMA-ES of everyone as well."""
+    grid = gradient_grid(("spsa", "fzoo"), (c,), steps) | noisyopt_grid(steps, (c,))
+    for use in ("cma-es", "pycma", "cmaes:CMA", "nevergrad:TBPSA", "nevergrad:OnePlusOne"):
+        grid |= axis(use, "sigma0", sigmas)
+    return grid
+
+
+@dataclass(frozen=True)
+class Set:
+    """Where a grid is tried: problems, seeds, budget, what is measured, and the grid."""
+
+    problem: str
+    options: list[Options]
+    seeds: tuple[int, ...]
+    grid: Grid
+    measure: str  # "area", "reached" or a figure to be small
+    budget: int = 0
+    per_dim: int = 0
+
+    def score(self, use: str, settings: Options) -> float:
+        """Area under the ECDF or fraction of targets reached, or minus the mean of the figure."""
+        runs = [run_task(task) for task in self._tasks(use, settings)]
+        errors = [run["error"] for run in runs if run["error"]]
+        if errors:
+            print(errors[0])
+            return -np.inf
+        if self.measure == "area":
+            return ecdf_area(runs)
+        if self.measure == "reached":
+            return fraction_reached(runs)
+        values = [run["figures"][self.measure] for run in runs]
+        return -float(np.mean([np.inf if v is None or np.isnan(v) else v for v in values]))
+
+    def _tasks(self, use: str, settings: Options) -> Iterator[Task]:
+        for options in self.options:
+            problem = make_problem(self.problem, options)
+            budget = self.budget or self.per_dim * problem.dim
+            for seed in self.seeds:
+                method = Method(use, use, settings)
+                yield Task("tune", self.problem, options, problem.name, problem.dim, method, seed, budget)
+
+
+def coco(functions: Sequence[int], dimensions: Sequence[int], instance: int) -> list[Options]:
+    """Options of COCO's problems."""
+    return [{"function": f, "dimension": d, "instance": instance} for d in dimensions for f in functions]
+
+
+def quick_bbob() -> Grid:
+    """As the quick suite was tuned."""
+    uses = ("spsa", "spsa-gc", "spsa-geass", "fzoo")
+    grid = gradient_grid(uses, (1e-4,), half_decades(1e-7, 1.0), 10)
+    for use in ("nevergrad:OnePlusOne", "nevergrad:TBPSA"):
+        grid |= axis(use, "sigma0", half_decades(0.03, 3.0))
+    return grid
+
+
+SETS = {
+    "bbob": Set("bbob", coco(QUICK, (10,), 11), (101,), bbob_grid(), "area", per_dim=300),
+    "bbob-noisy": Set("bbob-noisy", coco(NOISY, (10,), 11), (101,), noisy_grid(), "area", per_dim=300),
+    "digits": Set(
+        "digits",
+        [{}],
+        (101, 102),
+        network_grid(half_decades(1e-3, 1e-1), half_decades(1e-2, 0.32), half_decades(1e-3, 1.0), 1e-3, 9610),
+        "train_loss",
+        budget=2000,
+    ),
+    "digits-10k": Set(
+        "digits",
+        [{}],
+        (101,),
+        network_grid((3.2e-3, 1e-2, 3.2e-2), (3.2e-2, 0.1), (3.2e-2, 0.1), 1e-3, 9610),
+        "train_loss",
+        budget=10_000,
+    ),
+    "digits-large": Set(
+        "digits",
+        [{"hidden": 1013}],
+        (101,),
+        network_grid((3.2e-3, 1e-2, 3.2e-2), (0.032, 0.1), (0.032, 0.1), 1e-3, 75985),
+        "train_loss",
+        budget=2000,
+    ),
+    "svm": Set(
+        "svm",
+        [{}],
+        (101,),
+        task_grid(0.1, half_decades(0.1, 1.0), (0.3, 1.0)),
+        "validation_loss",
+        budget=500,
+    ),
+    "pendulum": Set(
+        "pendulum",
+        [{}],
+        (101,),
+        task_grid(0.03, half_decades(0.01, 0.3), (0.1, 0.3, 1.0)),
+        "mean_cost",
+        budget=1000,
+    ),
+    "quick-bbob": Set("bbob", coco(QUICK, (10,), 1), (11, 12), quick_bbob(), "reached", per_dim=1000),
+    "quick-digits": Set(
+        "digits",
+        [{}],
+        (11, 12, 13),
+        network_grid(half_decades(1e-4, 1e-1), half_decades(1e-3, 1.0), half_decades(1e-3, 1.0), 1e-3, 9610),
+        "train_loss",
+        budget=10_000,
+    ),
+}
+
+
+def main() -> None:
+    """Run the grid of one set."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("set", choices=SETS)
+    arguments.add_argument("--only", nargs="+", help="methods, by the names that suites use")
+    chosen = arguments.parse_args()
+    warnings.simplefilter("ignore")  # overflow of settings that diverge
+    tried = SETS[chosen.set]
+    for use, entries in tried.grid.items():
+        if chosen.only and use not in chosen.only:
+            continue
+        start = time.process_time()
+        print(use, end="", flush=True)
+        scores = [tried.score(use, settings) for _, settings in entries]
+        best = int(np.nanargmax(scores))
+        print(f": {tried.measure} on {chosen.set}, {time.process_time() - start:.0f} s")
+        for i, ((label, _), value) in enumerate(zip(entries, scores, strict=True)):
+            print(f"  {label:>30}  {abs(value):.4g}{'  <- best' if i == best else ''}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

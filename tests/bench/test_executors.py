@@ -1,0 +1,259 @@
+"""The same record wherever runs are done, and whatever happens to the processes that do them."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from bench.test_suite import GOOD
+
+from zoo_opt.bench.executors import ExecutorError, check_executor, in_processes
+from zoo_opt.bench.record import canonical, read_record
+from zoo_opt.bench.runner import run_suite
+from zoo_opt.bench.suite import load_suite
+
+ROOT = Path(__file__).parents[2]
+
+DEADLY = """
+import os, signal
+from pathlib import Path
+import zoo_opt as zo
+
+class Deadly(zo.Optimizer):
+    '''SPSA whose third step kills its process: always, or if nobody has left the file `once` yet.'''
+
+    def __init__(self, x0, *, rng, budget, once=None):
+        super().__init__(zo.SPSA(lr=0.1, c=0.1), x0, rng=rng, budget=budget)
+        self.once = once
+
+    def tell(self, batch, losses):
+        super().tell(batch, losses)
+        if self.nit == 3 and not (self.once and Path(self.once).exists()):
+            if self.once:
+                Path(self.once).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+SUITE = """
+title = "T"
+[[group]]
+name = "g"
+seeds = [1, 2, 3]
+budget_per_dim = 20
+problem = "sphere"
+problem_options = { dimension = 3 }
+[[group.method]]
+use = "spsa"
+options = { lr = 0.1, c = 0.1 }
+[[group.method]]
+label = "deadly"
+use = "deadly:Deadly"
+options = { ONCE }
+[[group.method]]
+use = "cma-es"
+"""
+
+
+def bench(cwd, *arguments, check=True):
+    """``zoo-opt bench`` in a folder, as a user runs it."""
+    command = [sys.executable, "-m", "zoo_opt.cli", "bench", *arguments]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=120)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """With a suite whose second run kills its process once, and one where it always does."""
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    (tmp_path / "once.toml").write_text(SUITE.replace("ONCE", 'once = "died"'))
+    (tmp_path / "always.toml").write_text(SUITE.replace("ONCE", ""))
+    return tmp_path
+
+
+def entries_in(path):
+    return canonical(read_record(path / "runs.jsonl"))
+
+
+def lines_of(path):
+    """Keys of the runs in the file, as often as they are there."""
+    return sorted(
+        line.split(b'"key": "')[1][:16] for line in path.read_bytes().splitlines() if b'"kind": "run"' in line
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills processes")
+def test_a_run_whose_process_was_killed_is_done_again(folder):
+    bench(folder, "once.toml", "--out", "killed", "--workers", "2")
+    assert (folder / "died").exists()
+    bench(folder, "once.toml", "--out", "serial", "--executor", "serial")
+    assert entries_in(folder / "killed") == entries_in(folder / "serial")
+    assert len(lines_of(folder / "killed" / "runs.jsonl")) == 9
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills processes")
+def test_a_run_that_kills_every_process_is_given_up(folder):
+    done = bench(folder, "always.toml", "--out", "r", "--workers", "2", check=False)
+    assert done.returncode == 1
+    assert "failed: deadly on sphere-d3, seed 1: its process was ended by SIGKILL, for the 2nd time" in done.stderr
+    runs = read_record(folder / "r" / "runs.jsonl").runs.values()
+    assert sorted(run["method"] for run in runs if not run["error"]) == ["cma-es"] * 3 + ["spsa"] * 3
+    assert len(lines_of(folder / "r" / "runs.jsonl")) == 9
+    (given_up, *_) = [run for run in runs if run["error"]]
+    assert (given_up["nfev"], given_up["hits"]) == (0, [None] * 51)
+
+
+def test_an_idle_process_takes_over_what_another_died_of(tmp_path, monkeypatch):
+    """The last run is alone when its process dies: whoever is idle does it."""
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    (tmp_path / "s.toml").write_text(
+        SUITE.replace("ONCE", f"once = '{tmp_path / 'died'}'").replace("[1, 2, 3]", "[1]").replace('use = "cma-es"', "")
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    text = (tmp_path / "s.toml").read_text().rstrip().removesuffix("[[group.method]]")
+    (tmp_path / "s.toml").write_text(text)
+    tasks = load_suite(tmp_path / "s.toml").tasks()
+    found = list(in_processes(tasks, 2))
+    assert sorted(entry["method"] for entry in found) == ["deadly", "spsa"]
+    assert not any(entry["error"] for entry in found)
+
+
+def test_a_script_without_a_guard_is_told(tmp_path):
+    (tmp_path / "s.toml").write_text(GOOD)
+    (tmp_path / "script.py").write_text(
+        "from pathlib import Path\nfrom zoo_opt.bench import load_suite, run_suite\n"
+        "run_suite(load_suite('s.toml'), Path('r.jsonl'), workers=1)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "before its first run" in done.stderr and '`if __name__ == "__main__":`' in done.stderr
+    assert read_record(tmp_path / "r.jsonl").runs == {}
+
+
+def test_a_problem_that_workers_cannot_make_ends_the_bench(tmp_path, monkeypatch):
+    (tmp_path / "here.py").write_text(
+        "import multiprocessing\nfrom zoo_opt.bench import Sphere\n"
+        "def problem():\n"
+        "    if multiprocessing.parent_process():\n        raise OSError('no such data set')\n"
+        "    return Sphere(3)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    text = GOOD.replace('"sphere"', '"here:problem"').replace("{ dimension = 3 }", "{}")
+    (tmp_path / "s.toml").write_text(text)
+    with pytest.raises(ExecutorError, match="sphere-d3 with A: OSError: no such data set"):
+        run_suite(load_suite(tmp_path / "s.toml"), tmp_path / "r.jsonl", workers=1)
+
+
+def test_unknown_executors_are_refused(tmp_path):
+    (tmp_path / "s.toml").write_text(GOOD)
+    with pytest.raises(ValueError, match='executor must be "serial", "processes", "dask" or "dask://HOST:PORT"'):
+        run_suite(load_suite(tmp_path / "s.toml"), tmp_path / "r.jsonl", executor="ray")
+    check_executor("dask://node:8786")
+
+
+def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("zoo_opt.bench.cluster.PATIENCE", 0.5)
+    (tmp_path / "s.toml").write_text(GOOD)
+    with pytest.raises(ExecutorError, match=r"no dask scheduler at tcp://127\.0\.0\.1:9"):
+        run_suite(load_suite(tmp_path / "s.toml"), tmp_path / "r.jsonl", executor="dask://127.0.0.1:9")
+
+
+# ------------------------------------------------------------------------------------------------------- slow
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="kills processes")
+def test_dask_with_a_worker_killed_half_way_gives_the_serial_record(folder):
+    pytest.importorskip("distributed")
+    bench(folder, "once.toml", "--out", "dask", "--executor", "dask", "--workers", "2")
+    assert (folder / "died").exists()
+    bench(folder, "once.toml", "--out", "serial", "--executor", "serial")
+    assert entries_in(folder / "dask") == entries_in(folder / "serial")
+    assert lines_of(folder / "dask" / "runs.jsonl") == lines_of(folder / "serial" / "runs.jsonl")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="kills processes")
+def test_dask_gives_up_a_run_that_kills_every_worker(folder):
+    pytest.importorskip("distributed")
+    done = bench(folder, "always.toml", "--out", "r", "--executor", "dask", "--workers", "2", check=False)
+    assert done.returncode == 1
+    assert "failed: deadly on sphere-d3, seed 1: given up: its workers died" in done.stderr
+    runs = read_record(folder / "r" / "runs.jsonl").runs.values()
+    assert sorted(run["method"] for run in runs if not run["error"]) == ["cma-es"] * 3 + ["spsa"] * 3
+
+
+VARYING_LENGTHS = """
+title = "Lengths from a millisecond to a tenth of a second"
+[[group]]
+name = "short"
+seeds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+budget = 60
+problem = "sphere"
+problem_options = { dimension = 3 }
+[[group.method]]
+use = "spsa"
+options = { lr = 0.1 }
+[[group.method]]
+use = "cma-es"
+[[group]]
+name = "long"
+seeds = [1, 2, 3, 4, 5, 6, 7, 8]
+budget_per_dim = 1000
+problem = "sphere"
+problem_options = { dimension = 10 }
+[[group.method]]
+use = "spsa"
+options = { lr = 1e-3 }
+[[group.method]]
+use = "fzoo"
+options = { lr = 1e-3 }
+[[group.method]]
+use = "sep-cma-es"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="kills processes")
+def test_twenty_kills_lose_nothing_and_repeat_nothing(tmp_path):
+    """SIGKILL the whole bench at random moments, go on each time, and compare with one that was left alone."""
+    (tmp_path / "s.toml").write_text(VARYING_LENGTHS)
+    bench(tmp_path, "s.toml", "--out", "calm", "--executor", "serial")
+    calm = entries_in(tmp_path / "calm")
+    rng = random.Random(0)
+    path = tmp_path / "killed" / "runs.jsonl"
+    command = [sys.executable, "-m", "zoo_opt.cli", "bench", "s.toml", "--out", "killed", "--workers", "2"]
+    kills = torn = 0
+    while kills < 20:
+        before = path.read_bytes() if path.exists() else b""
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        grown = len(before) + rng.choice([0, 1, 5000, 10000])  # sometimes as soon as a line is being written
+        end = time.monotonic() + 5
+        while time.monotonic() < end and not (path.exists() and path.stat().st_size > grown):
+            time.sleep(0.001)
+        time.sleep(rng.random() * 0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        after = path.read_bytes()
+        whole = before[: before.rfind(b"\n") + 1]
+        assert after.startswith(whole), "what was on the disk stays"
+        torn += not after.endswith(b"\n")
+        kills += 1
+    undone = len(calm) - len(lines_of(path))
+    print(f"after {kills} kills {undone} of {len(calm)} runs were left to do; torn lines: {torn}")
+    bench(tmp_path, "s.toml", "--out", "killed", "--workers", "2")
+    assert entries_in(tmp_path / "killed") == calm
+    assert lines_of(path) == lines_of(tmp_path / "calm" / "runs.jsonl")
+    assert len(lines_of(path)) == len(set(lines_of(path))) == len(calm)

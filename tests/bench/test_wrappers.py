@@ -1,0 +1,105 @@
+"""Noise, failures, delay and quantised inputs around a problem."""
+
+import time
+
+import numpy as np
+import pytest
+
+from zoo_opt.bench.counting import Counted
+from zoo_opt.bench.problems import Sphere, make_problem
+from zoo_opt.bench.suite import load_suite
+from zoo_opt.bench.wrappers import Wrapped
+
+X = np.random.default_rng(0).standard_normal((5000, 3))
+
+
+def test_additive_noise_has_the_deviation_asked_for():
+    noise = Wrapped(Sphere(3), additive=0.5).losses(X, 0, 1) - Sphere(3).losses(X, 0, 1)
+    assert abs(noise.mean()) < 0.03 and noise.std() == pytest.approx(0.5, rel=0.05)
+
+
+def test_multiplicative_noise_is_relative_to_the_optimum():
+    problem = make_problem("bbob", {"function": 1, "dimension": 3, "wrap": {"multiplicative": 0.1}})
+    inner = make_problem("bbob", {"function": 1, "dimension": 3})
+    factor = (problem.losses(X, 0, 1) - inner.optimum) / (inner.losses(X, 0, 1) - inner.optimum)
+    assert factor.mean() == pytest.approx(1, abs=0.01) and factor.std() == pytest.approx(0.1, rel=0.05)
+
+
+def test_failures_come_at_the_rate_asked_for_and_do_not_hide_the_truth():
+    problem = Wrapped(Sphere(3), failures=0.2)
+    counted = Counted(problem, 5000, seed=1)
+    losses = counted(X)
+    assert np.isnan(losses).mean() == pytest.approx(0.2, abs=0.02)
+    assert counted.precision == pytest.approx(Sphere(3).losses(X, 0, 0).min())
+    assert counted.best == np.nanmin(losses)
+
+
+def test_noise_depends_on_problem_seed_and_order_alone():
+    first, second, other = (Counted(Wrapped(Sphere(3), additive=1), 100, seed) for seed in (1, 1, 2))
+    a = np.concatenate([first(X[:10]), first(X[:10])])
+    np.testing.assert_array_equal(a, np.concatenate([second(X[:10]), second(X[:10])]))
+    assert not np.array_equal(a[:10], a[10:])  # the same points again, other noise
+    assert not np.array_equal(a[:10], other(X[:10]))
+
+
+def test_delay_is_per_candidate():
+    start = time.perf_counter()
+    Wrapped(Sphere(3), delay=0.005).losses(X[:4], 0, 0)
+    assert time.perf_counter() - start >= 0.02
+
+
+def test_quantised_inputs_have_so_many_levels():
+    problem = Wrapped(Sphere(2), levels=5, box=(-1, 1))
+    points = np.column_stack([np.linspace(-2, 2, 401), np.zeros(401)])
+    assert sorted(set(problem.losses(points, 0, 0))) == [0, 0.25, 1]
+    single = points.astype(np.float32)
+    assert problem.quantised(single).dtype == np.float32
+    assert problem.name == "sphere-d2-levels5" and problem.metrics(points[0]) == {}
+    assert Wrapped(Sphere(2)).quantised(points) is points
+
+
+def test_wrappers_go_around_noisy_problems_and_each_other():
+    inner = make_problem("bbob-noisy", {"function": 101, "dimension": 5, "wrap": {"additive": 1.0}})
+    both = Wrapped(inner, failures=0.5)
+    assert both.name == "bbob-noisy-f101-i1-d5-add1-fail0.5"
+    points = np.random.default_rng(1).uniform(-4, 4, (20, 5))
+    clean = make_problem("bbob-noisy", {"function": 101, "dimension": 5})
+    np.testing.assert_allclose(both.true_losses(points, 0, 0), clean.true_losses(points, 0, 0), atol=1e-9)
+    assert 3 < np.isnan(both.losses(points, 0, 0)).sum() < 17
+    stochastic = Wrapped(make_problem("svm"), additive=0.01)
+    assert stochastic.curve == "validation_loss" and stochastic.targets == make_problem("svm").targets
+    assert stochastic.metrics(np.zeros(32)) == make_problem("svm").metrics(np.zeros(32))
+
+
+def test_a_suite_says_it_in_a_table(tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text(
+        'title = "T"\n[[group]]\nname = "g"\nseeds = [1]\nbudget = 60\nproblem = "bbob"\n'
+        "problem_options = { functions = [1, 8], dimensions = [2], wrap = { levels = 256, failures = 0.1 } }\n"
+        '[[group.method]]\nuse = "cma-es"\n'
+    )
+    assert [task.problem_name for task in load_suite(path).tasks()] == [
+        "bbob-f01-i1-d2-fail0.1-levels256",
+        "bbob-f08-i1-d2-fail0.1-levels256",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"additive": -1}, "additive must be finite and 0 or more, got -1"),
+        ({"multiplicative": np.inf}, "multiplicative must be finite"),
+        ({"delay": -1}, "delay must be"),
+        ({"failures": 1}, "failures must be a probability below 1, got 1"),
+        ({"levels": 1}, "levels must be an integer of 2 or more, got 1"),
+        ({"noise": 1}, "wrap refuses {'noise': 1}"),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_problem("sphere", {"dimension": 2, "wrap": options})
+
+
+def test_a_box_is_needed_to_quantise():
+    with pytest.raises(ValueError, match="box must be given to quantise the inputs of digits"):
+        make_problem("digits", {"hidden": 2, "wrap": {"levels": 256}})

@@ -1,0 +1,83 @@
+"""noisyopt's SPSA behind the ask/tell surface of zoo_opt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .inverted import Inverted, Objective
+from .peer import FloatArray, require
+
+
+class NoisyoptSPSA(Inverted):
+    """``noisyopt.minimizeSPSA``: gains a / (k + 1 + A)^alpha and c / (k + 1)^gamma, A a hundredth of the steps.
+
+    The two probes of an iteration are two batches of one step, which is how its users share random numbers
+    (``paired=True``). It draws from numpy's global generator: a private one during its turns.
+
+    Parameters
+    ----------
+    x0 : array_like, shape (d,)
+        Start.
+    a, c, alpha, gamma : float
+        Gains, with noisyopt's defaults.
+    bounds : (float, float) or None
+        Box that is kept to, the same for all coordinates.
+    paired : bool
+        Whether the two probes of an iteration belong to one step, and so see the same minibatch.
+    rng, budget
+        See :class:`zoo_opt.interop.peer.Peer`. The iterations are those that the budget allows, 10,000 without one.
+    """
+
+    def __init__(
+        self,
+        x0: ArrayLike,
+        *,
+        a: float = 1.0,
+        c: float = 1.0,
+        alpha: float = 0.602,
+        gamma: float = 0.101,
+        bounds: tuple[float, float] | None = None,
+        paired: bool = True,
+        rng: Any = None,
+        budget: int | None = None,
+    ) -> None:
+        super().__init__(x0, rng=rng, budget=budget)
+        spsa = require("noisyopt", "noisyopt").minimizeSPSA
+        start = self.x0.copy()
+        steps = 10_000 if budget is None else max(1, budget // 2)
+        box = None if bounds is None else [tuple(bounds)] * start.size
+        self._paired = paired
+        self._current = [start.copy()]  # the iterate
+        current = self._current
+
+        def minimise(evaluate: Objective) -> None:
+            def loss(x: FloatArray) -> float:
+                return float(evaluate(x)[0])
+
+            def note(x: FloatArray) -> None:
+                current[0] = x.copy()
+
+            with np.errstate(all="ignore"):
+                spsa(
+                    loss,
+                    start,
+                    bounds=box,
+                    niter=steps,
+                    paired=False,  # its pairing passes seed=, which a step replaces
+                    a=a,
+                    alpha=alpha,
+                    c=c,
+                    gamma=gamma,
+                    callback=note,
+                )
+
+        self._start(minimise)
+
+    def _step(self) -> int:
+        return self._steps // 2 if self._paired else self._steps
+
+    def _mean(self) -> FloatArray:
+        return self._current[0]

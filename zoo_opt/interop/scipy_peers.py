@@ -1,0 +1,141 @@
+"""Theirs as ours: scipy's minimisers behind the ask/tell surface of zoo_opt. (Ours as theirs: `scipy_method`.)"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .inverted import Inverted, Objective
+from .peer import FloatArray, require
+
+Box = tuple[float, float]
+LOCAL = ("L-BFGS-B", "BFGS", "Nelder-Mead", "Powell", "COBYLA", "COBYQA")
+_WITH_GRADIENT = ("L-BFGS-B", "BFGS")
+_WITHOUT_BOUNDS = ("BFGS",)
+
+
+class ScipyMinimize(Inverted):
+    """``scipy.optimize.minimize``, started again from a random point of a box whenever it returns.
+
+    L-BFGS-B and BFGS get forward differences with scipy's own absolute step; a value and its gradient, d + 1
+    evaluations, are one batch. The other methods ask for one point at a time.
+
+    Parameters
+    ----------
+    x0 : array_like, shape (d,)
+        Start of the first run.
+    name : str
+        "L-BFGS-B", "BFGS", "Nelder-Mead", "Powell", "COBYLA" or "COBYQA".
+    bounds : (float, float) or None
+        Box that is kept to, the same for all coordinates (BFGS takes none).
+    restart_from : (float, float) or None
+        Further runs begin uniformly in this box; None ends with the first.
+    step : float
+        Step of the forward differences.
+    options : dict or None
+        scipy's ``options`` of the method.
+    rng, budget
+        See :class:`zoo_opt.interop.peer.Peer`.
+    """
+
+    def __init__(
+        self,
+        x0: ArrayLike,
+        *,
+        name: str = "L-BFGS-B",
+        bounds: Box | None = None,
+        restart_from: Box | None = None,
+        step: float = 1e-8,
+        options: dict[str, Any] | None = None,
+        rng: Any = None,
+        budget: int | None = None,
+    ) -> None:
+        super().__init__(x0, rng=rng, budget=budget)
+        optimize = require("scipy.optimize", "scipy")
+        if name not in LOCAL:
+            raise ValueError(f"name must be one of {LOCAL}, got {name!r}")
+        if bounds is not None and name in _WITHOUT_BOUNDS:
+            raise ValueError(f"bounds must be None for {name}, got {bounds!r}")
+        if not step > 0:
+            raise ValueError(f"step must be positive, got {step!r}")
+        start, draws, endless = self.x0.copy(), self.rng, 2**31 - 1
+        limits = {"L-BFGS-B": {"maxfun": endless}, "Nelder-Mead": {"maxfev": endless}, "Powell": {"maxfev": endless}}
+        settings = {"maxiter": endless, **limits.get(name, {}), **(options or {})}
+        low, high = (-np.inf, np.inf) if bounds is None else bounds
+        eye = step * np.eye(start.size)
+
+        def minimise(evaluate: Objective) -> None:
+            def value_and_gradient(x: FloatArray) -> tuple[float, FloatArray]:
+                """Forward differences, backward where the box ends."""
+                h = eye if bounds is None else eye * np.where(x + step > high, -1.0, 1.0)
+                f = evaluate(np.vstack([x, x + h]))
+                return float(f[0]), (f[1:] - f[0]) / h.diagonal()
+
+            def value(x: FloatArray) -> float:
+                return float(evaluate(x)[0])
+
+            x = start if bounds is None else np.clip(start, low, high)
+            while True:
+                with np.errstate(all="ignore"):
+                    optimize.minimize(
+                        value_and_gradient if name in _WITH_GRADIENT else value,
+                        x,
+                        method=name,
+                        jac=True if name in _WITH_GRADIENT else None,
+                        bounds=None if bounds is None else [(low, high)] * x.size,
+                        options=settings,
+                    )
+                if restart_from is None:
+                    return
+                x = draws.uniform(*restart_from, size=x.size)
+
+        self._start(minimise)
+
+
+class DifferentialEvolution(Inverted):
+    """``scipy.optimize.differential_evolution``, a whole generation at a time, started anew when it has converged.
+
+    Parameters
+    ----------
+    x0 : array_like, shape (d,)
+        Member of the first population of the first run.
+    bounds : (float, float)
+        Box of the search, the same for all coordinates.
+    options : dict or None
+        Further arguments of scipy's function, such as ``{"popsize": 5, "strategy": "rand1bin"}``. ``popsize`` counts
+        in multiples of d.
+    rng, budget
+        See :class:`zoo_opt.interop.peer.Peer`.
+    """
+
+    def __init__(
+        self,
+        x0: ArrayLike,
+        *,
+        bounds: Box = (-5.0, 5.0),
+        options: dict[str, Any] | None = None,
+        rng: Any = None,
+        budget: int | None = None,
+    ) -> None:
+        super().__init__(x0, rng=rng, budget=budget)
+        optimize = require("scipy.optimize", "scipy")
+        start, draws, more = np.clip(self.x0, *bounds), self.rng, dict(options or {})
+
+        def minimise(evaluate: Objective) -> None:
+            def losses(X: FloatArray) -> FloatArray:
+                """X has shape (d, n), or (d,) while the result is polished."""
+                f = evaluate(X.T)
+                return f if X.ndim == 2 else f[0]
+
+            x: FloatArray | None = start
+            while True:
+                optimize.differential_evolution(
+                    losses,
+                    [tuple(bounds)] * start.size,
+                    **{"x0": x, "maxiter": 2**31 - 1, "vectorized": True, "updating": "deferred", "rng": draws, **more},
+                )
+                x = None
+
+        self._start(minimise)
