@@ -35,7 +35,7 @@ $(VENV)/.ready-bench: $(VENV)/.made pyproject.toml constraints.txt
 
 $(VENV)/.ready-dev: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "Installing zoo-opt with what tests, lint and docs need into $(VENV) (once; torch is large)"
-	@$(INSTALL) '.[bench,coco,dask,dev,docs,torch]'
+	@$(INSTALL) '.[bench,coco,dask,dev,docs,optuna,torch]'
 	@touch $@ $(VENV)/.ready-bench
 
 demo: $(VENV)/.ready-bench

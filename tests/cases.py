@@ -1,5 +1,7 @@
 """The methods and variants that every contract test runs over: a new method is one file and one line here."""
 
+from doubting import TYPES, Doubting
+
 import zoo_opt as zo
 from zoo_opt.testing import Case
 
@@ -38,6 +40,7 @@ CASES = [
         reduction=1e-3,
     ),
     Case("sep-cma-es", zo.SepCMAES(), keeps_float32=False, reduction=1e-9),
+    Case("doubting", Doubting(), types=TYPES, steps=60, reduction=0.05),
     Case("subspace fzoo", zo.RandomSubspace(zo.FZOO(lr=LR, c=1e-4), dim=4), d=6, reduction=0.9),
     Case("subspace cma-es", zo.RandomSubspace(zo.CMAES(), dim=4), d=6, reduction=0.9),
 ]

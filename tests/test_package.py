@@ -42,11 +42,12 @@ LAYERS = [
     {"interop", "testing", "plugins"},
     {"bench"},
     {"cli_run"},
+    {"cli_bench"},
     {"cli"},
     {"__main__"},
 ]
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
-OUTSIDE_CORE = {"interop", "testing", "plugins", "bench", "cli", "cli_run", "__main__"}
+OUTSIDE_CORE = {"interop", "testing", "plugins", "bench", "cli", "cli_run", "cli_bench", "__main__"}
 
 
 # ---------------------------------------------------------------------------------------------------- imports
