@@ -36,8 +36,11 @@ if TYPE_CHECKING:
     from zoo_opt.methods import SPSA as SPSA
     from zoo_opt.methods import SPSAGC as SPSAGC
     from zoo_opt.methods import SPSAGEASS as SPSAGEASS
+    from zoo_opt.methods import Auto as Auto
+    from zoo_opt.methods import CoordinateSearch as CoordinateSearch
     from zoo_opt.methods import GradientMethod as GradientMethod
     from zoo_opt.methods import Method as Method
+    from zoo_opt.methods import QuasiNewton as QuasiNewton
     from zoo_opt.methods import RandomSubspace as RandomSubspace
     from zoo_opt.methods import SepCMAES as SepCMAES
     from zoo_opt.methods import make as make
@@ -55,7 +58,7 @@ _HOME = {
     "interop.scipy": ("scipy_method",),
     "methods": (
         *("BAR", "CMAES", "FZOO", "METHODS", "SPSA", "SPSAGC", "SPSAGEASS"),
-        *("GradientMethod", "Method", "RandomSubspace", "SepCMAES", "make"),
+        *("Auto", "CoordinateSearch", "GradientMethod", "Method", "QuasiNewton", "RandomSubspace", "SepCMAES", "make"),
     ),
     "methods.cma_stop": ("Tolerances",),
     "best": ("Best",),

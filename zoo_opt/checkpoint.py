@@ -159,10 +159,24 @@ def _class(name: str, known: dict[str, type], path: str) -> Any:
 
 def _own_types() -> Iterable[type]:
     """Return the dataclasses and named tuples that a method or its state is made of."""
-    from zoo_opt.gradient import draws, gains, updates, zo_gradient
-    from zoo_opt.methods import METHODS, cma_es, cma_stop, restarts, sep_cma_es, subspace
+    from zoo_opt.gradient import draws, gains, noise, scaling, updates, zo_gradient
+    from zoo_opt.methods import (
+        METHODS,
+        auto,
+        cma_es,
+        cma_stop,
+        coordinate_search,
+        line_search,
+        quasi_newton,
+        restarts,
+        sep_cma_es,
+        subspace,
+    )
     from zoo_opt.typing import Key
 
-    modules = (draws, gains, updates, zo_gradient, cma_es, cma_stop, restarts, sep_cma_es, subspace)
+    modules = (
+        *(draws, gains, updates, zo_gradient, cma_es, cma_stop, restarts, sep_cma_es, subspace),
+        *(auto, coordinate_search, line_search, quasi_newton),
+    )
     own = [cls for module in modules for cls in vars(module).values() if isinstance(cls, type)]
     return (*METHODS.values(), Key, *(cls for cls in own if dataclasses.is_dataclass(cls) or hasattr(cls, "_fields")))

@@ -34,7 +34,7 @@ def bbob_names(functions=range(1, 25), dims=DIMS, instances=(1, 2, 3), suite="bb
 
 
 def record_of(groups, methods=METHODS, *, seeds=(1,), shift=0.0, seed=0, title="Full suite") -> Record:
-    """A record: `groups` maps a name to (problems, evaluations per dimension); `shift` makes every run so much better."""
+    """A record: `groups` maps a name to (problems, evaluations per dimension); `shift` makes every run better."""
     rng = np.random.default_rng(seed)
     entries = {}
     for group, (problems, per_dim) in groups.items():
@@ -117,7 +117,9 @@ def task_runs(group: str, problem: str, figure: str, *, targets=(), seeds=(1, 2,
     """Runs on one stochastic task: "train_loss" is positive and falls, any other figure is negative and falls."""
     rng = np.random.default_rng(seed)
     entries = {}
-    for (method, use), s in itertools.product((("FZOO", "fzoo"), ("SPSA", "spsa"), ("pycma, diagonal", "pycma")), seeds):
+    for (method, use), s in itertools.product(
+        (("FZOO", "fzoo"), ("SPSA", "spsa"), ("pycma, diagonal", "pycma")), seeds
+    ):
         marks = curve_marks(10_000)[12:]
         values = 2.5 * np.exp(-np.cumsum(rng.uniform(0, 0.2, marks.size)))
         values = values if figure == "train_loss" else -500 + 200 * values

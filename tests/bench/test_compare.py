@@ -91,6 +91,6 @@ def test_the_table_says_what_changed_most():
     assert "g: A above B" in text
     assert "+1 in A" in text
     lines = [" ".join(line.split()) for line in text.splitlines()]
-    assert any(line.startswith("a, better: p2 0.0753 -> 0.25, p0 0.0753 -> 0.25") for line in lines)
-    assert any(line.startswith("a, worse: p3 0.0753 -> 0.0555") for line in lines)
+    assert any(line.startswith("a, better: p2 .075 to .250, p0 .075 to .250") for line in lines)
+    assert any(line.startswith("a, worse: p3 .075 to .055") for line in lines)
     assert not any(line.startswith("b, ") for line in lines)

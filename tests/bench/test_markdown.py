@@ -27,7 +27,7 @@ def test_tables_of_a_group_with_many_problems():
     summary, parts, paired, profile = cells(text, "some\\|few")
     assert summary[0] == "2"
     assert parts == ["1.000 (2)", "1.000 (1)", "1.000 (1)", "1.000", "-", "-"]
-    assert paired[:2] == ["2", "+0.750"]
+    assert paired[:3] == ["2", "100.0% / 50.0%", "+0.750"]
     assert profile == ["-"] * 5  # left out, for it did not run them all
     heading = next(line for line in text.splitlines() if line.startswith("| area under the ECDF"))
     assert "2-D (3) | 5-D (3) | separable (2) | moderate conditioning (2) | weak structure (2)" in heading

@@ -59,6 +59,7 @@ def test_gains_by_hand():
     assert (paired.method, paired.against, paired.problems, paired.wins, paired.losses) == ("b", "a", 8, 7, 0)
     assert (paired.own, paired.other) == (pytest.approx(0.375 + 3.5 / 32), pytest.approx(0.375))
     assert paired.p_holm == paired.p
+    assert paired.reached == (1.0, 1.0)
     (back,) = paired_tests(a + b)  # b is the better one
     assert (back.method, back.against, back.losses) == ("a", "b", 7)
     assert back.gain.estimate == -paired.gain.estimate
@@ -91,6 +92,7 @@ def test_a_method_never_profits_from_what_it_did_not_run():
     found = {p.method: p for p in paired_tests(a + b + easy_only)}
     assert found["c"].against == "b"
     assert (found["c"].problems, found["c"].runs) == (1, 1)
+    assert found["c"].reached == (1.0, 1.0)
     assert math.isnan(found["c"].gain.low)
     elsewhere = [run("d", "other", hits=[1, 2], budget=256)]
     assert [p.method for p in paired_tests(a + elsewhere, against="a")] == []

@@ -1,4 +1,4 @@
-"""The report's file: what it embeds, that it loads nothing, that it stays small. The page itself: test_report_browser."""
+"""The report's file: what it embeds, that it loads nothing, that it stays small. For the page: test_report_browser."""
 
 import json
 import math
@@ -64,7 +64,11 @@ def test_what_is_embedded_is_the_record(record, report):
         assert hits + [None] * (len(run["hits"]) - len(hits)) == run["hits"]
         for name, value in run["figures"].items():
             assert data["figures"][name][i] == (None if value is None else pytest.approx(value, rel=1e-5))
-    assert [m["name"] for m in data["methods"] if not m["ours"]] == ["pycma, BIPOP", "scipy Nelder-Mead", "pycma, diagonal"]
+    assert [m["name"] for m in data["methods"] if not m["ours"]] == [
+        "pycma, BIPOP",
+        "scipy Nelder-Mead",
+        "pycma, diagonal",
+    ]
     assert len(data["failed"]) == 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .counting import BudgetExceeded, Counted
 from .problems import Bbob, BbobLargescale, BbobNoisy, Problem, Sphere, make_problem
 from .protocol import NoisyProblem
-from .record import Record, read_record
+from .record import Record, canonical, read_record
 from .report import write_report
 from .runner import run_suite, run_task
 from .solvers import Solver, make_solver
@@ -27,6 +27,7 @@ __all__ = [
     "Suite",
     "SuiteError",
     "Wrapped",
+    "canonical",
     "load_suite",
     "make_problem",
     "make_solver",

@@ -184,6 +184,7 @@ def print_comparison(found: Sequence[Difference], console: Any = None, *, most: 
         for d in own:
             for line in _lines(d, most):
                 console.print(line, style="dim", highlight=False)
+        console.print()
     console.print(
         "runs: matched by problem, method, seed and budget; same: identical ones; gain of B: of the area under the "
         "ECDF or, without targets, of log10 of the final figure; 95 %: bootstrap over problems (seeds of a single "
@@ -211,8 +212,10 @@ def _lines(d: Difference, most: int) -> list[str]:
     """The problems that changed most: better ones, worse ones."""
     better = [c for c in d.changes if c.gain > 0][:most]
     worse = [c for c in reversed(d.changes) if c.gain < 0][:most]
+    one = fraction if d.measure == "area" else say
+    unit = "seed " if d.units == "seeds" else ""
     return [
-        f"  {d.method}, {word}: " + ", ".join(f"{c.problem} {say(c.a)} -> {say(c.b)}" for c in changes)
+        f"{d.method}, {word}: " + ", ".join(f"{unit}{c.problem} {one(c.a)} to {one(c.b)}" for c in changes)
         for word, changes in (("better", better), ("worse", worse))
         if changes
     ]

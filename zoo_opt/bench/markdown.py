@@ -14,7 +14,7 @@ from .ranks import Paired, paired_tests
 from .record import Record
 from .stats import rows, summaries
 from .subgroups import subgroups
-from .table import FIGURES, NOTE, fraction, heading, say, say_signed, summary_cells
+from .table import FIGURES, NOTE, fraction, heading, percent, say, say_signed, summary_cells
 
 ERT_TARGETS = (1e1, 1e0, 1e-1, 1e-3, 1e-5, 1e-7)  # of COCO's own tables, less one
 FACTORS = (1, 2, 5, 10, 100)
@@ -101,11 +101,21 @@ def paired_table(found: Sequence[Paired]) -> str:
         return ""
     measure = "area" if found[0].measure == "area" else "final figure, " + found[0].measure.removesuffix(" final")
     return _table(
-        [f"against {found[0].against}", found[0].units, f"gain, {measure}", "95 %", "better", "worse", "p (Holm)"],
+        [
+            f"against {found[0].against}",
+            found[0].units,
+            "targets",
+            f"gain, {measure}",
+            "95 %",
+            "better",
+            "worse",
+            "p (Holm)",
+        ],
         [
             [
                 pair.method,
                 str(pair.problems if pair.units == "problems" else pair.runs),
+                " / ".join(percent(value) for value in pair.reached),
                 say_signed(pair.gain.estimate),
                 f"{say_signed(pair.gain.low)} to {say_signed(pair.gain.high)}",
                 str(pair.wins),

@@ -9,7 +9,7 @@ from itertools import combinations
 from .bootstrap import Interval
 from .hits import Run
 from .pairs import contest, holm, matched
-from .stats import summaries
+from .stats import fraction_reached, summaries
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Paired:
         See `zoo_opt.bench.pairs.Contest`.
     own, other : float
         Mean of the measure over what both ran, of `method` and of `against`.
+    reached : (float, float)
+        Fraction of the targets reached there, by `method` and by `against`; NaN without targets.
     gain : Interval
         Advantage of `method`, positive where it is better, with its paired bootstrap interval.
     wins, losses : int
@@ -41,6 +43,7 @@ class Paired:
     measure: str
     own: float
     other: float
+    reached: tuple[float, float]
     gain: Interval
     wins: int
     losses: int
@@ -104,6 +107,7 @@ def _pair(methods: dict[str, list[Run]], method: str, against: str) -> Paired | 
         measure=c.measure,
         own=float(c.b @ c.weights / total),
         other=float(c.a @ c.weights / total),
+        reached=(fraction_reached(own), fraction_reached(other)),
         gain=c.gain,
         wins=int((c.gains > 0).sum()),
         losses=int((c.gains < 0).sum()),

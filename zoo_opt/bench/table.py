@@ -97,7 +97,7 @@ def text_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]
     """A table for rich: the first column to the left, the others to the right."""
     box = require("rich.box", "rich")
     table_class = require("rich.table", "rich").Table
-    table = table_class(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    table = table_class(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1))
     for i, name in enumerate(headings):
         table.add_column(name, justify="right" if i else "left", no_wrap=not i)
     for row in rows:
@@ -119,4 +119,5 @@ def print_summary(record: Record, console: Any = None) -> None:
     for group in dict.fromkeys(run["group"] for run in runs):
         of_group = [run for run in runs if run["group"] == group]
         console.print(text_table(heading(of_group), *summary_cells(of_group, summaries(of_group))))
+        console.print()
     console.print(NOTE, style="dim")

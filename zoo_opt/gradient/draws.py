@@ -7,6 +7,7 @@ chosen such that E[psi delta'] = I and the estimate is unbiased to first order. 
 from __future__ import annotations
 
 import functools
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -47,6 +48,13 @@ class Draws(ABC):
         if scale is None:
             raise NotImplementedError(f"{type(self).__name__} must define dual, as its self_dual is None")
         return delta * scale
+
+    def lengths(self, d: int) -> tuple[float, float]:
+        """Return the root mean squares of |delta| and |psi| in R^d; their product is d where psi is a multiple."""
+        scale = self.self_dual(d)
+        if scale is None:
+            raise NotImplementedError(f"{type(self).__name__} must define lengths, as its self_dual is None")
+        return math.sqrt(d / scale), math.sqrt(d * scale)  # as E[psi . delta] = d
 
     def draw(self, key: Key, step: int, shape: tuple[int, int], dtype: DTypeLike) -> Array:
         """Return the (n, d) directions of ``step``, a function of (key, step) alone."""
@@ -99,6 +107,10 @@ class SegmentedUniform(Draws):
     def dual(self, delta: Array) -> Array:
         """Return 1 / delta (equation 1 of BAPS); 0 where rounding left the coordinate unmoved."""
         return np.divide(1, delta, out=np.zeros_like(delta), where=delta != 0)
+
+    def lengths(self, d: int) -> tuple[float, float]:
+        """Return them from E[delta_i^2] = 7/12 and E[1 / delta_i^2] = 2."""
+        return math.sqrt(7 / 12 * d), math.sqrt(2 * d)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,11 @@ class Estimator(Protocol):
         """Evaluations per step."""
         ...
 
+    @property
+    def noise(self) -> float:
+        """The variance of a slope times c^2, for losses with noise of variance 1."""
+        ...
+
     def place(self, X: Array, k: int, center: Array, c_delta: Array) -> None:
         """Write the points of the directions k, k + 1, ..., times c, into (some columns of) the n candidates ``X``."""
         ...
@@ -50,6 +55,7 @@ class TwoSided:
     """
 
     q: int = 1
+    noise = 0.5
 
     @property
     def n(self) -> int:
@@ -87,6 +93,7 @@ class OneSided:
 
     q: int
     at_least: int = 1
+    noise = 2.0
 
     @property
     def n(self) -> int:
@@ -114,6 +121,47 @@ class OneSided:
         """Return the slope of each probe over the number of surviving probes."""
         base = losses[0]
         return _mean([loss - base for loss in losses[1:]], c, self.at_least)
+
+
+@dataclass(frozen=True)
+class Centered:
+    """q probes x + c delta_k and no base: coefficients (f_k - mean f) / (c (q - 1)), for q evaluations.
+
+    Curvature that all probes share drops out, and so does a base's noise, which would enter every slope. Only for draws
+    that are their own dual: the points alone do not tell where their centre is. Lost with fewer than ``at_least``
+    surviving probes.
+    """
+
+    q: int
+    at_least: int = 2
+    noise = 1.0
+
+    @property
+    def n(self) -> int:
+        """Evaluations per step."""
+        return self.q
+
+    def place(self, X: Array, k: int, center: Array, c_delta: Array) -> None:
+        """Write the probes."""
+        np.add(center, c_delta, out=X[k : k + len(c_delta)])
+
+    def delta(self, X: Array, c: float) -> Array:
+        """Raise: the centre is not known."""
+        raise NotImplementedError("Centered needs draws that are their own dual")
+
+    def weights(self, slopes: list[float], c: float) -> list[float]:
+        """Return slope / c for each probe; they sum to zero, so that the centre drops out."""
+        return [slope / c for slope in slopes]
+
+    def slopes(self, losses: list[float], c: float) -> list[float] | None:
+        """Return the slope of each probe over the number of surviving probes less one."""
+        alive = [loss for loss in losses if math.isfinite(loss)]
+        n = len(alive)
+        if n < self.at_least:
+            return None
+        mean = sum(loss / n for loss in alive)
+        scale = 1.0 / (c * (n - 1))
+        return [(loss - mean) * scale if math.isfinite(loss) else 0.0 for loss in losses]
 
 
 def _mean(differences: list[float], width: float, at_least: int = 1) -> list[float] | None:

@@ -179,18 +179,28 @@ class GainState(NamedTuple):
 
 
 class Gains(Protocol):
-    """What decides the gains of a step."""
+    """What decides the gains of a step. Those with ``measures`` have the functions of `NoiseGuided` too."""
+
+    @property
+    def start(self) -> Any:
+        """The state before the first step."""
+        ...
 
     @property
     def observes(self) -> bool:
         """Whether `observe` wants the norm of ghat."""
         ...
 
-    def at(self, state: GainState, t: int) -> Gain:
+    @property
+    def measures(self) -> bool:
+        """Whether the noise is measured."""
+        ...
+
+    def at(self, state: Any, t: int) -> Gain:
         """Return the gains of step t."""
         ...
 
-    def observe(self, state: GainState, norm: float) -> GainState:
+    def observe(self, state: Any, norm: float) -> Any:
         """Return the state after a step whose unscaled estimate had this 2-norm."""
         ...
 
@@ -202,7 +212,9 @@ class Scheduled:
     lr: Schedule
     c: Schedule
     momentum: Schedule = Constant(0.0)
+    start = GainState()
     observes = False
+    measures = False
 
     def at(self, state: GainState, t: int) -> Gain:
         """Return the scheduled gains."""
@@ -237,7 +249,9 @@ class Geass:
     count_in_cooldown: bool = False
     cooldown_momentum: float | None = None
     zero_gradient_boost: float = 1.0
+    start = GainState()
     observes = True
+    measures = False
 
     def at(self, state: GainState, t: int) -> Gain:
         """Return the scheduled gains, boosted while cooling down."""

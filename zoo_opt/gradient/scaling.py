@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+from zoo_opt.errors import fraction
+
+Memory: TypeAlias = tuple[float, ...]
 
 _LARGEST_STEP = 100.0
 
 
 class Scaling(Protocol):
-    """What a scaling provides."""
+    """What a scaling provides. ``memory`` is what it remembers of the steps before, empty at the start."""
 
-    def factor(self, losses: list[float]) -> float:
-        """Return the factor on ghat, given the losses of the step's n candidates (failed ones NaN)."""
+    def factor(self, losses: list[float], slopes: list[float], memory: Memory) -> tuple[float, Memory]:
+        """Return the factor on ghat, and the new memory.
+
+        ``losses`` are those of the step's n candidates (failed ones NaN), ``slopes`` what the estimator made of them.
+        """
         ...
 
 
@@ -21,9 +28,9 @@ class Scaling(Protocol):
 class Unscaled:
     """The estimate as it is."""
 
-    def factor(self, losses: list[float]) -> float:
+    def factor(self, losses: list[float], slopes: list[float], memory: Memory) -> tuple[float, Memory]:
         """Return 1."""
-        return 1.0
+        return 1.0, memory
 
 
 @dataclass(frozen=True)
@@ -33,13 +40,56 @@ class LossSpread:
     Probes that tie, all unlike the base, would give a step without bound, at the minimum of a symmetric loss for one:
     sigma is at least a hundredth of the RMS of the differences, so that no coordinate moves by more than 100 lr / c.
     That bound is ours. A step whose losses are all equal has an estimate of zero, and the factor is 1.
+
+    Parameters
+    ----------
+    base : bool, default True
+        Whether the first loss is that of a base that the probes share.
     """
 
-    def factor(self, losses: list[float]) -> float:
+    base: bool = True
+
+    def factor(self, losses: list[float], slopes: list[float], memory: Memory) -> tuple[float, Memory]:
         """Return 1 / sigma, sigma over the N one-sided probes, N - 1 in the denominator."""
-        probes = [loss for loss in losses[1:] if math.isfinite(loss)]
+        probes = [loss for loss in losses[self.base :] if math.isfinite(loss)]
         n = len(probes)
         mean = sum(loss / n for loss in probes)
         sigma = math.hypot(*(loss - mean for loss in probes)) / math.sqrt(n - 1)
-        floor = math.hypot(*(loss - losses[0] for loss in probes)) / math.sqrt(n) / _LARGEST_STEP
-        return 1.0 / max(sigma, floor) if max(sigma, floor) > 0.0 else 1.0
+        if self.base:
+            floor = math.hypot(*(loss - losses[0] for loss in probes)) / math.sqrt(n) / _LARGEST_STEP
+            sigma = max(sigma, floor)
+        return (1.0 / sigma if sigma > 0.0 else 1.0), memory
+
+
+@dataclass(frozen=True)
+class SlopeRMS:
+    """Divide by a running root mean square of the slopes: one second moment for all coordinates, as in MEAZO.
+
+    ::
+
+        v <- decay v + (1 - decay) mean_k s_k^2,   factor = 1 / sqrt(v / (1 - decay^t))
+
+    s_k are the slopes that step t = 1, 2, ... has measured along its directions. What Adam does for every coordinate
+    is done here for the step as a whole, so that its length does not depend on the scale of the loss.
+
+    Parameters
+    ----------
+    decay : float, default 0.9
+        In [0, 1); no step is longer than 1 / sqrt(1 - decay) times the usual one.
+    """
+
+    decay: float = 0.9
+
+    def __post_init__(self) -> None:
+        fraction("decay", self.decay)
+
+    def factor(self, losses: list[float], slopes: list[float], memory: Memory) -> tuple[float, Memory]:
+        """Return 1 / RMS, and the sums of squares and of weights."""
+        v, weight = memory or (0.0, 0.0)
+        alive = sum(slope != 0.0 for slope in slopes)
+        square = alive * math.hypot(*slopes) ** 2  # each slope is divided by their number
+        v = self.decay * v + (1.0 - self.decay) * square
+        weight = self.decay * weight + (1.0 - self.decay)
+        if not 0.0 < v < math.inf:
+            return 1.0, memory
+        return math.sqrt(weight / v), (v, weight)

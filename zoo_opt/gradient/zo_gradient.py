@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,7 +13,8 @@ from zoo_opt.errors import instance
 from zoo_opt.gradient.draws import Draws
 from zoo_opt.gradient.estimators import Estimator
 from zoo_opt.gradient.gains import Gain, Gains, GainState
-from zoo_opt.gradient.scaling import Scaling, Unscaled
+from zoo_opt.gradient.noise import NoiseGuided, NoiseState
+from zoo_opt.gradient.scaling import Memory, Scaling, Unscaled
 from zoo_opt.gradient.updates import Plain, Update
 from zoo_opt.keys import generator
 
@@ -37,21 +38,25 @@ class ZOState:
         The iterate.
     m : (d,) or empty array
         The momentum buffer of the update rule.
-    gains : GainState
+    gains : GainState or NoiseState
         What the gains remember.
+    memory : tuple of float
+        What the scaling remembers.
     """
 
     key: Key
     x: Array
     m: Array
-    gains: GainState = GainState()
+    gains: GainState | NoiseState = GainState()
+    memory: Memory = ()
 
 
 class ZOQueries(NamedTuple):
-    """The recipe of a step: its number and gains."""
+    """The recipe of a step: its number, its gains, and whether its second candidate is the first one again."""
 
     step: int
     gain: Gain
+    repeats: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,28 +76,31 @@ class ZOGradient:
 
     def init(self, x0: Array, key: Key) -> ZOState:
         """Return the state at x0, which is not copied and never written to."""
-        return ZOState(key, x0, self.rule.init(x0))
+        return ZOState(key, x0, self.rule.init(x0), self.gains.start)
 
     def propose(self, state: ZOState, step: int) -> ZOQueries:
         """Return the recipe of ``step``; raise ValueError if a schedule leaves its range there."""
-        return ZOQueries(step, self.gains.at(state.gains, step))
+        repeats = isinstance(self.gains, NoiseGuided) and self.gains.repeats(step)
+        return ZOQueries(step, self.gains.at(state.gains, step), repeats)
 
     def points(self, state: ZOState, queries: ZOQueries, out: Array | None = None) -> Array:
         """Return X (n, d), the candidates of the whole step."""
-        step, gain = queries
+        step, gain, repeats = queries
         center = self.rule.center(state.x, state.m, gain)
         q, d = self.estimator.q, center.size
         X = empty((self.estimator.n, d), center.dtype, out)
         rng = generator(state.key, step)
         if q * d <= BLOCK:
             self._place(X, 0, center, scratch((q, d), center.dtype), rng, gain.c)
-            return X
-        rows, columns = max(1, BLOCK // d), min(d, BLOCK) if self.draws.by_columns else d
-        for k in range(0, q, rows):
-            for start in range(0, d, columns):
-                block = slice(start, start + columns)
-                part = center[block]
-                self._place(X[:, block], k, part, scratch((min(rows, q - k), part.size), part.dtype), rng, gain.c)
+        else:
+            rows, columns = max(1, BLOCK // d), min(d, BLOCK) if self.draws.by_columns else d
+            for k in range(0, q, rows):
+                for start in range(0, d, columns):
+                    block = slice(start, start + columns)
+                    part = center[block]
+                    self._place(X[:, block], k, part, scratch((min(rows, q - k), part.size), part.dtype), rng, gain.c)
+        if repeats:
+            X[1] = X[0]
         return X
 
     def _place(self, X: Array, k: int, center: Array, c_delta: Array, rng: Generator, c: float) -> None:
@@ -102,20 +110,34 @@ class ZOGradient:
 
     def update(self, state: ZOState, queries: ZOQueries, X: Array, losses: list[float]) -> ZOState:
         """Return the state after the step; too few finite losses, or slopes that overflow, change nothing."""
-        gain = queries.gain
+        gain, gains = queries.gain, state.gains
+        if queries.repeats:
+            gains = self.gains.repeated(gains, losses[0], losses[1])
+            losses = [losses[0], math.nan, *losses[2:]]
         slopes = self.estimator.slopes(losses, gain.c)
         if slopes is None:
-            return state
-        factor = self.scaling.factor(losses)
+            return state if gains is state.gains else replace(state, gains=gains)
+        if self.gains.measures:
+            gains = self.gains.measured(gains, slopes, gain.c)
+        factor, memory = self.scaling.factor(losses, slopes, state.memory)
         slopes = [factor * slope for slope in slopes]
         if not sum(map(abs, slopes)) < _LARGEST[X.dtype.char]:  # a NaN too
             return state
         ghat = self._combine(slopes, X, gain.c)
-        gains = state.gains
         if self.gains.observes:
             gains = self.gains.observe(gains, math.sqrt(float(np.dot(ghat, ghat))) / factor)
         x, m = self.rule.step(state.x, state.m, ghat, gain)
-        return ZOState(state.key, x, m, gains)
+        return ZOState(state.key, x, m, gains, memory)
+
+    def again(self, queries: ZOQueries) -> list[int | None] | None:
+        """Return which candidates of the step are repeats."""
+        return [None, 0, *[None] * (self.estimator.n - 2)] if queries.repeats else None
+
+    def noise(self, state: ZOState, sem: list[float]) -> ZOState:
+        """Return the state after the standard errors of a step's losses were told."""
+        if not self.gains.measures:
+            return state
+        return replace(state, gains=self.gains.told(state.gains, sem))
 
     def _combine(self, slopes: list[float], X: Array, c: float) -> Array:
         """Return ghat = sum_k slope_k psi_k, with the directions taken from the points: what rounding left of them."""

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from zoo_opt.methods.auto import Auto
 from zoo_opt.methods.bar import BAR
 from zoo_opt.methods.base import GradientMethod, Method
 from zoo_opt.methods.cma_es import CMAES
+from zoo_opt.methods.coordinate_search import CoordinateSearch
 from zoo_opt.methods.fzoo import FZOO
+from zoo_opt.methods.quasi_newton import QuasiNewton
 from zoo_opt.methods.sep_cma_es import SepCMAES
 from zoo_opt.methods.spsa import SPSA, SPSAGC
 from zoo_opt.methods.spsa_geass import SPSAGEASS
 from zoo_opt.methods.subspace import RandomSubspace
 
 METHODS: dict[str, type[Method]] = {
+    "auto": Auto,
+    "quasi-newton": QuasiNewton,
     "spsa": SPSA,
     "spsa-gc": SPSAGC,
     "spsa-geass": SPSAGEASS,
@@ -54,8 +59,11 @@ __all__ = [
     "SPSA",
     "SPSAGC",
     "SPSAGEASS",
+    "Auto",
+    "CoordinateSearch",
     "GradientMethod",
     "Method",
+    "QuasiNewton",
     "RandomSubspace",
     "SepCMAES",
     "make",

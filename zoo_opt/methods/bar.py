@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from zoo_opt.errors import integer, non_negative
+from zoo_opt.gradient.auto import check_scale, filled_in, gain, gains, is_auto
 from zoo_opt.gradient.draws import Draws, Sphere
 from zoo_opt.gradient.estimators import OneSided
-from zoo_opt.gradient.gains import PolyDecay, Scheduled, schedule
+from zoo_opt.gradient.gains import PolyDecay
+from zoo_opt.gradient.scaling import Scaling, SlopeRMS, Unscaled
 from zoo_opt.gradient.zo_gradient import ZOGradient
 from zoo_opt.methods.base import GradientMethod
 
 if TYPE_CHECKING:
-    from zoo_opt.typing import Schedule
+    from zoo_opt.typing import Array, Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +30,11 @@ class BAR(GradientMethod):
 
     Parameters
     ----------
-    lr : float or schedule, default 0.01
-        Learning rate, the first one if ``steps`` is given.
-    c : float or schedule, default 0.01
-        Radius, beta in the paper.
+    lr : float, schedule or "auto", default 0.01
+        Learning rate, the first one if ``steps`` is given. "auto": steps tied to the length of x0 and to the budget,
+        with `SlopeRMS` as the scaling.
+    c : float, schedule or "auto", default 0.01
+        Radius, beta in the paper. "auto": a `MeasuredRadius` tied to the length of x0.
     directions : int, default 10
         q.
     lr_min : float, default 0
@@ -40,6 +43,10 @@ class BAR(GradientMethod):
         Planned steps: lr then falls as (lr - lr_min) (1 - t / T)^0.9 + lr_min with T = 0.9 ``steps``. None: no decay.
     draws : Draws, default Sphere()
         Distribution of u.
+    scaling : Scaling, default Unscaled()
+        What the estimate is divided by: nothing in the paper.
+    scale : float or None, default None
+        Size of a typical parameter, for "auto". None: the root mean square of x0, or 1 where x0 = 0.
 
     Raises
     ------
@@ -47,29 +54,38 @@ class BAR(GradientMethod):
         If an argument is outside its range, or ``steps`` is combined with an ``lr`` that is a schedule.
     """
 
-    lr: float | Schedule = 0.01
-    c: float | Schedule = 0.01
+    lr: float | Schedule | str = 0.01
+    c: float | Schedule | str = 0.01
     directions: int = 10
     lr_min: float = 0.0
     steps: int | None = None
     draws: Draws = Sphere()
+    scaling: Scaling = Unscaled()
+    scale: float | None = None
 
     def __post_init__(self) -> None:
+        check_scale(self.scale, self.lr, self.c)
         integer("directions", self.directions, 1)
         non_negative("lr_min", self.lr_min)
         if self.steps is None and self.lr_min != 0.0:
             raise ValueError(f"lr_min must be 0 where steps is not given, got {self.lr_min!r}")
         if self.steps is not None:
             integer("steps", self.steps, 1)
-            if callable(self.lr):
-                raise ValueError(f"lr must be a number where steps is given, got the schedule {self.lr!r}")
+            if callable(self.lr) or is_auto(self.lr):
+                raise ValueError(f"lr must be a number where steps is given, got {self.lr!r}")
             if self.lr_min > self.lr:
                 raise ValueError(f"lr_min must be at most lr, {self.lr!r}, got {self.lr_min!r}")
         self.compose()  # checks the rest
 
+    def plan(self, x0: Array, budget: int | None) -> BAR:
+        """See `Method.plan`."""
+        scaling = SlopeRMS() if self.scaling == Unscaled() else self.scaling
+        return cast("BAR", filled_in(self, x0, budget, scaling=scaling))
+
     def compose(self) -> ZOGradient:
         """Return one-sided differences with a plain update."""
-        lr = schedule("lr", self.lr)
+        lr = gain("lr", self.lr)
         if self.steps is not None:
             lr = PolyDecay(lr(0), self.lr_min, 0.9 * self.steps, power=0.9)
-        return ZOGradient(self.draws, OneSided(self.directions), Scheduled(lr, schedule("c", self.c)))
+        estimator = OneSided(self.directions)
+        return ZOGradient(self.draws, estimator, gains(lr, self.c, estimator, self.scaling), scaling=self.scaling)

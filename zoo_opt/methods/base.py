@@ -123,3 +123,11 @@ class GradientMethod(Method):
     def mean(self, state: ZOState) -> Array:
         """See `Method.mean`."""
         return state.x
+
+    def again(self, state: ZOState, queries: ZOQueries) -> list[int | None] | None:
+        """See `Method.again`."""
+        return self._kit.again(queries)
+
+    def noise(self, state: ZOState, queries: ZOQueries, sem: list[float]) -> ZOState:
+        """See `Method.noise`."""
+        return self._kit.noise(state, sem)

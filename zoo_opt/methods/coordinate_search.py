@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.errors import integer
+from zoo_opt.keys import generator
 from zoo_opt.methods import box as boxes
 from zoo_opt.methods.base import Method
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
 
+DIP = 1e-4  # how far below the best point a parabola must reach, as a part of the range of losses seen
 GOLDEN = (3 - math.sqrt(5)) / 2
 
 
@@ -24,6 +26,8 @@ class CoordinateState:
 
     Attributes
     ----------
+    key : Key
+        Where the random points of the second round come from.
     T, V : (n, d) array
         Points tried along each coordinate, and by how much the loss changes there, infinite where that failed.
     f : float
@@ -36,6 +40,7 @@ class CoordinateState:
         Why the method has ended.
     """
 
+    key: Key
     T: Array
     V: Array
     f: float
@@ -50,7 +55,7 @@ class CoordinateSearch(Method):
 
     A round has 2 d + 1 candidates: the point that is made of the best coordinates so far, and from there two moves of
     each coordinate alone. One is STEP's [1]_: into the interval between two points tried where a parabola that
-    dips below the best so far by 1 % of the range seen has the least curvature. The other refines the best
+    dips a little below the best so far has the least curvature. The other refines the best
     point so far, by a parabola through its neighbours and the golden section in turn.
 
     Parameters
@@ -89,7 +94,7 @@ class CoordinateSearch(Method):
         boxes.check_fits("bounds", self.bounds, x0.size)
         if not boxes.contains(x0, self.bounds):
             raise ValueError(f"x0 must lie inside bounds {self.bounds}, got {x0}")
-        return CoordinateState(x0[None], np.zeros((1, x0.size)), math.nan)
+        return CoordinateState(key, x0[None], np.zeros((1, x0.size)), math.nan)
 
     def size(self, state: CoordinateState) -> int:
         """See `Method.size`."""
@@ -104,31 +109,42 @@ class CoordinateSearch(Method):
         x = self.mean(state)
         d, i = x.size, np.arange(x.size)
         X = np.tile(x, (2 * d + 1, 1))
-        if state.round == 0:  # the ends and the middle, roughly
-            low, high = (np.broadcast_to(side, x.shape) for side in self.bounds)
-            X[1 + i, i], X[1 + d + i, i] = low, high
+        low, high = (np.broadcast_to(side, x.shape) for side in self.bounds)
+        if state.round == 0:
+            one, other = low, high
         else:
-            X[1 + i, i], X[1 + d + i, i] = _easiest(state.T, state.V), _refined(state.T, state.V, state.round)
+            one = _easiest(state.T, state.V)
+            if state.round == 1:  # nothing to refine yet
+                other = generator(state.key, queries).uniform(low, high)
+            else:
+                other = _refined(state.T, state.V, state.round)
+        X[1 + i, i], X[1 + d + i, i] = one, other
         return X
 
+    @np.errstate(over="ignore", invalid="ignore")
     def update(self, state: CoordinateState, queries: int, X: Array, losses: list[float]) -> CoordinateState:
         """See `Method.update`."""
         values = np.array(losses)
         d, i = X.shape[1], np.arange(X.shape[1])
         best = state.V.min(axis=0)
-        predicted = state.f + float(best.sum())
-        f = values[0] if math.isfinite(values[0]) else predicted
+        f = values[0] if math.isfinite(values[0]) else state.f + best.sum()  # a sum of its parts
         if not math.isfinite(f):
-            return replace(state, round=0, idle=state.idle + 1, reasons=self._over(state.idle + 1))
-        with np.errstate(invalid="ignore"):
-            V = values[1:].reshape(2, d) - f + best
+            k = int(np.where(np.isfinite(values), values, math.inf).argmin())
+            if math.isfinite(values[k]):  # starts anew where there is a loss
+                return CoordinateState(state.key, X[k : k + 1], np.zeros((1, d)), float(values[k]))
+        V = values[1:].reshape(2, d) - f + best
         V = np.where(np.isfinite(V), V, math.inf)
         T = np.stack([X[1 + i, i], X[1 + d + i, i]])
         found = bool((V[0] < np.minimum(best, V[1])).any())
         idle = 0 if found else state.idle + 1
-        start = f if math.isnan(state.f) else state.f
-        return CoordinateState(
-            np.concatenate([state.T, T]), np.concatenate([state.V, V]), start, state.round + 1, idle, self._over(idle)
+        return replace(
+            state,
+            T=np.concatenate([state.T, T]),
+            V=np.concatenate([state.V, V]),
+            f=float(f) if math.isnan(state.f) else state.f,
+            round=state.round + 1,
+            idle=idle,
+            reasons={"patience": self.patience} if idle >= self.patience else {},
         )
 
     def mean(self, state: CoordinateState) -> Array:
@@ -141,11 +157,6 @@ class CoordinateSearch(Method):
         """See `Method.stop`."""
         return dict(state.reasons)
 
-    def _over(self, idle: int) -> dict[str, Any]:
-        return {"patience": self.patience} if idle >= self.patience else {}
-
-
-EPS = 1e-4
 
 def _easiest(T: Array, V: Array) -> Array:
     """Return for every coordinate the point that STEP tries next (d,)."""
@@ -154,7 +165,7 @@ def _easiest(T: Array, V: Array) -> Array:
     finite = np.where(np.isfinite(v), v, -math.inf)
     worst, best = finite.max(axis=0), v.min(axis=0)
     v = np.where(np.isfinite(v), v, worst)
-    depth = np.sqrt(v - best + EPS * (worst - best) + 1e-300)  # below each point lies the bottom of the parabola
+    depth = np.sqrt(v - best + DIP * (worst - best) + 1e-300)  # below each point lies the bottom of the parabola
     width = t[1:] - t[:-1]
     root = depth[1:] + depth[:-1]
     with np.errstate(divide="ignore"):

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from zoo_opt.errors import integer
+from zoo_opt.gradient.auto import check_scale, filled_in, gain, gains
 from zoo_opt.gradient.draws import Draws, Rademacher
-from zoo_opt.gradient.estimators import OneSided
-from zoo_opt.gradient.gains import Scheduled, schedule
+from zoo_opt.gradient.estimators import Centered, OneSided
 from zoo_opt.gradient.scaling import LossSpread
 from zoo_opt.gradient.zo_gradient import ZOGradient
 from zoo_opt.methods.base import GradientMethod
 
 if TYPE_CHECKING:
-    from zoo_opt.typing import Schedule
+    from zoo_opt.typing import Array, Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +30,21 @@ class FZOO(GradientMethod):
 
     Parameters
     ----------
-    lr : float or schedule, default 1e-5
+    lr : float, schedule or "auto", default 1e-5
         Learning rate eta. A step moves a coordinate by about lr / c / sqrt(N) and never by more than 100 lr / c: read
-        lr / c in parameter units.
-    c : float or schedule, default 0.001
-        Perturbation radius epsilon.
+        lr / c in parameter units. "auto": steps tied to the length of x0 and to the budget.
+    c : float, schedule or "auto", default 0.001
+        Perturbation radius epsilon. "auto": a `MeasuredRadius` tied to the length of x0, with which lr grows.
     directions : int, default 8
         N, at least 3.
     draws : Draws, default Rademacher()
         Distribution of u.
+    base : bool, default True
+        Whether l_0 is evaluated, as in the paper. False takes the mean of the l_i for it: N evaluations a step, and
+        the estimate times N / (N - 1), as one direction is lost. Half the variance under noise, and no bias from
+        curvature that a larger c brings in; for draws that are their own dual (not `SegmentedUniform`).
+    scale : float or None, default None
+        Size of a typical parameter, for "auto". None: the root mean square of x0, or 1 where x0 = 0.
 
     Raises
     ------
@@ -46,16 +52,40 @@ class FZOO(GradientMethod):
         If an argument is outside its range.
     """
 
-    lr: float | Schedule = 1e-5
-    c: float | Schedule = 0.001
+    lr: float | Schedule | str = 1e-5
+    c: float | Schedule | str = 0.001
     directions: int = 8
     draws: Draws = Rademacher()
+    base: bool = True
+    scale: float | None = None
 
     def __post_init__(self) -> None:
         integer("directions", self.directions, 3)
-        self.compose()  # checks the rest
+        check_scale(self.scale, self.lr, self.c)
+        kit = self.compose()  # checks the rest
+        if not self.base and kit.draws.self_dual(1) is None:
+            raise ValueError(f"base must be True for draws that are not their own dual, got {self.base!r}")
+
+    @classmethod
+    def untuned(cls, *, directions: int = 16, scale: float | None = None) -> FZOO:
+        """Return the settings that need no tuning: what ``"auto"`` is for many parameters.
+
+        Parameters
+        ----------
+        directions : int, default 16
+            N.
+        scale : float or None, default None
+            As in the class.
+        """
+        return cls(lr="auto", c="auto", directions=directions, base=False, scale=scale)
+
+    def plan(self, x0: Array, budget: int | None) -> FZOO:
+        """See `Method.plan`."""
+        return cast("FZOO", filled_in(self, x0, budget, per_c=True))
 
     def compose(self) -> ZOGradient:
         """Return one-sided differences over the spread of the losses."""
-        gains = Scheduled(schedule("lr", self.lr), schedule("c", self.c))
-        return ZOGradient(self.draws, OneSided(self.directions, at_least=3), gains, scaling=LossSpread())
+        estimator = OneSided(self.directions, at_least=3) if self.base else Centered(self.directions, at_least=3)
+        scaling = LossSpread(self.base)
+        follows = gains(gain("lr", self.lr), self.c, estimator, scaling, per_c=True)
+        return ZOGradient(self.draws, estimator, follows, scaling=scaling)

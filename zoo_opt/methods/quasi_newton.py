@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
 
 GRADIENT, SEARCH = "gradient", "search"
+FORWARDS, CENTRALS, AXES = "forward", "central", "axes"
+KAPPA = 1.0
+SHRINK = 0.1
+TRIES = 3
+PLATEAU = True
 FORWARD = 2.0**-26  # sqrt(eps): step of forward differences, in units of max(|x_i|, scale)
 CENTRAL = 2.0**-17  # about eps^(1/3)
 REPEATS = 5  # steps in a row without a loss at x, or accepted with almost no gain, that end the run
@@ -63,7 +68,12 @@ class QNState:
     g: Array
     H: Array
     scaled: bool = False
-    central: bool = False
+    mode: str = FORWARDS
+    delta: float = 0.0
+    gain: float = 0.0
+    B: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    D: Array = field(default_factory=lambda: np.zeros(0))
+    shrunk: int = 0
     stage: str = GRADIENT
     p: Array = field(default_factory=lambda: np.zeros(0))
     slope: float = 0.0
@@ -73,6 +83,11 @@ class QNState:
     g_before: Array = field(default_factory=lambda: np.zeros(0))
     idle: int = 0
     reasons: dict[str, Any] = field(default_factory=dict)
+
+    def expects(self) -> float:
+        """Return how much the loss is expected to change, 0 or less, as H has it; -inf where that is not known."""
+        known = self.stage == SEARCH and self.scaled and not self.trials
+        return self.slope if known else -math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +143,7 @@ class QuasiNewton(Method):
         """See `Method.size`."""
         if state.stage == SEARCH:
             return 1
-        return math.isnan(state.f) + state.x.size * (1 + state.central)
+        return math.isnan(state.f) + state.x.size * (1 + (state.mode != FORWARDS))
 
     def propose(self, state: QNState, step: int) -> int:
         """Return the step number."""
@@ -139,8 +154,11 @@ class QuasiNewton(Method):
         x = state.x
         if state.stage == SEARCH:
             return self._project(x + state.length * state.p)[None]
-        h = (CENTRAL if state.central else FORWARD) * np.maximum(np.abs(x), self.scale)
-        if state.central:
+        if state.mode == AXES:
+            probes = state.delta * (state.B * state.D).T
+            return self._project(x + np.concatenate([probes, -probes]))
+        h = (CENTRAL if state.mode == CENTRALS else FORWARD) * np.maximum(np.abs(x), self.scale)
+        if state.mode == CENTRALS:
             probes = np.concatenate([np.diag(h), np.diag(-h)])
         else:  # the side does not matter, but for a box
             signs = np.where(generator(state.key, queries).random(x.size) < 0.5, -1.0, 1.0)
@@ -149,6 +167,7 @@ class QuasiNewton(Method):
             probes = np.concatenate([np.zeros((1, x.size)), probes])
         return self._project(x + probes)
 
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def update(self, state: QNState, queries: int, X: Array, losses: list[float]) -> QNState:
         """See `Method.update`."""
         if state.stage == SEARCH:
@@ -174,16 +193,27 @@ class QuasiNewton(Method):
         if not math.isfinite(f):
             return self._without_base(s, X, values)
         d, i = s.x.size, np.arange(s.x.size)
-        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            if s.central:
-                g = (values[:d] - values[d:]) / (X[i, i] - X[d + i, i])
-            else:
-                g = (values - f) / (X[i, i] - s.x)
+        H, scaled = s.H, s.scaled
+        if s.mode == AXES:
+            up, down = values[:d], values[d:]
+            gt = (up - down) / (2 * s.delta)
+            c = (up + down - 2 * f) / s.delta**2
+            good = np.isfinite(c) & (c > 0)
+            if scaled:
+                c = np.clip(c, 1e-2, 1e2)
+            if good.any():
+                fill = float(np.exp(np.log(c[good]).mean())) if not scaled else 1.0
+                c = np.where(good, c, fill)
+                H, scaled = (s.B * (s.D**2 / c)).dot(s.B.T), True
+            g = s.B.dot(gt / s.D)
+        elif s.mode == CENTRALS:
+            g = (values[:d] - values[d:]) / (X[i, i] - X[d + i, i])
+        else:
+            g = (values - f) / (X[i, i] - s.x)
         whole = np.isfinite(g)
         g = np.where(whole, g, 0.0)
-        H, scaled = s.H, s.scaled
         if s.s.size and whole.all():
-            H, scaled = bfgs(s.H, s.s, g - s.g_before, scaled)
+            H, scaled = bfgs(H, s.s, g - s.g_before, scaled)
         return self._directed(replace(s, f=f, g=g, H=H, scaled=scaled, s=np.zeros(0)))
 
     def _without_base(self, s: QNState, X: Array, values: Array) -> QNState:
@@ -219,19 +249,29 @@ class QuasiNewton(Method):
         if best is None:
             return self._stalled(s, "step")
         x = self._project(s.x + best.length * s.p)
+        gain = s.f - best.loss
         idle = s.idle + 1 if s.f - best.loss <= self.tolerance * max(abs(s.f), 1e-300) else 0
-        moved = replace(
-            s, stage=GRADIENT, x=x, f=best.loss, s=x - s.x, g_before=s.g, idle=idle, trials=()
-        )
-        return self._stalled(moved, "gain") if idle >= REPEATS else moved
+        moved = replace(s, stage=GRADIENT, x=x, f=best.loss, s=x - s.x, g_before=s.g, idle=idle, trials=(), gain=gain, shrunk=0)
+        if idle >= REPEATS:
+            return self._stalled(moved, "gain")
+        return self._axes(moved, min(max(KAPPA * math.sqrt(gain), SHRINK * s.delta), 2 * s.delta)) if s.mode == AXES else moved
 
     def _stalled(self, s: QNState, why: str) -> QNState:
         """Return the state with the next remedy: central differences, then steepest descent, then the end."""
-        if not s.central:
-            return replace(s, stage=GRADIENT, central=True, idle=0, trials=(), s=np.zeros(0))
-        if s.scaled and why == "step":
-            return self._directed(replace(s, H=np.eye(s.x.size), scaled=False, trials=()))
+        if s.mode == FORWARDS:
+            if s.scaled:
+                return self._axes(s, KAPPA * math.sqrt(max(s.gain, 1e-13 * abs(s.f))))
+            if PLATEAU and why == "gradient" and not s.g.any():
+                return self._axes(replace(s, H=np.eye(s.x.size)*self.scale**2), 1.0)
+        elif s.mode == AXES and s.shrunk < TRIES:
+            return self._axes(replace(s, shrunk=s.shrunk + 1), SHRINK * s.delta)
         return replace(s, stage=GRADIENT, reasons={"stalled": why}, trials=(), s=np.zeros(0))
+
+    def _axes(self, s, delta):
+        V, B = np.linalg.eigh(s.H)
+        D = np.sqrt(np.maximum(V, 1e-14 * V[-1]))
+        r = replace(s, stage=GRADIENT, mode=AXES, delta=delta, B=B, D=D, trials=(), idle=0 if s.mode==FORWARDS else s.idle)
+        return r
 
     # -------------------------------------------------------------------------------------------------- parts
     def _project(self, X: Array) -> Array:

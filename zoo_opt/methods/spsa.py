@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from zoo_opt.errors import integer
+from zoo_opt.gradient.auto import check_scale, filled_in, gain, gains
 from zoo_opt.gradient.draws import Draws, SegmentedUniform
 from zoo_opt.gradient.estimators import TwoSided
-from zoo_opt.gradient.gains import Scheduled, momentum_schedule, schedule
+from zoo_opt.gradient.gains import momentum_schedule
+from zoo_opt.gradient.scaling import Scaling, SlopeRMS, Unscaled
 from zoo_opt.gradient.updates import GradientCorrection
 from zoo_opt.gradient.zo_gradient import ZOGradient
 from zoo_opt.methods.base import GradientMethod
 
 if TYPE_CHECKING:
-    from zoo_opt.typing import Schedule
+    from zoo_opt.typing import Array, Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +31,19 @@ class SPSA(GradientMethod):
 
     Parameters
     ----------
-    lr : float or schedule, default 0.01
-        Learning rate: a constant, or a callable of the step t = 0, 1, ... such as `PowerLaw`.
-    c : float or schedule, default 0.01
-        Perturbation radius, in the units of the parameters.
+    lr : float, schedule or "auto", default 0.01
+        Learning rate: a constant, or a callable of the step t = 0, 1, ... such as `PowerLaw`. "auto": steps tied to
+        the length of x0 and to the budget, with `SlopeRMS` as the scaling.
+    c : float, schedule or "auto", default 0.01
+        Perturbation radius, in the units of the parameters. "auto": a `MeasuredRadius` tied to the length of x0.
     pairs : int, default 1
         Estimates that are averaged in a step.
     draws : Draws, default SegmentedUniform()
         Distribution of delta: uniform on [-1, -0.5] U [0.5, 1] in the paper; `Rademacher` has less variance.
+    scaling : Scaling, default Unscaled()
+        What the estimate is divided by: nothing in the paper; `SlopeRMS` makes the step independent of the loss's scale.
+    scale : float or None, default None
+        Size of a typical parameter, for "auto". None: the root mean square of x0, or 1 where x0 = 0.
 
     Raises
     ------
@@ -44,19 +51,35 @@ class SPSA(GradientMethod):
         If ``lr`` or ``c`` is a number that is not positive, or ``pairs`` is not a positive integer.
     """
 
-    lr: float | Schedule = 0.01
-    c: float | Schedule = 0.01
+    lr: float | Schedule | str = 0.01
+    c: float | Schedule | str = 0.01
     pairs: int = 1
     draws: Draws = SegmentedUniform()
+    scaling: Scaling = Unscaled()
+    scale: float | None = None
 
     def __post_init__(self) -> None:
         integer("pairs", self.pairs, 1)
+        check_scale(self.scale, self.lr, self.c)
         self.compose()  # checks the rest
+
+    def plan(self, x0: Array, budget: int | None) -> SPSA:
+        """See `Method.plan`."""
+        return cast("SPSA", filled_in(self, x0, budget, self._settling(), scaling=self._normalised()))
+
+    def _settling(self) -> float:
+        """Return the step's length over that of all the steps that an estimate goes on to cause."""
+        return 1.0
+
+    def _normalised(self) -> Scaling:
+        """Return a scaling under which steps have a known length."""
+        return SlopeRMS() if self.scaling == Unscaled() else self.scaling
 
     def compose(self) -> ZOGradient:
         """Return equation 1: two-sided differences, plain update."""
-        gains = Scheduled(schedule("lr", self.lr), schedule("c", self.c))
-        return ZOGradient(self.draws, TwoSided(self.pairs), gains)
+        estimator = TwoSided(self.pairs)
+        follows = gains(gain("lr", self.lr), self.c, estimator, self.scaling)
+        return ZOGradient(self.draws, estimator, follows, scaling=self.scaling)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +94,8 @@ class SPSAGC(SPSA):
 
     Parameters
     ----------
-    lr, c, pairs, draws
-        As in `SPSA`.
+    lr, c, pairs, draws, scaling, scale
+        As in `SPSA`; "auto" allows for the momentum.
     momentum : float or schedule, default 0.9
         beta, in [0, 1).
 
@@ -84,7 +107,11 @@ class SPSAGC(SPSA):
 
     momentum: float | Schedule = 0.9
 
+    def _settling(self) -> float:
+        return 1.0 - momentum_schedule(self.momentum)(0)
+
     def compose(self) -> ZOGradient:
         """Return equation 2: two-sided differences at the look-ahead point."""
-        gains = Scheduled(schedule("lr", self.lr), schedule("c", self.c), momentum_schedule(self.momentum))
-        return ZOGradient(self.draws, TwoSided(self.pairs), gains, GradientCorrection())
+        estimator = TwoSided(self.pairs)
+        follows = gains(gain("lr", self.lr), self.c, estimator, self.scaling, momentum_schedule(self.momentum))
+        return ZOGradient(self.draws, estimator, follows, GradientCorrection(), self.scaling)

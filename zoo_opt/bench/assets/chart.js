@@ -90,12 +90,12 @@ const lineChart = (box, spec) => {
     const frame = { left: 54, right: width - (named ? 178 : 20), top: 10, bottom: height - 42 };
     const x = axis(spec.x, frame.left, frame.right);
     const y = axis(spec.y, frame.bottom, frame.top);
-    const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", tabindex: 0,
+    const drawing = svg("svg", { class: spec.series.length > 6 ? "many" : null, viewBox: `0 0 ${width} ${height}`, width, height, role: "img", tabindex: 0,
       "aria-label": `${spec.label}. Arrow keys read values.` });
     drawing.append(
       svg("g", { class: "axes", "aria-hidden": "true" },
         y.ticks.map((t) => [svg("line", { x1: frame.left, x2: frame.right, y1: y.place(t), y2: y.place(t) }),
-          svg("text", { x: frame.left - 7, y: y.place(t) + 4, "text-anchor": "end" }, (spec.y.log ? power : y.format)(t))]),
+          svg("text", { x: frame.left - 7, y: y.place(t) + 4, "text-anchor": "end" }, (spec.y.log ? power : spec.y.tick ?? y.format)(t))]),
         x.ticks.map((t) => [svg("line", { x1: x.place(t), x2: x.place(t), y1: frame.top, y2: frame.bottom }),
           svg("text", { x: x.place(t), y: frame.bottom + 16, "text-anchor": "middle" }, (spec.x.log ? power : x.format)(t))]),
         svg("text", { class: "title", x: (frame.left + frame.right) / 2, y: height - 6, "text-anchor": "middle" }, spec.x.title),

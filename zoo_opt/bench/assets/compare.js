@@ -119,8 +119,9 @@ const compareView = (box, result, embedded, look) => {
     if (problem) said.append(h("p.problem", {}, problem));
     if (!earlier) return;
     const total = plural(sum(rows.map((row) => row.runs)), "run");
+    const unchanged = sum(rows.map((row) => row.same));
     said.append(h("p", {}, h("b", {}, earlier.title || "Earlier result"), ` (${[origin, earlier.started.slice(0, 10)].filter(Boolean).join(", ")}): `,
-      rows.length ? `${total} shown here are in both, with the same group, problem, method, seed and budget. ${versionChanges(earlier, result)}`
+      rows.length ? `${total} shown here are in both, with the same group, problem, method, seed and budget; ${whole(unchanged)} of them unchanged. ${versionChanges(earlier, result)}`
         : "it has no run in common with those shown here: group, problem, method, seed and budget must be the same."));
     if (!rows.length) return;
     methods.update(rows, differenceColumns(rows, look));

@@ -26,6 +26,7 @@ const drawNow = (element) => {
   const draw = undrawn.get(element);
   undrawn.delete(element);
   draw?.();
+  element.dataset.lazy = "drawn";
 };
 const watcher = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
@@ -35,7 +36,7 @@ const watcher = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "400px" });
 const whenNear = (element, draw) => {
-  element.dataset.lazy = "";
+  element.dataset.lazy = "waiting";
   undrawn.set(element, draw);
   watcher.observe(element);
   if (nearby.has(element)) drawNow(element);
@@ -61,6 +62,7 @@ const say = (value, digits = 3) => {
 };
 const minus = (text) => text.replace(/^-/, "−");
 const share = (value) => (Number.isNaN(value) ? "–" : `${(100 * value).toFixed(1)} %`);
+const percent = (value) => `${Math.round(100 * value)} %`;
 const unit = (value, digits = 3) => (Number.isNaN(value) ? "–" : minus(value.toFixed(digits))); // of what lies between 0 and 1
 const signed = (value, digits = 3) => (value > 0 ? "+" : "") + unit(value, digits);
 const range = ({ low, high }, format = unit) => (Number.isNaN(low) ? "–" : `${format(low)} to ${format(high)}`);

@@ -52,6 +52,8 @@ const unpackCurve = (packed, grid, [kind, origin, step]) => {
 const fromData = (data) => {
   if (data.format !== 1) throw new Error(`the report's data has format ${data.format}; this page reads format 1`);
   const columns = data.runs;
+  const intervals = data.intervals ?? {}; // of the areas, by group and method
+  for (const a of Object.values(intervals).flatMap(Object.values)) for (const end of Object.keys(a)) a[end] ??= NaN;
   const failed = new Set(data.failed);
   const problems = data.problems.map((p) => describe({ ...p, targets: data.targets[p.targets] }));
   const runs = columns.group.map((group, i) => {
@@ -67,7 +69,7 @@ const fromData = (data) => {
       curve: () => (data.curves ? unpackCurve(data.curves[i], data.grids[columns.budget[i]], data.scales[problem.figure]) : null),
     };
   });
-  return { title: data.title, started: data.started, versions: data.versions, names: data.names, intervals: data.intervals,
+  return { title: data.title, started: data.started, versions: data.versions, names: data.names, intervals,
     groups: data.groups, problems, methods: data.methods, runs };
 };
 
@@ -100,7 +102,8 @@ const fromRecord = (text) => {
       describe({ name: entry.problem, dim: entry.dim, figure: entry.curve_of, targets: entry.targets })),
     method: once("method", entry.method, () => ({ name: entry.method })),
     seed: entry.seed, budget: entry.budget, nfev: entry.nfev, ms: 1000 * entry.seconds, failed: Boolean(entry.error),
-    figures: Object.fromEntries(Object.entries(entry.figures).filter(([, value]) => value !== null)),
+    figures: Object.fromEntries(Object.entries(entry.figures).filter(([, value]) => value !== null)
+      .map(([name, value]) => [name, Number(value.toPrecision(6))])), // as a report embeds them, so that equal runs stay equal
     hits: entry.hits, curve: () => null,
   }));
   const [groups, problems, methods] = ["group", "problem", "method"].map((kind) => [...seen[kind].values()]);

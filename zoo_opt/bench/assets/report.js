@@ -86,6 +86,7 @@ const choose = (group) => {
 
 const tables = {
   summary: sortable({ label: "All figures", file: "summary" }),
+  parts: sortable({ label: "Area under the ECDF by dimension and function class", file: "parts" }),
   final: sortable({ label: "Final figures", file: "final", search: "Find a problem or method" }),
   ert: sortable({ label: "Expected evaluations / d until the target", file: "ert", search: "Find a problem" }),
   tests: sortable({ label: "Paired tests", file: "tests" }),
@@ -126,6 +127,9 @@ const drawGroup = ({ runs, figures }) => {
     if (byArea) drawEcdf(figures().rows);
     tables.summary.update(figures().rows, summaryColumns(figures(), look, result.names, figure));
   });
+  const parts = partsOf(runs);
+  byId("parts").hidden = !byArea || parts.length < 2;
+  if (!byId("parts").hidden) whenNear(byId("parts"), () => tables.parts.update(partRows(figures().rows, parts), partColumns(parts, look)));
   whenNear(byId("curves"), () => curves(byId("curves-box"), runs, look, result.names));
   whenNear(byId("final"), () => tables.final.update(finalRows(runs), finalColumns(look)));
   if (byArea) whenNear(byId("ert"), () => drawTimes(runs, figures().rows));
@@ -199,7 +203,9 @@ for (const input of themes) {
 setTheme(remembered(() => localStorage.getItem("zoo-opt-theme")) ?? "auto");
 
 document.body.append(tip);
-if (matchMedia("(min-width: 1000px)").matches) byId("side").open = true;
+const wide = matchMedia("(min-width: 1000px)");
+byId("side").open = wide.matches;
+wide.addEventListener("change", () => { byId("side").open = wide.matches; });
 update();
 // Milliseconds from opening to the first charts, for the tests and the curious.
 whenNear(byId("main"), () => { document.documentElement.dataset.ready = String(Math.round(performance.now())); });

@@ -2,7 +2,8 @@
 
 const PAGE = 25;
 
-// A column is { title, key(row) -> what is sorted and exported, show(row) -> text or element, text, hint, best }.
+// A column is { title, key(row) -> what is sorted and exported, show(row) -> text or element, find(row) -> what is searched,
+// text: whether the key is text, hint, best: whether high or low values come first }.
 // Returns { element, update(rows, columns) }; sorting and search stay over updates.
 const sortable = ({ label, file, search = null, order = null }) => {
   let [rows, columns, page] = [[], [], 0];
@@ -18,7 +19,7 @@ const sortable = ({ label, file, search = null, order = null }) => {
     const wanted = (field?.value ?? "").trim().toLowerCase().split(/\s+/).filter(Boolean);
     const texts = columns.filter((column) => column.text);
     const kept = rows.filter((row) => {
-      const text = wanted.length ? texts.map((column) => column.key(row)).join(" ").toLowerCase() : "";
+      const text = wanted.length ? texts.map((column) => (column.find ?? column.key)(row)).join(" ").toLowerCase() : "";
       return wanted.every((word) => text.includes(word));
     });
     const column = columns.find(({ title }) => title === sorting?.title);

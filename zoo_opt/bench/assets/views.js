@@ -14,7 +14,7 @@ const ecdfChart = (box, rows, look, bands) => {
   lineChart(box, {
     label: "Fraction of the targets reached over evaluations per dimension, a line for each method",
     x: { log: true, min: start, max: end, title: "evaluations / d", name: "Evaluations / d" },
-    y: { min: 0, max: 1, title: "fraction of targets", format: (v) => `${Math.round(1000 * v) / 10} %` },
+    y: { min: 0, max: 1, title: "fraction of targets", format: share, tick: percent },
     series: rows.map(({ method, runs: own }) => ({ name: method.name, look: look(method), x: grid, y: ecdf(own, grid) })),
     bands: bands ? rows.map(({ method, runs: own }) => ({ look: look(method), name: method.name, x: coarse, ...ecdfBand(own, coarse) })) : [],
     step: true, named: true, best: "high",
@@ -95,6 +95,34 @@ const summaryColumns = ({ extra, byArea, problems }, look, names, figure) => [
   { title: "failed runs", key: (row) => row.failed, show: (row) => (row.failed ? whole(row.failed) : "") },
 ];
 
+// The area of every method in each part of the group, as zoo_opt.bench.subgroups has them.
+const partsOf = (runs) => {
+  const dims = unique(runs.map((run) => run.problem.dim)).sort((a, b) => a - b);
+  const kinds = unique(unique(runs.map((run) => run.problem)).sort((a, b) => a.order - b.order).map(({ kind }) => kind).filter(Boolean));
+  return [
+    { title: "all", has: () => true },
+    ...(dims.length > 1 ? dims.map((dim) => ({ title: `${whole(dim)}-D`, has: ({ problem }) => problem.dim === dim })) : []),
+    ...(kinds.length > 1 ? kinds.map((kind) => ({ title: kind, has: ({ problem }) => problem.kind === kind })) : []),
+  ];
+};
+const partRows = (rows, parts) => {
+  const made = rows.map(({ method, runs }) => {
+    const pairs = runs.map((run) => [run, area(run), run.problem.targets.length]);
+    const areas = parts.map(({ has }) => {
+      const own = pairs.filter(([run]) => has(run));
+      return sum(own.map(([, a]) => a)) / sum(own.map(([, , n]) => n));
+    });
+    return { method, areas };
+  });
+  const best = parts.map((_, i) => Math.max(...made.map(({ areas }) => areas[i]).filter(Number.isFinite)));
+  return made.map((row) => ({ ...row, best }));
+};
+const partColumns = (parts, look) => [
+  columnOf(look),
+  ...parts.map(({ title }, i) => ({ title, best: "high", key: (row) => row.areas[i], show: (row) => h("span.heat", {
+    class: row.areas[i] === row.best[i] ? "heat best" : "heat", style: `--share:${Math.round((100 * row.areas[i]) / row.best[i]) || 0}%` }, unit(row.areas[i])) })),
+];
+
 const finalRows = (runs) => [...groupBy(runs, (run) => `${run.problem.family}|${run.method.name}`).values()].map((own) => {
   const finals = ascending(own.map(finalFigure));
   const targets = sum(own.map((run) => run.problem.targets.length));
@@ -103,7 +131,8 @@ const finalRows = (runs) => [...groupBy(runs, (run) => `${run.problem.family}|${
     high: quantile(finals, 0.75), reached: targets ? sum(own.map(reached)) / targets : NaN, nfev: median(good.map((run) => run.nfev)),
     seconds: median(good.map((run) => run.ms / 1000)) };
 });
-const problemColumn = { title: "problem", text: true, key: (row) => row.problem.family, show: (row) => row.problem.title };
+const problemColumn = { title: "problem", text: true, key: (row) => row.problem.family, show: (row) => row.problem.title,
+  find: ({ problem }) => `${problem.family} ${problem.title} ${problem.kind}` };
 const finalColumns = (look) => [
   problemColumn,
   columnOf(look),
@@ -185,7 +214,7 @@ const profileChart = (box, rows, look) => {
   lineChart(box, {
     label: "Performance profile: fraction of targets reached within a factor of the best expected running time",
     x: { log: true, min: 1, max: 1000, title: "times the least expected running time", name: "Within times the least" },
-    y: { min: 0, max: 1, title: "fraction of (problem, target)", format: (v) => `${Math.round(1000 * v) / 10} %` },
+    y: { min: 0, max: 1, title: "fraction of (problem, target)", format: share, tick: percent },
     series: series.map(({ method, y }) => ({ name: method.name, look: look(method), x: factors, y })), named: true, best: "high",
   });
   return left;

@@ -1,0 +1,448 @@
+"""The report's page in a real browser: it opens quietly, its figures are Python's, and everything on it works."""
+
+import gzip
+import json
+import math
+
+import pytest
+from bench.browser import PHONE, launched, opened
+from bench.synthetic import full_record, lines, mixed_record, small_record
+
+from zoo_opt.bench.compare import compare
+from zoo_opt.bench.ert import performance_profile, running_times
+from zoo_opt.bench.ranks import all_pairs, paired_tests
+from zoo_opt.bench.report import write_report
+from zoo_opt.bench.stats import curve_band, ecdf, ecdf_area, rows, summaries
+from zoo_opt.bench.subgroups import subgroups
+
+CLOSE = {"rel": 1e-4, "abs": 1e-6, "nan_ok": True}  # what is embedded has six digits
+SECTIONS = ("glance", "targets", "parts", "curves", "final", "ert", "tests", "profile", "compare", "made", "read")
+RUNS = "const runs = result.runs.filter((r) => r.group.name === group);"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def records():
+    return mixed_record(), mixed_record(seed=1, shift=-0.1)
+
+
+@pytest.fixture(scope="module")
+def report(records, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(records[0], path)
+    return path
+
+
+@pytest.fixture
+def page(browser, report):
+    with opened(browser, report) as page:
+        yield page
+
+
+def number(value):
+    """What JSON brought from the page, its non-finite numbers as text."""
+    return float(value) if isinstance(value, str) else value
+
+
+def asked(page, script, argument=None):
+    """The value of a function's body in the page, with NaN and infinities kept."""
+    keep = "(k, v) => typeof v === 'number' && !Number.isFinite(v) ? String(v).replace('Infinity', 'inf') : v"
+    return json.loads(page.evaluate(f"(group) => JSON.stringify((() => {{ {script} }})(), {keep})", argument))
+
+
+def visit(page, section):
+    """Scroll to a section and wait until it has been drawn."""
+    page.locator(f"#{section}").scroll_into_view_if_needed()
+    page.wait_for_selector(f"#{section}:not([data-lazy=waiting])")
+
+
+def shown(page, section, column):
+    """Texts of one column of a section's first table."""
+    visit(page, section)
+    table = page.locator(f"#{section} .table").first
+    heads = table.locator("th button").all_text_contents()
+    return table.locator(f"tbody td:nth-child({heads.index(column) + 1})").all_text_contents()
+
+
+# --- figures --------------------------------------------------------------------------------------------------------
+
+
+def by_group(record):
+    groups = {}
+    for run in record.runs.values():
+        groups.setdefault(run["group"], []).append(run)
+    return groups
+
+
+def test_summaries_are_pythons(page, records):
+    for group, runs in by_group(records[0]).items():
+        found = asked(page, RUNS + "return figuresOf(runs).rows.map(({ runs, ...row }) => row);", group)
+        expected = summaries(runs)
+        assert [row["method"]["name"] for row in found] == [s.method for s in expected]
+        for row, s in zip(found, expected, strict=True):
+            got = [number(row[name]) for name in ("reached", "final", "pace", "failed", "problems")]
+            assert got[:2] == pytest.approx([s.reached, s.score], **CLOSE)
+            assert got[2:] == [pytest.approx(s.microseconds, rel=0.2), s.errors, s.problems]
+            assert number(row["area"]["estimate"]) == pytest.approx(s.area, **CLOSE)
+            for end in ("low", "high"):  # other resamples
+                assert number(row["area"][end]) == pytest.approx(getattr(s.area_interval, end), abs=0.02, nan_ok=True)
+            assert [number(v) for v in row["extra"]] == pytest.approx(list(s.extra.values()), **CLOSE)
+
+
+def test_unfiltered_intervals_are_pythons_exactly(page, records):
+    group = "bbob, 100 d"
+    found = asked(page, RUNS + "return figuresOf(runs, result.intervals[group]).rows.map((row) => row.area);", group)
+    expected = [s.area_interval for s in summaries(by_group(records[0])[group])]
+    assert [[a["low"], a["high"]] for a in found] == [pytest.approx([i.low, i.high], rel=1e-5) for i in expected]
+
+
+def test_rows_and_curves_are_pythons(page, records):
+    """Of problems without instances, whose families are single problems."""
+    for group in ("digits MLP", "policy search"):
+        runs = by_group(records[0])[group]
+        found = asked(page, RUNS + "return finalRows(runs);", group)
+        for row, expected in zip(found, rows(runs), strict=True):
+            got = [number(row[name]) for name in ("low", "median", "high", "reached", "nfev", "seconds")]
+            keys = ("low", "median", "high", "reached", "evaluations", "seconds")
+            assert got == pytest.approx([getattr(expected, key) for key in keys], **CLOSE)
+        own = [run for run in runs if run["method"] == "FZOO"]
+        script = RUNS + "return familyBand(runs.filter((r) => r.method.name === 'FZOO'));"
+        band, expected = asked(page, script, group), curve_band(own)
+        at = [max(i for i, n in enumerate(expected.evaluations) if n <= x) for x in band["x"]]
+        span = max(expected.high) - min(expected.low)
+        for name, values in (("low", expected.low), ("y", expected.median), ("high", expected.high)):
+            assert band[name] == pytest.approx([values[i] for i in at], rel=0.012, abs=span / 1000)
+
+
+def test_ecdf_is_pythons(page, records):
+    group = "bbob, 300 d"
+    runs = [run for run in by_group(records[0])[group] if run["method"] == "auto"]
+    budgets, fractions = ecdf(runs)
+    script = RUNS + f"return ecdf(runs.filter((r) => r.method.name === 'auto'), {json.dumps(budgets.tolist())});"
+    assert asked(page, script, group) == pytest.approx(fractions.tolist())
+
+
+def test_parts_are_pythons(page, records):
+    group = "bbob, 300 d"
+    script = (
+        RUNS
+        + """const parts = partsOf(runs); return { titles: parts.map((p) => p.title),
+        rows: partRows(figuresOf(runs).rows, parts).map((row) => [row.method.name, row.areas]) };"""
+    )
+    found = asked(page, script, group)
+    expected = subgroups(by_group(records[0])[group])
+    assert found["titles"] == list(expected)
+    for method, areas in found["rows"]:
+        own = [ecdf_area([run for run in runs if run["method"] == method]) for runs in expected.values()]
+        assert areas == pytest.approx(own)
+
+
+def test_tests_are_pythons(page, records):
+    for group, runs in by_group(records[0]).items():
+        for against, expected in ((summaries(runs)[0].method, paired_tests(runs)), (None, all_pairs(runs))):
+            script = f"return testRows(figuresOf(runs).rows, {json.dumps(against)}).map(({{ pairs, ...row }}) => row);"
+            found = asked(page, RUNS + script, group)
+            assert len(found) == len(expected)
+            for row, e in zip(found, expected, strict=True):
+                assert [row["method"]["name"], row["against"]["name"]] == [e.method, e.against]
+                assert [row["wins"], row["losses"], row["units"], row["measure"]] == [
+                    e.wins,
+                    e.losses,
+                    e.units,
+                    e.measure,
+                ]
+                got = [number(row[name]) for name in ("p", "corrected", "own", "other")]
+                assert got == pytest.approx([e.p, e.p_holm, e.own, e.other], rel=1e-3, abs=1e-6, nan_ok=True)
+                assert number(row["gain"]["estimate"]) == pytest.approx(e.gain.estimate, rel=1e-3, abs=1e-6)
+
+
+def test_wilcoxon_is_scipys(page):
+    scipy_stats = pytest.importorskip("scipy.stats")
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 5, 13, 50, 51, 200):
+        gains = rng.normal(0.3, 1, n)
+        assert asked(page, f"return wilcoxon({gains.tolist()});") == pytest.approx(scipy_stats.wilcoxon(gains).pvalue)
+    for n in (14, 60, 300):
+        gains = rng.integers(-3, 6, n).astype(float)
+        gains = gains[gains != 0]
+        expected = scipy_stats.wilcoxon(gains, method="approx" if len(gains) > 13 else "auto").pvalue
+        assert asked(page, f"return wilcoxon({gains.tolist()});") == pytest.approx(expected)
+    assert asked(page, "return [wilcoxon([0, 0]), wilcoxon([])];") == [1, "NaN"]
+
+
+def test_running_times_and_profile_are_pythons(page, records):
+    group = "bbob, 300 d"
+    times = running_times(by_group(records[0])[group], pool=True)
+    script = (
+        RUNS
+        + """return ertRows(runs, 1e-3).map((row) =>
+        [row.problem.family, Object.fromEntries([...row.by].map(([m, found]) => [m.name, found]))]);"""
+    )
+    found = dict(asked(page, script, group))
+    target = next(i for i, t in enumerate(times.targets) if math.isclose(t, 1e-3))
+    for m, method in enumerate(times.methods):
+        for c, case in enumerate(times.cases):
+            own = found[case][method]
+            assert number(own["ert"]) == pytest.approx(times.ert[m, c, target])
+            assert own["successes"] == times.successes[m, c, target]
+    factors = [1, 1.5, 2, 10, 100]
+    expected = performance_profile(times)
+    script = RUNS + f"return profile(figuresOf(runs).rows, {factors}).series.map((s) => [s.method.name, s.y]);"
+    got = dict(asked(page, script, group))
+    for name, values in zip(expected.methods, expected.at(factors), strict=True):
+        assert got[name] == pytest.approx(values.tolist())
+
+
+def test_comparison_is_pythons(page, records):
+    script = "return differenceRows(fromRecord(group), result.runs).map(({ pairs, ...row }) => row);"
+    found = asked(page, script, lines(records[1]))
+    expected = {(d.group, d.method): d for d in compare(records[1], records[0])}
+    assert {(row["group"]["name"], row["method"]["name"]) for row in found} == set(expected)
+    for row in found:
+        e = expected[row["group"]["name"], row["method"]["name"]]
+        assert [row["runs"], row["units"], row["measure"]] == [e.runs, e.units, e.measure]
+        got = [number(row["p"]), number(row["corrected"]), number(row["gain"]["estimate"])]
+        assert got == pytest.approx([e.p, e.p_holm, e.gain.estimate], rel=1e-3, abs=1e-6)
+        assert [number(v) for v in row["final"]] == pytest.approx(e.final, rel=1e-3)
+
+
+# --- what a reader does ---------------------------------------------------------------------------------------------
+
+
+def test_every_section_has_something_to_show(page):
+    for group in ("bbob, 100 d", "digits MLP", "policy search"):
+        page.select_option("#group", group)
+        for section in filter(lambda name: page.locator(f"#{name}").is_visible(), SECTIONS):
+            visit(page, section)
+        assert page.locator("#ecdf-chart svg").is_visible() == (group != "policy search")
+        page.wait_for_selector("#curves-box figure svg")
+        assert len(shown(page, "final", "method")) > 2
+        assert len(shown(page, "tests", "p")) > 1
+
+
+def test_the_overview_ranks_every_group(page, records):
+    for group, runs in by_group(records[0]).items():
+        card = page.locator(f".card[data-group='{group}']")
+        card.scroll_into_view_if_needed()
+        names = card.locator("tbody th").all_text_contents()
+        assert names == [s.method for s in summaries(runs)]
+    best = summaries(by_group(records[0])["bbob, 300 d"])[0]
+    text = page.locator(".card[data-group='bbob, 300 d'] .body").text_content()
+    assert f"{best.method} leads (area {best.area:.3f})" in text
+
+
+def test_filters_act_on_charts_and_tables(page):
+    lines_drawn = page.locator("#ecdf-chart path.line")
+    assert lines_drawn.count() == 4
+    before = lines_drawn.first.get_attribute("d")
+    areas = shown(page, "targets", "area under ECDF")
+    page.click(".chip:text-is('5')")
+    assert lines_drawn.first.get_attribute("d") != before
+    assert shown(page, "targets", "area under ECDF") != areas
+    assert {text.split(", ")[-1] for text in shown(page, "final", "problem")} == {"5-D"}
+    assert page.locator(".card[data-group='bbob, 300 d'] .soft").first.text_content().startswith("6 problems · 5-D")
+    page.click(".chip:text-is('multi-modal')")
+    assert set(shown(page, "final", "problem")) == {"f15 Rastrigin, 5-D"}
+    visit(page, "curves")
+    assert page.locator("#curves-box figcaption span").all_text_contents() == ["f15 Rastrigin, 5-D"]
+    page.uncheck("input[data-method='auto']")
+    visit(page, "targets")
+    assert lines_drawn.count() == 3
+    assert not any("auto" in text for text in shown(page, "targets", "method"))
+    assert page.locator(".card[data-group='bbob, 100 d'] tbody tr").count() == 3
+    page.click("button[aria-label='Only CMA-ES, BIPOP']")
+    assert page.locator("#ecdf-chart path.line").count() == 1
+    page.click("#reset")
+    assert lines_drawn.count() == 4 and shown(page, "targets", "area under ECDF") == areas
+
+
+def test_a_filter_that_leaves_nothing_says_so(page):
+    for name in page.locator("#filters input[data-method]").evaluate_all("all => all.map((e) => e.dataset.method)"):
+        page.uncheck(f"input[data-method='{name}']")
+    assert page.locator("#nothing").is_visible() and not page.locator("#targets").is_visible()
+    page.click("#reset")
+    assert not page.locator("#nothing").is_visible()
+
+
+def test_cards_choose_the_group(page):
+    page.click(".card[data-group='digits MLP'] h3 button")
+    assert page.locator("#targets .group-name").text_content() == "digits MLP"
+    assert page.locator("#group").input_value() == "digits MLP"
+    assert any("SPSA" in text for text in shown(page, "final", "method"))
+
+
+def test_tables_sort_turn_pages_and_are_searched(page):
+    medians = [float("inf") if t == "∞" else None for t in shown(page, "final", "median")]
+    assert len(medians) == 24  # six families, four methods
+    head = page.locator("#final th button:text-is('evaluations')")
+    head.click()
+    values = [int(text.replace(",", "")) for text in shown(page, "final", "evaluations")]
+    assert values == sorted(values)
+    assert page.locator("#final th[aria-sort='ascending']").text_content() == "evaluations"
+    head.press("Enter")
+    values = [int(text.replace(",", "")) for text in shown(page, "final", "evaluations")]
+    assert values == sorted(values, reverse=True)
+    page.fill("#final input[type=search]", "rosenbrock 2-d auto")
+    assert shown(page, "final", "problem") == ["f8 Rosenbrock, 2-D"]
+    page.fill("#final input[type=search]", "no such thing")
+    assert page.locator("#final [role=status]").text_content() == "Nothing to show."
+
+
+def test_running_times_follow_the_target(page):
+    visit(page, "ert")
+    before = page.locator("#ert tbody").text_content()
+    page.select_option("#target", label="100")
+    assert page.locator("#ert tbody").text_content() != before
+    visit(page, "tests")
+    page.select_option("#against", label="every other: all pairs")
+    assert page.locator("#tests tbody tr").count() == 6
+
+
+def test_tables_are_taken_along_as_csv(page):
+    visit(page, "final")
+    with page.expect_download() as download:
+        page.click("#final button:text-is('Save as CSV')")
+    text = download.value.path().read_text()
+    assert text.startswith("problem,method,median") and len(text.splitlines()) == 25
+
+
+def test_charts_are_read_by_pointer_and_by_keys(page):
+    chart = page.locator("#ecdf-chart svg")
+    chart.scroll_into_view_if_needed()
+    chart.hover()
+    assert page.locator(".tip").is_visible() and page.locator(".tip tr").count() == 4
+    page.mouse.move(2, 2)
+    assert not page.locator(".tip").is_visible()
+    chart.focus()
+    page.keyboard.press("ArrowRight")
+    first = page.locator(".tip b").text_content()
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".tip b").text_content() != first
+    page.keyboard.press("Escape")
+    assert not page.locator(".tip").is_visible()
+
+
+def test_a_small_chart_is_enlarged(page):
+    visit(page, "curves")
+    page.locator("#curves figure button").first.click()
+    assert page.locator("dialog .chart svg .line").count() == 4
+    page.keyboard.press("Escape")
+    assert page.locator("dialog").count() == 0
+
+
+def test_theme_follows_the_system_and_the_switch(browser, report):
+    ground = "getComputedStyle(document.body).backgroundColor"
+    with opened(browser, report, theme="dark") as page:
+        dark = page.evaluate(ground)
+        page.click("label:has(input[value='light'])")
+        light = page.evaluate(ground)
+        assert light == "rgb(255, 255, 255)" != dark
+        page.emulate_media(color_scheme="light")
+        page.click("label:has(input[value='dark'])")
+        assert page.evaluate(ground) == dark
+        page.click("label:has(input[value='auto'])")
+        assert page.evaluate(ground) == light
+    with opened(browser, report, theme="light") as page:
+        assert page.evaluate(ground) == light
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_colours_stand_out_from_the_ground(browser, report, theme):
+    """Text by 4.5 to 1, lines by 3 to 1 (WCAG 2, 1.4.3 and 1.4.11)."""
+    script = """() => { const probe = document.body.appendChild(document.createElement("i")); const read = (name) => {
+        probe.style.color = `var(--${name})`; return getComputedStyle(probe).color.match(/[\\d.]+/g).map(Number); };
+        const names = ["bg", "card", "text", "soft", "accent", "good", "bad", ...Array(8).keys().map((i) => "c" + i)];
+        return Object.fromEntries(names.map((name) => [name, read(name)])); }"""
+
+    def luminance(rgb):
+        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in (c / 255 for c in rgb[:3])]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    with opened(browser, report, theme=theme) as page:
+        colours = {name: luminance(rgb) for name, rgb in page.evaluate(script).items()}
+    for ground in ("bg", "card"):
+        for name in colours.keys() - {"bg", "card"}:
+            low, high = sorted((colours[ground], colours[name]))
+            assert (high + 0.05) / (low + 0.05) >= (3 if name.startswith("c") else 4.5), (ground, name)
+
+
+def test_a_phone_scrolls_one_way_only(browser, report, records, tmp_path):
+    write_report(records[0], tmp_path / "both.html", records[1])
+    with opened(browser, tmp_path / "both.html", viewport=PHONE) as page:
+        for section in SECTIONS:
+            visit(page, section)
+            assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], section
+        page.evaluate("scrollTo(0, 0)")
+        assert not page.locator("#filters").is_visible()
+        page.click("#side > summary")
+        page.click(".chip:text-is('2')")
+        assert "2-D" in page.locator("#chosen").text_content()
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+@pytest.mark.parametrize("kind", ["runs.jsonl", "runs.jsonl.gz", "earlier.html"])
+def test_an_earlier_result_is_loaded(page, records, tmp_path, kind):
+    path = tmp_path / kind
+    if kind == "earlier.html":
+        write_report(records[1], path)
+    elif kind.endswith(".gz"):
+        path.write_bytes(gzip.compress(lines(records[1]).encode()))
+    else:
+        path.write_text(lines(records[1]) + '{"kind": "run", "torn')
+    visit(page, "compare")
+    page.set_input_files("#earlier-file", path)
+    page.wait_for_selector("#compare tbody tr")
+    total = len(records[0].runs)
+    assert f"{total} runs shown here are in both" in page.locator("#compare-box").text_content()
+    expected = {(d.group, d.method): d for d in compare(records[1], records[0])}
+    groups, methods, gains = (shown(page, "compare", name) for name in ("group", "method", "gain"))
+    assert len(gains) == len(expected)
+    for group, method, gain in zip(groups, methods, gains, strict=True):
+        found = expected[group, method.removesuffix("peer").removesuffix("zoo-opt")].gain.estimate
+        assert float(gain.replace("−", "-")) == pytest.approx(found, abs=6e-4)
+    page.uncheck("input[data-method='auto']")
+    assert not any("auto" in text for text in shown(page, "compare", "method"))
+
+
+def test_what_cannot_be_compared_is_said(page, tmp_path):
+    visit(page, "compare")
+    for content, message in (
+        ("hello\n", "line 1 is not an entry"),
+        ("<html></html>", "embeds no runs"),
+        ("", "holds no run"),
+    ):
+        (tmp_path / "x.jsonl").write_text(content)
+        page.set_input_files("#earlier-file", [])
+        page.set_input_files("#earlier-file", tmp_path / "x.jsonl")
+        page.wait_for_selector(f"#compare .problem:has-text('{message}')")
+    (tmp_path / "other.jsonl").write_text(lines(small_record()).replace("bbob", "other"))
+    page.set_input_files("#earlier-file", tmp_path / "other.jsonl")
+    page.wait_for_selector("#compare p:has-text('no run in common')")
+
+
+@pytest.mark.slow
+def test_the_full_suite_opens_quickly(browser, tmp_path):
+    path = tmp_path / "full.html"
+    write_report(full_record(), path)
+    assert path.stat().st_size < 10_000_000
+    with opened(browser, path) as page:
+        opening = int(page.evaluate("document.documentElement.dataset.ready"))
+        print(f"report of the full suite: {path.stat().st_size / 1e6:.1f} MB, opens in {opening} ms")
+        assert opening < 3000
+        for section in SECTIONS:
+            visit(page, section)
+        assert page.locator("tr").count() < 400
+        assert page.locator("*").count() < 20_000
+        page.wait_for_selector("#curves details")
+        page.click("#curves summary:has-text('separable')")
+        page.wait_for_selector("#curves figure svg")
+        start = page.evaluate("performance.now()")
+        page.click(".chip:text-is('40')")
+        assert page.evaluate("performance.now()") - start < 3000

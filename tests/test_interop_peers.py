@@ -1,0 +1,213 @@
+"""Every peer behind our ask and tell: runs to its budget, improves, repeats itself, and leaves numpy's state alone."""
+
+import gc
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from zoo_opt.interop.inverted import Dialogue, Inverted
+
+pytest.importorskip("cma")
+pytest.importorskip("cmaes")
+pytest.importorskip("nevergrad")
+pytest.importorskip("scipy")
+pytest.importorskip("noisyopt")
+
+from zoo_opt.bench.solvers import check_method, make_solver
+
+BOX = {"bounds": [-5.0, 5.0], "restart_from": [-4.0, 4.0]}
+BIPOP = {"sigma0": 1.0, "restarts": "bipop", "restart_from": [-4.0, 4.0]}
+PEERS = [
+    ("pycma", BIPOP),
+    ("pycma", {"sigma0": 1.0, "diagonal": True}),
+    ("pycma", {"sigma0": 1.0, "sampler": "vkd"}),
+    ("pycma", {"sigma0": 1.0, "sampler": "vd"}),
+    ("pycma:noise-handler", BIPOP),
+    ("pycma:noise-handler", {"sigma0": 1.0, "maxevals": [1, 1, 30]}),
+    ("cmaes:CMA", BIPOP),
+    ("cmaes:CMA", {"sigma0": 1.0, "lr_adapt": True}),
+    ("cmaes:SepCMA", {"sigma0": 1.0, "restarts": "ipop"}),
+    ("nevergrad:CMA", {}),
+    ("nevergrad:OnePlusOne", {}),
+    ("nevergrad:TBPSA", {"config": {"naive": False, "initial_popsize": 5}}),
+    ("nevergrad:NGOpt", {}),
+    ("scipy:L-BFGS-B", BOX),
+    ("scipy:BFGS", {"restart_from": [-4.0, 4.0]}),
+    ("scipy:Nelder-Mead", BOX),
+    ("scipy:Powell", BOX),
+    ("scipy:COBYLA", {"restart_from": [-4.0, 4.0]}),
+    ("scipy:COBYQA", BOX),
+    ("scipy:differential_evolution", {"options": {"popsize": 2}}),
+    ("noisyopt:SPSA", {"a": 0.2, "c": 0.01}),
+]
+ids = [use + ("" if not options else f"-{'-'.join(options)}") for use, options in PEERS]
+X0 = np.array([2.0, -1.0, 3.0, 0.5])
+BUDGET = 203
+
+
+def loss(X):
+    """A sphere of different axes with its minimum off the origin, shape (n,)."""
+    return ((X - 0.3) ** 2 * [1, 2, 3, 4]).sum(axis=1)
+
+
+def drive(use, options, seed=1):
+    """All points in order, their steps, and the solver."""
+    solver = make_solver(use, options, X0, seed=seed, budget=BUDGET)
+    points, steps = [], []
+    while not solver.stop():
+        batch = solver.ask()
+        assert solver.ask() is batch
+        points.extend(batch)
+        steps.append(batch.step)
+        solver.tell(batch, loss(batch.X))
+    return np.array(points), steps, solver
+
+
+@pytest.mark.filterwarnings("ignore")  # nevergrad's and pycma's advice
+@pytest.mark.parametrize(("use", "options"), PEERS, ids=ids)
+def test_a_peer(use, options):
+    check_method(use, options, budget=BUDGET)
+    before = np.random.get_state()  # noqa: NPY002
+    points, steps, solver = drive(use, options)
+    again, *_ = drive(use, options)
+    after = np.random.get_state()  # noqa: NPY002
+    assert before[2:] == after[2:] and np.array_equal(before[1], after[1])
+    np.testing.assert_array_equal(points, again)
+    assert BUDGET - 16 < len(points) == solver.nfev <= BUDGET
+    assert solver.best.loss == loss(points).min() < 0.3 * loss(X0[None])[0]
+    assert steps == sorted(steps)
+    assert solver.mean.shape == (4,) and loss(solver.mean[None])[0] < loss(X0[None])[0]
+    np.testing.assert_array_equal(X0, [2.0, -1.0, 3.0, 0.5])
+
+
+@pytest.mark.parametrize(("use", "options"), [p for p in PEERS if "bounds" in p[1]], ids=lambda v: str(v)[:20])
+def test_bounds_are_kept(use, options):
+    points, _, _ = drive(use, {**options, "bounds": [-1.0, 4.0], "restart_from": [-1.0, 4.0]})
+    assert points.min() >= -1 and points.max() <= 4
+
+
+def test_gradients_by_differences_are_one_batch():
+    solver = make_solver("scipy:L-BFGS-B", {"step": 1e-6}, X0, seed=1, budget=100)
+    X = solver.ask().X
+    np.testing.assert_allclose(X - X0, np.vstack([np.zeros(4), 1e-6 * np.eye(4)]), atol=1e-12)
+
+
+def test_the_last_batch_is_cut_to_the_budget():
+    solver = make_solver("scipy:L-BFGS-B", {}, X0, seed=1, budget=7)
+    sizes = []
+    while not solver.stop():
+        batch = solver.ask()
+        sizes.append(len(batch))
+        solver.tell(batch, loss(batch.X))
+    assert sizes == [5, 2] and solver.stop() == {"budget": 7}
+
+
+def test_a_minimiser_that_returns_has_stopped():
+    solver = make_solver("scipy:L-BFGS-B", {}, X0, seed=1, budget=1000)
+    while not solver.stop():
+        batch = solver.ask()
+        solver.tell(batch, loss(batch.X))
+    assert solver.stop() == {"returned": True} and solver.nfev < 100
+    with pytest.raises(RuntimeError, match="ScipyMinimize has ended by itself"):
+        solver.ask()
+
+
+def test_the_two_probes_of_noisyopt_share_a_step():
+    assert drive("noisyopt:SPSA", {"a": 0.1, "c": 0.1})[1][:6] == [0, 0, 1, 1, 2, 2]
+    assert drive("noisyopt:SPSA", {"a": 0.1, "c": 0.1, "paired": False})[1][:4] == [0, 1, 2, 3]
+
+
+def test_a_failed_evaluation_is_the_worst_so_far():
+    solver = make_solver("scipy:Nelder-Mead", {}, X0, seed=1, budget=50)
+    while not solver.stop():
+        batch = solver.ask()
+        solver.tell(batch, [None if solver.nfev % 7 == 3 else loss(batch.X)[0]])
+    assert solver.nfail == 7 and solver.best.loss < loss(X0[None])[0]
+
+
+@pytest.mark.parametrize(
+    ("use", "options", "message"),
+    [
+        ("scipy:Newton-CG", {}, "name must be one of"),
+        ("scipy:BFGS", {"bounds": [-1, 1]}, "bounds must be None for BFGS"),
+        ("scipy:L-BFGS-B", {"step": 0}, "step must be positive"),
+        ("scipy:L-BFGS-B", {"sigma0": 1}, "refuses its options"),
+        ("pycma", {"sampler": "full"}, r"sampler must be None or one of \['vd', 'vkd'\], got 'full'"),
+        ("pycma:noise-handler", {"restarts": "often"}, "restarts must be None"),
+        ("cmaes:SepCMA", {"lr_adapt": True}, "lr_adapt must be False for SepCMA"),
+        ("noisyopt:SPSA", {"lr": 1}, "refuses its options"),
+        ("pycma:other", {}, "expected"),
+    ],
+)
+def test_bad_options_are_named(use, options, message):
+    with pytest.raises(ValueError, match=message):
+        make_solver(use, options, X0, seed=1, budget=100)
+
+
+@pytest.mark.parametrize(
+    ("module", "use", "package"),
+    [("noisyopt", "noisyopt:SPSA", "noisyopt"), ("cma", "pycma", "cma"), ("scipy.optimize", "scipy", "scipy")],
+)
+def test_a_missing_package_is_said(monkeypatch, module, use, package):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=rf'{package}.* is not installed; .*pip install "zoo-opt\[bench\]"'):
+        make_solver(use, {}, X0, seed=1, budget=10)
+
+
+# ---------------------------------------------------------------------------------------- inversion of control
+
+
+def settled():
+    """Threads once those that were told to end have done so."""
+    for _ in range(100):
+        gc.collect()
+        count = sum(thread.name == "zoo-opt-minimiser" for thread in threading.enumerate())
+        if count == 0:
+            return 0
+        time.sleep(0.01)
+    return count
+
+
+def test_threads_end_with_their_peer():
+    solvers = [make_solver("scipy:Nelder-Mead", {}, X0, seed=1, budget=100) for _ in range(3)]
+    assert sum(thread.name == "zoo-opt-minimiser" for thread in threading.enumerate()) >= 3
+    solvers[0].close()
+    del solvers
+    assert settled() == 0
+
+
+def test_an_error_of_the_minimiser_surfaces():
+    class Odd(Inverted):
+        def __init__(self):
+            super().__init__([0.0], rng=0)
+
+            def minimise(evaluate):
+                evaluate([[1.0]])
+                raise ZeroDivisionError("at the second point")
+
+            self._start(minimise)
+
+    odd = Odd()
+    with pytest.raises(ZeroDivisionError, match="at the second point"):
+        odd.tell(odd.ask(), [1.0])
+    assert settled() == 0
+
+
+def test_a_dialogue_passes_copies_and_ends():
+    seen = []
+
+    def minimise(evaluate):
+        x = np.zeros(2)
+        for _ in range(3):
+            seen.append(evaluate(x)[0])
+            x += 1
+
+    dialogue = Dialogue(minimise)
+    points = [dialogue.advance()]
+    while points[-1] is not None:
+        points.append(dialogue.advance(np.array([float(len(points))])))
+    np.testing.assert_array_equal(points[:3], [[[0, 0]], [[1, 1]], [[2, 2]]])
+    assert seen == [1, 2, 3]
