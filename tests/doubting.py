@@ -50,7 +50,7 @@ class Doubting(zo.Method):
         X[0], X[2] = state.x, X[1]
         return X
 
-    def noise(self, state, queries, sem):
+    def told_sem(self, state, queries, sem):
         return replace(state, sem=float(np.nanmean(sem)))
 
     def update(self, state, queries, X, losses):

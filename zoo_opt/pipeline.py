@@ -69,7 +69,7 @@ class Pipeline:
             step = self.ledger.open[0]
             state = self.newest
             if step.sem is not None:
-                state = self.method.noise(state, step.queries, step.sem)
+                state = self.method.told_sem(state, step.queries, step.sem)
             self.states.append(self.method.update(state, step.queries, step.X, step.losses))
             self.closed += 1
             del self.ledger.open[0]

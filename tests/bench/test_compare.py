@@ -68,7 +68,7 @@ def test_of_a_repeated_run_the_later_counts():
     assert found.gain.estimate < 0
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(tables())
 def test_a_record_against_itself_has_no_difference(runs):
     for found in compare(record(runs), record(runs[::-1])):

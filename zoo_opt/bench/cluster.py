@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
+import itertools
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -48,12 +49,15 @@ def on_dask(tasks: Sequence[Task], executor: str, workers: int) -> Generator[Ent
     flying: dict[Any, Task] = {}
     with _client(distributed, executor, workers) as client:
 
-        def fill() -> Iterator[Any]:
+        def fill() -> list[Any]:
             """Submit until every worker has a run."""
-            while len(flying) < max(1, len(client.nthreads())) and (task := next(queue, None)) is not None:
-                future = client.submit(_remote_run, task, task.key, pure=False, retries=0)
-                flying[future] = task
-                yield future
+            idle = max(1, len(client.nthreads())) - len(flying)
+            new = {
+                client.submit(_remote_run, task, task.key, pure=False, retries=0): task
+                for task in itertools.islice(queue, max(0, idle))
+            }
+            flying.update(new)
+            return list(new)
 
         landed = distributed.as_completed(fill(), loop=client.loop)
         for future in landed:

@@ -102,6 +102,7 @@ def _head(task: Task, problem: Problem) -> dict[str, Any]:
         "seed": task.seed,
         "budget": task.budget,
         "dim": problem.dim,
+        "optimum": problem.optimum,
         "curve_of": problem.curve,
         "targets": [float(target) for target in problem.targets],
         "error": None,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .inverted import Inverted, Objective
+from .inverted import Inverted, Objective, global_draws_from
 from .peer import FloatArray, Peer, Restarts, require
 
 SAMPLERS = {"vd": "GaussVDSampler", "vkd": "GaussVkDSampler"}  # of cma.restricted_gaussian_sampler
@@ -27,7 +27,8 @@ def _options(cma: Any, rng: np.random.Generator, sampler: str | None, options: d
 class PyCMA(Peer):
     """``cma.CMAEvolutionStrategy``, restarted by IPOP or BIPOP if asked for.
 
-    Draws come from a Generator of our own: numpy's global generator, which pycma would seed, is left alone.
+    Draws come from a Generator of our own. Numpy's global generator, which pycma would seed and its VD- and VkD-CMA-ES
+    draw from, is a private one during its turns.
 
     Parameters
     ----------
@@ -70,6 +71,7 @@ class PyCMA(Peer):
         diagonally = {"CMA_diagonal": True} if diagonal else {}
         self._options = _options(self._cma, self.rng, sampler, {**diagonally, **(options or {})})
         self._box = restart_from
+        self._global = np.random.MT19937(self.seed())
         self._run(self.x0, float(sigma0), popsize)
         self._restarts = None if restarts is None else Restarts(restarts, self._es.popsize, float(sigma0), self.rng)
 
@@ -80,13 +82,16 @@ class PyCMA(Peer):
             options["popsize"] = popsize
         if limit is not None:
             options["maxfevals"] = limit
-        self._es = self._cma.CMAEvolutionStrategy(x0, sigma0, options)
+        with global_draws_from(self._global):
+            self._es = self._cma.CMAEvolutionStrategy(x0, sigma0, options)
 
     def _ask(self) -> FloatArray:
-        return np.asarray(self._es.ask())
+        with global_draws_from(self._global):
+            return np.asarray(self._es.ask())
 
     def _tell(self, X: FloatArray, losses: FloatArray) -> None:
-        self._es.tell(list(X), losses.tolist())
+        with global_draws_from(self._global):
+            self._es.tell(list(X), losses.tolist())
         if self._restarts is not None and self._es.stop():
             popsize, sigma0, limit = self._restarts.next(self._es.countevals)
             x0 = self.x0 if self._box is None else self.rng.uniform(*self._box, size=self.x0.size)

@@ -11,7 +11,7 @@ from .inverted import Inverted, Objective
 from .peer import FloatArray, require
 
 Box = tuple[float, float]
-LOCAL = ("L-BFGS-B", "BFGS", "Nelder-Mead", "Powell", "COBYLA", "COBYQA")
+LOCAL = ("L-BFGS-B", "BFGS", "Nelder-Mead", "Powell", "COBYLA")  # scipy lets no two runs of COBYQA be open at once
 _WITH_GRADIENT = ("L-BFGS-B", "BFGS")
 _WITHOUT_BOUNDS = ("BFGS",)
 
@@ -27,7 +27,7 @@ class ScipyMinimize(Inverted):
     x0 : array_like, shape (d,)
         Start of the first run.
     name : str
-        "L-BFGS-B", "BFGS", "Nelder-Mead", "Powell", "COBYLA" or "COBYQA".
+        "L-BFGS-B", "BFGS", "Nelder-Mead", "Powell" or "COBYLA".
     bounds : (float, float) or None
         Box that is kept to, the same for all coordinates (BFGS takes none).
     restart_from : (float, float) or None

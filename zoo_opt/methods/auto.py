@@ -226,12 +226,12 @@ class Auto(Method):
             return [-state.evaluations]  # the first of all
         return state.arm.method.again(state.arm.state, queries.inner) if state.stage == ARM else None
 
-    def noise(self, state: AutoState, queries: AutoQueries, sem: list[float]) -> AutoState:
+    def told_sem(self, state: AutoState, queries: AutoQueries, sem: list[float]) -> AutoState:
         """See `Method.noise`."""
         if state.stage != ARM:
             return state
         arm = state.arm
-        return replace(state, **{state.active: replace(arm, state=arm.method.noise(arm.state, queries.inner, sem))})
+        return replace(state, **{state.active: replace(arm, state=arm.method.told_sem(arm.state, queries.inner, sem))})
 
     # --------------------------------------------------------------------------------------------------- arms
     def _arm_moved(self, s: AutoState, queries: AutoQueries, losses: list[float]) -> AutoState:

@@ -78,7 +78,7 @@ class Method(ABC):
         """
         return None
 
-    def noise(self, state: Any, queries: Any, sem: list[float]) -> Any:
+    def told_sem(self, state: Any, queries: Any, sem: list[float]) -> Any:
         """Return the state with what was told of the noise; called before `update` where anything was.
 
         ``sem`` are the n standard errors of the losses in candidate order, NaN where not told or failed.
@@ -128,6 +128,6 @@ class GradientMethod(Method):
         """See `Method.again`."""
         return self._kit.again(queries)
 
-    def noise(self, state: ZOState, queries: ZOQueries, sem: list[float]) -> ZOState:
+    def told_sem(self, state: ZOState, queries: ZOQueries, sem: list[float]) -> ZOState:
         """See `Method.noise`."""
         return self._kit.noise(state, sem)

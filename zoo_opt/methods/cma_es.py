@@ -21,6 +21,7 @@ from zoo_opt.methods.cma_stop import (
     run_reasons,
     shape_reasons,
 )
+from zoo_opt.methods.noise import NoiseHandling, Repeats
 from zoo_opt.methods.restarts import Run, RunEnd, next_run
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class CMAState:
         Why the method has ended.
     log : tuple of RunEnd
         The runs that ended before this one.
+    noise : object
+        What the noise handling remembers.
     """
 
     key: Key
@@ -80,6 +83,7 @@ class CMAState:
     evaluations: int
     reasons: dict[str, Any]
     log: tuple[RunEnd, ...]
+    noise: Any = None
 
 
 class CMAQueries:
@@ -118,6 +122,8 @@ class CMAES(Method):
         0.1; up to 2 no loss was seen on bbob.
     tolerances : Tolerances
         Thresholds that end a run.
+    noise : None, QuadraticModel, UncertaintyHandling or LearningRateAdaptation, default None
+        What is done about noise in the loss; None: nothing.
 
     Raises
     ------
@@ -132,11 +138,14 @@ class CMAES(Method):
     restart_from: Any = None
     lazy: float = 1.0
     tolerances: Tolerances = Tolerances()
+    noise: NoiseHandling | None = None
 
     def __post_init__(self) -> None:
         positive("sigma0", self.sigma0)
         instance("tolerances", self.tolerances, Tolerances)
         positive("lazy", self.lazy)
+        if self.noise is not None:
+            instance("noise", self.noise, NoiseHandling)
         if self.popsize is not None:
             integer("popsize", self.popsize, 2)
         if self.restarts not in (None, "ipop", "bipop"):
@@ -161,11 +170,12 @@ class CMAES(Method):
             raise ValueError(f"x0 must lie inside bounds {self.bounds}, got {x0}")
         popsize = self.popsize or default_popsize(x0.size)
         run = Run(popsize, float(self.sigma0), default_generations(x0.size, popsize))
-        return _start(key, x0, x0, run, ())
+        return self._start(key, x0, x0, run, ())
 
     def size(self, state: CMAState) -> int:
         """See `Method.size`."""
-        return state.run.popsize
+        repeats = self._repeats(state)
+        return self._popsize(state) + (0 if repeats is None else len(repeats.rows))
 
     def propose(self, state: CMAState, step: int) -> CMAQueries:
         """See `Method.propose`."""
@@ -173,20 +183,42 @@ class CMAES(Method):
 
     def points(self, state: CMAState, queries: CMAQueries, out: Array | None = None) -> Array:
         """See `Method.points`."""
-        Z = generator(state.key, queries.step).standard_normal((state.run.popsize, state.m.size))
+        Z = generator(state.key, queries.step).standard_normal((self._popsize(state), state.m.size))
+        z = None if self.noise is None else self.noise.injected(state)
+        if z is not None:
+            Z[-1] = z
         Y = (Z * state.D).dot(state.B.T)  # y_k = B D z_k ~ N(0, C)  (39)
         queries.Z, queries.Y = Z, Y
         X = state.sigma * Y
         X += state.m  # x_k = m + sigma y_k ~ N(m, sigma^2 C)  (40)
-        return X if self.bounds is None else boxes.fold(X, self.bounds)
+        X = X if self.bounds is None else boxes.fold(X, self.bounds)
+        repeats = self._repeats(state)
+        return X if repeats is None else np.concatenate([X, repeats.X])
+
+    def again(self, state: CMAState, queries: CMAQueries) -> list[int | None] | None:
+        """See `Method.again`."""
+        repeats = self._repeats(state)
+        return None if repeats is None else [*[None] * self._popsize(state), *repeats.rows]
+
+    def told_sem(self, state: CMAState, queries: CMAQueries, sem: list[float]) -> CMAState:
+        """See `Method.told_sem`."""
+        return state if self.noise is None else replace(state, noise=self.noise.told(state.noise, sem))
 
     def update(self, state: CMAState, queries: CMAQueries, X: Array, losses: list[float]) -> CMAState:
         """See `Method.update`."""
+        spent = len(losses)
+        if self.noise is not None:
+            popsize = self._popsize(state)
+            memory = self.noise.heard(state.noise, popsize, X, losses, state.key, queries.step)
+            state = replace(state, noise=memory)
+            losses = self.noise.ranked_by(state, X[:popsize], losses[:popsize])
         order = rank(losses)
         if not len(order):
             return state
         ranked = [losses[k] for k in order]
-        state = self._adapt(state, queries, order, ranked)
+        before, state = state, self._adapt(state, queries, order, ranked, spent)
+        if self.noise is not None:
+            state = self.noise.adjusted(before, state)
         reasons = self._reasons(state, ranked)
         if not reasons:
             return state
@@ -197,7 +229,7 @@ class CMAES(Method):
             return replace(state, reasons=reasons, log=log)
         rng = generator(state.key, queries.step, RESTART)
         run = next_run(self.restarts, log, rng)
-        return _start(state.key, state.x0, self._restart_point(state.x0, rng), run, log)
+        return self._start(state.key, state.x0, self._restart_point(state.x0, rng), run, log)
 
     def mean(self, state: CMAState) -> Array:
         """See `Method.mean`."""
@@ -208,7 +240,24 @@ class CMAES(Method):
         return dict(state.reasons)
 
     # -------------------------------------------------------------------------------------------------- parts
-    def _adapt(self, s: CMAState, q: CMAQueries, order: NDArray[np.intp], ranked: list[float]) -> CMAState:
+    def _start(self, key: Key, x0: Array, m: Array, run: Run, log: tuple[RunEnd, ...]) -> CMAState:
+        """Return the state at the start of ``run``."""
+        n = m.size
+        eye, zeros, ones = np.eye(n), np.zeros(n), np.ones(n)
+        memory = None if self.noise is None else self.noise.begin(n)
+        return CMAState(key, x0, run, m, run.sigma0, eye, eye, ones, zeros, zeros, 0, 0, (), 0, 0, {}, log, memory)
+
+    def _popsize(self, s: CMAState) -> int:
+        """Return lambda of the next generation."""
+        return s.run.popsize if self.noise is None else self.noise.popsize(s.noise, s.run.popsize)
+
+    def _repeats(self, s: CMAState) -> Repeats | None:
+        """Return what the next step evaluates again."""
+        return None if self.noise is None else self.noise.repeats(s.noise)
+
+    def _adapt(
+        self, s: CMAState, q: CMAQueries, order: NDArray[np.intp], ranked: list[float], spent: int
+    ) -> CMAState:
         """Return the state with the distribution moved: equations 41 to 47, as a population of the survivors."""
         if q.Z is None or q.Y is None:
             raise RuntimeError("update() needs the points() of the same queries to be drawn first")
@@ -233,16 +282,16 @@ class CMAES(Method):
         C += (p.c_1 * p_c)[:, None] * p_c
         C += (1 + p.c_1 * delta_h - p.c_1 - p.c_mu * p.total) * s.C
 
-        B, D, stale = s.B, s.D, s.stale + s.run.popsize
+        B, D, stale = s.B, s.D, s.stale + len(q.Z)
         # at most a tenth of C is new by then: (52) keeps C positive definite where B and D are those of C
-        if stale > min(self.lazy / n, 0.1) * s.run.popsize / (p.c_1 + p.c_mu):
+        if stale > min(self.lazy / n, 0.1) * len(q.Z) / (p.c_1 + p.c_mu):
             B, D, C = _decompose(C)
             stale = 0
         history = (ranked[0], *s.history[: history_length(n, s.run.popsize) - 1])
         flat = flat_generations(s.flat, ranked)
         return CMAState(
             s.key, s.x0, s.run, m, sigma, C, B, D, p_sigma, p_c, g, stale,
-            history, flat, s.evaluations + s.run.popsize, s.reasons, s.log,
+            history, flat, s.evaluations + spent, s.reasons, s.log, s.noise,
         )  # fmt: skip
 
     def _reasons(self, s: CMAState, ranked: list[float]) -> dict[str, Any]:
@@ -262,13 +311,6 @@ class CMAES(Method):
             return x0
         x = rng.uniform(*(np.broadcast_to(side, x0.shape) for side in box))
         return x if self.bounds is None else boxes.fold(x, self.bounds)
-
-
-def _start(key: Key, x0: Array, m: Array, run: Run, log: tuple[RunEnd, ...]) -> CMAState:
-    """Return the state at the start of ``run``."""
-    n = m.size
-    eye, zeros, ones = np.eye(n), np.zeros(n), np.ones(n)
-    return CMAState(key, x0, run, m, run.sigma0, eye, eye, ones, zeros, zeros, 0, 0, (), 0, 0, {}, log)
 
 
 def _decompose(C: Array) -> tuple[Array, Array, Array]:

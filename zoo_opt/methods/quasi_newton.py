@@ -22,6 +22,7 @@ FORWARDS, CENTRALS, AXES = "forward", "central", "axes"
 KAPPA = 1.0
 SHRINK = 0.1
 TRIES = 3
+GROW = 4.0
 PLATEAU = True
 FORWARD = 2.0**-26  # sqrt(eps): step of forward differences, in units of max(|x_i|, scale)
 CENTRAL = 2.0**-17  # about eps^(1/3)
@@ -264,7 +265,8 @@ class QuasiNewton(Method):
             if PLATEAU and why == "gradient" and not s.g.any():
                 return self._axes(replace(s, H=np.eye(s.x.size)*self.scale**2), 1.0)
         elif s.mode == AXES and s.shrunk < TRIES:
-            return self._axes(replace(s, shrunk=s.shrunk + 1), SHRINK * s.delta)
+            flat = why == "gradient" and not s.g.any()
+            return self._axes(replace(s, shrunk=s.shrunk + 1), (GROW if flat else SHRINK) * s.delta)
         return replace(s, stage=GRADIENT, reasons={"stalled": why}, trials=(), s=np.zeros(0))
 
     def _axes(self, s, delta):

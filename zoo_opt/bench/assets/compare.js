@@ -37,11 +37,11 @@ const differenceColumns = (rows, look) => {
   return [
     { title: "group", text: true, key: (row) => row.group.name },
     columnOf(look),
-    { title: "earlier", key: (row) => row.other, show: (row) => unit(row.other) },
-    { title: "now", key: (row) => row.own, show: (row) => unit(row.own) },
     { title: "gain", best: "high", hint: "positive: now better; of the area under the ECDF, else of log10 of the final figure", key: (row) => row.gain.estimate, show: gainText },
     { title: `−${say(most, 2)} … +${say(most, 2)}`, best: "high", hint: "the gain and its 95 % interval", key: (row) => row.gain.estimate, show: (row) => gainTrack(row, most, look) },
     { title: "95 % interval", best: "high", key: (row) => row.gain.low, show: (row) => range(row.gain, signed) },
+    { title: "earlier", key: (row) => row.other, show: (row) => unit(row.other) },
+    { title: "now", key: (row) => row.own, show: (row) => unit(row.own) },
     { title: "better", best: "high", hint: "problems, or seeds where there is one problem", key: (row) => row.wins },
     { title: "worse", best: "high", key: (row) => row.losses },
     { title: "p, corrected", hint: "Wilcoxon's signed-rank test, after Holm for the methods of the group", key: (row) => row.corrected, show: (row) => probability(row.corrected) },

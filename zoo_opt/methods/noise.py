@@ -1,0 +1,64 @@
+"""What a CMA-ES does about noise, as a part that `CMAES` is composed with."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from zoo_opt.methods.cma_es import CMAState
+    from zoo_opt.typing import Array, Key
+
+
+class Repeats(NamedTuple):
+    """Candidates of a step that the next step evaluates again.
+
+    Attributes
+    ----------
+    X : (r, d) array
+        Their points.
+    rows : tuple of int
+        Their rows, counted back from the first candidate of the next step, as `Method.again` gives them.
+    losses : tuple of float
+        The losses of the whole generation that they are of, without its own repeats.
+    """
+
+    X: Array
+    rows: tuple[int, ...]
+    losses: tuple[float, ...]
+
+
+class NoiseHandling(ABC):
+    """Noise handling of a CMA-ES: a frozen dataclass, whose memory, a dataclass too, is a part of `CMAState`."""
+
+    @abstractmethod
+    def begin(self, n: int) -> Any:
+        """Return the memory at the start of a run in ``n`` dimensions."""
+
+    def popsize(self, memory: Any, popsize: int) -> int:
+        """Return the population of the next generation, where the run's is ``popsize``."""
+        return popsize
+
+    def injected(self, state: CMAState) -> Array | None:
+        """Return z (n,), in coordinates in which candidates are N(0, I): the last candidate's; None for a random one."""
+        return None
+
+    def repeats(self, memory: Any) -> Repeats | None:
+        """Return what the next step evaluates again, None if nothing."""
+        return None
+
+    def told(self, memory: Any, sem: list[float]) -> Any:
+        """Return the memory with the standard errors of a generation, NaN where not known."""
+        return memory
+
+    def heard(self, memory: Any, popsize: int, X: Array, losses: list[float], key: Key, step: int) -> Any:
+        """Return the memory after step ``step``: ``popsize`` new candidates, then the repeats, NaN where failed."""
+        return memory
+
+    def ranked_by(self, state: CMAState, X: Array, losses: list[float]) -> list[float]:
+        """Return what the new candidates are ranked by, NaN where failed."""
+        return losses
+
+    def adjusted(self, before: CMAState, after: CMAState) -> CMAState:
+        """Return the state ``after`` a generation, as the plain CMA-ES has it, adjusted to the noise."""
+        return after
