@@ -9,7 +9,9 @@ Sets (none shares an instance or a seed with a suite):
     bbob-noisy    the same; 9 functions of the three noise models
     digits        mean final training loss, 9,610 parameters, seeds 101 and 102, 2,000 evaluations
     digits-10k    the same, 10,000 evaluations: neighbours of what was best at 2,000
+    digits-50k    the same, 50,000 evaluations, seed 101: neighbours for SPSA, FZOO, SepCMA-ES and pycma
     digits-large  the same, 76,000 parameters, seed 101, 2,000 evaluations: neighbours again
+    digits-large-10k  the same, 10,000 evaluations: neighbours for SPSA, FZOO and SepCMA-ES
     svm, pendulum final validation loss, mean cost; seed 101, 500 and 1,000 evaluations
     quick-bbob    for the quick suite: fraction of targets, 7 functions, instance 1, 10-D, seeds 11 and 12, 1000 d
     quick-digits  for the quick suite: digits, seeds 11 to 13, 10,000 evaluations
@@ -41,6 +43,7 @@ QUICK = (1, 6, 8, 10, 13, 15, 21)
 NOISY = (101, 104, 107, 109, 110, 113, 117, 122, 128)
 BOX = {"bounds": [-5.0, 5.0], "restart_from": [-4.0, 4.0]}
 RESTARTED = {"restarts": "bipop", "restart_from": [-4.0, 4.0]}
+DIAGONAL = {"pycma": {"diagonal": True}}
 SLOW_TBPSA = {"config": {"naive": False, "initial_popsize": 5}}
 
 
@@ -116,9 +119,15 @@ def network_grid(steps: Sequence[float], sigmas: Sequence[float], gains: Sequenc
     """The digits network and policies: gradient family and evolution strategies by step size."""
     grid = gradient_grid(("spsa", "fzoo"), (c,), steps, dim)
     grid |= noisyopt_grid(gains, (c,))
-    for use, more in (("sep-cma-es", {}), ("pycma", {"diagonal": True}), ("cmaes:SepCMA", {})):
-        grid |= axis(use, "sigma0", sigmas, **more)
+    for use in ("sep-cma-es", "pycma", "cmaes:SepCMA"):
+        grid |= axis(use, "sigma0", sigmas, **DIAGONAL.get(use, {}))
     return grid | axis("nevergrad:TBPSA", "sigma0", sigmas, **SLOW_TBPSA)
+
+
+def long_grid(steps: Sequence[float], sigmas: Sequence[float], uses: Sequence[str]) -> Grid:
+    """What is worth a look at a longer budget: neighbours of the best at a shorter one."""
+    grid = gradient_grid(("spsa", "fzoo"), (1e-3,), steps)
+    return grid | {u: [(f"sigma0 {s}", {"sigma0": s, **DIAGONAL.get(u, {})}) for s in sigmas] for u in uses}
 
 
 def task_grid(c: float, steps: Sequence[float], sigmas: Sequence[float]) -> Grid:
@@ -205,6 +214,22 @@ SETS = {
         "train_loss",
         budget=2000,
     ),
+    "digits-50k": Set(
+        "digits",
+        [{}],
+        (101,),
+        long_grid((3.2e-3, 1e-2, 3.2e-2), (1e-2, 3.2e-2), ("sep-cma-es", "pycma")),
+        "train_loss",
+        budget=50_000,
+    ),
+    "digits-large-10k": Set(
+        "digits",
+        [{"hidden": 1013}],
+        (101,),
+        long_grid((3.2e-3, 3.2e-2), (1e-2, 3.2e-2), ("sep-cma-es",)),
+        "train_loss",
+        budget=10_000,
+    ),
     "svm": Set(
         "svm",
         [{}],
@@ -226,7 +251,8 @@ SETS = {
         "digits",
         [{}],
         (11, 12, 13),
-        network_grid(half_decades(1e-4, 1e-1), half_decades(1e-3, 1.0), half_decades(1e-3, 1.0), 1e-3, 9610),
+        network_grid(half_decades(1e-4, 1e-1), half_decades(1e-3, 1.0), half_decades(1e-3, 1.0), 1e-3, 9610)
+        | gradient_grid(("spsa-gc", "spsa-geass"), (1e-3,), half_decades(1e-4, 1e-1), 9610),
         "train_loss",
         budget=10_000,
     ),

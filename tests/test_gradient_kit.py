@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 import zoo_opt as zo
 from zoo_opt.buffers import BLOCK
-from zoo_opt.gradient.estimators import OneSided, TwoSided
+from zoo_opt.gradient.estimators import Centered, OneSided, TwoSided
 from zoo_opt.gradient.gains import Gain, GainState, Geass, Scheduled
-from zoo_opt.gradient.scaling import LossSpread, Unscaled
+from zoo_opt.gradient.scaling import LossSpread, SlopeRMS, Unscaled
 from zoo_opt.gradient.updates import Plain
 from zoo_opt.gradient.zo_gradient import ZOGradient
 from zoo_opt.keys import Key
@@ -83,12 +83,61 @@ def test_slopes_are_never_nan(losses, c):
 
 
 def test_loss_spread():
-    assert Unscaled().factor([1.0, 2.0]) == 1.0
-    assert LossSpread().factor([99.0, 1.0, 2.0, 4.0]) == pytest.approx(1 / np.std([1, 2, 4], ddof=1))
-    assert LossSpread().factor([99.0, 1.0, NAN, 2.0, INF, 4.0]) == pytest.approx(1 / np.std([1, 2, 4], ddof=1))
-    assert LossSpread().factor([5.0, 5.0, 5.0, 5.0]) == 1.0
-    assert LossSpread().factor([0.0, 5.0, 5.0, 5.0]) == pytest.approx(100 / 5)  # ties: the floor
-    assert LossSpread().factor([0.0, 1e300, 2e300, 4e300]) == pytest.approx(1 / np.std([1, 2, 4], ddof=1) / 1e300)
+    def factor(scaling, losses):
+        return scaling.factor(losses, [1.0], ())[0]
+
+    assert factor(Unscaled(), [1.0, 2.0]) == 1.0
+    assert factor(LossSpread(), [99.0, 1.0, 2.0, 4.0]) == pytest.approx(1 / np.std([1, 2, 4], ddof=1))
+    assert factor(LossSpread(), [99.0, 1.0, NAN, 2.0, INF, 4.0]) == pytest.approx(1 / np.std([1, 2, 4], ddof=1))
+    assert factor(LossSpread(), [5.0, 5.0, 5.0, 5.0]) == 1.0
+    assert factor(LossSpread(), [0.0, 5.0, 5.0, 5.0]) == pytest.approx(100 / 5)  # ties: the floor
+    assert factor(LossSpread(), [0.0, 1e300, 2e300, 4e300]) == pytest.approx(1 / np.std([1, 2, 4], ddof=1) / 1e300)
+    assert factor(LossSpread(base=False), [1.0, 2.0, NAN, 4.0]) == pytest.approx(1 / np.std([1, 2, 4], ddof=1))
+    assert factor(LossSpread(base=False), [5.0, 5.0, 5.0]) == 1.0
+
+
+def test_slope_rms():
+    """Adam's second moment with its correction for the start; slopes come divided by their number, lost ones as 0."""
+    scaling, memory, squares = SlopeRMS(decay=0.8), (), []
+    for slopes in ([3.0, -1.0], [0.5, 2.0, 0.0], [0.0, 4.0]):
+        alive = [slope for slope in slopes if slope]
+        squares.append(np.mean([(slope * len(alive)) ** 2 for slope in alive]))
+        factor, memory = scaling.factor([], slopes, memory)
+        weights = 0.8 ** np.arange(len(squares))[::-1]
+        assert factor == pytest.approx(1 / np.sqrt(weights @ squares / weights.sum()))
+    before = memory
+    assert SlopeRMS().factor([], [0.0], ()) == (1.0, ())  # nothing measured yet
+    assert scaling.factor([], [1e200, 1e200], memory) == (1.0, before)  # overflows
+    with pytest.raises(ValueError, match=r"decay must be in \[0, 1\), got 1.0"):
+        SlopeRMS(decay=1.0)
+
+
+@pytest.mark.parametrize(
+    ("losses", "slopes"),
+    [
+        ([1.0, 3.0, 2.0, 0.0], [-0.5 / 0.6, 1.5 / 0.6, 0.5 / 0.6, -1.5 / 0.6]),
+        ([1.0, NAN, 2.0, INF], [-0.5 / 0.2, 0.0, 0.5 / 0.2, 0.0]),
+        ([1.0, NAN, INF, NAN], None),
+    ],
+)
+def test_centered_slopes(losses, slopes):
+    assert Centered(4).slopes(losses, 0.2) == (slopes if slopes is None else pytest.approx(slopes))
+
+
+@pytest.mark.parametrize("estimator", [TwoSided(4), OneSided(4), Centered(4)], ids=repr)
+def test_noise_of_the_slopes(estimator):
+    """What `square` gives of noise alone; what all candidates share does not enter."""
+    rng, c = np.random.default_rng(0), 0.5
+    slopes = [estimator.slopes(list(rng.standard_normal(estimator.n) + 7.0), c) for _ in range(20_000)]
+    measured = np.mean([estimator.square(each) for each in slopes])
+    assert measured == pytest.approx(estimator.noise / c**2, rel=0.03)
+
+
+def test_lengths_of_the_draws():
+    for draws in DRAWS:
+        delta = draws.draw(KEY, 0, (500, 40), np.float64)
+        got = [np.sqrt(np.mean(np.sum(v * v, axis=1))) for v in (delta, draws.dual(delta))]
+        assert got == pytest.approx(draws.lengths(40), rel=0.02), draws
 
 
 @settings(max_examples=50)

@@ -46,18 +46,27 @@ class TestOptuna:
         values = [[trial.value for trial in study.trials] for study in runs]
         assert values[0] == values[1] != values[2]
 
-    def test_maximised_with_failures_pruning_a_category_and_three_jobs(self, optuna):
+    def test_maximised_with_failures_pruning_and_a_category(self, optuna):
         def objective(trial):
-            x = trial.suggest_float("x", -5, 5)
+            x = np.array([trial.suggest_float(f"x{i}", -5, 5) for i in range(4)])
             name = trial.suggest_categorical("c", ["a", "b"])
             if trial.number % 7 == 3:
                 raise optuna.TrialPruned
             if trial.number % 7 == 5:
                 raise ZeroDivisionError
-            return math.nan if trial.number % 7 == 6 else -((x - 1) ** 2) - (name == "b")
+            return math.nan if trial.number % 7 == 6 else -float(((x - 1) ** 2).sum()) - 1e-3 * (name == "b")
 
-        study = self.run(optuna, objective, 150, direction="maximize", n_jobs=3, catch=(ZeroDivisionError,))
-        assert study.best_value > -0.01 and study.best_params["c"] == "a"
+        study = self.run(optuna, objective, 250, direction="maximize", catch=(ZeroDivisionError,))
+        assert study.best_value > -1.5  # the best of as many random trials is about -4
+        counts = [sum(trial.state == state for trial in study.trials) for state in optuna.trial.TrialState]
+        assert len(study.trials) == 250 and sorted(counts)[-3:] == [36, 70, 144]  # NaN counts as failed
+
+    def test_three_jobs_share_one_method(self, optuna):
+        study = self.run(optuna, self.objective, 90, n_jobs=3)
+        told = [t for t in study.trials if "zoo_opt:candidate" in t.system_attrs]
+        assert len(study.trials) == 90 and len(told) > 60
+        assert len({tuple(t.system_attrs["zoo_opt:candidate"]) for t in told}) == len(told)  # none twice
+        assert study.best_value < 5
 
     def test_a_search_space_that_changes_starts_anew(self, optuna):
         def objective(trial):

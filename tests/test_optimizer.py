@@ -276,7 +276,7 @@ def test_stop_gives_the_methods_reasons_beside_the_budget():
 def test_read_outs():
     opt = start(zo.SPSA(pairs=2), d=2)
     assert (opt.nit, opt.nfev, opt.nfail, opt.pending, opt.failures) == (0, 0, 0, [], {})
-    assert repr(opt).startswith("Optimizer(SPSA(lr=0.01, c=0.01, pairs=2, draws=SegmentedUniform()), d=2, nfev=0")
+    assert repr(opt).startswith("Optimizer(SPSA(lr=0.01, c=0.01, pairs=2, draws=SegmentedUniform()")
     assert opt.method == zo.SPSA(pairs=2)
     assert np.array_equal(opt.mean, [1.0, 1.0])
 

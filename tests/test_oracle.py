@@ -150,6 +150,19 @@ def test_fzoo(directions_):
     assert_close(means(opt, valley), expected)
 
 
+def test_fzoo_without_base():
+    opt = zo.Optimizer(zo.FZOO(lr=2e-4, c=0.02, directions=5, base=False), X0, rng=9)
+    assert_close(means(opt, valley), gradient.fzoo_without_base(valley, X0, directions(opt, 5), 2e-4, 0.02), rtol=1e-10)
+
+
+@pytest.mark.parametrize("pairs", [1, 3])
+def test_spsa_rms(pairs):
+    lr = zo.PowerLaw(0.05, A=5)
+    opt = zo.Optimizer(zo.SPSA(lr=lr, c=0.02, pairs=pairs, scaling=zo.SlopeRMS(0.8)), X0, rng=14)
+    expected = gradient.spsa_rms(valley, X0, directions(opt, pairs), lr, 0.02, beta=0.8)
+    assert_close(means(opt, valley), expected, rtol=1e-10)
+
+
 @pytest.mark.parametrize("draws", DRAWS[2:], ids=repr)
 def test_gaussian_directions_are_their_own_dual(draws):
     opt = zo.Optimizer(zo.SPSA(lr=1e-3, c=0.02, draws=draws), X0, rng=10)
@@ -184,7 +197,7 @@ def generations(opt, f, count=50):
     for _ in range(count):
         batch = opt.ask()
         opt.tell(batch, [f(x) for x in batch])
-        states.append(opt.state)
+        states.append(getattr(opt.state, "distribution", opt.state))
         points.append(np.array(batch.X))
     return states, points
 

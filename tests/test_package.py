@@ -38,7 +38,7 @@ LAYERS = [
     {"checkpoint", "result", "journal"},
     {"optimizer"},
     {"engines", "progress", "resume"},
-    {"run"},
+    {"run", "calibration"},
     {"interop", "testing", "plugins"},
     {"bench"},
     {"cli_run"},

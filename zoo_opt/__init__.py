@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from zoo_opt.batch import Batch as Batch
     from zoo_opt.batch import Candidate as Candidate
     from zoo_opt.best import Best as Best
+    from zoo_opt.calibration import Calibration as Calibration
+    from zoo_opt.calibration import calibrate as calibrate
     from zoo_opt.errors import CheckpointError as CheckpointError
     from zoo_opt.gradient.draws import Draws as Draws
     from zoo_opt.gradient.draws import Gaussian as Gaussian
@@ -26,11 +28,16 @@ if TYPE_CHECKING:
     from zoo_opt.gradient.gains import PolyDecay as PolyDecay
     from zoo_opt.gradient.gains import PowerLaw as PowerLaw
     from zoo_opt.gradient.gains import StepDecay as StepDecay
+    from zoo_opt.gradient.noise import MeasuredRadius as MeasuredRadius
+    from zoo_opt.gradient.scaling import SlopeRMS as SlopeRMS
+    from zoo_opt.gradient.scaling import Unscaled as Unscaled
+    from zoo_opt.gradient.trend import GuardedRate as GuardedRate
     from zoo_opt.gradient.updates import GradientCorrection as GradientCorrection
     from zoo_opt.gradient.updates import Nesterov as Nesterov
     from zoo_opt.interop.scipy import scipy_method as scipy_method
     from zoo_opt.methods import BAR as BAR
     from zoo_opt.methods import CMAES as CMAES
+    from zoo_opt.methods import DDCMAES as DDCMAES
     from zoo_opt.methods import FZOO as FZOO
     from zoo_opt.methods import METHODS as METHODS
     from zoo_opt.methods import SPSA as SPSA
@@ -45,22 +52,32 @@ if TYPE_CHECKING:
     from zoo_opt.methods import SepCMAES as SepCMAES
     from zoo_opt.methods import make as make
     from zoo_opt.methods.cma_stop import Tolerances as Tolerances
+    from zoo_opt.methods.learning_rate import LearningRateAdaptation as LearningRateAdaptation
+    from zoo_opt.methods.quadratic_model import QuadraticModel as QuadraticModel
+    from zoo_opt.methods.uncertainty import UncertaintyHandling as UncertaintyHandling
     from zoo_opt.optimizer import Optimizer as Optimizer
     from zoo_opt.result import Result as Result
     from zoo_opt.run import minimize as minimize
 
 _HOME = {
     "batch": ("Batch", "Candidate"),
+    "calibration": ("Calibration", "calibrate"),
     "errors": ("CheckpointError",),
     "gradient.draws": ("Draws", "Gaussian", "QuantileGaussian", "Rademacher", "SegmentedUniform", "Sphere"),
     "gradient.gains": ("Constant", "Cosine", "PolyDecay", "PowerLaw", "StepDecay"),
+    "gradient.noise": ("MeasuredRadius",),
+    "gradient.scaling": ("SlopeRMS", "Unscaled"),
+    "gradient.trend": ("GuardedRate",),
     "gradient.updates": ("GradientCorrection", "Nesterov"),
     "interop.scipy": ("scipy_method",),
     "methods": (
-        *("BAR", "CMAES", "FZOO", "METHODS", "SPSA", "SPSAGC", "SPSAGEASS"),
+        *("BAR", "CMAES", "DDCMAES", "FZOO", "METHODS", "SPSA", "SPSAGC", "SPSAGEASS"),
         *("Auto", "CoordinateSearch", "GradientMethod", "Method", "QuasiNewton", "RandomSubspace", "SepCMAES", "make"),
     ),
     "methods.cma_stop": ("Tolerances",),
+    "methods.learning_rate": ("LearningRateAdaptation",),
+    "methods.quadratic_model": ("QuadraticModel",),
+    "methods.uncertainty": ("UncertaintyHandling",),
     "best": ("Best",),
     "optimizer": ("Optimizer",),
     "result": ("Result",),

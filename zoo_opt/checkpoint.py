@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib
 import io
 import json
 import os
+import pkgutil
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -159,24 +161,11 @@ def _class(name: str, known: dict[str, type], path: str) -> Any:
 
 def _own_types() -> Iterable[type]:
     """Return the dataclasses and named tuples that a method or its state is made of."""
-    from zoo_opt.gradient import draws, gains, noise, scaling, updates, zo_gradient
-    from zoo_opt.methods import (
-        METHODS,
-        auto,
-        cma_es,
-        cma_stop,
-        coordinate_search,
-        line_search,
-        quasi_newton,
-        restarts,
-        sep_cma_es,
-        subspace,
-    )
+    from zoo_opt import gradient, methods
     from zoo_opt.typing import Key
 
-    modules = (
-        *(draws, gains, updates, zo_gradient, cma_es, cma_stop, restarts, sep_cma_es, subspace),
-        *(auto, coordinate_search, line_search, quasi_newton),
-    )
-    own = [cls for module in modules for cls in vars(module).values() if isinstance(cls, type)]
-    return (*METHODS.values(), Key, *(cls for cls in own if dataclasses.is_dataclass(cls) or hasattr(cls, "_fields")))
+    own: list[type] = [Key]
+    for package in (gradient, methods):
+        for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            own += [cls for cls in vars(importlib.import_module(info.name)).values() if isinstance(cls, type)]
+    return [cls for cls in own if dataclasses.is_dataclass(cls) or hasattr(cls, "_fields")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo_opt.buffers import Buffers
@@ -59,7 +60,11 @@ class Pipeline:
             return False
         number, first = self.next_step, self.ledger.next_id
         state, queries, X = self._drawn(number)
-        of = self._first_ids(state, queries, first, len(X)) if self._repeats else None
+        of = None
+        if self._repeats:
+            rows = self.method.again(state, queries)
+            of = None if rows is None else self._first_ids(rows, first, len(X))
+            self._previous = first, of
         self.ledger.add(OpenStep(number, first, queries, X, of))
         return True
 
@@ -82,13 +87,9 @@ class Pipeline:
         queries = self.method.propose(state, number)
         return state, queries, self.method.points(state, queries, self._buffers.take())
 
-    def _first_ids(self, state: Any, queries: Any, first: int, n: int) -> list[int | None] | None:
+    def _first_ids(self, rows: Sequence[int | None], first: int, n: int) -> list[int | None]:
         """Return `of` for the ``n`` candidates of the step that is placed with id ``first``."""
-        rows = self.method.again(state, queries)
         before, of_before = self._previous
-        self._previous = first, None
-        if rows is None:
-            return None
         if len(rows) != n:
             raise ValueError(
                 f"again() of {self.method!r} must give a row or None for each of {n} candidates, got {rows}"
@@ -108,7 +109,6 @@ class Pipeline:
             else:
                 known = None if of_before is None else of_before[id_ - before]
                 of.append(id_ if known is None else known)
-        self._previous = first, of
         return of
 
     # -------------------------------------------------------------------------------------------- save, load

@@ -118,11 +118,8 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, capsys):
 
 
 def test_run_auto_is_told_the_problems_bounds(capsys):
-    import zoo_opt as zo
-
-    if "auto" not in zo.METHODS:
-        pytest.skip("no auto yet")
-    assert main(["run", "bbob", "-p", "function=1", "--method", "auto", "--budget", "300", "--quiet"]) == 0
+    problem = ["-p", "function=1", "-p", "dimension=5"]
+    assert main(["run", "bbob", *problem, "--method", "auto", "--budget", "300", "--quiet"]) == 0
     assert "bounds=(-5.0, 5.0)" in capsys.readouterr().out
 
 

@@ -51,6 +51,15 @@ def test_order_of_problems_is_that_of_their_numbers():
     assert found == ["ackley", "bbob-f1-i2-d2", "bbob-f1-i10-d2", "bbob-f2-i1-d2", "bbob-f10-i1-d2"]
 
 
+def test_runs_that_the_suite_no_longer_has_are_left_out(path):
+    record = read_record(path)
+    run, *others = record.runs.values()
+    for what in ({"method": "gone"}, {"options": {"lr": 7}}, {"seed": 9}, {"budget": 61}, {"group": "gone"}):
+        changed = Record(record.sessions, {r["key"]: r for r in [run | what, *others]})
+        assert set(current(changed).runs) == {r["key"] for r in others}, what
+        assert set(current(Record([], changed.runs)).runs) == set(record.runs), "without a suite all count"
+
+
 def test_of_a_repeated_run_the_later_one_counts(path):
     run = next(iter(read_record(path).runs.values()))
     with Recorder(path) as recorder:

@@ -1,58 +1,16 @@
-"""The report's page in a real browser: it opens quietly, its figures are Python's, and everything on it works."""
+"""What a reader does with the report's page, in a real browser: it opens quietly, and everything on it works."""
 
 import gzip
-import json
-import math
 
 import pytest
-from bench.browser import PHONE, launched, opened
-from bench.synthetic import full_record, lines, mixed_record, small_record
+from bench.browser import PHONE, opened
+from bench.synthetic import by_group, full_record, lines, small_record, task_runs
 
 from zoo_opt.bench.compare import compare
-from zoo_opt.bench.ert import performance_profile, running_times
-from zoo_opt.bench.ranks import all_pairs, paired_tests
 from zoo_opt.bench.report import write_report
-from zoo_opt.bench.stats import curve_band, ecdf, ecdf_area, rows, summaries
-from zoo_opt.bench.subgroups import subgroups
+from zoo_opt.bench.stats import summaries
 
-CLOSE = {"rel": 1e-4, "abs": 1e-6, "nan_ok": True}  # what is embedded has six digits
 SECTIONS = ("glance", "targets", "parts", "curves", "final", "ert", "tests", "profile", "compare", "made", "read")
-RUNS = "const runs = result.runs.filter((r) => r.group.name === group);"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def records():
-    return mixed_record(), mixed_record(seed=1, shift=-0.1)
-
-
-@pytest.fixture(scope="module")
-def report(records, tmp_path_factory):
-    path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(records[0], path)
-    return path
-
-
-@pytest.fixture
-def page(browser, report):
-    with opened(browser, report) as page:
-        yield page
-
-
-def number(value):
-    """What JSON brought from the page, its non-finite numbers as text."""
-    return float(value) if isinstance(value, str) else value
-
-
-def asked(page, script, argument=None):
-    """The value of a function's body in the page, with NaN and infinities kept."""
-    keep = "(k, v) => typeof v === 'number' && !Number.isFinite(v) ? String(v).replace('Infinity', 'inf') : v"
-    return json.loads(page.evaluate(f"(group) => JSON.stringify((() => {{ {script} }})(), {keep})", argument))
 
 
 def visit(page, section):
@@ -69,153 +27,6 @@ def shown(page, section, column):
     return table.locator(f"tbody td:nth-child({heads.index(column) + 1})").all_text_contents()
 
 
-# --- figures --------------------------------------------------------------------------------------------------------
-
-
-def by_group(record):
-    groups = {}
-    for run in record.runs.values():
-        groups.setdefault(run["group"], []).append(run)
-    return groups
-
-
-def test_summaries_are_pythons(page, records):
-    for group, runs in by_group(records[0]).items():
-        found = asked(page, RUNS + "return figuresOf(runs).rows.map(({ runs, ...row }) => row);", group)
-        expected = summaries(runs)
-        assert [row["method"]["name"] for row in found] == [s.method for s in expected]
-        for row, s in zip(found, expected, strict=True):
-            got = [number(row[name]) for name in ("reached", "final", "pace", "failed", "problems")]
-            assert got[:2] == pytest.approx([s.reached, s.score], **CLOSE)
-            assert got[2:] == [pytest.approx(s.microseconds, rel=0.2), s.errors, s.problems]
-            assert number(row["area"]["estimate"]) == pytest.approx(s.area, **CLOSE)
-            for end in ("low", "high"):  # other resamples
-                assert number(row["area"][end]) == pytest.approx(getattr(s.area_interval, end), abs=0.02, nan_ok=True)
-            assert [number(v) for v in row["extra"]] == pytest.approx(list(s.extra.values()), **CLOSE)
-
-
-def test_unfiltered_intervals_are_pythons_exactly(page, records):
-    group = "bbob, 100 d"
-    found = asked(page, RUNS + "return figuresOf(runs, result.intervals[group]).rows.map((row) => row.area);", group)
-    expected = [s.area_interval for s in summaries(by_group(records[0])[group])]
-    assert [[a["low"], a["high"]] for a in found] == [pytest.approx([i.low, i.high], rel=1e-5) for i in expected]
-
-
-def test_rows_and_curves_are_pythons(page, records):
-    """Of problems without instances, whose families are single problems."""
-    for group in ("digits MLP", "policy search"):
-        runs = by_group(records[0])[group]
-        found = asked(page, RUNS + "return finalRows(runs);", group)
-        for row, expected in zip(found, rows(runs), strict=True):
-            got = [number(row[name]) for name in ("low", "median", "high", "reached", "nfev", "seconds")]
-            keys = ("low", "median", "high", "reached", "evaluations", "seconds")
-            assert got == pytest.approx([getattr(expected, key) for key in keys], **CLOSE)
-        own = [run for run in runs if run["method"] == "FZOO"]
-        script = RUNS + "return familyBand(runs.filter((r) => r.method.name === 'FZOO'));"
-        band, expected = asked(page, script, group), curve_band(own)
-        at = [max(i for i, n in enumerate(expected.evaluations) if n <= x) for x in band["x"]]
-        span = max(expected.high) - min(expected.low)
-        for name, values in (("low", expected.low), ("y", expected.median), ("high", expected.high)):
-            assert band[name] == pytest.approx([values[i] for i in at], rel=0.012, abs=span / 1000)
-
-
-def test_ecdf_is_pythons(page, records):
-    group = "bbob, 300 d"
-    runs = [run for run in by_group(records[0])[group] if run["method"] == "auto"]
-    budgets, fractions = ecdf(runs)
-    script = RUNS + f"return ecdf(runs.filter((r) => r.method.name === 'auto'), {json.dumps(budgets.tolist())});"
-    assert asked(page, script, group) == pytest.approx(fractions.tolist())
-
-
-def test_parts_are_pythons(page, records):
-    group = "bbob, 300 d"
-    script = (
-        RUNS
-        + """const parts = partsOf(runs); return { titles: parts.map((p) => p.title),
-        rows: partRows(figuresOf(runs).rows, parts).map((row) => [row.method.name, row.areas]) };"""
-    )
-    found = asked(page, script, group)
-    expected = subgroups(by_group(records[0])[group])
-    assert found["titles"] == list(expected)
-    for method, areas in found["rows"]:
-        own = [ecdf_area([run for run in runs if run["method"] == method]) for runs in expected.values()]
-        assert areas == pytest.approx(own)
-
-
-def test_tests_are_pythons(page, records):
-    for group, runs in by_group(records[0]).items():
-        for against, expected in ((summaries(runs)[0].method, paired_tests(runs)), (None, all_pairs(runs))):
-            script = f"return testRows(figuresOf(runs).rows, {json.dumps(against)}).map(({{ pairs, ...row }}) => row);"
-            found = asked(page, RUNS + script, group)
-            assert len(found) == len(expected)
-            for row, e in zip(found, expected, strict=True):
-                assert [row["method"]["name"], row["against"]["name"]] == [e.method, e.against]
-                assert [row["wins"], row["losses"], row["units"], row["measure"]] == [
-                    e.wins,
-                    e.losses,
-                    e.units,
-                    e.measure,
-                ]
-                got = [number(row[name]) for name in ("p", "corrected", "own", "other")]
-                assert got == pytest.approx([e.p, e.p_holm, e.own, e.other], rel=1e-3, abs=1e-6, nan_ok=True)
-                assert number(row["gain"]["estimate"]) == pytest.approx(e.gain.estimate, rel=1e-3, abs=1e-6)
-
-
-def test_wilcoxon_is_scipys(page):
-    scipy_stats = pytest.importorskip("scipy.stats")
-    import numpy as np
-
-    rng = np.random.default_rng(0)
-    for n in (1, 2, 5, 13, 50, 51, 200):
-        gains = rng.normal(0.3, 1, n)
-        assert asked(page, f"return wilcoxon({gains.tolist()});") == pytest.approx(scipy_stats.wilcoxon(gains).pvalue)
-    for n in (14, 60, 300):
-        gains = rng.integers(-3, 6, n).astype(float)
-        gains = gains[gains != 0]
-        expected = scipy_stats.wilcoxon(gains, method="approx" if len(gains) > 13 else "auto").pvalue
-        assert asked(page, f"return wilcoxon({gains.tolist()});") == pytest.approx(expected)
-    assert asked(page, "return [wilcoxon([0, 0]), wilcoxon([])];") == [1, "NaN"]
-
-
-def test_running_times_and_profile_are_pythons(page, records):
-    group = "bbob, 300 d"
-    times = running_times(by_group(records[0])[group], pool=True)
-    script = (
-        RUNS
-        + """return ertRows(runs, 1e-3).map((row) =>
-        [row.problem.family, Object.fromEntries([...row.by].map(([m, found]) => [m.name, found]))]);"""
-    )
-    found = dict(asked(page, script, group))
-    target = next(i for i, t in enumerate(times.targets) if math.isclose(t, 1e-3))
-    for m, method in enumerate(times.methods):
-        for c, case in enumerate(times.cases):
-            own = found[case][method]
-            assert number(own["ert"]) == pytest.approx(times.ert[m, c, target])
-            assert own["successes"] == times.successes[m, c, target]
-    factors = [1, 1.5, 2, 10, 100]
-    expected = performance_profile(times)
-    script = RUNS + f"return profile(figuresOf(runs).rows, {factors}).series.map((s) => [s.method.name, s.y]);"
-    got = dict(asked(page, script, group))
-    for name, values in zip(expected.methods, expected.at(factors), strict=True):
-        assert got[name] == pytest.approx(values.tolist())
-
-
-def test_comparison_is_pythons(page, records):
-    script = "return differenceRows(fromRecord(group), result.runs).map(({ pairs, ...row }) => row);"
-    found = asked(page, script, lines(records[1]))
-    expected = {(d.group, d.method): d for d in compare(records[1], records[0])}
-    assert {(row["group"]["name"], row["method"]["name"]) for row in found} == set(expected)
-    for row in found:
-        e = expected[row["group"]["name"], row["method"]["name"]]
-        assert [row["runs"], row["units"], row["measure"]] == [e.runs, e.units, e.measure]
-        got = [number(row["p"]), number(row["corrected"]), number(row["gain"]["estimate"])]
-        assert got == pytest.approx([e.p, e.p_holm, e.gain.estimate], rel=1e-3, abs=1e-6)
-        assert [number(v) for v in row["final"]] == pytest.approx(e.final, rel=1e-3)
-
-
-# --- what a reader does ---------------------------------------------------------------------------------------------
-
-
 def test_every_section_has_something_to_show(page):
     for group in ("bbob, 100 d", "digits MLP", "policy search"):
         page.select_option("#group", group)
@@ -225,6 +36,51 @@ def test_every_section_has_something_to_show(page):
         page.wait_for_selector("#curves-box figure svg")
         assert len(shown(page, "final", "method")) > 2
         assert len(shown(page, "tests", "p")) > 1
+
+
+def first_run(record):
+    return dict([next(iter(record.runs.items()))])
+
+
+def all_failed(record):
+    return {k: r | {"error": "no", "figures": {}, "curve": [], "hits": [None] * 51} for k, r in record.runs.items()}
+
+
+def all_diverged(record):
+    curve = [[1, None], [2, None]]
+    return {
+        k: r | {"figures": {"precision": None}, "curve": curve, "hits": [None] * 51} for k, r in record.runs.items()
+    }
+
+
+def strange_names(record):
+    odd = "</script><b>&'\""
+    return {k: r | {name: r[name] + odd for name in ("group", "problem", "method")} for k, r in record.runs.items()}
+
+
+def one_seed_of_a_task(record):
+    return task_runs("policy search", "cartpole-d9610", "cost", seeds=(1,))
+
+
+def solved_at_once(record):
+    solved = {"hits": [1] * 51, "nfev": 1, "curve": [[1, 0.0]], "figures": {"precision": 0.0}}
+    return {k: r | solved for k, r in record.runs.items()}
+
+
+@pytest.mark.parametrize(
+    "change", [first_run, all_failed, all_diverged, strange_names, one_seed_of_a_task, solved_at_once]
+)
+def test_odd_records_open_quietly(browser, tmp_path, change):
+    record = small_record()
+    record.runs = change(record)
+    write_report(record, tmp_path / "odd.html", record)
+    with opened(browser, tmp_path / "odd.html") as page:
+        for section in filter(lambda name: page.locator(f"#{name}").is_visible(), SECTIONS):
+            visit(page, section)
+        assert "NaN" not in page.locator("main").inner_text() and "undefined" not in page.locator("main").inner_text()
+        assert page.locator("[d*=NaN], [d*=Infinity], [x1*=NaN], [y*=NaN]").count() == 0
+        assert page.locator('main b:text-is("&\'")').count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth") == 1280
 
 
 def test_the_overview_ranks_every_group(page, records):
@@ -269,6 +125,24 @@ def test_a_filter_that_leaves_nothing_says_so(page):
     assert page.locator("#nothing").is_visible() and not page.locator("#targets").is_visible()
     page.click("#reset")
     assert not page.locator("#nothing").is_visible()
+
+
+def test_methods_that_ran_less_are_not_ranked_until_only_common_problems_count(browser, tmp_path):
+    record = small_record()
+    record.runs = {k: r for k, r in record.runs.items() if r["method"] != "auto" or r["dim"] == 2}
+    write_report(record, tmp_path / "r.html")
+    runs = by_group(record)["bbob, 100 d"]
+    with opened(browser, tmp_path / "r.html") as page:
+        card = page.locator(".card[data-group='bbob, 100 d']")
+        assert card.locator("tbody tr").last.text_content().startswith("–auto 6 of 12")
+        assert "left out" in (visit(page, "profile") or page.locator("#profile-left").text_content().lower())
+        page.check("text=only problems that every shown method has run")
+        expected = [s.method for s in summaries([run for run in runs if run["dim"] == 2])]
+        page.evaluate("scrollTo(0, 0)")
+        page.wait_for_selector(".card[data-group='bbob, 100 d'] .soft:has-text('6 problems')")
+        assert card.locator("tbody th").all_text_contents() == expected
+        page.uncheck("input[data-method='auto']")
+        page.wait_for_selector(".card[data-group='bbob, 100 d'] .soft:has-text('12 problems')")
 
 
 def test_cards_choose_the_group(page):
@@ -334,7 +208,7 @@ def test_a_small_chart_is_enlarged(page):
     page.locator("#curves figure button").first.click()
     assert page.locator("dialog .chart svg .line").count() == 4
     page.keyboard.press("Escape")
-    assert page.locator("dialog").count() == 0
+    page.wait_for_selector("dialog", state="detached")
 
 
 def test_theme_follows_the_system_and_the_switch(browser, report):
@@ -384,6 +258,8 @@ def test_a_phone_scrolls_one_way_only(browser, report, records, tmp_path):
         page.click("#side > summary")
         page.click(".chip:text-is('2')")
         assert "2-D" in page.locator("#chosen").text_content()
+        page.click("nav a:text-is('Rank tests')")
+        assert not page.locator("#filters").is_visible()  # out of the way of what was asked for
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 

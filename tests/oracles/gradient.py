@@ -8,7 +8,8 @@ per step.
 Sources
 -------
 BAPS: arXiv 2405.10913 (SPSA eq. 1, SPSA-GC eq. 2, SPSA-GEASS fig. 3). BlackVIP: arXiv 2303.14773, as
-released. BAR: Tsai et al. 2020, arXiv 2007.08714. FZOO: arXiv 2506.09034.
+released. BAR: Tsai et al. 2020, arXiv 2007.08714. FZOO: arXiv 2506.09034. Second moments: Kingma and Ba 2015
+(Adam), as one scalar.
 """
 
 import math
@@ -294,3 +295,62 @@ def fzoo(L: Loss, x0: Sequence[float], us: Sequence[Sequence[Vector]], lr: Gain,
         x = x - _at(lr, t) * g / sigma
         xs.append(x)
     return xs
+
+
+def fzoo_without_base(L: Loss, x0: Sequence[float], us: Sequence[Sequence[Vector]], lr: Gain, c: Gain) -> list[Vector]:
+    """FZOO with the mean of l_1 .. l_N in the place of l_0: g = 1 / (c (N - 1)) sum_i (l_i - mean) u_i.
+
+    N - 1 makes it unbiased for a linear loss: the covariance of the losses and the directions over that of the
+    directions, E[u u'] = I.
+    """
+    x = _copy(x0)
+    xs = [x]
+    for t, step in enumerate(us):
+        c_t = _at(c, t)
+        N = len(step)
+        l = [float(L(x + c_t * _copy(u))) for u in step]  # noqa: E741 (the paper's letter)
+        mean = sum(l) / N
+        g = np.zeros(len(x))
+        for l_i, u in zip(l, step, strict=True):
+            g = g + (l_i - mean) * _copy(u)
+        g = g / (c_t * (N - 1))
+        sigma = math.sqrt(sum((l_i - mean) ** 2 for l_i in l) / (N - 1))
+        x = x - _at(lr, t) * g / sigma
+        xs.append(x)
+    return xs
+
+
+def spsa_rms(
+    L: Loss, phi0: Sequence[float], deltas: Sequence[Sequence[Vector]], lr: Gain, c: Gain, beta: float
+) -> list[Vector]:
+    """SPSA over the running RMS of its directional derivatives: Adam's second moment as one number for all of phi.
+
+    p = (L(phi + c D) - L(phi - c D)) / (2 c) for each pair; v <- beta v + (1 - beta) mean p^2, from v = 0;
+    v_hat = v / (1 - beta^t), t = 1, 2, ...; phi <- phi - lr g / sqrt(v_hat).
+    """
+    phi = _copy(phi0)
+    phis = [phi]
+    v = 0.0
+    for t, pairs in enumerate(deltas):
+        c_t = _at(c, t)
+        squares = [((float(L(phi + c_t * _copy(D))) - float(L(phi - c_t * _copy(D)))) / (2 * c_t)) ** 2 for D in pairs]
+        v = beta * v + (1 - beta) * sum(squares) / len(squares)
+        v_hat = v / (1 - beta ** (t + 1))
+        g = spsa_gradient(L, phi, pairs, c_t)
+        phi = phi - _at(lr, t) * g / math.sqrt(v_hat)
+        phis.append(phi)
+    return phis
+
+
+def noise_of_repeats(repeats: Sequence[tuple[float, float]], newest: float) -> float:
+    """Variance of one loss from points that were evaluated twice: (a - b)^2 / 2 has it as its mean.
+
+    The plain mean of these while there are at most 1 / newest of them; from then on each new one has the weight
+    `newest` and the older ones share what is left as before.
+    """
+    samples = [(a - b) ** 2 / 2 for a, b in repeats]
+    variance = 0.0
+    for k, sample in enumerate(samples, start=1):
+        weight = 1 / k if 1 / k > newest else newest
+        variance = (1 - weight) * variance + weight * sample
+    return variance

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from oracles import cma_es, gradient, subspace
+from oracles import cma_es, dd_cma_es, gradient, subspace
 
 
 def sphere(x):
@@ -377,3 +377,25 @@ def test_sep_cma_es_converges(f, n, generations):
     states = cma_es.sep_cma_es(f, np.ones(n), 0.5, normals(10), generations)
     assert f(states[-1].m) < 1e-9
     assert (states[-1].C > 0).all()
+
+
+def test_dd_cma_es_converges_and_learns_the_scales():
+    states = dd_cma_es.dd_cma_es(ellipsoid, np.ones(6), 0.5, normals(4), 9, 300, 4)
+    assert ellipsoid(states[-1].m) < 1e-9
+    covariance = states[-1].D[:, None] * states[-1].C * states[-1].D
+    scales = np.sqrt(
+        np.diag(covariance) * 10 ** (3 * np.arange(6) / 5)
+    )  # alike where C is the inverse Hessian's multiple
+    assert scales.max() / scales.min() < 5
+
+
+def test_dd_cma_es_first_step_by_hand():
+    # n = 2, lambda = 4: w = (ln 2.5, ln 1.25) / (their sum) = (.80418, .19582); f = x_1, so that z is ranked by z_1
+    z = np.array([[1.0, 0.0], [-1.0, 2.0], [0.5, 0.0], [-0.5, 1.0]])
+    state = dd_cma_es.dd_cma_es(lambda x: float(x[0]), [3.0, 0.0], 2.0, lambda g, lam, n: z, 4, 1, 99)[0]
+    w = math.log(2.5) / (math.log(2.5) + math.log(1.25))
+    np.testing.assert_allclose(state.m, [3 + 2 * (-w - 0.5 * (1 - w)), 2 * (2 * w + 1 - w)], rtol=1e-14)
+    mu_w = 1 / (w**2 + (1 - w) ** 2)
+    c = (mu_w + 2) / (2 + mu_w + 5)
+    np.testing.assert_allclose(state.p_sigma, math.sqrt(c * (2 - c) * mu_w) * (state.m - [3, 0]) / 2, rtol=1e-14)
+    np.testing.assert_array_equal(state.C, np.eye(2))

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import importlib
 import itertools
+import logging
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -80,11 +81,15 @@ def _client(distributed: Any, executor: str, workers: int) -> Iterator[Any]:
         if executor == "dask":
             config = importlib.import_module("dask.config")
             stack.enter_context(config.set({"distributed.scheduler.allowed-failures": DEATHS - 1}))
-            address = stack.enter_context(
-                distributed.LocalCluster(
-                    n_workers=workers, threads_per_worker=1, processes=True, memory_limit=0, dashboard_address=None
-                )
+            cluster = distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=0,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,  # what matters comes back as entries and exceptions
             )
+            address = stack.enter_context(cluster)
         else:
             address = f"tcp://{executor.removeprefix('dask://')}"
         try:

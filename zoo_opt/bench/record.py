@@ -119,22 +119,44 @@ def current(record: Record, keys: Iterable[str] | None = None) -> Record:
     ----------
     record : Record
     keys : iterable of str or None
-        Of the runs wanted, such as those of a suite's tasks. None takes all; where a run is there twice, since a
-        library's version or a method's settings have changed, the later one.
+        Of the runs wanted, such as those of a suite's tasks. None takes what belongs to the suite of the last session,
+        with its settings, seeds and budgets; where a library's version has changed, the later run.
     """
     if keys is None:
-        runs = record.runs.items()
-        keys = {(r["group"], r["problem"], r["method"], r["seed"], r["budget"]): key for key, r in runs}.values()
+        groups = _groups(record)
+        runs = [run for run in record.runs.values() if not groups or _is_of(groups, run)]
+        keys = {(r["group"], r["problem"], r["method"], r["seed"], r["budget"]): r["key"] for r in runs}.values()
     wanted = set(keys)
     return Record(record.sessions, {r["key"]: r for r in in_order(record) if r["key"] in wanted}, record.torn)
 
 
+def _groups(record: Record) -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """The groups of the last session's suite by name, each with its methods, as they stand in the file."""
+    text = record.sessions[-1].get("toml", "") if record.sessions else ""
+    return {group["name"]: (group, group["method"]) for group in tomllib.loads(text).get("group", [])}
+
+
+def _is_of(groups: Mapping[str, tuple[dict[str, Any], list[dict[str, Any]]]], run: Mapping[str, Any]) -> bool:
+    """Whether the suite has this run, with these settings."""
+    group, methods = groups.get(run["group"], ({}, []))
+    return any(
+        method.get("label", method["use"]) == run["method"]
+        and (method["use"], plain(method.get("options", {}))) == (run["use"], run["options"])
+        and run["seed"] in group["seeds"]
+        and run["budget"] == group.get("budget", group.get("budget_per_dim", 0) * run["dim"])
+        for method in methods
+    )
+
+
 def in_order(record: Record) -> list[dict[str, Any]]:
-    """The runs by group and method as they stand in the suite, problem (f2 before f10) and seed."""
-    text = record.sessions[-1]["toml"] if record.sessions else ""
-    groups = [(g["name"], g["method"]) for g in tomllib.loads(text).get("group", [])]
-    of_group = {name: i for i, (name, _) in enumerate(groups)}
-    of_method = {(name, m.get("label", m["use"])): i for name, methods in groups for i, m in enumerate(methods)}
+    """The runs by group, dimension, problem (f2 before f10) and method as they stand in the suite, and seed."""
+    groups = _groups(record)
+    of_group = {name: i for i, name in enumerate(groups)}
+    of_method = {
+        (name, method.get("label", method["use"])): i
+        for name, (_, methods) in groups.items()
+        for i, method in enumerate(methods)
+    }
     last = len(groups) + len(of_method)  # what the suite no longer has
 
     def rank(run: Mapping[str, Any]) -> tuple[Any, ...]:

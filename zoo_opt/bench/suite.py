@@ -32,12 +32,22 @@ from typing import Any
 from .problems import expand, make_problem
 from .protocol import Problem
 from .solvers import check_method, version_of
+from .suite_reader import REQUIRED, Reader, SuiteError
+
+__all__ = [
+    "FORMAT",
+    "Group",
+    "Method",
+    "Suite",
+    "SuiteError",
+    "Task",
+    "load_suite",
+    "load_title",
+    "shipped",
+    "with_problem",
+]
 
 FORMAT = 1  # of the records; a record of another format is refused
-
-
-class SuiteError(ValueError):
-    """A suite file that cannot be used; the message names the file, the place and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -209,9 +219,9 @@ def load_suite(name_or_path: str | Path) -> Suite:
         table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SuiteError(f"{path.name}: not valid TOML: {error}") from error
-    reader = _Reader(path.name, table)
+    reader = Reader(path.name, table)
     groups = tuple(
-        _group(_Reader(f"{path.name}, group {i}", g)) for i, g in enumerate(reader.take("group", list, _REQUIRED), 1)
+        _group(Reader(f"{path.name}, group {i}", g)) for i, g in enumerate(reader.take("group", list, REQUIRED), 1)
     )
     if not groups:
         raise SuiteError(f"{path.name}: expected at least one [[group]]")
@@ -223,49 +233,21 @@ def load_suite(name_or_path: str | Path) -> Suite:
     return Suite(path.stem, title, description, groups, text)
 
 
-_REQUIRED: Any = object()
-
-
-class _Reader:
-    """Takes typed keys from a table and objects to what is missing, of the wrong type or unknown."""
-
-    def __init__(self, where: str, table: Any) -> None:
-        if not isinstance(table, Mapping):
-            raise SuiteError(f"{where}: expected a table, got {table!r}")
-        self.where, self.table = where, dict(table)
-        self.known: list[str] = []
-
-    def take(self, key: str, kind: type, default: Any) -> Any:
-        self.known.append(key)
-        if key not in self.table:
-            if default is _REQUIRED:
-                raise SuiteError(f"{self.where}: {key!r} is missing (expected a {kind.__name__})")
-            return default
-        value = self.table.pop(key)
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise SuiteError(f"{self.where}: {key!r} must be a {kind.__name__}, got {value!r}")
-        return value
-
-    def done(self) -> None:
-        if self.table:
-            raise SuiteError(f"{self.where}: unknown key {sorted(self.table)[0]!r}; expected {', '.join(self.known)}")
-
-
-def _group(reader: _Reader) -> Group:
-    name = reader.take("name", str, _REQUIRED)
+def _group(reader: Reader) -> Group:
+    name = reader.take("name", str, REQUIRED)
     reader.where += f" ({name})"
-    seeds = tuple(reader.take("seeds", list, _REQUIRED))
+    seeds = tuple(reader.take("seeds", list, REQUIRED))
     if not seeds or len(set(seeds)) != len(seeds) or not all(type(s) is int and s >= 0 for s in seeds):
         raise SuiteError(f"{reader.where}: 'seeds' must be different integers of 0 or more, got {list(seeds)}")
     budget = reader.take("budget", int, None)
     per_dim = reader.take("budget_per_dim", int, None)
     if (budget is None) == (per_dim is None) or (budget or per_dim or 0) < 1:
         raise SuiteError(f"{reader.where}: expected one positive 'budget' or 'budget_per_dim'")
-    kind = reader.take("problem", str, _REQUIRED)
+    kind = reader.take("problem", str, REQUIRED)
     options = reader.take("problem_options", dict, {})
     methods = tuple(
-        _method(_Reader(f"{reader.where}, method {i}", m))
-        for i, m in enumerate(reader.take("method", list, _REQUIRED), 1)
+        _method(Reader(f"{reader.where}, method {i}", m))
+        for i, m in enumerate(reader.take("method", list, REQUIRED), 1)
     )
     if not methods or len({m.label for m in methods}) != len(methods):
         raise SuiteError(f"{reader.where}: expected [[group.method]] tables with different labels")
@@ -287,8 +269,8 @@ def _group(reader: _Reader) -> Group:
     return group
 
 
-def _method(reader: _Reader) -> Method:
-    use = reader.take("use", str, _REQUIRED)
+def _method(reader: Reader) -> Method:
+    use = reader.take("use", str, REQUIRED)
     label = reader.take("label", str, use)
     method = Method(
         label,

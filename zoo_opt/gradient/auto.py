@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.errors import positive
+from zoo_opt.gradient.adaptive import Adaptive
 from zoo_opt.gradient.gains import Constant, Cosine, Gains, PowerLaw, Scheduled, schedule
-from zoo_opt.gradient.noise import MeasuredRadius, NoiseGuided
+from zoo_opt.gradient.noise import MeasuredRadius
 from zoo_opt.gradient.scaling import Scaling, Unscaled
+from zoo_opt.gradient.trend import GuardedRate
 
 if TYPE_CHECKING:
     from zoo_opt.gradient.estimators import Estimator
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 AUTO = "auto"
 
 _RADIUS = (0.01, 0.3)  # length of a perturbation over that of x, least and most
-_STEP, _LONGEST_STEP = 15.0, 0.3  # first step over the length of x: _STEP (q / (d T))^(1/3), at most the second
+_STEP, _LONGEST_STEP = 18.0, 0.3  # first step over the length of x: _STEP (sqrt(q) / (d T))^(1/3), at most the second
 _LAST = 0.01  # last step over the first
 _HORIZON, _POWER = 1000, 0.5  # without a budget: the first step for so many steps, and how it falls
 
@@ -53,11 +55,11 @@ def gains(
     momentum: Schedule = Constant(0.0),
     per_c: bool = False,
 ) -> Gains:
-    """Return scheduled gains, or those that follow the noise if ``c`` does."""
+    """Return scheduled gains, or those that follow what is measured if ``lr`` or ``c`` does."""
     base = Scheduled(lr, gain("c", c), momentum)
-    if not isinstance(c, MeasuredRadius):
+    if not (isinstance(lr, GuardedRate) or isinstance(c, MeasuredRadius)):
         return base
-    return NoiseGuided(base, c, estimator.noise, per_c, normalised=not isinstance(scaling, Unscaled))
+    return Adaptive(base, estimator.noise, per_c, normalised=not isinstance(scaling, Unscaled))
 
 
 def check_scale(scale: float | None, *gains: Any) -> None:
@@ -105,19 +107,21 @@ class Plan:
         smallest, largest = (part * self.length / delta for part in _RADIUS)
         return MeasuredRadius(smallest, largest)
 
-    def rate(self, unit: float) -> Schedule:
+    def rate(self, unit: float) -> GuardedRate:
         """Return lr for steps of length lr / ``unit``."""
         first = self._first_step(self.steps or _HORIZON) * self.length * unit
         if self.steps is None:
-            return PowerLaw(first * (1 + _HORIZON) ** _POWER, A=_HORIZON, alpha=_POWER)
-        return Cosine(first, _LAST * first, self.steps)
+            return GuardedRate(PowerLaw(first * (1 + _HORIZON) ** _POWER, A=_HORIZON, alpha=_POWER))
+        return GuardedRate(Cosine(first, _LAST * first, self.steps))
 
     def _first_step(self, steps: int) -> float:
         """Return the first step's length over that of the parameters."""
-        return float(min(_LONGEST_STEP, _STEP * (self.q / (self.d * steps)) ** (1 / 3)))
+        return float(min(_LONGEST_STEP, _STEP * (math.sqrt(self.q) / (self.d * steps)) ** (1 / 3)))
 
 
-def filled_in(method: Any, x0: Array, budget: int | None, unit: float = 1.0, per_c: bool = False, **with_lr: Any) -> Any:
+def filled_in(
+    method: Any, x0: Array, budget: int | None, *, unit: float = 1.0, per_c: bool = False, **with_lr: Any
+) -> Any:
     """Return ``method`` with its open gains filled in.
 
     Parameters

@@ -27,7 +27,7 @@ class Estimator(Protocol):
 
     @property
     def noise(self) -> float:
-        """The variance of a slope times c^2, for losses with noise of variance 1."""
+        """What noise of variance 1 in the losses adds to `square`, times c^2."""
         ...
 
     def place(self, X: Array, k: int, center: Array, c_delta: Array) -> None:
@@ -44,6 +44,10 @@ class Estimator(Protocol):
 
     def slopes(self, losses: list[float], c: float) -> list[float] | None:
         """Return q coefficients of psi that sum to the estimate, 0 where a direction is lost; None to skip."""
+        ...
+
+    def square(self, slopes: list[float]) -> float:
+        """Return the mean square of the slopes."""
         ...
 
 
@@ -83,6 +87,10 @@ class TwoSided:
         differences = [up - down for up, down in zip(losses[0::2], losses[1::2], strict=True)]
         return _mean(differences, c + c)
 
+    def square(self, slopes: list[float]) -> float:
+        """Return the mean square: the pairs are free of curvature."""
+        return mean_square(slopes)
+
 
 @dataclass(frozen=True)
 class OneSided:
@@ -121,6 +129,10 @@ class OneSided:
         """Return the slope of each probe over the number of surviving probes."""
         base = losses[0]
         return _mean([loss - base for loss in losses[1:]], c, self.at_least)
+
+    def square(self, slopes: list[float]) -> float:
+        """Return the mean square: curvature that the slopes share counts too, which keeps c from growing into it."""
+        return mean_square(slopes)
 
 
 @dataclass(frozen=True)
@@ -162,6 +174,17 @@ class Centered:
         mean = sum(loss / n for loss in alive)
         scale = 1.0 / (c * (n - 1))
         return [(loss - mean) * scale if math.isfinite(loss) else 0.0 for loss in losses]
+
+    def square(self, slopes: list[float]) -> float:
+        """Return the sample variance of the slopes."""
+        alive = sum(slope != 0.0 for slope in slopes)
+        return (alive - 1) * sum(slope * slope for slope in slopes) if alive else 0.0
+
+
+def mean_square(slopes: list[float]) -> float:
+    """Return the mean square of slopes that are divided by their number already, and 0 where lost."""
+    alive = sum(slope != 0.0 for slope in slopes)
+    return alive * sum(slope * slope for slope in slopes)
 
 
 def _mean(differences: list[float], width: float, at_least: int = 1) -> list[float] | None:

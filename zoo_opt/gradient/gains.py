@@ -179,7 +179,7 @@ class GainState(NamedTuple):
 
 
 class Gains(Protocol):
-    """What decides the gains of a step. Those with ``measures`` have the functions of `NoiseGuided` too."""
+    """What decides the gains of a step."""
 
     @property
     def start(self) -> Any:
@@ -189,11 +189,6 @@ class Gains(Protocol):
     @property
     def observes(self) -> bool:
         """Whether `observe` wants the norm of ghat."""
-        ...
-
-    @property
-    def measures(self) -> bool:
-        """Whether the noise is measured."""
         ...
 
     def at(self, state: Any, t: int) -> Gain:
@@ -214,7 +209,6 @@ class Scheduled:
     momentum: Schedule = Constant(0.0)
     start = GainState()
     observes = False
-    measures = False
 
     def at(self, state: GainState, t: int) -> Gain:
         """Return the scheduled gains."""
@@ -251,7 +245,6 @@ class Geass:
     zero_gradient_boost: float = 1.0
     start = GainState()
     observes = True
-    measures = False
 
     def at(self, state: GainState, t: int) -> Gain:
         """Return the scheduled gains, boosted while cooling down."""

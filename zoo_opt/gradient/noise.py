@@ -1,4 +1,4 @@
-"""Gains that follow the noise: a point is evaluated twice now and then, and c grows until slopes stand out of it."""
+"""The noise of the loss, from points that are evaluated twice, and the perturbation radius that it asks for."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from zoo_opt.errors import positive
-from zoo_opt.gradient.gains import Gain, Scheduled
 
 _KAPPA = 2.0  # how far a slope is to stand out of its noise
-_FIRST, _EVERY = 4, 32  # steps with a repeated point: so many at the start, and every so many later
-_SHORTEST = 0.1  # factor on the length of steps that are lost in noise
-_SLOWEST = 0.1  # weight of the newest measurement in a running mean, once there are ten
+_FIRST, _EVERY, _NOISY = 4, 32, 8  # steps with a repeated point: so many at the start, later every so many
+_NEWEST = 0.05  # weight of the newest measurement in a running mean, once there are twenty
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,8 @@ class MeasuredRadius:
 
     c is ``smallest`` where two evaluations of a point agree, as they do with common random numbers. Where they do not,
     c grows, up to ``largest``, until the difference that the slope makes is twice the noise in it: Spall's advice, c
-    about the standard deviation of the noise, relative to the slope.
+    about the standard deviation of the noise, relative to the slope. A point is evaluated twice in each of the first 4
+    steps and later in every 32nd, every 8th if there is noise; told standard errors take its place.
 
     Parameters
     ----------
@@ -42,9 +41,15 @@ class MeasuredRadius:
         """Return c without noise."""
         return self.smallest
 
+    def at(self, signal: float, noise: float) -> float:
+        """Return c for slopes of mean square ``signal``, whose noise has the variance ``noise`` / c^2."""
+        if signal <= 0.0:
+            return self.largest
+        return min(max(_KAPPA * math.sqrt(noise / signal), self.smallest), self.largest)
 
-class NoiseState(NamedTuple):
-    """What has been measured.
+
+class Noise(NamedTuple):
+    """What is known of the noise.
 
     Attributes
     ----------
@@ -66,80 +71,40 @@ class NoiseState(NamedTuple):
     steps: int = 0
     told: bool = False
 
-
-@dataclass(frozen=True)
-class NoiseGuided:
-    """Scheduled gains with a `MeasuredRadius`.
-
-    Parameters
-    ----------
-    base : Scheduled
-        Gains without noise.
-    radius : MeasuredRadius
-        Bounds of c.
-    noise : float
-        Variance of a slope times c^2, for losses with noise of variance 1: `Estimator.noise`.
-    per_c : bool
-        Whether lr grows as c does, because a step is lr / c long.
-    normalised : bool
-        Whether a step has the same length whatever the losses are. It is then shortened by the part of the slopes'
-        RMS that is not noise.
-    """
-
-    base: Scheduled
-    radius: MeasuredRadius
-    noise: float
-    per_c: bool
-    normalised: bool
-    start = NoiseState()
-    observes = False
-    measures = True
-
-    def repeats(self, t: int) -> bool:
+    def wants_repeat(self, t: int) -> bool:
         """Return whether step t evaluates its first point twice."""
-        return t < _FIRST or t % _EVERY == 0
+        if self.told:
+            return False
+        return t < _FIRST or t % (_NOISY if self.variance > 0.0 else _EVERY) == 0
 
-    def at(self, state: NoiseState, t: int) -> Gain:
-        """Return the scheduled gains, with c as the noise wants it."""
-        lr, c, momentum = gain = self.base.at(state, t)
-        if state.variance == 0.0 or state.steps == 0:
-            return gain
-        signal = max(state.slope2, 0.0)
-        noise = self.noise * state.variance  # of a slope times c
-        wanted = _KAPPA * math.sqrt(noise / signal) if signal > 0.0 else math.inf
-        wider = min(max(wanted, self.radius.smallest), self.radius.largest)
-        if self.per_c:
-            lr *= wider / c
-        if self.normalised:
-            lr *= max(_SHORTEST, math.sqrt(signal / (signal + noise / wider**2)))
-        return Gain(lr, wider, momentum)
+    @property
+    def cautious(self) -> float:
+        """The variance plus two standard errors: slopes that are taken for noise do less harm than the reverse."""
+        return self.variance if self.told else self.variance * (1.0 + 2.0 * math.sqrt(2.0 / max(1, self.repeats)))
 
-    def repeated(self, state: NoiseState, first: float, second: float) -> NoiseState:
-        """Return the state after two losses of one point."""
+    def after_repeat(self, first: float, second: float) -> Noise:
+        """Return what is known after two losses of one point."""
         difference = first - second
-        if state.told or not math.isfinite(difference):
-            return state
-        return self._with_variance(state, 0.5 * difference * difference)
+        if self.told or not math.isfinite(difference):
+            return self
+        return self._after(0.5 * difference * difference)
 
-    def told(self, state: NoiseState, sem: list[float]) -> NoiseState:
-        """Return the state after the standard errors of a step's losses, NaN where not told."""
+    def after_sem(self, sem: list[float]) -> Noise:
+        """Return what is known after the standard errors of a step's losses, NaN where not told."""
         known = [s for s in sem if math.isfinite(s)]
         if not known:
-            return state
-        if not state.told:
-            state = state._replace(repeats=0, told=True)
-        return self._with_variance(state, math.hypot(*known) ** 2 / len(known))
+            return self
+        measured = self if self.told else self._replace(repeats=0, told=True)
+        return measured._after(math.hypot(*known) ** 2 / len(known))
 
-    def _with_variance(self, state: NoiseState, sample: float) -> NoiseState:
-        weight = max(_SLOWEST, 1.0 / (state.repeats + 1))
-        variance = state.variance + weight * (sample - state.variance)
-        return state._replace(variance=variance, repeats=state.repeats + 1)
+    def _after(self, sample: float) -> Noise:
+        weight = max(_NEWEST, 1.0 / (self.repeats + 1))
+        return self._replace(variance=self.variance + weight * (sample - self.variance), repeats=self.repeats + 1)
 
-    def measured(self, state: NoiseState, slopes: list[float], c: float) -> NoiseState:
-        """Return the state after the slopes of a step, each divided by their number, at radius ``c``."""
-        alive = sum(slope != 0.0 for slope in slopes)
-        sample = alive * math.hypot(*slopes) ** 2 - self.noise * state.variance / c**2
+    def after_slopes(self, square: float, noise: float) -> Noise:
+        """Return what is known after slopes of this mean square, to which the noise has added ``noise``."""
+        sample = square - noise
         if not math.isfinite(sample):
-            return state
-        weight = max(_SLOWEST, 1.0 / (state.steps + 1))
-        return state._replace(slope2=state.slope2 + weight * (sample - state.slope2), steps=state.steps + 1)
+            return self
+        weight = max(_NEWEST, 1.0 / (self.steps + 1))
+        return self._replace(slope2=self.slope2 + weight * (sample - self.slope2), steps=self.steps + 1)

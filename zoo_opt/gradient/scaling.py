@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from zoo_opt.errors import fraction
+from zoo_opt.gradient.estimators import mean_square
 
 Memory: TypeAlias = tuple[float, ...]
 
@@ -86,9 +87,7 @@ class SlopeRMS:
     def factor(self, losses: list[float], slopes: list[float], memory: Memory) -> tuple[float, Memory]:
         """Return 1 / RMS, and the sums of squares and of weights."""
         v, weight = memory or (0.0, 0.0)
-        alive = sum(slope != 0.0 for slope in slopes)
-        square = alive * math.hypot(*slopes) ** 2  # each slope is divided by their number
-        v = self.decay * v + (1.0 - self.decay) * square
+        v = self.decay * v + (1.0 - self.decay) * mean_square(slopes)
         weight = self.decay * weight + (1.0 - self.decay)
         if not 0.0 < v < math.inf:
             return 1.0, memory

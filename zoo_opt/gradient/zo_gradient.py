@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from zoo_opt.buffers import BLOCK, empty, scratch
 from zoo_opt.errors import instance
+from zoo_opt.gradient.adaptive import Adaptive
 from zoo_opt.gradient.draws import Draws
 from zoo_opt.gradient.estimators import Estimator
 from zoo_opt.gradient.gains import Gain, Gains, GainState
-from zoo_opt.gradient.noise import NoiseGuided, NoiseState
 from zoo_opt.gradient.scaling import Memory, Scaling, Unscaled
 from zoo_opt.gradient.updates import Plain, Update
 from zoo_opt.keys import generator
@@ -38,7 +38,7 @@ class ZOState:
         The iterate.
     m : (d,) or empty array
         The momentum buffer of the update rule.
-    gains : GainState or NoiseState
+    gains : GainState or AdaptiveState
         What the gains remember.
     memory : tuple of float
         What the scaling remembers.
@@ -47,7 +47,7 @@ class ZOState:
     key: Key
     x: Array
     m: Array
-    gains: GainState | NoiseState = GainState()
+    gains: Any = GainState()
     memory: Memory = ()
 
 
@@ -80,7 +80,7 @@ class ZOGradient:
 
     def propose(self, state: ZOState, step: int) -> ZOQueries:
         """Return the recipe of ``step``; raise ValueError if a schedule leaves its range there."""
-        repeats = isinstance(self.gains, NoiseGuided) and self.gains.repeats(step)
+        repeats = isinstance(self.gains, Adaptive) and self.gains.repeats(state.gains, step)
         return ZOQueries(step, self.gains.at(state.gains, step), repeats)
 
     def points(self, state: ZOState, queries: ZOQueries, out: Array | None = None) -> Array:
@@ -111,14 +111,15 @@ class ZOGradient:
     def update(self, state: ZOState, queries: ZOQueries, X: Array, losses: list[float]) -> ZOState:
         """Return the state after the step; too few finite losses, or slopes that overflow, change nothing."""
         gain, gains = queries.gain, state.gains
-        if queries.repeats:
-            gains = self.gains.repeated(gains, losses[0], losses[1])
+        adaptive = self.gains if isinstance(self.gains, Adaptive) else None
+        if adaptive is not None and queries.repeats:
+            gains = adaptive.repeated(gains, losses[0], losses[1])
             losses = [losses[0], math.nan, *losses[2:]]
         slopes = self.estimator.slopes(losses, gain.c)
         if slopes is None:
             return state if gains is state.gains else replace(state, gains=gains)
-        if self.gains.measures:
-            gains = self.gains.measured(gains, slopes, gain.c)
+        if adaptive is not None:
+            gains = adaptive.measured(gains, losses, self.estimator.square(slopes), gain.c)
         factor, memory = self.scaling.factor(losses, slopes, state.memory)
         slopes = [factor * slope for slope in slopes]
         if not sum(map(abs, slopes)) < _LARGEST[X.dtype.char]:  # a NaN too
@@ -133,9 +134,9 @@ class ZOGradient:
         """Return which candidates of the step are repeats."""
         return [None, 0, *[None] * (self.estimator.n - 2)] if queries.repeats else None
 
-    def noise(self, state: ZOState, sem: list[float]) -> ZOState:
+    def told_sem(self, state: ZOState, sem: list[float]) -> ZOState:
         """Return the state after the standard errors of a step's losses were told."""
-        if not self.gains.measures:
+        if not isinstance(self.gains, Adaptive):
             return state
         return replace(state, gains=self.gains.told(state.gains, sem))
 

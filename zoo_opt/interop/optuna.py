@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
+_LOCK = threading.Lock()  # of no sampler's own, which would keep studies from being pickled
 _KEY = "zoo_opt:candidate"  # system attribute of a trial: which optimizer's which candidate it evaluates
 
 require("optuna", "optuna", extra="optuna")
@@ -95,18 +97,19 @@ class ZooSampler(BaseSampler):
         if not search_space or len(done) < self._startup:
             return {}
         names = tuple(sorted(search_space))
-        if self._opt is None or names != self._names:
-            self._names = names
-            sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
-            best = min(done, key=lambda t: sign * t.value if t.value is not None else np.inf)
-            x0 = [_to_unit(search_space[name], best.params[name]) for name in names]
-            self._opt = Optimizer(self.method, x0, rng=self._rng)
-            self._started += 1
-        batch = self._opt.ask(1)
+        with _LOCK:
+            if self._opt is None or names != self._names:
+                self._names = names
+                sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
+                best = min(done, key=lambda t: sign * t.value if t.value is not None else np.inf)
+                x0 = [_to_unit(search_space[name], best.params[name]) for name in names]
+                self._opt = Optimizer(self.method, x0, rng=self._rng)
+                self._started += 1
+            batch, started = self._opt.ask(1), self._started
         if len(batch) == 0:
             return {}
         candidate: Candidate = batch[0]
-        study._storage.set_trial_system_attr(trial._trial_id, _KEY, [self._started, candidate.id])
+        study._storage.set_trial_system_attr(trial._trial_id, _KEY, [started, candidate.id])
         return {
             name: _from_unit(search_space[name], u)
             for name, u in zip(names, np.clip(candidate.x, 0, 1).tolist(), strict=True)
@@ -121,14 +124,16 @@ class ZooSampler(BaseSampler):
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Tell the trial's value, or that it failed."""
         started, identity = trial.system_attrs.get(_KEY, (0, 0))
-        if self._opt is None or started != self._started or identity not in self._opt.pending:
-            return
+        with _LOCK:
+            opt = self._opt
+            if opt is None or started != self._started or identity not in opt.pending:
+                return
         if state != TrialState.COMPLETE or values is None:
-            self._opt.tell_failed([identity], reason=state.name.lower())
+            opt.tell_failed([identity], reason=state.name.lower())
             return
         sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
         loss = sign * values[0]
-        self._opt.tell([identity], [np.inf if loss == -np.inf else loss])
+        opt.tell([identity], [np.inf if loss == -np.inf else loss])
 
     def reseed_rng(self) -> None:
         """Optuna calls this in each worker that it copies the sampler to: the random draws then differ."""

@@ -9,6 +9,7 @@ from zoo_opt.methods.bar import BAR
 from zoo_opt.methods.base import GradientMethod, Method
 from zoo_opt.methods.cma_es import CMAES
 from zoo_opt.methods.coordinate_search import CoordinateSearch
+from zoo_opt.methods.dd_cma_es import DDCMAES
 from zoo_opt.methods.fzoo import FZOO
 from zoo_opt.methods.quasi_newton import QuasiNewton
 from zoo_opt.methods.sep_cma_es import SepCMAES
@@ -25,6 +26,7 @@ METHODS: dict[str, type[Method]] = {
     "bar": BAR,
     "fzoo": FZOO,
     "cma-es": CMAES,
+    "dd-cma-es": DDCMAES,
     "sep-cma-es": SepCMAES,
 }
 
@@ -54,6 +56,7 @@ def make(name: str, **hyper: Any) -> Method:
 __all__ = [
     "BAR",
     "CMAES",
+    "DDCMAES",
     "FZOO",
     "METHODS",
     "SPSA",

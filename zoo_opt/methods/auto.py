@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +14,12 @@ from zoo_opt.keys import RESTART, generator
 from zoo_opt.methods import box as boxes
 from zoo_opt.methods.base import Method
 from zoo_opt.methods.cma_es import CMAES
-from zoo_opt.methods.coordinate_search import CoordinateSearch
+from zoo_opt.methods.coordinate_search import CoordinateSearch, separable
+from zoo_opt.methods.dd_cma_es import DDCMAES
+from zoo_opt.methods.fzoo import FZOO
+from zoo_opt.methods.quadratic_model import QuadraticModel
 from zoo_opt.methods.quasi_newton import QuasiNewton
+from zoo_opt.methods.sep_cma_es import SepCMAES
 from zoo_opt.methods.units import SPREAD, units
 
 if TYPE_CHECKING:
@@ -24,12 +28,13 @@ if TYPE_CHECKING:
 START, REPEAT, MIXES, SAMPLE, ARM = "start", "repeat", "mixes", "sample", "arm"
 LOCAL, COORDINATES, WIDE = "local", "coordinates", "wide"
 
+FEW, MANY = 20, 100  # fewer evaluations per dimension than FEW are too few for a model of MANY dimensions or more
+FULL, DENSE = 40, 1000  # dimensions up to which the full CMA-ES, and any d x d matrix, are used
 SIGMA0 = 2.0  # of the CMA-ES, in units
-TEST_AT = 8.0  # evaluations per dimension before separability is tested
-LOCAL_LIMIT = 100.0  # evaluations per dimension of a local search
-RATIO = 1.0  # evaluations of local searches for one of the CMA-ES, once both are under way
-SAMPLES = 1.0  # points per dimension that the start of a local search is chosen from
-HOPE = 10.0  # so many times the decrease that a local search expects must reach the best loss
+TEST_AT = 8.0  # evaluations per dimension before a first local search that has not ended is tested for a sum
+FIRST_LIMIT = 500.0  # evaluations per dimension of the first local search
+MARGIN = 0.1  # part of the box on either side where no later local search starts
+HOPE = 10.0  # so many times the decrease that a later local search expects must reach the best loss
 QUIET = 5  # searches in a row without a gain after which a run without a budget ends
 
 
@@ -62,14 +67,14 @@ class AutoState:
         The points of a stage that is not an arm.
     active : str
         Name of the arm now going, "" before the first.
-    local, coordinates, wide : Arm or None
-        The quasi-Newton method, the coordinate search and the CMA-ES.
+    arms : dict of Arm
+        Those that have begun: the quasi-Newton method, the coordinate search, the evolution strategy.
     evaluations : int
         Evaluations made.
     tested : bool
         Whether separability has been tested.
     noisy : bool
-        Whether the start had another loss when it was evaluated again.
+        Whether the start had another loss when it was evaluated again, or a standard error was told.
     before : float
         Best loss when the search now going began.
     quiet : int
@@ -85,9 +90,7 @@ class AutoState:
     stage: str
     own: Array
     active: str = ""
-    local: Arm | None = None
-    coordinates: Arm | None = None
-    wide: Arm | None = None
+    arms: dict[str, Arm] = field(default_factory=dict)
     evaluations: int = 0
     tested: bool = False
     noisy: bool = False
@@ -97,8 +100,12 @@ class AutoState:
     @property
     def arm(self) -> Arm:
         """The arm now going."""
-        arm: Arm = getattr(self, self.active)
-        return arm
+        return self.arms[self.active]
+
+    def begun(self, active: str, arm: Arm | None = None) -> AutoState:
+        """Return the state in which this arm is going, as ``arm`` if that is given."""
+        arms = self.arms if arm is None else {**self.arms, active: arm}
+        return replace(self, stage=ARM, active=active, arms=arms, own=self.own[:0])
 
 
 class AutoQueries:
@@ -138,7 +145,9 @@ class Auto(Method):
         if self.bounds is not None:
             object.__setattr__(self, "bounds", boxes.check_box("bounds", self.bounds))
         if self.scale is not None:
-            units(np.zeros(np.size(self.scale)), None, self.scale)
+            units(np.zeros(np.size(self.scale)), None, self.scale)  # checks it
+            plain = np.asarray(self.scale, dtype=np.float64).tolist()
+            object.__setattr__(self, "scale", tuple(plain) if isinstance(plain, list) else plain)
         if self.budget is not None:
             integer("budget", self.budget, 1)
 
@@ -149,6 +158,10 @@ class Auto(Method):
 
     def plan(self, x0: Array, budget: int | None) -> Method:
         """See `Method.plan`."""
+        few = budget is not None and budget < FEW * x0.size and x0.size >= MANY
+        if self.bounds is None and (few or x0.size > DENSE):
+            scale = None if self.scale is None else float(np.sqrt(np.mean(np.square(self.scale))))
+            return FZOO.untuned(scale=scale).plan(x0, budget)
         return self if budget is None else replace(self, budget=budget)
 
     # ------------------------------------------------------------------------------------- the four functions
@@ -156,19 +169,13 @@ class Auto(Method):
         """See `Method.init`."""
         x0 = x0.astype(np.float64)
         if self.bounds is not None:
-            boxes.check_fits("bounds", self.bounds, x0.size)
-            if not boxes.contains(x0, self.bounds):
-                raise ValueError(f"x0 must lie inside bounds {self.bounds}, got {x0}")
+            boxes.check_start(x0, self.bounds)
         unit = units(x0, self.bounds, self.scale)
         own = x0[None] / unit
-        if self.bounds is not None:  # nearest to everything, on average
+        if self.bounds is not None:  # the centre is nearest to everything, on average
             low, high = self._box(unit)
             centre = np.broadcast_to((low + high) / 2, x0.shape)
-            own = (
-                np.unique(np.stack([own[0], centre]), axis=0)
-                if (centre == own[0]).all()
-                else np.stack([own[0], centre])
-            )
+            own = own if (centre == own[0]).all() else np.stack([own[0], centre])
         return AutoState(key, unit, own[0], math.nan, own[0], math.inf, START, own)
 
     def size(self, state: AutoState) -> int:
@@ -195,18 +202,20 @@ class Auto(Method):
         if values[k] < s.f:
             s = replace(s, x=queries.X[k].copy(), f=float(values[k]))
         if s.stage == ARM:
-            return self._arm_moved(s, queries, losses)
+            return self._moved(s, queries, queries.X, losses)
         if s.stage == START:
             s = replace(s, f0=losses[0], own=s.x0[None])
+            if s.noisy:
+                return self._wide(s)
             return self._local(s, s.x, s.f) if math.isnan(s.f0) else replace(s, stage=REPEAT)
         if s.stage == REPEAT:
-            noisy = math.isfinite(s.f0) and math.isfinite(losses[0]) and losses[0] != s.f0
-            return self._wide(replace(s, noisy=noisy)) if noisy else self._local(s, s.x, s.f)
+            s = replace(s, noisy=s.noisy or (math.isfinite(losses[0]) and losses[0] != s.f0))
+            return self._wide(s) if s.noisy or s.x.size > DENSE else self._local(s, s.x, s.f)
         if s.stage == MIXES:
             s = replace(s, tested=True)
             if separable(s.f0, f_before, losses[0], losses[1]):
                 method = CoordinateSearch(bounds=self._box(s.unit))
-                return self._begun(replace(s, coordinates=Arm(method, method.init(s.x, s.key))), COORDINATES)
+                return s.begun(COORDINATES, Arm(method, method.init(s.x, s.key)))
             ended = s.arm.method.stop(s.arm.state)
             return self._next(s, queries.step) if ended else replace(s, stage=ARM)
         return self._local(s, queries.X[k], float(values[k]))
@@ -227,79 +236,67 @@ class Auto(Method):
         return state.arm.method.again(state.arm.state, queries.inner) if state.stage == ARM else None
 
     def told_sem(self, state: AutoState, queries: AutoQueries, sem: list[float]) -> AutoState:
-        """See `Method.noise`."""
+        """See `Method.told_sem`."""
         if state.stage != ARM:
-            return state
+            return replace(state, noisy=any(error > 0.0 for error in sem))
         arm = state.arm
-        return replace(state, **{state.active: replace(arm, state=arm.method.told_sem(arm.state, queries.inner, sem))})
+        return state.begun(state.active, replace(arm, state=arm.method.told_sem(arm.state, queries.inner, sem)))
 
     # --------------------------------------------------------------------------------------------------- arms
-    def _arm_moved(self, s: AutoState, queries: AutoQueries, losses: list[float]) -> AutoState:
+    def _moved(self, s: AutoState, queries: AutoQueries, X: Array, losses: list[float]) -> AutoState:
         """Return the state after a step of the arm now going, and perhaps with what comes after it."""
-        arm = s.arm
-        inner = arm.method.update(arm.state, queries.inner, queries.X, losses)
-        s = replace(s, **{s.active: replace(arm, state=inner, used=arm.used + len(losses))})
-        per_dim = s.evaluations / s.x.size
-        if s.active == WIDE:
+        arm, d = s.arm, s.x.size
+        inner = arm.method.update(arm.state, queries.inner, X, losses)
+        s = s.begun(s.active, Arm(arm.method, inner, arm.used + len(losses)))
+        if s.active == WIDE:  # a run that ended is followed by another in it
             return self._next(s, queries.step) if len(inner.log) > len(arm.state.log) else s
         ended = bool(arm.method.stop(inner))
         if s.active == LOCAL:
-            if not s.tested and self.bounds is not None and (ended or per_dim >= TEST_AT):
-                half = generator(s.key, queries.step, RESTART).permutation(s.x.size) < (s.x.size + 1) // 2
-                own = np.where([half, ~half], s.x0, s.x)
-                return replace(s, stage=MIXES, own=own)
-            hopeless = s.wide is not None and inner.expects() > (s.f - inner.f) / HOPE
-            ended = ended or hopeless or (s.wide is None and per_dim >= LOCAL_LIMIT)
+            if not s.tested and self.bounds is not None and (ended or s.evaluations >= TEST_AT * d):
+                half = generator(s.key, queries.step, RESTART).permutation(d) < (d + 1) // 2
+                return replace(s, stage=MIXES, own=np.where([half, ~half], s.x0, s.x))
+            if WIDE in s.arms:
+                ended = ended or inner.expects() > (s.f - inner.f) / HOPE
+            else:
+                ended = ended or s.evaluations >= FIRST_LIMIT * d
         return self._next(s, queries.step) if ended else s
 
     def _next(self, s: AutoState, step: int) -> AutoState:
         """Return the state at the start of the search that follows one that has ended."""
         quiet = s.quiet + 1 if s.before - s.f <= 1e-9 * abs(s.f) else 0
-        s = replace(s, before=s.f, quiet=quiet)
-        if s.noisy or s.wide is None or s.local is None:
+        s, d = replace(s, before=s.f, quiet=quiet), s.x.size
+        if WIDE not in s.arms:
             return self._wide(s)
-        d = s.x.size
-        if s.local.used + d > RATIO * s.wide.used:
-            return self._begun(s, WIDE)
-        low, high = self._box(s.unit) if self.bounds is not None else (s.x0 - SPREAD, s.x0 + SPREAD)
-        margin = 0.1 * (np.asarray(high) - low)
-        n = max(2, int(SAMPLES * d))
-        own = generator(s.key, step, RESTART).uniform(low + margin, high - margin, (n, d))
+        if LOCAL not in s.arms or s.arms[LOCAL].used + d > s.arms[WIDE].used:
+            return s.begun(WIDE)
+        low, high = (s.x0 - SPREAD, s.x0 + SPREAD) if self.bounds is None else self._box(s.unit)
+        margin = MARGIN * (high - low)
+        own = generator(s.key, step, RESTART).uniform(low + margin, high - margin, (max(2, d), d))
         return replace(s, stage=SAMPLE, own=own)
-
-    def _begun(self, s: AutoState, active: str) -> AutoState:
-        return replace(s, stage=ARM, active=active, own=s.own[:0])
 
     def _local(self, s: AutoState, x: Array, f: float) -> AutoState:
         """Return the state at the start of a quasi-Newton search from x."""
         method = QuasiNewton(bounds=self._box(s.unit))
-        used = s.local.used if s.local and s.wide else 0
         state = method.init(x, s.key)
-        if math.isfinite(f):
-            state = replace(state, f=f)
-        return self._begun(replace(s, local=Arm(method, state, used)), LOCAL)
+        used = s.arms[LOCAL].used if WIDE in s.arms else 0  # what came before the evolution strategy does not count
+        return s.begun(LOCAL, Arm(method, replace(state, f=f) if math.isfinite(f) else state, used))
 
     def _wide(self, s: AutoState) -> AutoState:
-        """Return the state at the start, or after a run, of the CMA-ES."""
-        if s.wide is None:
-            box = self._box(s.unit)
-            method = CMAES(sigma0=SIGMA0, restarts="bipop", bounds=box)
-            local = s.local and replace(s.local, used=0)
-            s = replace(s, local=local, wide=Arm(method, method.init(s.x, s.key)))
-        return self._begun(s, WIDE)
+        """Return the state at the start of the evolution strategy."""
+        if LOCAL in s.arms:
+            s = replace(s, arms={**s.arms, LOCAL: replace(s.arms[LOCAL], used=0)})
+        method = self._strategy(s)
+        return s.begun(WIDE, Arm(method, method.init(s.x, s.key)))
+
+    def _strategy(self, s: AutoState) -> Method:
+        """Return the evolution strategy for this loss and this many dimensions."""
+        box = self._box(s.unit)
+        if s.x.size > DENSE:
+            return SepCMAES(sigma0=SIGMA0, restarts="bipop", bounds=box)
+        if s.x.size > FULL:
+            return DDCMAES(sigma0=SIGMA0, restarts="bipop", bounds=box)
+        return CMAES(sigma0=SIGMA0, restarts="bipop", bounds=box, noise=QuadraticModel() if s.noisy else None)
 
     def _box(self, unit: Array) -> Any:
         """Return the bounds in units."""
         return None if self.bounds is None else tuple(np.asarray(side) / unit for side in self.bounds)
-
-
-def separable(f0: float, f1: float, f01: float, f10: float) -> bool:
-    """Return whether losses at two points and at the two that exchange some of their coordinates are those of a sum.
-
-    A loss that is a sum over coordinates has f(a, b) + f(c, d) = f(a, d) + f(c, b) for any split of them.
-    """
-    losses = (f0, f1, f01, f10)
-    if not all(map(math.isfinite, losses)):
-        return False
-    spread, size = max(losses) - min(losses), max(map(abs, losses))
-    return spread > 1e-9 * size and abs(f0 + f1 - f01 - f10) <= 1e-9 * spread + 1e-13 * size

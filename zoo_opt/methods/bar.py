@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from zoo_opt.errors import integer, non_negative
+from zoo_opt.errors import integer, non_negative, positive
 from zoo_opt.gradient.auto import check_scale, filled_in, gain, gains, is_auto
 from zoo_opt.gradient.draws import Draws, Sphere
 from zoo_opt.gradient.estimators import OneSided
@@ -73,7 +73,7 @@ class BAR(GradientMethod):
             integer("steps", self.steps, 1)
             if callable(self.lr) or is_auto(self.lr):
                 raise ValueError(f"lr must be a number where steps is given, got {self.lr!r}")
-            if self.lr_min > self.lr:
+            if self.lr_min > positive("lr", self.lr):
                 raise ValueError(f"lr_min must be at most lr, {self.lr!r}, got {self.lr_min!r}")
         self.compose()  # checks the rest
 

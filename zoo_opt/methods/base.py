@@ -126,8 +126,8 @@ class GradientMethod(Method):
 
     def again(self, state: ZOState, queries: ZOQueries) -> list[int | None] | None:
         """See `Method.again`."""
-        return self._kit.again(queries)
+        return self._kit.again(queries) if queries.repeats else None
 
     def told_sem(self, state: ZOState, queries: ZOQueries, sem: list[float]) -> ZOState:
-        """See `Method.noise`."""
-        return self._kit.noise(state, sem)
+        """See `Method.told_sem`."""
+        return self._kit.told_sem(state, sem)

@@ -37,6 +37,13 @@ def check_fits(name: str, box: tuple[Side, Side], d: int) -> None:
             raise ValueError(f"{name} must be numbers or arrays of length {d}, got length {len(side)}")
 
 
+def check_start(x0: Array, box: tuple[Side, Side]) -> None:
+    """Raise unless ``box``, the bounds, fits ``x0`` and contains it."""
+    check_fits("bounds", box, x0.size)
+    if not contains(x0, box):
+        raise ValueError(f"x0 must lie inside bounds {box}, got {x0}")
+
+
 def fold(x: Array, box: tuple[Side, Side]) -> Array:
     """Return ``x`` reflected into ``box``: the identity inside, a mirror at each side."""
     low, high = (np.asarray(side) for side in box)

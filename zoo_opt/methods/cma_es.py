@@ -198,7 +198,9 @@ class CMAES(Method):
     def again(self, state: CMAState, queries: CMAQueries) -> list[int | None] | None:
         """See `Method.again`."""
         repeats = self._repeats(state)
-        return None if repeats is None else [*[None] * self._popsize(state), *repeats.rows]
+        if repeats is None:
+            return None
+        return [*[None] * self._popsize(state), *(row - repeats.size for row in repeats.rows)]
 
     def told_sem(self, state: CMAState, queries: CMAQueries, sem: list[float]) -> CMAState:
         """See `Method.told_sem`."""
@@ -211,11 +213,11 @@ class CMAES(Method):
             popsize = self._popsize(state)
             memory = self.noise.heard(state.noise, popsize, X, losses, state.key, queries.step)
             state = replace(state, noise=memory)
-            losses = self.noise.ranked_by(state, X[:popsize], losses[:popsize])
-        order = rank(losses)
+            losses = losses[:popsize]
+        order = rank(losses if self.noise is None else self.noise.ranked_by(state, X[: len(losses)], losses))
         if not len(order):
             return state
-        ranked = [losses[k] for k in order]
+        ranked = sorted([losses[k] for k in order])
         before, state = state, self._adapt(state, queries, order, ranked, spent)
         if self.noise is not None:
             state = self.noise.adjusted(before, state)
@@ -255,9 +257,7 @@ class CMAES(Method):
         """Return what the next step evaluates again."""
         return None if self.noise is None else self.noise.repeats(s.noise)
 
-    def _adapt(
-        self, s: CMAState, q: CMAQueries, order: NDArray[np.intp], ranked: list[float], spent: int
-    ) -> CMAState:
+    def _adapt(self, s: CMAState, q: CMAQueries, order: NDArray[np.intp], ranked: list[float], spent: int) -> CMAState:
         """Return the state with the distribution moved: equations 41 to 47, as a population of the survivors."""
         if q.Z is None or q.Y is None:
             raise RuntimeError("update() needs the points() of the same queries to be drawn first")

@@ -67,8 +67,8 @@ class CoordinateSearch(Method):
 
     Notes
     -----
-    A failed candidate counts as infinitely bad along its coordinate; if the combined point fails, its loss is taken as the
-    sum of its parts.
+    A failed candidate counts as infinitely bad along its coordinate; if the combined point fails, its loss is taken as
+    the sum of its parts.
 
     Raises
     ------
@@ -91,14 +91,12 @@ class CoordinateSearch(Method):
     def init(self, x0: Array, key: Key) -> CoordinateState:
         """See `Method.init`."""
         x0 = x0.astype(np.float64)
-        boxes.check_fits("bounds", self.bounds, x0.size)
-        if not boxes.contains(x0, self.bounds):
-            raise ValueError(f"x0 must lie inside bounds {self.bounds}, got {x0}")
+        boxes.check_start(x0, self.bounds)
         return CoordinateState(key, x0[None], np.zeros((1, x0.size)), math.nan)
 
     def size(self, state: CoordinateState) -> int:
         """See `Method.size`."""
-        return 2 * state.T.shape[1] + 1
+        return 2 * len(state.T[0]) + 1
 
     def propose(self, state: CoordinateState, step: int) -> int:
         """Return the step number."""
@@ -158,6 +156,18 @@ class CoordinateSearch(Method):
         return dict(state.reasons)
 
 
+def separable(f0: float, f1: float, f01: float, f10: float) -> bool:
+    """Return whether losses at two points and at the two that exchange some of their coordinates are those of a sum.
+
+    A loss that is a sum over coordinates has f(a, b) + f(c, d) = f(a, d) + f(c, b) for any split of them.
+    """
+    losses = (f0, f1, f01, f10)
+    if not all(map(math.isfinite, losses)):
+        return False
+    spread, size = max(losses) - min(losses), max(map(abs, losses))
+    return spread > 1e-9 * size and abs(f0 + f1 - f01 - f10) <= 1e-9 * spread + 1e-13 * size
+
+
 def _easiest(T: Array, V: Array) -> Array:
     """Return for every coordinate the point that STEP tries next (d,)."""
     order = T.argsort(axis=0, kind="stable")
@@ -180,16 +190,17 @@ def _refined(T: Array, V: Array, turn: int) -> Array:
     """Return for every coordinate a point nearer to the bottom of the best point's basin (d,)."""
     order = T.argsort(axis=0, kind="stable")
     t, v = np.take_along_axis(T, order, 0), np.take_along_axis(V, order, 0)
-    n, i = len(t), np.arange(t.shape[1])
+    i = np.arange(t.shape[1])
     m = v.argmin(axis=0)
-    l, r = np.maximum(m - 1, 0), np.minimum(m + 1, n - 1)
-    a, b, c = t[l, i], t[m, i], t[r, i]
+    before, after = np.maximum(m - 1, 0), np.minimum(m + 1, len(t) - 1)
+    a, b, c = t[before, i], t[m, i], t[after, i]
     larger = np.where(c - b > b - a, c - b, a - b)  # with its sign
-    golden = b + GOLDEN * larger
+    golden: Array = b + GOLDEN * larger
     if turn % 2:
         return golden
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        left, right = (b - a) * (v[m, i] - v[r, i]), (b - c) * (v[m, i] - v[l, i])
+        left, right = (b - a) * (v[m, i] - v[after, i]), (b - c) * (v[m, i] - v[before, i])
         vertex = b - 0.5 * ((b - a) * left - (b - c) * right) / (left - right)
     inside = (vertex > a) & (vertex < c) & (vertex != b)
-    return np.where(inside, vertex, golden)
+    x: Array = np.where(inside, vertex, golden)
+    return x

@@ -67,12 +67,12 @@ class FZOO(GradientMethod):
             raise ValueError(f"base must be True for draws that are not their own dual, got {self.base!r}")
 
     @classmethod
-    def untuned(cls, *, directions: int = 16, scale: float | None = None) -> FZOO:
+    def untuned(cls, *, directions: int = 12, scale: float | None = None) -> FZOO:
         """Return the settings that need no tuning: what ``"auto"`` is for many parameters.
 
         Parameters
         ----------
-        directions : int, default 16
+        directions : int, default 12
             N.
         scale : float or None, default None
             As in the class.

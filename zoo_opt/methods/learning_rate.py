@@ -101,7 +101,7 @@ class LearningRateAdaptation(NoiseHandling):
         E = (1 - beta) * rate.E + beta * step
         V = (1 - beta) * rate.V + beta * float(np.vdot(step, step))
         squared = float(np.vdot(E, E))
-        if not V > squared:  # all steps were equal, or 0
+        if not squared < V:  # all steps were equal, or 0
             return Rate(rate.eta, E, V)
         snr = (squared - beta / (2 - beta) * V) / (V - squared)
         relative = min(max(snr / (self.alpha * rate.eta) - 1, -1.0), 1.0)

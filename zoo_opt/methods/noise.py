@@ -18,14 +18,17 @@ class Repeats(NamedTuple):
     X : (r, d) array
         Their points.
     rows : tuple of int
-        Their rows, counted back from the first candidate of the next step, as `Method.again` gives them.
+        Their rows in their step.
     losses : tuple of float
-        The losses of the whole generation that they are of, without its own repeats.
+        The losses of all new candidates of their step.
+    size : int
+        The candidates of their step, its own repeats included.
     """
 
     X: Array
     rows: tuple[int, ...]
     losses: tuple[float, ...]
+    size: int
 
 
 class NoiseHandling(ABC):
@@ -40,7 +43,7 @@ class NoiseHandling(ABC):
         return popsize
 
     def injected(self, state: CMAState) -> Array | None:
-        """Return z (n,), in coordinates in which candidates are N(0, I): the last candidate's; None for a random one."""
+        """Return z (n,) of the last candidate, in coordinates in which candidates are N(0, I); None: random, too."""
         return None
 
     def repeats(self, memory: Any) -> Repeats | None:

@@ -1,4 +1,4 @@
-"""Quasi-Newton with finite differences: BFGS in a box, for smooth losses without noise."""
+r"""Quasi-Newton with finite differences: BFGS in a box, and differences along its principal axes where it stalls."""
 
 from __future__ import annotations
 
@@ -12,21 +12,19 @@ from zoo_opt.errors import positive
 from zoo_opt.keys import generator
 from zoo_opt.methods import box as boxes
 from zoo_opt.methods.base import Method
+from zoo_opt.methods.inverse_hessian import Axes, bfgs, measured, principal_axes
 from zoo_opt.methods.line_search import Trial, accepted, next_length
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
 
 GRADIENT, SEARCH = "gradient", "search"
-FORWARDS, CENTRALS, AXES = "forward", "central", "axes"
-KAPPA = 1.0
-SHRINK = 0.1
-TRIES = 3
-GROW = 4.0
-PLATEAU = True
-FORWARD = 2.0**-26  # sqrt(eps): step of forward differences, in units of max(|x_i|, scale)
-CENTRAL = 2.0**-17  # about eps^(1/3)
-REPEATS = 5  # steps in a row without a loss at x, or accepted with almost no gain, that end the run
+NEAR = 2.0**-26  # sqrt(eps): step of forward differences, in units of max(|x_i|, scale)
+LEAST = 1e-13  # change of the loss, as a part of it, that differences along the axes must be good for
+SHORTER, LONGER = 0.1, 4.0  # what delta is multiplied by where nothing is gained, and where all is level
+TINY = 1e-150  # delta below which its square is nothing
+TRIES = 3  # such changes in a row before the run ends
+REPEATS = 5  # steps in a row without a loss at x, or accepted with almost no gain, that are too many
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +41,10 @@ class QNState:
         Gradient at x.
     H : (d, d) array
         Approximation of the inverse Hessian.
-    scaled : bool
-        Whether H has seen a difference of gradients since it was last the identity.
-    central : bool
-        Whether differences are central ones.
+    known : bool
+        Whether H has been scaled by what was seen.
+    axes, delta : Axes or None, float
+        Principal axes of H and how far along them differences are taken; None for forward differences.
     stage : str
         What the next step is: a gradient, or a trial of the line search.
     p, slope : (d,) array, float
@@ -56,9 +54,11 @@ class QNState:
     trials : tuple of Trial
         Those of this line search.
     s, g_before : (d,) array
-        The last step taken and the gradient before it.
-    idle : int
-        Steps in a row that led nowhere.
+        The last step taken and the gradient before it; empty where they do not go with the next gradient.
+    gain : float
+        By how much the last step taken has lowered the loss.
+    idle, tries : int
+        Steps in a row that led nowhere, and changes of delta.
     reasons : dict
         Why the method has ended.
     """
@@ -68,13 +68,9 @@ class QNState:
     f: float
     g: Array
     H: Array
-    scaled: bool = False
-    mode: str = FORWARDS
+    known: bool = False
+    axes: Axes | None = None
     delta: float = 0.0
-    gain: float = 0.0
-    B: Array = field(default_factory=lambda: np.zeros((0, 0)))
-    D: Array = field(default_factory=lambda: np.zeros(0))
-    shrunk: int = 0
     stage: str = GRADIENT
     p: Array = field(default_factory=lambda: np.zeros(0))
     slope: float = 0.0
@@ -82,37 +78,41 @@ class QNState:
     trials: tuple[Trial, ...] = ()
     s: Array = field(default_factory=lambda: np.zeros(0))
     g_before: Array = field(default_factory=lambda: np.zeros(0))
+    gain: float = 0.0
     idle: int = 0
+    tries: int = 0
     reasons: dict[str, Any] = field(default_factory=dict)
 
     def expects(self) -> float:
         """Return how much the loss is expected to change, 0 or less, as H has it; -inf where that is not known."""
-        known = self.stage == SEARCH and self.scaled and not self.trials
-        return self.slope if known else -math.inf
+        expected = self.stage == SEARCH and self.known and not self.trials
+        return self.slope if expected else -math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
 class QuasiNewton(Method):
-    r"""BFGS with finite differences, a projected line search and box bounds (Nocedal and Wright 2006, chapters 6, 8).
+    r"""BFGS with finite differences, a projected line search and box bounds (Nocedal and Wright 2006, chapter 6).
 
-    A step of the method is either a gradient at x, by d forward differences (2 d central ones once these lead
-    nowhere) that can all run at once, or one trial of the line search. For smooth losses without noise it needs far
-    fewer evaluations than a population; ripples, plateaus and noise end it early.
+    A step of the method is a gradient at x, by d forward differences that can all run at once, or one trial of the line
+    search. Where these lead no further, for rounding, or as the loss is not smooth on so small a scale, the gradient is
+    taken from 2 d differences along the principal axes of H, over about the distance that still matters: there the loss
+    changes by as much as the last step has gained. They correct the curvatures as well. For losses without
+    noise it needs far fewer evaluations than a population; it finds one local minimum and ends.
 
     Parameters
     ----------
     bounds : None or (low, high), default None
         Box; each side a number or a 1-D array. x0 must lie inside; no candidate leaves it.
     scale : float, default 1
-        A length that matters, in parameter units: that of the first trial, and differences are taken over
+        A length that matters, in parameter units: that of the first trial. Forward differences are taken over
         1.5e-8 max(\|x_i\|, scale).
     tolerance : float, default 1e-14
-        The run ends when five steps in a row gain less than this part of max(\|f\|, 1e-300) each.
+        Five steps in a row that gain less than this part of \|f\| each call for another kind of differences.
 
     Notes
     -----
-    A failed difference counts as a derivative of 0 and keeps H as it is; a failed trial shortens the step; if the loss at
-    x itself has failed, the best candidate around it that did not fail takes its place.
+    A failed difference counts as a derivative of 0, and the gradient it belongs to brings no BFGS update; a failed
+    trial shortens the step; where the loss at x has failed, the best candidate around it takes its place.
 
     Raises
     ------
@@ -135,16 +135,14 @@ class QuasiNewton(Method):
         """See `Method.init`."""
         x0 = x0.astype(np.float64)
         if self.bounds is not None:
-            boxes.check_fits("bounds", self.bounds, x0.size)
-            if not boxes.contains(x0, self.bounds):
-                raise ValueError(f"x0 must lie inside bounds {self.bounds}, got {x0}")
+            boxes.check_start(x0, self.bounds)
         return QNState(key, x0, math.nan, np.zeros_like(x0), np.eye(x0.size))
 
     def size(self, state: QNState) -> int:
         """See `Method.size`."""
         if state.stage == SEARCH:
             return 1
-        return math.isnan(state.f) + state.x.size * (1 + (state.mode != FORWARDS))
+        return state.x.size + math.isnan(state.f) if state.axes is None else 2 * state.x.size
 
     def propose(self, state: QNState, step: int) -> int:
         """Return the step number."""
@@ -155,15 +153,12 @@ class QuasiNewton(Method):
         x = state.x
         if state.stage == SEARCH:
             return self._project(x + state.length * state.p)[None]
-        if state.mode == AXES:
-            probes = state.delta * (state.B * state.D).T
+        if state.axes is not None:
+            probes = state.delta * state.axes.columns
             return self._project(x + np.concatenate([probes, -probes]))
-        h = (CENTRAL if state.mode == CENTRALS else FORWARD) * np.maximum(np.abs(x), self.scale)
-        if state.mode == CENTRALS:
-            probes = np.concatenate([np.diag(h), np.diag(-h)])
-        else:  # the side does not matter, but for a box
-            signs = np.where(generator(state.key, queries).random(x.size) < 0.5, -1.0, 1.0)
-            probes = np.diag(np.where(self._project(x + signs * h) == x, -signs, signs) * h)
+        h = NEAR * np.maximum(np.abs(x), self.scale)
+        h *= np.where(generator(state.key, queries).random(x.size) < 0.5, -1.0, 1.0)  # either side is as good
+        probes = np.diag(np.where(self._project(x + h) == x, -h, h))
         if math.isnan(state.f):
             probes = np.concatenate([np.zeros((1, x.size)), probes])
         return self._project(x + probes)
@@ -172,9 +167,13 @@ class QuasiNewton(Method):
     def update(self, state: QNState, queries: int, X: Array, losses: list[float]) -> QNState:
         """See `Method.update`."""
         if state.stage == SEARCH:
-            loss = losses[0]
-            return self._searched(state, math.inf if math.isnan(loss) else loss)
-        return self._differenced(state, X, losses)
+            return self._searched(state, math.inf if math.isnan(losses[0]) else losses[0])
+        f, values = state.f, np.array(losses)
+        if math.isnan(f):
+            f, X, values = losses[0], X[1:], values[1:]
+            if not math.isfinite(f):
+                return _without_base(state, X, values)
+        return self._differenced(replace(state, f=f), X, values)
 
     def mean(self, state: QNState) -> Array:
         """See `Method.mean`."""
@@ -184,96 +183,67 @@ class QuasiNewton(Method):
         """See `Method.stop`."""
         return dict(state.reasons)
 
-    # ----------------------------------------------------------------------------------------------- gradient
-    def _differenced(self, s: QNState, X: Array, losses: list[float]) -> QNState:
-        """Return the state with the gradient at x, the BFGS update that it allows, and a direction."""
-        f = s.f
-        if math.isnan(f):
-            f, X, losses = losses[0], X[1:], losses[1:]
-        values = np.array(losses)
-        if not math.isfinite(f):
-            return self._without_base(s, X, values)
-        d, i = s.x.size, np.arange(s.x.size)
-        H, scaled = s.H, s.scaled
-        if s.mode == AXES:
-            up, down = values[:d], values[d:]
-            gt = (up - down) / (2 * s.delta)
-            c = (up + down - 2 * f) / s.delta**2
-            good = np.isfinite(c) & (c > 0)
-            if scaled:
-                c = np.clip(c, 1e-2, 1e2)
-            if good.any():
-                fill = float(np.exp(np.log(c[good]).mean())) if not scaled else 1.0
-                c = np.where(good, c, fill)
-                H, scaled = (s.B * (s.D**2 / c)).dot(s.B.T), True
-            g = s.B.dot(gt / s.D)
-        elif s.mode == CENTRALS:
-            g = (values[:d] - values[d:]) / (X[i, i] - X[d + i, i])
+    # ------------------------------------------------------------------------------------ gradient, direction
+    def _differenced(self, s: QNState, X: Array, values: Array) -> QNState:
+        """Return the state with the gradient at x, the update of H that it allows, and a direction."""
+        d, H, known = s.x.size, s.H, s.known
+        g: Array
+        if s.axes is None:
+            g = (values - s.f) / (X - s.x).diagonal()
         else:
-            g = (values - f) / (X[i, i] - s.x)
-        whole = np.isfinite(g)
-        g = np.where(whole, g, 0.0)
-        if s.s.size and whole.all():
-            H, scaled = bfgs(H, s.s, g - s.g_before, scaled)
-        return self._directed(replace(s, f=f, g=g, H=H, scaled=scaled, s=np.zeros(0)))
-
-    def _without_base(self, s: QNState, X: Array, values: Array) -> QNState:
-        """Return the state moved to the best of the probes, as there is no finite loss at x."""
-        k = int(np.argmin(np.where(np.isnan(values), math.inf, values)))
-        reasons = {"nofiniteloss": REPEATS} if s.idle + 1 >= REPEATS else s.reasons
-        if math.isfinite(values[k]):
-            return replace(s, x=X[k], f=float(values[k]), idle=0)
-        return replace(s, f=math.nan, idle=s.idle + 1, reasons=reasons)
-
-    def _directed(self, s: QNState) -> QNState:
-        """Return the state at the start of a line search along -H g on the coordinates that are free to move."""
-        free = s.g != 0.0
+            g, corrected = measured(s.axes, s.delta, s.f, values[:d], values[d:], known)
+            if corrected is not None:
+                H, known = corrected, True
+        whole = bool(np.isfinite(g).all() and np.isfinite(values).all())
+        g = np.where(np.isfinite(g), g, 0.0)
+        if s.s.size and whole:
+            H, known = bfgs(H, s.s, g - s.g_before, known)
+        if not np.isfinite(H).all():
+            H, known = s.H, s.known
+        s = replace(s, g=g, H=H, known=known, s=np.zeros(0), trials=())
+        # on the coordinates that are free to move: not those at a bound that the loss pushes against
+        free = g != 0.0
         if self.bounds is not None:
             low, high = self.bounds
-            free &= ~((s.x <= low) & (s.g > 0.0)) & ~((s.x >= high) & (s.g < 0.0))
-        g = np.where(free, s.g, 0.0)
-        p = np.where(free, -s.H.dot(g), 0.0)
+            free &= ~((s.x <= low) & (g > 0.0)) & ~((s.x >= high) & (g < 0.0))
+        p = np.where(free, -H.dot(np.where(free, g, 0.0)), 0.0)
         slope = float(g.dot(p))
         if not (slope < 0.0 and math.isfinite(slope)):
-            return self._stalled(s, "gradient")
-        length = 1.0 if s.scaled else self.scale / float(np.abs(p).max())
-        return replace(s, stage=SEARCH, p=p, slope=slope, length=min(length, self._longest(s.x, p)), trials=())
+            return self._stalled(s)
+        length = 1.0 if known else self.scale / float(np.abs(p).max())
+        return replace(s, stage=SEARCH, p=p, slope=slope, length=min(length, self._longest(s.x, p)))
+
+    def _stalled(self, s: QNState) -> QNState:
+        """Return the state with the next remedy: differences along the axes, then other distances, then the end."""
+        if s.axes is None and s.known and s.f != 0.0:
+            return _along_axes(s, math.sqrt(max(s.gain, LEAST * abs(s.f))))
+        if s.axes is None and not s.g.any():  # a plateau
+            return _along_axes(replace(s, H=self.scale**2 * np.eye(s.x.size)), 1.0)
+        if s.axes is not None and s.tries < TRIES and s.delta > TINY:
+            factor = SHORTER if s.g.any() else LONGER
+            return replace(_along_axes(s, factor * s.delta), tries=s.tries + 1)
+        return replace(s, stage=GRADIENT, trials=(), s=np.zeros(0), reasons={"stalled": REPEATS})
 
     # -------------------------------------------------------------------------------------------- line search
     def _searched(self, s: QNState, loss: float) -> QNState:
         """Return the state after one more trial."""
-        trials = (*s.trials, Trial(s.length, loss))
-        length = next_length(s.f, s.slope, trials, self._longest(s.x, s.p))
+        promised = float(s.g.dot(self._project(s.x + s.length * s.p) - s.x))
+        trials = (*s.trials, Trial(s.length, loss, promised))
+        length = next_length(s.f, trials, self._longest(s.x, s.p))
         if length is not None:
             return replace(s, length=length, trials=trials)
         best = accepted(s.f, trials)
         if best is None:
-            return self._stalled(s, "step")
-        x = self._project(s.x + best.length * s.p)
-        gain = s.f - best.loss
-        idle = s.idle + 1 if s.f - best.loss <= self.tolerance * max(abs(s.f), 1e-300) else 0
-        moved = replace(s, stage=GRADIENT, x=x, f=best.loss, s=x - s.x, g_before=s.g, idle=idle, trials=(), gain=gain, shrunk=0)
+            return self._stalled(s)
+        x, gain = self._project(s.x + best.length * s.p), s.f - best.loss
+        idle = s.idle + 1 if gain <= self.tolerance * abs(s.f) else 0
+        step = x - s.x
+        s = replace(s, stage=GRADIENT, x=x, f=best.loss, s=step, g_before=s.g, gain=gain, idle=idle, tries=0, trials=())
         if idle >= REPEATS:
-            return self._stalled(moved, "gain")
-        return self._axes(moved, min(max(KAPPA * math.sqrt(gain), SHRINK * s.delta), 2 * s.delta)) if s.mode == AXES else moved
-
-    def _stalled(self, s: QNState, why: str) -> QNState:
-        """Return the state with the next remedy: central differences, then steepest descent, then the end."""
-        if s.mode == FORWARDS:
-            if s.scaled:
-                return self._axes(s, KAPPA * math.sqrt(max(s.gain, 1e-13 * abs(s.f))))
-            if PLATEAU and why == "gradient" and not s.g.any():
-                return self._axes(replace(s, H=np.eye(s.x.size)*self.scale**2), 1.0)
-        elif s.mode == AXES and s.shrunk < TRIES:
-            flat = why == "gradient" and not s.g.any()
-            return self._axes(replace(s, shrunk=s.shrunk + 1), (GROW if flat else SHRINK) * s.delta)
-        return replace(s, stage=GRADIENT, reasons={"stalled": why}, trials=(), s=np.zeros(0))
-
-    def _axes(self, s, delta):
-        V, B = np.linalg.eigh(s.H)
-        D = np.sqrt(np.maximum(V, 1e-14 * V[-1]))
-        r = replace(s, stage=GRADIENT, mode=AXES, delta=delta, B=B, D=D, trials=(), idle=0 if s.mode==FORWARDS else s.idle)
-        return r
+            return self._stalled(s)
+        if s.axes is None:
+            return s
+        return _along_axes(s, max(min(max(math.sqrt(gain), SHORTER * s.delta), 2 * s.delta), TINY))
 
     # -------------------------------------------------------------------------------------------------- parts
     def _project(self, X: Array) -> Array:
@@ -290,18 +260,16 @@ class QuasiNewton(Method):
         return float(room.max())
 
 
-def bfgs(H: Array, s: Array, y: Array, scaled: bool) -> tuple[Array, bool]:
-    """Return H after the BFGS update (6.17) of Nocedal and Wright, and whether it has been scaled.
+def _along_axes(s: QNState, delta: float) -> QNState:
+    """Return the state in which the next gradient is taken over ``delta`` along the principal axes of H."""
+    idle = 0 if s.axes is None else s.idle
+    return replace(s, stage=GRADIENT, axes=principal_axes(s.H), delta=delta, idle=idle, trials=())
 
-    A pair without positive curvature changes nothing. The first pair scales the identity before (6.20).
-    """
-    sy = float(s.dot(y))
-    if not sy > 1e-10 * math.sqrt(float(s.dot(s)) * float(y.dot(y))):
-        return H, scaled
-    if not scaled:
-        H = sy / float(y.dot(y)) * np.eye(s.size)
-    Hy = H.dot(y)
-    rho = 1 / sy
-    H = H - rho * (s[:, None] * Hy + Hy[:, None] * s)
-    H += (rho * (1 + rho * float(y.dot(Hy))) * s)[:, None] * s
-    return H, True
+
+def _without_base(s: QNState, X: Array, values: Array) -> QNState:
+    """Return the state moved to the best of the probes, as there is no finite loss at x."""
+    k = int(np.where(np.isnan(values), math.inf, values).argmin())
+    if math.isfinite(values[k]):
+        return replace(s, x=X[k].copy(), f=float(values[k]), idle=0)
+    idle = s.idle + 1
+    return replace(s, f=math.nan, idle=idle, reasons={"nofiniteloss": REPEATS} if idle >= REPEATS else s.reasons)

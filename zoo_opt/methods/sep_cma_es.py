@@ -10,54 +10,35 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.buffers import empty
-from zoo_opt.errors import instance, integer, positive
 from zoo_opt.gradient.draws import QuantileGaussian
-from zoo_opt.keys import generator
-from zoo_opt.methods.base import Method
-from zoo_opt.methods.cma_parameters import default_popsize, rank
-from zoo_opt.methods.cma_stop import Tolerances, flat_generations, has_no_effect, history_length, is_small, run_reasons
+from zoo_opt.methods.strategy import EvolutionStrategy, axis_reasons
 
 if TYPE_CHECKING:
-    from zoo_opt.typing import Array, Key
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    from zoo_opt.typing import Array
 
 _BLOCK = 2**16  # elements worked on at a time, so that temporaries stay in cache
 
 
 @dataclass(frozen=True, slots=True)
-class SepCMAState:
-    """State between two generations, float64.
+class SepDistribution:
+    """The search distribution N(m, sigma^2 diag(C)), float64.
 
     Attributes
     ----------
-    key : Key
-        Where all draws come from.
-    popsize : int
-        lambda.
     m, sigma, C : (d,) array, float, (d,) array
-        The search distribution N(m, sigma^2 diag(C)).
+        Mean, step size and variances.
     p_sigma, p_c : (d,) array
         Evolution paths.
-    g : int
-        Generations.
-    history : tuple of float
-        Best loss of each of the recent generations.
-    flat : int
-        Generations running with equal losses.
-    reasons : dict
-        Why the method has ended.
     """
 
-    key: Key
-    popsize: int
     m: Array
     sigma: float
     C: Array
     p_sigma: Array
     p_c: Array
-    g: int = 0
-    history: tuple[float, ...] = ()
-    flat: int = 0
-    reasons: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +75,7 @@ def _parameters(n: int, popsize: int) -> _Parameters:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SepCMAES(Method):
+class SepCMAES(EvolutionStrategy):
     """Separable CMA-ES (Ros and Hansen, PPSN 2008): a variance per coordinate in place of a covariance matrix.
 
     Time and memory per evaluation are linear in d, so that it runs up to millions of parameters. Its normal draws
@@ -106,71 +87,54 @@ class SepCMAES(Method):
         First standard deviation, in parameter units.
     popsize : int or None, default None
         lambda, at least 2; None is 4 + floor(3 ln d).
+    restarts : None, "ipop" or "bipop", default None
+        What happens when a run has ended, as in `CMAES`. With restarts only the budget stops.
+    bounds : None or (low, high), default None
+        Box; each side a number or a 1-D array. Points beyond are reflected into it. x0 must lie inside.
+    restart_from : None or (low, high), default None
+        Box that restarts draw their start from, uniformly; None is ``bounds``, and without these x0.
     tolerances : Tolerances
-        Thresholds that end the run.
+        Thresholds that end a run.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is outside its range; the message names it.
+        If an argument is outside its range, or x0 outside ``bounds``; the message names it.
     """
 
-    sigma0: float = 0.3
-    popsize: int | None = None
-    tolerances: Tolerances = Tolerances()
-
-    def __post_init__(self) -> None:
-        positive("sigma0", self.sigma0)
-        instance("tolerances", self.tolerances, Tolerances)
-        if self.popsize is not None:
-            integer("popsize", self.popsize, 2)
-
-    def init(self, x0: Array, key: Key) -> SepCMAState:
-        """See `Method.init`."""
-        m = x0.astype(np.float64)
+    def begin(self, m: Array, sigma: float) -> SepDistribution:
+        """See `EvolutionStrategy.begin`."""
         zeros = np.zeros_like(m)
-        popsize = self.popsize or default_popsize(m.size)
-        return SepCMAState(key, popsize, m, float(self.sigma0), np.ones_like(m), zeros, zeros)
+        return SepDistribution(m, sigma, np.ones_like(m), zeros, zeros)
 
-    def size(self, state: SepCMAState) -> int:
-        """See `Method.size`."""
-        return state.popsize
-
-    def propose(self, state: SepCMAState, step: int) -> int:
-        """See `Method.propose`: the recipe is the step number."""
-        return step
-
-    def points(self, state: SepCMAState, queries: int, out: Array | None = None) -> Array:
-        """See `Method.points`."""
-        d = state.m.size
-        X = empty((state.popsize, d), np.float64, out)
-        scale = state.sigma * np.sqrt(state.C)
-        rng = generator(state.key, queries)
+    def sample(self, dist: SepDistribution, rng: Generator, popsize: int, out: Array | None) -> tuple[Array, None]:
+        """See `EvolutionStrategy.sample`."""
+        d = dist.m.size
+        X = empty((popsize, d), np.float64, out)
+        scale = dist.sigma * np.sqrt(dist.C)
         rows = max(1, _BLOCK // d)
-        for start in range(0, state.popsize, rows):
+        for start in range(0, popsize, rows):
             block = X[start : start + rows]
             QuantileGaussian().sample(rng, block)
             block *= scale
-            block += state.m
-        return X
+            block += dist.m
+        return X, None
 
-    def update(self, state: SepCMAState, queries: int, X: Array, losses: list[float]) -> SepCMAState:
-        """See `Method.update`."""
-        s, p, n = state, _parameters(state.m.size, state.popsize), state.m.size
-        order = rank(losses)
-        if not len(order):
-            return state
+    def adapt(self, dist: SepDistribution, kept: Array, order: NDArray[np.intp], g: int) -> SepDistribution:
+        """See `EvolutionStrategy.adapt`."""
+        s, n = dist, dist.m.size
+        p = _parameters(n, len(kept))
         ranked = order[: p.weights.size]
         w = p.weights[: ranked.size] / p.weights[: ranked.size].sum()
         mu_eff = 1 / float((w**2).sum())
 
-        step, squares = _moments(X, ranked, w, s.m)
+        step, squares = _moments(kept, ranked, w, s.m)
         m = s.m + step  # <x>_w
         step /= s.sigma  # <y>_w
         p_sigma = (1 - p.c_sigma) * s.p_sigma
         p_sigma += math.sqrt(p.c_sigma * (2 - p.c_sigma) * mu_eff) * (step / np.sqrt(s.C))
         norm = math.sqrt(float(p_sigma @ p_sigma))
-        h_sigma = norm / math.sqrt(1 - (1 - p.c_sigma) ** (2 * (s.g + 1))) < (1.4 + 2 / (n + 1)) * p.chi_n
+        h_sigma = norm / math.sqrt(1 - (1 - p.c_sigma) ** (2 * g)) < (1.4 + 2 / (n + 1)) * p.chi_n
         p_c = (1 - p.c_c) * s.p_c
         if h_sigma:
             step *= math.sqrt(p.c_c * (2 - p.c_c) * mu_eff)
@@ -179,38 +143,15 @@ class SepCMAES(Method):
         C = (1 - p.c_cov) * s.C + (p.c_cov / p.mu_eff) * (p_c * p_c)
         C += squares
         sigma = s.sigma * math.exp(min(1.0, (p.c_sigma / p.d_sigma) * (norm / p.chi_n - 1)))
+        return SepDistribution(m, sigma, C, p_sigma, p_c)
 
-        ranked_losses = [losses[k] for k in order]
-        length = history_length(n, s.popsize)
-        history = (ranked_losses[0], *s.history[: length - 1])
-        flat = flat_generations(s.flat, ranked_losses)
-        reasons = run_reasons(ranked_losses, history, len(history) == length, flat, self.tolerances)
-        reasons |= self._shape_reasons(m, sigma, C, p_c)
-        return SepCMAState(s.key, s.popsize, m, sigma, C, p_sigma, p_c, s.g + 1, history, flat, reasons)
-
-    def _shape_reasons(self, m: Array, sigma: float, C: Array, p_c: Array) -> dict[str, Any]:
-        """Return the reasons that the distribution N(m, sigma^2 diag(C)) gives."""
-        tol = self.tolerances
-        reasons: dict[str, Any] = {}
-        least, most = math.sqrt(C.min()), math.sqrt(C.max())
-        shortest, longest = sigma * least, sigma * most
-        if longest < tol.tolx and is_small(sigma, np.sqrt(C), p_c, tol):
-            reasons["tolx"] = tol.tolx
-        if shortest < 1e-14 * math.sqrt(m.dot(m)) and has_no_effect(m, sigma * np.sqrt(C)):
-            reasons["noeffectcoord"] = 0.2
-        if longest > math.sqrt(tol.conditioncov) * shortest:
+    def shape_reasons(self, dist: SepDistribution, sigma0: float) -> dict[str, Any]:
+        """See `EvolutionStrategy.shape_reasons`."""
+        tol, std = self.tolerances, np.sqrt(dist.C)
+        reasons = axis_reasons(dist.m, dist.sigma, std, dist.p_c, sigma0, tol)
+        if std.max() > math.sqrt(tol.conditioncov) * std.min():
             reasons["conditioncov"] = tol.conditioncov
-        if sigma > tol.tolupsigma * float(self.sigma0) * most:
-            reasons["tolupsigma"] = tol.tolupsigma
         return reasons
-
-    def mean(self, state: SepCMAState) -> Array:
-        """See `Method.mean`."""
-        return state.m
-
-    def stop(self, state: SepCMAState) -> dict[str, Any]:
-        """See `Method.stop`."""
-        return dict(state.reasons or {})
 
 
 def _moments(X: Array, ranked: Any, w: Array, m: Array) -> tuple[Array, Array]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from zoo_opt.typing import Array, Schedule
 
 
+_CAUTION = 0.7  # on steps with momentum, which swing about a minimum that they would meet without
+
+
 @dataclass(frozen=True, kw_only=True)
 class SPSA(GradientMethod):
     """Simultaneous perturbation stochastic approximation (Spall 1992; equation 1 of BAPS).
@@ -41,7 +44,7 @@ class SPSA(GradientMethod):
     draws : Draws, default SegmentedUniform()
         Distribution of delta: uniform on [-1, -0.5] U [0.5, 1] in the paper; `Rademacher` has less variance.
     scaling : Scaling, default Unscaled()
-        What the estimate is divided by: nothing in the paper; `SlopeRMS` makes the step independent of the loss's scale.
+        What the estimate is divided by: nothing in the paper; `SlopeRMS` makes steps independent of the loss's scale.
     scale : float or None, default None
         Size of a typical parameter, for "auto". None: the root mean square of x0, or 1 where x0 = 0.
 
@@ -65,7 +68,7 @@ class SPSA(GradientMethod):
 
     def plan(self, x0: Array, budget: int | None) -> SPSA:
         """See `Method.plan`."""
-        return cast("SPSA", filled_in(self, x0, budget, self._settling(), scaling=self._normalised()))
+        return cast("SPSA", filled_in(self, x0, budget, unit=self._settling(), scaling=self._normalised()))
 
     def _settling(self) -> float:
         """Return the step's length over that of all the steps that an estimate goes on to cause."""
@@ -108,7 +111,7 @@ class SPSAGC(SPSA):
     momentum: float | Schedule = 0.9
 
     def _settling(self) -> float:
-        return 1.0 - momentum_schedule(self.momentum)(0)
+        return _CAUTION * (1.0 - momentum_schedule(self.momentum)(0))
 
     def compose(self) -> ZOGradient:
         """Return equation 2: two-sided differences at the look-ahead point."""

@@ -123,7 +123,7 @@ class EvolutionStrategy(Method):
 
     # ------------------------------------------------------------------------------------ what a subclass brings
     @abstractmethod
-    def begin(self, m: Array, sigma: float, popsize: int) -> Any:
+    def begin(self, m: Array, sigma: float) -> Any:
         """Return the distribution N(m, sigma^2 I) at the start of a run."""
 
     @abstractmethod
@@ -131,8 +131,11 @@ class EvolutionStrategy(Method):
         """Return X (popsize, d), drawn from ``dist``, and what `adapt` shall be given besides (None: X itself)."""
 
     @abstractmethod
-    def adapt(self, dist: Any, kept: Any, order: NDArray[np.intp], g: int, popsize: int) -> Any:
-        """Return the distribution after generation ``g``; ``order`` are the survivors' rows, best first."""
+    def adapt(self, dist: Any, kept: Any, order: NDArray[np.intp], g: int) -> Any:
+        """Return the distribution after generation ``g``; ``order`` are the survivors' rows, best first.
+
+        ``kept`` is what `sample` gave, with a row for every candidate.
+        """
 
     @abstractmethod
     def shape_reasons(self, dist: Any, sigma0: float) -> dict[str, Any]:
@@ -175,7 +178,7 @@ class EvolutionStrategy(Method):
             return state
         n, run, g = X.shape[1], state.run, state.g + 1
         kept = X if queries.kept is None else queries.kept
-        dist = self.adapt(state.distribution, kept, order, g, run.popsize)
+        dist = self.adapt(state.distribution, kept, order, g)
         ranked = [losses[k] for k in order]
         length = history_length(n, run.popsize)
         history = (ranked[0], *state.history[: length - 1])
@@ -201,7 +204,7 @@ class EvolutionStrategy(Method):
     # --------------------------------------------------------------------------------------------------- runs
     def _start(self, key: Key, x0: Array, m: Array, run: Run, log: tuple[RunEnd, ...]) -> ESState:
         """Return the state at the start of ``run``."""
-        return ESState(key, x0, run, self.begin(m, run.sigma0, run.popsize), 0, (), 0, 0, {}, log)
+        return ESState(key, x0, run, self.begin(m, run.sigma0), 0, (), 0, 0, {}, log)
 
     def _ended(self, state: ESState, step: int, reasons: dict[str, Any]) -> ESState:
         """Return ``state`` marked as ended, or that at the start of the next run."""

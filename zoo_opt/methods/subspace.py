@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,6 +82,11 @@ class RandomSubspace(Method):
         """Whether the inner method ends."""
         return self.method.ends
 
+    def plan(self, x0: Array, budget: int | None) -> RandomSubspace:
+        """Return the method with the inner one planned at a w of the typical size of x0: then |A w| is about |x0|."""
+        typical = np.sqrt(np.mean(np.square(x0, dtype=np.float64)))
+        return replace(self, method=self.method.plan(np.full(self.dim, typical, x0.dtype), budget))
+
     def init(self, x0: Array, key: Key) -> SubspaceState:
         """See `Method.init`."""
         if self.dim > x0.size:
@@ -99,7 +104,11 @@ class RandomSubspace(Method):
     def points(self, state: SubspaceState, queries: SubspaceQueries, out: Array | None = None) -> Array:
         """See `Method.points`."""
         queries.W = self.method.points(state.inner, queries.inner)
-        return self._embed(state, queries.W, out)
+        X = self._embed(state, queries.W, out)
+        for i, row in enumerate(self.again(state, queries) or ()):
+            if row is not None:  # a product of matrices may round equal rows differently
+                X[i] = X[row]
+        return X
 
     def update(self, state: SubspaceState, queries: SubspaceQueries, X: Array, losses: list[float]) -> SubspaceState:
         """See `Method.update`."""
@@ -116,6 +125,15 @@ class RandomSubspace(Method):
     def stop(self, state: SubspaceState) -> dict[str, Any]:
         """See `Method.stop`."""
         return self.method.stop(state.inner)
+
+    def again(self, state: SubspaceState, queries: SubspaceQueries) -> list[int | None] | None:
+        """See `Method.again`; points of the step before count as new, as they are embedded anew."""
+        rows = self.method.again(state.inner, queries.inner)
+        return None if rows is None else [None if row is None or row < 0 else row for row in rows]
+
+    def told_sem(self, state: SubspaceState, queries: SubspaceQueries, sem: list[float]) -> SubspaceState:
+        """See `Method.told_sem`."""
+        return replace(state, inner=self.method.told_sem(state.inner, queries.inner, sem))
 
     def _embed(self, state: SubspaceState, W: Array, out: Array | None = None) -> Array:
         """Return x0 + W A', (n, d), block by block of the rows of A."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo_opt.errors import finite, fraction, non_negative, positive
+from zoo_opt.errors import finite, fraction, positive
 from zoo_opt.keys import NOISE, generator
 from zoo_opt.methods.noise import NoiseHandling, Repeats
 
@@ -52,9 +52,9 @@ class UncertaintyHandling(NoiseHandling):
     """Uncertainty handling for the CMA-ES (UH-CMA-ES, Hansen et al. 2009 [1]_).
 
     Some candidates of each generation are evaluated again in the next step, with new ids whose ``of`` names the first
-    ones. From how much their ranks change, the uncertainty s is measured as in the paper. Above 0, the population grows,
-    and where it is at its limit the step size; else the population shrinks back to that of the run. (The paper
-    evaluates each candidate several times instead of drawing more: we measured less, see the page on noise.)
+    ones. From how much their ranks change, the uncertainty s is measured as in the paper. Above 0, the population
+    grows, and where it is at its limit the step size; else the population shrinks back to that of the run. (The paper
+    evaluates each candidate several times where this draws more candidates.)
 
     Where standard errors are told, nothing is evaluated again: a second loss is drawn from them.
 
@@ -66,7 +66,7 @@ class UncertaintyHandling(NoiseHandling):
         The rank change that is accepted, in (0, 1]: quantile theta / 2 of all that could be.
     c_s : float, default 1
         Weight of a new measure in the average, in (0, 1].
-    grow, shrink : float, default 1.5 and 0.9
+    grow, shrink : float, default 1.2 and 0.8
         Factors on the population where s is above 0, at least 1, and where it is not, at most 1.
     limit : float, default 30
         The largest population over that of the run.
@@ -82,8 +82,8 @@ class UncertaintyHandling(NoiseHandling):
     ratio: float = 0.1
     theta: float = 0.2
     c_s: float = 1.0
-    grow: float = 1.5
-    shrink: float = 0.9
+    grow: float = 1.2
+    shrink: float = 0.8
     limit: float = 30.0
     widen: float | None = None
 
@@ -96,7 +96,7 @@ class UncertaintyHandling(NoiseHandling):
             if finite(name, getattr(self, name)) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
         if self.widen is not None:
-            non_negative("widen", self.widen)
+            positive("widen", self.widen)
 
     def begin(self, n: int) -> Uncertainty:
         """See `NoiseHandling.begin`."""
@@ -127,15 +127,14 @@ class UncertaintyHandling(NoiseHandling):
         elif memory.repeats is not None:
             first = np.array(memory.repeats.losses)
             again = np.full(len(first), np.nan)
-            again[[row + len(first) for row in memory.repeats.rows]] = losses[popsize:]
+            again[list(memory.repeats.rows)] = losses[popsize:]
             measure = uncertainty(first, again, self.theta)
         if not len(sem):
             carry += self.ratio * popsize
             chosen = np.flatnonzero(~np.isnan(new))[: int(carry)]
             carry -= int(carry)
             if len(chosen):
-                rows = tuple(int(i) - len(losses) for i in chosen)
-                repeats = Repeats(X[chosen], rows, tuple(losses[:popsize]))
+                repeats = Repeats(X[chosen], tuple(chosen.tolist()), tuple(losses[:popsize]), len(losses))
         return self._answered(replace(memory, carry=carry, repeats=repeats, sem=(), widen=1.0), measure, X.shape[1])
 
     def _answered(self, memory: Uncertainty, measure: float, n: int) -> Uncertainty:

@@ -25,7 +25,8 @@ def units(x0: Array, bounds: Any, scale: Any) -> Array:
     bounds : None or (low, high)
         Checked box: a tenth of its width is about one unit.
     scale : None, float or 1-D array
-        Half of it is about one unit, if there are no bounds. None: 0.3 times the root mean square of x0, or 1 if that is 0.
+        Half of it is about one unit, if there are no bounds. None: 0.3 times the root mean square of x0, or 1 where
+        that is 0.
 
     Raises
     ------

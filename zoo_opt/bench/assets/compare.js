@@ -37,14 +37,17 @@ const differenceColumns = (rows, look) => {
   return [
     { title: "group", text: true, key: (row) => row.group.name },
     columnOf(look),
-    { title: "gain", best: "high", hint: "positive: now better; of the area under the ECDF, else of log10 of the final figure", key: (row) => row.gain.estimate, show: gainText },
-    { title: `−${say(most, 2)} … +${say(most, 2)}`, best: "high", hint: "the gain and its 95 % interval", key: (row) => row.gain.estimate, show: (row) => gainTrack(row, most, look) },
+    { title: "gain", best: "high", hint: "positive: now better; of the area under the ECDF, else of log10 of the final figure",
+      key: (row) => row.gain.estimate, show: gainText },
+    { title: `−${say(most, 2)} … +${say(most, 2)}`, best: "high", hint: "the gain and its 95 % interval",
+      key: (row) => row.gain.estimate, show: (row) => gainTrack(row, most, look) },
     { title: "95 % interval", best: "high", key: (row) => row.gain.low, show: (row) => range(row.gain, signed) },
     { title: "earlier", key: (row) => row.other, show: (row) => unit(row.other) },
     { title: "now", key: (row) => row.own, show: (row) => unit(row.own) },
     { title: "better", best: "high", hint: "problems, or seeds where there is one problem", key: (row) => row.wins },
     { title: "worse", best: "high", key: (row) => row.losses },
-    { title: "p, corrected", hint: "Wilcoxon's signed-rank test, after Holm for the methods of the group", key: (row) => row.corrected, show: (row) => probability(row.corrected) },
+    { title: "p, corrected", hint: "Wilcoxon's signed-rank test, after Holm for the methods of the group", key: (row) => row.corrected,
+      show: (row) => probability(row.corrected) },
     { title: "final, earlier", key: (row) => row.final[0], show: (row) => say(row.final[0]) },
     { title: "final, now", key: (row) => row.final[1], show: (row) => say(row.final[1]) },
     { title: "runs", hint: "that both results hold", key: (row) => row.runs },
@@ -89,7 +92,8 @@ const readFile = async (file) => {
 const compareView = (box, result, embedded, look) => {
   let [earlier, origin, problem, latest] = [embedded, embedded ? "embedded in this report" : "", "", []];
   const methods = sortable({ label: "Methods, earlier and now", file: "comparison-methods", order: { title: "gain", up: false } });
-  const changes = sortable({ label: "Problems, earlier and now: the largest losses first", file: "comparison-problems", search: "Find a problem or method", order: { title: "gain", up: true } });
+  const changes = sortable({ label: "Problems, earlier and now: the largest losses first", file: "comparison-problems",
+    search: "Find a problem or method", order: { title: "gain", up: true } });
   const said = h("div", { role: "status" });
   const load = async (file) => {
     if (!file) return;
@@ -102,7 +106,8 @@ const compareView = (box, result, embedded, look) => {
     update(latest);
   };
   const input = h("input", { type: "file", id: "earlier-file", accept: ".jsonl,.html,.gz", onchange: () => load(input.files[0]) });
-  const zone = h("label.drop", { for: "earlier-file" }, h("span", {}, "Choose an earlier result, or drop it here: its runs.jsonl, or a report made from it. It is read in this browser and sent nowhere."), input);
+  const zone = h("label.drop", { for: "earlier-file" }, h("span", {}, "Choose an earlier result, or drop it here: its runs.jsonl, ",
+    "or a report made from it. It is read in this browser and sent nowhere."), input);
   zone.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
   zone.addEventListener("dragleave", () => zone.classList.remove("over"));
   zone.addEventListener("drop", (event) => {
@@ -121,7 +126,9 @@ const compareView = (box, result, embedded, look) => {
     const total = plural(sum(rows.map((row) => row.runs)), "run");
     const unchanged = sum(rows.map((row) => row.same));
     said.append(h("p", {}, h("b", {}, earlier.title || "Earlier result"), ` (${[origin, earlier.started.slice(0, 10)].filter(Boolean).join(", ")}): `,
-      rows.length ? `${total} shown here are in both, with the same group, problem, method, seed and budget; ${whole(unchanged)} of them unchanged. ${versionChanges(earlier, result)}`
+      rows.length
+        ? `${total} shown here are in both, with the same group, problem, method, seed and budget; ${whole(unchanged)} of them unchanged. `
+          + versionChanges(earlier, result)
         : "it has no run in common with those shown here: group, problem, method, seed and budget must be the same."));
     if (!rows.length) return;
     methods.update(rows, differenceColumns(rows, look));

@@ -43,7 +43,7 @@ const whenNear = (element, draw) => {
 };
 addEventListener("beforeprint", () => document.querySelectorAll("[data-lazy]").forEach(drawNow));
 
-const whole = (value) => Math.round(value).toLocaleString("en");
+const whole = (value) => (Number.isNaN(value) ? "–" : Math.round(value).toLocaleString("en"));
 const plural = (n, one, many = `${one}s`) => `${whole(n)} ${n === 1 ? one : many}`;
 const superscript = (n) => String(n).replace(/[-\d]/g, (c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻");
 

@@ -50,7 +50,7 @@ const track = (row, [low, high], look) => {
 const rankTable = (figures, look) => {
   const { rows, byArea, problems } = figures;
   const ends = rows.flatMap(({ area: a }) => [a.estimate, a.low, a.high]).filter(Number.isFinite);
-  const scale = [Math.floor(10 * Math.min(...ends, 1)) / 10, Math.ceil(10 * Math.max(...ends, 0.1)) / 10];
+  const scale = [Math.floor(20 * Math.min(...ends, 1)) / 20, Math.ceil(20 * Math.max(...ends, 0.05)) / 20];
   const line = (row, i) => {
     const part = row.problems < problems;
     return h("tr", { "data-method": row.method.name, class: row.method.ours ? "own" : null },
@@ -64,7 +64,7 @@ const rankTable = (figures, look) => {
   const measure = byArea ? "area" : "final";
   return h("table.rank", {},
     h("thead", {}, h("tr", {}, h("th.n", { scope: "col" }, "#"), h("th", { scope: "col" }, "method"),
-      byArea && h("th.bar", { scope: "col" }, h("span.scale", {}, h("span", {}, unit(scale[0], 1)), h("span", {}, unit(scale[1], 1)))),
+      byArea && h("th.bar", { scope: "col" }, h("span.scale", {}, h("span", {}, unit(scale[0], 2)), h("span", {}, unit(scale[1], 2)))),
       h("th.n", { scope: "col" }, measure), byArea && h("th.n", { scope: "col" }, "95 %"))),
     h("tbody", {}, rows.map(line)));
 };

@@ -205,6 +205,7 @@ setTheme(remembered(() => localStorage.getItem("zoo-opt-theme")) ?? "auto");
 document.body.append(tip);
 const wide = matchMedia("(min-width: 1000px)");
 byId("side").open = wide.matches;
+document.querySelector("nav").addEventListener("click", () => { byId("side").open = wide.matches; });
 wide.addEventListener("change", () => { byId("side").open = wide.matches; });
 update();
 // Milliseconds from opening to the first charts, for the tests and the curious.

@@ -40,8 +40,9 @@ const sortable = ({ label, file, search = null, order = null }) => {
     box.replaceChildren(h("table", {}, h("caption", {}, label), h("thead", {}, h("tr", {}, head)), h("tbody", {}, body)));
     if (focus) [...box.querySelectorAll("th button")].find((button) => button.textContent === focus)?.focus();
     const turn = (to, text) => h("button.quiet", { type: "button", disabled: to < 0 || to >= pages, onclick: () => { page = to; draw(); } }, text);
+    const place = `${whole(page * PAGE + 1)} to ${whole(Math.min(all.length, (page + 1) * PAGE))} of ${whole(all.length)}`;
     pager.replaceChildren(...(pages > 1
-      ? [turn(page - 1, "‹ Back"), h("span", { role: "status" }, `${whole(page * PAGE + 1)} to ${whole(Math.min(all.length, (page + 1) * PAGE))} of ${whole(all.length)}`), turn(page + 1, "Next ›")]
+      ? [turn(page - 1, "‹ Back"), h("span", { role: "status" }, place), turn(page + 1, "Next ›")]
       : all.length ? [] : [h("span", { role: "status" }, "Nothing to show.")]));
   };
   return { element, update: (newRows, newColumns) => { [rows, columns] = [newRows, newColumns]; draw(); } };
@@ -61,7 +62,8 @@ const sorted = (rows, column, up) => {
 };
 const csv = (rows, columns) => {
   const cell = (value) => (/[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
-  return [columns.map(({ title }) => cell(title)), ...rows.map((row) => columns.map((column) => cell(column.key(row))))].map((line) => line.join(",")).join("\n") + "\n";
+  const lines = [columns.map(({ title }) => title), ...rows.map((row) => columns.map((column) => column.key(row)))];
+  return lines.map((line) => `${line.map(cell).join(",")}\n`).join("");
 };
 const download = (name, text) => {
   const url = URL.createObjectURL(new Blob([text], { type: "text/csv" }));

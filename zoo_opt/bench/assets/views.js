@@ -3,21 +3,24 @@
 const logGrid = (low, high, points) => Array.from({ length: points }, (_, i) => low * (high / low) ** (i / (points - 1)));
 const columnOf = (look) => ({ title: "method", text: true, key: (row) => row.method.name, show: (row) => who(row.method, look(row.method)) });
 
+const fractionAxis = (title, top) => ({ min: 0, max: Math.min(1, Math.max(0.1, Math.ceil(10 * top) / 10)), title, format: share, tick: percent });
+
 // --- targets reached over the budget ---
 
 const ecdfChart = (box, rows, look, bands) => {
   const runs = rows.flatMap((row) => row.runs);
   const end = Math.max(...runs.map((run) => run.budget / run.problem.dim));
-  const start = Math.min(1, ...runs.map((run) => 1 / run.problem.dim).map((x) => Math.max(x, end / 1e5)));
+  const start = end / 1000; // three decades: next to nothing is reached before
   const grid = logGrid(start, end, 240);
   const coarse = logGrid(start, end, 48);
+  const series = rows.map(({ method, runs: own }) => ({ name: method.name, look: look(method), x: grid, y: ecdf(own, grid) }));
+  const bounds = bands ? rows.map(({ method, runs: own }) => ({ look: look(method), name: method.name, x: coarse, ...ecdfBand(own, coarse) })) : [];
+  const top = Math.max(...series.map(({ y }) => y.at(-1)), ...bounds.flatMap(({ high }) => high.filter(Number.isFinite)));
   lineChart(box, {
     label: "Fraction of the targets reached over evaluations per dimension, a line for each method",
     x: { log: true, min: start, max: end, title: "evaluations / d", name: "Evaluations / d" },
-    y: { min: 0, max: 1, title: "fraction of targets", format: share, tick: percent },
-    series: rows.map(({ method, runs: own }) => ({ name: method.name, look: look(method), x: grid, y: ecdf(own, grid) })),
-    bands: bands ? rows.map(({ method, runs: own }) => ({ look: look(method), name: method.name, x: coarse, ...ecdfBand(own, coarse) })) : [],
-    step: true, named: true, best: "high",
+    y: fractionAxis("fraction of targets", top),
+    series, bands: bounds, step: true, named: true, best: "high",
   });
 };
 
@@ -57,7 +60,11 @@ const familyBox = (title, runs, look, names) => {
   };
   const figure = h("figure", {}, h("figcaption", {}, h("span", {}, title),
     h("button.quiet", { type: "button", "aria-label": `Enlarge ${title}`, title: "Enlarge", onclick: enlarge }, "⤢")), chart);
-  whenNear(figure, () => lineChart(chart, familySpec(title, runs, look, names)));
+  whenNear(figure, () => {
+    const spec = familySpec(title, runs, look, names);
+    if (Number.isFinite(spec.y.min)) lineChart(chart, spec);
+    else chart.append(h("p.soft", {}, "No finite value."));
+  });
   return figure;
 };
 
@@ -81,9 +88,10 @@ const curves = (box, runs, look, names) => {
 
 // --- tables ---
 
-const summaryColumns = ({ extra, byArea, problems }, look, names, figure) => [
+const summaryColumns = ({ rows, extra, byArea, problems }, look, names, figure) => [
   columnOf(look),
-  { title: "problems", key: (row) => row.problems, show: (row) => (row.problems < problems ? `${row.problems} of ${problems}` : whole(row.problems)) },
+  ...(rows.every((row) => row.problems === problems) ? [] : [{ title: "problems", key: (row) => row.problems,
+    show: (row) => (row.problems < problems ? `${row.problems} of ${problems}` : whole(row.problems)) }]),
   ...(byArea ? [
     { title: "targets reached", best: "high", key: (row) => row.reached, show: (row) => share(row.reached) },
     { title: "area under ECDF", best: "high", key: (row) => row.area.estimate, show: (row) => unit(row.area.estimate) },
@@ -92,7 +100,7 @@ const summaryColumns = ({ extra, byArea, problems }, look, names, figure) => [
   { title: `final ${names[figure] ?? figure}`, key: (row) => row.final, show: (row) => say(row.final) },
   ...extra.map((name, i) => ({ title: names[name] ?? name, best: "high", key: (row) => row.extra[i], show: (row) => say(row.extra[i]) })),
   { title: "CPU µs / evaluation", hint: "the objective's included", key: (row) => row.pace, show: (row) => say(row.pace) },
-  { title: "failed runs", key: (row) => row.failed, show: (row) => (row.failed ? whole(row.failed) : "") },
+  ...(rows.some((row) => row.failed) ? [{ title: "failed runs", key: (row) => row.failed, show: (row) => whole(row.failed) }] : []),
 ];
 
 // The area of every method in each part of the group, as zoo_opt.bench.subgroups has them.
@@ -214,7 +222,7 @@ const profileChart = (box, rows, look) => {
   lineChart(box, {
     label: "Performance profile: fraction of targets reached within a factor of the best expected running time",
     x: { log: true, min: 1, max: 1000, title: "times the least expected running time", name: "Within times the least" },
-    y: { min: 0, max: 1, title: "fraction of (problem, target)", format: share, tick: percent },
+    y: fractionAxis("fraction of (problem, target)", Math.max(...series.map(({ y }) => y.at(-1)))),
     series: series.map(({ method, y }) => ({ name: method.name, look: look(method), x: factors, y })), named: true, best: "high",
   });
   return left;

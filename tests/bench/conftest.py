@@ -1,0 +1,32 @@
+"""What the tests of the report's page share: a browser, two records, a report and its page."""
+
+import pytest
+from bench.browser import launched, opened
+from bench.synthetic import mixed_record
+
+from zoo_opt.bench.report import write_report
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def records():
+    """A result and an earlier one, a little worse."""
+    return mixed_record(), mixed_record(seed=1, shift=-0.1)
+
+
+@pytest.fixture(scope="session")
+def report(records, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(records[0], path)
+    return path
+
+
+@pytest.fixture
+def page(browser, report):
+    with opened(browser, report) as page:
+        yield page

@@ -1,0 +1,204 @@
+"""Auto: which method it hands a loss to, and CoordinateSearch and units, which it is composed of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import zoo_opt as zo
+from zoo_opt.methods.auto import LOCAL, QUIET, WIDE
+from zoo_opt.methods.coordinate_search import separable
+from zoo_opt.methods.units import units
+
+BOX = (-5.0, 5.0)
+
+
+def run(loss: Callable[[np.ndarray], float], x0: np.ndarray, budget: int | None, **hyper: object) -> zo.Optimizer:
+    opt = zo.Optimizer(zo.Auto(**hyper), x0, rng=3, budget=budget)
+    while not opt.stop():
+        batch = opt.ask()
+        opt.tell(batch, [loss(x) for x in batch])
+    return opt
+
+
+def rastrigin(x: np.ndarray) -> float:
+    z = x - 1.3
+    return float((z * z + 10 * (1 - np.cos(2 * np.pi * z))).sum())
+
+
+def rosenbrock(x: np.ndarray) -> float:
+    return float((100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum())
+
+
+# ---------------------------------------------------------------------------------------------------------- routes
+
+
+def test_start_centre_and_repeat() -> None:
+    """The first step is x0 and the centre of the box, the second x0 again, which is no new point."""
+    opt = zo.Optimizer("auto", [1.0, 2.0], rng=0)
+    assert opt.ask().X.tolist() == [[1.0, 2.0]]
+    opt = zo.Optimizer(zo.Auto(bounds=(-1.0, [3.0, 5.0])), [1.0, 2.5], rng=0)
+    first = opt.ask()
+    assert first.X.tolist() == [[1.0, 2.5], [1.0, 2.0]]
+    opt.tell(first, [1.0, 2.0])
+    second = opt.ask()
+    assert (second.X.tolist(), second.of) == ([[1.0, 2.5]], [0])
+    centred = zo.Optimizer(zo.Auto(bounds=BOX), np.zeros(2))
+    assert len(centred.ask()) == 1
+
+
+def test_smooth_loss_is_the_quasi_newton_methods() -> None:
+    opt = run(rosenbrock, np.full(5, -1.5), 400, bounds=BOX)
+    assert opt.state.active == LOCAL and opt.best.loss < 1e-8
+
+
+def test_noisy_loss_is_the_noise_handling_evolution_strategys() -> None:
+    rng = np.random.default_rng(0)
+    opt = run(lambda x: float(x @ x) + rng.standard_normal(), np.full(4, 3.0), 400, bounds=BOX)
+    assert opt.state.noisy and set(opt.state.arms) == {WIDE}
+    assert opt.state.arms[WIDE].method.noise == zo.QuadraticModel()
+    assert float(opt.mean @ opt.mean) < 3.0  # of 36: the mean is the one of the strategy, not the luckiest point
+
+
+def test_a_told_standard_error_is_noise() -> None:
+    opt = zo.Optimizer(zo.Auto(bounds=BOX), np.ones(3), rng=0)
+    batch = opt.ask()
+    opt.tell(batch, [1.0, 2.0], sem=[0.1, None])
+    assert opt.state.noisy and opt.state.active == WIDE
+
+
+def test_sum_over_coordinates_is_searched_coordinate_by_coordinate() -> None:
+    """Rastrigin in 10 dimensions has 10^10 local minima; as a sum it takes 100 evaluations per dimension."""
+    opt = run(rastrigin, np.full(10, -3.2), 1500, bounds=BOX)
+    assert opt.best.loss < 1e-8
+
+
+def test_many_basins_are_the_evolution_strategys_and_later_searches() -> None:
+    rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((2, 2)))[0]
+    opt = run(lambda x: rastrigin(rotation @ x), np.full(2, 3.0), 6000, bounds=BOX)
+    assert opt.best.loss < 1e-8
+    assert {LOCAL, WIDE} <= set(opt.state.arms)
+
+
+def test_many_parameters_and_few_evaluations_are_the_gradient_familys() -> None:
+    for d, budget in ((2000, None), (2000, 10**6), (200, 3000)):
+        assert isinstance(zo.Optimizer("auto", np.ones(d), budget=budget).method, zo.FZOO)
+    for d, budget in ((200, None), (200, 20_000), (50, 100)):
+        assert isinstance(zo.Optimizer("auto", np.ones(d), budget=budget).method, zo.Auto)
+    bounded = zo.Optimizer(zo.Auto(bounds=BOX), np.ones(2000), rng=0, budget=20_000)
+    for _ in range(4):
+        batch = bounded.ask()
+        bounded.tell(batch, [float(x @ x) for x in batch])
+    assert np.abs(bounded.ask().X).max() <= 5.0
+    assert isinstance(bounded.state.arm.method, zo.SepCMAES)
+
+
+def test_failed_start_goes_on() -> None:
+    start = np.full(3, 2.0)
+    opt = run(lambda x: math.nan if (x == start).all() else float(x @ x), start, 200)
+    assert opt.best.loss < 1e-10
+
+
+def test_candidates_keep_to_the_box() -> None:
+    low, high = np.array([0.1, -100.0, 3.0]), np.array([0.2, 700.0, 3e6])
+    seen = []
+
+    def loss(x: np.ndarray) -> float:
+        seen.append(x.copy())
+        z = (x - low) / (high - low)
+        return float(np.sin(20 * z).sum() + z[0] * z[1])
+
+    run(loss, (low + high) / 2, 3000, bounds=(low, high))
+    X = np.array(seen)
+    assert (low <= X).all() and (high >= X).all() and (X.max(0) - X.min(0) > 0.5 * (high - low)).all()
+
+
+def test_ends_when_converged_unless_there_is_a_budget() -> None:
+    opt = run(lambda x: float(x @ x), np.ones(2), None, bounds=BOX)
+    assert opt.stop() == {"converged": QUIET} and opt.best.loss < 1e-12
+    assert zo.Auto().ends and not zo.Auto(budget=5).ends
+    assert run(lambda x: float(x @ x), np.ones(2), 3000, bounds=BOX).stop() == {"budget": 3000}
+
+
+@pytest.mark.parametrize("factor", [2.0**-20, 2.0**20])
+def test_units_do_not_matter(factor: float) -> None:
+    """Everything multiplied by a power of 2: the same run, bit for bit."""
+
+    def scaled(x: np.ndarray) -> float:
+        return rosenbrock(x / factor)
+
+    plain = run(rosenbrock, np.full(3, -1.5), 300, bounds=BOX)
+    other = run(scaled, np.full(3, -1.5 * factor), 300, bounds=(-5.0 * factor, 5.0 * factor))
+    assert other.best.loss == plain.best.loss
+    other = run(scaled, np.full(3, -1.5 * factor), 300)
+    assert other.best.loss == run(rosenbrock, np.full(3, -1.5), 300).best.loss
+
+
+# ------------------------------------------------------------------------------------------------------- its parts
+
+
+def test_units_are_powers_of_two_near_the_declared_lengths() -> None:
+    x0 = np.array([3.0, -4.0])
+    assert units(x0, (-5.0, 5.0), None).tolist() == [1.0, 1.0]
+    assert units(x0, ((0.0, 0.0), (40.0, 1e-3)), None).tolist() == [4.0, 2.0**-13]
+    assert units(x0, None, [2.0, 16.0]).tolist() == [1.0, 8.0]
+    assert units(np.zeros(2), None, None).tolist() == [0.5, 0.5]
+    assert units(x0, None, None).tolist() == [0.5, 0.5]  # 0.3 * 3.5 / 2
+
+
+@pytest.mark.parametrize(
+    ("hyper", "match"),
+    [
+        ({"scale": 0.0}, "scale must be positive"),
+        ({"scale": "x"}, "scale must be a number"),
+        ({"scale": [[1.0]]}, "scale must be a number"),
+        ({"bounds": (1.0, 1.0)}, "bounds must have low < high"),
+        ({"budget": 0}, "budget must be >= 1"),
+    ],
+)
+def test_bad_settings_are_named(hyper: dict[str, object], match: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=match):
+        zo.Auto(**hyper)
+
+
+def test_bad_starts_are_named() -> None:
+    with pytest.raises(ValueError, match="x0 must lie inside bounds"):
+        zo.Optimizer(zo.Auto(bounds=(-1.0, 1.0)), [2.0])
+    with pytest.raises(ValueError, match="scale must be a number or an array of length 1"):
+        zo.Optimizer(zo.Auto(scale=[1.0, 2.0]), [2.0])
+
+
+def test_sum_is_told_from_other_losses() -> None:
+    a, b, mix, other = np.array([1.0, 2.0]), np.array([-3.0, 0.5]), np.array([1.0, 0.5]), np.array([-3.0, 2.0])
+    assert separable(*map(rastrigin, (a, b, mix, other)))
+    assert not separable(*map(rosenbrock, (a, b, mix, other)))
+    assert not separable(1.0, 1.0, 1.0, 1.0)  # a plateau shows nothing
+    assert not separable(1.0, math.inf, 1.0, 2.0)
+
+
+def test_coordinate_search_solves_a_steep_sum() -> None:
+    """Coordinates whose curvatures differ by 1e6, each with a minimum on a bound, off centre, or among ripples."""
+    opt = zo.Optimizer(zo.CoordinateSearch(bounds=BOX), np.array([1.0, 1.0, 1.0]), rng=0, budget=7 * 80)
+    while not opt.stop():
+        batch = opt.ask()
+        opt.tell(batch, [1e6 * abs(x[0] - 4.9) + x[1] + 1e-2 * rastrigin(x[2:]) for x in batch])
+    assert opt.best.x is not None
+    np.testing.assert_allclose(opt.best.x, [4.9, -5.0, 1.3], atol=1e-6)
+
+
+def test_coordinate_search_ends_when_nothing_new_turns_up() -> None:
+    opt = zo.Optimizer(zo.CoordinateSearch(bounds=BOX, patience=10), [1.0], rng=0)
+    while not opt.stop():
+        batch = opt.ask()
+        opt.tell(batch, [float(x @ x) for x in batch])
+    assert opt.stop() == {"patience": 10}
+
+
+def test_coordinate_search_refuses_bad_settings() -> None:
+    with pytest.raises(ValueError, match="patience must be >= 1"):
+        zo.CoordinateSearch(bounds=BOX, patience=0)
+    with pytest.raises(ValueError, match="x0 must lie inside"):
+        zo.Optimizer(zo.CoordinateSearch(bounds=BOX), [7.0])

@@ -1,0 +1,193 @@
+"""QuasiNewton, its line search and its inverse Hessian, against plain BFGS, scipy and functions with known minima."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from oracles import quasi_newton as oracle
+
+import zoo_opt as zo
+from zoo_opt.methods.inverse_hessian import Axes, bfgs, measured, principal_axes
+from zoo_opt.methods.line_search import LIMIT, Trial, accepted, next_length
+
+RNG = np.random.default_rng(5)
+ROOT = RNG.standard_normal((6, 6))
+A = ROOT @ ROOT.T + np.diag(10.0 ** np.arange(6))
+
+
+def quadratic(x: np.ndarray) -> float:
+    return float(0.5 * x @ A @ x)
+
+
+def rosenbrock(x: np.ndarray) -> float:
+    return float((100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum())
+
+
+def run(loss: Callable[[np.ndarray], float], x0: np.ndarray, budget: int, **hyper: object) -> zo.Optimizer:
+    opt = zo.Optimizer(zo.QuasiNewton(**hyper), x0, rng=3, budget=budget)
+    while not opt.stop():
+        batch = opt.ask()
+        opt.tell(batch, [loss(x) for x in batch])
+    return opt
+
+
+# ------------------------------------------------------------------------------------------------ inverse Hessian
+
+
+def test_bfgs_is_the_plain_formula() -> None:
+    s, y = RNG.standard_normal(6), RNG.standard_normal(6)
+    y *= np.sign(s @ y)
+    H = np.linalg.inv(A)
+    ours, known = bfgs(H, s, y, True)
+    assert known
+    np.testing.assert_allclose(ours, oracle.bfgs_update(H, s, y), rtol=1e-9)
+    np.testing.assert_allclose(ours @ y, s, rtol=1e-8)  # the secant equation
+
+
+def test_bfgs_leaves_a_pair_without_curvature_out() -> None:
+    H, s = np.eye(2), np.array([1.0, 0.0])
+    assert bfgs(H, s, -s, False)[0] is H
+    assert bfgs(H, s, -s, False)[1] is False
+
+
+def test_axes_measure_gradient_and_curvature() -> None:
+    """On a quadratic: the exact gradient from any H, and the exact inverse Hessian where its axes are H's."""
+    x = RNG.standard_normal(6)
+    for H, exact in ((np.eye(6), False), (np.linalg.inv(A) * 3.0, True)):
+        axes = principal_axes(H)
+        ahead, behind = (np.array([quadratic(x + side * row) for row in 0.5 * axes.columns]) for side in (1, -1))
+        g, corrected = measured(axes, 0.5, quadratic(x), ahead, behind, exact)
+        np.testing.assert_allclose(g, A @ x, rtol=1e-6)
+        assert corrected is not None
+        if exact:
+            np.testing.assert_allclose(corrected, np.linalg.inv(A), rtol=1e-5, atol=1e-12)
+
+
+def test_axes_without_upward_curvature_correct_nothing() -> None:
+    axes = Axes(np.eye(2), np.ones(2))
+    g, corrected = measured(axes, 1.0, 0.0, np.array([-1.0, math.nan]), np.array([-1.0, -1.0]), True)
+    assert corrected is None and g.tolist() == [0.0, 0.0]
+
+
+# ---------------------------------------------------------------------------------------------------- line search
+
+
+def search(phi: Callable[[float], float], slope: float, length: float, longest: float = math.inf) -> list[Trial]:
+    trials: list[Trial] = []
+    following: float | None = length
+    while following is not None:
+        trials.append(Trial(following, phi(following), slope * following))
+        following = next_length(phi(0.0), tuple(trials), longest)
+    return trials
+
+
+@pytest.mark.parametrize("first", [1e-4, 0.1, 1.0, 30.0, 1e4])
+def test_search_finds_the_minimum_of_a_parabola(first: float) -> None:
+    trials = search(lambda t: (t - 2.0) ** 2, -4.0, first)
+    best = accepted(4.0, tuple(trials))
+    assert best is not None and abs(best.length - 2.0) <= 1.0 and len(trials) <= 7
+
+
+def test_search_goes_to_the_end_of_a_straight_line() -> None:
+    assert [t.length for t in search(lambda t: -t, -1.0, 1.0, longest=77.0)] == [1.0, 77.0]
+
+
+def test_search_gives_up_where_nothing_falls() -> None:
+    trials = search(lambda t: float(t > 0), -1.0, 1.0)
+    assert len(trials) == LIMIT and accepted(0.0, tuple(trials)) is None
+
+
+def test_search_steps_back_from_failures() -> None:
+    trials = search(lambda t: math.inf if t > 0.3 else -t * (1 - t), -1.0, 1.0)
+    best = accepted(0.0, tuple(trials))
+    assert best is not None and 0 < best.length <= 0.3
+
+
+# --------------------------------------------------------------------------------------------------------- method
+
+
+def test_quadratic_takes_few_more_steps_than_plain_bfgs() -> None:
+    """Plain BFGS has exact gradients and line searches; we have neither."""
+    x0 = np.ones(6)
+    exact = oracle.minimize(lambda x: A @ x, x0, 20)
+    steps = next(k for k, x in enumerate(exact) if quadratic(x) < 1e-8)
+    assert run(quadratic, x0, (2 * steps + 5) * 9).best.loss < 1e-8
+
+
+@pytest.mark.parametrize("d", [2, 5, 10])
+def test_rosenbrock_is_solved_in_about_the_evaluations_of_scipy(d: int) -> None:
+    optimize = pytest.importorskip("scipy.optimize")
+    x0 = np.linspace(-1.2, 1.0, d)
+    theirs = optimize.minimize(rosenbrock, x0, method="BFGS")
+    ours = run(rosenbrock, x0, int(1.3 * theirs.nfev))
+    assert ours.best.loss <= max(theirs.fun, 1e-10)
+
+
+def test_minimum_in_a_corner() -> None:
+    """A slope ends in the corner of the box after one gradient and two trials."""
+    low, high = np.full(4, -1.0), np.array([2.0, 3.0, 4.0, 5.0])
+    opt = run(lambda x: float(x @ np.array([1.0, -2.0, 3.0, -0.1])), np.zeros(4), 7, bounds=(low, high))
+    assert opt.best.x is not None
+    np.testing.assert_array_equal(opt.best.x, [-1.0, 3.0, -1.0, 5.0])
+
+
+def test_minimum_on_a_bound() -> None:
+    opt = run(lambda x: quadratic(x - 2.0), np.zeros(6), 600, bounds=(-1.0, 1.0))
+    scipy = pytest.importorskip("scipy.optimize")
+    best = scipy.minimize(lambda x: quadratic(x - 2.0), np.zeros(6), bounds=[(-1, 1)] * 6, method="L-BFGS-B", tol=1e-15)
+    assert opt.best.loss <= best.fun * (1 + 1e-6)
+
+
+def test_rough_loss_is_taken_over_larger_distances() -> None:
+    """Ripples of 1e-9 undo forward differences; those along the axes still find the minimum."""
+    opt = run(lambda x: quadratic(x) + 1e-9 * float(np.sin(1e7 * x).sum()), np.ones(6), 3000)
+    assert opt.state.axes is not None
+    assert opt.best.loss < 1e-5
+
+
+def test_plateaus_are_left() -> None:
+    """A staircase has no gradient anywhere."""
+    opt = run(lambda x: float((np.floor(4 * x) ** 2).sum()), np.array([7.3, -6.6]), 300)
+    assert opt.best.loss <= 8.0
+
+
+def test_failed_start_is_replaced() -> None:
+    start = np.ones(3)
+    opt = run(lambda x: math.nan if (x == start).all() else float(x @ x), start, 100)
+    assert opt.best.loss < 1e-12 and opt.nfail == 1
+
+
+def test_start_without_any_loss_ends() -> None:
+    opt = run(lambda x: math.nan, np.ones(3), 1000)
+    assert opt.stop() == {"nofiniteloss": 5}
+
+
+def test_failures_along_the_way_do_not_derail() -> None:
+    """One evaluation in 29 fails."""
+    count = iter(range(10**6))
+    opt = run(lambda x: math.nan if next(count) % 29 == 5 else quadratic(x), np.ones(6), 2500)
+    assert opt.best.loss < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("hyper", "match"),
+    [
+        ({"scale": 0.0}, "scale must be"),
+        ({"tolerance": -1.0}, "tolerance must be"),
+        ({"bounds": (1.0, -1.0)}, "bounds must have low < high"),
+        ({"bounds": 3.0}, "bounds must be a pair"),
+    ],
+)
+def test_bad_settings_are_named(hyper: dict[str, object], match: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=match):
+        zo.QuasiNewton(**hyper)
+
+
+def test_start_outside_is_refused() -> None:
+    with pytest.raises(ValueError, match="x0 must lie inside bounds"):
+        zo.Optimizer(zo.QuasiNewton(bounds=(-1.0, 1.0)), [2.0])
+    with pytest.raises(ValueError, match="length 2"):
+        zo.Optimizer(zo.QuasiNewton(bounds=([-1.0, -1.0, -1.0], 1.0)), [0.0, 0.0])
