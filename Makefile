@@ -6,10 +6,11 @@ JOBS   ?= 2
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 PINNED  := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+SUITES  := bbob noisy largescale digits tasks
 CODE    := zoo_opt tests benchmarks docs
 
 .NOTPARALLEL:
-.PHONY: help demo test lint format docs bench wheel clean
+.PHONY: help demo test lint format docs bench results wheel clean
 
 help:
 	@echo "make demo    compare the optimizers and write an HTML report (about 2 minutes)"
@@ -17,6 +18,7 @@ help:
 	@echo "make lint    ruff (rules and format) and mypy --strict"
 	@echo "make docs    build the documentation, warnings are errors"
 	@echo "make bench   the recorded benchmarks: overhead, failures, digits, bbob (about 25 minutes)"
+	@echo "make results the study of benchmarks/*.toml, recorded in benchmarks/results (hours; goes on where it was)"
 	@echo "make wheel   build the wheel and the source distribution into dist/"
 	@echo "make clean   remove the environment and everything that was built"
 
@@ -60,6 +62,12 @@ docs: $(VENV)/.ready-dev
 bench: $(VENV)/.ready-bench
 	@for name in overhead failures digits_fzoo bbob_bipop; do \
 	  echo "== benchmarks/$$name.py"; $(PINNED) $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+results: $(VENV)/.ready-bench
+	@for suite in $(SUITES); do \
+	  $(BIN)/zoo-opt bench benchmarks/$$suite.toml && \
+	  $(BIN)/zoo-opt export results/$$suite --record benchmarks/results/$$suite.jsonl.xz && \
+	  $(BIN)/zoo-opt report results/$$suite --markdown benchmarks/results/$$suite.md || exit 1; done
 
 wheel: $(VENV)/.ready-dev
 	@rm -rf dist

@@ -202,3 +202,56 @@ def test_coordinate_search_refuses_bad_settings() -> None:
         zo.CoordinateSearch(bounds=BOX, patience=0)
     with pytest.raises(ValueError, match="x0 must lie inside"):
         zo.Optimizer(zo.CoordinateSearch(bounds=BOX), [7.0])
+
+
+# ------------------------------------------------------------------------------------- what a fresh pair of eyes found
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("bounds", [None, (-5.0, 5.0)])
+def test_ends_where_no_loss_is_finite(value: float, bounds: tuple[float, float] | None) -> None:
+    calls = 0
+
+    def nothing(x: np.ndarray) -> float:
+        nonlocal calls
+        calls += 1
+        return value if calls < 60_000 else pytest.fail("does not end")
+
+    result = zo.minimize(nothing, np.ones(2), method=zo.Auto(bounds=bounds), rng=0)
+    assert not result.success
+
+
+def test_many_bounded_dimensions_make_progress() -> None:
+    d = 1005
+    for budget, reached in ((2500, 0.95), (8000, 0.8)):
+        result = zo.minimize(
+            lambda x: float(((x - 0.3) ** 2).sum()),
+            np.full(d, 2.0),
+            method=zo.Auto(bounds=(-5, 5)),
+            budget=budget,
+            rng=0,
+        )
+        assert result.fun < reached * 0.09 * d  # the loss at the centre of the box
+
+
+def test_a_budget_of_one_evaluates_the_start() -> None:
+    result = zo.minimize(lambda x: float(x @ x), [0.1], method=zo.Auto(bounds=(0, 1)), budget=1, rng=0)
+    assert result.nfev == 1 and result.x.tolist() == [0.1]
+
+
+@pytest.mark.parametrize("largest", [np.finfo(float).max, 1e300, 1e-300, 5e-324])
+def test_any_width_of_box(largest: float) -> None:
+    opt = zo.Optimizer(zo.Auto(bounds=(-largest, largest)), np.zeros(3), rng=0, budget=200)
+    while not opt.stop():
+        batch = opt.ask()
+        assert (np.abs(batch.X) <= largest).all()
+        opt.tell(batch, np.abs(batch.X / largest - 0.3).sum(axis=1))
+
+
+def test_any_scale_of_the_start() -> None:
+    for length in (1e200, 1e-200):
+        opt = zo.Optimizer("auto", np.full(3, length), rng=0, budget=100)
+        while not opt.stop():
+            batch = opt.ask()
+            opt.tell(batch, np.abs(batch.X / length - 0.3).sum(axis=1))
+        assert opt.best.loss < 0.5

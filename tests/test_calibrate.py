@@ -100,3 +100,9 @@ def test_what_is_given_stays():
 def test_errors(arguments, error, message):
     with pytest.raises(error, match=message):
         zo.calibrate(**{"fun": linear, "x0": X0, **arguments})
+
+
+@pytest.mark.parametrize("name", ["cma-es", "auto"])
+def test_a_method_without_gains_to_calibrate_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="method must be a gradient method"):
+        zo.calibrate(lambda x: 0.0, np.ones(3), name)

@@ -299,3 +299,10 @@ def test_an_objective_can_give_its_standard_error():
         zo.minimize(lambda x: (3.0, -1), np.ones(3), **settings)
     with pytest.raises(ValueError, match="fun must return 7 standard errors for the matrix of a step, got 1"):
         zo.minimize(lambda X: (X.sum(1), 1.0), np.ones(3), vectorized=True, **settings)
+
+
+def test_a_bare_nan_is_a_failure_with_sem_too() -> None:
+    result = zo.minimize(
+        lambda x: math.nan if x[0] > 1 else (float(x @ x), 0.1), [1.0, 2.0], method="auto", budget=60, rng=0, sem=True
+    )
+    assert result.nfail > 0 and result.nfev <= 60

@@ -104,7 +104,8 @@ def calibrate(
     """
     if not callable(fun):
         raise TypeError(f"fun must be callable, got {fun!r}")
-    given: Any = make(method, lr="auto", c="auto") if isinstance(method, str) else method
+    named = isinstance(method, str) and isinstance(make(method), GradientMethod)
+    given: Any = make(str(method), lr="auto", c="auto") if named else method
     open_c = is_auto(getattr(given, "c", None))
     if not isinstance(given, GradientMethod) or not (open_c or is_auto(getattr(given, "lr", None))):
         raise ValueError(f"method must be a gradient method with lr='auto' or c='auto', got {method!r}")

@@ -67,8 +67,8 @@ class Call:
 
 
 def _pair(value: Any) -> tuple[Any, Any]:
-    """Return the loss and the standard error of what an objective gave that gives both; None is a failure."""
-    if value is None:
+    """Return the loss and the standard error of what an objective gave that gives both; None and NaN are failures."""
+    if value is None or (isinstance(value, (float, np.floating)) and math.isnan(value)):
         return None, None
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise TypeError(f"fun must return (loss, standard error) with sem=True, got {value!r}")

@@ -179,9 +179,9 @@ class BbobNoisy:
     def observe(self, X: FloatArray, true: FloatArray, rng: Generator) -> FloatArray:
         """Noisy values, shape (n,), by equations 1 to 4 of RR-6869."""
         n, optimum = len(X), self.optimum or 0.0
-        penalty = 100 * np.square(np.maximum(np.abs(X) - 5, 0)).sum(axis=1)
-        f = np.maximum(true - penalty - optimum, 0)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # of a method that diverges
+            penalty = 100 * np.square(np.maximum(np.abs(X) - 5, 0)).sum(axis=1)
+            f = np.maximum(true - penalty - optimum, 0)
             if self._model == 0:
                 noisy = f * np.exp(self._strength * rng.standard_normal(n))
             elif self._model == 1:

@@ -35,6 +35,7 @@ TEST_AT = 8.0  # evaluations per dimension before a first local search that has 
 FIRST_LIMIT = 500.0  # evaluations per dimension of the first local search
 MARGIN = 0.1  # part of the box on either side where no later local search starts
 HOPE = 10.0  # so many times the decrease that a later local search expects must reach the best loss
+GIVE_UP = 200  # evaluations per dimension, none of them finite, after which a run without a budget ends
 QUIET = 5  # searches in a row without a gain after which a run without a budget ends
 
 
@@ -129,7 +130,7 @@ class Auto(Method):
     scale : None, float or 1-D array, default None
         Without bounds, how far from x0 to look at first, in parameter units; None takes it from x0.
     budget : int or None, default None
-        Evaluations; `Optimizer` fills it in from its own.
+        Left to `Optimizer`, which fills in its own; given here it is no limit.
 
     Raises
     ------
@@ -172,7 +173,7 @@ class Auto(Method):
             boxes.check_start(x0, self.bounds)
         unit = units(x0, self.bounds, self.scale)
         own = x0[None] / unit
-        if self.bounds is not None:  # the centre is nearest to everything, on average
+        if self.bounds is not None and self.budget != 1:  # the centre is nearest to everything, on average
             low, high = self._box(unit)
             centre = np.broadcast_to((low + high) / 2, x0.shape)
             own = own if (centre == own[0]).all() else np.stack([own[0], centre])
@@ -227,7 +228,11 @@ class Auto(Method):
 
     def stop(self, state: AutoState) -> dict[str, Any]:
         """See `Method.stop`."""
-        return {"converged": QUIET} if self.ends and state.quiet >= QUIET else {}
+        if not self.ends:
+            return {}
+        if state.f == math.inf and state.evaluations >= GIVE_UP * (state.x.size + 1):
+            return {"nothing_finite": state.evaluations}
+        return {"converged": QUIET} if state.quiet >= QUIET else {}
 
     def again(self, state: AutoState, queries: AutoQueries) -> Sequence[int | None] | None:
         """See `Method.again`."""
@@ -263,7 +268,8 @@ class Auto(Method):
 
     def _next(self, s: AutoState, step: int) -> AutoState:
         """Return the state at the start of the search that follows one that has ended."""
-        quiet = s.quiet + 1 if s.before - s.f <= 1e-9 * abs(s.f) else 0
+        gained = s.before - s.f > 1e-9 * abs(s.f)  # not where no loss has been finite: inf - inf is NaN
+        quiet = 0 if gained else s.quiet + 1
         s, d = replace(s, before=s.f, quiet=quiet), s.x.size
         if WIDE not in s.arms:
             return self._wide(s)
@@ -292,7 +298,8 @@ class Auto(Method):
         """Return the evolution strategy for this loss and this many dimensions."""
         box = self._box(s.unit)
         if s.x.size > DENSE:
-            return SepCMAES(sigma0=SIGMA0, restarts="bipop", bounds=box)
+            sigma0 = SIGMA0 * FULL / s.x.size  # the best step falls so, and sigma takes d generations to follow
+            return SepCMAES(sigma0=sigma0, restarts="bipop", bounds=box)
         if s.x.size > FULL:
             return DDCMAES(sigma0=SIGMA0, restarts="bipop", bounds=box)
         return CMAES(sigma0=SIGMA0, restarts="bipop", bounds=box, noise=QuadraticModel() if s.noisy else None)

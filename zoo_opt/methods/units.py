@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 PER_BOX = 10.0  # units across the bounds
 PER_SCALE = 2.0  # units in what was declared as the scale
 FROM_START = 0.3  # scale, as a part of the root mean square of x0
+LIMIT = 900  # |log2| of the largest and the smallest unit: a search from there stays within the floats
 SPREAD = 4.0  # units on either side of x0 where nothing bounds the search
 
 
@@ -33,14 +34,18 @@ def units(x0: Array, bounds: Any, scale: Any) -> Array:
     TypeError, ValueError
         If ``scale`` is not made of positive finite numbers, or has another length than ``x0``.
     """
+    length: Array
     if bounds is not None:
-        low, high = (np.asarray(side) for side in bounds)
-        length = (high - low) / PER_BOX
+        low, high = (np.asarray(side) / PER_BOX for side in bounds)
+        length = high - low
     else:
         if scale is None:
-            scale = FROM_START * float(np.sqrt(np.mean(x0 * x0))) or 1.0
+            largest = float(np.abs(x0).max()) or 1.0
+            scale = FROM_START * largest * float(np.sqrt(np.mean((x0 / largest) ** 2))) or 1.0
         length = _positive(scale, x0.size) / PER_SCALE
-    unit: Array = np.broadcast_to(2.0 ** np.round(np.log2(length)), x0.shape)
+    with np.errstate(divide="ignore"):  # a box too narrow for its width to be a number
+        exponent = np.clip(np.round(np.log2(length)), -LIMIT, LIMIT)
+    unit: Array = np.broadcast_to(2.0**exponent, x0.shape)
     return unit
 
 
