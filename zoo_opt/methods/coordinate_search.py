@@ -54,7 +54,7 @@ class CoordinateSearch(Method):
     """Minimise each coordinate's part of a separable loss, f(x) = sum_i f_i(x_i), over a box.
 
     A round has 2 d + 1 candidates: the point that is made of the best coordinates so far, and from there two moves of
-    each coordinate alone. One is STEP's [1]_: into the interval between two points tried where a parabola that
+    each coordinate alone. One is STEP's [1]: into the interval between two points tried where a parabola that
     dips a little below the best so far has the least curvature. The other refines the best
     point so far, by a parabola through its neighbours and the golden section in turn.
 
@@ -77,7 +77,7 @@ class CoordinateSearch(Method):
 
     References
     ----------
-    .. [1] Langerman, Seront, Bersini. S.T.E.P.: the easiest way to optimize a function. IEEE WCCI 1994.
+    [1] Langerman, Seront, Bersini. S.T.E.P.: the easiest way to optimize a function. IEEE WCCI 1994.
     """
 
     bounds: Any

@@ -35,7 +35,7 @@ class Rates:
 
 @dataclass(frozen=True, kw_only=True)
 class LearningRateAdaptation(NoiseHandling):
-    """Learning-rate adaptation (LRA-CMA-ES, Nomura, Akimoto and Ono 2023 [1]_).
+    """Learning-rate adaptation (LRA-CMA-ES, Nomura, Akimoto and Ono 2023 [1]).
 
     The steps of the mean and of the covariance are multiplied by learning rates eta, which are adapted so that the
     signal-to-noise ratio of the steps stays at alpha eta: where steps contradict each other, they become small. The
@@ -52,7 +52,7 @@ class LearningRateAdaptation(NoiseHandling):
 
     References
     ----------
-    .. [1] M. Nomura, Y. Akimoto, I. Ono. CMA-ES with learning rate adaptation: can CMA-ES with default population size
+    [1] M. Nomura, Y. Akimoto, I. Ono. CMA-ES with learning rate adaptation: can CMA-ES with default population size
        solve multimodal and noisy problems? GECCO 2023, arXiv 2304.03473.
     """
 

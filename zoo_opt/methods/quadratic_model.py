@@ -32,8 +32,8 @@ class QuadraticModel(NoiseHandling):
     z = D^-1 B' (x - m) / sigma, is fitted to the ranks of the recent losses: ranks, as outliers and the scale of the
     loss must not matter; separable, as there C is diagonal, so that 2 d + 1 coefficients are enough. Two things follow.
     Candidates are ranked by the mean of their own rank and of their rank in the model, and the last candidate of the
-    next generation is the model's minimiser, within the reach of a candidate (injection [2]_). The idea of a global
-    quadratic model in CMA-ES is that of lq-CMA-ES [1]_, which uses it to save evaluations instead.
+    next generation is the model's minimiser, within the reach of a candidate (injection [2]). The idea of a global
+    quadratic model in CMA-ES is that of lq-CMA-ES [1], which uses it to save evaluations instead.
 
     Parameters
     ----------
@@ -42,14 +42,14 @@ class QuadraticModel(NoiseHandling):
     trust : float, default 0.5
         Weight of the model's rank against the candidate's own, in [0, 1].
     locality : float, default 4
-        Evaluations count by exp(-|z|^2 / (locality d)).
+        Evaluations count by exp(-z.z / (locality d)).
     ridge : float, default 1
         Penalty of the coefficients' squares.
 
     References
     ----------
-    .. [1] N. Hansen. A global surrogate assisted CMA-ES. GECCO 2019.
-    .. [2] N. Hansen. Injecting external solutions into CMA-ES. arXiv 1110.4181, 2011.
+    [1] N. Hansen. A global surrogate assisted CMA-ES. GECCO 2019.
+    [2] N. Hansen. Injecting external solutions into CMA-ES. arXiv 1110.4181, 2011.
     """
 
     memory: float = 4.0

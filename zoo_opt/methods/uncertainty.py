@@ -49,7 +49,7 @@ class Uncertainty:
 
 @dataclass(frozen=True, kw_only=True)
 class UncertaintyHandling(NoiseHandling):
-    """Uncertainty handling for the CMA-ES (UH-CMA-ES, Hansen et al. 2009 [1]_).
+    """Uncertainty handling for the CMA-ES (UH-CMA-ES, Hansen et al. 2009 [1]).
 
     Some candidates of each generation are evaluated again in the next step, with new ids whose ``of`` names the first
     ones. From how much their ranks change, the uncertainty s is measured as in the paper. Above 0, the population
@@ -75,7 +75,7 @@ class UncertaintyHandling(NoiseHandling):
 
     References
     ----------
-    .. [1] N. Hansen, A. Niederberger, L. Guzzella, P. Koumoutsakos. A method for handling uncertainty in evolutionary
+    [1] N. Hansen, A. Niederberger, L. Guzzella, P. Koumoutsakos. A method for handling uncertainty in evolutionary
        optimization with an application to feedback control of combustion. IEEE Trans. Evol. Comput. 13, 2009.
     """
 
