@@ -50,7 +50,7 @@ class Draws(ABC):
         return delta * scale
 
     def lengths(self, d: int) -> tuple[float, float]:
-        """Return the root mean squares of the lengths of delta and psi in R^d; their product is d where psi is a multiple."""
+        """Return the root mean squares of the lengths of delta and psi in R^d; of product d where psi is a multiple."""
         scale = self.self_dual(d)
         if scale is None:
             raise NotImplementedError(f"{type(self).__name__} must define lengths, as its self_dual is None")

@@ -83,7 +83,7 @@ class RandomSubspace(Method):
         return self.method.ends
 
     def plan(self, x0: Array, budget: int | None) -> RandomSubspace:
-        """Return the method with the inner one planned at a w of the typical size of x0: then A w is about as long as x0."""
+        """Return the method with the inner one planned at a w of the typical size of x0: A w is then about as long."""
         typical = np.sqrt(np.mean(np.square(x0, dtype=np.float64)))
         return replace(self, method=self.method.plan(np.full(self.dim, typical, x0.dtype), budget))
 
