@@ -8,21 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo_opt.errors import instance, integer, positive
-from zoo_opt.keys import RESTART, generator
-from zoo_opt.methods import box as boxes
-from zoo_opt.methods.base import Method
-from zoo_opt.methods.cma_parameters import default_popsize, parameters, rank
-from zoo_opt.methods.cma_stop import (
-    Tolerances,
-    default_generations,
-    flat_generations,
-    history_length,
-    run_reasons,
-    shape_reasons,
-)
+from zoo_opt.errors import instance, positive
+from zoo_opt.keys import generator
+from zoo_opt.methods.cma_parameters import parameters, rank
+from zoo_opt.methods.cma_stop import Tolerances, shape_reasons
 from zoo_opt.methods.noise import NoiseHandling, Repeats
-from zoo_opt.methods.restarts import Run, RunEnd, next_run
+from zoo_opt.methods.restarts import Run, RunEnd
+from zoo_opt.methods.runs import MethodInRuns, RunState, recent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,44 +23,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class CMAState:
+class CMAState(RunState):
     """State between two generations, float64.
 
     Attributes
     ----------
-    key : Key
-        Where all draws come from.
-    x0 : (d,) array
-        Where runs start unless ``restart_from`` says otherwise.
-    run : Run
-        What the run now going was started with.
     m, sigma, C : (d,) array, float, (d, d) array
         The search distribution N(m, sigma^2 C).
     B, D : (d, d) and (d,) array
         C = B diag(D)^2 B' as of the last decomposition.
     p_sigma, p_c : (d,) array
         Evolution paths.
-    g : int
-        Generations of this run.
     stale : int
         Evaluations since the last decomposition.
-    history : tuple of float
-        Best loss of each of the recent generations.
-    flat : int
-        Generations running with equal losses.
-    evaluations : int
-        Evaluations of this run.
-    reasons : dict
-        Why the method has ended.
-    log : tuple of RunEnd
-        The runs that ended before this one.
     noise : object
         What the noise handling remembers.
     """
 
-    key: Key
-    x0: Array
-    run: Run
     m: Array
     sigma: float
     C: Array
@@ -76,13 +47,7 @@ class CMAState:
     D: Array
     p_sigma: Array
     p_c: Array
-    g: int
     stale: int
-    history: tuple[float, ...]
-    flat: int
-    evaluations: int
-    reasons: dict[str, Any]
-    log: tuple[RunEnd, ...]
     noise: Any = None
 
 
@@ -98,7 +63,7 @@ class CMAQueries:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CMAES(Method):
+class CMAES(MethodInRuns):
     """Covariance matrix adaptation evolution strategy (Hansen, arXiv 1604.00772), with active covariance update.
 
     Ranks alone matter, so that any increasing transformation of the loss gives the same run. The whole covariance
@@ -131,46 +96,25 @@ class CMAES(Method):
         If an argument is outside its range, or x0 outside ``bounds``; the message names it.
     """
 
-    sigma0: float = 0.3
-    popsize: int | None = None
-    restarts: str | None = None
-    bounds: Any = None
-    restart_from: Any = None
     lazy: float = 1.0
     tolerances: Tolerances = Tolerances()
     noise: NoiseHandling | None = None
 
     def __post_init__(self) -> None:
-        positive("sigma0", self.sigma0)
-        instance("tolerances", self.tolerances, Tolerances)
+        MethodInRuns.__post_init__(self)
         positive("lazy", self.lazy)
         if self.noise is not None:
             instance("noise", self.noise, NoiseHandling)
-        if self.popsize is not None:
-            integer("popsize", self.popsize, 2)
-        if self.restarts not in (None, "ipop", "bipop"):
-            raise ValueError(f"restarts must be None, 'ipop' or 'bipop', got {self.restarts!r}")
-        for name in ("bounds", "restart_from"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, boxes.check_box(name, getattr(self, name)))
 
-    @property
-    def ends(self) -> bool:  # type: ignore[override]
-        """Whether a run is not followed by another."""
-        return self.restarts is None
-
-    # ------------------------------------------------------------------------------------- the four functions
-    def init(self, x0: Array, key: Key) -> CMAState:
-        """See `Method.init`."""
-        x0 = x0.astype(np.float64)
-        for name in ("bounds", "restart_from"):
-            if getattr(self, name) is not None:
-                boxes.check_fits(name, getattr(self, name), x0.size)
-        if self.bounds is not None and not boxes.contains(x0, self.bounds):
-            raise ValueError(f"x0 must lie inside bounds {self.bounds}, got {x0}")
-        popsize = self.popsize or default_popsize(x0.size)
-        run = Run(popsize, float(self.sigma0), default_generations(x0.size, popsize))
-        return self._start(key, x0, x0, run, ())
+    # -------------------------------------------------------------------------------------------- see `Method`
+    def start(self, key: Key, x0: Array, m: Array, run: Run, log: tuple[RunEnd, ...]) -> CMAState:
+        """See `MethodInRuns.start`."""
+        n = m.size
+        eye, zeros, ones = np.eye(n), np.zeros(n), np.ones(n)
+        memory = None if self.noise is None else self.noise.begin(n)
+        return CMAState(
+            key, x0, run, 0, (), 0, 0, {}, log, m, run.sigma0, eye, eye, ones, zeros, zeros, 0, memory
+        )  # fmt: skip
 
     def size(self, state: CMAState) -> int:
         """See `Method.size`."""
@@ -191,7 +135,7 @@ class CMAES(Method):
         queries.Z, queries.Y = Z, Y
         X = state.sigma * Y
         X += state.m  # x_k = m + sigma y_k ~ N(m, sigma^2 C)  (40)
-        X = X if self.bounds is None else boxes.fold(X, self.bounds)
+        X = self.inside(X)
         repeats = self._repeats(state)
         return X if repeats is None else np.concatenate([X, repeats.X])
 
@@ -218,37 +162,23 @@ class CMAES(Method):
         if not len(order):
             return state
         ranked = sorted([losses[k] for k in order])
-        before, state = state, self._adapt(state, queries, order, ranked, spent)
+        after = self._adapt(state, queries, order, ranked, spent)
         if self.noise is not None:
-            state = self.noise.adjusted(before, state)
-        reasons = self._reasons(state, ranked)
-        if not reasons:
-            return state
-        if state.reasons:  # asked on after its end: the log has it
-            return replace(state, reasons=reasons)
-        log = (*state.log, RunEnd(state.run, queries.step, state.evaluations, reasons))
-        if self.restarts is None:
-            return replace(state, reasons=reasons, log=log)
-        rng = generator(state.key, queries.step, RESTART)
-        run = next_run(self.restarts, log, rng)
-        return self._start(state.key, state.x0, self._restart_point(state.x0, rng), run, log)
+            after = self.noise.adjusted(state, after)
+        return self.judged(after, queries.step, ranked)
 
     def mean(self, state: CMAState) -> Array:
         """See `Method.mean`."""
-        return state.m if self.bounds is None else boxes.fold(state.m, self.bounds)
+        return self.inside(state.m)
 
-    def stop(self, state: CMAState) -> dict[str, Any]:
-        """See `Method.stop`."""
-        return dict(state.reasons)
+    def shape_reasons(self, state: CMAState) -> dict[str, Any]:
+        """See `MethodInRuns.shape_reasons`: looked for after a decomposition."""
+        s = state
+        if s.stale > 0:
+            return {}
+        return shape_reasons(s.m, s.sigma, s.run.sigma0, s.C, s.B, s.D, s.p_c, s.g, self.tolerances)
 
     # -------------------------------------------------------------------------------------------------- parts
-    def _start(self, key: Key, x0: Array, m: Array, run: Run, log: tuple[RunEnd, ...]) -> CMAState:
-        """Return the state at the start of ``run``."""
-        n = m.size
-        eye, zeros, ones = np.eye(n), np.zeros(n), np.ones(n)
-        memory = None if self.noise is None else self.noise.begin(n)
-        return CMAState(key, x0, run, m, run.sigma0, eye, eye, ones, zeros, zeros, 0, 0, (), 0, 0, {}, log, memory)
-
     def _popsize(self, s: CMAState) -> int:
         """Return lambda of the next generation."""
         return s.run.popsize if self.noise is None else self.noise.popsize(s.noise, s.run.popsize)
@@ -287,30 +217,11 @@ class CMAES(Method):
         if stale > min(self.lazy / n, 0.1) * len(q.Z) / (p.c_1 + p.c_mu):
             B, D, C = _decompose(C)
             stale = 0
-        history = (ranked[0], *s.history[: history_length(n, s.run.popsize) - 1])
-        flat = flat_generations(s.flat, ranked)
+        history, flat = recent(s, ranked)
         return CMAState(
-            s.key, s.x0, s.run, m, sigma, C, B, D, p_sigma, p_c, g, stale,
-            history, flat, s.evaluations + spent, s.reasons, s.log, s.noise,
+            s.key, s.x0, s.run, g, history, flat, s.evaluations + spent, s.reasons, s.log,
+            m, sigma, C, B, D, p_sigma, p_c, stale, s.noise,
         )  # fmt: skip
-
-    def _reasons(self, s: CMAState, ranked: list[float]) -> dict[str, Any]:
-        """Return why this run has ended, empty if it has not; the distribution is looked at after a decomposition."""
-        tol = self.tolerances
-        reasons = run_reasons(ranked, s.history, len(s.history) == history_length(s.m.size, s.run.popsize), s.flat, tol)
-        if s.stale == 0:
-            reasons |= shape_reasons(s.m, s.sigma, s.run.sigma0, s.C, s.B, s.D, s.p_c, s.g, tol)
-        if s.g >= s.run.generations:
-            reasons["maxiter"] = s.run.generations
-        return reasons
-
-    def _restart_point(self, x0: Array, rng: np.random.Generator) -> Array:
-        """Return where the next run starts."""
-        box = self.bounds if self.restart_from is None else self.restart_from
-        if box is None:
-            return x0
-        x = rng.uniform(*(np.broadcast_to(side, x0.shape) for side in box))
-        return x if self.bounds is None else boxes.fold(x, self.bounds)
 
 
 def _decompose(C: Array) -> tuple[Array, Array, Array]:

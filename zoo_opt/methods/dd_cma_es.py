@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.errors import positive
-from zoo_opt.methods.strategy import EvolutionStrategy, axis_reasons
+from zoo_opt.methods.strategy import ESState, EvolutionStrategy, axis_reasons
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -223,9 +223,10 @@ class DDCMAES(EvolutionStrategy):
             learnt = np.zeros((n, n))
         return DDDistribution(m, sigma, D, root, B, E, learnt, p_sigma, p_c, p_D, gamma_sigma, gamma_c, gamma_D)
 
-    def shape_reasons(self, dist: DDDistribution, sigma0: float) -> dict[str, Any]:
-        """See `EvolutionStrategy.shape_reasons`."""
-        reasons = axis_reasons(dist.m, dist.sigma, dist.D, dist.p_c, sigma0, self.tolerances)
+    def shape_reasons(self, state: ESState) -> dict[str, Any]:
+        """See `MethodInRuns.shape_reasons`."""
+        dist: DDDistribution = state.distribution
+        reasons = axis_reasons(dist.m, dist.sigma, dist.D, dist.p_c, state.run.sigma0, self.tolerances)
         if dist.E[-1] > math.sqrt(self.tolerances.conditioncov) * dist.E[0]:
             reasons["conditioncov"] = self.tolerances.conditioncov
         return reasons

@@ -11,7 +11,7 @@ import numpy as np
 
 from zoo_opt.buffers import empty
 from zoo_opt.gradient.draws import QuantileGaussian
-from zoo_opt.methods.strategy import EvolutionStrategy, axis_reasons
+from zoo_opt.methods.strategy import ESState, EvolutionStrategy, axis_reasons
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -145,10 +145,11 @@ class SepCMAES(EvolutionStrategy):
         sigma = s.sigma * math.exp(min(1.0, (p.c_sigma / p.d_sigma) * (norm / p.chi_n - 1)))
         return SepDistribution(m, sigma, C, p_sigma, p_c)
 
-    def shape_reasons(self, dist: SepDistribution, sigma0: float) -> dict[str, Any]:
-        """See `EvolutionStrategy.shape_reasons`."""
+    def shape_reasons(self, state: ESState) -> dict[str, Any]:
+        """See `MethodInRuns.shape_reasons`."""
+        dist: SepDistribution = state.distribution
         tol, std = self.tolerances, np.sqrt(dist.C)
-        reasons = axis_reasons(dist.m, dist.sigma, std, dist.p_c, sigma0, tol)
+        reasons = axis_reasons(dist.m, dist.sigma, std, dist.p_c, state.run.sigma0, tol)
         if std.max() > math.sqrt(tol.conditioncov) * std.min():
             reasons["conditioncov"] = tol.conditioncov
         return reasons
