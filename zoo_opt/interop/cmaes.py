@@ -55,11 +55,10 @@ class CMAESPackage(Peer):
             raise ValueError(f"lr_adapt must be False for {kind}, got {lr_adapt!r}")
         self._class = getattr(require("cmaes", "cmaes"), kind)
         self._more = {"lr_adapt": True} if lr_adapt else {}
-        self._box = restart_from
-        self._run(self.x0, float(sigma0), popsize)
         self._restarts = (
-            None if restarts is None else Restarts(restarts, self._es.population_size, float(sigma0), self.rng)
+            None if restarts is None else Restarts(restarts, self.x0, float(sigma0), restart_from, self.rng)
         )
+        self._run(self.x0, float(sigma0), popsize)
 
     def _run(self, x0: FloatArray, sigma0: float, popsize: int | None, limit: int | None = None) -> None:
         """Start a run that may spend `limit` evaluations."""
@@ -76,9 +75,7 @@ class CMAESPackage(Peer):
         self._es.tell(list(zip(X, losses.tolist(), strict=True)))
         self._spent += len(X)
         if self._restarts is not None and self._stopped():
-            popsize, sigma0, limit = self._restarts.next(self._spent)
-            x0 = self.x0 if self._box is None else self.rng.uniform(*self._box, size=self.x0.size)
-            self._run(x0, sigma0, popsize, limit)
+            self._run(*self._restarts.next(self._es.population_size, self._spent))
 
     def _mean(self) -> FloatArray:
         return np.asarray(self._es.mean)

@@ -13,10 +13,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from zoo_opt.methods.restarts import FIRST, LARGE, regime, small_popsize
 
 FloatArray = NDArray[np.float64]
 
@@ -192,40 +194,52 @@ class Peer(ABC):
         return np.array(self._mean(), dtype=np.float64)
 
 
+class NextRun(NamedTuple):
+    """What a run of a CMA-ES is started with; ``limit`` is on its evaluations."""
+
+    x0: FloatArray
+    sigma0: float
+    popsize: int
+    limit: int | None
+
+
 class Restarts:
-    """Population size and step size of the next run of a CMA-ES, by IPOP or BIPOP.
+    """What the next run of a CMA-ES is started with, by IPOP or BIPOP.
 
     IPOP doubles the population (Auger & Hansen 2005). BIPOP (Hansen 2009) spends the same on runs with a doubled
-    population and on short ones with a small population and step size; the accounting is that of pycma's `fmin2`.
+    population and on short ones with a small population and step size; the limit of these is that of pycma's `fmin2`.
 
     Parameters
     ----------
     kind : {"ipop", "bipop"}
-    popsize : int
-        Population of the first run.
+    x0 : (d,) array
+        Start of the first run.
     sigma0 : float
         Step size of the first run.
+    box : (float, float) or None
+        Where runs start, uniformly; None is x0.
     rng : Generator
     """
 
-    def __init__(self, kind: str, popsize: int, sigma0: float, rng: np.random.Generator) -> None:
+    def __init__(
+        self, kind: str, x0: FloatArray, sigma0: float, box: tuple[float, float] | None, rng: np.random.Generator
+    ) -> None:
         if kind not in ("ipop", "bipop"):
             raise ValueError(f'restarts must be None, "ipop" or "bipop", got {kind!r}')
-        self.kind, self.popsize0, self.sigma0, self.rng = kind, popsize, sigma0, rng
-        self.doublings = 0
-        self.small = self.large = 0  # evaluations spent by each kind of run
-        self.is_large = False  # the first run counts as a small one
+        self.kind, self.x0, self.sigma0, self.box, self.rng = kind, x0, sigma0, box, rng
+        self.popsize0 = 0
+        self._now, self._ended = FIRST, list[tuple[str, int]]()
 
-    def next(self, spent: int) -> tuple[int, float, int | None]:
-        """(popsize, sigma0, limit on evaluations or None) of the next run; `spent` by the last one."""
-        if self.is_large:
-            self.large += spent
-        else:
-            self.small += spent
-        self.is_large = self.kind == "ipop" or self.small >= max(1, self.large)
-        if self.is_large:
-            self.doublings += 1
-            return self.popsize0 * 2**self.doublings, self.sigma0, None
+    def next(self, popsize: int, spent: int) -> NextRun:
+        """Return the run that follows one with this population, which has spent so many evaluations."""
+        self.popsize0 = self.popsize0 or popsize
+        self._ended.append((self._now, spent))
+        self._now, doublings, large = regime(self.kind, self._ended)
+        if self._now == LARGE:
+            return NextRun(self._start(), self.sigma0, self.popsize0 * 2**doublings, None)
         u, v = self.rng.uniform(size=2)
-        popsize = max(self.popsize0, int(self.popsize0 * (2**self.doublings) ** (u**2)))
-        return popsize, self.sigma0 * 0.01**v, self.large // 2
+        small = small_popsize(self.popsize0, doublings, u)
+        return NextRun(self._start(), self.sigma0 * 0.01**v, small, large // 2)
+
+    def _start(self) -> FloatArray:
+        return self.x0 if self.box is None else self.rng.uniform(*self.box, size=self.x0.size)

@@ -24,6 +24,12 @@ def _options(cma: Any, rng: np.random.Generator, sampler: str | None, options: d
     return {**base, **options}
 
 
+def _of_run(popsize: int | None, limit: int | None) -> dict[str, int]:
+    """Options of pycma for one run; None leaves one out."""
+    options = {"popsize": popsize, "maxfevals": limit}
+    return {name: value for name, value in options.items() if value is not None}
+
+
 class PyCMA(Peer):
     """``cma.CMAEvolutionStrategy``, restarted by IPOP or BIPOP if asked for.
 
@@ -70,20 +76,16 @@ class PyCMA(Peer):
         self._cma = require("cma", "cma (pycma)")
         diagonally = {"CMA_diagonal": True} if diagonal else {}
         self._options = _options(self._cma, self.rng, sampler, {**diagonally, **(options or {})})
-        self._box = restart_from
         self._global = np.random.MT19937(self.seed())
+        self._restarts = (
+            None if restarts is None else Restarts(restarts, self.x0, float(sigma0), restart_from, self.rng)
+        )
         self._run(self.x0, float(sigma0), popsize)
-        self._restarts = None if restarts is None else Restarts(restarts, self._es.popsize, float(sigma0), self.rng)
 
     def _run(self, x0: FloatArray, sigma0: float, popsize: int | None, limit: int | None = None) -> None:
         """Start a run of pycma that may spend `limit` evaluations."""
-        options = dict(self._options)
-        if popsize is not None:
-            options["popsize"] = popsize
-        if limit is not None:
-            options["maxfevals"] = limit
         with global_draws_from(self._global):
-            self._es = self._cma.CMAEvolutionStrategy(x0, sigma0, options)
+            self._es = self._cma.CMAEvolutionStrategy(x0, sigma0, {**self._options, **_of_run(popsize, limit)})
 
     def _ask(self) -> FloatArray:
         with global_draws_from(self._global):
@@ -93,9 +95,7 @@ class PyCMA(Peer):
         with global_draws_from(self._global):
             self._es.tell(list(X), losses.tolist())
         if self._restarts is not None and self._es.stop():
-            popsize, sigma0, limit = self._restarts.next(self._es.countevals)
-            x0 = self.x0 if self._box is None else self.rng.uniform(*self._box, size=self.x0.size)
-            self._run(x0, sigma0, popsize, limit)
+            self._run(*self._restarts.next(self._es.popsize, self._es.countevals))
 
     def _mean(self) -> FloatArray:
         return np.asarray(self._es.mean)
@@ -139,8 +139,8 @@ class PyCMANoiseHandler(Inverted):
         super().__init__(x0, rng=rng, budget=budget)
         cma = require("cma", "cma (pycma)")
         given = _options(cma, self.rng, None, options or {})
-        plan = None if restarts is None else Restarts(restarts, 0, float(sigma0), self.rng)
-        start, draws = self.x0.copy(), self.rng
+        start = self.x0.copy()
+        plan = None if restarts is None else Restarts(restarts, start, float(sigma0), restart_from, self.rng)
         self._runs: list[Any] = []  # the run now going
         runs = self._runs
 
@@ -148,7 +148,7 @@ class PyCMANoiseHandler(Inverted):
             def loss(x: ArrayLike) -> float:
                 return float(evaluate(x)[0])
 
-            x, sigma, more = start, float(sigma0), dict[str, Any]()
+            x, sigma, more = start, float(sigma0), dict[str, int]()
             while True:
                 es = cma.CMAEvolutionStrategy(x, sigma, {**given, **more})
                 runs[:] = [es]
@@ -160,10 +160,8 @@ class PyCMANoiseHandler(Inverted):
                     es.countevals += handler.evaluations_just_done
                 if plan is None:
                     return
-                plan.popsize0 = plan.popsize0 or es.popsize
-                popsize, sigma, limit = plan.next(es.countevals)
-                more = {"popsize": popsize} if limit is None else {"popsize": popsize, "maxfevals": limit}
-                x = start if restart_from is None else draws.uniform(*restart_from, size=start.size)
+                x, sigma, popsize, limit = plan.next(es.popsize, es.countevals)
+                more = _of_run(popsize, limit)
 
         self._start(minimise)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -32,6 +33,14 @@ class RunEnd:
     reasons: dict[str, Any] = field(default_factory=dict)
 
 
+class Regime(NamedTuple):
+    """What kind of run comes next, how often the population has doubled by then, and what large runs have used."""
+
+    kind: str
+    doublings: int
+    large: int
+
+
 def next_run(policy: str, log: tuple[RunEnd, ...], rng: Generator) -> Run:
     """Return what the run after those in ``log`` is started with.
 
@@ -41,14 +50,28 @@ def next_run(policy: str, log: tuple[RunEnd, ...], rng: Generator) -> Run:
     run counts as small.
     """
     first = log[0].run
-    used = {SMALL: log[0].evaluations, LARGE: 0}
-    doublings = 0
-    for end in log[1:]:
-        used[end.run.kind] += end.evaluations
-        doublings += end.run.kind == LARGE
-    if policy == "ipop" or used[SMALL] >= used[LARGE]:
-        return Run(first.popsize * 2 ** (doublings + 1), first.sigma0, first.generations, LARGE)
+    kind, doublings, large = regime(policy, [(end.run.kind, end.evaluations) for end in log])
+    if kind == LARGE:
+        return Run(first.popsize * 2**doublings, first.sigma0, first.generations, LARGE)
     u_popsize, u_sigma = rng.random(2).tolist()
-    popsize = int(first.popsize * (2**doublings) ** (u_popsize**2))
-    generations = max(1, min(first.generations, used[LARGE] // (2 * popsize)))
+    popsize = small_popsize(first.popsize, doublings, u_popsize)
+    generations = max(1, min(first.generations, large // (2 * popsize)))
     return Run(popsize, first.sigma0 * 10 ** (-2 * u_sigma), generations, SMALL)
+
+
+def regime(policy: str, ended: Iterable[tuple[str, int]]) -> Regime:
+    """Return what follows the runs that ``ended``, of which the kind and the evaluations are given."""
+    small = large = doublings = 0
+    for kind, evaluations in ended:
+        if kind == LARGE:
+            large, doublings = large + evaluations, doublings + 1
+        else:
+            small += evaluations
+    if policy == "ipop" or small >= large:
+        return Regime(LARGE, doublings + 1, large)
+    return Regime(SMALL, doublings, large)
+
+
+def small_popsize(popsize: int, doublings: int, u: float) -> int:
+    """Return the population of a small run, where the first had ``popsize``; ``u`` is uniform on [0, 1)."""
+    return int(popsize * (2**doublings) ** (u**2))
