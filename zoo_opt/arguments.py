@@ -39,14 +39,7 @@ def as_sems(sem: Any, n: int, single: bool) -> list[float] | None:
     """Return ``n`` standard errors, NaN where not known, None if none is, or raise."""
     if single and np.ndim(sem) == 0:
         sem = (sem,)
-    if isinstance(sem, (str, bytes, Mapping, Set)):
-        raise TypeError(f"sem must be a sequence of {n} numbers in the order of the candidates, got {sem!r}")
-    try:
-        values = list(sem.tolist() if isinstance(sem, np.ndarray) else sem)
-    except TypeError:
-        raise TypeError(f"sem must be a sequence of {n} numbers, got {sem!r}") from None
-    if len(values) != n:
-        raise ValueError(f"sem must be {n} numbers, one for each candidate, got {len(values)}")
+    values = _numbers("sem", sem, n)
     known = [math.nan if value is None else non_negative("sem", value) for value in values]
     return known if any(value == value for value in known) else None
 
@@ -55,12 +48,18 @@ def as_losses(losses: Any, n: int, single: bool) -> list[float]:
     """Return ``n`` floats, NaN for failures, or raise."""
     if single and (losses is None or np.ndim(losses) == 0):
         losses = (losses,)
-    if isinstance(losses, (Mapping, Set)):
-        raise TypeError(f"losses must be a sequence of {n} numbers in the order of the candidates, got {losses!r}")
-    try:
-        values = list(losses.tolist() if isinstance(losses, np.ndarray) else losses)
-    except TypeError:
-        raise TypeError(f"losses must be a sequence of {n} numbers, got {losses!r}") from None
-    if len(values) != n:
-        raise ValueError(f"losses must be {n} numbers, one for each candidate, got {len(values)}")
+    values = _numbers("losses", losses, n)
     return [value if type(value) is float and value > -math.inf else as_loss(value) for value in values]
+
+
+def _numbers(name: str, given: Any, n: int) -> list[Any]:
+    """Return what should be ``n`` numbers as a list, or raise."""
+    if isinstance(given, (str, bytes, Mapping, Set)):
+        raise TypeError(f"{name} must be a sequence of {n} numbers in the order of the candidates, got {given!r}")
+    try:
+        values = list(given.tolist() if isinstance(given, np.ndarray) else given)
+    except TypeError:
+        raise TypeError(f"{name} must be a sequence of {n} numbers, got {given!r}") from None
+    if len(values) != n:
+        raise ValueError(f"{name} must be {n} numbers, one for each candidate, got {len(values)}")
+    return values

@@ -51,7 +51,26 @@ def _minimiser(problem: Any) -> NDArray[np.float64]:
     return x
 
 
-class Bbob:
+class _Coco:
+    """What COCO's problems share: the box, the start, and targets for the precision."""
+
+    curve = "precision"
+    reusable = True
+    targets: Sequence[float] = BBOB_TARGETS
+    bounds = (-5.0, 5.0)
+    name: str
+    dim: int
+
+    def x0(self, seed: int) -> FloatArray:
+        """Uniform in [-4, 4]^d."""
+        return np.random.default_rng(pair_seed(self.name, seed)).uniform(-4, 4, self.dim)
+
+    def metrics(self, x: FloatArray) -> dict[str, float]:
+        """No figure but the precision, which the runner adds."""
+        return {}
+
+
+class Bbob(_Coco):
     """A function of COCO's bbob suite.
 
     Runs start uniformly in [-4, 4]^d. Every instance has its own optimum, rotation and offset.
@@ -70,10 +89,6 @@ class Bbob:
     """
 
     suite = "bbob"
-    curve = "precision"
-    reusable = True
-    targets: Sequence[float] = BBOB_TARGETS
-    bounds = (-5.0, 5.0)
 
     def __init__(self, function: int, dimension: int, instance: int = 1) -> None:
         self._f = _problem(self.suite, range(1, 25), function, dimension, instance)
@@ -84,18 +99,10 @@ class Bbob:
         if not self._f.final_target_hit:
             raise RuntimeError(f"cocoex's minimiser of {self.name} is not one: {self.optimum!r}")
 
-    def x0(self, seed: int) -> FloatArray:
-        """Uniform in [-4, 4]^d."""
-        return np.random.default_rng(pair_seed(self.name, seed)).uniform(-4, 4, self.dim)
-
     def losses(self, X: FloatArray, step: int, seed: int) -> FloatArray:
         """The function's values, shape (n,); nothing is random."""
         f = self._f
         return np.array([f(x) for x in np.ascontiguousarray(X, dtype=np.float64)])
-
-    def metrics(self, x: FloatArray) -> dict[str, float]:
-        """No figure but the precision, which the runner adds."""
-        return {}
 
 
 class BbobLargescale(Bbob):
@@ -117,7 +124,7 @@ class BbobLargescale(Bbob):
     suite = "bbob-largescale"
 
 
-class BbobNoisy:
+class BbobNoisy(_Coco):
     """A function of COCO's bbob-noisy suite: ten of bbob's functions, each with Gaussian, uniform and Cauchy noise.
 
     f = f_opt + noise(f_true - f_opt) + 1.01e-8 + 100 * (squared distance from the box [-5, 5]^d). The precision,
@@ -141,10 +148,6 @@ class BbobNoisy:
     N. Hansen et al., Real-parameter black-box optimization benchmarking 2009: noisy functions definitions, RR-6869.
     """
 
-    curve = "precision"
-    reusable = True
-    targets: Sequence[float] = BBOB_TARGETS
-    bounds = (-5.0, 5.0)
     _TOL = 1e-8  # below it there is no noise
     _SHIFT = 1.01e-8
 
@@ -160,10 +163,6 @@ class BbobNoisy:
         self.name = f"bbob-noisy-f{function}-i{instance}-d{dimension}"
         self.dim = dimension
         self.optimum: float | None = round(self._clean(_minimiser(self._cauchy)), 2)
-
-    def x0(self, seed: int) -> FloatArray:
-        """Uniform in [-4, 4]^d."""
-        return np.random.default_rng(pair_seed(self.name, seed)).uniform(-4, 4, self.dim)
 
     def _clean(self, x: NDArray[np.float64]) -> float:
         """f_true(x), the penalty included: the value that the Cauchy variant gives twice."""
@@ -197,7 +196,3 @@ class BbobNoisy:
         """Noisy values, shape (n,), with noise from (seed, step)."""
         rng = np.random.default_rng([*pair_seed(self.name, seed), 1 + step])
         return self.observe(X, self.true_losses(X, step, seed), rng)
-
-    def metrics(self, x: FloatArray) -> dict[str, float]:
-        """No figure but the precision, which the runner adds."""
-        return {}
