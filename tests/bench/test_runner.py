@@ -89,6 +89,16 @@ def test_restart_puts_the_old_record_aside(suite, tmp_path):
     assert len(read_record(tmp_path / "runs.jsonl.old").runs) == 4
 
 
+def test_each_restart_keeps_what_was_there(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    for text in ("one", "two", "three"):
+        path.write_text(f"{text}\n")
+        Recorder(path, fresh=True).close()
+        assert path.read_text() == ""
+    kept = {name: (tmp_path / name).read_text() for name in ("runs.jsonl.old", "runs.jsonl.old2", "runs.jsonl.old3")}
+    assert kept == {"runs.jsonl.old": "one\n", "runs.jsonl.old2": "two\n", "runs.jsonl.old3": "three\n"}
+
+
 def test_a_file_that_is_no_record_is_refused(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text("hello\nworld\n")

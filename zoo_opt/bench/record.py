@@ -7,6 +7,7 @@ and ``{"kind": "again", "keys": [...]}``: the lines above with these keys count 
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import lzma
 import math
@@ -177,6 +178,13 @@ def canonical(record: Record) -> list[dict[str, Any]]:
     return [{name: value for name, value in run.items() if name != "seconds"} for run in in_order(record)]
 
 
+def _aside(path: Path) -> Path:
+    """Return a free name beside ``path``: ``*.old``, ``*.old2``, ``*.old3``, ..."""
+    numbers = itertools.chain([""], itertools.count(2))
+    names = (path.with_name(f"{path.name}.old{number}") for number in numbers)
+    return next(name for name in names if not name.exists())
+
+
 class Recorder:
     """Appends entries to a record file, each on the disk before `write` returns.
 
@@ -185,7 +193,7 @@ class Recorder:
     path : path
         Made if absent, locked until `close`; what an interrupted write left after the last newline is cut off.
     fresh : bool
-        Put a file that is there aside, as ``*.old``.
+        Put a file that is there aside, as ``*.old``, ``*.old2`` and so on.
 
     Raises
     ------
@@ -197,7 +205,7 @@ class Recorder:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._open(path)
         if fresh and path.stat().st_size:
-            path.replace(path.with_suffix(path.suffix + ".old"))
+            path.replace(_aside(path))
             self.close()
             self._open(path)
         self._cut_torn_line()

@@ -53,7 +53,7 @@ def run_suite(
     command : list of str or None
         For the record; None takes the command line's.
     resume : bool
-        False puts an earlier record aside (as ``*.old``) and starts over.
+        False puts an earlier record aside (as ``*.old``, the next as ``*.old2``) and starts over.
 
     Returns
     -------
