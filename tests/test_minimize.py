@@ -306,3 +306,24 @@ def test_a_bare_nan_is_a_failure_with_sem_too() -> None:
         lambda x: math.nan if x[0] > 1 else (float(x @ x), 0.1), [1.0, 2.0], method="auto", budget=60, rng=0, sem=True
     )
     assert result.nfail > 0 and result.nfev <= 60
+
+
+def test_a_standard_error_of_nan_is_not_known() -> None:
+    """As that of the mean of one sample is: the run goes on as if none had been given."""
+
+    settings = {"method": Doubting(), "budget": 70, "rng": 0, "sem": True}
+
+    def given(error: object) -> zo.Result:
+        return zo.minimize(lambda x: (sphere(x), error), np.ones(3), **settings)
+
+    unknown = given(None)
+    for nan in (math.nan, np.float32(math.nan)):
+        assert np.array_equal(given(nan).x, unknown.x)
+
+    def vectorized(X):
+        return [sphere(x) for x in X], np.full(len(X), math.nan)
+
+    assert np.array_equal(zo.minimize(vectorized, np.ones(3), vectorized=True, **settings).x, unknown.x)
+    assert not np.array_equal(given(0.2).x, unknown.x)
+    with pytest.raises(ValueError, match="sem must be finite, got inf"):
+        given(math.inf)

@@ -30,9 +30,12 @@ class Outcome(NamedTuple):
 
 
 def succeeded(id_: int, value: Any, sem: Any = None) -> Outcome:
-    """Return the outcome of a call that returned the loss ``value`` and perhaps its standard error."""
+    """Return the outcome of a call that returned the loss ``value`` and perhaps its standard error.
+
+    An error of NaN is not known, such as that of the mean of one sample.
+    """
     loss = as_loss(value)
-    error = math.nan if sem is None or math.isnan(loss) else non_negative("sem", sem)
+    error = math.nan if _missing(sem) or math.isnan(loss) else non_negative("sem", sem)
     return Outcome(id_, loss, "NaN or None" if math.isnan(loss) else "", None, error)
 
 
@@ -68,11 +71,16 @@ class Call:
 
 def _pair(value: Any) -> tuple[Any, Any]:
     """Return the loss and the standard error of what an objective gave that gives both; None and NaN are failures."""
-    if value is None or (isinstance(value, (float, np.floating)) and math.isnan(value)):
+    if _missing(value):
         return None, None
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise TypeError(f"fun must return (loss, standard error) with sem=True, got {value!r}")
     return value[0], value[1]
+
+
+def _missing(value: Any) -> bool:
+    """Return whether ``value`` is None or NaN."""
+    return value is None or (isinstance(value, (float, np.floating)) and math.isnan(value))
 
 
 def evaluate_one(call: Call, x: Array, step: int, executor: Any) -> Outcome:

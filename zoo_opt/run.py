@@ -74,8 +74,9 @@ def minimize(
     pass_step : bool, default False
         Call ``fun(x, step=k)``: an objective can use one minibatch for all candidates of a step.
     sem : bool, default False
-        Expect ``fun`` to return ``(loss, standard error)``, None for an error that is not known (``vectorized``: n
-        losses and n standard errors). Methods that take noise into account use it, see `Optimizer.tell`.
+        Expect ``fun`` to return ``(loss, standard error)``, None or NaN for an error that is not known
+        (``vectorized``: n losses and n standard errors). Methods that take noise into account use it, see
+        `Optimizer.tell`.
     on_error : {"fail", "raise"}, default "fail"
         What an exception in ``fun`` is: a failed evaluation, or the end of the run. With "raise" what came before is
         in the checkpoint, if there is one.
