@@ -38,14 +38,23 @@ def default_popsize(n: int) -> int:
     return 4 + int(3 * math.log(n))
 
 
+def raw_weights(popsize: int) -> tuple[Array, Array]:
+    """Return w'_i = ln((lambda + 1) / 2) - ln i (equation 49), where positive and where negative, 0 elsewhere."""
+    w = np.log((popsize + 1) / 2) - np.log(np.arange(1, popsize + 1))
+    if popsize == 1:
+        w = np.ones(1)
+    return np.maximum(w, 0.0), np.minimum(w, 0.0)
+
+
+def expected_length(n: int) -> float:
+    """Return E |N(0, I)| in ``n`` dimensions, to the order of n^-2."""
+    return math.sqrt(n) * (1 - 1 / (4 * n) + 1 / (21 * n**2))
+
+
 @functools.lru_cache(maxsize=256)
 def parameters(n: int, popsize: int) -> Parameters:
     """Return the default parameters for dimension ``n`` and ``popsize`` candidates."""
-    i = np.arange(1, popsize + 1)
-    w = np.log((popsize + 1) / 2) - np.log(i)  # w'_i (49)
-    if popsize == 1:
-        w = np.ones(1)
-    plus, minus = np.maximum(w, 0.0), np.minimum(w, 0.0)
+    plus, minus = raw_weights(popsize)
     mu_eff = plus.sum() ** 2 / (plus**2).sum()  # (8)
     mu_eff_minus = minus.sum() ** 2 / (minus**2).sum() if minus.any() else 0.0
 
@@ -73,7 +82,7 @@ def parameters(n: int, popsize: int) -> Parameters:
         c_c=float(c_c),
         c_1=float(c_1),
         c_mu=float(c_mu),
-        chi_n=math.sqrt(n) * (1 - 1 / (4 * n) + 1 / (21 * n**2)),
+        chi_n=expected_length(n),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.errors import positive
+from zoo_opt.methods.cma_parameters import expected_length, raw_weights
 from zoo_opt.methods.strategy import ESState, EvolutionStrategy, axis_reasons
 
 if TYPE_CHECKING:
@@ -83,10 +84,7 @@ class _Parameters:
 
 @functools.lru_cache(maxsize=256)
 def _parameters(n: int, popsize: int, pace_C: float, pace_D: float, damping: float) -> _Parameters:
-    w = np.log((popsize + 1) / 2) - np.log(np.arange(1, popsize + 1))
-    if popsize == 1:
-        w = np.ones(1)
-    plus, minus = np.maximum(w, 0.0), np.minimum(w, 0.0)
+    plus, minus = raw_weights(popsize)
     plus /= plus.sum()
     mu_w, mu_w_minus = 1 / float(plus @ plus), 0.0
     if minus.any():
@@ -107,7 +105,7 @@ def _parameters(n: int, popsize: int, pace_C: float, pace_D: float, damping: flo
         mu_w=mu_w,
         c_sigma=c_sigma,
         d_sigma=damping * (1 + c_sigma + 2 * max(0.0, math.sqrt((mu_w - 1) / (n + 1)) - 1)),
-        chi_n=math.sqrt(n) * (1 - 1 / (4 * n) + 1 / (21 * n**2)),
+        chi_n=expected_length(n),
         C=rates(n * (n + 1) / 2, pace_C),
         D=rates(n, pace_D),
     )

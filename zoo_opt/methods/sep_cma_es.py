@@ -11,6 +11,7 @@ import numpy as np
 
 from zoo_opt.buffers import empty
 from zoo_opt.gradient.draws import QuantileGaussian
+from zoo_opt.methods.cma_parameters import expected_length
 from zoo_opt.methods.strategy import ESState, EvolutionStrategy, axis_reasons
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from zoo_opt.typing import Array
 
-_BLOCK = 2**16  # elements worked on at a time, so that temporaries stay in cache
+_BLOCK = 2**16  # elements worked on at a time, so that temporaries stay in cache; sums over candidates round by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def _parameters(n: int, popsize: int) -> _Parameters:
         d_sigma=1 + 2 * max(0.0, math.sqrt((mu_eff - 1) / (n + 1)) - 1) + c_sigma,
         c_c=4 / (n + 4),
         c_cov=min(1.0, c_cov * (n + 2) / 3),  # a diagonal has n parameters: it can be learnt (n + 2) / 3 times faster
-        chi_n=math.sqrt(n) * (1 - 1 / (4 * n) + 1 / (21 * n**2)),
+        chi_n=expected_length(n),
     )
 
 

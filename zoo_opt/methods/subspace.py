@@ -17,7 +17,7 @@ from zoo_opt.methods.base import Method
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
 
-_BLOCK = 2**17  # elements of A that are drawn at a time
+_BLOCK = 2**17  # elements of A that are drawn at a time: A depends on it
 
 
 @dataclass(frozen=True, slots=True)
