@@ -1,0 +1,153 @@
+"""Answers kept on disk by what was asked: the same image and prompts reach a black box once.
+
+``<folder>/ab/cdef....mask`` holds one image's mask; the name is the SHA-256 of the model's name, the image and its
+prompts. The file is a line ``zoo-opt-seg mask 1 <dtype> <H> <W> <sha256 of the rest>``, then the mask: float32, or
+bits. It is written beside and renamed, so that processes may share a folder, and a kill leaves nothing half-written.
+What cannot be read, whatever the reason, counts as not being there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import os
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo_opt_seg.blackbox.protocol import Array, BlackBox, SegmentationModel, as_black_box, check_images, check_prompts
+from zoo_opt_seg.prompts import Prompts
+
+_MAGIC = b"zoo-opt-seg mask 1"
+_STALE = 3600.0  # seconds after which a temporary file is no longer being written
+_numbers = itertools.count()
+
+
+class Cached(BlackBox):
+    """A black box that answers from a folder what it was asked before.
+
+    Parameters
+    ----------
+    model : callable
+        A black box with a name, which must change whenever its answers could (`as_black_box` gives one).
+    folder : path
+        Made where it does not exist. Any number of processes, and black boxes of other names, may share it.
+
+    Attributes
+    ----------
+    hits, misses : int
+        Images answered from the folder, and images that reached the model. An image that comes twice in one call
+        reaches the model once.
+
+    Raises
+    ------
+    ValueError
+        If the model has no name.
+
+    Notes
+    -----
+    ``Cached(Budgeted(model, n), folder)`` pays for misses alone; ``Budgeted(Cached(model, folder), n)`` counts every
+    question, whether it was asked before or not, and is what compares optimisers. Misses are evaluated in one smaller
+    batch, which in floating point may move the last bit of a probability.
+    """
+
+    def __init__(self, model: SegmentationModel | Callable[..., Any], folder: str | os.PathLike[str]) -> None:
+        self.model = as_black_box(model)
+        self.name = self.model.name
+        if not self.name:
+            raise ValueError("model must have a name to be cached under: as_black_box(model, name=...)")
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.hits = self.misses = 0
+        self._prefix = hashlib.sha256(b"zoo-opt-seg 1 %s\0" % self.name.encode())
+        self._full = False
+        self._sweep()
+
+    def __call__(self, images: Array, prompts: Prompts, /) -> Array:
+        """Return the masks, those asked for before from the folder."""
+        images = check_images(images)
+        check_prompts(prompts, len(images))
+        keys = [self._key(image, prompts, row) for row, image in enumerate(images)]
+        size = images.shape[1:3]
+        known = {key: read_mask(self._path(key), size) for key in dict.fromkeys(keys)}
+        rows = [keys.index(key) for key, mask in known.items() if mask is None]
+        if rows or not len(images):
+            answers = self.model(images[rows], prompts[rows])
+            for row, mask in zip(rows, answers, strict=True):
+                self._write(self._path(keys[row]), mask)
+                known[keys[row]] = mask
+            if not len(images):
+                return answers
+        self.misses += len(rows)
+        self.hits += len(images) - len(rows)
+        return np.stack([known[key] for key in keys])  # type: ignore[arg-type]
+
+    def _key(self, image: Array, prompts: Prompts, row: int) -> str:
+        digest = self._prefix.copy()
+        digest.update(f"{image.dtype} {image.shape} ".encode())
+        digest.update(np.ascontiguousarray(image).data)
+        digest.update(prompts.key(row))
+        return digest.hexdigest()
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key[2:]}.mask"
+
+    def _write(self, path: Path, mask: Array) -> None:
+        try:
+            write_mask(path, mask)
+        except OSError as error:  # a full disk must not end a run that has paid for its answers
+            if not self._full:
+                warnings.warn(f"masks cannot be kept in {self.folder}: {error}", RuntimeWarning, stacklevel=3)
+            self._full = True
+
+    def _sweep(self) -> None:
+        """Remove what killed processes left."""
+        for path in self.folder.glob("*/*.tmp"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _STALE:
+                    path.unlink()
+
+
+def write_mask(path: Path, mask: Array) -> None:
+    """Write a mask (H, W) of float32 or bool to ``path``, atomically."""
+    hard = mask.dtype == np.bool_
+    payload = (np.packbits(mask) if hard else np.ascontiguousarray(mask, "<f4")).tobytes()
+    height, width = mask.shape
+    digest = hashlib.sha256(payload).hexdigest().encode()
+    header = b"%s %s %d %d %s\n" % (_MAGIC, b"bits" if hard else b"float32", height, width, digest)
+    temporary = path.with_name(f"{os.getpid()}-{next(_numbers)}-{time.time_ns()}.tmp")
+    try:
+        try:
+            temporary.write_bytes(header + payload)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(header + payload)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def read_mask(path: Path, size: tuple[int, ...]) -> Array | None:
+    """Return the mask at ``path``, or None where there is none of this size that is whole."""
+    try:
+        header, _, payload = path.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    words = header.split(b" ")
+    if b" ".join(words[:3]) != _MAGIC or len(words) != 7 or words[4:6] != [b"%d" % side for side in size]:
+        return None
+    if hashlib.sha256(payload).hexdigest().encode() != words[6]:
+        return None
+    pixels = size[0] * size[1]
+    if words[3] == b"bits" and len(payload) == (pixels + 7) // 8:
+        return np.unpackbits(np.frombuffer(payload, np.uint8), count=pixels).view(bool).reshape(size)
+    if words[3] == b"float32" and len(payload) == 4 * pixels:
+        return np.frombuffer(payload, "<f4").reshape(size)
+    return None

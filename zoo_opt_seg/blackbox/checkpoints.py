@@ -1,0 +1,86 @@
+"""SAM's weights from a file in the official format, or one sentence on what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo_opt.errors import CheckpointError
+
+WIDTHS = {"vit_b": 768, "vit_l": 1024, "vit_h": 1280}  # of the image encoders
+
+
+def load_sam(model_type: str, checkpoint: str | os.PathLike[str] | None) -> nn.Module:
+    """Return SAM with the weights of ``checkpoint``, in evaluation mode on the CPU.
+
+    Parameters
+    ----------
+    model_type : {"vit_b", "vit_l", "vit_h"}
+    checkpoint : path
+        A state dict saved by ``torch.save``; nothing but tensors is unpickled.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    CheckpointError
+        If it is truncated, no state dict, or does not fit the model.
+    ValueError
+        If the model type is unknown, or `checkpoint` is None.
+    """
+    if model_type not in WIDTHS:
+        raise ValueError(f"model_type must be one of {', '.join(WIDTHS)}, got {model_type!r}")
+    if checkpoint is None:
+        raise ValueError(f"checkpoint must be a file with SAM's {model_type} weights, got None (or give sam=)")
+    state = read_state_dict(checkpoint)
+    from segment_anything import sam_model_registry
+
+    with torch.random.fork_rng(devices=[]):  # its random start is overwritten, and is not to cost anyone's draws
+        sam: nn.Module = sam_model_registry[model_type]()
+    if complaint := misfit(sam.state_dict(), state):
+        width = getattr(state.get("image_encoder.pos_embed"), "shape", (0,))[-1]
+        other = next((name for name, w in WIDTHS.items() if w == width and name != model_type), "")
+        hint = f"; its image encoder is that of {other}" if other else ""
+        raise CheckpointError(f"checkpoint {os.fspath(checkpoint)} does not fit SAM {model_type}: {complaint}{hint}")
+    sam.load_state_dict(state)
+    return sam.eval()
+
+
+def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Return the tensors by name in a file written by ``torch.save``, or raise as `load_sam` says."""
+    name = os.fspath(path)
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"checkpoint {name} is not a file")
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # torch raises whatever its reader comes across
+        first = str(error).strip().split("\n")[0][:120]
+        raise CheckpointError(
+            f"checkpoint {name} ({os.path.getsize(path)} bytes) cannot be read, it is truncated or not saved by "
+            f"torch.save: {type(error).__name__}: {first}"
+        ) from None
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        keys = f" with keys {', '.join(map(str, list(state)[:4]))}" if isinstance(state, dict) else ""
+        raise CheckpointError(f"checkpoint {name} must hold tensors by name, got a {type(state).__name__}{keys}")
+    return state
+
+
+def misfit(wanted: dict[str, Tensor], state: dict[str, Tensor]) -> str:
+    """Return what keeps ``state`` from being loaded where ``wanted`` are the names and shapes; "" if nothing does."""
+    missing = [key for key in wanted if key not in state]
+    foreign = [key for key in state if key not in wanted]
+    other = [key for key in wanted if key in state and state[key].shape != wanted[key].shape]
+    parts = []
+    for keys, what in ((missing, "missing"), (foreign, "unknown"), (other, "of another shape")):
+        if keys:
+            parts.append(f"{len(keys)} tensors {what} ({keys[0]}{', ...' if len(keys) > 1 else ''})")
+    if other:
+        key = other[0]
+        parts[-1] = parts[-1][:-1] + f": {tuple(state[key].shape)}, not {tuple(wanted[key].shape)})"
+    return ", ".join(parts)

@@ -1,0 +1,171 @@
+"""The one protocol of black boxes: images and prompts in, probabilities or hard masks out, no gradient.
+
+One call is one image evaluated: a batch of n images is n calls.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from zoo_opt_seg.prompts import Prompts
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class BlackBoxError(RuntimeError):
+    """A black box that did not answer, or whose answer cannot be read."""
+
+
+class SegmentationModel(Protocol):
+    """Anything that is called so; `as_black_box` makes a checked `BlackBox` of it."""
+
+    def __call__(self, images: Array, prompts: Prompts, /) -> Array:
+        """Return the object's masks.
+
+        Parameters
+        ----------
+        images : (n, H, W, 3) array
+            RGB: uint8, or float32 in [0, 1].
+        prompts : Prompts
+            One row per image, in pixels of these images.
+
+        Returns
+        -------
+        (n, H, W) array
+            float32 probabilities in [0, 1], or bool masks.
+        """
+        ...
+
+
+class BlackBox(ABC):
+    """A `SegmentationModel` whose answers are known to be of the right shape, type and range.
+
+    Attributes
+    ----------
+    name : str or None
+        Its identity in caches and records: whenever the answers could differ, so does the name. None is no identity.
+    """
+
+    name: str | None = None
+
+    @abstractmethod
+    def __call__(self, images: Array, prompts: Prompts, /) -> Array:
+        """Return (n, H, W) float32 probabilities or bool masks, as `SegmentationModel` says."""
+
+
+class CheckedCallable(BlackBox):
+    """A callable with its questions and answers checked; made by `as_black_box`."""
+
+    def __init__(self, fn: Callable[..., Any], name: str | None) -> None:
+        self.fn, self.name = fn, name
+
+    def __call__(self, images: Array, prompts: Prompts, /) -> Array:
+        """Return what the callable answers, checked."""
+        images = check_images(images)
+        check_prompts(prompts, len(images))
+        return check_answer(self.fn(images, prompts), images.shape[:3], self.name or _name_of(self.fn))
+
+
+def as_black_box(fn: SegmentationModel | Callable[..., Any], name: str | None = None) -> BlackBox:
+    """Return a black box made of any callable; each of its answers is checked.
+
+    Parameters
+    ----------
+    fn : callable
+        ``fn(images, prompts)`` as `SegmentationModel` says. One that is a `BlackBox` is returned as it is, unless it
+        is to have another name.
+    name : str, optional
+        Its identity for `Cached` and records; by default the ``name`` of `fn`, if it has one.
+
+    Returns
+    -------
+    BlackBox
+        Called with wrong images or prompts, or where `fn` answers with the wrong shape, type or range, or with NaN, it
+        raises a TypeError or ValueError that says so.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from zoo_opt_seg.prompts import Prompts
+    >>> box = as_black_box(lambda images, prompts: images.mean(axis=3), name="grey")
+    >>> box(np.ones((2, 8, 8, 3), np.float32), Prompts.nothing(2)).shape
+    (2, 8, 8)
+    """
+    if not callable(fn):
+        raise TypeError(f"fn must be callable as fn(images, prompts), got {fn!r:.80}")
+    if name is not None and not (isinstance(name, str) and name):
+        raise TypeError(f"name must be a non-empty str, got {name!r}")
+    if isinstance(fn, BlackBox) and name in (None, fn.name):
+        return fn
+    own = getattr(fn, "name", None)
+    return CheckedCallable(fn, name or (own if isinstance(own, str) else None))
+
+
+def check_images(images: Any) -> Array:
+    """Return ``images`` as (n, H, W, 3) uint8, or float32 in [0, 1]; nothing is copied that fits.
+
+    Raises
+    ------
+    TypeError
+        If they are not an array of uint8 or floats.
+    ValueError
+        If the shape is another, or floats are outside [0, 1] or NaN.
+    """
+    if not isinstance(images, np.ndarray) or (images.dtype != np.uint8 and images.dtype.kind != "f"):
+        what = images.dtype if isinstance(images, np.ndarray) else type(images).__name__
+        raise TypeError(f"images must be a numpy array of uint8, or of floats in [0, 1], got {what}")
+    if images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape[1:]:
+        raise ValueError(f"images must have shape (n, H, W, 3), got {images.shape}")
+    if images.dtype == np.uint8:
+        return images
+    if images.size and not (images.min() >= 0.0 and images.max() <= 1.0):  # false for NaN too
+        raise ValueError(f"float images must be in [0, 1], got values from {images.min()} to {images.max()}")
+    return images.astype(np.float32, copy=False)
+
+
+def check_prompts(prompts: Any, n: int) -> None:
+    """Raise unless ``prompts`` is a `Prompts` of ``n`` rows."""
+    if not isinstance(prompts, Prompts):
+        raise TypeError(f"prompts must be a Prompts, got {type(prompts).__name__}")
+    if len(prompts) != n:
+        raise ValueError(f"prompts must be one per image, got {len(prompts)} for {n} images")
+
+
+def check_answer(answer: Any, shape: tuple[int, ...], who: str) -> Array:
+    """Return a black box's ``answer`` as float32 probabilities or bool masks of ``shape``.
+
+    Raises
+    ------
+    TypeError
+        If it is not an array of floats or booleans.
+    ValueError
+        If its shape is not `shape`, or floats are outside [0, 1] (by more than rounding, 1e-5) or NaN.
+    """
+    try:
+        array = np.asarray(answer)
+    except Exception as error:  # ragged lists, tensors on another device or with a gradient, ...
+        raise TypeError(f"{who} must return an array of masks, got {type(answer).__name__}: {error}") from None
+    if array.dtype.kind not in "fb":
+        raise TypeError(
+            f"{who} must return float probabilities in [0, 1] or bool masks, got {array.dtype}; "
+            "for bytes return masks > 127, for 0 and 1 masks == 1"
+        )
+    if array.shape != tuple(shape):
+        raise ValueError(f"{who} must return masks of shape {tuple(shape)}, got {array.shape}")
+    if array.dtype == np.bool_ or not array.size:
+        return array if array.dtype == np.bool_ else array.astype(np.float32)
+    low, high = float(array.min()), float(array.max())
+    if low != low or high != high:
+        raise ValueError(f"{who} must return probabilities in [0, 1], got NaN")
+    if low < -1e-5 or high > 1 + 1e-5:
+        raise ValueError(f"{who} must return probabilities in [0, 1], got values from {low:g} to {high:g}")
+    array = array.astype(np.float32, copy=False)
+    return np.clip(array, 0.0, 1.0) if low < 0.0 or high > 1.0 else array
+
+
+def _name_of(fn: Any) -> str:
+    return str(getattr(fn, "__qualname__", None) or type(fn).__qualname__)

@@ -1,0 +1,272 @@
+"""Segment Anything [1]_ as a black box, with the images of a call encoded and decoded in batches.
+
+References
+----------
+.. [1] Kirillov et al. Segment Anything. ICCV 2023. Code and weights: github.com/facebookresearch/segment-anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo_opt.errors import integer
+from zoo_opt_seg.blackbox.checkpoints import load_sam
+from zoo_opt_seg.blackbox.protocol import Array, BlackBox, check_images, check_prompts
+from zoo_opt_seg.blackbox.wrappers import to_bytes
+from zoo_opt_seg.prompts import Prompts
+
+
+class SamBlackBox(BlackBox):
+    """SAM: an image with points, boxes or a mask in, one mask out, the same that `SamPredictor` gives.
+
+    Parameters
+    ----------
+    model_type : {"vit_b", "vit_l", "vit_h"}
+        What the checkpoint holds.
+    checkpoint : path, optional
+        Weights in the official format: a state dict saved by ``torch.save``. Needed unless `sam` is given.
+    sam : segment_anything.modeling.Sam, optional
+        A model instead of a checkpoint, of any image size; it is put into evaluation mode and is not copied.
+    device : str or torch.device, optional
+        Where it runs; by default where `sam` is, or the CPU.
+    quantize : bool
+        Round float images to 8 bits first, as an API that takes image files would.
+    masks : {"single", "best"}
+        SAM's single mask, or of its three the one with the highest predicted IoU.
+    hard : bool
+        Answer with bool masks (logit > 0) instead of probabilities.
+    batch_size : int
+        Images that go through the networks at once.
+    name : str, optional
+        Its identity for `Cached` and records. By default the model type and 8 digits of the SHA-256 of the weights at
+        the first use, so a model that is trained further needs a new black box.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no file at `checkpoint`.
+    zoo_opt.errors.CheckpointError
+        If the checkpoint is truncated, no state dict, or of another model.
+    ValueError, TypeError
+        If an argument is none of the above, or prompts have masks of another size than the model's.
+
+    Notes
+    -----
+    All images of a call have one size, which may be any. As in `SamPredictor`, they are resized to the model's longest
+    side by Pillow in 8 bits, and padded. With ``quantize=False``, and in `logits`, they are resized in floating point.
+    """
+
+    def __init__(
+        self,
+        model_type: str = "vit_b",
+        checkpoint: str | os.PathLike[str] | None = None,
+        *,
+        sam: nn.Module | None = None,
+        device: str | torch.device | None = None,
+        quantize: bool = True,
+        masks: str = "single",
+        hard: bool = False,
+        batch_size: int = 16,
+        name: str | None = None,
+    ) -> None:
+        if masks not in ("single", "best"):
+            raise ValueError(f"masks must be 'single' or 'best', got {masks!r}")
+        if sam is not None and checkpoint is not None:
+            raise ValueError("checkpoint and sam exclude each other, got both")
+        self.batch_size = integer("batch_size", batch_size, 1)
+        self.quantize, self.masks, self.hard = quantize, masks, hard
+        self._base = name or ("sam" if sam is not None else model_type)
+        self._digest = "" if name else None
+        self.sam = load_sam(model_type, checkpoint) if sam is None else _checked(sam)
+        if device is not None:
+            self.sam.to(device)
+        self.sam.eval()
+        self.size: int = self.sam.image_encoder.img_size  # of the model's square input
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """Identity of model, weights and options."""
+        if self._digest is None:
+            self._digest = "-" + weights_digest(self.sam)[:8]
+        options = [word for word, said in (("float", not self.quantize), ("best", self.masks == "best")) if said]
+        return "+".join([self._base + self._digest, *options, *(["hard"] if self.hard else [])])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.sam.pixel_mean.device  # type: ignore[no-any-return]
+
+    def __call__(self, images: Array, prompts: Prompts, /) -> Array:
+        """Return the masks.
+
+        Parameters
+        ----------
+        images : (n, H, W, 3) array
+            RGB: uint8, or float32 in [0, 1].
+        prompts : Prompts
+            Points, boxes and masks, any of them absent in any row. Texts are for other models.
+
+        Returns
+        -------
+        (n, H, W) array
+            float32 probabilities, sigmoid of the logits at the image's size; bool with ``hard=True``.
+        """
+        images = check_images(images)
+        check_prompts(prompts, len(images))
+        answers = np.empty(images.shape[:3], bool if self.hard else np.float32)
+        size = images.shape[1:3]
+        with torch.inference_mode():
+            for start in range(0, len(images), self.batch_size):
+                rows = slice(start, start + self.batch_size)
+                logits = self._decode(self._encode(self._input(images[rows])), prompts[rows], size)
+                answer = logits > self.sam.mask_threshold if self.hard else logits.sigmoid()
+                answers[rows] = answer.cpu().numpy()
+        return answers
+
+    def logits(self, images: Tensor, prompts: Prompts) -> Tensor:
+        """Return the logits whose sigmoid the black box answers, differentiably: for white-box comparators alone.
+
+        Parameters
+        ----------
+        images : (n, 3, H, W) tensor
+            Floats in [0, 1], not rounded to 8 bits; all go through the networks at once.
+        prompts : Prompts
+            One row per image.
+
+        Returns
+        -------
+        (n, H, W) tensor
+        """
+        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise ValueError(f"images must be a float tensor (n, 3, H, W), got {images.dtype} {tuple(images.shape)}")
+        check_prompts(prompts, len(images))
+        size = tuple(images.shape[2:])
+        pixels = images.to(self.device, torch.float32) * 255.0
+        return self._decode(self._encode(self._resized(pixels)), prompts, size)
+
+    def _input(self, images: Array) -> Tensor:
+        """Images as the networks take them: (n, 3, h, w) floats in 0..255, the longer side as long as the model's."""
+        if images.dtype == np.uint8 or self.quantize:
+            if max(images.shape[1:3]) != self.size:
+                from PIL import Image
+
+                height, width = _input_size(images.shape[1:3], self.size)
+                resized = [
+                    Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+                    for image in to_bytes(images)
+                ]
+                images = np.stack([np.asarray(image) for image in resized])
+            elif images.dtype != np.uint8:
+                images = np.rint(images * np.float32(255))
+            return self._channels_first(images)
+        return self._resized(self._channels_first(images) * 255.0)
+
+    def _channels_first(self, images: Array) -> Tensor:
+        return torch.tensor(images, device=self.device).permute(0, 3, 1, 2).float().contiguous()
+
+    def _resized(self, pixels: Tensor) -> Tensor:
+        if max(pixels.shape[2:]) == self.size:
+            return pixels
+        target = _input_size(pixels.shape[2:], self.size)
+        return F.interpolate(pixels, target, mode="bilinear", align_corners=False, antialias=True)
+
+    def _encode(self, pixels: Tensor) -> Tensor:
+        if self.sam.image_format != "RGB":
+            pixels = pixels.flip(1)
+        return self.sam.image_encoder(self.sam.preprocess(pixels))  # type: ignore[no-any-return]
+
+    def _decode(self, features: Tensor, prompts: Prompts, size: tuple[int, ...]) -> Tensor:
+        """Logits (n, H, W) of features (n, c, h, w), each row with its own prompts."""
+        _check_kinds(prompts, self.sam.prompt_encoder.mask_input_size)
+        groups = prompts.groups()
+        if len(groups) == 1:
+            return self._upscaled(self._low(features, groups[0][1], size), size)
+        low: list[Any] = [None] * len(prompts)
+        for rows, part in groups:
+            for row, one in zip(rows, self._low(features[torch.as_tensor(rows)], part, size), strict=True):
+                low[row] = one
+        return self._upscaled(torch.stack(low), size)
+
+    def _low(self, features: Tensor, prompts: Prompts, size: tuple[int, ...]) -> Tensor:
+        """The chosen masks' logits (n, 4h, 4w) for rows that all have the same kinds of prompts."""
+        sam, n = self.sam, len(features)
+        height, width = _input_size(size, self.size)
+        scale = np.array([width / size[1], height / size[0]])  # of points, in float64 as SamPredictor has it
+        points = boxes = masks = None
+        if prompts.points is not None and prompts.points.shape[1]:
+            points = (self._tensor(prompts.points * scale), self._tensor(prompts.labels, torch.int))
+        if prompts.boxes is not None:
+            boxes = self._tensor(prompts.boxes * np.tile(scale, 2))
+        if prompts.masks is not None:
+            masks = self._tensor(prompts.masks)[:, None]
+        sparse, dense = sam.prompt_encoder(points=points, boxes=boxes, masks=masks)
+        if points is boxes is masks is None:  # the prompt encoder then thinks of one image
+            sparse, dense = sparse.expand(n, -1, -1), dense.expand(n, -1, -1, -1)
+        # The decoder is made for many prompts on one image: it repeats that image's features for each prompt and adds
+        # the dense embedding. An image of zeros whose prompts bring their own features along is many images.
+        low, quality = sam.mask_decoder(
+            image_embeddings=features.new_zeros(1, *features.shape[1:]),
+            image_pe=sam.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=features + dense,
+            multimask_output=self.masks == "best",
+        )
+        if self.masks == "single":
+            return low[:, 0]  # type: ignore[no-any-return]
+        return low[torch.arange(n, device=low.device), quality.argmax(dim=1)]  # type: ignore[no-any-return]
+
+    def _upscaled(self, low: Tensor, size: tuple[int, ...]) -> Tensor:
+        if tuple(size) == (self.size, self.size):  # nothing was padded or resized
+            return F.interpolate(low[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+        return self.sam.postprocess_masks(low[:, None], _input_size(size, self.size), tuple(size))[:, 0]  # type: ignore[no-any-return]
+
+    def _tensor(self, array: Any, dtype: torch.dtype = torch.float) -> Tensor:
+        return torch.tensor(array, dtype=dtype, device=self.device)
+
+
+def weights_digest(module: nn.Module) -> str:
+    """Return the SHA-256 of a module's parameters and buffers, names and types included."""
+    digest = hashlib.sha256()
+    for key, value in sorted(module.state_dict().items()):
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)} ".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _input_size(size: tuple[int, ...], longest: int) -> tuple[int, int]:
+    """Height and width with the longer side ``longest``, rounded as SAM does."""
+    scale = longest * 1.0 / max(size[0], size[1])
+    return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
+
+
+def _checked(sam: Any) -> nn.Module:
+    parts: dict[str, Callable[[], Any]] = {
+        "image_encoder.img_size": lambda: sam.image_encoder.img_size,
+        "prompt_encoder.mask_input_size": lambda: sam.prompt_encoder.mask_input_size,
+        "mask_decoder": lambda: sam.mask_decoder,
+        "pixel_mean": lambda: sam.pixel_mean,
+    }
+    for part, get in parts.items():
+        try:
+            get()
+        except AttributeError:
+            raise TypeError(f"sam must be a segment_anything Sam, got {type(sam).__name__} without {part}") from None
+    side, told = sam.image_encoder.img_size, tuple(sam.prompt_encoder.input_image_size)
+    if told != (side, side):
+        raise ValueError(f"sam must have one image size, got {side} in its image encoder, {told} in its prompt encoder")
+    return sam  # type: ignore[no-any-return]
+
+
+def _check_kinds(prompts: Prompts, mask_size: tuple[int, int]) -> None:
+    if prompts.masks is not None and prompts.masks.shape[1:] != tuple(mask_size):
+        raise ValueError(f"prompts' masks must have this SAM's size {tuple(mask_size)}, got {prompts.masks.shape[1:]}")
+    if prompts.points is prompts.boxes is prompts.masks is None:
+        raise ValueError("prompts must have points, boxes or masks for SAM, got texts alone")

@@ -1,0 +1,99 @@
+"""Labelled images in memory, and their three splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Images with one mask each.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (n, H, W, 3)
+        RGB.
+    masks : ndarray of bool, shape (n, H, W)
+        True on the object.
+    names : sequence of str, length n
+        One name per image, for messages and records.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, shape or length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> samples = Samples(np.zeros((3, 8, 8, 3), np.uint8), np.ones((3, 8, 8), bool), ("a", "b", "c"))
+    >>> len(samples), samples[1:].names, samples[np.array([2, 0])].names
+    (3, ('b', 'c'), ('c', 'a'))
+    """
+
+    images: np.ndarray
+    masks: np.ndarray
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        images, masks = _array("images", self.images, np.uint8), _array("masks", self.masks, np.bool_)
+        if images.ndim != 4 or images.shape[3] != 3:
+            raise ValueError(f"images: expected the shape (n, H, W, 3), got {images.shape}")
+        if masks.shape != images.shape[:3]:
+            raise ValueError(f"masks: expected the shape {images.shape[:3]} of the images, got {masks.shape}")
+        names = tuple(self.names)
+        if len(names) != len(images):
+            raise ValueError(f"names: expected {len(images)}, one per image, got {len(names)}")
+        object.__setattr__(self, "names", names)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, rows: slice | Sequence[int] | np.ndarray) -> Samples:
+        """The samples of a slice, of row numbers, or of a bool per row."""
+        if isinstance(rows, slice):
+            return Samples(self.images[rows], self.masks[rows], self.names[rows])
+        index = np.asarray(rows)
+        if index.ndim != 1:
+            raise TypeError(f"rows: expected a slice or a sequence of row numbers, got {rows!r}")
+        index = np.arange(len(self))[index if index.size else index.astype(int)]
+        return Samples(self.images[index], self.masks[index], tuple(self.names[i] for i in index))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return int(self.images.shape[1]), int(self.images.shape[2])
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """A data set: its name and the samples to train on, to choose settings by, and to report.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set.
+    train, validation, test : Samples
+        Without common images.
+    """
+
+    name: str
+    train: Samples
+    validation: Samples
+    test: Samples
+
+    def __post_init__(self) -> None:
+        for split in ("train", "validation", "test"):
+            if not isinstance(getattr(self, split), Samples):
+                raise TypeError(f"{split}: expected Samples, got {type(getattr(self, split)).__name__}")
+
+
+def _array(name: str, value: Any, dtype: type[np.generic]) -> np.ndarray:
+    if not isinstance(value, np.ndarray) or value.dtype != dtype:
+        got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
+        raise TypeError(f"{name}: expected an array of {np.dtype(dtype)}, got {got}")
+    return value

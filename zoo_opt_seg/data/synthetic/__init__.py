@@ -1,0 +1,118 @@
+"""Images drawn by the project itself: the source scenes, and the domains that are shifted away from them.
+
+Every image is a function of (name, seed, index) alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import zlib
+
+import numpy as np
+
+from zoo_opt_seg.data.samples import Samples, Splits
+
+DOMAINS = ("skin", "disc", "tool", "polyp")
+"""The shifted domains: lesions under hair, optic discs, instrument shafts, polyps on mucosa."""
+
+SPLIT_SIZES = (200, 60, 100)
+"""Images to train on, to validate with and to test with."""
+
+
+def rng_of(name: str, seed: int, index: int) -> np.random.Generator:
+    """The generator that image ``index`` of a domain is drawn with."""
+    return np.random.default_rng([zlib.crc32(name.encode()), seed, index])
+
+
+def source_scenes(count: int, seed: int = 0, first: int = 0, size: int = 96) -> tuple[np.ndarray, np.ndarray]:
+    """Draw source scenes with several objects each.
+
+    Parameters
+    ----------
+    count : int
+        Number of scenes: those with the indices ``first`` to ``first + count - 1``.
+    seed, first : int
+        Non-negative.
+    size : int
+        Side in pixels.
+
+    Returns
+    -------
+    images : ndarray of uint8, shape (count, size, size, 3)
+    labels : ndarray of uint8, shape (count, size, size)
+        0 background, 1 to m the m >= 1 objects of the scene.
+    """
+    from zoo_opt_seg.data.synthetic.source import scene
+
+    images = np.empty((count, size, size, 3), np.uint8)
+    labels = np.empty((count, size, size), np.uint8)
+    for i in range(count):
+        images[i], labels[i] = scene(rng_of("source", seed, first + i), size)
+    return images, labels
+
+
+def draw(name: str, seed: int, index: int, size: int = 96) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one image of a domain.
+
+    Parameters
+    ----------
+    name : {"skin", "disc", "tool", "polyp", "source"}
+        For "source", the object asked for is drawn too.
+    seed, index : int
+        Non-negative.
+    size : int
+        Side in pixels, at least 32.
+
+    Returns
+    -------
+    image : ndarray of uint8, shape (size, size, 3)
+    mask : ndarray of bool, shape (size, size)
+        Not empty.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or too small a size.
+    """
+    if name not in (*DOMAINS, "source"):
+        raise ValueError(f"name: expected one of {', '.join(DOMAINS)} or source, got {name!r}")
+    if size < 32:
+        raise ValueError(f"size: expected at least 32 pixels, got {size}")
+    rng = rng_of(name, seed, index)
+    module = importlib.import_module(f"zoo_opt_seg.data.synthetic.{name}")
+    image, labels = module.scene(rng, size)
+    if name == "source":
+        labels = labels == rng.integers(1, labels.max() + 1)
+    return image, labels
+
+
+def domain(name: str, size: int = 96, seed: int = 0, sizes: tuple[int, int, int] = SPLIT_SIZES) -> Splits:
+    """A domain's images, in splits that are fixed by the seed.
+
+    Parameters
+    ----------
+    name : {"skin", "disc", "tool", "polyp", "source"}
+    size : int
+        Side in pixels, at least 32.
+    seed : int
+        Non-negative.
+    sizes : (int, int, int)
+        Images in train, validation and test. They have the indices 0 to n - 1 in this order.
+
+    Returns
+    -------
+    Splits
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or too small a size.
+    """
+    starts = np.cumsum([0, *sizes])
+    parts = []
+    for start, count in zip(starts, sizes, strict=False):
+        images, masks = np.empty((count, size, size, 3), np.uint8), np.empty((count, size, size), bool)
+        for i in range(count):
+            images[i], masks[i] = draw(name, seed, int(start) + i, size)
+        parts.append(Samples(images, masks, tuple(f"{name}-{seed}-{start + i:05d}" for i in range(count))))
+    return Splits(name, *parts)

@@ -1,0 +1,82 @@
+"""Optic discs in fundus photographs: a pale yellow disc with a brighter cup, crossed by vessels.
+
+Shifted from the source by vessels that cut the object up, a second edge inside it (the cup), an orange cast, and the
+round field of view.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo_opt_seg.data.synthetic import shapes
+from zoo_opt_seg.data.synthetic.textures import Rng, blur, fractal_field, gradient, grid, smooth_field, to_uint8
+
+
+def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a disc: image (size, size, 3) uint8 and its mask (size, size) bool."""
+    x, y = grid(size)
+    radius = float(np.exp(rng.uniform(np.log(0.07), np.log(0.32))))  # from the whole eye to a crop about the disc
+    centre = 0.5 + rng.uniform(-1, 1, 2) * (0.38 - 0.6 * radius)
+    retina = np.array([0.72, 0.34, 0.16]) * rng.uniform(0.7, 1.15) + rng.normal(0, 0.04, 3)
+    image = np.broadcast_to(retina.astype(np.float32), (size, size, 3))
+    image = image + float(rng.uniform(0.02, 0.06)) * fractal_field(rng, size, 3, 4, 0.7)[..., None] * _tint(1, 0.7, 0.4)
+    if rng.random() < 0.4:  # the choroid shows through
+        net = np.abs(smooth_field(rng, size, rng.uniform(6, 12)))
+        image = image - float(rng.uniform(0.03, 0.08)) * np.exp(-((net / 0.3) ** 2))[..., None] * _tint(0.8, 1, 0.6)
+    away = rng.uniform(0, 2 * np.pi)
+    macula = centre + radius * rng.uniform(4.0, 5.0) * np.array([np.cos(away), np.sin(away)])
+    fovea = np.exp(-((x - macula[0]) ** 2 + (y - macula[1]) ** 2) / (1.6 * radius) ** 2 / 2)
+    image = image * (1 - 0.45 * fovea.astype(np.float32))[..., None]
+    for _ in range(int(rng.choice([0, 0, 2, 6]))):  # exudates
+        spot = shapes.filled(shapes.blob(rng, rng.uniform(0.01, 0.035), 0.3) + rng.uniform(0, 1, 2), size)
+        image = shapes.painted(image, spot, _tint(0.93, 0.78, 0.42), 0.8)
+
+    aspect = rng.uniform(0.68, 1.0)
+    outline = shapes.ellipse(rng, radius, aspect)
+    outline = outline * (1 + rng.normal(0, 0.02, (len(outline), 1)))
+    mask = shapes.filled(outline + centre, size)
+    image = _disc(rng, size, image, mask, outline, centre, radius)
+    for _ in range(int(rng.integers(5, 9))):
+        image = _vessel(rng, size, image, centre, radius, rng.uniform(0, 2 * np.pi), radius * rng.uniform(0.12, 0.3), 2)
+    image = image * (1 + float(rng.uniform(0.0, 0.4)) * gradient(rng, size))[..., None]
+    if radius < 0.16:  # the field of view
+        edge = np.hypot(x - 0.5, y - 0.5) - float(rng.uniform(0.47, 0.55))
+        image = image / (1 + np.exp(edge * 90))[..., None] + 0.02
+    image = blur(image, rng.uniform(0.2, 0.9)) + 0.012 * rng.standard_normal((size, size, 3), dtype=np.float32)
+    return to_uint8(image), mask
+
+
+def _disc(
+    rng: Rng, size: int, image: np.ndarray, mask: np.ndarray, outline: np.ndarray, centre: np.ndarray, radius: float
+) -> np.ndarray:
+    if rng.random() < 0.4:  # atrophy beside the disc
+        beside = shapes.filled(outline * rng.uniform(1.15, 1.4) + centre + radius * rng.normal(0, 0.15, 2), size)
+        image = shapes.painted(image, beside, image * 1.12 + 0.06, 1.0 + 6 * radius)
+    rim = np.array([0.90, 0.58, 0.32]) + rng.normal(0, 0.05, 3)
+    strength = float(rng.uniform(0.45, 0.95))  # how far the disc stands out
+    surface = rim.astype(np.float32) + 0.03 * fractal_field(rng, size, 6, 3)[..., None]
+    image = shapes.painted(image, strength * mask, surface, rng.uniform(0.5, 1.0 + 5 * radius))
+    cup = outline * rng.uniform(0.3, 0.75) + centre + radius * rng.normal(0, 0.1, 2)
+    pale = np.array([0.98, 0.86, 0.62]) + rng.normal(0, 0.03, 3)
+    strength = float(rng.uniform(0.4, 0.95))
+    return shapes.painted(image, strength * shapes.filled(cup, size), pale.astype(np.float32), 0.5 + 5 * radius)
+
+
+def _vessel(
+    rng: Rng, size: int, image: np.ndarray, start: np.ndarray, radius: float, angle: float, width: float, forks: int
+) -> np.ndarray:
+    """A vessel that leaves the disc and forks; vein and artery differ in darkness."""
+    length = rng.uniform(1.5, 3.0) * radius if forks else 1.0
+    path = shapes.curve(rng, start, angle, length, 0.7)
+    shade = np.array([0.55, 0.30, 0.28]) * rng.uniform(0.8, 1.25)
+    cover = shapes.stroke(path, max(width, 0.008), size) * float(rng.uniform(0.7, 1.0))
+    image = shapes.painted(image, cover, image * shade.astype(np.float32))
+    if forks:
+        for side in (-1, 1):
+            turn = angle + side * rng.uniform(0.25, 0.7)
+            image = _vessel(rng, size, image, path[-1], radius, turn, width * rng.uniform(0.6, 0.8), forks - 1)
+    return image
+
+
+def _tint(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)

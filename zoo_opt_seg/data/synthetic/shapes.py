@@ -1,0 +1,92 @@
+"""Outlines and strokes, and how they become coverage of pixels. All lengths in units of the image's side."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo_opt_seg.data.synthetic.textures import Rng, blur
+
+
+def ellipse(rng: Rng, radius: float, aspect: float, corners: float = 2.0, points: int = 40) -> np.ndarray:
+    """A superellipse about the origin: ``corners`` 2 is an ellipse, larger is boxier; (points, 2), area as a circle's."""
+    angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
+    cos, sin = np.cos(angle), np.sin(angle)
+    x = np.sign(cos) * np.abs(cos) ** (2 / corners) * radius / np.sqrt(aspect)
+    y = np.sign(sin) * np.abs(sin) ** (2 / corners) * radius * np.sqrt(aspect)
+    return turned(np.stack([x, y], axis=1), rng.uniform(0, 2 * np.pi))
+
+
+def blob(rng: Rng, radius: float, wobble: float, harmonics: int = 6, points: int = 48) -> np.ndarray:
+    """A star-shaped outline whose log radius is a random Fourier series, (points, 2).
+
+    ``wobble`` is about the standard deviation of the log radius.
+    """
+    angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
+    order = np.arange(2, harmonics + 2)
+    height = rng.standard_normal((2, harmonics)) / order
+    height *= wobble / np.sqrt(0.5 * (1 / order**2).sum()) / np.sqrt(2)
+    series = height[0] @ np.cos(order[:, None] * angle) + height[1] @ np.sin(order[:, None] * angle)
+    distance = radius * np.exp(series)
+    stretch = np.exp(rng.uniform(-0.35, 0.35))
+    outline = np.stack([distance * np.cos(angle) * stretch, distance * np.sin(angle) / stretch], axis=1)
+    return turned(outline, rng.uniform(0, 2 * np.pi))
+
+
+def polygon(rng: Rng, radius: float, corners: int) -> np.ndarray:
+    """A star-shaped polygon with random corners, (corners, 2)."""
+    angle = (np.arange(corners) + rng.uniform(-0.35, 0.35, corners)) * 2 * np.pi / corners + rng.uniform(0, 2 * np.pi)
+    distance = radius * rng.uniform(0.7, 1.3, corners)
+    return np.stack([distance * np.cos(angle), distance * np.sin(angle)], axis=1)
+
+
+def curve(rng: Rng, start: np.ndarray, angle: float, length: float, bend: float, points: int = 24) -> np.ndarray:
+    """A smooth path from ``start`` in the direction ``angle`` whose direction drifts by about ``bend`` radians."""
+    drift = np.cumsum(rng.standard_normal(points)) / np.sqrt(points) * bend
+    drift = np.convolve(np.pad(drift, 2, mode="edge"), np.ones(5) / 5, mode="valid")
+    direction = angle + drift - drift[0]
+    step = length / points * np.stack([np.cos(direction), np.sin(direction)], axis=1)
+    return start + np.cumsum(np.vstack([np.zeros(2), step[:-1]]), axis=0)
+
+
+def band(path: np.ndarray, width: float | np.ndarray) -> np.ndarray:
+    """The outline of a stroke of ``width`` (constant or per point) along a path, (2 * points, 2)."""
+    tangent = np.gradient(path, axis=0)
+    tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)
+    normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1) * (np.broadcast_to(width, len(path))[:, None] / 2)
+    return np.vstack([path + normal, (path - normal)[::-1]])
+
+
+def turned(outline: np.ndarray, angle: float) -> np.ndarray:
+    """The outline turned about the origin."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return outline @ np.array([[cos, sin], [-sin, cos]])
+
+
+def filled(outline: np.ndarray, size: int) -> np.ndarray:
+    """Pixels of a size x size image whose centres the outline winds around, (size, size) bool.
+
+    Every row of pixel centres is cut with every edge; left of a cut the winding number changes by the edge's sign.
+    """
+    x0, y0 = outline[:, 0] * size - 0.5, outline[:, 1] * size - 0.5
+    x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
+    rows = np.arange(size)[:, None]
+    cut = (y0 <= rows) != (y1 <= rows)
+    row, edge = np.nonzero(cut)
+    x = x0[edge] + (row - y0[edge]) * (x1[edge] - x0[edge]) / (y1[edge] - y0[edge])
+    column = np.clip(np.ceil(x), 0, size).astype(int)
+    sign = np.where(y1[edge] > y0[edge], 1.0, -1.0)
+    turns = np.bincount(row * (size + 1) + column, sign, size * (size + 1)).reshape(size, size + 1)
+    return np.asarray(np.cumsum(turns, axis=1)[:, :size] != 0)
+
+
+def stroke(path: np.ndarray, width: float, size: int) -> np.ndarray:
+    """Coverage in [0, 1] of a thin line of ``width`` along a path, drawn at four times the size; float32."""
+    fine = 4 * size
+    mask = filled(band(path, max(width, 1.2 / fine)), fine)
+    return mask.reshape(size, 4, size, 4).mean(axis=(1, 3), dtype=np.float32)
+
+
+def painted(image: np.ndarray, cover: np.ndarray, paint: np.ndarray, soften: float = 0.0) -> np.ndarray:
+    """``paint`` (a colour or an image) over ``image`` where ``cover`` (H, W), its edge softened by some pixels."""
+    alpha = blur(cover.astype(np.float32), soften)[..., None]
+    return image + alpha * (paint - image)

@@ -1,0 +1,107 @@
+"""The source domain: textured ellipses, blobs, polygons and bars on textured backgrounds.
+
+The embedded models are trained on these scenes. None of the shifted domains' features is in them: no hair, vessels,
+highlights, folds or instruments.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo_opt_seg.data.synthetic import shapes
+from zoo_opt_seg.data.synthetic.textures import Rng, blur, fractal_field, gradient, smooth_field, stripes, to_uint8
+
+MIN_AREA = 0.012  # of the image: what is smaller is not asked for
+MIN_VISIBLE = 0.45  # of the object: what is hidden further is not asked for
+
+
+def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a scene.
+
+    Returns
+    -------
+    image : ndarray of uint8, shape (size, size, 3)
+    labels : ndarray of uint8, shape (size, size)
+        0 is background or an object too small or too hidden to be asked for; 1 to m are the visible parts of m >= 1
+        objects.
+    """
+    while True:
+        image, labels = _draw(rng, size)
+        if labels.any():
+            return image, labels
+
+
+def _draw(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
+    ground = _colour(rng)
+    image = _surface(rng, size, ground)
+    labels = np.zeros((size, size), np.uint8)
+    areas = []
+    soften = rng.uniform(0.0, 0.9)
+    common = rng.random() < 0.3  # all objects of one colour
+    shared = _object_colour(rng, ground)
+    for number in range(1, int(rng.choice([1, 2, 3, 4, 5, 6, 8], p=[0.2, 0.2, 0.2, 0.15, 0.1, 0.1, 0.05])) + 1):
+        cover = shapes.filled(_outline(rng), size)
+        colour = shared if common else _object_colour(rng, ground)
+        surface = _surface(rng, size, colour)
+        if rng.random() < 0.3:  # shaded towards the edge, as a body is
+            depth = blur(cover.astype(np.float32), size * rng.uniform(0.02, 0.08))
+            surface = surface + ((depth - np.float32(0.75)) * np.float32(rng.uniform(-0.4, 0.6)))[..., None]
+        image = shapes.painted(image, cover, surface, soften)
+        labels[cover] = number
+        areas.append(np.count_nonzero(cover))
+    if rng.random() < 0.5:  # uneven light
+        image = image * (1 + float(rng.uniform(0.05, 0.35)) * gradient(rng, size))[..., None]
+    image = blur(image, max(0.0, rng.uniform(-0.5, 0.8)))
+    image = image + np.float32(rng.uniform(0.0, 0.03)) * rng.standard_normal((size, size, 3), dtype=np.float32)
+    visible = np.bincount(labels.ravel(), minlength=len(areas) + 1)[1:]
+    kept = (visible >= MIN_AREA * size**2) & (visible >= MIN_VISIBLE * np.asarray(areas))
+    renumber = np.concatenate([[0], np.cumsum(kept) * kept]).astype(np.uint8)
+    return to_uint8(image), renumber[labels]
+
+
+def _outline(rng: Rng) -> np.ndarray:
+    radius = np.exp(rng.uniform(np.log(0.07), np.log(0.36)))
+    kind = rng.choice(4, p=[0.3, 0.35, 0.2, 0.15])
+    if kind == 0:
+        outline = shapes.ellipse(rng, radius, rng.uniform(0.3, 1.0), rng.choice([2.0, 2.0, 3.0, 6.0]))
+    elif kind == 1:
+        outline = shapes.blob(rng, radius, rng.uniform(0.05, 0.4))
+    elif kind == 2:
+        outline = shapes.polygon(rng, radius, int(rng.integers(3, 9)))
+    else:
+        length = rng.uniform(0.3, 1.0)
+        path = shapes.curve(rng, np.zeros(2), rng.uniform(0, 2 * np.pi), length, rng.choice([0.0, 1.0, 2.0]))
+        outline = shapes.band(path - path.mean(axis=0), rng.uniform(0.06, 0.2))
+    return outline + rng.uniform(0.05, 0.95, 2)
+
+
+def _colour(rng: Rng) -> np.ndarray:
+    """A colour from grey to vivid."""
+    grey = rng.uniform(0.08, 0.92)
+    return np.clip(grey + rng.uniform(0.0, 0.45) * rng.uniform(-1, 1, 3), 0.02, 0.98).astype(np.float32)
+
+
+def _object_colour(rng: Rng, ground: np.ndarray) -> np.ndarray:
+    """A colour that differs from the ground's by a chosen contrast, slight ones included."""
+    contrast = np.exp(rng.uniform(np.log(0.1), np.log(0.8)))
+    for _ in range(20):
+        direction = rng.standard_normal(3) * rng.choice([0.3, 1.0]) + rng.standard_normal()
+        colour = ground + contrast * direction / np.linalg.norm(direction)
+        if (colour > 0).all() and (colour < 1).all():
+            return colour.astype(np.float32)
+    return np.clip(colour, 0, 1).astype(np.float32)
+
+
+def _surface(rng: Rng, size: int, colour: np.ndarray) -> np.ndarray:
+    """A textured surface about a colour, (size, size, 3)."""
+    strength = rng.uniform(0.0, 0.14) * rng.choice([0.4, 1.0])
+    tint = rng.standard_normal(3) * 0.5 + rng.choice([-1.0, 1.0])
+    tint = (strength / np.abs(tint).max() * tint).astype(np.float32)
+    kind = rng.random()
+    if kind < 0.2:
+        field = stripes(rng, size, rng.uniform(3, 18)) * np.float32(0.8)
+    elif kind < 0.35:  # patches
+        field = np.tanh(4 * smooth_field(rng, size, rng.uniform(4, 24)))
+    else:
+        field = fractal_field(rng, size, rng.choice([1.0, 2.0, 4.0, 8.0]), 4, rng.uniform(0.4, 0.9))
+    return colour + field[..., None] * tint

@@ -1,0 +1,111 @@
+"""A Segment Anything model for images of 96 pixels, built from the classes of ``segment_anything.modeling``.
+
+It is trained by ``benchmarks/pretrain_sam.py`` on the source scenes and stored as float16 in ``sam.safetensors``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from zoo_opt_seg.embedded import TINY_SIZE
+from zoo_opt_seg.embedded.weights import load_weights
+
+if TYPE_CHECKING:
+    from segment_anything.modeling import Sam
+
+WEIGHTS = Path(__file__).with_name("sam.safetensors")
+
+
+def build_tiny_sam() -> Sam:
+    """The tiny SAM with random weights, drawn from torch's global generator; in training mode.
+
+    Returns
+    -------
+    segment_anything.modeling.Sam
+        Images of 96 x 96, patches of 8, encoder of width 96 and depth 4, embeddings (64, 12, 12), 0.64 M parameters.
+    """
+    from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+
+    patch, channels = 8, 64
+    side = TINY_SIZE // patch
+    image_encoder = ImageEncoderViT(
+        img_size=TINY_SIZE,
+        patch_size=patch,
+        embed_dim=96,
+        depth=4,
+        num_heads=4,
+        mlp_ratio=3.0,
+        out_chans=channels,
+    )
+    prompt_encoder = PromptEncoder(
+        embed_dim=channels, image_embedding_size=(side, side), input_image_size=(TINY_SIZE, TINY_SIZE), mask_in_chans=8
+    )
+    transformer = TwoWayTransformer(depth=2, embedding_dim=channels, num_heads=4, mlp_dim=128)
+    mask_decoder = MaskDecoder(
+        num_multimask_outputs=3,
+        transformer=transformer,
+        transformer_dim=channels,
+        iou_head_depth=3,
+        iou_head_hidden_dim=64,
+    )
+    return Sam(image_encoder=image_encoder, prompt_encoder=prompt_encoder, mask_decoder=mask_decoder)
+
+
+def tiny_sam() -> Sam:
+    """The trained tiny SAM, in evaluation mode and float32.
+
+    Returns
+    -------
+    segment_anything.modeling.Sam
+        A new module, whose parameters the caller may freeze or train.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the weights are missing or of another model.
+    """
+    with torch.random.fork_rng(devices=[]):  # the initial weights, to be overwritten, take from the global generator
+        sam = build_tiny_sam()
+    load_weights(sam, WEIGHTS)
+    return sam.eval()
+
+
+def decode_batch(
+    sam: Sam, embeddings: Tensor, sparse: Tensor, dense: Tensor, image_pe: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Decode prompt i on image i: ``MaskDecoder.predict_masks``, which knows one image, for a batch of images.
+
+    Parameters
+    ----------
+    sam : Sam
+    embeddings : Tensor (n, c, h, w)
+        Of the image encoder.
+    sparse : Tensor (n, tokens, c)
+        Of the prompt encoder.
+    dense : Tensor (n, c, h, w)
+        Of the prompt encoder.
+    image_pe : Tensor (1, c, h, w), optional
+        ``sam.prompt_encoder.get_dense_pe()``, to compute it once.
+
+    Returns
+    -------
+    logits : Tensor (n, 4, 4 h, 4 w)
+        The single mask and the three of "multimask_output".
+    iou : Tensor (n, 4)
+        Their predicted IoU.
+    """
+    decoder = sam.mask_decoder
+    n = len(sparse)
+    own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+    tokens = torch.cat([own.expand(n, -1, -1), sparse], dim=1)
+    image_pe = sam.prompt_encoder.get_dense_pe() if image_pe is None else image_pe
+    hidden, source = decoder.transformer(embeddings + dense, image_pe.expand(n, -1, -1, -1), tokens)
+    upscaled = decoder.output_upscaling(source.transpose(1, 2).reshape(embeddings.shape))
+    heads = decoder.output_hypernetworks_mlps
+    weights = torch.stack([head(hidden[:, 1 + i]) for i, head in enumerate(heads)], dim=1)
+    logits = (weights @ upscaled.flatten(2)).unflatten(2, upscaled.shape[2:])
+    return logits, decoder.iou_prediction_head(hidden[:, 0])

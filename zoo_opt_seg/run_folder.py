@@ -1,0 +1,189 @@
+"""The folder of an adaptation: what was asked for, what has been paid for, and what came out.
+
+::
+
+    config.json     what the run is: everything to start it again, versions, the command
+    log.jsonl       a line per step and per validation
+    prompt.npz      the trained prompt
+    metrics.json    what it gained; written last, so that its presence says that the run is complete
+    panel.png, index.html
+    state/          the optimizer's checkpoint and journal, validation and test results as they arrived
+
+Everything is written so that a kill between any two instructions loses at most the question then asked to the black
+box: whole files are written beside and renamed, journals are appended to, one line at a time, and synced.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from zoo_opt.checkpoint import sync_folder, write_atomically
+from zoo_opt.errors import CheckpointError
+
+Line = dict[str, Any]
+
+
+class RunFolder:
+    """Paths in a result folder, which is made where it does not exist.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be made, or holds other things and no run.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"out must be a folder, {self.path} is a file")
+        if self.path.is_dir() and not self.config.exists() and any(self.path.iterdir()) and not self.state.is_dir():
+            raise ValueError(f"out must be a new or empty folder or that of a run to go on with, {self.path} is neither")
+        try:
+            self.state.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"out must be a folder that can be made, got {self.path}: {error}") from None
+
+    config = property(lambda self: self.path / "config.json")
+    log = property(lambda self: self.path / "log.jsonl")
+    prompt = property(lambda self: self.path / "prompt.npz")
+    metrics = property(lambda self: self.path / "metrics.json")
+    panel = property(lambda self: self.path / "panel.png")
+    page = property(lambda self: self.path / "index.html")
+    state = property(lambda self: self.path / "state")
+
+    def claim(self, what: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+        """Write down what the run is, or check that the folder holds this run.
+
+        Parameters
+        ----------
+        what : mapping
+            What decides the result, JSON-able; compared.
+        about : mapping
+            What is good to know as well, such as versions; written, not compared.
+
+        Raises
+        ------
+        CheckpointError
+            If the folder holds another run; the message names the first difference.
+        """
+        what = json.loads(json.dumps(what))
+        if not self.config.exists():
+            write_json(self.config, {**what, **about})
+            return
+        before = read_json(self.config)
+        for name, value in what.items():
+            if before.get(name) != value:
+                raise CheckpointError(
+                    f"{self.path} holds another run: its {name} is {short(before.get(name))}, this call's is "
+                    f"{short(value)}; give another --out, or delete the folder"
+                )
+
+
+class Lines:
+    """A journal of JSON lines; what `add` was given is on the disk when it returns.
+
+    Parameters
+    ----------
+    path : Path
+        Opened to append to; a last line that a kill cut off is taken away.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.known = read_lines(path)
+        new = not path.exists()
+        self._file = path.open("ab")
+        if new:
+            sync_folder(path.parent)
+        self._file.truncate(_whole(path))
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Append one line."""
+        self._file.write(json.dumps(clean(line), separators=(",", ":")).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Return the lines of a journal, none if there is no file; one that was cut off by a kill is passed over.
+
+    Raises
+    ------
+    CheckpointError
+        If any other line is no JSON object.
+    """
+    if not path.exists():
+        return []
+    *whole, _cut = path.read_bytes().split(b"\n")
+    lines = []
+    for number, text in enumerate(whole, start=1):
+        try:
+            line = json.loads(text)
+        except ValueError:
+            line = None
+        if not isinstance(line, dict):
+            raise CheckpointError(f"{path} is corrupt at line {number}")
+        lines.append(line)
+    return lines
+
+
+def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Replace a file of JSON lines, atomically."""
+    write_atomically(path, b"".join(json.dumps(clean(line), separators=(",", ":")).encode() + b"\n" for line in lines))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically."""
+    write_atomically(path, json.dumps(clean(value), indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    CheckpointError
+        If it is none.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is corrupt: {error}") from None
+
+
+def clean(value: Any) -> Any:
+    """Return ``value`` for JSON, which knows no NaN and no infinity: both become null."""
+    if isinstance(value, Mapping):
+        return {name: clean(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clean(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def floats(values: Iterable[float | None]) -> list[float]:
+    """Return what `clean` made of floats as floats: null is NaN."""
+    return [math.nan if value is None else float(value) for value in values]
+
+
+def short(value: Any) -> str:
+    """Return ``value`` in at most 80 characters."""
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _whole(path: Path) -> int:
+    """Return the length of the file up to its last whole line."""
+    return path.read_bytes().rfind(b"\n") + 1

@@ -1,0 +1,180 @@
+"""Which iterate is kept: the optimizer's mean at evenly spaced marks, judged on validation images."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo_opt.checkpoint import write_atomically
+from zoo_opt_seg.run_folder import Line, Lines, floats
+
+Array = np.ndarray[Any, np.dtype[Any]]
+SCORES = ("dice", "loss")
+
+
+class BlackBoxDown(RuntimeError):
+    """The black box failed so often that going on makes no sense. What was paid for is kept."""
+
+
+@dataclass
+class Mark:
+    """One iterate and how it does on the validation images.
+
+    Attributes
+    ----------
+    number : int
+        The mark; 0 is the start.
+    nfev : int
+        Evaluations told before it.
+    x : (d,) array
+        The optimizer's mean there.
+    dice, loss : list of float
+        One per validation image, NaN where the black box failed.
+    """
+
+    number: int
+    nfev: int
+    x: Array
+    dice: list[float] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+
+    def line(self, calls: int) -> Line:
+        """Return the log's line, ``calls`` being those made by its end."""
+        good = [value for value in self.dice if not math.isnan(value)]
+        return {
+            "kind": "validation",
+            "mark": self.number,
+            "nfev": self.nfev,
+            "calls": calls,
+            "dice": mean(self.dice),
+            "loss": mean(self.loss),
+            "images": len(self.dice),
+            "failed": len(self.dice) - len(good),
+        }
+
+
+class Marks:
+    """The marks of a run, with a journal if there is a folder.
+
+    Parameters
+    ----------
+    ask : callable
+        ``ask(x, rows) -> (dice, loss)``: evaluates some of the validation images, one question to the black box.
+    images : int
+        Validation images.
+    batch : int
+        Images in a question.
+    folder : Path or None
+        Where vectors and results are kept.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[Array, slice], tuple[Sequence[float], Sequence[float]]],
+        images: int,
+        batch: int,
+        folder: Path | None,
+    ) -> None:
+        self._ask, self.images, self._batch, self._folder = ask, images, batch, folder
+        self.marks: dict[int, Mark] = {}
+        self._journal = None if folder is None else Lines(folder / "validation.jsonl")
+        for line in () if self._journal is None else self._journal.known:
+            number = line["mark"]
+            if number not in self.marks:
+                self.marks[number] = Mark(number, line["nfev"], np.load(self._file(number), allow_pickle=False))
+            self._enter(self.marks[number], line)
+
+    @property
+    def calls(self) -> int:
+        """Calls spent on validation."""
+        return sum(len(mark.dice) for mark in self.marks.values())
+
+    def done(self, number: int) -> bool:
+        """Return whether the mark has been judged on all images."""
+        return number in self.marks and len(self.marks[number].dice) == self.images
+
+    def judge(self, number: int, nfev: int, x: Array) -> Mark:
+        """Judge an iterate, or the rest of its images where a kill came in between.
+
+        Raises
+        ------
+        BlackBoxDown
+            If the black box failed on every question; nothing of it is kept.
+        """
+        mark = self.marks.get(number)
+        if mark is None:
+            if self._folder is not None:
+                buffer = io.BytesIO()
+                np.save(buffer, x, allow_pickle=False)
+                write_atomically(self._file(number), buffer.getbuffer())  # before any result that refers to it
+            mark = Mark(number, nfev, np.array(x))
+        failed: list[Line] = []
+        for start in range(len(mark.dice), self.images, self._batch):
+            rows = slice(start, min(start + self._batch, self.images))
+            line: Line = {"mark": number, "nfev": nfev}
+            try:
+                dice, loss = self._ask(mark.x, rows)
+                line |= {"dice": list(map(float, dice)), "loss": list(map(float, loss))}
+            except Exception as error:
+                nothing = [math.nan] * (rows.stop - rows.start)
+                last = error
+                failed.append(line | {"dice": nothing, "loss": nothing, "error": f"{type(error).__name__}: {error}"})
+                continue
+            for known in (*failed, line):
+                self._keep(mark, known)
+            failed = []
+        if failed and not mark.dice:
+            raise BlackBoxDown(f"the black box failed on all {self.images} validation images") from last
+        for known in failed:
+            self._keep(mark, known)
+        return mark
+
+    def chosen(self, by: str) -> Mark | None:
+        """Return the best mark, the earliest of equals; None if none was judged.
+
+        Marks are compared on the images that no black box failure took from any of them; a mark that lost more than
+        half of its images takes no part.
+        """
+        marks = [m for _, m in sorted(self.marks.items()) if 2 * sum(map(math.isnan, m.dice)) <= len(m.dice) > 0]
+        if not marks:
+            return None
+        values = np.array([mark.dice if by == "dice" else [-v for v in mark.loss] for mark in marks])
+        common = np.isfinite(values).all(axis=0)
+        return marks[int(values[:, common].mean(axis=1).argmax())] if common.any() else marks[-1]
+
+    def close(self) -> None:
+        """Close the journal."""
+        if self._journal is not None:
+            self._journal.close()
+
+    def _keep(self, mark: Mark, line: Line) -> None:
+        if self._journal is not None:
+            self._journal.add(line)
+        self.marks[mark.number] = mark
+        self._enter(mark, line)
+
+    @staticmethod
+    def _enter(mark: Mark, line: Line) -> None:
+        mark.dice += floats(line["dice"])
+        mark.loss += floats(line["loss"])
+
+    def _file(self, number: int) -> Path:
+        assert self._folder is not None
+        return self._folder / f"mark-{number}.npy"
+
+
+def thresholds(evaluations: int, marks: int) -> list[int]:
+    """Return the numbers of evaluations after which the marks are due: 0, evenly spaced, all."""
+    return [evaluations * k // (marks - 1) for k in range(marks)] if marks > 1 else []
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean of the values that are not NaN, NaN if there are none."""
+    good = [value for value in values if not math.isnan(value)]
+    return math.fsum(good) / len(good) if good else math.nan

@@ -1,0 +1,176 @@
+"""What every visual prompt is: a function from a flat vector and an image to the image that the black box is shown."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo_opt import errors
+from zoo_opt_seg.prompts import Array, Prompts
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """All of a batch that does not depend on the vector; made once, used for every candidate.
+
+    Parameters
+    ----------
+    images : Tensor of float32, shape (n, 3, H, W)
+        In [0, 1].
+    features : mapping of str to Tensor
+        What else the prompt needs, n along the first axis of each.
+    """
+
+    images: Tensor
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, rows: slice | Array | list[int]) -> Context:
+        """Return the context of some rows: a slice, or indices."""
+        index: Any = rows if isinstance(rows, slice) else torch.as_tensor(np.asarray(rows), device=self.images.device)
+        return Context(self.images[index], {name: value[index] for name, value in self.features.items()})
+
+    def to(self, device: torch.device | str) -> Context:
+        """Return the context on another device."""
+        return Context(self.images.to(device), {name: value.to(device) for name, value in self.features.items()})
+
+
+class VisualPrompt(ABC):
+    """A parametrisation: a vector of ``dim`` numbers to a change of the image.
+
+    Subclasses define `name`, `dim`, `forward` and `config`, and what else differs. They hold settings only: the vector
+    is always an argument, so that one object serves all candidates.
+
+    Parameters
+    ----------
+    size : int
+        Side in pixels of the square images.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, size: int) -> None:
+        self.size = errors.integer("size", size, 8)
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Length of the vector."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """Return the prompted images, differentiable in ``x``.
+
+        Parameters
+        ----------
+        x : Tensor, shape (dim,)
+        context : Context
+            Of n images.
+
+        Returns
+        -------
+        Tensor, shape (n, 3, size, size)
+            In [0, 1].
+        """
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """Return the settings as plain values for JSON; the class called with them gives the same prompt."""
+
+    def x0(self, seed: int = 0) -> Array:
+        """Return the start of a search, float32 of shape (dim,): zeros, which leave the image as it is."""
+        return np.zeros(self.dim, np.float32)
+
+    def context(self, images: Array, prompts: Prompts) -> Context:
+        """Return everything about a batch that does not depend on the vector.
+
+        Parameters
+        ----------
+        images : ndarray of uint8, shape (n, size, size, 3)
+            RGB.
+        prompts : Prompts
+            Of the same n images, in their own pixels.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For images of another type or size, another number of prompts, or prompts that lack what is needed.
+        """
+        images = checked_images(images, self.size)
+        if len(prompts) != len(images):
+            raise ValueError(f"prompts must be as many as images, got {len(prompts)} for {len(images)}")
+        pixels = torch.from_numpy(np.array(np.moveaxis(images, 3, 1), np.float32, order="C")).div_(255)
+        with torch.no_grad():
+            return self._context(pixels, images, prompts)
+
+    def __call__(self, x: Array, context: Context) -> Array:
+        """Return the prompted images, float32 of shape (n, size, size, 3) in [0, 1].
+
+        Parameters
+        ----------
+        x : ndarray, shape (dim,)
+        context : Context
+            Of n images.
+
+        Raises
+        ------
+        ValueError
+            If ``x`` has another length.
+        """
+        vector = np.array(x, np.float32)
+        if vector.shape != (self.dim,):
+            raise ValueError(f"x must have shape ({self.dim},) for {self.name}, got {vector.shape}")
+        with torch.no_grad():
+            images = self.forward(torch.from_numpy(vector).to(context.images.device), context)
+        return np.ascontiguousarray(images.permute(0, 2, 3, 1).cpu().numpy())
+
+    def prompts(self, prompts: Prompts) -> Prompts:
+        """Return the prompts as the black box must be given them, where the image's content was moved."""
+        return prompts
+
+    def restore(self, probabilities: Array) -> Array:
+        """Return the black box's masks (n, size, size) at the image's own place: the inverse of `prompts`."""
+        return probabilities
+
+    def arrays(self) -> dict[str, Array]:
+        """Return fixed random arrays that a saved prompt must hold, by name."""
+        return {}
+
+    def set_arrays(self, arrays: Mapping[str, Array]) -> None:
+        """Take the arrays of a saved prompt.
+
+        Raises
+        ------
+        ValueError
+            If they are not those of `arrays`.
+        """
+        own = {name: value.shape for name, value in self.arrays().items()}
+        given = {name: value.shape for name, value in arrays.items()}
+        if own != given:
+            raise ValueError(f"arrays of {self.name} must have the shapes {own}, got {given}")
+
+    def _context(self, pixels: Tensor, images: Array, prompts: Prompts) -> Context:
+        """Return the context of checked input; ``pixels`` are the images (n, 3, H, W) in [0, 1]."""
+        return Context(pixels)
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.config().items())
+        return f"{type(self).__name__}({settings})"
+
+
+def checked_images(images: Array, size: int | None = None) -> Array:
+    """Return ``images`` if they are uint8 (n, size, size, 3), or raise."""
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
+        raise TypeError(f"images must be an array of uint8, got {getattr(images, 'dtype', type(images).__name__)}")
+    wanted = "H, W" if size is None else f"{size}, {size}"
+    if images.ndim != 4 or images.shape[3] != 3 or (size is not None and images.shape[1:3] != (size, size)):
+        raise ValueError(f"images must have shape (n, {wanted}, 3), got {images.shape}")
+    return images

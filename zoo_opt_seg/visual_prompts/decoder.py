@@ -1,0 +1,138 @@
+"""The decoder of BAPS and BlackVIP: five deconvolutions of stride 2, the first four each followed by a 1x1.
+
+Kernels are 2x2 with stride 2, so that no two pixels share an output: a pixel turns into 2x2 pixels by a linear map of
+its channels. The whole decoder is therefore a chain of matrix products over a list of pixels, put in the order of an
+image once, at the end. A deconvolution and its 1x1 have nothing in between and are multiplied out beforehand.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from zoo_opt import errors
+from zoo_opt_seg.prompts import Array
+from zoo_opt_seg.visual_prompts.layout import uniform
+
+WIDTHS = ((64, 64), (64, 32), (32, 32), (32, 16))  # channels after the deconvolution and after the 1x1, as released
+DOUBLINGS = len(WIDTHS) + 1
+_EPS = 1e-6  # of the LayerNorm over channels, as in SAM
+
+
+class Decoder:
+    """Settings and shapes of the decoder; the parameters are an argument of every call.
+
+    Shapes are those of ``torch.nn.ConvTranspose2d``: (in, out / groups, kernel, kernel).
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the input.
+    widths : sequence of (int, int)
+        Of the first four blocks: channels after the deconvolution, and after the 1x1 and LayerNorm.
+    depthwise : bool
+        False as in BAPS: full deconvolutions, with biases. True as in BlackVIP: grouped ones, no biases in the 1x1 and
+        in the last.
+    """
+
+    def __init__(self, channels: int, widths: Sequence[Sequence[int]] = WIDTHS, depthwise: bool = False) -> None:
+        self.widths = checked_widths(widths)
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self._groups: list[int] = []
+        width = errors.integer("channels", channels, 1)
+        for i, (mid, out) in enumerate(self.widths, 1):
+            groups = math.gcd(width, mid) if depthwise else 1
+            self._groups.append(groups)
+            self.shapes[f"up{i}.weight"] = (width, mid // groups, 2, 2)
+            self.shapes[f"up{i}.bias"] = (mid,)
+            self.shapes[f"mix{i}.weight"] = (mid, out, 1, 1)
+            if not depthwise:
+                self.shapes[f"mix{i}.bias"] = (out,)
+            self.shapes[f"norm{i}.weight"] = (out,)
+            self.shapes[f"norm{i}.bias"] = (out,)
+            width = out
+        self.shapes["last.weight"] = (width, 3, 2, 2)
+        if not depthwise:
+            self.shapes["last.bias"] = (3,)
+
+    def start(self, seed: int) -> dict[str, Array]:
+        """Return random parameters: uniform within 1 / sqrt(fan), torch's default for each kind of layer."""
+        values = {}
+        for i, (name, shape) in enumerate(self.shapes.items()):
+            layer, kind = name.split(".")
+            if layer.startswith("norm"):
+                low = high = 1.0 if kind == "weight" else 0.0
+            else:
+                high = 1.0 / math.sqrt(math.prod(self.shapes[f"{layer}.weight"][1:]))
+                low = -high
+            values[name] = uniform(seed, i, shape, low, high)
+        return values
+
+    def hidden(self, z: Tensor, p: Mapping[str, Tensor]) -> Tensor:
+        """Return what goes into the last layer.
+
+        Parameters
+        ----------
+        z : Tensor, shape (n, channels, g, g)
+        p : mapping of str to Tensor
+            Parameters by name.
+
+        Returns
+        -------
+        Tensor, shape (n, g * g * 256, width)
+            Pixels in the order of the doublings: a pixel's four parts lie side by side.
+        """
+        h = z.flatten(2).transpose(1, 2)
+        for i, groups in enumerate(self._groups, 1):
+            up, mix = p[f"up{i}.weight"], p[f"mix{i}.weight"].flatten(1)
+            width, (mid, out) = len(up), mix.shape
+            product = torch.einsum(  # (groups, in / groups, 2 x 2, out)
+                "gimk,gmo->giko",
+                up.reshape(groups, width // groups, mid // groups, 4),
+                mix.reshape(groups, mid // groups, out),
+            ).reshape(width, 4 * out)
+            bias = p[f"up{i}.bias"] @ mix
+            if f"mix{i}.bias" in p:
+                bias = bias + p[f"mix{i}.bias"]
+            h = torch.matmul(h, product).add(bias.repeat(4)).reshape(len(h), -1, out)
+            h = F.gelu(F.layer_norm(h, (out,), p[f"norm{i}.weight"], p[f"norm{i}.bias"], _EPS))
+        return h
+
+    def last(self, h: Tensor, p: Mapping[str, Tensor]) -> Tensor:
+        """Return the residual images (n, 3, 32 g, 32 g) of `hidden`'s pixels."""
+        weight = p["last.weight"].flatten(2).permute(0, 2, 1).flatten(1)  # (width, 4 x 3)
+        image = torch.matmul(h, weight)
+        if "last.bias" in p:
+            image = image + p["last.bias"].repeat(4)
+        return _in_order(image)
+
+
+def checked_widths(widths: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
+    """Return ``widths`` as four pairs of int, or raise."""
+    try:
+        pairs = [(int(mid), int(out)) for mid, out in widths]
+    except (TypeError, ValueError):
+        pairs = []
+    if len(pairs) != len(WIDTHS) or any(min(pair) < 1 for pair in pairs):
+        raise ValueError(f"widths must be {len(WIDTHS)} pairs of positive integers, got {widths!r}")
+    return tuple(pairs)
+
+
+def checked_grid(size: int) -> int:
+    """Return the side of the decoder's input for images of ``size`` pixels, or raise."""
+    if size % 2**DOUBLINGS:
+        raise ValueError(f"size must be a multiple of {2**DOUBLINGS} for this decoder, got {size}")
+    return size // 2**DOUBLINGS
+
+
+def _in_order(image: Tensor) -> Tensor:
+    """Return pixels (n, g * g * 256, 2 * 2 * 3) in the order of the doublings as images (n, 3, 32 g, 32 g)."""
+    n, k = len(image), DOUBLINGS
+    g = math.isqrt(image.shape[1] >> 2 * (k - 1))
+    tree = image.reshape(n, g, g, *(2, 2) * k, 3)  # n, y, x, (dy, dx) of each doubling, channel
+    rows, columns = range(1, 2 * k + 2, 2), range(2, 2 * k + 3, 2)
+    return tree.permute(0, 2 * k + 3, *rows, *columns).reshape(n, 3, g << k, g << k)

@@ -1,0 +1,194 @@
+"""BAPS: the image-prompt decoder, an image and a point to a residual image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from zoo_opt import errors
+from zoo_opt_seg.encoders import Encoder, encoder_config, make_encoder
+from zoo_opt_seg.point_embedding import PointEmbedding, spots
+from zoo_opt_seg.prompts import Array, Prompts
+from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
+from zoo_opt_seg.visual_prompts.decoder import WIDTHS, Decoder, checked_grid
+from zoo_opt_seg.visual_prompts.layout import Layout, uniform
+
+_LAST = ("last.weight", "last.bias")
+
+
+class IPDecoder(VisualPrompt):
+    """x' = clip(x + scale * decoder(CLS(x), point)), the image-prompt generator of BAPS [1]_.
+
+    The CLS vector of a frozen encoder, and GELU(LayerNorm(Linear(point embedding))), are laid end to end and read as
+    channels of a grid of side size / 32, which five deconvolutions of stride 2 turn into a residual image. With several
+    points, or the corners of a box, it is the mean of the residual images; without any, the embedding is zero, which
+    leaves the point's branch a trained constant.
+
+    At 512 px with a CLS vector of 768, ``prompt_in=256`` and ``prompt_out=256`` there are 4 channels on a 16 x 16 grid
+    and 100,403 parameters: 66,304 of the point's branch and 34,099 of the decoder.
+
+    Parameters
+    ----------
+    size : int
+        Side of the images in pixels, a multiple of 32.
+    encoder : Encoder or str or mapping
+        Frozen; a name, or what `make_encoder` takes.
+    trained : {"all", "last"}
+        All parameters, or the last deconvolution alone (195 parameters; ``widths[3][1] * 12 + 3``). The rest is then
+        frozen at random values, a function of ``seed``, and what comes before the last layer is part of the context.
+    prompt_in : int
+        Length of the point embedding.
+    prompt_out : int, optional
+        Of the point's branch. The largest number up to 256 that fits the grid, unless told: CLS and this together must
+        be a multiple of (size / 32)^2.
+    widths : sequence of 4 pairs of int
+        Channels after each deconvolution but the last, and after its 1x1.
+    zero_output : bool
+        Start from a last layer of zeros, which is the zero-shot image.
+    scale : float
+        Pixel values, of [0, 1], that an output of 1 adds. The released code adds to normalised images, which is about
+        0.226.
+    points : {"fourier", "sinusoidal"}
+        Point embedding; see `PointEmbedding`.
+    seed : int
+        Of the embedding's matrix and of frozen parameters.
+
+    References
+    ----------
+    .. [1] Paranjape, Sikder, Vedula, Patel. Black-box adaptation of SAM for medical image segmentation. MICCAI 2024.
+    """
+
+    name = "baps"
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        encoder: Encoder | str | Mapping[str, Any] = "tiny",
+        trained: str = "all",
+        prompt_in: int = 256,
+        prompt_out: int | None = None,
+        widths: Sequence[Sequence[int]] = WIDTHS,
+        zero_output: bool = True,
+        scale: float = 1.0,
+        points: str = "fourier",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(size)
+        if trained not in ("all", "last"):
+            raise ValueError(f"trained must be 'all' or 'last', got {trained!r}")
+        self.encoder = make_encoder(encoder)
+        self.trained, self.zero_output = trained, bool(zero_output)
+        self.scale, self.seed = errors.positive("scale", scale), errors.integer("seed", seed, 0)
+        self.grid = checked_grid(self.size)
+        cells = self.grid**2
+        if prompt_out is None:
+            prompt_out = 256 - (self.encoder.dim + 256) % cells
+            prompt_out += cells if prompt_out < 1 else 0
+        self.prompt_out = errors.integer("prompt_out", prompt_out, 1)
+        if (self.encoder.dim + self.prompt_out) % cells:
+            raise ValueError(
+                f"prompt_out + {self.encoder.dim} of the encoder must be a multiple of {cells} at {self.size} px, "
+                f"got prompt_out {self.prompt_out}"
+            )
+        self.embedding = PointEmbedding(prompt_in, points, self.seed)
+        self.decoder = Decoder((self.encoder.dim + self.prompt_out) // cells, widths)
+        shapes = {
+            "point.weight": (self.prompt_out, self.embedding.dim),
+            "point.bias": (self.prompt_out,),
+            "point_norm.weight": (self.prompt_out,),
+            "point_norm.bias": (self.prompt_out,),
+            **self.decoder.shapes,
+        }
+        if trained == "last":
+            shapes = {name: shapes[name] for name in _LAST}
+            self._frozen = {name: torch.from_numpy(value) for name, value in self._start(self.seed).items()}
+        self._layout = Layout(shapes)
+
+    @property
+    def dim(self) -> int:
+        """Number of trained parameters."""
+        return self._layout.dim
+
+    def x0(self, seed: int = 0) -> Array:
+        """Return torch's default start, of ``seed``, and zeros in the last layer."""
+        values = self._start(seed) if self.trained == "all" else self._start(self.seed)
+        if self.zero_output:
+            values |= {name: np.zeros_like(values[name]) for name in _LAST}
+        return self._layout.join(values)
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """Return clip(x + scale * residual, 0, 1)."""
+        p = self._layout.split(x)
+        hidden = context.features["hidden"] if self.trained == "last" else self._hidden(context.features, p)
+        return torch.add(context.images, self.decoder.last(hidden, p), alpha=self.scale).clamp(0.0, 1.0)
+
+    def config(self) -> dict[str, Any]:
+        """Return all settings; the encoder by its own."""
+        return {
+            "size": self.size,
+            "encoder": encoder_config(self.encoder),
+            "trained": self.trained,
+            "prompt_in": self.embedding.dim,
+            "prompt_out": self.prompt_out,
+            "widths": [list(pair) for pair in self.decoder.widths],
+            "zero_output": self.zero_output,
+            "scale": self.scale,
+            "points": self.embedding.kind,
+            "seed": self.seed,
+        }
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the matrix of the point embedding."""
+        return {"points": self.embedding.matrix}
+
+    def set_arrays(self, arrays: Mapping[str, Array]) -> None:
+        """Take the matrix of the point embedding."""
+        super().set_arrays(arrays)
+        self.embedding.matrix = np.asarray(arrays["points"], np.float32)
+
+    def _context(self, pixels: Tensor, images: Array, prompts: Prompts) -> Context:
+        points, present = spots(prompts, corners=True)
+        features = {
+            "cls": torch.from_numpy(self.encoder(images)),
+            "points": self.embedding(points, (self.size, self.size)) * present[..., None],
+            "share": shares(present),
+        }
+        if self.trained == "last":
+            features = {"hidden": self._hidden(features, self._frozen)}
+        return Context(pixels, features)
+
+    def _hidden(self, features: Mapping[str, Tensor], p: Mapping[str, Tensor]) -> Tensor:
+        """Return the input of the last layer, averaged over the points; the layer is linear, so the image is too."""
+        e = F.linear(features["points"], p["point.weight"], p["point.bias"])  # (n, k, prompt_out)
+        e = F.gelu(F.layer_norm(e, (self.prompt_out,), p["point_norm.weight"], p["point_norm.bias"]))
+        n, k = e.shape[:2]
+        cls = features["cls"][:, None].expand(n, k, -1)
+        z = torch.cat([cls, e], dim=2).reshape(n * k, -1, self.grid, self.grid)
+        hidden = self.decoder.hidden(z, p)
+        if k == 1:
+            return hidden
+        return torch.einsum("nkpc,nk->npc", hidden.reshape(n, k, *hidden.shape[1:]), features["share"])
+
+    def _start(self, seed: int) -> dict[str, Array]:
+        bound = 1.0 / math.sqrt(self.embedding.dim)
+        ones = np.ones(self.prompt_out, np.float32)
+        return {
+            "point.weight": uniform(seed, 100, (self.prompt_out, self.embedding.dim), -bound, bound),
+            "point.bias": uniform(seed, 101, (self.prompt_out,), -bound, bound),
+            "point_norm.weight": ones,
+            "point_norm.bias": 0.0 * ones,
+            **self.decoder.start(seed),
+        }
+
+
+def shares(present: Tensor) -> Tensor:
+    """Return each point's share (n, k) of the mean over the points there are; of all k where there are none."""
+    there = present | ~present.any(dim=1, keepdim=True)
+    return there / there.sum(dim=1, keepdim=True)

@@ -1,0 +1,1 @@
+"""White-box comparators: what is reached by those who have the gradient, under one trainer."""

@@ -1,0 +1,115 @@
+"""Backpropagation through a visual prompt and SAM: the upper bound of what each parametrisation can be trained to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo_opt_seg.blackbox.sam import SamBlackBox
+from zoo_opt_seg.data.samples import Splits
+from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
+
+from .recipe import Recipe
+from .segmentation import Segmentation
+from .trainer import Fitted, Report, fit
+
+BACKPROP = Recipe(lr=1e-2, weight_decay=0.0, optimizer="adam", stop_after=20)
+
+
+class PromptByGradient(Segmentation):
+    """A visual prompt's vector, trained by the gradient that the black box keeps to itself.
+
+    Parameters
+    ----------
+    model : SamBlackBox
+        Frozen here: none of its weights asks for a gradient any more.
+    prompt : VisualPrompt
+    splits : Splits
+    x0 : ndarray, shape (dim,), or None
+        Start; None: the prompt's own, of this seed.
+    augment : str or None
+    seed : int
+        Of the start and of the validation points.
+    """
+
+    def __init__(
+        self,
+        model: SamBlackBox,
+        prompt: VisualPrompt,
+        splits: Splits,
+        *,
+        x0: np.ndarray | None = None,
+        augment: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.prompt = prompt
+        super().__init__(model, splits, augment=augment, seed=seed)
+        model.sam.requires_grad_(False)
+        start = prompt.x0(seed) if x0 is None else np.asarray(x0, np.float32)
+        self.x = torch.tensor(start, dtype=torch.float32, device=model.device, requires_grad=True)
+        self._context: Context | None = None  # of the validation split, made once
+
+    def _what(self) -> str:
+        return f"{self.prompt!r} by backpropagation"
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Return the vector."""
+        return {"x": self.x}
+
+    def forward(self, images: np.ndarray, prompts: Prompts) -> Tensor:
+        """Return the logits at the image's own place."""
+        context = self.prompt.context(images, prompts).to(self.x.device)
+        logits = self.model.logits(self.prompt.forward(self.x, context), self.prompt.prompts(prompts))
+        if type(self.prompt).restore is VisualPrompt.restore:
+            return logits
+        p: Tensor = self.prompt.restore(logits.sigmoid())  # a mean of probabilities, not of logits
+        return torch.logit(p.clamp(1e-6, 1 - 1e-6))
+
+    def predict(self, images: np.ndarray, prompts: Prompts) -> np.ndarray:
+        """Return the black box's probabilities on the prompted images."""
+        if self._context is None:
+            self._context = self.prompt.context(images, prompts)
+        shown = self.prompt(self.x.detach().cpu().numpy(), self._context)
+        return np.asarray(self.prompt.restore(self.model(shown, self.prompt.prompts(prompts))))
+
+
+def train_prompt(
+    model: SamBlackBox,
+    prompt: VisualPrompt,
+    splits: Splits,
+    *,
+    recipe: Recipe = BACKPROP,
+    augment: str | None = None,
+    out: Path | None = None,
+    report: Report | None = None,
+) -> tuple[np.ndarray, Fitted]:
+    """Train a visual prompt by the gradient.
+
+    Parameters
+    ----------
+    model : SamBlackBox
+    prompt : VisualPrompt
+    splits : Splits
+    recipe : Recipe
+        Its seed is that of the prompt's start too.
+    augment : str or None
+        ``"paper"``, ``"released"`` or None.
+    out : path or None
+        Folder to resume from.
+    report : callable or None
+        As in `fit`.
+
+    Returns
+    -------
+    x : ndarray of float32, shape (dim,)
+        The vector of the epoch with the best validation Dice.
+    fitted : Fitted
+    """
+    task = PromptByGradient(model, prompt, splits, augment=augment, seed=recipe.seed)
+    fitted = fit(task, recipe, out=out, report=report)
+    return task.x.detach().cpu().numpy().copy(), fitted
