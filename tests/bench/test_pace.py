@@ -55,6 +55,18 @@ def test_workers_and_overheads_count_by_the_clock(task):
     assert pace.left() == pytest.approx(6.0)
 
 
+def test_the_start_up_of_known_workers_is_not_taken_for_the_rule(task):
+    clock = Clock()
+    pace = Pace(tasks(task, "m", 2, 100, 10_001), workers=2, clock=clock)
+    clock.now = 3.0
+    pace.add(entry("m", 2, 100, 0.1))
+    assert pace.left() == pytest.approx(1000 / 2, rel=0.15)  # not 30,000 s, thirty times what the run took
+    for _ in range(6000):
+        clock.now += 0.1  # each of the two workers has but half a core
+        pace.add(entry("m", 2, 100, 0.1))
+    assert pace.left() == pytest.approx(400, rel=0.1)
+
+
 def test_an_unknown_dimension_takes_the_nearest_and_an_unknown_method_the_mean(task):
     clock = Clock()
     todo = tasks(task, "m", 40, 1000, 2) + tasks(task, "n", 5, 100, 1)

@@ -10,6 +10,7 @@ from typing import Any
 from .suite import Task
 
 Kind = tuple[str, int]  # (method's label, dimension)
+BUSY = 30.0  # seconds before the session for which its workers count as busy
 
 
 class Pace:
@@ -17,7 +18,9 @@ class Pace:
 
     A run to come takes its budget times the seconds that its method took per evaluation of a budget in this dimension.
     Where that is not known yet: the method's in the nearest dimension that is, else the mean of all. CPU seconds
-    become wall time by the ratio of the two in this session, which takes in workers, start-up and other load.
+    become wall time by the ratio of the two in this session, which takes in workers and other load. Where the number
+    of workers is known, half a minute with all of them busy is put before it: the first runs to finish are few and
+    short, and the start-up of the workers would be taken for the rule.
 
     Parameters
     ----------
@@ -25,6 +28,8 @@ class Pace:
         Runs to come.
     finished : iterable of dict
         Entries of earlier sessions, to learn from.
+    workers : int or None
+        How many runs are done at a time, None where that is not known.
     clock : callable
         Seconds, increasing.
     """
@@ -33,10 +38,12 @@ class Pace:
         self,
         todo: Iterable[Task],
         finished: Iterable[Mapping[str, Any]] = (),
+        workers: int | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._clock = clock
         self._start = clock()
+        self._workers = workers
         self._seconds: defaultdict[Kind, float] = defaultdict(float)
         self._budget: Counter[Kind] = Counter()
         self._done = 0.0  # CPU seconds in this session
@@ -70,7 +77,9 @@ class Pace:
             for kind, evaluations in self._to_come.items()
             if evaluations > 0
         )
-        return cpu * elapsed / self._done
+        if self._workers is None:
+            return cpu * elapsed / self._done
+        return cpu * (elapsed + BUSY) / (self._done + BUSY * self._workers)
 
 
 def _nearest(kind: Kind, known: Mapping[Kind, float], otherwise: float) -> float:

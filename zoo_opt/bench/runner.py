@@ -85,7 +85,8 @@ def run_suite(
         tasks = [task for task in tasks if not only or task.method.label in only]
         todo = [task for task in tasks if task.key not in finished]
         done = len(tasks) - len(todo)
-        pace = Pace(todo, record.runs.values())
+        at_a_time = None if executor.startswith("dask://") else 1 if executor == "serial" else max(1, workers)
+        pace = Pace(todo, record.runs.values(), workers=at_a_time)
         if progress:
             progress(done, len(tasks), None, None)
         if not todo:
