@@ -1,1 +1,50 @@
-"""zoo_opt_seg: black-box segmentation models adapted through visual prompts that zoo_opt trains by function values."""
+"""zoo_opt_seg: black-box segmentation models adapted through visual prompts that zoo_opt trains by function values.
+
+Names are imported when they are first used, so that ``import zoo_opt_seg`` brings in no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo_opt_seg.adapt import Adaptation as Adaptation
+    from zoo_opt_seg.adapt import adapt as adapt
+    from zoo_opt_seg.blackbox import SamBlackBox as SamBlackBox
+    from zoo_opt_seg.blackbox import TinySam as TinySam
+    from zoo_opt_seg.blackbox import as_black_box as as_black_box
+    from zoo_opt_seg.data import Samples as Samples
+    from zoo_opt_seg.data import Splits as Splits
+    from zoo_opt_seg.data import load_data as load_data
+    from zoo_opt_seg.evaluation import evaluate as evaluate
+    from zoo_opt_seg.objective import Objective as Objective
+    from zoo_opt_seg.prompts import Prompts as Prompts
+    from zoo_opt_seg.visual_prompts import load_prompt as load_prompt
+    from zoo_opt_seg.visual_prompts import make_prompt as make_prompt
+    from zoo_opt_seg.visual_prompts import save_prompt as save_prompt
+
+_HOME = {
+    "adapt": ("Adaptation", "adapt"),
+    "blackbox": ("SamBlackBox", "TinySam", "as_black_box"),
+    "data": ("Samples", "Splits", "load_data"),
+    "evaluation": ("evaluate",),
+    "objective": ("Objective",),
+    "prompts": ("Prompts",),
+    "visual_prompts": ("load_prompt", "make_prompt", "save_prompt"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [*_MODULE_OF]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'zoo_opt_seg' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"zoo_opt_seg.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

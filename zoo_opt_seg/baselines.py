@@ -46,7 +46,7 @@ class WholeImage:
 class RegionGrowing:
     """What is connected with the point and of its colour, by Otsu's threshold, holes filled.
 
-    The colour is the mean of the 5 x 5 pixels around the point in CIELAB; the threshold divides the distances of all
+    The colour is the median of the 3 x 3 pixels around the point in CIELAB; the threshold divides the distances of all
     pixels from that colour.
     """
 
@@ -62,7 +62,7 @@ class RegionGrowing:
         for i, (image, (px, py)) in enumerate(zip(images, _first_points(prompts), strict=True)):
             x, y = min(max(round(float(px)), 0), width - 1), min(max(round(float(py)), 0), height - 1)
             lab = rgb2lab(image)
-            seed = lab[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3].mean(axis=(0, 1))
+            seed = np.median(lab[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2], axis=(0, 1))
             distance = np.linalg.norm(lab - seed, axis=2)
             near = distance <= threshold_otsu(distance)
             near[y, x] = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_opt import errors
+from zoo_opt_seg.fixed_random import uniform
 from zoo_opt_seg.prompts import Array
 
 
@@ -66,7 +68,7 @@ RECIPES: dict[str, Recipe] = {
     "dino-resnet50": Recipe("timm", "resnet50", _DINO, 2048),
     "clip": Recipe("open_clip", "ViT-B-32", "openai", 512),
 }
-ENCODERS = ("tiny", *RECIPES)
+ENCODERS = ("tiny", "tiny-random", *RECIPES)
 
 
 class TorchEncoder:
@@ -142,9 +144,9 @@ def make_encoder(
 
     Parameters
     ----------
-    encoder : {"tiny", "vit-mae", "vit", "clip", "dino-resnet50"}, mapping, or Encoder
-        ``"tiny"`` comes with the package; the others are the published models, of timm and open_clip. A mapping holds
-        these arguments by name.
+    encoder : {"tiny", "tiny-random", "vit-mae", "vit", "clip", "dino-resnet50"}, mapping, or Encoder
+        ``"tiny"`` comes with the package, ``"tiny-random"`` is the same with random weights, to compare with; the
+        others are the published models, of timm and open_clip. A mapping holds these arguments by name.
     weights : path-like, optional
         File of weights (safetensors, or a torch state dict); loaded over the network by name unless told.
     arch : str, optional
@@ -166,8 +168,8 @@ def make_encoder(
         if not isinstance(encoder, Encoder):
             raise TypeError(f"encoder must be a name or have name, dim and __call__, got {encoder!r}")
         return encoder
-    if encoder == "tiny":
-        return _tiny(device)
+    if encoder in ("tiny", "tiny-random"):
+        return _tiny(encoder, device)
     if encoder not in RECIPES:
         raise ValueError(f"encoder must be one of {', '.join(ENCODERS)}, got {encoder!r}")
     if arch is not None and weights is None:
@@ -193,11 +195,24 @@ def encoder_config(encoder: Encoder) -> dict[str, Any]:
     return dict(config()) if callable(config) else {"own": encoder.name, "dim": encoder.dim}
 
 
-def _tiny(device: str) -> TorchEncoder:
+def _tiny(name: str, device: str) -> TorchEncoder:
     from zoo_opt_seg import embedded
 
     module = embedded.tiny_encoder()
-    return TorchEncoder("tiny", module, int(module.dim), embedded.TINY_SIZE, device=device)
+    if name == "tiny-random":
+        _randomise(module)
+    return TorchEncoder(name, module, int(module.dim), embedded.TINY_SIZE, device=device)
+
+
+def _randomise(module: nn.Module) -> None:
+    """Overwrite weights by uniform numbers of variance 1 / fan-in, always the same ones, and biases by zeros."""
+    with torch.no_grad():
+        for i, (name, value) in enumerate(module.named_parameters()):
+            if value.ndim >= 2:
+                bound = math.sqrt(3.0 / math.prod(value.shape[1:]))
+                value.copy_(torch.from_numpy(uniform(0, i, tuple(value.shape), -bound, bound)))
+            else:
+                value.fill_(0.0 if name.endswith("bias") else 1.0)
 
 
 def _timm(name: str, recipe: Recipe, path: Path | None, size: int | None, **options: Any) -> TorchEncoder:
@@ -210,7 +225,7 @@ def _timm(name: str, recipe: Recipe, path: Path | None, size: int | None, **opti
             arguments["img_size"] = size
     if path is None and recipe.tag:
         arguments["pretrained_cfg_overlay"] = {"url": recipe.tag, "hf_hub_id": None, "num_classes": 0}
-    model = timm.create_model(recipe.arch, pretrained=path is None, **arguments)
+    model: Any = timm.create_model(recipe.arch, pretrained=path is None, **arguments)
     cfg = model.pretrained_cfg
     if path is not None:
         _load_timm(model, path)

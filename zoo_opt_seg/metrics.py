@@ -43,7 +43,7 @@ def dice(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     from monai.metrics.meandice import compute_dice
 
     p, t = _tensors(predicted, truth)
-    return _column(compute_dice(p, t, include_background=True, ignore_empty=False))
+    return np.zeros(0) if not len(p) else _column(compute_dice(p, t, include_background=True, ignore_empty=False))
 
 
 def iou(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -61,7 +61,7 @@ def iou(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     from monai.metrics.meaniou import compute_iou
 
     p, t = _tensors(predicted, truth)
-    return _column(compute_iou(p, t, include_background=True, ignore_empty=False))
+    return np.zeros(0) if not len(p) else _column(compute_iou(p, t, include_background=True, ignore_empty=False))
 
 
 def hd95(predicted: np.ndarray, truth: np.ndarray, *, spacing: float | Sequence[float] | None = None) -> np.ndarray:
@@ -129,10 +129,8 @@ def _tensors(predicted: np.ndarray, truth: np.ndarray) -> tuple[torch.Tensor, to
             raise ValueError(f"{name}: expected the shape (n, H, W), got {masks.shape}")
     if predicted.shape != truth.shape:
         raise ValueError(f"predicted: expected the shape {truth.shape} of truth, got {predicted.shape}")
-    return (
-        torch.from_numpy(np.ascontiguousarray(predicted))[:, None],
-        torch.from_numpy(np.ascontiguousarray(truth))[:, None],
-    )
+    # Copies: torch takes no negative strides, and warns of arrays that are read-only.
+    return torch.from_numpy(predicted.copy())[:, None], torch.from_numpy(truth.copy())[:, None]
 
 
 def _column(values: Any) -> np.ndarray:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from zoo_opt import errors
-from zoo_opt_seg.prompts import OBJECT, Array, Prompts
+from zoo_opt_seg.prompts import OBJECT, Prompts
 
 
 class PointEmbedding:
@@ -72,7 +74,8 @@ def spots(prompts: Prompts, *, corners: bool = False) -> tuple[Tensor, Tensor]:
     present : Tensor of bool, shape (n, k)
     """
     n = len(prompts)
-    points, present = [np.zeros((n, 0, 2), np.float32)], [np.zeros((n, 0), bool)]
+    points: list[Any] = [np.zeros((n, 0, 2), np.float32)]
+    present: list[Any] = [np.zeros((n, 0), bool)]
     if prompts.points is not None and prompts.labels is not None:
         points.append(prompts.points)
         present.append(prompts.labels == OBJECT)

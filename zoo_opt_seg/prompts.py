@@ -35,6 +35,10 @@ class Prompts:
     TypeError, ValueError
         If a kind has the wrong type, shape or values, the kinds differ in n, or none is given: a batch without any
         prompts is `Prompts.nothing(n)`.
+
+    Notes
+    -----
+    Arrays of the right type are taken as they are, not copied: whoever made them leaves them as they are.
     """
 
     points: Array | None = None
@@ -201,13 +205,13 @@ class Prompts:
         """Return prompts of values that are valid already, without checking them again."""
         made = object.__new__(Prompts)
         for name in _NAMES:
-            object.__setattr__(made, name, _frozen(values.get(name)))
+            object.__setattr__(made, name, values.get(name))
         return made
 
     def _moved(self, fn: Callable[[Array], Array]) -> Prompts:
-        points, boxes = self.points, self.boxes
-        if points is not None:
-            points = np.where((self.labels != ABSENT)[..., None], fn(points.astype(np.float64)), points)
+        points, labels, boxes = self.points, self.labels, self.boxes
+        if points is not None and labels is not None:
+            points = np.where(np.not_equal(labels, ABSENT)[..., None], fn(points.astype(np.float64)), points)
         if boxes is not None:
             corners = fn(boxes.astype(np.float64)[:, [[0, 1], [2, 1], [0, 3], [2, 3]]])  # (n, 4, 2)
             boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
@@ -215,13 +219,6 @@ class Prompts:
 
 
 _NAMES = tuple(field.name for field in fields(Prompts))
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        value = value.view()
-        value.flags.writeable = False
-    return value
 
 
 def _floats(name: str, value: Any, shape: str, ndim: int, last: int | None = None) -> Array | None:
@@ -235,19 +232,18 @@ def _floats(name: str, value: Any, shape: str, ndim: int, last: int | None = Non
         raise TypeError(f"{name} must be an array {shape} of real numbers, got {type(value).__name__}") from None
     if array.ndim != ndim or (last is not None and array.shape[-1] != last):
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-    array = array.astype(np.float32, copy=False)
-    return _frozen(array)  # type: ignore[no-any-return]
+    return array.astype(np.float32, copy=False)
 
 
 def _labels(value: Any, points: Array) -> Array:
     if value is None:
-        return _frozen(np.ones(points.shape[:2], np.int64))  # type: ignore[no-any-return]
+        return np.ones(points.shape[:2], np.int64)
     labels = np.asarray(value)
     if labels.shape != points.shape[:2]:
         raise ValueError(f"labels must have shape {points.shape[:2]}, one per point, got {labels.shape}")
     if not np.isin(labels, (OBJECT, BACKGROUND, ABSENT)).all():
         raise ValueError(f"labels must be 1 (object), 0 (background) or -1 (no point), got {np.unique(labels)[:5]}")
-    return _frozen(labels.astype(np.int64, copy=False))  # type: ignore[no-any-return]
+    return labels.astype(np.int64, copy=False)
 
 
 def _whole_or_absent(name: str, array: Array | None) -> None:

@@ -15,15 +15,21 @@ box: whole files are written beside and renamed, journals are appended to, one l
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 import json
 import math
 import os
+import platform
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from zoo_opt._version import __version__ as zoo_opt_version
 from zoo_opt.checkpoint import sync_folder, write_atomically
 from zoo_opt.errors import CheckpointError
+from zoo_opt.journal import Journal
+from zoo_opt.optimizer import Optimizer
 
 Line = dict[str, Any]
 
@@ -46,8 +52,11 @@ class RunFolder:
         self.path = Path(path)
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"out must be a folder, {self.path} is a file")
-        if self.path.is_dir() and not self.config.exists() and any(self.path.iterdir()) and not self.state.is_dir():
-            raise ValueError(f"out must be a new or empty folder or that of a run to go on with, {self.path} is neither")
+        ours = self.config.exists() or self.state.is_dir()
+        if self.path.is_dir() and any(self.path.iterdir()) and not ours:
+            raise ValueError(
+                f"out must be a new or empty folder or that of a run to go on with, {self.path} is neither"
+            )
         try:
             self.state.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -77,7 +86,7 @@ class RunFolder:
             If the folder holds another run; the message names the first difference.
         """
         what = json.loads(json.dumps(what))
-        if not self.config.exists():
+        if not self.config.exists() or not self._paid():
             write_json(self.config, {**what, **about})
             return
         before = read_json(self.config)
@@ -87,6 +96,23 @@ class RunFolder:
                     f"{self.path} holds another run: its {name} is {short(before.get(name))}, this call's is "
                     f"{short(value)}; give another --out, or delete the folder"
                 )
+
+    def _paid(self) -> bool:
+        """Return whether anything has been paid for; if not, and nobody is at it, what is left of the run goes."""
+        checkpoint = self.state / "optimizer.zoo"
+        log = self.state / "optimizer.zoo.journal"
+        kept = (log, self.log, self.state / "validation.jsonl")
+        if any(path.exists() and path.stat().st_size for path in kept) or self.metrics.exists():
+            return True
+        if checkpoint.exists():
+            try:
+                if Optimizer.load(checkpoint).nfev:
+                    return True
+            except CheckpointError:  # of a method that is not of zoo_opt: it cannot be told
+                return True
+            Journal(log).close()  # raises if another run has it open
+            checkpoint.unlink()
+        return False
 
 
 class Lines:
@@ -108,7 +134,7 @@ class Lines:
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Append one line."""
-        self._file.write(json.dumps(clean(line), separators=(",", ":")).encode() + b"\n")
+        self._file.write(json_line(line))
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -142,7 +168,12 @@ def read_lines(path: Path) -> list[Line]:
 
 def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     """Replace a file of JSON lines, atomically."""
-    write_atomically(path, b"".join(json.dumps(clean(line), separators=(",", ":")).encode() + b"\n" for line in lines))
+    write_atomically(path, b"".join(map(json_line, lines)))
+
+
+def json_line(line: Mapping[str, Any]) -> bytes:
+    """Return one line of a journal."""
+    return json.dumps(clean(line), separators=(",", ":")).encode() + b"\n"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -187,3 +218,12 @@ def short(value: Any) -> str:
 def _whole(path: Path) -> int:
     """Return the length of the file up to its last whole line."""
     return path.read_bytes().rfind(b"\n") + 1
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what a run runs on."""
+    found = {"python": platform.python_version()}
+    for name in ("zoo-opt", "numpy", "torch", "segment-anything", "monai", "timm"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return {**found, "zoo-opt": zoo_opt_version}

@@ -7,14 +7,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from zoo_opt.checkpoint import write_atomically
+from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.run_folder import Line, Lines, floats
 
-Array = np.ndarray[Any, np.dtype[Any]]
 SCORES = ("dice", "loss")
 
 
@@ -114,7 +113,12 @@ class Marks:
                 np.save(buffer, x, allow_pickle=False)
                 write_atomically(self._file(number), buffer.getbuffer())  # before any result that refers to it
             mark = Mark(number, nfev, np.array(x))
+        if not np.isfinite(mark.x.astype(np.float32)).all():  # it diverged: nothing to ask
+            nothing = [math.nan] * (self.images - len(mark.dice))
+            self._keep(mark, {"mark": number, "nfev": nfev, "dice": nothing, "loss": nothing, "error": "not finite"})
+            return mark
         failed: list[Line] = []
+        last: Exception | None = None
         for start in range(len(mark.dice), self.images, self._batch):
             rows = slice(start, min(start + self._batch, self.images))
             line: Line = {"mark": number, "nfev": nfev}
@@ -130,7 +134,9 @@ class Marks:
                 self._keep(mark, known)
             failed = []
         if failed and not mark.dice:
-            raise BlackBoxDown(f"the black box failed on all {self.images} validation images") from last
+            raise BlackBoxDown(
+                f"the black box failed on all {self.images} validation images, the last time with {failed[-1]['error']}"
+            ) from last
         for known in failed:
             self._keep(mark, known)
         return mark

@@ -1,6 +1,6 @@
-"""Suite files of tables: rows (a prompt and a method, or a comparator) by domains and seeds, at one number of calls.
+"""Tables to be made: rows (a prompt and a method, or a comparator) by domains and seeds, at one number of calls.
 
-A table suite is TOML::
+A table suite is TOML, read by `zoo_opt_seg.table_reader`::
 
     title = "BAPS, table 3"
     note = "domains, splits and LoRA settings are those of commit 0123456"
@@ -12,36 +12,38 @@ A table suite is TOML::
     domains = ["disc", "skin"]         # names that load_data knows, or "module:function" that returns Splits
     black_box = { use = "tiny" }       # or { use = "sam", model_type = "vit_b", checkpoint = "sam_vit_b.pth" }
     reference = "SPSA-GEASS"           # row that the others are compared with
+    adapt = { batch = 16 }             # settings that all rows of this use have; "lora" and "backprop" likewise
 
     [[group.row]]
     label = "SPSA-GEASS"
-    use = "adapt"                      # or "zero-shot", "disk", "lora", "backprop"
+    use = "adapt"                      # or "zero-shot", "disk", "lora", "backprop", ...: see `USES`
     prompt = "baps"
-    method = "spsa-geass"
+    method = "spsa-geass"              # or a preset: "spsa-geass:paper", "spsa-geass:released"
     options = { lr = 0.01, c = 0.01 }  # of the method, or of LoRA
     settings = { augment = "paper" }   # of `adapt`, or of the trainer's recipe
     published = { skin = [0.74] }      # Dice and HD95 of the paper, by domain
     on.disc = { options = { lr = 0.003 } }
     grid = { "options.lr" = [0.001, 0.003, 0.01] }          # what benchmarks/tune_seg.py tries
+
+    [[group]]
+    name = "30,000 calls"
+    like = "3,200 calls"               # all that is not said here, and the rows
+    keep = ["SPSA-GEASS"]              # of these only; [[group.row]] tables come after them
+    calls = 30000
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from zoo_opt.bench.suite_reader import REQUIRED, Reader, SuiteError
-
-__all__ = ["FORMAT", "USES", "Cell", "Group", "Place", "Row", "SuiteError", "TableSuite", "load_table", "read_table"]
+__all__ = ["FORMAT", "OVERRIDES", "USES", "Cell", "Group", "Place", "Row", "TableSuite"]
 
 FORMAT = 1  # of what a cell records; part of its key
-USES = ("zero-shot", "disk", "adapt", "lora", "backprop")
+USES = ("zero-shot", "disk", "whole-image", "region-growing", "adapt", "lora", "backprop")
 OVERRIDES = ("prompt_options", "options", "settings")
 
 
@@ -213,122 +215,3 @@ class TableSuite:
     def cells(self, place: Place = Place("")) -> list[Cell]:
         """Every cell once: rows that do not depend on the calls are shared by groups."""
         return list({cell.key: cell for group in self.groups for cell in group.cells(place)}.values())
-
-
-def load_table(path: Path) -> TableSuite:
-    """Read a table suite from a file.
-
-    Raises
-    ------
-    SuiteError
-        If there is no such file or it is not valid; the message says where and what was expected.
-    """
-    if not path.is_file():
-        raise SuiteError(f"no suite file {str(path)!r}")
-    try:
-        return read_table(path.read_text(encoding="utf-8"), path.stem)
-    except UnicodeDecodeError as error:
-        raise SuiteError(f"{path.name}: not valid TOML: {error}") from error
-
-
-def read_table(text: str, name: str) -> TableSuite:
-    """Read a table suite from its text; see `load_table`."""
-    try:
-        reader = Reader(name, tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise SuiteError(f"{name}: not valid TOML: {error}") from error
-    tables = reader.take("group", list, REQUIRED)
-    groups = tuple(_group(Reader(f"{name}, group {i}", table)) for i, table in enumerate(tables, 1))
-    if not groups or len({group.name for group in groups}) != len(groups):
-        raise SuiteError(f"{name}: expected [[group]] tables with different names, got {[g.name for g in groups]}")
-    title, description = reader.take("title", str, name), reader.take("description", str, "")
-    note = reader.take("note", str, "")
-    reader.done()
-    return TableSuite(name, title, description, note, groups, text)
-
-
-def _group(reader: Reader) -> Group:
-    name = reader.take("name", str, REQUIRED)
-    reader.where += f" ({name})"
-    rows = tuple(
-        _row(Reader(f"{reader.where}, row {i}", row)) for i, row in enumerate(reader.take("row", list, REQUIRED), 1)
-    )
-    labels = [row.label for row in rows]
-    if not rows or len(set(labels)) != len(labels):
-        raise SuiteError(f"{reader.where}: expected [[group.row]] tables with different labels, got {labels}")
-    group = Group(
-        name,
-        tuple(_list(reader, "seeds", int, minimum=0)),
-        _at_least(reader, "calls", REQUIRED, 1),
-        tuple(_list(reader, "domains", str)),
-        rows,
-        reader.take("black_box", dict, {"use": "tiny"}),
-        _at_least(reader, "size", 96, 8),
-        _at_least(reader, "repeats", 3, 1),
-        *(reader.take(key, str, "") for key in ("reference", "floor", "ceiling", "note")),
-    )
-    reader.done()
-    if not isinstance(group.black_box.get("use"), str):
-        raise SuiteError(f"{reader.where}: 'black_box' must be a table with a 'use', got {group.black_box}")
-    for key in ("reference", "floor", "ceiling"):
-        if (label := getattr(group, key)) and label not in labels:
-            raise SuiteError(f"{reader.where}: {key!r} must be the label of a row, got {label!r}")
-    for row in rows:
-        for unknown in {*row.domains, *row.on, *row.published} - set(group.domains):
-            raise SuiteError(f"{reader.where}, row {row.label!r}: the group has no domain {unknown!r}")
-    return group
-
-
-def _row(reader: Reader) -> Row:
-    label, use = reader.take("label", str, REQUIRED), reader.take("use", str, REQUIRED)
-    reader.where += f" ({label})"
-    if use not in USES:
-        raise SuiteError(f"{reader.where}: 'use' must be one of {', '.join(USES)}, got {use!r}")
-    prompt, method = reader.take("prompt", str, ""), reader.take("method", str, "")
-    for key, value, uses in (("prompt", prompt, ("adapt", "backprop")), ("method", method, ("adapt",))):
-        if bool(value) is not (use in uses):
-            raise SuiteError(f"{reader.where}: {key!r} goes with {' and '.join(uses)}, got {value!r} with {use!r}")
-    on = reader.take("on", dict, {})
-    for domain, table in on.items():
-        if not isinstance(table, Mapping) or set(table) - set(OVERRIDES):
-            raise SuiteError(f"{reader.where}: 'on.{domain}' may have {', '.join(OVERRIDES)}, got {table!r}")
-    row = Row(
-        label,
-        use,
-        prompt,
-        reader.take("prompt_options", dict, {}),
-        method,
-        reader.take("options", dict, {}),
-        reader.take("settings", dict, {}),
-        on,
-        tuple(reader.take("domains", list, [])),
-        {domain: _published(reader, figures) for domain, figures in reader.take("published", dict, {}).items()},
-        reader.take("grid", dict, {}),
-        reader.take("note", str, ""),
-    )
-    for name, values in row.grid.items():
-        if name.partition(".")[0] not in OVERRIDES or "." not in name or not isinstance(values, list):
-            raise SuiteError(f"{reader.where}: 'grid' must have lists by names such as \"options.lr\", got {name!r}")
-    reader.done()
-    return row
-
-
-def _list(reader: Reader, key: str, kind: type, minimum: int | None = None) -> list[Any]:
-    values = reader.take(key, list, REQUIRED)
-    good = values and len(set(map(repr, values))) == len(values) and all(type(v) is kind for v in values)
-    if not good or (minimum is not None and min(values) < minimum):
-        raise SuiteError(f"{reader.where}: {key!r} must be different {kind.__name__} values, got {values}")
-    return list(values)
-
-
-def _at_least(reader: Reader, key: str, default: Any, minimum: int) -> int:
-    value: int = reader.take(key, int, default)
-    if value < minimum:
-        raise SuiteError(f"{reader.where}: {key!r} must be {minimum} or more, got {value}")
-    return value
-
-
-def _published(reader: Reader, figures: Any) -> tuple[float, ...]:
-    if isinstance(figures, list) and 1 <= len(figures) <= 2 and all(isinstance(v, int | float) for v in figures):
-        return tuple(float(v) for v in figures)
-    raise SuiteError(f"{reader.where}: 'published' must have [Dice] or [Dice, HD95] by domain, got {figures!r}")

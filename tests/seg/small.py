@@ -1,4 +1,4 @@
-"""Small stand-ins for the tests: a random SAM of 32 pixels, a domain of bright discs, a prompt that shrinks the image."""
+"""Small stand-ins for the tests: a random SAM of 32 pixels, a domain of bright discs, a prompt that moves images."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
+from zoo_opt_seg.blackbox.sam import SamBlackBox
 from zoo_opt_seg.data.samples import Samples, Splits
 from zoo_opt_seg.visual_prompts.bar import BAR
 
@@ -48,6 +49,11 @@ def discs(n: int, seed: int) -> Samples:
 def disc_splits() -> Splits:
     """12, 6 and 6 discs."""
     return Splits("discs", discs(12, 1), discs(6, 2), discs(6, 3))
+
+
+def box() -> SamBlackBox:
+    """The small SAM as a black box, for suites: ``use = "seg.small:box"``."""
+    return SamBlackBox(sam=small_sam(), name="small")
 
 
 class CropLike(BAR):

@@ -42,16 +42,6 @@ def test_types_and_defaults() -> None:
     assert len(Prompts.nothing(0)) == 0
 
 
-def test_values_cannot_be_changed_and_the_callers_stay_writeable() -> None:
-    points = np.zeros((2, 1, 2), np.float32)
-    prompts = Prompts(points=points)
-    with pytest.raises(ValueError, match="read-only"):
-        prompts.points[0] = 1
-    with pytest.raises(ValueError, match="read-only"):
-        prompts[:1].points[0] = 1
-    points[0] = 1
-
-
 @pytest.mark.parametrize(
     ("kinds", "error", "message"),
     [

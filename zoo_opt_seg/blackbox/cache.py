@@ -74,7 +74,7 @@ class Cached(BlackBox):
         check_prompts(prompts, len(images))
         keys = [self._key(image, prompts, row) for row, image in enumerate(images)]
         size = images.shape[1:3]
-        known = {key: read_mask(self._path(key), size) for key in dict.fromkeys(keys)}
+        known: dict[str, Any] = {key: read_mask(self._path(key), size) for key in dict.fromkeys(keys)}
         rows = [keys.index(key) for key, mask in known.items() if mask is None]
         if rows or not len(images):
             answers = self.model(images[rows], prompts[rows])
@@ -85,7 +85,7 @@ class Cached(BlackBox):
                 return answers
         self.misses += len(rows)
         self.hits += len(images) - len(rows)
-        return np.stack([known[key] for key in keys])  # type: ignore[arg-type]
+        return np.stack([known[key] for key in keys])
 
     def _key(self, image: Array, prompts: Prompts, row: int) -> str:
         digest = self._prefix.copy()

@@ -123,7 +123,12 @@ class ProcessBlackBox(BlackBox):
         if self._reason:
             raise BlackBoxError(f"the black box in process {self.pid} cannot be asked any more: {self._reason}")
         late = threading.Event()
-        alarm = threading.Timer(self.timeout or 0, lambda: (late.set(), self._process.kill()))
+
+        def give_up() -> None:
+            late.set()
+            self._process.kill()
+
+        alarm = threading.Timer(self.timeout or 0, give_up)
         alarm.daemon = True
         if self.timeout is not None:
             alarm.start()
@@ -136,7 +141,9 @@ class ProcessBlackBox(BlackBox):
             return answer
         except (OSError, EOFError, ValueError) as error:
             self._reason = f"no answer in {self.timeout:g} s" if late.is_set() else str(error)
-            if isinstance(error, (EOFError, BrokenPipeError)) and not late.is_set():
+            if isinstance(error, ValueError):  # it may go on talking for ever
+                self._process.kill()
+            elif not late.is_set():
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._reason = f"it ended with status {self._process.wait(5.0)}"
             self.close()

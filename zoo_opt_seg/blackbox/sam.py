@@ -85,11 +85,12 @@ class SamBlackBox(BlackBox):
         self.quantize, self.masks, self.hard = quantize, masks, hard
         self._base = name or ("sam" if sam is not None else model_type)
         self._digest = "" if name else None
-        self.sam = load_sam(model_type, checkpoint) if sam is None else _checked(sam)
+        model: Any = load_sam(model_type, checkpoint) if sam is None else _checked(sam)
+        self.sam = model
         if device is not None:
             self.sam.to(device)
         self.sam.eval()
-        self.size: int = self.sam.image_encoder.img_size  # of the model's square input
+        self.size = int(model.image_encoder.img_size)  # of the model's square input
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -208,7 +209,7 @@ class SamBlackBox(BlackBox):
         if prompts.masks is not None:
             masks = self._tensor(prompts.masks)[:, None]
         sparse, dense = sam.prompt_encoder(points=points, boxes=boxes, masks=masks)
-        if points is boxes is masks is None:  # the prompt encoder then thinks of one image
+        if points is None and boxes is None and masks is None:  # the prompt encoder then thinks of one image
             sparse, dense = sparse.expand(n, -1, -1), dense.expand(n, -1, -1, -1)
         # The decoder is made for many prompts on one image: it repeats that image's features for each prompt and adds
         # the dense embedding. An image of zeros whose prompts bring their own features along is many images.
@@ -247,7 +248,7 @@ def _input_size(size: tuple[int, ...], longest: int) -> tuple[int, int]:
     return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
 
 
-def _checked(sam: Any) -> nn.Module:
+def _checked(sam: Any) -> Any:
     parts: dict[str, Callable[[], Any]] = {
         "image_encoder.img_size": lambda: sam.image_encoder.img_size,
         "prompt_encoder.mask_input_size": lambda: sam.prompt_encoder.mask_input_size,
@@ -262,11 +263,11 @@ def _checked(sam: Any) -> nn.Module:
     side, told = sam.image_encoder.img_size, tuple(sam.prompt_encoder.input_image_size)
     if told != (side, side):
         raise ValueError(f"sam must have one image size, got {side} in its image encoder, {told} in its prompt encoder")
-    return sam  # type: ignore[no-any-return]
+    return sam
 
 
 def _check_kinds(prompts: Prompts, mask_size: tuple[int, int]) -> None:
     if prompts.masks is not None and prompts.masks.shape[1:] != tuple(mask_size):
         raise ValueError(f"prompts' masks must have this SAM's size {tuple(mask_size)}, got {prompts.masks.shape[1:]}")
-    if prompts.points is prompts.boxes is prompts.masks is None:
+    if prompts.points is None and prompts.boxes is None and prompts.masks is None:
         raise ValueError("prompts must have points, boxes or masks for SAM, got texts alone")

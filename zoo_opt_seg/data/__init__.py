@@ -29,7 +29,7 @@ __all__ = [
     "random_points",
 ]
 
-SYNTHETIC = ("skin", "disc", "tool", "polyp")  # drawn, not read: no root
+SYNTHETIC = ("skin", "disc", "tool", "polyp", "source")  # drawn, not read: no root
 
 
 @dataclass(frozen=True)

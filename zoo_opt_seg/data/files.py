@@ -146,13 +146,9 @@ class _Reader:
         box = record.box or (0, 0, width, height)
         if not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
             raise DataError(f"{record.image}: the image of {width} x {height} pixels does not hold the box {box}")
-        # After draft() the image may be smaller than the file; a box is then the whole.
-        shown = image.resize(
-            (self.size, self.size),
-            Image.Resampling.BILINEAR,
-            box=box if record.box else None,
-            reducing_gap=3.0,
-        )
+        # Cut first: resize(box=...) would let pixels beside the box in. A whole image may be smaller than its file.
+        part = image.crop(box) if record.box else image
+        shown = part.resize((self.size, self.size), Image.Resampling.BILINEAR, reducing_gap=3.0)
         return np.asarray(shown), mask[box[1] : box[3], box[0] : box[2]]
 
     def _image(self, record: Record) -> tuple[Image.Image, tuple[int, int]]:

@@ -98,14 +98,7 @@ def decode_batch(
     iou : Tensor (n, 4)
         Their predicted IoU.
     """
-    decoder = sam.mask_decoder
-    n = len(sparse)
-    own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
-    tokens = torch.cat([own.expand(n, -1, -1), sparse], dim=1)
     image_pe = sam.prompt_encoder.get_dense_pe() if image_pe is None else image_pe
-    hidden, source = decoder.transformer(embeddings + dense, image_pe.expand(n, -1, -1, -1), tokens)
-    upscaled = decoder.output_upscaling(source.transpose(1, 2).reshape(embeddings.shape))
-    heads = decoder.output_hypernetworks_mlps
-    weights = torch.stack([head(hidden[:, 1 + i]) for i, head in enumerate(heads)], dim=1)
-    logits = (weights @ upscaled.flatten(2)).unflatten(2, upscaled.shape[2:])
-    return logits, decoder.iou_prediction_head(hidden[:, 0])
+    nothing = embeddings.new_zeros(1, *embeddings.shape[1:])  # the decoder repeats it for every prompt and adds dense
+    decoded: tuple[Tensor, Tensor] = sam.mask_decoder.predict_masks(nothing, image_pe, sparse, embeddings + dense)
+    return decoded

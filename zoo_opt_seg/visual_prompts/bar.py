@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from zoo_opt import errors
 from zoo_opt_seg.prompts import Array, Prompts
-from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
+from zoo_opt_seg.visual_prompts.base import Context, Masks, VisualPrompt
 
 
 class BAR(VisualPrompt):
@@ -72,14 +72,15 @@ class BAR(VisualPrompt):
         scale = self.inner / self.size
         return prompts.moved(lambda xy: (xy + 0.5) * scale + self._start - 0.5)
 
-    def restore(self, probabilities: Array) -> Array:
+    def restore(self, probabilities: Masks) -> Masks:
         """Return the part under the image, enlarged to the image's size; bool masks stay bool."""
-        inner = np.ascontiguousarray(probabilities[:, self._place, self._place], dtype=np.float32)
+        if isinstance(probabilities, np.ndarray):
+            return self.restore(torch.from_numpy(np.ascontiguousarray(probabilities))).numpy()
+        inner = probabilities[:, None, self._place, self._place]
+        hard = inner.dtype == torch.bool
         side = (self.size, self.size)
-        whole = F.interpolate(torch.from_numpy(inner)[:, None], side, mode="bilinear", align_corners=False)[:, 0].numpy()
-        if probabilities.dtype == np.bool_:
-            return np.asarray(whole >= 0.5)
-        return np.clip(whole, 0.0, 1.0)
+        whole = F.interpolate(inner.float() if hard else inner, side, mode="bilinear", align_corners=False)[:, 0]
+        return whole >= 0.5 if hard else whole.clamp(0.0, 1.0)
 
     def config(self) -> dict[str, Any]:
         """Return size and inner."""

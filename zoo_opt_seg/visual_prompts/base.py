@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from torch import Tensor
 
 from zoo_opt import errors
 from zoo_opt_seg.prompts import Array, Prompts
+
+Masks = TypeVar("Masks", Array, Tensor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +138,11 @@ class VisualPrompt(ABC):
         """Return the prompts as the black box must be given them, where the image's content was moved."""
         return prompts
 
-    def restore(self, probabilities: Array) -> Array:
-        """Return the black box's masks (n, size, size) at the image's own place: the inverse of `prompts`."""
+    def restore(self, probabilities: Masks) -> Masks:
+        """Return the black box's masks (n, size, size) at the image's own place: the inverse of `prompts`.
+
+        A Tensor gives a Tensor, differentiable.
+        """
         return probabilities
 
     def arrays(self) -> dict[str, Array]:

@@ -7,6 +7,7 @@ image once, at the end. A deconvolution and its 1x1 have nothing in between and 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -15,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo_opt import errors
+from zoo_opt_seg.fixed_random import uniform
 from zoo_opt_seg.prompts import Array
-from zoo_opt_seg.visual_prompts.layout import uniform
 
 WIDTHS = ((64, 64), (64, 32), (32, 32), (32, 16))  # channels after the deconvolution and after the 1x1, as released
 DOUBLINGS = len(WIDTHS) + 1
@@ -124,15 +125,23 @@ def checked_widths(widths: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ..
 
 def checked_grid(size: int) -> int:
     """Return the side of the decoder's input for images of ``size`` pixels, or raise."""
-    if size % 2**DOUBLINGS:
-        raise ValueError(f"size must be a multiple of {2**DOUBLINGS} for this decoder, got {size}")
-    return size // 2**DOUBLINGS
+    if size % (1 << DOUBLINGS):
+        raise ValueError(f"size must be a multiple of {1 << DOUBLINGS} for this decoder, got {size}")
+    return size >> DOUBLINGS
 
 
 def _in_order(image: Tensor) -> Tensor:
     """Return pixels (n, g * g * 256, 2 * 2 * 3) in the order of the doublings as images (n, 3, 32 g, 32 g)."""
-    n, k = len(image), DOUBLINGS
-    g = math.isqrt(image.shape[1] >> 2 * (k - 1))
-    tree = image.reshape(n, g, g, *(2, 2) * k, 3)  # n, y, x, (dy, dx) of each doubling, channel
-    rows, columns = range(1, 2 * k + 2, 2), range(2, 2 * k + 3, 2)
-    return tree.permute(0, 2 * k + 3, *rows, *columns).reshape(n, 3, g << k, g << k)
+    g = math.isqrt(image.shape[1] >> 2 * (DOUBLINGS - 1))
+    side = g << DOUBLINGS
+    values = image.reshape(len(image), -1).index_select(1, _order(g).to(image.device))
+    return values.view(len(image), 3, side, side)
+
+
+@functools.lru_cache(maxsize=8)
+def _order(g: int) -> Tensor:
+    """Return where, in the order of the doublings, each value of an image (3, 32 g, 32 g) lies: int64, flat."""
+    k = DOUBLINGS
+    tree = torch.arange(3 * (g << k) ** 2).reshape(g, g, *(2, 2) * k, 3)  # y, x, (dy, dx) of each doubling, channel
+    rows, columns = range(0, 2 * k + 1, 2), range(1, 2 * k + 2, 2)
+    return tree.permute(2 * k + 2, *rows, *columns).flatten()

@@ -1,4 +1,4 @@
-"""Named tensors laid end to end in a flat vector, and uniform numbers that depend on the seed alone."""
+"""Named tensors laid end to end in a flat vector."""
 
 from __future__ import annotations
 
@@ -42,18 +42,3 @@ class Layout:
     def join(self, values: Mapping[str, Array]) -> Array:
         """Return the vector, float32 of shape (dim,), that holds ``values``."""
         return np.concatenate([np.asarray(values[name], np.float32).reshape(-1) for name in self.shapes])
-
-
-def uniform(seed: int, stream: int, shape: tuple[int, ...], low: float, high: float) -> Array:
-    """Return numbers uniform in [low, high), float32: raw bits, which no numpy release changes.
-
-    Parameters
-    ----------
-    seed, stream : int
-        >= 0; the draws are a function of them and the shape alone.
-    shape : tuple of int
-    low, high : float
-    """
-    raw = np.random.PCG64(np.random.SeedSequence([seed, stream])).random_raw(math.prod(shape))
-    unit = (raw >> np.uint64(11)) * 2.0**-53
-    return (low + (high - low) * unit).astype(np.float32).reshape(shape)

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from zoo_opt import errors
 from zoo_opt_seg.encoders import Encoder, encoder_config, make_encoder
+from zoo_opt_seg.fixed_random import uniform
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
-from zoo_opt_seg.visual_prompts.layout import uniform
 from zoo_opt_seg.visual_prompts.maps import FAR, MIDDLE, NEAR, Views
 
 INPUTS = ("constant", "point", "colour", "encoder")
@@ -22,8 +22,8 @@ INPUTS = ("constant", "point", "colour", "encoder")
 class LowRank(VisualPrompt):
     """x' = clip(x + sum_b (W phi)_b B_b), a decoder with K basis images and P inputs, 3 K P parameters from zero.
 
-    The basis images are the lowest cosine waves, ``waves`` in each direction, and, with ``bumps``, three Gaussians around
-    the point. The inputs phi are 1 and what ``inputs`` names: the point's place (2 numbers), the means and standard
+    The basis images are the lowest cosine waves, ``waves`` in each direction, and, with ``bumps``, three Gaussians
+    around the point. The inputs phi are what ``inputs`` names: 1, the point's place (2 numbers), the means and standard
     deviations of the three colours (6), ``rank`` fixed random projections of the encoder's vector.
 
     Parameters

@@ -50,7 +50,9 @@ class Views:
         points, present = spots(self._prompts)
         if not present.any(dim=1).all():
             row = int((~present.any(dim=1)).nonzero()[0, 0])
-            raise ValueError(f"prompts must hold a point on the object or a box for filters around the point, not in row {row}")
+            raise ValueError(
+                f"prompts must hold a point on the object or a box for filters around the point, not in row {row}"
+            )
         return points, present
 
     def around(self, sigma: float) -> Tensor:

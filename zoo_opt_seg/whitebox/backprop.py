@@ -48,7 +48,7 @@ class PromptByGradient(Segmentation):
         seed: int = 0,
     ) -> None:
         self.prompt = prompt
-        super().__init__(model, splits, augment=augment, seed=seed)
+        super().__init__(model, splits, augmentation=augment, seed=seed)
         model.sam.requires_grad_(False)
         start = prompt.x0(seed) if x0 is None else np.asarray(x0, np.float32)
         self.x = torch.tensor(start, dtype=torch.float32, device=model.device, requires_grad=True)

@@ -43,7 +43,7 @@ class LoRATraining(Segmentation):
     ) -> None:
         self.adapted = adapted
         # The name tells the weights at the start: with it, a checkpoint of another model is refused.
-        super().__init__(SamBlackBox(sam=adapted.sam, **options), splits, augment=augment, seed=seed)  # type: ignore[arg-type]
+        super().__init__(SamBlackBox(sam=adapted.sam, **options), splits, augmentation=augment, seed=seed)  # type: ignore[arg-type]
 
     def _what(self) -> str:
         return repr(self.adapted.config)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo_opt_seg.blackbox.sam import SamBlackBox
+from zoo_opt_seg.data.augment import augment
 from zoo_opt_seg.data.points import random_points
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.prompts import Prompts
@@ -18,7 +19,7 @@ from zoo_opt_seg.prompts import Prompts
 from .recipe import Validation
 from .trainer import Trainable
 
-VALIDATION = 0xDA7A  # entropy of the validation split's points
+AUGMENT, POINTS, VALIDATION = 1, 2, 3  # streams of the seed
 
 
 class Segmentation(Trainable):
@@ -33,17 +34,17 @@ class Segmentation(Trainable):
         Whose `logits` are differentiated.
     splits : Splits
         Trained on ``splits.train``, stopped by ``splits.validation``; its test split is not looked at.
-    augment : str or None
+    augmentation : str or None
         ``"paper"``, ``"released"`` (`zoo_opt_seg.data.augment`), or None.
     seed : int
         Of the validation points, so that they are the same for all that is compared.
     """
 
-    def __init__(self, model: SamBlackBox, splits: Splits, *, augment: str | None = None, seed: int = 0) -> None:
-        self.model, self.augment = model, augment
+    def __init__(self, model: SamBlackBox, splits: Splits, *, augmentation: str | None = None, seed: int = 0) -> None:
+        self.model, self.augmentation = model, augmentation
         self._train, self._validation = splits.train, splits.validation
         self.size = len(splits.train)
-        self.name = f"{self._what()} on {splits.name} ({model.name}, augment={augment!r}, seed={seed})"
+        self.name = f"{self._what()} on {splits.name} ({model.name}, augment={augmentation!r}, seed={seed})"
         self._points = random_points(splits.validation.masks, (seed, VALIDATION))
 
     @abstractmethod
@@ -65,19 +66,10 @@ class Segmentation(Trainable):
     def loss(self, rows: np.ndarray, seed: tuple[int, ...]) -> Tensor:
         """Return the mean over these images of BCE + Dice."""
         images, masks = self._train.images[rows], self._train.masks[rows]
-        if self.augment is not None:
-            images, masks = self._augmented(images, masks, seed)
-        logits = self.forward(images, random_points(masks, seed))
+        if self.augmentation is not None:
+            images, masks = augment(images, masks, (*seed, AUGMENT), self.augmentation)
+        logits = self.forward(images, random_points(masks, (*seed, POINTS)))
         return bce_dice(logits, torch.from_numpy(masks).to(logits.device)).mean()
-
-    def _augmented(self, images: np.ndarray, masks: np.ndarray, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """Augmented images and masks; an image whose object was turned out of it stays as it was."""
-        from zoo_opt_seg.data.augment import augment
-
-        turned, moved = augment(images, masks, seed, kind=self.augment)
-        lost = ~moved.any(axis=(1, 2))
-        turned[lost], moved[lost] = images[lost], masks[lost]
-        return turned, moved
 
     def validate(self) -> Validation:
         """Return mean loss and mean Dice over the validation split."""

@@ -105,7 +105,7 @@ def divide(records: Sequence[Record], fractions: Sequence[float], seed: int, whe
     for k in np.random.default_rng(seed).permutation(len(groups)):
         group = members[groups[k]]
         middle = (done + len(group) / 2) / len(records)
-        rows[min(int(np.searchsorted(ends, middle, side="right")), 2)].extend(group)
+        rows[min(int(np.searchsorted(ends + 1e-9, middle)), 2)].extend(group)  # a tie goes to the earlier split
         done += len(group)
     for name, share, chosen in zip(SPLITS, shares, rows, strict=True):
         if share > 0 and not chosen:

@@ -36,8 +36,12 @@ def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
     outline = outline * (1 + rng.normal(0, 0.02, (len(outline), 1)))
     mask = shapes.filled(outline + centre, size)
     image = _disc(rng, size, image, mask, outline, centre, radius)
-    for _ in range(int(rng.integers(5, 9))):
-        image = _vessel(rng, size, image, centre, radius, rng.uniform(0, 2 * np.pi), radius * rng.uniform(0.12, 0.3), 2)
+    for shade in (0.95, 0.65):  # arteries, veins
+        cover = np.zeros((size, size), np.float32)
+        for _ in range(int(rng.integers(2, 5))):
+            _add_vessel(rng, cover, centre, radius, rng.uniform(0, 2 * np.pi), radius * rng.uniform(0.12, 0.3), 2)
+        darkness = np.array([0.55, 0.30, 0.28]) * shade * rng.uniform(0.85, 1.15)
+        image = shapes.painted(image, cover, image * darkness.astype(np.float32))
     image = image * (1 + float(rng.uniform(0.0, 0.4)) * gradient(rng, size))[..., None]
     if radius < 0.16:  # the field of view
         edge = np.hypot(x - 0.5, y - 0.5) - float(rng.uniform(0.47, 0.55))
@@ -62,20 +66,16 @@ def _disc(
     return shapes.painted(image, strength * shapes.filled(cup, size), pale.astype(np.float32), 0.5 + 5 * radius)
 
 
-def _vessel(
-    rng: Rng, size: int, image: np.ndarray, start: np.ndarray, radius: float, angle: float, width: float, forks: int
-) -> np.ndarray:
-    """A vessel that leaves the disc and forks; vein and artery differ in darkness."""
+def _add_vessel(
+    rng: Rng, cover: np.ndarray, start: np.ndarray, radius: float, angle: float, width: float, forks: int
+) -> None:
+    """A vessel that leaves the disc and forks."""
     length = rng.uniform(1.5, 3.0) * radius if forks else 1.0
     path = shapes.curve(rng, start, angle, length, 0.7)
-    shade = np.array([0.55, 0.30, 0.28]) * rng.uniform(0.8, 1.25)
-    cover = shapes.stroke(path, max(width, 0.008), size) * float(rng.uniform(0.7, 1.0))
-    image = shapes.painted(image, cover, image * shade.astype(np.float32))
-    if forks:
-        for side in (-1, 1):
-            turn = angle + side * rng.uniform(0.25, 0.7)
-            image = _vessel(rng, size, image, path[-1], radius, turn, width * rng.uniform(0.6, 0.8), forks - 1)
-    return image
+    shapes.add_stroke(cover, path, max(width, 0.008), rng.uniform(0.7, 1.0))
+    for side in (-1, 1) if forks else ():
+        turn = angle + side * rng.uniform(0.25, 0.7)
+        _add_vessel(rng, cover, path[-1], radius, turn, width * rng.uniform(0.6, 0.8), forks - 1)
 
 
 def _tint(*values: float) -> np.ndarray:

@@ -22,10 +22,8 @@ def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
     colour = np.array([0.78, 0.44, 0.36]) * rng.uniform(0.75, 1.15) + rng.normal(0, 0.04, 3)
     image = _mucosa(rng, size, colour)
     image = _polyp(rng, size, image, mask, colour)
-    for _ in range(int(rng.integers(2, 16))):  # highlights
-        path = shapes.curve(rng, rng.uniform(0, 1, 2), rng.uniform(0, 6.3), rng.uniform(0.005, 0.06), 1.5, 8)
-        cover = shapes.stroke(path, rng.uniform(0.01, 0.03), size)
-        image = shapes.painted(image, cover, _tint(1.0, 0.99, 0.97), 0.3)
+    highlights = shapes.flecks(rng, size, int(rng.integers(2, 16)), 0.06)
+    image = shapes.painted(image, highlights, _tint(1.0, 0.99, 0.97), 0.3)
     x, y = grid(size)
     light = rng.uniform(0.3, 0.7, 2)
     falling = (x - float(light[0])) ** 2 + (y - float(light[1])) ** 2
@@ -66,11 +64,11 @@ def _mucosa(rng: Rng, size: int, colour: np.ndarray) -> np.ndarray:
         offset = (away - float(rng.uniform(away.min(), away.max()))) / float(rng.uniform(0.03, 0.08))
         ridge = np.exp(-(offset**2)) - 1.3 * np.exp(-((offset - 1.4) ** 2))
         image = image * (1 + float(rng.uniform(0.1, 0.35)) * ridge)[..., None]
-    for _ in range(int(rng.integers(2, 12))):  # vessels
+    vessels = np.zeros((size, size), np.float32)
+    for _ in range(int(rng.integers(2, 12))):
         path = shapes.curve(rng, rng.uniform(0, 1, 2), rng.uniform(0, 6.3), rng.uniform(0.2, 0.7), 1.5)
-        cover = shapes.stroke(path, rng.uniform(0.006, 0.014), size) * float(rng.uniform(0.2, 0.7))
-        image = shapes.painted(image, cover, image * _tint(0.75, 0.4, 0.4))
-    return image
+        shapes.add_stroke(vessels, path, rng.uniform(0.006, 0.014), rng.uniform(0.2, 0.7))
+    return shapes.painted(image, vessels, image * _tint(0.75, 0.4, 0.4))
 
 
 def _polyp(rng: Rng, size: int, image: np.ndarray, mask: np.ndarray, colour: np.ndarray) -> np.ndarray:
@@ -87,8 +85,8 @@ def _polyp(rng: Rng, size: int, image: np.ndarray, mask: np.ndarray, colour: np.
     if rng.random() < 0.4:  # pits
         surface = surface + 0.05 * np.tanh(3 * smooth_field(rng, size, rng.uniform(14, 26)))[..., None]
     surface = surface * (0.72 + 0.35 * height + 0.3 * np.tanh(lit).astype(np.float32))[..., None]
-    shift = (int(round(-np.sin(angle) * 3 * size / 96)), int(round(-np.cos(angle) * 3 * size / 96)))
-    shadow = np.roll(blur(cover, size * 0.02), shift, axis=(0, 1))
+    right, down = round(-np.cos(angle) * size / 32), round(-np.sin(angle) * size / 32)
+    shadow = shapes.shifted(blur(cover, size * 0.02), right, down)
     image = image * (1 - float(rng.uniform(0.1, 0.4)) * shadow)[..., None]
     return shapes.painted(image, cover, surface, rng.uniform(0.4, 1.5))
 

@@ -63,30 +63,59 @@ def turned(outline: np.ndarray, angle: float) -> np.ndarray:
 
 
 def filled(outline: np.ndarray, size: int) -> np.ndarray:
-    """Pixels of a size x size image whose centres the outline winds around, (size, size) bool.
+    """Pixels of a size x size image whose centres the outline winds around, (size, size) bool."""
+    return _inside(outline * size - 0.5, size, size)
 
-    Every row of pixel centres is cut with every edge; left of a cut the winding number changes by the edge's sign.
+
+def _inside(corners: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Points of a grid of whole numbers that a closed polygon (x, y) winds around, (height, width) bool.
+
+    Every row is cut with every edge; right of a cut the winding number is another by the edge's sign.
     """
-    x0, y0 = outline[:, 0] * size - 0.5, outline[:, 1] * size - 0.5
+    x0, y0 = corners.T
     x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
-    rows = np.arange(size)[:, None]
-    cut = (y0 <= rows) != (y1 <= rows)
-    row, edge = np.nonzero(cut)
+    rows = np.arange(height)[:, None]
+    row, edge = np.nonzero((y0 <= rows) != (y1 <= rows))
     x = x0[edge] + (row - y0[edge]) * (x1[edge] - x0[edge]) / (y1[edge] - y0[edge])
-    column = np.clip(np.ceil(x), 0, size).astype(int)
+    column = np.clip(np.ceil(x), 0, width).astype(int)
     sign = np.where(y1[edge] > y0[edge], 1.0, -1.0)
-    turns = np.bincount(row * (size + 1) + column, sign, size * (size + 1)).reshape(size, size + 1)
-    return np.asarray(np.cumsum(turns, axis=1)[:, :size] != 0)
+    turns = np.bincount(row * (width + 1) + column, sign, height * (width + 1)).reshape(height, width + 1)
+    return np.asarray(np.cumsum(turns, axis=1)[:, :width] != 0)
 
 
-def stroke(path: np.ndarray, width: float, size: int) -> np.ndarray:
-    """Coverage in [0, 1] of a thin line of ``width`` along a path, drawn at four times the size; float32."""
-    fine = 4 * size
-    mask = filled(band(path, max(width, 1.2 / fine)), fine)
-    return mask.reshape(size, 4, size, 4).mean(axis=(1, 3), dtype=np.float32)
+def add_stroke(cover: np.ndarray, path: np.ndarray, width: float, strength: float = 1.0) -> None:
+    """Draw a thin line of ``width`` along a path into ``cover`` (size, size), the larger value of the two remaining.
+
+    It is drawn at four times the size, within its bounding box.
+    """
+    size = len(cover)
+    outline = band(path, max(width, 0.3 / size)) * size
+    x0, y0 = np.clip(np.floor(outline.min(axis=0)), 0, size).astype(int)
+    x1, y1 = np.clip(np.ceil(outline.max(axis=0)), 0, size).astype(int)
+    if x0 < x1 and y0 < y1:
+        fine = _inside((outline - (x0, y0)) * 4 - 0.5, 4 * (y1 - y0), 4 * (x1 - x0))
+        part = fine.reshape(y1 - y0, 4, x1 - x0, 4).mean(axis=(1, 3), dtype=np.float32)
+        np.maximum(cover[y0:y1, x0:x1], np.float32(strength) * part, out=cover[y0:y1, x0:x1])
+
+
+def flecks(rng: Rng, size: int, count: int, longest: float) -> np.ndarray:
+    """Coverage of ``count`` short bent strokes anywhere, such as reflections on something wet, (size, size)."""
+    cover = np.zeros((size, size), np.float32)
+    for _ in range(count):
+        start, angle, length = rng.uniform(0, 1, 2), rng.uniform(0, 2 * np.pi), rng.uniform(0.005, longest)
+        add_stroke(cover, curve(rng, start, angle, length, 1.5, 8), rng.uniform(0.01, 0.03))
+    return cover
 
 
 def painted(image: np.ndarray, cover: np.ndarray, paint: np.ndarray, soften: float = 0.0) -> np.ndarray:
     """``paint`` (a colour or an image) over ``image`` where ``cover`` (H, W), its edge softened by some pixels."""
     alpha = blur(cover.astype(np.float32), soften)[..., None]
     return image + alpha * (paint - image)
+
+
+def shifted(image: np.ndarray, right: int, down: int) -> np.ndarray:
+    """The image (H, W) moved by whole pixels, zeros coming in from outside."""
+    reach = max(abs(right), abs(down))
+    padded = np.pad(image, reach)
+    height, width = image.shape
+    return padded[reach - down : reach - down + height, reach - right : reach - right + width]

@@ -27,11 +27,8 @@ def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
         image = shapes.painted(image, shapes.filled(mark, size), image * _vector(0.72, 0.62, 0.6), 0.7)
     image = _lesion(rng, size, image, mask, radius)
     image = _hair(rng, size, image)
-    for _ in range(int(rng.integers(0, 5))):  # gel bubbles
-        spot = shapes.stroke(
-            shapes.curve(rng, rng.uniform(0, 1, 2), rng.uniform(0, 6.3), rng.uniform(0.01, 0.05), 1.5, 8), 0.015, size
-        )
-        image = shapes.painted(image, spot, _vector(0.97, 0.97, 0.98), 0.4)
+    bubbles = shapes.flecks(rng, size, int(rng.integers(0, 5)), 0.05)
+    image = shapes.painted(image, bubbles, _vector(0.97, 0.97, 0.98), 0.4)
     image = image * (1 + float(rng.uniform(0.0, 0.3)) * gradient(rng, size))[..., None]
     if rng.random() < 0.3:  # the instrument's round frame
         x, y = grid(size)
@@ -59,11 +56,11 @@ def _hair(rng: Rng, size: int, image: np.ndarray) -> np.ndarray:
     colour = np.array([0.13, 0.09, 0.07]) if rng.random() < 0.8 else np.array([0.85, 0.78, 0.62])
     along = rng.uniform(0, 2 * np.pi)
     count = int(rng.choice([0, 4, 10, 20, 35], p=[0.15, 0.25, 0.3, 0.2, 0.1]))
+    cover = np.zeros((size, size), np.float32)
     for _ in range(count):
         path = shapes.curve(rng, rng.uniform(-0.1, 1.1, 2), along + rng.normal(0, 0.6), rng.uniform(0.3, 1.1), 0.8)
-        cover = shapes.stroke(path, rng.uniform(0.006, 0.016), size) * float(rng.uniform(0.6, 1.0))
-        image = shapes.painted(image, cover, colour.astype(np.float32))
-    return image
+        shapes.add_stroke(cover, path, rng.uniform(0.006, 0.016), rng.uniform(0.6, 1.0))
+    return shapes.painted(image, cover, colour.astype(np.float32))
 
 
 def _vector(*values: float) -> np.ndarray:

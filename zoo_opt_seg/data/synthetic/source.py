@@ -11,8 +11,8 @@ import numpy as np
 from zoo_opt_seg.data.synthetic import shapes
 from zoo_opt_seg.data.synthetic.textures import Rng, blur, fractal_field, gradient, smooth_field, stripes, to_uint8
 
-MIN_AREA = 0.012  # of the image: what is smaller is not asked for
-MIN_VISIBLE = 0.45  # of the object: what is hidden further is not asked for
+MIN_AREA = 0.02  # of the image: what is smaller is not asked for
+MIN_VISIBLE = 0.75  # of the object: what is hidden further is not asked for
 
 
 def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -37,9 +37,9 @@ def _draw(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
     labels = np.zeros((size, size), np.uint8)
     areas = []
     soften = rng.uniform(0.0, 0.9)
-    common = rng.random() < 0.3  # all objects of one colour
+    common = rng.random() < 0.15  # all objects of one colour
     shared = _object_colour(rng, ground)
-    for number in range(1, int(rng.choice([1, 2, 3, 4, 5, 6, 8], p=[0.2, 0.2, 0.2, 0.15, 0.1, 0.1, 0.05])) + 1):
+    for number in range(1, int(rng.choice(4, p=[0.4, 0.35, 0.2, 0.05])) + 2):
         cover = shapes.filled(_outline(rng), size)
         colour = shared if common else _object_colour(rng, ground)
         surface = _surface(rng, size, colour)
@@ -60,19 +60,19 @@ def _draw(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _outline(rng: Rng) -> np.ndarray:
-    radius = np.exp(rng.uniform(np.log(0.07), np.log(0.36)))
-    kind = rng.choice(4, p=[0.3, 0.35, 0.2, 0.15])
+    radius = np.exp(rng.uniform(np.log(0.11), np.log(0.36)))
+    kind = rng.choice(4, p=[0.35, 0.35, 0.2, 0.1])
     if kind == 0:
         outline = shapes.ellipse(rng, radius, rng.uniform(0.3, 1.0), rng.choice([2.0, 2.0, 3.0, 6.0]))
     elif kind == 1:
-        outline = shapes.blob(rng, radius, rng.uniform(0.05, 0.4))
+        outline = shapes.blob(rng, radius, rng.uniform(0.05, 0.3))
     elif kind == 2:
         outline = shapes.polygon(rng, radius, int(rng.integers(3, 9)))
     else:
-        length = rng.uniform(0.3, 1.0)
-        path = shapes.curve(rng, np.zeros(2), rng.uniform(0, 2 * np.pi), length, rng.choice([0.0, 1.0, 2.0]))
-        outline = shapes.band(path - path.mean(axis=0), rng.uniform(0.06, 0.2))
-    return outline + rng.uniform(0.05, 0.95, 2)
+        length = rng.uniform(0.3, 0.8)
+        path = shapes.curve(rng, np.zeros(2), rng.uniform(0, 2 * np.pi), length, rng.choice([0.0, 0.0, 1.0]))
+        outline = shapes.band(path - path.mean(axis=0), rng.uniform(0.1, 0.22))
+    return outline + rng.uniform(0.12, 0.88, 2)
 
 
 def _colour(rng: Rng) -> np.ndarray:
@@ -83,7 +83,7 @@ def _colour(rng: Rng) -> np.ndarray:
 
 def _object_colour(rng: Rng, ground: np.ndarray) -> np.ndarray:
     """A colour that differs from the ground's by a chosen contrast, slight ones included."""
-    contrast = np.exp(rng.uniform(np.log(0.1), np.log(0.8)))
+    contrast = np.exp(rng.uniform(np.log(0.25), np.log(0.9)))
     for _ in range(20):
         direction = rng.standard_normal(3) * rng.choice([0.3, 1.0]) + rng.standard_normal()
         colour = ground + contrast * direction / np.linalg.norm(direction)
@@ -94,7 +94,7 @@ def _object_colour(rng: Rng, ground: np.ndarray) -> np.ndarray:
 
 def _surface(rng: Rng, size: int, colour: np.ndarray) -> np.ndarray:
     """A textured surface about a colour, (size, size, 3)."""
-    strength = rng.uniform(0.0, 0.14) * rng.choice([0.4, 1.0])
+    strength = rng.uniform(0.0, 0.09) * rng.choice([0.4, 1.0])
     tint = rng.standard_normal(3) * 0.5 + rng.choice([-1.0, 1.0])
     tint = (strength / np.abs(tint).max() * tint).astype(np.float32)
     kind = rng.random()

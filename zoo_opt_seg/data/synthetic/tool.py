@@ -36,18 +36,12 @@ def _tissue(rng: Rng, size: int) -> np.ndarray:
     image = colour.astype(np.float32) + 0.08 * fractal_field(rng, size, 2, 4, 0.6)[..., None] * _tint(1, 0.7, 0.6)
     fat = 1 / (1 + np.exp(-6 * (smooth_field(rng, size, 4) - float(rng.uniform(0.3, 1.5)))))
     image = shapes.painted(image, fat, _tint(0.85, 0.68, 0.42) + 0.05 * smooth_field(rng, size, 12)[..., None])
+    vessels = np.zeros((size, size), np.float32)
     for _ in range(int(rng.integers(0, 7))):
         path = shapes.curve(rng, rng.uniform(0, 1, 2), rng.uniform(0, 6.3), rng.uniform(0.2, 0.8), 1.2)
-        image = shapes.painted(image, 0.7 * shapes.stroke(path, rng.uniform(0.008, 0.02), size), image * 0.5)
-    return _wet(rng, size, image, int(rng.integers(0, 12)))
-
-
-def _wet(rng: Rng, size: int, image: np.ndarray, count: int) -> np.ndarray:
-    for _ in range(count):
-        path = shapes.curve(rng, rng.uniform(0, 1, 2), rng.uniform(0, 6.3), rng.uniform(0.01, 0.08), 1.0, 8)
-        cover = shapes.stroke(path, rng.uniform(0.01, 0.03), size)
-        image = shapes.painted(image, cover, _tint(1.0, 0.97, 0.95), 0.4)
-    return image
+        shapes.add_stroke(vessels, path, rng.uniform(0.008, 0.02), 0.7)
+    image = shapes.painted(image, vessels, image * 0.5)
+    return shapes.painted(image, shapes.flecks(rng, size, int(rng.integers(0, 12)), 0.08), _tint(1.0, 0.97, 0.95), 0.4)
 
 
 def _instrument(rng: Rng, size: int, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -78,7 +72,9 @@ def _instrument(rng: Rng, size: int, image: np.ndarray) -> tuple[np.ndarray, np.
         end = along > reach - float(rng.uniform(0.1, 0.3))
         other = np.float32(rng.uniform(0.1, 0.8)) + rng.normal(0, 0.08, 3).astype(np.float32)
         surface = np.where(end[..., None], other * round_shade[..., None] + 0.5 * glare[..., None], surface)
-    shadow = np.roll(blur(shaft.astype(np.float32), 2.0), tuple(rng.integers(-4, 5, 2)), axis=(0, 1))
+    reach = size // 24
+    right, down = rng.integers(-reach, reach + 1, 2)
+    shadow = shapes.shifted(blur(shaft.astype(np.float32), size / 48), int(right), int(down))
     image = image * (1 - 0.5 * shadow)[..., None]
     for jaw in jaws:
         metal = np.float32(rng.uniform(0.35, 0.8)) + 0.12 * smooth_field(rng, size, 8)[..., None] * _tint(1, 1, 1)

@@ -1,0 +1,158 @@
+"""The grids behind the settings of the table suites: validation Dice of each point of a row's grid, with seed 0.
+
+    python benchmarks/tune_seg.py benchmarks/baps_table3.toml --row SPSA --domain disc skin --workers 2
+    python benchmarks/tune_seg.py benchmarks/baps_table3.toml --row FZOO -g options.lr=1e-5,1e-4 -g options.c=0.01,0.1
+
+Runs the same `zoo_opt_seg.adapt.adapt` as the table does, at the calls of the suite's first group (or --group), and
+looks at the validation split alone: the test split is not evaluated. Without -g it tries the row's grid in the suite.
+Finished points are kept in DIR/runs.jsonl; interrupted, the same command goes on. Prints every point, the best of each
+domain, and the best of the mean over domains.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shutil
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo_opt.bench.executors import in_processes
+from zoo_opt.bench.progress import Progress
+from zoo_opt.bench.record import Recorder, plain, read_record
+from zoo_opt_seg.table_cells import adapted, head, lost_cell
+from zoo_opt_seg.table_reader import load_table
+from zoo_opt_seg.table_sources import absent, place_from
+from zoo_opt_seg.table_suite import Cell, Group, Place, Row
+
+SEED = 0
+Point = dict[str, Any]
+
+
+def points(grid: Mapping[str, Sequence[Any]]) -> list[Point]:
+    """Every combination of a grid's values, by dotted name."""
+    return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+
+
+def at(row: Row, point: Point) -> Row:
+    """The row with a point's values in place of its own; what it says of single domains does not count."""
+    for name, value in point.items():
+        table, _, key = name.partition(".")
+        row = replace(row, **{table: {**getattr(row, table), key: value}})
+    return replace(row, on={})
+
+
+def tune_cell(cell: Cell) -> dict[str, Any]:
+    """One adaptation; of its validations the best, as `adapt` chose it."""
+    import torch
+
+    torch.set_num_threads(1)
+    entry, start = head(cell), time.process_time()
+    try:
+        marks = [mark for mark in adapted(cell).marks if mark.get("dice") is not None]
+    except Exception:
+        return entry | {"error": traceback.format_exc(limit=-4), "seconds": time.process_time() - start}
+    best = max(marks, key=lambda mark: mark["dice"])
+    found = {"start": marks[0]["dice"], "dice": best["dice"], "loss": best.get("loss"), "last": marks[-1]["dice"]}
+    return dict(plain(entry | {"validation": found, "seconds": time.process_time() - start}))
+
+
+def runs_of(cells: Sequence[Cell], out: Path, workers: int) -> dict[str, dict[str, Any]]:
+    """The entries of the cells by key, those that the folder holds already not done again."""
+    with Recorder(out / "runs.jsonl") as recorder, Progress("tuning") as progress:
+        runs, wanted = read_record(out / "runs.jsonl").runs, {cell.key: cell for cell in cells}
+        todo = [cell for key, cell in wanted.items() if not _stands(runs.get(key), cell, out)]
+        progress(0, len(todo), None, None)
+        with contextlib.closing(in_processes(todo, workers, run=tune_cell, lost=lost_cell)) as arriving:
+            for number, entry in enumerate(arriving, 1):
+                recorder.write(entry)
+                progress(number, len(todo), None, entry)
+    return read_record(out / "runs.jsonl").runs
+
+
+def _stands(run: dict[str, Any] | None, cell: Cell, out: Path) -> bool:
+    """Whether an entry of a cell is one of these embedded weights; what others left is deleted."""
+    if run is not None and run["embedded"] != head(cell)["embedded"]:
+        shutil.rmtree(out / "cells" / cell.key, ignore_errors=True)
+        return False
+    return run is not None and not run["error"]
+
+
+def shown(group: Group, row: Row, domains: Sequence[str], grid: list[Point], place: Place, runs: dict) -> Iterator[str]:
+    """The lines to print of a row."""
+    dice = np.full((len(grid), len(domains)), np.nan)
+    yield f"\n{row.label}: best validation Dice in {group.calls:,} calls (at the start, at the end)"
+    for i, point in enumerate(grid):
+        texts = []
+        for j, domain in enumerate(domains):
+            run = runs.get(group.cell(at(row, point), domain, SEED, place).key, {"error": "not done"})
+            if run["error"]:
+                texts.append(f"{domain} {run['error'].rstrip().rpartition(chr(10))[2]}")
+                continue
+            found = run["validation"]
+            dice[i, j] = found["dice"]
+            texts.append(f"{domain} {found['dice']:.4f} ({found['start']:.4f}, {found['last']:.4f})")
+        yield f"  {json.dumps(point):<60} mean {dice[i].mean():.4f}   {'   '.join(texts)}"
+    if np.isnan(dice).all():
+        return
+    for j, domain in enumerate(domains):
+        if not np.isnan(dice[:, j]).all():
+            yield f"  best on {domain}: {json.dumps(grid[int(np.nanargmax(dice[:, j]))])}"
+    means = dice.mean(axis=1)
+    if not np.isnan(means).all():
+        yield f"  best of the mean: {json.dumps(grid[int(np.nanargmax(means))])}"
+
+
+def value(text: str) -> Any:
+    """A value as JSON where it is JSON, else as text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def main() -> None:
+    """Run the grids of the rows asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suite", type=Path)
+    parser.add_argument("--row", nargs="+", required=True, metavar="LABEL")
+    parser.add_argument("--domain", nargs="+", default=["disc"])
+    parser.add_argument("--group", help="the suite's first if not given")
+    parser.add_argument("-g", "--grid", action="append", default=[], metavar="NAME=V1,V2")
+    parser.add_argument("--out", type=Path, default=Path("results/tune_seg"))
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--data-root")
+    parser.add_argument("--weights")
+    chosen = parser.parse_args()
+    suite = load_table(chosen.suite)
+    group = next(g for g in suite.groups if chosen.group in (None, g.name))
+    rows = [row for row in group.rows if row.label in chosen.row]
+    if len(rows) < len(chosen.row) or any(row.use != "adapt" for row in rows):
+        parser.error(f"--row must name rows that adapt: {', '.join(r.label for r in group.rows if r.use == 'adapt')}")
+    given = {name: [value(v) for v in values.split(",")] for name, _, values in (g.partition("=") for g in chosen.grid)}
+    found = place_from(data_root=chosen.data_root, weights=chosen.weights)
+    place = Place(str(chosen.out), found["data_root"], found["weights"])
+    grids = {row.label: points(given or row.grid) for row in rows}
+    cells = [
+        group.cell(at(row, p), domain, SEED, place)
+        for row in rows
+        for p in grids[row.label]
+        for domain in chosen.domain
+    ]
+    for why in {absent(cell) for cell in cells} - {""}:
+        parser.error(why)
+    runs = runs_of(cells, chosen.out, chosen.workers)
+    for row in rows:
+        print("\n".join(shown(group, row, chosen.domain, grids[row.label], place, runs)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

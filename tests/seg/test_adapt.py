@@ -1,0 +1,348 @@
+"""adapt: budget, steps, selection, failures, resuming, and what it leaves in its folder."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("monai")
+
+from seg.tiny_box import SIZE, Bright, samples, splits
+
+import zoo_opt as zo
+from zoo_opt_seg.adapt import adapt
+from zoo_opt_seg.blackbox import Counted, ProcessBlackBox
+from zoo_opt_seg.data.samples import Splits
+from zoo_opt_seg.objective import Objective
+from zoo_opt_seg.run_folder import Lines, RunFolder, read_lines
+from zoo_opt_seg.selection import BlackBoxDown, Marks, thresholds
+from zoo_opt_seg.visual_prompts import load_prompt, make_prompt
+
+FILTER = make_prompt("filter", SIZE)
+CMA = zo.CMAES(sigma0=0.1, popsize=6)
+QUICK = {"method": CMA, "calls": 220, "batch": 4, "validate": 3, "test": False, "panel": False}
+HERE = str(Path(__file__).parent)
+
+
+def log_of(folder):
+    return [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
+
+
+# ------------------------------------------------------------------------------------------------------- budget, steps
+
+
+@pytest.mark.parametrize("calls", [100, 221, 333])
+@pytest.mark.parametrize("method", [CMA, zo.FZOO(lr=0.01, c=0.05), zo.SPSA(lr=0.05, c=0.05)])
+def test_the_budget_is_never_exceeded_and_used_up(calls, method):
+    model = Counted(Bright())
+    result = adapt(model, FILTER, splits(), **{**QUICK, "calls": calls, "method": method})
+    step = 4 * (6 if method is CMA else 9 if isinstance(method, zo.FZOO) else 2)
+    assert model.calls == result.calls <= calls
+    assert calls - result.calls < step + 4
+    assert result.calls == 4 * result.nfev + sum(mark["images"] for mark in result.marks)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        zo.SPSAGEASS(lr=0.05, c=0.05, momentum=0.5, threshold=1.0, strikes=2, lr_boost=3, c_boost=2),
+        zo.SPSAGEASS.paper(threshold=0.001 * FILTER.dim, lr=0.001),
+        zo.SPSAGEASS.released(dim=FILTER.dim),
+    ],
+    ids=["boosting", "paper", "released"],
+)
+def test_spsa_geass_makes_exactly_the_steps_of_zoo_opt(method, tmp_path):
+    result = adapt(Bright(), FILTER, splits(), **{**QUICK, "method": method, "seed": 5, "out": tmp_path})
+    evaluations = (220 - 3 * 6) // 4
+    objective = Objective(Bright(), FILTER, splits().train, batch=4, seed=5)
+    opt = zo.Optimizer(method, FILTER.x0(5), rng=5, budget=evaluations)
+    steps = []
+    while not opt.stop():
+        batch = opt.ask()
+        losses = objective.losses(batch.X, batch.step)
+        opt.tell(batch, losses)
+        steps.append(float(np.mean(losses)))
+    np.testing.assert_array_equal(result.last, opt.mean)
+    assert [x["loss"] for x in log_of(tmp_path) if x["kind"] == "step"] == pytest.approx(steps, rel=1e-12)
+    assert result.nit == opt.nit and result.nfev == opt.nfev
+
+
+@pytest.mark.parametrize("method", ["auto", "spsa", "spsa-gc", "spsa-geass", "bar", "fzoo", "sep-cma-es", "dd-cma-es"])
+def test_any_method_by_name(method):
+    result = adapt(Bright(), FILTER, splits(), **{**QUICK, "method": method})
+    assert result.calls <= 220 and np.isfinite(result.x).all()
+
+
+def test_options_as_of_the_command_line():
+    settings = {**QUICK, "method": "spsa", "options": {"lr": {"type": "Cosine", "start": 0.1, "end": 0.01}, "c": 0.05}}
+    assert adapt(Bright(), FILTER, splits(), **settings).nit == 25
+    with pytest.raises(ValueError, match="method must be one of"):
+        adapt(Bright(), FILTER, splits(), **{**QUICK, "method": "adam"})
+    with pytest.raises(ValueError, match="options go with a method's name"):
+        adapt(Bright(), FILTER, splits(), **QUICK, options={"lr": 1})
+
+
+def test_the_same_seed_gives_the_same_prompt():
+    first, again, other = (adapt(Bright(), FILTER, splits(), **QUICK, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.x, again.x)
+    assert not np.array_equal(first.x, other.x)
+
+
+# ----------------------------------------------------------------------------------------------------------- selection
+
+
+def test_it_gains_and_keeps_the_best_mark():
+    result = adapt(Bright(), FILTER, splits(), **{**QUICK, "calls": 1000, "validate": 5})
+    dice = [mark["dice"] for mark in result.marks]
+    assert dice[0] < 0.1 and max(dice) > 0.7
+    chosen = result.metrics["chosen"]
+    assert chosen["dice"] == max(dice) and chosen["mark"] == int(np.argmax(dice))
+
+
+def test_the_start_is_kept_where_everything_is_worse():
+    result = adapt(Bright(), FILTER, splits(), **{**QUICK, "method": zo.SPSA(lr=1e4)}, x0=good_start())
+    assert result.metrics["chosen"]["mark"] == 0
+    np.testing.assert_array_equal(result.x, good_start())
+
+
+def test_a_run_that_diverges_keeps_what_was_finite():
+    with np.errstate(all="ignore"):
+        result = adapt(Bright(), FILTER, splits(), **{**QUICK, "method": zo.SPSA(lr=1e38, c=1.0)})
+    assert np.isfinite(result.x).all()
+
+
+def test_selection_by_loss_and_without_validation():
+    by_loss = adapt(Bright(), FILTER, splits(), **QUICK, select="loss")
+    losses = [mark["loss"] for mark in by_loss.marks]
+    assert by_loss.metrics["chosen"]["loss"] == min(losses)
+    last = adapt(Bright(), FILTER, splits(), **{**QUICK, "validate": 0})
+    assert last.marks == [] and last.nfev == 54  # 9 steps of 6 of the 55 that the budget allows
+    np.testing.assert_array_equal(last.x, last.last)
+
+
+def test_marks_are_compared_on_the_images_that_all_of_them_have():
+    answers = {0: [0.5, 0.5, 0.0, 0.9], 1: [0.6, math.nan, 0.9, 0.1], 2: [math.nan, math.nan, math.nan, 1.0]}
+    current = []
+
+    def ask(x, rows):
+        values = answers[current[-1]][rows]
+        if math.isnan(values[0]):
+            raise OSError("down")
+        return values, [1 - v for v in values]
+
+    marks = Marks(ask, 4, 1, None)
+    for number in answers:
+        current.append(number)
+        marks.judge(number, 10 * number, np.full(2, number, float))
+    assert marks.calls == 12 and all(marks.done(number) for number in answers)
+    assert marks.chosen("dice").number == 1  # .6 + .9 + .1 against .5 + 0 + .9; mark 2 lost too many
+    assert thresholds(100, 5) == [0, 25, 50, 75, 100] and thresholds(100, 0) == []
+
+
+# ------------------------------------------------------------------------------------------------------------ failures
+
+
+class Failing(Bright):
+    """Raises, or gives NaN, at some questions."""
+
+    def __init__(self, fails, nan=False):
+        super().__init__()
+        self.fails, self.nan, self.questions = fails, nan, 0
+
+    def __call__(self, images, prompts):
+        self.questions += 1
+        answer = super().__call__(images, prompts)
+        if self.fails(self.questions):
+            if not self.nan:
+                raise ConnectionError("quota")
+            answer[:] = np.nan
+        return answer
+
+
+@pytest.mark.parametrize("nan", [False, True])
+def test_failures_are_counted_and_survived(nan, tmp_path):
+    model = Failing(lambda n: n % 3 == 0, nan)
+    result = adapt(model, FILTER, splits(), **QUICK, out=tmp_path)
+    assert result.calls <= 220 and sum(result.metrics["failures"].values()) > 10
+    assert sum(line["failed"] for line in log_of(tmp_path) if line["kind"] == "step") == sum(
+        result.metrics["failures"].values()
+    )
+    assert result.metrics["chosen"]["dice"] > 0.0
+
+
+def test_a_black_box_that_is_down_ends_the_run_and_the_same_call_goes_on(tmp_path):
+    whole = adapt(Bright(), FILTER, splits(), **QUICK)
+    model = Failing(lambda n: 20 < n <= 28)
+    with pytest.raises(BlackBoxDown, match="failed 8 times in a row, the last time with ConnectionError: quota"):
+        adapt(model, FILTER, splits(), **QUICK, out=tmp_path)
+    result = adapt(model, FILTER, splits(), **QUICK, out=tmp_path)
+    assert result.nfev == whole.nfev and result.metrics["failures"] == {"ConnectionError": 8}
+    assert result.calls <= 220
+
+
+def test_a_black_box_that_never_works_costs_nothing_that_is_kept(tmp_path):
+    with pytest.raises(BlackBoxDown, match=r"failed on all 6 validation images, the last time with ConnectionError"):
+        adapt(Failing(lambda n: True), FILTER, splits(), **QUICK, out=tmp_path)
+    result = adapt(Bright(), FILTER, splits(), **{**QUICK, "seed": 3}, out=tmp_path)  # another run may take the folder
+    np.testing.assert_array_equal(result.x, adapt(Bright(), FILTER, splits(), **QUICK, seed=3).x)
+
+
+def test_hard_masks_need_the_dice_loss():
+    def hard(images, prompts):
+        return Bright()(images, prompts) > 0.5
+
+    with pytest.raises(BlackBoxDown, match="loss must be 'dice'"):
+        adapt(hard, FILTER, splits(), **{**QUICK, "validate": 0})
+    assert adapt(hard, FILTER, splits(), **QUICK, loss="dice").metrics["chosen"]["dice"] > 0.0
+
+
+# ------------------------------------------------------------------------------------------------- folder and resuming
+
+
+class Dying(Bright):
+    """Ctrl-C at one question."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.at, self.questions = at, 0
+
+    def __call__(self, images, prompts):
+        if self.questions == self.at:
+            raise KeyboardInterrupt
+        self.questions += 1
+        return super().__call__(images, prompts)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 5, 17, 30, 55, 58, 60])
+def test_an_interrupt_loses_nothing(at, tmp_path):
+    settings = {**QUICK, "test": True, "repeats": 1}
+    whole = adapt(Bright(), FILTER, splits(), **settings, out=tmp_path / "whole")
+    model = Dying(at)
+    with pytest.raises(KeyboardInterrupt):
+        adapt(model, FILTER, splits(), **settings, out=tmp_path / "cut")
+    model.at = -1
+    result = adapt(model, FILTER, splits(), **settings, out=tmp_path / "cut")
+    count = Dying(-1)
+    adapt(count, FILTER, splits(), **settings)
+    assert model.questions == count.questions
+    np.testing.assert_array_equal(result.x, whole.x)
+    np.testing.assert_array_equal(load_prompt(tmp_path / "cut" / "prompt.npz").x, whole.x)
+    assert without_time(result.metrics) == without_time(whole.metrics)
+    cut, ours = log_of(tmp_path / "cut"), log_of(tmp_path / "whole")
+    assert [without_time(line) for line in cut] == [without_time(line) for line in ours]
+
+
+def test_a_complete_run_asks_nothing(tmp_path):
+    settings = {**QUICK, "test": True, "panel": True}
+    first = adapt(Bright(), FILTER, splits(), **settings, out=tmp_path)
+    (tmp_path / "index.html").unlink()
+    again = adapt(Dying(0), FILTER, splits(), **settings, out=tmp_path)
+    np.testing.assert_array_equal(first.x, again.x)
+    np.testing.assert_array_equal(first.last, again.last)
+    assert again.marks == first.marks and again.calls == first.calls and (tmp_path / "index.html").exists()
+
+
+def test_another_run_is_refused_by_name(tmp_path):
+    adapt(Bright(), FILTER, splits(), **QUICK, out=tmp_path)
+    for changes, what in (
+        ({"seed": 1}, "seed is 0, this call's is 1"),
+        ({"calls": 300}, "calls is 220, this call's is 300"),
+        ({"method": "spsa"}, "method is"),
+    ):
+        with pytest.raises(zo.CheckpointError, match=f"holds another run: its {what}"):
+            adapt(Bright(), FILTER, splits(), **{**QUICK, **changes}, out=tmp_path)
+    with pytest.raises(zo.CheckpointError, match="its data is"):
+        adapt(Bright(), FILTER, splits(train=11), **QUICK, out=tmp_path)
+
+
+def test_config_and_metrics_hold_what_it_takes(tmp_path):
+    result = adapt(Bright(), FILTER, splits(), **{**QUICK, "test": True}, out=tmp_path, about={"command": ["x"]})
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["prompt"]["name"] == "filter" and config["method"].startswith("CMAES(sigma0=0.1, popsize=6")
+    assert config["command"] == ["x"] and config["versions"]["zoo-opt"] == zo.__version__
+    assert str(tmp_path) not in (tmp_path / "config.json").read_text()
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    rows = metrics["test"]["rows"]
+    assert list(rows) == ["zero-shot", "adapted", "disk", "whole image", "region growing"]
+    assert rows["adapted"]["dice"] > rows["zero-shot"]["dice"] and rows["disk"]["hd95_sd"] > 0
+    assert metrics["test"]["gain"]["low"] <= metrics["test"]["gain"]["dice"] <= metrics["test"]["gain"]["high"]
+    trained = load_prompt(tmp_path / "prompt.npz")
+    np.testing.assert_array_equal(trained.x, result.x)
+    assert metrics == json.loads(json.dumps(result.metrics))
+
+
+def test_without_test_images():
+    data = splits()
+    nothing = Splits("no test", data.train, data.validation, samples(0, 3))
+    assert "test" not in adapt(Bright(), FILTER, nothing, **{**QUICK, "test": True}).metrics
+
+
+# ------------------------------------------------------------------------------------------- the gradient is not needed
+
+
+def test_a_black_box_in_another_process_that_returns_bytes():
+    serve = f"import sys; sys.path.insert(0, {HERE!r}); from tiny_box import Bright; "
+    serve += "from zoo_opt_seg.blackbox import serve; serve(Bright())"
+    settings = {**QUICK, "calls": 600}
+    with ProcessBlackBox([sys.executable, "-c", serve]) as model:
+        result = adapt(model, FILTER, splits(), **settings)
+    assert result.metrics["chosen"]["dice"] > result.marks[0]["dice"] + 0.3
+    np.testing.assert_array_equal(result.x, adapt(Bright(), FILTER, splits(), **settings).x)
+
+
+# ----------------------------------------------------------------------------------------------------------- arguments
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"calls": 20}, "calls must be at least"),
+        ({"calls": 0}, "calls must be >= 1"),
+        ({"batch": 1.5}, "batch must be an integer"),
+        ({"validate": 1}, "validate must be 0, or 2 or more"),
+        ({"select": "iou"}, "select must be 'dice' or 'loss'"),
+        ({"loss": "mse"}, "loss must be one of"),
+        ({"augment": "much"}, "augment must be one of"),
+        ({"validation_images": 7}, "validation_images must be at most 6"),
+        ({"method": 3}, "method must be a Method"),
+        ({"x0": np.zeros(3)}, "x0"),
+    ],
+)
+def test_arguments_are_checked(changes, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        adapt(Bright(), FILTER, splits(), **{**QUICK, **changes})
+
+
+def test_folders_are_checked(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.txt").touch()
+    with pytest.raises(ValueError, match="out must be a new or empty folder"):
+        adapt(Bright(), FILTER, splits(), **QUICK, out=tmp_path / "photos")
+    with pytest.raises(ValueError, match="out must be a folder"):
+        adapt(Bright(), FILTER, splits(), **QUICK, out=tmp_path / "photos" / "a.txt")
+    folder = RunFolder(tmp_path / "run")
+    folder.log.write_text('{"kind": "step"}\nnonsense\n{"cut')
+    with pytest.raises(zo.CheckpointError, match=r"log.jsonl is corrupt at line 2"):
+        read_lines(folder.log)
+    folder.log.write_text('{"kind": "step"}\n{"cut')
+    lines = Lines(folder.log)
+    lines.add({"loss": math.nan})
+    lines.close()
+    assert read_lines(folder.log) == [{"kind": "step"}, {"loss": None}]
+
+
+def good_start():
+    """The filter that takes the paleness away, and with it the gain."""
+    x = np.zeros(FILTER.dim, np.float32).reshape(3, FILTER.dim // 3)
+    x[0, 0], x[0, 1], x[0, -1] = 3.0, -3.0, 0.1
+    return x.ravel()
+
+
+def without_time(line):
+    return {name: value for name, value in line.items() if name != "seconds"}

@@ -1,0 +1,231 @@
+"""Evaluation over repeated random points, and the trivial baselines."""
+
+from __future__ import annotations
+
+import json
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from zoo_opt_seg.baselines import Disk, RegionGrowing, WholeImage, baselines, best_disk
+from zoo_opt_seg.data import Samples, Splits, centre_points, random_points
+from zoo_opt_seg.evaluation import evaluate
+from zoo_opt_seg.metrics import dice, hd95, iou
+from zoo_opt_seg.prompts import Prompts
+
+SIZE = 32
+
+
+def scenes(n: int = 5, seed: int = 0) -> Samples:
+    """Bright disks on a dark, noisy ground."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    masks = np.stack([np.hypot(x - cx, y - cy) <= r for cx, cy, r in rng.uniform((9, 9, 4), (23, 23, 8), (n, 3))])
+    images = rng.integers(20, 60, (n, SIZE, SIZE, 3)) + 150 * masks[..., None]
+    return Samples(images.astype(np.uint8), masks, tuple(f"scene{i}" for i in range(n)))
+
+
+class Recording:
+    """A black box that keeps what it was asked and counts images itself."""
+
+    def __init__(self, answer=None) -> None:
+        self.points: list[np.ndarray] = []
+        self.calls = 0
+        self.answer = answer or Disk(6)
+
+    def __call__(self, images: np.ndarray, prompts: Prompts) -> np.ndarray:
+        self.calls += len(images)
+        self.points.append(prompts.points.copy())
+        return self.answer(images, prompts)
+
+
+def test_zero_shot_scores_are_the_metrics_of_each_image_and_repeat() -> None:
+    samples, box = scenes(), Recording()
+    result = evaluate(box, samples, repeats=3, seed=7, batch=2)
+    assert result.calls == box.calls == 15 and result.failed == 0 and result.names == samples.names
+    for repeat in range(3):
+        prompts = random_points(samples.masks, (7, repeat))
+        assert (np.concatenate(box.points[3 * repeat : 3 * repeat + 3]) == prompts.points).all()
+        predicted = Disk(6)(samples.images, prompts)
+        for measure, values in ((dice, result.dice), (iou, result.iou), (hd95, result.hd95)):
+            assert (values[repeat] == measure(predicted, samples.masks)).all()
+    assert len({tuple(points.ravel()) for points in box.points[::3]}) == 3  # other points in each repeat
+
+
+def test_batch_size_changes_nothing() -> None:
+    one, two = (evaluate(Disk(5), scenes(), repeats=2, batch=batch) for batch in (2, 64))
+    assert (one.dice == two.dice).all() and (one.hd95 == two.hd95).all() and one.calls is None
+
+
+def test_summary() -> None:
+    result = evaluate(Disk(6), scenes(), repeats=3)
+    summary = result.summary()
+    assert summary["dice"] == pytest.approx(result.dice.mean())
+    assert summary["hd95_sd"] == pytest.approx(result.hd95.mean(axis=0).std(ddof=1))
+    assert (summary["images"], summary["repeats"], summary["failed"]) == (5, 3, 0)
+    assert json.loads(json.dumps(summary)) == summary
+    single = evaluate(Disk(6), scenes(1), repeats=1).summary()
+    assert math.isnan(single["dice_sd"]) and not math.isnan(single["dice"])
+    with pytest.raises(ValueError, match="measure: expected dice, iou or hd95, got 'asd'"):
+        result.per_image("asd")
+
+
+def test_probabilities_and_nan() -> None:
+    samples = scenes()
+
+    def model(images: np.ndarray, prompts: Prompts) -> np.ndarray:
+        answer = Disk(6)(images, prompts).astype(np.float32) * 0.2 + 0.4
+        answer[1, 0, 0] = np.nan
+        return answer
+
+    result = evaluate(model, samples, repeats=2)
+    assert result.failed == 2 and np.isnan(result.per_image("hd95")).tolist() == [False, True, False, False, False]
+    clean = evaluate(Disk(6), samples, repeats=2)
+    assert result.summary()["dice"] == pytest.approx(np.delete(clean.per_image(), 1).mean())
+    never = evaluate(lambda images, prompts: np.full(images.shape[:3], np.nan), samples)
+    assert math.isnan(never.summary()["dice"]) and never.failed == 15
+
+
+def test_without_distances_and_in_mm() -> None:
+    samples = scenes()
+    assert np.isnan(evaluate(Disk(6), samples, distances=False).hd95).all()
+    pixels, mm = evaluate(Disk(6), samples), evaluate(Disk(6), samples, spacing=0.25)
+    assert mm.hd95 == pytest.approx(pixels.hd95 / 4) and (mm.dice == pixels.dice).all()
+
+
+def test_other_prompts() -> None:
+    samples, box = scenes(), Recording()
+    evaluate(box, samples, repeats=1, draw=lambda masks, seed: centre_points(masks))
+    assert (box.points[0] == centre_points(samples.masks).points).all()
+    evaluate(box, samples, repeats=1, points=4)
+    assert box.points[1].shape == (5, 4, 2)
+
+
+class Brighter:
+    """A visual prompt in the shape of the plan's interface: adds x to the images, moves points and masks by one."""
+
+    def context(self, images: np.ndarray, prompts: Prompts) -> SimpleNamespace:
+        return SimpleNamespace(images=images)
+
+    def __call__(self, x: np.ndarray, context: SimpleNamespace) -> np.ndarray:
+        return context.images.astype(np.float32) / 255 + np.float32(x[0])
+
+    def prompts(self, prompts: Prompts) -> Prompts:
+        return prompts.scaled(1.0, 1.0)
+
+    def restore(self, probabilities: np.ndarray) -> np.ndarray:
+        return probabilities[:, :, ::-1]
+
+
+def test_visual_prompt_with_its_vector() -> None:
+    samples, seen = scenes(), []
+
+    def model(images: np.ndarray, prompts: Prompts) -> np.ndarray:
+        seen.append(images)
+        return np.repeat(images.mean(axis=3)[:, :, ::-1] > 0.6, 1, axis=0)
+
+    result = evaluate(model, samples, prompt=Brighter(), x=np.array([0.1]), repeats=1)
+    assert seen[0] == pytest.approx(samples.images / 255 + 0.1, abs=1e-6)
+    assert (result.dice == 1).all()  # what restore turned back
+
+
+def test_trained_prompt() -> None:
+    trained = SimpleNamespace(predict=lambda model, images, prompts: model(images // 2, prompts))
+    seen: list[np.ndarray] = []
+
+    def model(images: np.ndarray, prompts: Prompts) -> np.ndarray:
+        seen.append(images)
+        return Disk(6)(images, prompts)
+
+    result = evaluate(model, scenes(), prompt=trained, repeats=1)
+    assert (seen[0] == scenes().images // 2).all() and (
+        result.dice == evaluate(Disk(6), scenes(), repeats=1).dice
+    ).all()
+
+
+def test_known_batches_are_not_sent_again() -> None:
+    samples, told = scenes(), {}
+    whole = evaluate(
+        Disk(6), samples, batch=2, on_batch=lambda repeat, row, scores: told.update({(repeat, row): scores})
+    )
+    assert sorted(told) == [(r, i) for r in range(3) for i in (0, 2, 4)]
+    told = {key: json.loads(json.dumps(scores)) for key, scores in told.items()}  # as from a journal
+    for known in ({}, dict(list(told.items())[:4]), told):
+        box, news = Recording(), []
+        again = evaluate(box, samples, batch=2, known=known, on_batch=lambda *told, news=news: news.append(told[:2]))
+        assert news == [key for key in told if key not in known]
+        assert again.calls == box.calls == 15 - sum(len(scores["dice"]) for scores in known.values())
+        for measure in ("dice", "iou", "hd95"):
+            assert (getattr(again, measure) == getattr(whole, measure)).all()
+    with pytest.raises(ValueError, match=r"known: expected 2 scores of each measure from row 0 on, got \[1, 0, 0\]"):
+        evaluate(Disk(6), samples, batch=2, known={(0, 0): {"dice": [1.0]}})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"repeats": 0}, "repeats: expected an integer >= 1, got 0"),
+        ({"batch": 2.5}, "batch: expected an integer >= 1, got 2.5"),
+        ({"points": True}, "points: expected an integer >= 1, got True"),
+        ({"x": np.zeros(1)}, "x: expected none without a visual prompt"),
+        ({"prompt": Brighter()}, "x: expected the vector of the visual prompt, got None"),
+        ({"prompt": SimpleNamespace(predict=print), "x": np.zeros(1)}, "x: expected none with a trained prompt"),
+    ],
+)
+def test_bad_arguments(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        evaluate(Disk(6), scenes(), **options)
+
+
+def test_bad_model_and_samples() -> None:
+    with pytest.raises(ValueError, match=r"model: expected masks of the shape \(5, 32, 32\), got \(5, 32\)"):
+        evaluate(lambda images, prompts: np.zeros((5, 32)), scenes())
+    with pytest.raises(ValueError, match="samples: expected at least one"):
+        evaluate(Disk(6), scenes()[:0])
+    empty = Samples(scenes().images, scenes().masks & False, scenes().names)
+    with pytest.raises(ValueError, match="row 0 is empty"):
+        evaluate(Disk(6), empty)
+
+
+# ------------------------------------------------------------------------------------------------ baselines
+
+
+def test_disk_pixels() -> None:
+    (mask,) = Disk(2)(np.zeros((1, 9, 9, 3), np.uint8), Prompts(points=[[[4.0, 3.0]]]))
+    assert mask.sum() == 13 and mask[1, 4] and mask[3, 6] and not mask[1, 5]
+
+
+def test_best_disk_is_the_best_of_all_radii() -> None:
+    samples = scenes(8)
+    best = best_disk(samples, repeats=2, seed=3)
+    scores = [evaluate(Disk(r), samples, repeats=2, seed=3, distances=False).dice.mean() for r in range(46)]
+    assert best.radius == int(np.argmax(scores))
+
+
+def test_whole_image_and_region_growing() -> None:
+    samples = scenes(8)
+    points = random_points(samples.masks, 0)
+    assert WholeImage()(samples.images, points).all()
+    assert dice(RegionGrowing()(samples.images, points), samples.masks).min() > 0.95
+    flat = np.full((1, 8, 8, 3), 9, np.uint8)
+    assert RegionGrowing()(flat, Prompts(points=[[[7.4, -0.4]]])).all()
+
+
+def test_baselines_by_name_take_the_first_point_on_the_object() -> None:
+    samples = scenes(6)
+    models = baselines(Splits("scenes", samples[:3], samples[3:4], samples[4:]), seed=1)
+    assert list(models) == ["disk", "whole image", "region growing"]
+    assert models["disk"] == best_disk(samples[:3], seed=1)
+    points = Prompts(points=[[[1.0, 1.0], [20.0, 9.0]]], labels=[[0, 1]])
+    (mask,) = Disk(0)(np.zeros((1, SIZE, SIZE, 3), np.uint8), points)
+    assert np.argwhere(mask).tolist() == [[9, 20]]
+    for bad, message in ((Prompts(boxes=[[0, 0, 4, 4]]), "expected points"), (points[[0]], None)):
+        if message:
+            with pytest.raises(ValueError, match=message):
+                Disk(1)(np.zeros((1, 8, 8, 3), np.uint8), bad)
+    with pytest.raises(ValueError, match="expected a point with the label 1 in each"):
+        Disk(1)(np.zeros((1, 8, 8, 3), np.uint8), Prompts(points=[[[1.0, 1.0]]], labels=[[0]]))

@@ -1,0 +1,301 @@
+"""A black box in another process: bytes there and back, and every way in which it can fail."""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from zoo_opt_seg.blackbox import BlackBoxError, Budgeted, BudgetExhausted, Cached, ProcessBlackBox
+from zoo_opt_seg.blackbox.process import receive, send, serve
+from zoo_opt_seg.prompts import Prompts
+
+ROOT = Path(__file__).resolve().parents[2]
+RNG = np.random.default_rng(2)
+IMAGES = RNG.random((4, 12, 9, 3), dtype=np.float32)
+PROMPTS = Prompts(
+    points=RNG.random((4, 2, 2)) * 9,
+    labels=[[1, 0], [1, -1], [-1, -1], [0, 1]],
+    boxes=[[0, 1, 4, 5], [np.nan] * 4, [1, 1, 8, 9], [0, 0, 2, 2]],
+    masks=RNG.normal(size=(4, 4, 4)),
+    texts=("a", "Läsion 上", "", "d"),
+)
+
+HEAD = """
+import os, sys, time
+import numpy as np
+from zoo_opt_seg.blackbox import as_black_box, serve
+"""
+SOUND = """
+def model(images, prompts):
+    print("noise on the output")
+    os.system("echo more noise")
+    prompts.texts and sys.stderr.write(prompts.texts[1] + "\\n")
+    share = 1 if prompts.boxes is None else prompts.boxes[0, 3] / 10
+    return images.mean(axis=3, dtype=np.float32) * np.float32(share)
+serve(as_black_box(model, name="mean"))
+"""
+
+
+@pytest.fixture
+def child(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ProcessBlackBox]]:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    made = []
+
+    def start(body: str, **options: object) -> ProcessBlackBox:
+        made.append(ProcessBlackBox([sys.executable, "-c", HEAD + body], **options))
+        return made[-1]
+
+    yield start
+    for box in made:
+        box.close()
+
+
+def gone(pid: int, seconds: float = 10.0) -> bool:
+    """Whether the process ends within ``seconds``."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_bytes_there_and_back(child: Callable[..., ProcessBlackBox]) -> None:
+    box = child(SOUND)
+    assert box.name == "mean"
+    for _ in range(3):
+        answer = box(IMAGES, PROMPTS)
+        assert answer.dtype == np.float32
+        assert np.array_equal(answer, IMAGES.mean(axis=3, dtype=np.float32) * np.float32(0.5))
+    nothing = Prompts.nothing(4)
+    assert np.array_equal(box(IMAGES, nothing), IMAGES.mean(axis=3, dtype=np.float32))
+    assert box(IMAGES[:0], nothing[:0]).shape == (0, 12, 9)
+
+
+def test_prompts_and_images_arrive_as_they_were() -> None:
+    seen = []
+
+    def model(images: np.ndarray, prompts: Prompts) -> np.ndarray:
+        seen.append((images, prompts))
+        return images[..., 0] > 100
+
+    source, sink = io.BytesIO(), io.BytesIO()
+    images = RNG.integers(0, 256, (4, 12, 9, 3), dtype=np.uint8)
+    from zoo_opt_seg.blackbox.process import _as_arrays
+
+    send(source, {"images": images, **_as_arrays(PROMPTS)})
+    source.seek(0)
+    serve(model, source, sink)
+    sink.seek(0)
+    assert bytes(receive(sink)["name"]) == b""
+    answer = receive(sink)["answer"]
+    assert answer.dtype == np.bool_
+    assert np.array_equal(answer, images[..., 0] > 100)
+    assert receive(sink) is None
+    ((found, prompts),) = seen
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, images)
+    for kind in ("points", "labels", "boxes", "masks"):
+        assert np.array_equal(getattr(prompts, kind), getattr(PROMPTS, kind), equal_nan=kind != "labels")
+    assert prompts.texts == PROMPTS.texts
+
+
+def test_large_questions(child: Callable[..., ProcessBlackBox]) -> None:
+    images = np.zeros((3, 1024, 1024, 3), np.uint8)  # more than any pipe holds
+    assert child(SOUND)(images, Prompts.nothing(3)).shape == (3, 1024, 1024)
+
+
+def test_an_error_of_the_model_leaves_it_alive(child: Callable[..., ProcessBlackBox]) -> None:
+    box = child("""
+def model(images, prompts):
+    if len(images) == 2:
+        raise RuntimeError("two are too many")
+    return images.mean(axis=3) * (40 if len(images) == 3 else 1)
+serve(model)
+""")
+    nothing = Prompts.nothing(4)
+    assert box.name is None
+    with pytest.raises(BlackBoxError, match="failed: RuntimeError: two are too many"):
+        box(IMAGES[:2], nothing[:2])
+    with pytest.raises(BlackBoxError, match=r"failed: ValueError: model must return probabilities in \[0, 1\]"):
+        box(IMAGES[:3], nothing[:3])
+    assert box(IMAGES, nothing).shape == (4, 12, 9)
+
+
+def test_a_wrong_answer_is_found_here_too(child: Callable[..., ProcessBlackBox]) -> None:
+    box = child("""
+from zoo_opt_seg.blackbox.process import receive, send
+send(sys.stdout.buffer, {"name": np.zeros(0, np.uint8)})
+for answer in ({"answer": np.zeros((1, 2, 2))}, {"answer": np.full((4, 12, 9), np.nan)}, {"mask": np.zeros(1)}):
+    receive(sys.stdin.buffer)
+    send(sys.stdout.buffer, answer)
+""")
+    with pytest.raises(ValueError, match=r"must return masks of shape \(4, 12, 9\), got \(1, 2, 2\)"):
+        box(IMAGES, Prompts.nothing(4))
+    with pytest.raises(ValueError, match="got NaN"):
+        box(IMAGES, Prompts.nothing(4))
+    with pytest.raises(BlackBoxError, match=r"answered without 'answer', got \['mask'\]"):
+        box(IMAGES, Prompts.nothing(4))
+
+
+def test_a_process_that_dies(child: Callable[..., ProcessBlackBox]) -> None:
+    box = child("""
+def model(images, prompts):
+    print("out of memory", file=sys.stderr, flush=True)
+    os._exit(3)
+serve(model)
+""")
+    with pytest.raises(BlackBoxError, match=r"(?s)did not answer: it ended with status 3\nIt wrote:\nout of memory"):
+        box(IMAGES, Prompts.nothing(4))
+    with pytest.raises(BlackBoxError, match="cannot be asked any more: it ended with status 3"):
+        box(IMAGES, Prompts.nothing(4))
+    box.close()
+
+
+def test_a_process_that_is_killed(child: Callable[..., ProcessBlackBox]) -> None:
+    box = child(SOUND)
+    os.kill(box.pid, signal.SIGKILL)
+    with pytest.raises(BlackBoxError, match="it ended with status -9"):
+        box(np.zeros((3, 512, 512, 3), np.uint8), Prompts.nothing(3))
+
+
+def test_a_process_that_dies_within_an_answer(child: Callable[..., ProcessBlackBox]) -> None:
+    box = child("""
+from zoo_opt_seg.blackbox.process import receive, send
+send(sys.stdout.buffer, {"name": np.zeros(0, np.uint8)})
+receive(sys.stdin.buffer)
+sys.stdout.buffer.write(b"zoo1" + (1000).to_bytes(8, "little") + b"half")
+""")
+    with pytest.raises(BlackBoxError, match="it ended with status 0"):
+        box(IMAGES, Prompts.nothing(4))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("raise SystemExit('no GPU here')", r"(?s)ended with status 1\nIt wrote:\nno GPU here"),
+        ("import a_package_that_is_not_there", "(?s)status 1.*ModuleNotFoundError"),
+        ("print('Loading the model ...', flush=True); time.sleep(60)", "is not a message of serve.*Loading the"),
+        ("sys.stdout.buffer.write(b'zoo1' + (4).to_bytes(8, 'little') + b'abcd')", "no npz archive"),
+        ("sys.stdout.buffer.write(b'zoo1' + b'\\xff' * 8)", "is not a message of serve"),
+    ],
+)
+def test_a_process_that_does_not_start_well(child: Callable[..., ProcessBlackBox], body: str, message: str) -> None:
+    with pytest.raises(BlackBoxError, match=message):
+        child(body)
+
+
+def test_pickles_are_not_read(child: Callable[..., ProcessBlackBox]) -> None:
+    with pytest.raises(BlackBoxError, match="no npz archive of arrays"):
+        child("""
+import io
+buffer = io.BytesIO()
+np.savez(buffer, name=np.array([{}], object))
+sys.stdout.buffer.write(b"zoo1" + len(buffer.getvalue()).to_bytes(8, "little") + buffer.getvalue())
+""")
+
+
+def test_a_command_that_is_none() -> None:
+    with pytest.raises(BlackBoxError, match="'/no/such/program' cannot be started"):
+        ProcessBlackBox(["/no/such/program"])
+    for command in ("python x.py", [], [1]):
+        with pytest.raises(TypeError, match="command must be a non-empty sequence"):
+            ProcessBlackBox(command)
+    with pytest.raises(ValueError, match="timeout must be > 0"):
+        ProcessBlackBox(["x"], timeout=0)
+
+
+def test_a_process_that_takes_too_long(child: Callable[..., ProcessBlackBox]) -> None:
+    with pytest.raises(BlackBoxError, match=r"no answer in 0\.2 s"):
+        child("time.sleep(60)", timeout=0.2)
+    box = child("serve(lambda images, prompts: time.sleep(60))", timeout=30)
+    box.timeout = 0.2
+    with pytest.raises(BlackBoxError, match=r"no answer in 0\.2 s"):
+        box(IMAGES, Prompts.nothing(4))
+    assert gone(box.pid)
+
+
+def test_it_ends_with_us(child: Callable[..., ProcessBlackBox]) -> None:
+    with child(SOUND) as box:
+        pid = box.pid
+    assert gone(pid)
+    with pytest.raises(BlackBoxError, match="it was closed"):
+        box(IMAGES, Prompts.nothing(4))
+    forgotten = ProcessBlackBox([sys.executable, "-c", HEAD + SOUND])
+    pid = forgotten.pid
+    del forgotten
+    gc.collect()
+    assert gone(pid)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_it_ends_when_we_are_killed(how: signal.Signals) -> None:
+    body = f"""
+import sys
+from zoo_opt_seg.blackbox import ProcessBlackBox
+box = ProcessBlackBox([sys.executable, "-c", {HEAD + SOUND!r}])
+print(box.pid, flush=True)
+input()
+"""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", body], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        pid = int(parent.stdout.readline())
+        parent.send_signal(how)
+        assert gone(pid)
+
+
+def test_an_interrupted_question_does_not_give_the_next_one_its_answer(child: Callable[..., ProcessBlackBox]) -> None:
+    box = child("""
+def model(images, prompts):
+    time.sleep(30)
+    return images.mean(axis=3)
+serve(model)
+""")
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        box(IMAGES, Prompts.nothing(4))
+    with pytest.raises(BlackBoxError, match="it was interrupted"):
+        box(IMAGES, Prompts.nothing(4))
+    assert gone(box.pid)
+
+
+def test_threads_share_it(child: Callable[..., ProcessBlackBox]) -> None:
+    box = child(SOUND)
+    wrong = []
+
+    def ask(seed: int) -> None:
+        many = np.random.default_rng(seed).random((10, 2, 5, 5, 3), dtype=np.float32)
+        answers = [box(images, Prompts.nothing(2)) for images in many]
+        wrong.append(not np.array_equal(answers, many.mean(axis=4, dtype=np.float32)))
+
+    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == [False] * 4
+
+
+def test_it_can_be_wrapped(child: Callable[..., ProcessBlackBox], tmp_path: Path) -> None:
+    box = Cached(Budgeted(child(SOUND), 4), tmp_path)
+    first = box(IMAGES, PROMPTS)
+    assert np.array_equal(box(IMAGES, PROMPTS), first)
+    with pytest.raises(BudgetExhausted):
+        box(IMAGES[:1] * np.float32(0.5), PROMPTS[:1])

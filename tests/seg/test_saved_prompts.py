@@ -1,0 +1,165 @@
+"""Prompts in files: exact, no damage goes unnoticed, clear errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from seg.prompt_cases import CASES, ENCODER, vector  # noqa: E402
+from seg.prompt_fakes import LinearEncoder, Recorded, brightness, points_of, scenes  # noqa: E402
+
+from zoo_opt_seg.visual_prompts import (  # noqa: E402
+    BAR,
+    FilterPrompt,
+    IPDecoder,
+    PromptFileError,
+    TrainedPrompt,
+    load_prompt,
+    save_prompt,
+)
+
+
+@pytest.fixture(params=CASES)
+def case(request):
+    prompt = CASES[request.param]()
+    samples = scenes(5, prompt.size)
+    return request.param, prompt, samples, points_of(samples)
+
+
+
+
+
+def test_saved_and_loaded(case, tmp_path: Path):
+    _, prompt, samples, points = case
+    path, x = tmp_path / "prompt.npz", vector(prompt)
+    save_prompt(path, prompt, x, {"from": "a test", "dice": 0.5})
+    own = ENCODER if prompt.config().get("encoder") else None
+    trained = load_prompt(path, encoder=own)
+    assert np.array_equal(trained.x, x) and trained.x.dtype == np.float32
+    assert trained.prompt.config() == prompt.config() and trained.meta == {"from": "a test", "dice": 0.5}
+    images = prompt(x, prompt.context(samples.images, points))
+    assert np.array_equal(trained.apply(samples.images, points), images)
+    one = trained.apply(samples.images[1], points[1])
+    assert one.shape == images.shape[1:]
+    np.testing.assert_allclose(one, images[1], atol=2e-6)
+    save_prompt(tmp_path / "again.npz", prompt, x, {"from": "a test", "dice": 0.5})
+    assert (tmp_path / "again.npz").read_bytes() == path.read_bytes()
+    assert path.stat().st_size < x.nbytes + 4000
+
+
+def test_predict_sees_the_moved_points(tmp_path: Path):
+    prompt, samples = BAR(32), scenes(5)
+    points = points_of(samples)
+    model = Recorded()
+    trained = TrainedPrompt(prompt, prompt.x0(0))
+    got = trained.predict(model, samples.images, points, batch=2)
+    assert [len(p) for _, p in model.asked] == [2, 2, 1]
+    images = trained.apply(samples.images, points)
+    np.testing.assert_allclose(got, prompt.restore(brightness(images, prompt.prompts(points))), atol=1e-6)
+    np.testing.assert_allclose(trained.predict(model, samples.images[3], points[3]), got[3], atol=1e-6)
+    with pytest.raises(ValueError, match=r"^images must hold at least one"):
+        trained.predict(model, samples.images[:0], points[:0])
+
+
+def test_double_precision_is_kept(tmp_path: Path):
+    prompt = FilterPrompt(32)
+    x = np.random.default_rng(0).standard_normal(30)
+    save_prompt(tmp_path / "p", prompt, x)
+    loaded = load_prompt(tmp_path / "p")
+    assert loaded.x.dtype == np.float64 and np.array_equal(loaded.x, x)
+
+
+def test_no_damage_goes_unnoticed(tmp_path: Path):
+    prompt, path = FilterPrompt(32), tmp_path / "p.npz"
+    save_prompt(path, prompt, vector(prompt), {"n": 1})
+    whole = path.read_bytes()
+    original = load_prompt(path)
+    noticed = 0
+    for i in range(0, len(whole), 3):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 0x55]) + whole[i + 1 :])
+        try:
+            loaded = load_prompt(path)
+        except PromptFileError as error:
+            assert str(error).startswith(str(path))
+            noticed += 1
+        else:  # a byte of zip that says nothing, such as a date
+            assert np.array_equal(loaded.x, original.x) and loaded.prompt.config() == original.prompt.config()
+    assert noticed > 0.2 * len(whole)
+    for length in [*range(0, len(whole), 97), len(whole) - 1]:
+        path.write_bytes(whole[:length])
+        with pytest.raises(PromptFileError, match="corrupt or truncated"):
+            load_prompt(path)
+
+
+def rewritten(path: Path, **changes) -> None:
+    """Write the file's header with changes."""
+    with np.load(path) as archive:
+        values = {key: archive[key] for key in archive.files}
+    header = json.loads(values["header"].tobytes()) | changes
+    values["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    with path.open("wb") as file:
+        np.savez(file, **values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": 2}, "is a saved prompt of version 2, this zoo_opt_seg reads up to 1"),
+        ({"format": "something else"}, "is not a saved prompt$"),
+        ({"prompt": "telepathy"}, "holds a prompt 'telepathy', which is none of"),
+        ({"config": {"size": 32, "groups": ["image"]}}, r"x has the shape \(30,\), expected \(9,\)"),
+        ({"config": {"sizes": 32}}, "does not hold what a prompt 'filter' needs"),
+    ],
+)
+def test_files_of_another_kind(tmp_path: Path, changes, message):
+    path = tmp_path / "p.npz"
+    save_prompt(path, FilterPrompt(32), np.zeros(30))
+    rewritten(path, **changes)
+    with pytest.raises(PromptFileError, match=message):
+        load_prompt(path)
+
+
+def test_files_that_are_no_prompts(tmp_path: Path):
+    path = tmp_path / "p.npz"
+    with pytest.raises(FileNotFoundError):
+        load_prompt(path)
+    np.savez(path, x=np.zeros(3))
+    with pytest.raises(PromptFileError, match="is not a saved prompt"):
+        load_prompt(path)
+    np.savez(path, header=np.array([{"a": 1}], object), allow_pickle=True)
+    with pytest.raises(PromptFileError, match="is not a saved prompt"):
+        load_prompt(path)
+    path.write_text("hello")
+    with pytest.raises(PromptFileError, match="is not a saved prompt"):
+        load_prompt(path)
+
+
+@pytest.mark.parametrize("x", [np.zeros(29), np.full(30, np.nan), np.zeros(30, int)])
+def test_vectors_that_are_not_saved(tmp_path: Path, x):
+    with pytest.raises(ValueError, match=r"^x must be a finite float array of shape \(30,\)"):
+        save_prompt(tmp_path / "p", FilterPrompt(32), x)
+    assert not list(tmp_path.iterdir())
+
+
+def test_encoders_of_ones_own(tmp_path: Path):
+    prompt, path = IPDecoder(64, encoder=ENCODER, prompt_in=16), tmp_path / "p"
+    save_prompt(path, prompt, prompt.x0(0))
+    with pytest.raises(ValueError, match=r"^encoder must be given for .* one of the caller's own, 'linear'"):
+        load_prompt(path)
+    with pytest.raises(ValueError, match=r"^encoder must be 'linear' as at the training .*, got 'linear' of dim 24"):
+        load_prompt(path, encoder=LinearEncoder(24))
+    with pytest.raises(ValueError, match=r"got 'other' of dim 20"):
+        load_prompt(path, encoder=LinearEncoder(20, "other"))
+
+
+def test_point_matrix_comes_from_the_file(tmp_path: Path):
+    """Another numpy might draw other normal numbers of the same seed."""
+    prompt, path = IPDecoder(64, encoder=ENCODER, prompt_in=16), tmp_path / "p"
+    prompt.embedding.matrix = prompt.embedding.matrix + 1
+    save_prompt(path, prompt, prompt.x0(0))
+    assert np.array_equal(load_prompt(path, encoder=ENCODER).prompt.embedding.matrix, prompt.embedding.matrix)

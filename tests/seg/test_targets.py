@@ -1,0 +1,175 @@
+"""Targets of the plugin in `zoo-opt bench` and `zoo-opt list`, found through the entry point."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("segment_anything")
+
+from seg.small import box, disc_splits  # noqa: E402
+
+from zoo_opt import plugins  # noqa: E402
+from zoo_opt.bench.problems import make_problem  # noqa: E402
+from zoo_opt.bench.protocol import Problem  # noqa: E402
+from zoo_opt.bench.record import read_record  # noqa: E402
+from zoo_opt.bench.runner import run_suite  # noqa: E402
+from zoo_opt.bench.suite import SuiteError, load_suite  # noqa: E402
+from zoo_opt_seg import targets  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def entry_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an installed zoo-opt declares, read from pyproject.toml: the tests run from a bare tree too."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][plugins.GROUP]
+    folder = tmp_path / "installed" / "zoo_opt_declared-0.dist-info"
+    folder.mkdir(parents=True)
+    lines = [f"{name} = {value}" for name, value in declared.items()]
+    (folder / "entry_points.txt").write_text("\n".join([f"[{plugins.GROUP}]", *lines, ""]))
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo-opt-declared\nVersion: 0\n")
+    monkeypatch.syspath_prepend(str(folder.parent))
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small SAM and discs of 32 px in place of the embedded SAM and its domains."""
+    import zoo_opt_seg.blackbox.tiny
+    import zoo_opt_seg.data
+
+    monkeypatch.setattr(zoo_opt_seg.blackbox.tiny, "TinySam", lambda: box())
+    monkeypatch.setattr(zoo_opt_seg.data, "load_data", lambda *_, **__: disc_splits())
+
+
+SMALL = {"size": 32, "batch": 4}
+
+
+def test_target_is_a_problem(entry_points: None, small: None) -> None:
+    problem = make_problem("seg:tiny/disc/filter", SMALL)
+    assert isinstance(problem, Problem) and problem.name == "seg-tiny-disc-filter-d30" and problem.dim == 30
+    x0 = problem.x0(1)
+    X = np.stack([x0, x0, x0 + 0.1]).astype(np.float32)
+    first = problem.losses(X, step=3, seed=1)
+    assert first.shape == (3,) and first[0] == first[1] != first[2]  # one minibatch for a step
+    assert np.array_equal(first, problem.losses(X, step=3, seed=1))
+    assert not np.array_equal(first, problem.losses(X, step=4, seed=1))
+    other = problem.losses(X, step=3, seed=2)
+    assert not np.array_equal(first, other) and np.array_equal(first, problem.losses(X, step=3, seed=1))
+    figures = problem.metrics(X[2])
+    assert set(figures) == {"validation_loss", "test_dice", "test_hd95"} and 0 <= figures["test_dice"] <= 1
+    assert figures == problem.metrics(X[2])
+    assert all(np.isnan(v) for v in problem.metrics(np.full(30, np.nan)).values())
+
+
+def test_bench_runs_it_beside_others(entry_points: None, small: None, tmp_path: Path) -> None:
+    (tmp_path / "mixed.toml").write_text("""
+[[group]]
+name = "filter"
+seeds = [1]
+budget = 12
+problem = "seg:tiny/disc/filter"
+problem_options = { size = 32, batch = 4, images = 4 }
+[[group.method]]
+label = "CMA-ES"
+use = "cma-es"
+options = { sigma0 = 0.1 }
+[[group]]
+name = "sphere"
+seeds = [1]
+budget = 12
+problem = "sphere"
+[[group.method]]
+label = "CMA-ES"
+use = "cma-es"
+options = { sigma0 = 0.1 }
+""")
+    assert run_suite(load_suite(tmp_path / "mixed.toml"), tmp_path / "runs.jsonl", workers=0) == 2
+    seg, sphere = sorted(read_record(tmp_path / "runs.jsonl").runs.values(), key=lambda run: run["group"])
+    assert seg["error"] is None is sphere["error"] and seg["nfev"] <= 12
+    assert seg["figures"]["validation_loss"] == seg["curve"][-1][1]
+
+
+def test_recorded_suite_names_targets_that_exist(entry_points: None, small: None) -> None:
+    text = (ROOT / "benchmarks" / "seg.toml").read_text()
+    for name in re.findall(r'problem = "seg:(.*)"', text):
+        box_, domain, prompt = name.split("/")
+        assert box_ in targets.BOXES and domain in targets.DOMAINS and prompt in targets.PROMPTS
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tiny/disc", "must be box/domain/prompt"),
+        ("huge/disc/baps", "box of a seg target must be one of tiny, got 'huge'"),
+        ("tiny/moon/baps", "domain of a seg target must be one of"),
+        ("tiny/disc/none", "prompt of a seg target must be one of"),
+        ("tiny/polypgen/filter", "data_root must be the folder"),
+    ],
+)
+def test_errors_say_what_there_is(
+    entry_points: None, small: None, monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    monkeypatch.delenv("ZOO_OPT_DATA", raising=False)
+    with pytest.raises(ValueError, match=message):
+        make_problem(f"seg:{name}")
+
+
+def test_wrong_argument_names_the_target(entry_points: None, small: None) -> None:
+    with pytest.raises(ValueError, match="'seg:tiny/disc/filter' refuses its arguments"):
+        make_problem("seg:tiny/disc/filter", {"batches": 3})
+
+
+def test_absent_plugin_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(plugins, "entry_points", lambda group: ())
+    with pytest.raises(ValueError, match=r"'seg', which is not installed: pip install \"zoo-opt\[seg\]\""):
+        make_problem("seg:tiny/disc/baps")
+    with pytest.raises(ValueError, match="install the package that has an entry point 'lab' in the group"):
+        make_problem("lab:a/b")
+    with pytest.raises(ValueError, match='expected "module:name" that can be imported'):
+        make_problem("no_such_module:function")
+    (tmp_path / "s.toml").write_text(
+        '[[group]]\nname = "a"\nseeds = [1]\nbudget = 9\nproblem = "seg:tiny/disc/baps"\n'
+        '[[group.method]]\nuse = "spsa"\n'
+    )
+    with pytest.raises(SuiteError, match=r"s\.toml, group 1 \(a\).*not installed"):
+        load_suite(tmp_path / "s.toml")
+
+
+def test_module_and_function_still_name_a_problem(entry_points: None) -> None:
+    assert make_problem("zoo_opt.bench.problems:Sphere", {"dimension": 3}).dim == 3
+
+
+def test_two_packages_with_one_prefix_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [plugins.EntryPoint("lab", value, plugins.GROUP) for value in ("a.b", "c.d")]
+    monkeypatch.setattr(plugins, "entry_points", lambda group: entries)
+    with pytest.raises(ValueError, match=r"prefix 'lab' belongs to one plugin, got a\.b and c\.d"):
+        plugins.plugins()
+
+
+def test_list_shows_targets_and_a_plugin_that_is_broken(
+    entry_points: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from zoo_opt.cli import main
+
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    assert "problems of plugins" in out and "seg:tiny/DOMAIN/baps" in out
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [plugins.EntryPoint("lab", "no.such", plugins.GROUP)])
+    assert main(["list"]) == 0
+    assert "lab:  cannot be loaded: ModuleNotFoundError" in re.sub(r" +", "  ", capsys.readouterr().out).replace(
+        "cannot  be  loaded:  Mod", "cannot be loaded: Mod"
+    )
+
+
+def test_listing_needs_no_torch() -> None:
+    code = "import sys, zoo_opt_seg, zoo_opt_seg.targets as t; t.targets(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -1,0 +1,283 @@
+"""Adapt a black box: train a visual prompt for it through function values alone, and keep all that was paid for."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo_opt.checkpoint import write_atomically
+from zoo_opt.errors import instance, integer
+from zoo_opt.methods import Method
+from zoo_opt.optimizer import Optimizer
+from zoo_opt.resume import Recorder
+from zoo_opt_seg.blackbox import Budgeted, SegmentationModel, as_black_box
+from zoo_opt_seg.data.samples import Splits
+from zoo_opt_seg.driving import Driver
+from zoo_opt_seg.objective import Objective
+from zoo_opt_seg.progress import bar
+from zoo_opt_seg.prompts import Array
+from zoo_opt_seg.reporting import illustrate, measure
+from zoo_opt_seg.run_folder import Line, RunFolder, read_json, versions, write_json
+from zoo_opt_seg.selection import SCORES, Mark, Marks, thresholds
+from zoo_opt_seg.validation import Validation, fingerprint, parts, validation_rows
+from zoo_opt_seg.visual_prompts import TrainedPrompt, VisualPrompt, save_prompt
+
+
+@dataclass
+class Adaptation:
+    """What `adapt` returns.
+
+    Attributes
+    ----------
+    prompt : TrainedPrompt
+        The visual prompt with the vector that validation chose: ``prompt.predict(model, images, prompts)``.
+    x, last : (d,) arrays
+        That vector, and the optimizer's mean at the end.
+    calls : int
+        Images evaluated for training and validation, never more than the budget.
+    nfev, nit : int
+        Evaluations of candidates (one is ``batch`` calls), and steps.
+    marks : list of dict
+        The validation results as they stand in the log.
+    metrics : dict
+        What ``metrics.json`` holds; on the test images only where they were asked for.
+    folder : Path or None
+        The result folder.
+    """
+
+    prompt: TrainedPrompt
+    x: Array
+    last: Array
+    calls: int
+    nfev: int
+    nit: int
+    marks: list[Line] = field(default_factory=list)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+
+def adapt(
+    model: SegmentationModel | Callable[..., Any],
+    prompt: VisualPrompt,
+    splits: Splits,
+    *,
+    method: Method | str = "cma-es",
+    options: Mapping[str, Any] | None = None,
+    calls: int = 3200,
+    batch: int = 16,
+    seed: int = 0,
+    out: str | os.PathLike[str] | None = None,
+    loss: str = "bce+dice",
+    reduction: str = "image",
+    augment: str | None = None,
+    x0: Array | None = None,
+    validate: int = 6,
+    validation_images: int | None = None,
+    select: str = "dice",
+    test: bool = True,
+    test_images: int | None = None,
+    repeats: int = 3,
+    test_seed: int = 0,
+    panel: bool = True,
+    patience: int = 8,
+    progress: bool = False,
+    about: Mapping[str, Any] | None = None,
+) -> Adaptation:
+    """Train a visual prompt for a black box.
+
+    One call is one image evaluated. A candidate costs ``batch`` calls: all candidates of a step see the same
+    minibatch, points and augmentation. Validation is paid for from the same budget; the test images are not, as they
+    change nothing.
+
+    Parameters
+    ----------
+    model : callable
+        The black box, see `zoo_opt_seg.blackbox.SegmentationModel`.
+    prompt : VisualPrompt
+        What is trained, see `zoo_opt_seg.visual_prompts.make_prompt`.
+    splits : Splits
+        Images and masks to train on, to choose the iterate by, and to report.
+    method : Method or str
+        Any method of `zoo_opt`, or its registered name.
+    options : mapping, optional
+        Hyper-parameters of a method that is given by name, as in `zoo-opt run -o`.
+    calls : int
+        Budget, never exceeded; a step that would exceed it is not begun.
+    batch : int
+        Images in a minibatch, and in a question of the validation.
+    seed : int
+        Of everything that is random.
+    out : path-like, optional
+        Result folder. If it holds this run already, the run goes on where it was cut off, or is returned if complete.
+    loss, reduction, augment : str
+        See `Objective`.
+    x0 : (d,) array, optional
+        Start; by default that of the prompt.
+    validate : int
+        Marks at which the optimizer's mean is validated: the start, the end, and evenly spaced ones between. 0: never,
+        the last mean is kept.
+    validation_images : int, optional
+        Images of the validation split to use; by default all, as long as they cost at most a fifth of the budget.
+    select : {"dice", "loss"}
+        What the best mark has the best of, on the validation images.
+    test : bool
+        Whether to measure zero-shot, adapted and trivial baselines on the test images, ``repeats`` points each.
+    test_images : int, optional
+        The first so many test images only.
+    repeats, test_seed : int
+        Random points per test image, and their seed: it is not that of the training, so that runs are comparable.
+    panel : bool
+        Whether to write the picture panel and the HTML page; only with ``out``.
+    patience : int
+        Failed questions in a row after which the black box counts as down.
+    progress : bool
+        Show a progress bar.
+    about : mapping, optional
+        What to write down in ``config.json`` as well; not compared on resuming.
+
+    Returns
+    -------
+    Adaptation
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of this form; the message names it.
+    CheckpointError
+        If the folder holds another run, or cannot be read.
+    BlackBoxDown
+        If the black box keeps failing. Nothing paid for is lost: the same call goes on.
+    """
+    for name, value, minimum in (
+        ("calls", calls, 1), ("batch", batch, 1), ("seed", seed, 0), ("validate", validate, 0),
+        ("repeats", repeats, 1), ("test_seed", test_seed, 0), ("patience", patience, 1),
+    ):  # fmt: skip
+        integer(name, value, minimum)
+    if validate == 1:
+        raise ValueError("validate must be 0, or 2 or more marks: the start and the end are two, got 1")
+    if select not in SCORES:
+        raise ValueError(f"select must be {' or '.join(map(repr, SCORES))}, got {select!r}")
+    instance("splits", splits, Splits)
+    instance("prompt", prompt, VisualPrompt)
+    box = as_black_box(model)
+    start = prompt.x0(seed) if x0 is None else np.array(x0)
+    rows = validation_rows(splits, validation_images, validate, calls, seed)
+    evaluations = (calls - validate * len(rows)) // batch
+    if evaluations < 1:
+        raise ValueError(
+            f"calls must be at least {validate * len(rows) + batch}, for one candidate of {batch} images and "
+            f"{validate} validations of {len(rows)}, got {calls}"
+        )
+    built = _method(method, options, evaluations)
+    samples = splits.test[splits.test.masks.any(axis=(1, 2))]  # no point can lie on an empty mask
+    samples = samples if test_images is None else samples[: integer("test_images", test_images, 1)]
+    tested = samples if test and len(samples) else None
+    about_loss: dict[str, Any] = {"loss": loss, "reduction": reduction, "augment": augment}
+    objective = Objective(box, prompt, splits.train, batch=batch, seed=seed, **about_loss)
+    validation = Validation(prompt, splits.validation[rows], loss=loss, seed=seed)
+    folder = None
+    if out is not None:
+        folder = RunFolder(out)
+        what = {
+            "format": 1,
+            "model": box.name or _name(model),
+            "data": {"name": splits.name, "sha256": fingerprint(splits), "images": [len(s) for s in parts(splits)]},
+            "prompt": {"name": prompt.name, **prompt.config(), "dim": prompt.dim},
+            "method": repr(built),
+            **{"calls": calls, "batch": batch, "seed": seed, **about_loss},
+            "x0": zlib.crc32(np.ascontiguousarray(start).data),
+            "validation": {"marks": validate, "images": len(rows), "select": select},
+            "test": {"images": 0 if tested is None else len(tested), "repeats": repeats, "seed": test_seed},
+        }
+        folder.claim(what, {**(about or {}), "versions": versions(), "started": time.strftime("%Y-%m-%d %H:%M:%S")})
+    if folder is not None and folder.metrics.exists():
+        result = _finished(folder, prompt)
+    else:
+        opt = Optimizer(built, start, rng=seed, budget=evaluations)
+        with Recorder(opt, None if folder is None else folder.state / "optimizer.zoo", seeded=True) as recorder:
+            marks = Marks(validation, len(rows), batch, None if folder is None else folder.state)
+            try:
+                driver = Driver(recorder, objective, marks, thresholds(evaluations, validate), patience, folder)
+                objective.model = validation.model = Budgeted(box, calls - driver.calls)
+                with bar(calls, progress) as update:
+                    driver.run(update)
+            finally:
+                marks.close()
+        result = _adaptation(prompt, driver, marks, select, folder)
+        if tested is not None:
+            settings: dict[str, Any] = {"repeats": repeats, "seed": test_seed, "batch": batch, "folder": folder}
+            result.metrics["test"] = measure(box, result.prompt, splits, tested, **settings)
+        if folder is not None:
+            write_json(folder.metrics, result.metrics)
+    if folder is not None and panel:
+        shown = next(s for s in (tested, splits.test, splits.validation, splits.train) if s is not None and len(s))
+        illustrate(box, result.prompt, shown, result.metrics, folder, seed=test_seed)
+    return result
+
+
+def _method(method: Method | str, options: Mapping[str, Any] | None, evaluations: int) -> Method:
+    """Return the method, made from its name and options where it is given so."""
+    if isinstance(method, str):
+        from zoo_opt.bench.solvers import make_method
+
+        made: Method = make_method(method, options or {}, budget=evaluations)
+        return made
+    if options:
+        raise ValueError(f"options go with a method's name, not with {method!r}")
+    instance("method", method, Method)
+    return method
+
+
+def _adaptation(
+    prompt: VisualPrompt, driver: Driver, marks: Marks, select: str, folder: RunFolder | None
+) -> Adaptation:
+    """Return the result so far, its prompt written to the folder."""
+    opt, last = driver.opt, np.array(driver.opt.mean)
+    mark = marks.chosen(select) or Mark(-1, opt.nfev, last)
+    lines = driver.mark_lines()
+    chosen = next((line for line in lines if line["mark"] == mark.number), {"mark": None, "nfev": opt.nfev})
+    metrics = {
+        "calls": driver.calls,
+        "validation_calls": marks.calls,
+        "evaluations": opt.nfev,
+        "steps": opt.nit,
+        "failures": opt.failures,
+        "ended": {name: str(value) for name, value in opt.stop().items()},
+        "chosen": {"by": select, **{k: chosen.get(k) for k in ("mark", "nfev", "dice", "loss")}},
+        "marks": lines,
+        "seconds": round(driver.seconds, 3),
+    }
+    if not np.isfinite(mark.x).all():
+        raise ValueError("method must not diverge where nothing is validated: its last mean is not finite")
+    if folder is not None:
+        _vector(folder.state / "last.npy", last)
+        _vector(folder.state / "chosen.npy", mark.x)
+        save_prompt(folder.prompt, prompt, mark.x, {"chosen": metrics["chosen"], "calls": driver.calls})
+    trained = TrainedPrompt(prompt, mark.x)
+    return Adaptation(trained, mark.x, last, driver.calls, opt.nfev, opt.nit, lines, metrics, folder and folder.path)
+
+
+def _finished(folder: RunFolder, prompt: VisualPrompt) -> Adaptation:
+    """Return the result of a complete run."""
+    metrics = read_json(folder.metrics)
+    x, last = (np.load(folder.state / name, allow_pickle=False) for name in ("chosen.npy", "last.npy"))
+    counts = metrics["calls"], metrics["evaluations"], metrics["steps"]
+    return Adaptation(TrainedPrompt(prompt, x), x, last, *counts, metrics["marks"], metrics, folder.path)
+
+
+def _vector(path: Path, x: Array) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, x, allow_pickle=False)
+    write_atomically(path, buffer.getbuffer())
+
+
+def _name(model: Any) -> str:
+    return str(getattr(model, "__qualname__", type(model).__qualname__))

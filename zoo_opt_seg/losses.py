@@ -1,0 +1,104 @@
+"""Losses of probabilities against masks, in torch; the black box's arrays go through the same functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo_opt_seg.prompts import Array
+
+SMOOTH = 1e-6  # in the Dice ratio: no object and no prediction have loss 0
+_EPS = 1e-6  # probabilities are kept this far from 0 and 1 in logarithms
+
+
+def dice_loss(probabilities: Tensor, masks: Tensor, reduction: str = "image") -> Tensor:
+    """Return 1 - 2 |p y| / (|p| + |y|), the soft Dice loss.
+
+    Parameters
+    ----------
+    probabilities : Tensor, shape (n, H, W)
+        In [0, 1].
+    masks : Tensor, shape (n, H, W)
+        Bool, or 0 and 1.
+    reduction : {"image", "batch", "none"}
+        Mean over the images; one ratio over all pixels of the batch, as released with BAPS; or one loss for each image.
+
+    Returns
+    -------
+    Tensor
+        Of shape () or, for "none", (n,).
+    """
+    p, y = _checked(probabilities, masks, reduction)
+    axis = (0, 1, 2) if reduction == "batch" else (1, 2)
+    overlap, total = (p * y).sum(axis), p.sum(axis) + y.sum(axis)
+    loss = 1.0 - (2.0 * overlap + SMOOTH) / (total + SMOOTH)
+    return loss.mean() if reduction == "image" else loss
+
+
+def bce_loss(probabilities: Tensor, masks: Tensor, reduction: str = "image") -> Tensor:
+    """Return the binary cross-entropy, the mean over pixels; probabilities are kept 1e-6 from 0 and 1.
+
+    Parameters
+    ----------
+    probabilities, masks : Tensor, shape (n, H, W)
+    reduction : {"image", "batch", "none"}
+        The first two are the same, as all images have as many pixels.
+    """
+    p, y = _checked(probabilities, masks, reduction)
+    p = p.clamp(_EPS, 1.0 - _EPS)
+    loss = -(y * torch.log(p) + (1.0 - y) * torch.log1p(-p)).mean((1, 2))
+    return loss if reduction == "none" else loss.mean()
+
+
+def bce_dice(probabilities: Tensor, masks: Tensor, reduction: str = "image") -> Tensor:
+    """Return the binary cross-entropy plus the Dice loss, the loss of BAPS.
+
+    Parameters
+    ----------
+    probabilities, masks : Tensor, shape (n, H, W)
+    reduction : {"image", "batch", "none"}
+    """
+    return bce_loss(probabilities, masks, reduction) + dice_loss(probabilities, masks, reduction)
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor, str], Tensor]] = {"bce+dice": bce_dice, "dice": dice_loss, "bce": bce_loss}
+"""Losses by name."""
+
+
+def black_box_loss(loss: str, answer: Array, masks: Array, reduction: str = "image") -> float:
+    """Return the loss of a black box's answer.
+
+    Parameters
+    ----------
+    loss : {"bce+dice", "dice", "bce"}
+    answer : ndarray, shape (n, H, W)
+        Probabilities, or hard masks of bool, which have a Dice loss only.
+    masks : ndarray of bool, shape (n, H, W)
+    reduction : {"image", "batch"}
+
+    Raises
+    ------
+    ValueError
+        For an unknown loss, or a cross-entropy of hard masks.
+    """
+    if loss not in LOSSES:
+        raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
+    if answer.dtype == np.bool_ and loss != "dice":
+        raise ValueError(f"loss must be 'dice' for a black box that returns hard masks, got {loss!r}")
+    with torch.no_grad():
+        p = torch.from_numpy(np.ascontiguousarray(answer, dtype=np.float32))
+        return float(LOSSES[loss](p, torch.from_numpy(np.ascontiguousarray(masks)), reduction))
+
+
+def _checked(probabilities: Tensor, masks: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
+    if reduction not in ("image", "batch", "none"):
+        raise ValueError(f"reduction must be 'image', 'batch' or 'none', got {reduction!r}")
+    if probabilities.ndim != 3 or probabilities.shape != masks.shape:
+        shapes = f"{tuple(probabilities.shape)} and {tuple(masks.shape)}"
+        raise ValueError(f"probabilities and masks must have the same shape (n, H, W), got {shapes}")
+    if not probabilities.is_floating_point():
+        raise TypeError(f"probabilities must be floating point, got {probabilities.dtype}")
+    return probabilities, masks.to(probabilities.dtype)

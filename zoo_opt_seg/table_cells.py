@@ -1,0 +1,198 @@
+"""One cell of a table: a row on a domain with a seed, from its data to its Dice and HD95 per image."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo_opt.bench.record import plain
+
+from .table_sources import data_of, embedded_digest, folder_of, groups_of, model_of, prompt_of
+from .table_suite import Cell, Row
+
+if TYPE_CHECKING:
+    pass
+
+DIGITS = 4  # of the figures per image
+BASELINES = {"disk": "disk", "whole-image": "whole image", "region-growing": "region growing"}
+Figures = dict[str, Any]
+
+
+def run_cell(cell: Cell) -> Figures:
+    """Do one cell and return its entry for the record; an exception becomes the entry's ``error``."""
+    import torch
+
+    torch.set_num_threads(1)
+    entry = head(cell)
+    start = time.process_time()
+    try:
+        found = _DO[cell.row.use](cell)
+    except Exception:
+        return entry | {"error": traceback.format_exc(limit=-4), "seconds": time.process_time() - start}
+    evaluation = found.pop("evaluation")
+    groups = groups_of(cell.domain, evaluation.names)
+    if len(set(groups)) < len(groups):  # numbers in the order of their first image
+        numbers = {name: i for i, name in enumerate(dict.fromkeys(groups))}
+        found["groups"] = [numbers[name] for name in groups]
+    per_image = {name: rounded(evaluation.per_image(name)) for name in ("dice", "hd95")}
+    summary = evaluation.summary()
+    means = {name: summary[name] for name in ("dice", "iou", "hd95", "images", "failed")}
+    figures = {"seconds": round(time.process_time() - start, 2)} | found | {"figures": means} | per_image
+    return dict(plain(entry | figures))
+
+
+def lost_cell(cell: Cell, error: str) -> Figures:
+    """The entry of a cell that took its process with it."""
+    return head(cell) | {"error": error, "seconds": 0.0}
+
+
+def head(cell: Cell) -> Figures:
+    """What is known of a cell before it begins."""
+    row = cell.row
+    said = {"prompt_options": row.prompt_options, "options": row.options, "settings": row.settings}
+    return {
+        "kind": "run",
+        "key": cell.key,
+        "method": row.label,
+        "problem": cell.domain,
+        "use": row.use,
+        "prompt": row.prompt,
+        "of": row.method,
+        "seed": cell.seed,
+        "budget": cell.calls if row.use == "adapt" else 0,
+        "size": cell.size,
+        "repeats": cell.repeats,
+        "black_box": cell.black_box,
+        "embedded": embedded_digest() if cell.black_box["use"] == "tiny" else "",
+        **said,
+        "calls": 0,
+        "trained": 0,
+        "error": None,
+    }
+
+
+def rounded(values: np.ndarray) -> list[float | None]:
+    """The figures with few digits, NaN as None."""
+    return [None if np.isnan(v) else float(f"{v:.{DIGITS}g}") for v in values]
+
+
+# ---------------------------------------------------------------------------------------------------- rows
+
+
+def _evaluate(cell: Cell, model: Any, **prompt: Any) -> Any:
+    """Measure on the test split; the points of a seed are the same for all rows, so that tests are paired."""
+    from .evaluation import evaluate
+
+    return evaluate(model, data_of(cell).test, repeats=cell.repeats, seed=cell.seed, **prompt)
+
+
+def _zero_shot(cell: Cell) -> Figures:
+    return {"evaluation": _evaluate(cell, model_of(cell))}
+
+
+def _baseline(cell: Cell) -> Figures:
+    from .baselines import baselines
+
+    box = baselines(data_of(cell), seed=cell.seed)[BASELINES[cell.row.use]]
+    return {"evaluation": _evaluate(cell, box), "about": repr(box)}
+
+
+def _adapt(cell: Cell) -> Figures:
+    done = adapted(cell)
+    x, prompt = done.x, done.prompt.prompt
+    best = max(done.marks, key=lambda mark: mark.get("dice") or 0.0, default={})
+    return {
+        "evaluation": _evaluate(cell, model_of(cell), prompt=prompt, x=x),
+        "calls": done.calls,
+        "trained": prompt.dim,
+        "seconds": round(float(done.metrics.get("seconds", np.nan)), 2),
+        "validation": {name: best.get(name) for name in ("calls", "loss", "dice")},
+    }
+
+
+def adapted(cell: Cell) -> Any:
+    """What `zoo_opt_seg.adapt.adapt` makes of the cell; the test split is not looked at."""
+    from .adapt import adapt
+
+    row, prompt = cell.row, prompt_of(cell)
+    method, options = method_of(row, prompt.dim)
+    return adapt(
+        model_of(cell),
+        prompt,
+        data_of(cell),
+        method=method,
+        options=options,
+        calls=cell.calls,
+        seed=cell.seed,
+        out=folder_of(cell),
+        test=False,
+        panel=False,
+        **row.settings,
+    )
+
+
+def method_of(row: Row, dim: int) -> tuple[Any, dict[str, Any]]:
+    """The method, or its name and options; the presets of SPSA-GEASS depend on the number of parameters."""
+    if ":" not in row.method:
+        return row.method, row.options
+    from zoo_opt import SPSAGEASS
+
+    if row.method == "spsa-geass:paper":  # k1, cooldown, eta1, eta2 of the paper; the threshold of the released code
+        return SPSAGEASS.paper(**{"threshold": 0.001 * dim, **row.options}), {}
+    if row.method == "spsa-geass:released":
+        return SPSAGEASS.released(dim=dim, **row.options), {}
+    raise ValueError(f'method must be a name of zoo_opt.METHODS or "spsa-geass:paper|released", got {row.method!r}')
+
+
+def _recipe(cell: Cell, start: Any) -> tuple[Any, str | None]:
+    from dataclasses import replace
+
+    settings = dict(cell.row.settings)
+    augment = settings.pop("augment", None)
+    try:
+        return replace(start, seed=cell.seed, **settings), augment
+    except TypeError as error:
+        raise ValueError(f"settings of {cell.row.label!r}: {error}") from error
+
+
+def _lora(cell: Cell) -> Figures:
+    from .blackbox.sam import SamBlackBox
+    from .whitebox.lora import LoRA
+    from .whitebox.lora_training import TO_PLATEAU, train_lora
+
+    recipe, augment = _recipe(cell, TO_PLATEAU)
+    config = LoRA(**cell.row.options)
+    model, splits = model_of(cell), data_of(cell)
+    lora, fitted = train_lora(model.sam, splits, config, recipe=recipe, augment=augment, out=folder_of(cell))
+    return _fitted(fitted) | {"evaluation": _evaluate(cell, SamBlackBox(sam=lora.sam, quantize=model.quantize))}
+
+
+def _backprop(cell: Cell) -> Figures:
+    from .whitebox.backprop import BACKPROP, train_prompt
+
+    recipe, augment = _recipe(cell, BACKPROP)
+    model, prompt = model_of(cell), prompt_of(cell)
+    x, fitted = train_prompt(model, prompt, data_of(cell), recipe=recipe, augment=augment, out=folder_of(cell))
+    return _fitted(fitted) | {"evaluation": _evaluate(cell, model, prompt=prompt, x=x)}
+
+
+def _fitted(fitted: Any) -> Figures:
+    best = fitted.history[fitted.best_epoch]
+    return {
+        "trained": fitted.trained,
+        "seconds": fitted.seconds,
+        "about": f"best epoch {fitted.best_epoch} of {fitted.history[-1].epoch}, ended by {fitted.stopped}",
+        "validation": {"loss": best.loss, "dice": best.dice},
+    }
+
+
+_DO = {
+    "zero-shot": _zero_shot,
+    **dict.fromkeys(BASELINES, _baseline),
+    "adapt": _adapt,
+    "lora": _lora,
+    "backprop": _backprop,
+}

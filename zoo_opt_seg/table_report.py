@@ -1,0 +1,161 @@
+"""A table's record as Markdown: Dice and HD95 with spread, the paper's figures beside, costs, and paired tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+
+from zoo_opt.bench.bootstrap import Interval
+from zoo_opt.bench.record import Record
+
+from .table_statistics import Contest, Spread, closed, contests, of, spread
+from .table_suite import Group, Row, TableSuite
+
+NONE = "·"  # a cell that has not been done
+LEGEND = """\
+Dice / HD95 (pixels): mean over test images and {repeats} random points each, ± standard deviation over seeds. In
+brackets what the paper reports, on its own data and model."""
+TESTS = """\
+Against {reference}: difference in Dice and HD95 with its 95 % paired bootstrap interval over test images (each the mean
+over seeds and points), and p of Wilcoxon's signed-rank test, corrected after Holm for the rows of a domain. Images that
+share a patient or sequence, and nuclei of one image, are resampled and ranked together.{gap}"""
+GAP = " Gap: part of the way in Dice from {floor} to {ceiling}."
+
+
+def markdown(suite: TableSuite, record: Record, missing: Mapping[str, str] | None = None) -> str:
+    """The whole result as Markdown.
+
+    Parameters
+    ----------
+    suite : TableSuite
+    record : Record
+        Its runs are the cells.
+    missing : mapping
+        By domain, why its cells could not be done.
+    """
+    last = record.sessions[-1] if record.sessions else {}
+    parts = [f"<!-- zoo-opt-seg table: {suite.title} -->", f"## {suite.title}", suite.description, suite.note]
+    if last:
+        commits = dict.fromkeys(session.get("commit", "") or "unknown" for session in record.sessions)
+        parts.append(
+            f"Code: {', '.join(c[:12] + ('+' if c.endswith('+') else '') for c in commits)}. Machine: "
+            f"{last['machine']['processor']}. torch {last['versions'].get('torch', '?')}."
+        )
+    parts += [f"Not run here: {domain} ({why})." for domain, why in (missing or {}).items()]
+    for group in suite.groups:
+        parts += [heading(group), group.note, *group_tables(group, record)]
+    return "\n\n".join(part.strip() for part in parts if part and part.strip()) + "\n"
+
+
+def heading(group: Group) -> str:
+    """The group's name with what all of its rows share."""
+    box = group.black_box.get("model_type", group.black_box["use"])
+    seeds = f"{len(group.seeds)} seed{'s' * (len(group.seeds) > 1)}"
+    return f"### {group.name}\n\n{group.calls:,} calls, black box {box}, {group.size} px, {seeds}"
+
+
+def group_tables(group: Group, record: Record) -> list[str]:
+    """The figures, and the tests where the group has a reference."""
+    found = [results_table(group, record), LEGEND.format(repeats=group.repeats)]
+    notes = [f"- {row.label}: {row.note}" for row in group.rows if row.note]
+    if notes:
+        found.append("\n".join(notes))
+    tests = [contest for domain in group.domains for contest in contests(group, domain, record.runs)]
+    if tests:
+        gap = GAP.format(floor=group.floor, ceiling=group.ceiling) if group.floor and group.ceiling else ""
+        found += [tests_table(group, tests, record), TESTS.format(reference=group.reference, gap=gap)]
+    return found
+
+
+def results_table(group: Group, record: Record) -> str:
+    """Rows by domains, and what they cost."""
+    lines = []
+    for row in group.rows:
+        cells = {domain: of(group, row, domain, record.runs) for r, domain in group.places() if r is row}
+        done = [run for by_seed in cells.values() for run in by_seed.values()]
+        figures = [figure_cell(group, row, domain, record) if domain in cells else "" for domain in group.domains]
+        minutes = [run["seconds"] / 60 for run in done if run["seconds"] is not None]
+        lines.append(
+            [
+                row.label,
+                *figures,
+                _range([run["calls"] for run in done]),
+                _range([run["trained"] for run in done]),
+                f"{median(minutes):.1f}" if minutes else NONE,
+            ]
+        )
+    return table(["", *group.domains, "calls", "trained parameters", "CPU min"], lines)
+
+
+def figure_cell(group: Group, row: Row, domain: str, record: Record) -> str:
+    """Dice / HD95 with spread, and the published figures in brackets."""
+    cells = of(group, row, domain, record.runs)
+    text = f"{say(spread(cells, 'dice'), 3)} / {say(spread(cells, 'hd95'), 1)}" if cells else NONE
+    if 0 < len(cells) < len(group.seeds):
+        text += f" ({len(cells)} of {len(group.seeds)} seeds)"
+    if domain in row.published:
+        text += f" [{' / '.join(f'{value:g}' for value in row.published[domain])}]"
+    return text
+
+
+def tests_table(group: Group, tests: Iterable[Contest], record: Record) -> str:
+    """Each row against the reference, domain by domain."""
+    rows = {row.label: row for row in group.rows}
+    lines = [
+        [
+            test.domain,
+            test.row,
+            say_interval(test.gain["dice"], 3),
+            say_p(test.p["dice"]),
+            say_interval(test.gain["hd95"], 1),
+            say_p(test.p["hd95"]),
+            say_part(closed(group, rows[test.row], test.domain, record.runs)),
+            str(test.images) + (f" in {test.groups}" if test.groups < test.images else ""),
+        ]
+        for test in tests
+    ]
+    return table(["domain", "row", "Dice", "p", "HD95", "p", "gap", "images"], lines)
+
+
+def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, first column to the left, the rest to the right."""
+    rule = [":--", *["--:"] * (len(header) - 1)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *lines))
+
+
+def say(value: Spread, digits: int) -> str:
+    """The mean, and the deviation where there is one."""
+    if math.isnan(value.mean):
+        return NONE
+    return f"{value.mean:.{digits}f}" + ("" if math.isnan(value.sd) else f" ± {value.sd:.{digits}f}")
+
+
+def say_interval(value: Interval, digits: int) -> str:
+    """The difference with its sign and bounds."""
+    return f"{value.estimate:+.{digits}f} [{value.low:+.{digits}f}, {value.high:+.{digits}f}]"
+
+
+def say_p(p: float) -> str:
+    """A p value with two digits, small ones as a bound."""
+    return NONE if math.isnan(p) else "< 1e-4" if p < 1e-4 else f"{p:.2g}"
+
+
+def say_part(part: float) -> str:
+    """A fraction in per cent."""
+    return NONE if math.isnan(part) else f"{100 * part:.0f} %"
+
+
+def _range(values: Sequence[int]) -> str:
+    if not values:
+        return NONE
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def console_summary(suite: TableSuite, record: Record, written: Path | None) -> str:
+    """What was done, and where the table is."""
+    total = len(suite.cells())
+    done = sum(not run["error"] for run in record.runs.values())
+    return f"{done} of {total} cells done" + (f"; table: {written}" if written else "")

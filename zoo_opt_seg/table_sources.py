@@ -1,0 +1,158 @@
+"""What a cell of a table needs and where it is on this machine: data, black box, visual prompt, folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_opt.bench.problems import load_object
+
+from .table_suite import Cell
+
+if TYPE_CHECKING:
+    from .data.samples import Splits
+    from .visual_prompts.base import VisualPrompt
+
+FOLDERS = {  # where a data set lies under --data-root, if not in a folder of its own name
+    "refuge-disc": "refuge",
+    "refuge-cup": "refuge",
+    "endovis2017-all": "endovis2017",
+    "dsb2018-union": "dsb2018",
+}
+
+
+class Absent(Exception):
+    """Data or weights that are not on this machine: the cell is left out, and the table says so."""
+
+
+@lru_cache(maxsize=1)
+def embedded_digest() -> str:
+    """Of the embedded models' files: what was done with others is done again."""
+    files = sorted((Path(__file__).parent / "embedded").glob("*.safetensors"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+
+
+def groups_of(domain: str, names: Sequence[str]) -> list[str]:
+    """What each test sample belongs to: its image, patient or sequence. Samples of one are no independent evidence."""
+    if domain == "dsb2018":
+        return [name.rpartition("-")[0] for name in names]
+    if domain.startswith("endovis2017"):
+        return ["-".join(name.split("-")[:2]) for name in names]  # train-3-frame017-tool
+    if domain == "polypgen":
+        from .data.loaders.polypgen import group
+
+        return [group(name) for name in names]
+    return list(names)
+
+
+def data_of(cell: Cell) -> Splits:
+    """The domain's splits, the same for all seeds; kept for the next cell.
+
+    Raises
+    ------
+    Absent
+        If its files are not on this machine.
+    """
+    return _data(cell.domain, cell.size, cell.place.data_root)
+
+
+@lru_cache(maxsize=2)
+def _data(name: str, size: int, data_root: str | None) -> Splits:
+    from .data import DATASETS, SYNTHETIC, load_data
+
+    if ":" in name:
+        splits: Splits = load_object(name)()
+        return splits
+    if name in SYNTHETIC:
+        return load_data(name, size=size)
+    if name not in DATASETS:
+        raise ValueError(
+            f"domain must be one of {', '.join([*SYNTHETIC, *DATASETS])}, or module:function, got {name!r}"
+        )
+    return load_data(name, _root(name, data_root), size=size)
+
+
+def _root(name: str, data_root: str | None) -> Path:
+    if data_root is None:
+        raise Absent(f"{name} is read from disk: give --data-root, or set ZOO_OPT_DATA")
+    folder = Path(data_root) / FOLDERS.get(name, name)
+    if not folder.is_dir():
+        raise Absent(f"no folder {folder}")
+    return folder
+
+
+def model_of(cell: Cell) -> Any:
+    """The black box, kept for the next cell.
+
+    Raises
+    ------
+    Absent
+        If its checkpoint is not on this machine.
+    """
+    return _model(json.dumps(cell.black_box, sort_keys=True), cell.place.weights)
+
+
+@lru_cache(maxsize=1)
+def _model(described: str, weights: str | None) -> Any:
+    options = json.loads(described)
+    use = options.pop("use")
+    if ":" in use:
+        return load_object(use)(**options)
+    if use == "tiny":
+        from .blackbox.tiny import TinySam
+
+        return TinySam(**options)
+    if use == "sam":
+        from .blackbox.sam import SamBlackBox
+
+        return SamBlackBox(**options | {"checkpoint": _checkpoint(options.get("checkpoint"), weights)})
+    raise ValueError(f'black_box.use must be "tiny", "sam" or "module:function", got {use!r}')
+
+
+def _checkpoint(name: str | None, weights: str | None) -> str:
+    if name is None:
+        raise ValueError("black_box needs a checkpoint, the name of a file in the folder of --weights")
+    path = Path(weights or ".") / name
+    if not path.is_file():
+        raise Absent(f"no weights {path}: give --weights, or set ZOO_OPT_WEIGHTS")
+    return str(path)
+
+
+def absent(cell: Cell) -> str:
+    """Why the cell cannot be done on this machine, or "" if it can."""
+    from .data import DATASETS
+
+    try:
+        if cell.black_box["use"] == "sam":
+            _checkpoint(cell.black_box.get("checkpoint"), cell.place.weights)
+        if cell.domain in DATASETS:
+            _root(cell.domain, cell.place.data_root)
+    except Absent as missing:
+        return str(missing)
+    return ""
+
+
+def prompt_of(cell: Cell) -> VisualPrompt:
+    """The cell's visual prompt."""
+    from .visual_prompts import make_prompt
+
+    return make_prompt(cell.row.prompt, cell.size, **cell.row.prompt_options)
+
+
+def folder_of(cell: Cell) -> Path:
+    """Where the cell resumes from."""
+    return Path(cell.place.out) / "cells" / cell.key
+
+
+def place_from(environment: Mapping[str, str] = os.environ, **given: str | None) -> dict[str, str | None]:
+    """Folders of data and weights: as given, else by the environment, else where the tests find the shared data."""
+    data, weights = given.get("data_root"), given.get("weights")
+    return {
+        "data_root": data or environment.get("ZOO_OPT_DATA") or environment.get("ZOO_OPT_SHARED"),
+        "weights": weights or environment.get("ZOO_OPT_WEIGHTS"),
+    }

@@ -1,0 +1,199 @@
+"""A trained prompt in one file: its vector, its settings and its fixed random arrays; no pickle."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from zoo_opt.checkpoint import write_atomically
+from zoo_opt_seg.encoders import Encoder
+from zoo_opt_seg.prompts import Array, Prompts
+from zoo_opt_seg.visual_prompts.base import VisualPrompt
+from zoo_opt_seg.visual_prompts.registry import PROMPTS, make_prompt
+
+VERSION = 1
+_FORMAT = "zoo-opt visual prompt"
+_HEADER, _X, _ARRAY = "header", "x", "array "
+
+
+class PromptFileError(ValueError):
+    """A file that is no saved prompt, is corrupt or truncated, or of a newer version."""
+
+
+class _Model(Protocol):
+    def __call__(self, images: Array, prompts: Prompts) -> Array: ...
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedPrompt:
+    """A parametrisation with a vector.
+
+    Parameters
+    ----------
+    prompt : VisualPrompt
+    x : ndarray, shape (prompt.dim,)
+    meta : mapping
+        What was saved beside it, such as where it comes from.
+    """
+
+    prompt: VisualPrompt
+    x: Array
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def apply(self, images: Array, prompts: Prompts) -> Array:
+        """Return the prompted images, as the black box is to be shown them.
+
+        Parameters
+        ----------
+        images : ndarray of uint8, shape (n, size, size, 3) or (size, size, 3)
+        prompts : Prompts
+            Of the n images, or of the one.
+
+        Returns
+        -------
+        ndarray of float32
+            In [0, 1], of the shape of ``images``.
+        """
+        single = isinstance(images, np.ndarray) and images.ndim == 3
+        prompted = self.prompt(self.x, self.prompt.context(images[None] if single else images, prompts))
+        return prompted[0] if single else prompted
+
+    def predict(self, model: _Model, images: Array, prompts: Prompts, batch: int = 16) -> Array:
+        """Return what a black box makes of the prompted images.
+
+        Parameters
+        ----------
+        model : callable
+            Maps images and prompts to masks or probabilities; one call for each image.
+        images : ndarray of uint8, shape (n, size, size, 3) or (size, size, 3)
+        prompts : Prompts
+        batch : int
+            Images at a time.
+
+        Returns
+        -------
+        ndarray, shape (n, size, size) or (size, size)
+            Probabilities or bool masks, as the model returns.
+        """
+        if isinstance(images, np.ndarray) and images.ndim == 3:
+            return np.asarray(self.predict(model, images[None], prompts)[0])
+        masks = []
+        for start in range(0, len(images), batch):
+            rows = slice(start, start + batch)
+            prompted = self.apply(images[rows], prompts[rows])
+            masks.append(self.prompt.restore(model(prompted, self.prompt.prompts(prompts[rows]))))
+        if not masks:
+            raise ValueError("images must hold at least one image, got none")
+        return np.concatenate(masks)
+
+
+def save_prompt(
+    path: str | os.PathLike[str], prompt: VisualPrompt, x: Array, meta: Mapping[str, Any] | None = None
+) -> None:
+    """Write a prompt to a file, whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+    prompt : VisualPrompt
+    x : ndarray of float32 or float64, shape (prompt.dim,)
+    meta : mapping, optional
+        Anything that JSON can hold.
+
+    Raises
+    ------
+    ValueError
+        If ``x`` has another length or is not finite.
+    TypeError
+        If ``meta`` is nothing for JSON, or the prompt is of none of `PROMPTS`.
+    """
+    x = np.asarray(x)
+    if x.shape != (prompt.dim,) or x.dtype not in (np.float32, np.float64) or not np.isfinite(x).all():
+        raise ValueError(f"x must be a finite float array of shape ({prompt.dim},), got {x.dtype} of shape {x.shape}")
+    if PROMPTS.get(prompt.name) is not type(prompt):
+        raise TypeError(f"prompt must be one of {', '.join(PROMPTS)} to be saved, got {type(prompt).__name__}")
+    header = {
+        "format": _FORMAT,
+        "version": VERSION,
+        "prompt": prompt.name,
+        "config": prompt.config(),
+        "meta": dict(meta or {}),
+    }
+    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    arrays = {_ARRAY + name: value for name, value in prompt.arrays().items()}
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{_HEADER: text, _X: x}, **arrays)
+    write_atomically(path, buffer.getbuffer())
+
+
+def load_prompt(path: str | os.PathLike[str], encoder: Encoder | None = None) -> TrainedPrompt:
+    """Return the prompt in a file.
+
+    Parameters
+    ----------
+    path : path-like
+    encoder : Encoder, optional
+        Instead of making the one that the file names; needed where that was the caller's own.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    PromptFileError
+        If it is not a saved prompt, corrupt or truncated, or of a newer version.
+    ValueError
+        If ``encoder`` is needed, or is another than the prompt was trained with.
+    """
+    name = os.fspath(path)
+    raw = Path(path).read_bytes()
+    try:
+        with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
+            values = {key: archive[key] for key in archive.files}
+        header = json.loads(values.pop(_HEADER).tobytes())
+        known = header["format"] == _FORMAT
+        version, kind = int(header["version"]), str(header["prompt"])
+    except Exception as error:  # whatever numpy, zip and JSON make of bytes that save_prompt never wrote
+        raise PromptFileError(f"{name} is not a saved prompt, or is corrupt or truncated ({error})") from error
+    if not known:
+        raise PromptFileError(f"{name} is not a saved prompt")
+    if version > VERSION:
+        raise PromptFileError(f"{name} is a saved prompt of version {version}, this zoo_opt_seg reads up to {VERSION}")
+    if kind not in PROMPTS:
+        raise PromptFileError(f"{name} holds a prompt {kind!r}, which is none of {', '.join(PROMPTS)}")
+    config = header["config"]
+    saved = config.get("encoder")
+    if saved is not None:
+        config["encoder"] = _encoder(name, saved, encoder)
+    try:
+        prompt = make_prompt(kind, **config)
+        prompt.set_arrays({key.removeprefix(_ARRAY): value for key, value in values.items() if key.startswith(_ARRAY)})
+        x = values[_X]
+        if x.shape != (prompt.dim,):
+            raise ValueError(f"x has the shape {x.shape}, expected ({prompt.dim},)")
+    except (KeyError, TypeError, ValueError) as error:
+        raise PromptFileError(f"{name} does not hold what a prompt {kind!r} needs ({error})") from error
+    return TrainedPrompt(prompt, x, header.get("meta", {}))
+
+
+def _encoder(path: str, saved: Mapping[str, Any], given: Encoder | None) -> Any:
+    """Return the encoder to use: the one given, if it is by name and length the one saved, or what makes it."""
+    own = "own" in saved
+    if given is None:
+        if own:
+            raise ValueError(
+                f"encoder must be given for {path}, which was trained with one of the caller's own, {saved['own']!r}"
+            )
+        return saved
+    wanted = saved["own"] if own else saved["encoder"]
+    if given.name != wanted or (own and given.dim != saved["dim"]):
+        raise ValueError(
+            f"encoder must be {wanted!r} as at the training of {path}, got {given.name!r} of dim {given.dim}"
+        )
+    return given
