@@ -28,7 +28,7 @@ from zoo_opt_seg.data.synthetic import source_scenes
 from zoo_opt_seg.embedded.encoder import PATCH, WEIGHTS, TinyEncoder
 from zoo_opt_seg.embedded.weights import load_weights, save_weights
 
-BATCH, SEEN = 48, 48
+BATCH, SEEN = 32, 48
 LR, WARM_UP, WEIGHT_DECAY = 1e-3, 150, 0.05
 HELD_OUT_SEED = 1_000_001
 
@@ -129,8 +129,7 @@ def train(out: Path, steps: int, scenes: int, seed: int, stop_at: int | None = N
     for step in range(first, steps if stop_at is None else min(stop_at, steps)):
         for group in optimizer.param_groups:
             group["lr"] = rate(step, steps)
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = model(*minibatch(images, seed, step))
+        loss = model(*minibatch(images, seed, step))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -154,8 +153,8 @@ def train(out: Path, steps: int, scenes: int, seed: int, stop_at: int | None = N
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results/pretrain-encoder"))
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--scenes", type=int, default=8000, help="drawn once, used again in other guises")
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--scenes", type=int, default=6000, help="drawn once, used again in other guises")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=250, help="steps between two saves")
     parser.add_argument("--stop-at", type=int, help="stop after this step; a later call goes on")

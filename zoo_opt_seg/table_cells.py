@@ -103,7 +103,7 @@ def _baseline(cell: Cell) -> Figures:
 def _adapt(cell: Cell) -> Figures:
     done = adapted(cell)
     x, prompt = done.x, done.prompt.prompt
-    best = max(done.marks, key=lambda mark: mark.get("dice") or 0.0, default={})
+    best: dict[str, Any] = max(done.marks, key=lambda mark: mark.get("dice") or 0.0, default={})
     return {
         "evaluation": _evaluate(cell, model_of(cell), prompt=prompt, x=x),
         "calls": done.calls,

@@ -91,7 +91,8 @@ class Row:
     def at(self, domain: str) -> Row:
         """The row as it is on a domain."""
         other = self.on.get(domain, {})
-        return replace(self, **{name: {**getattr(self, name), **other.get(name, {})} for name in OVERRIDES}, on={})
+        changed: dict[str, Any] = {name: {**getattr(self, name), **other.get(name, {})} for name in OVERRIDES}
+        return replace(self, **changed, on={})
 
 
 @dataclass(frozen=True)

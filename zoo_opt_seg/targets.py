@@ -118,7 +118,6 @@ class SegmentationTarget:
 
         from .blackbox.tiny import TinySam
         from .data import SYNTHETIC, load_data
-        from .objective import Objective
         from .visual_prompts import make_prompt
 
         torch.set_num_threads(1)
@@ -128,16 +127,14 @@ class SegmentationTarget:
             if folder is None:
                 raise ValueError(f"data_root must be the folder that {domain} lies in, or set ZOO_OPT_DATA")
             root = os.path.join(folder, domain)
-        self._box, self._splits = TinySam(), load_data(domain, root, size=size)
+        self._box: Any = TinySam()
+        self._splits = load_data(domain, root, size=size)
         self._prompt = make_prompt(prompt, size, **(prompt_options or {}))
         self._settings: dict[str, Any] = {"loss": loss, "batch": batch, "augment": augment}
         self._images = images
-        self._objective: tuple[int, Objective] = (
-            0,
-            Objective(self._box, self._prompt, self._splits.train, seed=0, **self._settings),
-        )
         self.dim = self._prompt.dim
         self.name = f"seg-{box}-{domain}-{prompt}-d{self.dim}"
+        self._objective = 0, self._made(0)  # of the last seed: a run has one
         self._seen: tuple[bytes, dict[str, float]] = b"", {}
 
     def x0(self, seed: int) -> FloatArray:
@@ -147,12 +144,15 @@ class SegmentationTarget:
     def losses(self, X: FloatArray, step: int, seed: int) -> FloatArray:
         """Losses, shape (n,), of the candidates on the minibatch of this step."""
         if self._objective[0] != seed:
-            from .objective import Objective
-
-            own = int(np.random.default_rng(pair_seed(self.name, seed)).integers(2**31)) if seed else 0
-            made = Objective(self._box, self._prompt, self._splits.train, seed=own, **self._settings)
-            self._objective = seed, made
+            self._objective = seed, self._made(seed)
         return np.asarray(self._objective[1].losses(np.asarray(X), step))
+
+    def _made(self, seed: int) -> Objective:
+        from .objective import Objective
+
+        own = int(np.random.default_rng(pair_seed(self.name, seed)).integers(2**31))
+        box: Any = self._box
+        return Objective(box, self._prompt, self._splits.train, seed=own, **self._settings)
 
     def metrics(self, x: FloatArray) -> dict[str, float]:
         """Loss on validation, Dice and HD95 on test, with one random point per image, the same for all runs."""
@@ -172,6 +172,6 @@ class SegmentationTarget:
         points = random_points(validation.masks, (0, 1))
         shown = self._prompt(x, self._prompt.context(validation.images, points))
         found = self._prompt.restore(self._box(shown, self._prompt.prompts(points)))
-        loss = black_box_loss(found, validation.masks, self._settings["loss"])
+        loss = black_box_loss(self._settings["loss"], found, validation.masks)
         summary = evaluate(self._box, test, prompt=self._prompt, x=x, repeats=1, seed=0).summary()
         return {"validation_loss": float(loss), "test_dice": summary["dice"], "test_hd95": summary["hd95"]}

@@ -6,6 +6,7 @@ without any clean-up before chosen lines of our code. Prints JSON.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -19,12 +20,30 @@ import torch
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
-from zoo_opt_seg import adapt, baselines, cli, page, panel  # noqa: E402, F401
-from zoo_opt_seg.losses import bce_dice  # noqa: E402, F401
+from zoo_opt_seg import cli  # noqa: E402
 
 OURS = "zoo_opt_seg/adapt zoo_opt_seg/driving zoo_opt_seg/selection zoo_opt_seg/run_folder zoo_opt_seg/reporting"
 THEIRS = "zoo_opt_seg/page zoo_opt/resume zoo_opt/journal zoo_opt/checkpoint"
 WATCHED = tuple(str(HERE.parents[1] / f"{name}.py") for name in f"{OURS} {THEIRS}".split())
+
+
+COMMAND = ["adapt", "--model", "tiny_box:factory", "--size", "24", "--data", "tiny_box:splits", "--quiet"]
+BRIEF = [
+    "--calls",
+    "60",
+    "--batch",
+    "3",
+    "-o",
+    "sigma0=0.1",
+    "-o",
+    "popsize=4",
+    "--validate",
+    "2",
+    "--validation-images",
+    "5",
+    "--repeats",
+    "1",
+]
 
 
 def born(out: Path, log: Path, delay: float, settings: list[str], after: int = 0, count: Path | None = None) -> int:
@@ -50,8 +69,7 @@ def born(out: Path, log: Path, delay: float, settings: list[str], after: int = 0
 
     if after or count:
         sys.settrace(called)
-    command = ["adapt", "--model", "tiny_box:factory", "--size", "24", "--data", "tiny_box:splits", "--out", str(out)]
-    status = cli.main([*command, "--quiet", *settings])
+    status = cli.main([*COMMAND, *settings, "--out", str(out)])
     sys.settrace(None)
     if count:
         count.write_text(str(lines))
@@ -114,8 +132,7 @@ def at_random(out: Path, kills: int, seed: int) -> dict:
 
 def before_lines(out: Path, points: int) -> dict:
     """End before evenly spaced lines of our own code, and start again."""
-    settings = ["--calls", "60", "--batch", "3", "-o", "sigma0=0.1", "-o", "popsize=4", "--validate", "2"]
-    settings += ["--validation-images", "5", "--repeats", "1", "--test-images", "3"]
+    settings = [*BRIEF, "--test-images", "3"]
     os.waitpid(born(out / "whole", out / "whole.log", 0, settings, count=out / "lines"), 0)
     lines = int((out / "lines").read_text())
     whole, wrong = outcome(out / "whole"), []
@@ -133,5 +150,7 @@ def before_lines(out: Path, points: int) -> dict:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     kind, out, *numbers = sys.argv[1:]
+    with open(os.devnull, "w") as silence, contextlib.redirect_stdout(silence):
+        cli.main([*COMMAND, *BRIEF, "--out", f"{out}/first"])  # everything is imported once, before the forks
     found = (at_random if kind == "random" else before_lines)(Path(out), *map(int, numbers))
     print(json.dumps(found))

@@ -219,7 +219,7 @@ class Dying(Bright):
         return super().__call__(images, prompts)
 
 
-@pytest.mark.parametrize("at", [0, 1, 2, 5, 17, 30, 55, 58, 60])
+@pytest.mark.parametrize("at", [0, 1, 2, 30, 53, 55, 57])
 def test_an_interrupt_loses_nothing(at, tmp_path):
     settings = {**QUICK, "test": True, "repeats": 1}
     whole = adapt(Bright(), FILTER, splits(), **settings, out=tmp_path / "whole")

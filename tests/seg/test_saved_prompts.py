@@ -31,9 +31,6 @@ def case(request):
     return request.param, prompt, samples, points_of(samples)
 
 
-
-
-
 def test_saved_and_loaded(case, tmp_path: Path):
     _, prompt, samples, points = case
     path, x = tmp_path / "prompt.npz", vector(prompt)

@@ -80,7 +80,7 @@ problem_options = { size = 32, batch = 4, images = 4 }
 [[group.method]]
 label = "CMA-ES"
 use = "cma-es"
-options = { sigma0 = 0.1 }
+options = { sigma0 = 0.1, popsize = 4 }
 [[group]]
 name = "sphere"
 seeds = [1]

@@ -15,9 +15,9 @@ from zoo_opt_seg.data.synthetic.textures import Rng, blur, fractal_field, gradie
 def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw a disc: image (size, size, 3) uint8 and its mask (size, size) bool."""
     x, y = grid(size)
-    radius = float(np.exp(rng.uniform(np.log(0.07), np.log(0.32))))  # from the whole eye to a crop about the disc
+    radius = float(np.exp(rng.uniform(np.log(0.1), np.log(0.33))))  # from the whole eye to a crop about the disc
     centre = 0.5 + rng.uniform(-1, 1, 2) * (0.38 - 0.6 * radius)
-    retina = np.array([0.72, 0.34, 0.16]) * rng.uniform(0.7, 1.15) + rng.normal(0, 0.04, 3)
+    retina = np.array([0.66, 0.29, 0.14]) * rng.uniform(0.65, 1.1) + rng.normal(0, 0.04, 3)
     image = np.broadcast_to(retina.astype(np.float32), (size, size, 3))
     image = image + float(rng.uniform(0.02, 0.06)) * fractal_field(rng, size, 3, 4, 0.7)[..., None] * _tint(1, 0.7, 0.4)
     if rng.random() < 0.4:  # the choroid shows through
@@ -38,12 +38,12 @@ def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
     image = _disc(rng, size, image, mask, outline, centre, radius)
     for shade in (0.95, 0.65):  # arteries, veins
         cover = np.zeros((size, size), np.float32)
-        for _ in range(int(rng.integers(2, 5))):
-            _add_vessel(rng, cover, centre, radius, rng.uniform(0, 2 * np.pi), radius * rng.uniform(0.12, 0.3), 2)
+        for _ in range(int(rng.integers(2, 4))):
+            _add_vessel(rng, cover, centre, radius, rng.uniform(0, 2 * np.pi), radius * rng.uniform(0.06, 0.17), 2)
         darkness = np.array([0.55, 0.30, 0.28]) * shade * rng.uniform(0.85, 1.15)
         image = shapes.painted(image, cover, image * darkness.astype(np.float32))
     image = image * (1 + float(rng.uniform(0.0, 0.4)) * gradient(rng, size))[..., None]
-    if radius < 0.16:  # the field of view
+    if radius < 0.18:  # the field of view
         edge = np.hypot(x - 0.5, y - 0.5) - float(rng.uniform(0.47, 0.55))
         image = image / (1 + np.exp(edge * 90))[..., None] + 0.02
     image = blur(image, rng.uniform(0.2, 0.9)) + 0.012 * rng.standard_normal((size, size, 3), dtype=np.float32)
@@ -53,16 +53,16 @@ def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
 def _disc(
     rng: Rng, size: int, image: np.ndarray, mask: np.ndarray, outline: np.ndarray, centre: np.ndarray, radius: float
 ) -> np.ndarray:
-    if rng.random() < 0.4:  # atrophy beside the disc
+    if rng.random() < 0.25:  # atrophy beside the disc
         beside = shapes.filled(outline * rng.uniform(1.15, 1.4) + centre + radius * rng.normal(0, 0.15, 2), size)
         image = shapes.painted(image, beside, image * 1.12 + 0.06, 1.0 + 6 * radius)
-    rim = np.array([0.90, 0.58, 0.32]) + rng.normal(0, 0.05, 3)
-    strength = float(rng.uniform(0.45, 0.95))  # how far the disc stands out
+    rim = np.array([0.93, 0.68, 0.38]) + rng.normal(0, 0.05, 3)
+    strength = float(rng.uniform(0.6, 1.0))  # how far the disc stands out
     surface = rim.astype(np.float32) + 0.03 * fractal_field(rng, size, 6, 3)[..., None]
-    image = shapes.painted(image, strength * mask, surface, rng.uniform(0.5, 1.0 + 5 * radius))
+    image = shapes.painted(image, strength * mask, surface, rng.uniform(0.5, 0.8 + 3 * radius))
     cup = outline * rng.uniform(0.3, 0.75) + centre + radius * rng.normal(0, 0.1, 2)
     pale = np.array([0.98, 0.86, 0.62]) + rng.normal(0, 0.03, 3)
-    strength = float(rng.uniform(0.4, 0.95))
+    strength = float(rng.uniform(0.3, 0.8))
     return shapes.painted(image, strength * shapes.filled(cup, size), pale.astype(np.float32), 0.5 + 5 * radius)
 
 
