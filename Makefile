@@ -6,11 +6,13 @@ JOBS   ?= 2
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 PINNED  := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+TABLES  := baps_table1 baps_table2 baps_table3
+DATA    ?= ../shared/data
 SUITES  := bbob noisy largescale digits tasks
-CODE    := zoo_opt tests benchmarks docs
+CODE    := zoo_opt zoo_opt_seg tests benchmarks docs
 
 .NOTPARALLEL:
-.PHONY: help demo test lint format docs bench results wheel clean
+.PHONY: help demo test lint format docs bench results tables wheel clean
 
 help:
 	@echo "make demo    compare the optimizers and write an HTML report (about 2 minutes)"
@@ -19,6 +21,7 @@ help:
 	@echo "make docs    build the documentation, warnings are errors"
 	@echo "make bench   the recorded benchmarks: overhead, failures, digits, bbob (about 25 minutes)"
 	@echo "make results the study of benchmarks/*.toml, recorded in benchmarks/results (hours; goes on where it was)"
+	@echo "make tables  the tables of zoo_opt_seg, recorded in benchmarks/results (hours; goes on where it was; DATA=folder)"
 	@echo "make wheel   build the wheel and the source distribution into dist/"
 	@echo "make clean   remove the environment and everything that was built"
 
@@ -35,12 +38,17 @@ $(VENV)/.ready-bench: $(VENV)/.made pyproject.toml constraints.txt
 	@$(INSTALL) '.[bench]'
 	@touch $@
 
-$(VENV)/.ready-dev: $(VENV)/.made pyproject.toml constraints.txt
-	@echo "Installing zoo-opt with what tests, lint and docs need into $(VENV) (once; torch is large)"
-	@$(INSTALL) '.[bench,coco,dask,dev,docs,optuna,torch]'
+$(VENV)/.ready-demo: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing zoo-opt with the bench and seg extras into $(VENV) (once; torch is large)"
+	@$(INSTALL) '.[bench,seg]'
 	@touch $@ $(VENV)/.ready-bench
 
-demo: $(VENV)/.ready-bench
+$(VENV)/.ready-dev: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing zoo-opt with what tests, lint and docs need into $(VENV) (once; torch is large)"
+	@$(INSTALL) '.[bench,coco,dask,dev,docs,optuna,seg,torch]'
+	@touch $@ $(VENV)/.ready-bench $(VENV)/.ready-demo
+
+demo: $(VENV)/.ready-demo
 	@$(PINNED) $(BIN)/zoo-opt bench benchmarks/quick.toml
 
 test: $(VENV)/.ready-dev
@@ -68,6 +76,11 @@ results: $(VENV)/.ready-bench
 	  $(BIN)/zoo-opt bench benchmarks/$$suite.toml && \
 	  $(BIN)/zoo-opt export results/$$suite --record benchmarks/results/$$suite.jsonl.xz && \
 	  $(BIN)/zoo-opt report results/$$suite --markdown benchmarks/results/$$suite.md || exit 1; done
+
+tables: $(VENV)/.ready-demo
+	@for suite in $(TABLES); do \
+	  $(PINNED) $(BIN)/zoo-opt-seg table benchmarks/$$suite.toml --workers $(JOBS) --data-root $(DATA) \
+	    --record benchmarks/results/$$suite.jsonl.xz --markdown benchmarks/results/$$suite.md || exit 1; done
 
 wheel: $(VENV)/.ready-dev
 	@rm -rf dist

@@ -21,6 +21,11 @@ MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
+SEG = ROOT / "zoo_opt_seg"
+SEG_MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(SEG.rglob("*.py"))
+}
 MAX_BYTES = 2 * 1024 * 1024  # of any file in the repository
 MAX_LINES = 350  # of any module: "about 300 lines, each with one job"
 
@@ -102,15 +107,15 @@ def test_unknown_attribute_is_an_attribute_error() -> None:
 # ---------------------------------------------------------------------------------------------------- layers
 
 
-def module_level_imports(module: str) -> Iterator[str]:
-    """Names of zoo_opt modules that `module` imports when it is itself imported (not in functions, not for types)."""
-    path = MODULES[module]
+def module_level_imports(module: str, modules: dict[str, Path] = MODULES) -> Iterator[str]:
+    """Those of `modules` that `module` imports when it is itself imported (not in functions, not for types)."""
+    path = modules[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
 
     def resolve(base: str, names: list[str]) -> Iterator[str]:
-        if base not in MODULES:
+        if base not in modules:
             return
-        submodules = [f"{base}.{name}" for name in names if f"{base}.{name}" in MODULES]
+        submodules = [f"{base}.{name}" for name in names if f"{base}.{name}" in modules]
         yield from submodules
         if len(submodules) < len(names) or not names:
             yield base
@@ -172,11 +177,43 @@ def test_core_never_imports_bench_interop_or_cli() -> None:
     assert wrong == []
 
 
-def test_imports_make_no_circle() -> None:
-    left = {name: set(targets) for name, targets in GRAPH.items()}
+SEG_GRAPH = {name: set(module_level_imports(name, SEG_MODULES)) - {name} for name in SEG_MODULES}
+
+
+@pytest.mark.parametrize("graph", [GRAPH, SEG_GRAPH], ids=["zoo_opt", "zoo_opt_seg"])
+def test_imports_make_no_circle(graph: dict[str, set[str]]) -> None:
+    left = {name: set(targets) for name, targets in graph.items()}
     while leaves := {name for name, targets in left.items() if not targets & set(left)}:
         left = {name: targets for name, targets in left.items() if name not in leaves}
     assert left == {}, "modules in a circle, or above one"
+
+
+def test_core_never_imports_its_plugin() -> None:
+    """Nowhere, not even in a function: zoo_opt finds zoo_opt_seg through an entry point, as it would any other."""
+    wrong = [
+        f"{name}, line {node.lineno}"
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "zoo_opt_seg")
+        or (isinstance(node, ast.Import) and any(a.name.partition(".")[0] == "zoo_opt_seg" for a in node.names))
+        or (isinstance(node, ast.Constant) and node.value == "zoo_opt_seg")
+    ]
+    assert wrong == []
+
+
+def test_plugin_imports_without_its_extra(run_python: Callable[..., str]) -> None:
+    """Importing it and listing its targets loads no third-party module but numpy's."""
+    code = """if True:
+        import sys
+        import numpy.random
+        before = set(sys.modules)
+        import zoo_opt_seg, zoo_opt_seg.targets
+        zoo_opt_seg.targets.targets()
+        roots = {name.partition(".")[0] for name in set(sys.modules) - before} - {"numpy", "__mp_main__"}
+        roots -= {"zoo_opt", "zoo_opt_seg"}
+        print("third party:", *sorted(roots - sys.stdlib_module_names))
+    """
+    assert run_python("-c", code) == "third party:\n"
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if part(name) not in OUTSIDE_CORE])
@@ -204,7 +241,8 @@ def repository_files() -> list[Path]:
 
 def test_no_file_is_too_large() -> None:
     assert [str(path) for path in repository_files() if path.stat().st_size > MAX_BYTES] == []
-    assert [name for name, path in MODULES.items() if len(path.read_text().splitlines()) > MAX_LINES] == []
+    modules = MODULES | SEG_MODULES
+    assert [name for name, path in modules.items() if len(path.read_text().splitlines()) > MAX_LINES] == []
 
 
 def test_no_machine_paths_or_registries() -> None:
@@ -230,15 +268,18 @@ def test_wheel_is_complete_and_lean(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         metadata = archive.read(next(n for n in names if n.endswith("METADATA"))).decode()
+        declared = archive.read(next(n for n in names if n.endswith("entry_points.txt"))).decode()
     assert f"Version: {zoo_opt.__version__}\n" in metadata
     required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "extra ==" not in line]
     assert required == ["Requires-Dist: numpy>=2.0"]
     in_tree = {
         str(p.relative_to(ROOT))
-        for p in PACKAGE.rglob("*")
-        if p.suffix in {".py", ".toml", ".typed"} or p.name == "py.typed"
+        for package in (PACKAGE, SEG)
+        for p in package.rglob("*")
+        if p.suffix in {".py", ".toml", ".typed", ".safetensors", ".css", ".js", ".html"} or p.name == "py.typed"
     }
     assert in_tree <= names
     assert {"zoo_opt/py.typed", "zoo_opt/bench/suites/quick.toml"} <= names
     assert all(n.startswith(("zoo_opt/", "zoo_opt_seg/", "zoo_opt-")) for n in names)
-    assert wheel.stat().st_size < MAX_BYTES
+    assert wheel.stat().st_size < 2 * MAX_BYTES  # the embedded models' weights are most of it
+    assert "zoo-opt-seg = zoo_opt_seg.cli:main" in declared and "seg = zoo_opt_seg.targets" in declared

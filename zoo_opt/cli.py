@@ -221,6 +221,7 @@ def do_list(_: argparse.Namespace) -> int:
     from .bench.problems import PROBLEMS
     from .bench.solvers import PEERS, installed
     from .bench.suite import load_title, shipped
+    from .plugins import listed
 
     def show(title: str, entries: Mapping[str, str]) -> None:
         print(title)
@@ -234,6 +235,8 @@ def do_list(_: argparse.Namespace) -> int:
         {name: _defaults(cls) for name, cls in zo.METHODS.items()},
     )
     show("problems (zoo-opt run NAME, and in suites)", {name: what for name, (_, what) in PROBLEMS.items()})
+    if targets := listed():
+        show("problems of plugins (the same)", targets)
     show("suites (zoo-opt bench NAME)", {name: load_title(path) for name, path in shipped().items()})
     show(
         'peers, in suites (from the extra: pip install "zoo-opt[bench]")',

@@ -84,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     from zoo_opt.bench.protocol import Problem
     from zoo_opt.bench.solvers import make_method
     from zoo_opt.bench.suite import with_problem
+    from zoo_opt.plugins import is_plugin
     from zoo_opt.run import INTERRUPTED
 
     sys.path.insert(0, os.getcwd())
@@ -91,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     objective: Callable[..., Any]
     settings: dict[str, Any] = {}
     options, about = read_options(arguments.option), read_options(arguments.problem_option)
-    if arguments.target in PROBLEMS:
+    if arguments.target in PROBLEMS or is_plugin(arguments.target):
         chosen = problem = make_problem(arguments.target, about)
         if arguments.method == "auto" and getattr(problem, "bounds", None) is not None:
             options.setdefault("bounds", "problem")

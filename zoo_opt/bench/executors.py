@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing import connection
 from typing import Any
 
@@ -63,11 +63,25 @@ def entries(tasks: Sequence[Task], executor: str, workers: int) -> Generator[Ent
     return on_dask(tasks, executor, workers)
 
 
-def in_processes(tasks: Sequence[Task], workers: int) -> Generator[Entry]:
+def in_processes(
+    tasks: Sequence[Any],
+    workers: int,
+    *,
+    run: Callable[[Any], Entry] = run_task,
+    lost: Callable[[Any, str], Entry] = lost_run,
+) -> Generator[Entry]:
     """Runs in other processes, one at a time each, with one BLAS thread.
 
     A process that dies (killed for memory, crashed in a library) is replaced and its run done again; a run whose
     process died twice is given up with an error. The other processes never notice.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        Or of anything with a ``key``, a ``problem_name`` and a ``method.label``.
+    workers : int
+    run, lost : callable
+        The entry of a task, and of one whose process died, told how; functions that a new process can import.
     """
     queue = deque(tasks)
     deaths: Counter[str] = Counter()
@@ -77,7 +91,7 @@ def in_processes(tasks: Sequence[Task], workers: int) -> Generator[Entry]:
         while True:
             busy = sum(worker.task is not None for worker in crew.values())
             while len(crew) < min(workers, len(queue) + busy):
-                worker = _Worker()
+                worker = _Worker(run)
                 crew[worker.pipe] = worker
             for worker in crew.values():
                 if worker.ready and worker.task is None and queue:
@@ -103,7 +117,7 @@ def in_processes(tasks: Sequence[Task], workers: int) -> Generator[Entry]:
                         if deaths[task.key] < DEATHS:
                             queue.appendleft(task)
                         else:
-                            finished.append(lost_run(task, f"its process {end}, for the {DEATHS}nd time: given up"))
+                            finished.append(lost(task, f"its process {end}, for the {DEATHS}nd time: given up"))
                     continue
                 if isinstance(entry, str):
                     raise ExecutorError(entry)
@@ -118,17 +132,17 @@ def in_processes(tasks: Sequence[Task], workers: int) -> Generator[Entry]:
 class _Worker:
     """A process that does runs, and our end of the pipe to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: Callable[[Any], Entry]) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,))
-        self.task: Task | None = None
+        self.process = context.Process(target=_serve, args=(theirs, run))
+        self.task: Any = None
         self.ready = False
         with _one_thread_each():
             self.process.start()
         theirs.close()  # so that its death is the end of the pipe
 
-    def give(self, task: Task) -> None:
+    def give(self, task: Any) -> None:
         """Have `task` done."""
         self.task = task
         with contextlib.suppress(OSError):  # it has died: the next `receive` says so
@@ -148,7 +162,7 @@ class _Worker:
         return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
 
 
-def _serve(pipe: connection.Connection) -> None:
+def _serve(pipe: connection.Connection, run: Callable[[Any], Entry]) -> None:
     """Do the runs that come through `pipe`. Ctrl-C is for the parent, without which nothing goes on."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -157,7 +171,7 @@ def _serve(pipe: connection.Connection) -> None:
         while True:
             task = pipe.recv()
             try:
-                pipe.send(run_task(task))
+                pipe.send(run(task))
             except Exception as error:  # no method's, which are entries: the problem cannot be made here
                 pipe.send(f"{task.problem_name} with {task.method.label}: {type(error).__name__}: {error}")
 

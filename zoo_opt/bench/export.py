@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,11 @@ def write_record(record: Record, path: Path) -> None:
         To write; compressed if its name ends in ``.xz`` or ``.gz``. The same record gives the same bytes.
     """
     record = current(record)
-    lines = [*record.sessions, *(_small(run) for run in record.runs.values())]
+    write_lines([*record.sessions, *(_small(run) for run in record.runs.values())], path)
+
+
+def write_lines(lines: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Write JSON lines atomically, compressed by the name's ending ``.xz`` or ``.gz``: same lines, same bytes."""
     text = "".join(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n" for line in lines).encode()
     if path.suffix == ".xz":
         text = lzma.compress(text, preset=9 | lzma.PRESET_EXTREME)

@@ -1,7 +1,8 @@
 """Benchmark problems: what is minimised, where a run starts, and what a good result is.
 
-A problem never sees an optimiser. It is made by a factory, named in a suite either by one of the short names in
-`PROBLEMS` or as ``"module:function"``, so that anyone's problem can take part.
+A problem never sees an optimiser. It is made by a factory, named in a suite by one of the short names in `PROBLEMS`, as
+``"module:function"``, or as ``"prefix:name"`` of an installed plugin (`zoo_opt.plugins`), so that anyone's problem can
+take part.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..plugins import is_plugin, make_target
 from .coco import BBOB_TARGETS, Bbob, BbobLargescale, BbobNoisy
 from .control import PendulumPolicy
 from .digits import DigitsMLP
@@ -111,7 +113,8 @@ def make_problem(kind: str, arguments: Mapping[str, Any] | None = None) -> Probl
     Parameters
     ----------
     kind : str
-        A name in `PROBLEMS`, or ``"module:function"`` of a factory that returns a `Problem`.
+        A name in `PROBLEMS`, ``"module:function"`` of a factory that returns a `Problem`, or ``"prefix:name"`` of a
+        plugin's target, such as ``"seg:tiny/disc/baps"``.
     arguments : mapping or None
         Keyword arguments of the factory; a table ``wrap`` among them holds those of `Wrapped`.
 
@@ -119,14 +122,21 @@ def make_problem(kind: str, arguments: Mapping[str, Any] | None = None) -> Probl
     ------
     ValueError
         If the name is unknown or the factory refuses the arguments.
+    ImportError
+        If what a plugin leans on is not installed.
     """
     factory: Callable[..., Any]
-    if ":" in kind:
+    if is_plugin(kind):
+
+        def factory(**options: Any) -> Any:
+            return make_target(kind, options)
+
+    elif ":" in kind:
         factory = load_object(kind)
     elif kind in PROBLEMS:
         factory = PROBLEMS[kind][0]
     else:
-        raise ValueError(f'problem must be one of {sorted(PROBLEMS)} or "module:function", got {kind!r}')
+        raise ValueError(f'problem must be one of {sorted(PROBLEMS)}, "module:function" or "plugin:name", got {kind!r}')
     arguments = dict(arguments or {})
     wrap = arguments.pop("wrap", {})
     try:
