@@ -169,6 +169,8 @@ def adapt(
     instance("prompt", prompt, VisualPrompt)
     box = as_black_box(model)
     start = prompt.x0(seed) if x0 is None else np.array(x0)
+    if start.shape != (prompt.dim,):
+        raise ValueError(f"x0 must have shape ({prompt.dim},), as many numbers as the prompt has, got {start.shape}")
     rows = validation_rows(splits, validation_images, validate, calls, seed)
     evaluations = (calls - validate * len(rows)) // batch
     if evaluations < 1:

@@ -28,22 +28,8 @@ WATCHED = tuple(str(HERE.parents[1] / f"{name}.py") for name in f"{OURS} {THEIRS
 
 
 COMMAND = ["adapt", "--model", "tiny_box:factory", "--size", "24", "--data", "tiny_box:splits", "--quiet"]
-BRIEF = [
-    "--calls",
-    "60",
-    "--batch",
-    "3",
-    "-o",
-    "sigma0=0.1",
-    "-o",
-    "popsize=4",
-    "--validate",
-    "2",
-    "--validation-images",
-    "5",
-    "--repeats",
-    "1",
-]
+BRIEF = ["--calls", "60", "--batch", "3", "-o", "sigma0=0.1", "-o", "popsize=4", "--validate", "2"]
+BRIEF += ["--validation-images", "5", "--repeats", "1"]
 
 
 def born(out: Path, log: Path, delay: float, settings: list[str], after: int = 0, count: Path | None = None) -> int:

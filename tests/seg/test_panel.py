@@ -1,0 +1,119 @@
+"""The picture panel and the page."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("monai")
+
+from PIL import Image
+from seg.tiny_box import SIZE, Bright, samples, splits
+
+import zoo_opt as zo
+from zoo_opt_seg.adapt import adapt
+from zoo_opt_seg.blackbox import Counted
+from zoo_opt_seg.charts import Chart, number, smoothed, ticks
+from zoo_opt_seg.page import write_page
+from zoo_opt_seg.panel import CELL, COLUMNS, GAP, HEAD, chosen_rows, panel
+from zoo_opt_seg.run_folder import RunFolder
+from zoo_opt_seg.visual_prompts import TrainedPrompt, make_prompt
+
+FILTER = make_prompt("filter", SIZE)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A finished run."""
+    path = tmp_path_factory.mktemp("run") / "run"
+    method = zo.CMAES(sigma0=0.1, popsize=6)
+    about = {"command": ["zoo-opt-seg", "adapt", "--model", "tiny", "--data", "folder:my scans <1>"]}
+    adapt(Bright(), FILTER, splits(), method=method, calls=300, batch=4, validate=3, out=path, about=about)
+    return path
+
+
+def test_a_row_per_image_and_two_calls_each():
+    model, data = Counted(Bright()), samples(3, 3)
+    trained = TrainedPrompt(FILTER, np.zeros(FILTER.dim, np.float32))
+    picture = panel(model, trained, data)
+    assert model.calls == 6
+    assert picture.size == (len(COLUMNS) * (CELL + GAP) + GAP, HEAD + 3 * (CELL + HEAD))
+    pixels = np.asarray(picture)
+    first, prompted = (pixels[HEAD : HEAD + CELL, GAP + j * (CELL + GAP) :][:, :CELL] for j in (0, 2))
+    far = np.abs(first.astype(int) - prompted).max(axis=2) > 30
+    assert 20 < far.sum() < 400  # at x = 0 the prompted image is the image, but for the point drawn on it
+
+
+def test_rows_go_from_the_largest_loss_to_the_largest_gain():
+    before = [0.5] * 9
+    after = [0.9, 0.1, 0.5, 0.6, 0.7, 0.8, 0.3, 0.2, None]
+    assert chosen_rows(9, before, after) == [1, 6, 3, 4, 0] or chosen_rows(9, before, after) == [1, 6, 2, 4, 0]
+    assert chosen_rows(2, before[:2], after[:2]) == [1, 0]
+    assert chosen_rows(3, None, None) == [0, 1, 2]
+    assert chosen_rows(1, [0.1], [0.2]) == [0]
+
+
+def test_the_page_needs_nothing_else(folder):
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    assert not re.search(r'(?:src|href)="(?!data:|#)', text) and "<script" not in text and "url(" not in text
+    assert text.count("<svg") == 3 and 'src="data:image/png;base64,' in text
+    assert "{{" not in text and "NaN" not in text and "nan" not in re.sub(r'base64,[^"]*', "", text)
+    assert "my scans &lt;1&gt;" in text and "<1>" not in text
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert f"{metrics['test']['rows']['adapted']['dice']:.3f}" in text
+    with Image.open(folder / "panel.png") as picture:
+        assert picture.width == len(COLUMNS) * (CELL + GAP) + GAP
+    assert not (folder / "state" / "panel").exists()
+
+
+@pytest.mark.parametrize("without", ["panel", "test", "marks"])
+def test_the_page_does_without_parts(folder, tmp_path, without):
+    path = tmp_path / "copy"
+    shutil.copytree(folder, path)
+    run = RunFolder(path)
+    metrics = json.loads(run.metrics.read_text())
+    if without == "panel":
+        run.panel.unlink()
+    else:
+        metrics.pop("test")
+        if without == "marks":
+            metrics["marks"] = []
+    run.metrics.write_text(json.dumps(metrics))
+    write_page(run)
+    text = run.page.read_text(encoding="utf-8")
+    assert ("Pictures" in text) is (without != "panel")
+    assert ("Measures" in text) is (without == "panel")
+
+
+def test_charts():
+    assert ticks(0.0, 1.0, 5) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    assert ticks(2.0, 2.0, 5) == [2.0] and number(3200.0) == "3,200" and number(0.25) == "0.25"
+    assert smoothed([(i, i) for i in range(100)], 10)[0] == (4.5, 4.5)
+    chart = Chart("x", "y", (0.0, 0.0), (1.0, 1.0))
+    chart.line([(0.0, 1.0)], "c0")
+    assert "nan" not in chart.svg("a < b") and "a &lt; b" in chart.svg("a < b")
+
+
+def test_the_page_in_a_browser(folder):
+    api = pytest.importorskip("playwright.sync_api")
+    if not Path("/usr/bin/chromium").exists():
+        pytest.skip("no chromium")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        for width, scheme, colour in ((390, "light", "rgb(255, 255, 255)"), (1280, "dark", "rgb(18, 21, 26)")):
+            page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+            said = []
+            page.on("console", lambda message, said=said: said.append(message.text))
+            page.goto(f"file://{folder / 'index.html'}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == colour
+            page.locator("input[value=dark]").check(force=True)
+            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 21, 26)"
+            assert said == []
+        browser.close()

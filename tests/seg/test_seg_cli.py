@@ -1,0 +1,155 @@
+"""The command line: what it does, what it says, how it ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("monai")
+
+from PIL import Image
+from seg.tiny_box import SIZE, samples
+
+from zoo_opt_seg import cli
+
+BOX = ["--model", "seg.tiny_box:factory", "--size", str(SIZE)]
+DATA = ["--data", "seg.tiny_box:splits"]
+QUICK = ["--calls", "200", "--batch", "4", "--validate", "2", "-o", "sigma0=0.1", "-o", "popsize=6", "--repeats", "1"]
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Run the command line in an empty folder; returns status, output, errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def call(*words):
+        status = cli.main([str(word) for word in words])
+        return status, *capsys.readouterr()
+
+    return call
+
+
+def test_adapt_evaluate_predict(run, tmp_path):
+    status, out, err = run("adapt", *BOX, *DATA, *QUICK, "--out", "result", "--quiet")
+    assert status == 0, err
+    assert "adapted" in out and "disk" in out and str(Path("result") / "index.html") in out
+    made = {"config.json", "log.jsonl", "prompt.npz", "metrics.json", "panel.png", "index.html", "state"}
+    assert {path.name for path in (tmp_path / "result").iterdir()} == made
+    config = json.loads(Path("result/config.json").read_text())
+    assert config["command"][:4] == ["zoo-opt-seg", "adapt", "--model", "seg.tiny_box:factory"]
+    before = Path("result/prompt.npz").read_bytes()
+
+    status, out, err = run("adapt", *BOX, *DATA, *QUICK, "--out", "result", "--quiet")  # complete: nothing to do
+    assert status == 0 and "going on in result" in err and Path("result/prompt.npz").read_bytes() == before
+
+    words = ["--repeats", "1", "--save", "rows.json"]
+    status, out, err = run("evaluate", *BOX, *DATA, "--prompt", "result", *words)
+    assert status == 0, err
+    rows, metrics = (
+        json.loads(Path("rows.json").read_text())["rows"],
+        json.loads(Path("result/metrics.json").read_text()),
+    )
+    assert rows == metrics["test"]["rows"]
+    assert run("evaluate", *BOX, *DATA, "--split", "validation", "--cache", "kept")[0] == 0
+
+    data = samples(1, 9)
+    Image.fromarray(data.images[0]).resize((60, 48)).save("image.png")
+    y, x = np.argwhere(data.masks[0]).mean(axis=0) * (48 / SIZE, 60 / SIZE)
+    words = ["--image", "image.png", "--point", f"{x:.1f},{y:.1f}", "--out", "mask.png"]
+    status, out, err = run("predict", *BOX, "--prompt", "result/prompt.npz", *words)
+    assert status == 0, err
+    mask = np.asarray(Image.open("mask.png"))
+    assert mask.shape == (48, 60) and set(np.unique(mask)) <= {0, 255}
+    assert json.loads(out)["object"] == pytest.approx((mask == 255).mean(), abs=1e-4)
+    assert run("predict", *BOX, *words, "--probabilities")[0] == 0
+
+
+def test_a_process_as_the_black_box(run):
+    here = str(Path(__file__).parents[1])
+    code = f"import sys; sys.path.insert(0, {here!r}); from seg.tiny_box import Bright; "
+    code += "from zoo_opt_seg.blackbox import serve; serve(Bright())"
+    Path("serving.py").write_text(code)
+    model = ["--model", f"process:{sys.executable} serving.py", "--size", SIZE]
+    status, _, err = run("adapt", *model, *DATA, *QUICK, "--out", "result", "--quiet", "--test-images", 0)
+    assert status == 0, err
+
+
+def test_the_embedded_sam_and_a_drawn_domain(run):
+    pytest.importorskip("segment_anything")
+    words = ["--calls", "40", "--batch", "4", "--validate", "2", "--validation-images", "2", "--test-images", "2"]
+    status, out, err = run("adapt", "--model", "tiny", "--data", "disc", *words, "--out", "result", "--quiet")
+    assert status == 0, err
+    assert "zero-shot" in out
+
+
+def test_a_black_box_that_is_down(run, monkeypatch):
+    monkeypatch.setattr("seg.tiny_box.Bright.__call__", lambda *_: 1 / 0)
+    status, _, err = run("adapt", *BOX, *DATA, *QUICK, "--out", "result", "--quiet")
+    assert status == 1 and err.count("\n") == 1
+    assert "ZeroDivisionError" in err and "the same command goes on" in err
+    monkeypatch.undo()
+
+
+def test_ctrl_c(run, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("seg.tiny_box.Bright.__call__", interrupted)
+    status, _, err = run("adapt", *BOX, *DATA, *QUICK, "--out", "result", "--quiet")
+    assert status == 130 and "the same command goes on from here" in err
+
+
+OUT = ["--out", "result", "--quiet"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["adapt", "--model", "huge", *DATA, *OUT], "--model must be tiny, sam:TYPE:CHECKPOINT"),
+        (["adapt", "--model", "sam:vit_b", *DATA, *OUT], "needs a checkpoint file"),
+        (["adapt", "--model", "sam:vit_b:none.pth", *DATA, *OUT], "none.pth"),
+        (["adapt", "--model", "nowhere:factory", *DATA, *OUT], 'expected "module:name"'),
+        (["adapt", "--model", "process:/no/such/program", *DATA, *OUT], "cannot be started"),
+        (["adapt", *BOX, "--data", "cats", *OUT], "--data must be one of skin"),
+        (["adapt", *BOX, "--data", "folder:nowhere", *OUT], "--data folder:nowhere: "),
+        (["adapt", *BOX, "--data", "seg.tiny_box:samples", *OUT], "--data seg.tiny_box:samples: "),
+        (["adapt", *BOX, *DATA, "--prompt", "poem", *OUT], "name must be one of"),
+        (["adapt", *BOX, *DATA, "-p", "colour=1", *OUT], "filter"),
+        (["adapt", *BOX, *DATA, "--method", "adam", *OUT], "method must be one of"),
+        (["adapt", *BOX, *DATA, "-o", "sigma0", *OUT], "an option must be NAME=VALUE"),
+        (["adapt", *BOX, *DATA, "-o", "sigma=1", *OUT], "sigma"),
+        (["adapt", *BOX, *DATA, "--calls", "3", *OUT], "calls must be at least"),
+        (["evaluate", *BOX, *DATA, "--prompt", "none.npz"], "--prompt none.npz"),
+        (["predict", *BOX, "--image", "a.png", "--out", "b.png"], "--point must be given"),
+        (["predict", *BOX, "--image", "a.png", "--point", "1;2", "--out", "b.png"], "--point must be x,y"),
+        (["predict", *BOX, "--image", "a.png", "--point", "1,2,7", "--out", "b.png"], "label 1"),
+        (["predict", *BOX, "--image", "a.png", "--point", "1,2", "--out", "b.png"], "--image a.png"),
+    ],
+)
+def test_one_clear_sentence_and_status_two(run, words, message):
+    status, out, err = run(*words)
+    assert status == 2 and out == ""
+    assert message in err and err.startswith("zoo-opt-seg: ") and "Traceback" not in err
+    assert not Path("result").exists()
+
+
+def test_a_point_outside_the_image(run):
+    Image.new("RGB", (20, 10)).save("a.png")
+    status, _, err = run("predict", *BOX, "--image", "a.png", "--point", "5,10", "--out", "b.png")
+    assert status == 2 and "--point must lie in the image of 20 x 10, got 5,10" in err
+
+
+def test_help(run, capsys):
+    for words in ([], ["adapt"], ["evaluate"], ["predict"]):
+        with pytest.raises(SystemExit) as end:
+            run(*words, "--help")
+        assert (end.value.code == 0 and "example" in capsys.readouterr().out) or words
+    with pytest.raises(SystemExit) as end:
+        run("adapt", *BOX)
+    assert end.value.code == 2
