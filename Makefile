@@ -15,11 +15,11 @@ CODE    := zoo_opt zoo_opt_seg tests benchmarks docs
 .PHONY: help demo test lint format docs bench results tables wheel clean
 
 help:
-	@echo "make demo    compare the optimizers and write an HTML report (about 2 minutes)"
+	@echo "make demo    compare the optimizers, adapt a black-box SAM, and write HTML reports (about 3 minutes)"
 	@echo "make test    run all tests"
 	@echo "make lint    ruff (rules and format) and mypy --strict"
 	@echo "make docs    build the documentation, warnings are errors"
-	@echo "make bench   the recorded benchmarks: overhead, failures, digits, bbob (about 25 minutes)"
+	@echo "make bench   the recorded benchmarks: overhead, failures, units, digits, bbob (about 25 minutes)"
 	@echo "make results the study of benchmarks/*.toml, recorded in benchmarks/results (hours; goes on where it was)"
 	@echo "make tables  the tables of zoo_opt_seg, recorded in benchmarks/results (hours; goes on where it was; DATA=folder)"
 	@echo "make wheel   build the wheel and the source distribution into dist/"
@@ -50,6 +50,9 @@ $(VENV)/.ready-dev: $(VENV)/.made pyproject.toml constraints.txt
 
 demo: $(VENV)/.ready-demo
 	@$(PINNED) $(BIN)/zoo-opt bench benchmarks/quick.toml
+	@$(PINNED) $(BIN)/zoo-opt-seg adapt --model tiny --data disc --prompt filter --method cma-es \
+	  -o sigma0=0.1 -o popsize=12 --calls 3200 --out results/demo-seg
+	@echo "Pictures and figures: results/demo-seg/index.html"
 
 test: $(VENV)/.ready-dev
 	@$(PINNED) $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
@@ -68,7 +71,7 @@ docs: $(VENV)/.ready-dev
 	@echo "Documentation: docs/_build/html/index.html"
 
 bench: $(VENV)/.ready-bench
-	@for name in overhead failures digits_fzoo bbob_bipop; do \
+	@for name in overhead failures scale_invariance digits_fzoo bbob_bipop; do \
 	  echo "== benchmarks/$$name.py"; $(PINNED) $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 results: $(VENV)/.ready-bench

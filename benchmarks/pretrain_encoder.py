@@ -1,12 +1,12 @@
 """Train the embedded tiny encoder from scratch on the source scenes, on one thread.
 
-    python benchmarks/pretrain_encoder.py --out results/pretrain-encoder          # at most 8 CPU-minutes
-    python benchmarks/pretrain_encoder.py --out results/pretrain-encoder --ship   # and puts the weights into the package
+    python benchmarks/pretrain_encoder.py --out results/pretrain-encoder          # about 6 CPU-minutes; resumes
+    python benchmarks/pretrain_encoder.py --out results/pretrain-encoder --ship   # and ships the weights
 
-A masked autoencoder: of 144 patches 48 are looked at, and a decoder of one layer fills in the others. From the CLS vector
-alone, a linear layer tells the mean and spread of the colours of every patch; without it, nothing would oblige
-the CLS vector to know about the image. The number of steps is fixed, so that the result does not depend on the machine's
-speed; a run that was stopped goes on where it was.
+A masked autoencoder: of 144 patches 48 are looked at, and a decoder of one layer fills in the others. From the CLS
+vector alone, a linear layer tells the mean and spread of the colours of every patch; without it, nothing would oblige
+the CLS vector to know about the image. The number of steps is fixed, so that the result does not depend on the
+machine's speed.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Autoencoder(nn.Module):
 
 
 def minibatch(images: np.ndarray, seed: int, step: int) -> tuple[Tensor, Tensor]:
-    """Images of a step, turned, mirrored, and with permuted or inverted colours; and an order of the patches of each."""
+    """Images of a step, turned, mirrored, and with permuted or inverted colours; and an order of each one's patches."""
     rng = np.random.default_rng([seed, 2, step])
     shown = []
     for row in rng.choice(len(images), BATCH, replace=len(images) < BATCH):

@@ -18,7 +18,8 @@ from zoo_opt.errors import instance, integer
 from zoo_opt.methods import Method
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.resume import Recorder
-from zoo_opt_seg.blackbox import Budgeted, SegmentationModel, as_black_box
+from zoo_opt_seg.blackbox.protocol import SegmentationModel, as_black_box
+from zoo_opt_seg.blackbox.wrappers import Budgeted
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.driving import Driver
 from zoo_opt_seg.objective import Objective
@@ -179,7 +180,7 @@ def adapt(
             f"{validate} validations of {len(rows)}, got {calls}"
         )
     built = _method(method, options, evaluations)
-    samples = splits.test[splits.test.masks.any(axis=(1, 2))]  # no point can lie on an empty mask
+    samples = splits.test[np.flatnonzero(splits.test.masks.any(axis=(1, 2)))]  # no point can lie on an empty mask
     samples = samples if test_images is None else samples[: integer("test_images", test_images, 1)]
     tested = samples if test and len(samples) else None
     about_loss: dict[str, Any] = {"loss": loss, "reduction": reduction, "augment": augment}
@@ -264,7 +265,9 @@ def _adaptation(
         _vector(folder.state / "chosen.npy", mark.x)
         save_prompt(folder.prompt, prompt, mark.x, {"chosen": metrics["chosen"], "calls": driver.calls})
     trained = TrainedPrompt(prompt, mark.x)
-    return Adaptation(trained, mark.x, last, driver.calls, opt.nfev, opt.nit, lines, metrics, folder and folder.path)
+    return Adaptation(
+        trained, mark.x, last, driver.calls, opt.nfev, opt.nit, lines, metrics, None if folder is None else folder.path
+    )
 
 
 def _finished(folder: RunFolder, prompt: VisualPrompt) -> Adaptation:

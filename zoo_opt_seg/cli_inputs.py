@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_opt.cli_run import UsageError, read_options
 
 if TYPE_CHECKING:
-    from zoo_opt_seg.blackbox import BlackBox
+    from zoo_opt_seg.blackbox.protocol import BlackBox
     from zoo_opt_seg.data.samples import Splits
     from zoo_opt_seg.visual_prompts import TrainedPrompt
 

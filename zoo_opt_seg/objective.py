@@ -20,7 +20,7 @@ _KEPT = 2  # steps whose minibatch is kept: more than one may be open
 
 
 class _Model(Protocol):
-    def __call__(self, images: Array, prompts: Prompts) -> Array: ...
+    def __call__(self, images: Array, prompts: Prompts, /) -> Array: ...
 
 
 class Minibatch(NamedTuple):

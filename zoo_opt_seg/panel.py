@@ -14,7 +14,7 @@ from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.prompts import Array, Prompts
 
 if TYPE_CHECKING:
-    from zoo_opt_seg.blackbox import BlackBox
+    from zoo_opt_seg.blackbox.protocol import BlackBox
     from zoo_opt_seg.visual_prompts import TrainedPrompt
 
 COLUMNS = ("image", "point prompt", "prompted image", "zero-shot mask", "adapted mask", "truth")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt_seg.baselines import baselines
-from zoo_opt_seg.blackbox import BlackBox, Cached, as_black_box
+from zoo_opt_seg.blackbox.cache import Cached
+from zoo_opt_seg.blackbox.protocol import BlackBox, as_black_box
 from zoo_opt_seg.evaluation import Evaluation, evaluate
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.run_folder import Lines, RunFolder, floats

@@ -16,7 +16,7 @@ from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.visual_prompts import TrainedPrompt, VisualPrompt
 
 if TYPE_CHECKING:
-    from zoo_opt_seg.blackbox import BlackBox
+    from zoo_opt_seg.blackbox.protocol import BlackBox
 
 SHARE = 0.2  # of the calls, at most, where the number of validation images is not given
 _ROWS, _POINTS = 11, 12  # streams of the seed, none of them one of the objective's

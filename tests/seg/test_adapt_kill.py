@@ -40,6 +40,6 @@ def test_twenty_kills_at_random_moments(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_end_before_any_line_of_ours(tmp_path: Path) -> None:
-    found = killing("lines", tmp_path, 16)
+    found = killing("lines", tmp_path, 12)
     assert found["lines"] > 1000
     assert found["wrong"] == []

@@ -1,5 +1,6 @@
 """The embedded models: shapes, weights, and that they are really trained."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import importlib.util
@@ -139,14 +140,17 @@ def test_the_tiny_encoder_gives_one_vector_per_image():
     torch.testing.assert_close(encoder(images[2:3])[0], vectors[2], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_cls_vector_tells_more_than_an_untrained_ones():
     pretrain = script("pretrain_encoder")
-    torch.manual_seed(0)
-    trained, untrained = pretrain.probes(tiny_encoder(), 800), pretrain.probes(TinyEncoder().eval(), 800)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        random = TinyEncoder().eval()
+    trained, untrained = pretrain.probes(tiny_encoder(), 1200), pretrain.probes(random, 1200)
     print("R^2 trained", trained, "untrained", untrained)
-    assert trained["mean colour"] > 0.9
-    for target in ("number of objects", "coverage", "objects' centre"):
-        assert trained[target] > untrained[target] + 0.05
+    assert trained["mean colour"] > 0.98
+    assert trained["objects' centre"] > untrained["objects' centre"] + 0.2
+    assert all(trained[target] > untrained[target] for target in trained)
 
 
 def test_weights_that_are_missing_or_of_another_model_are_errors(tmp_path, sam):

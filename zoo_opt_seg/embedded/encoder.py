@@ -1,7 +1,7 @@
 """A small vision transformer that turns an image of 96 pixels into one vector, its CLS token.
 
-It is trained by ``benchmarks/pretrain_encoder.py`` as a masked autoencoder (He et al. 2022, arXiv 2111.06377) on the source
-scenes, and stored as float16 in ``encoder.safetensors``.
+It is trained by ``benchmarks/pretrain_encoder.py`` as a masked autoencoder (He et al. 2022, arXiv 2111.06377) on the
+source scenes, and stored as float16 in ``encoder.safetensors``.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class PromptFileError(ValueError):
 
 
 class _Model(Protocol):
-    def __call__(self, images: Array, prompts: Prompts) -> Array: ...
+    def __call__(self, images: Array, prompts: Prompts, /) -> Array: ...
 
 
 @dataclass(frozen=True, eq=False)

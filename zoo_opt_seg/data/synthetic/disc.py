@@ -18,7 +18,7 @@ def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
     radius = float(np.exp(rng.uniform(np.log(0.1), np.log(0.33))))  # from the whole eye to a crop about the disc
     centre = 0.5 + rng.uniform(-1, 1, 2) * (0.38 - 0.6 * radius)
     retina = np.array([0.66, 0.29, 0.14]) * rng.uniform(0.65, 1.1) + rng.normal(0, 0.04, 3)
-    image = np.broadcast_to(retina.astype(np.float32), (size, size, 3))
+    image: np.ndarray = np.broadcast_to(retina.astype(np.float32), (size, size, 3))
     image = image + float(rng.uniform(0.02, 0.06)) * fractal_field(rng, size, 3, 4, 0.7)[..., None] * _tint(1, 0.7, 0.4)
     if rng.random() < 0.4:  # the choroid shows through
         net = np.abs(smooth_field(rng, size, rng.uniform(6, 12)))

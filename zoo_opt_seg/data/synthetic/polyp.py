@@ -57,13 +57,13 @@ def _mucosa(rng: Rng, size: int, colour: np.ndarray) -> np.ndarray:
     if rng.random() < 0.5:  # the lumen
         place = rng.uniform(-0.1, 1.1, 2)
         far = np.hypot(x - float(place[0]), y - float(place[1])) + 0.03 * smooth_field(rng, size, 3)
-        image = image * (1 - 0.7 / (1 + np.exp((far - float(rng.uniform(0.08, 0.22))) * 25)))[..., None]
+        image = image * (1 - 0.8 / (1 + np.exp((far - float(rng.uniform(0.08, 0.22))) * 25)))[..., None]
     centre = rng.uniform(-0.6, 1.6, 2)
     away = np.hypot(x - float(centre[0]), y - float(centre[1])) + 0.05 * smooth_field(rng, size, 2)
     for _ in range(int(rng.integers(0, 4))):  # folds: a bright ridge with its shadow
         offset = (away - float(rng.uniform(away.min(), away.max()))) / float(rng.uniform(0.03, 0.08))
         ridge = np.exp(-(offset**2)) - 1.3 * np.exp(-((offset - 1.4) ** 2))
-        image = image * (1 + float(rng.uniform(0.05, 0.25)) * ridge)[..., None]
+        image = image * (1 + float(rng.uniform(0.1, 0.35)) * ridge)[..., None]
     vessels = np.zeros((size, size), np.float32)
     for _ in range(int(rng.integers(2, 12))):
         path = shapes.curve(rng, rng.uniform(0, 1, 2), rng.uniform(0, 6.3), rng.uniform(0.2, 0.7), 1.5)
@@ -79,8 +79,9 @@ def _polyp(rng: Rng, size: int, image: np.ndarray, mask: np.ndarray, colour: np.
     angle = rng.uniform(0, 2 * np.pi)
     slope_y, slope_x = np.gradient(blur(height, 1.0))
     lit = (slope_x * np.cos(angle) + slope_y * np.sin(angle)) * size * extent * 0.5
-    redder = rng.choice([-1.0, 1.0], p=[0.35, 0.65]) * rng.uniform(0.1, 0.22)
-    body = colour + np.array([-0.2, -1.0, -0.8]) * redder + rng.normal(0, 0.03, 3) + rng.choice([-1.0, 1.0]) * rng.uniform(0.0, 0.12)
+    redder = rng.choice([-1.0, 1.0], p=[0.35, 0.65]) * rng.uniform(0.07, 0.19)
+    body = colour + np.array([-0.2, -1.0, -0.8]) * redder + rng.normal(0, 0.03, 3)
+    body = body + rng.choice([-1.0, 1.0]) * rng.uniform(0.0, 0.09)
     surface = body.astype(np.float32) + 0.04 * fractal_field(rng, size, 5, 4, 0.8)[..., None] * _tint(1, 0.9, 0.8)
     if rng.random() < 0.4:  # pits
         surface = surface + 0.05 * np.tanh(3 * smooth_field(rng, size, rng.uniform(14, 26)))[..., None]

@@ -8,7 +8,7 @@ from zoo_opt_seg.data.synthetic.textures import Rng, blur
 
 
 def ellipse(rng: Rng, radius: float, aspect: float, corners: float = 2.0, points: int = 40) -> np.ndarray:
-    """A superellipse about the origin: ``corners`` 2 is an ellipse, larger is boxier; (points, 2), area as a circle's."""
+    """A superellipse about the origin: ``corners`` 2 is an ellipse, larger is boxier; (points, 2)."""
     angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
     cos, sin = np.cos(angle), np.sin(angle)
     x = np.sign(cos) * np.abs(cos) ** (2 / corners) * radius / np.sqrt(aspect)
@@ -80,21 +80,21 @@ def _inside(corners: np.ndarray, height: int, width: int) -> np.ndarray:
     column = np.clip(np.ceil(x), 0, width).astype(int)
     sign = np.where(y1[edge] > y0[edge], 1.0, -1.0)
     turns = np.bincount(row * (width + 1) + column, sign, height * (width + 1)).reshape(height, width + 1)
-    return np.asarray(np.cumsum(turns, axis=1)[:, :width] != 0)
+    return np.asarray(np.cumsum(turns, axis=1, dtype=np.float32)[:, :width] != 0)
 
 
 def add_stroke(cover: np.ndarray, path: np.ndarray, width: float, strength: float = 1.0) -> None:
     """Draw a thin line of ``width`` along a path into ``cover`` (size, size), the larger value of the two remaining.
 
-    It is drawn at four times the size, within its bounding box.
+    It is drawn at three times the size, within its bounding box.
     """
     size = len(cover)
     outline = band(path, max(width, 0.3 / size)) * size
     x0, y0 = np.clip(np.floor(outline.min(axis=0)), 0, size).astype(int)
     x1, y1 = np.clip(np.ceil(outline.max(axis=0)), 0, size).astype(int)
     if x0 < x1 and y0 < y1:
-        fine = _inside((outline - (x0, y0)) * 4 - 0.5, 4 * (y1 - y0), 4 * (x1 - x0))
-        part = fine.reshape(y1 - y0, 4, x1 - x0, 4).mean(axis=(1, 3), dtype=np.float32)
+        fine = _inside((outline - (x0, y0)) * 3 - 0.5, 3 * (y1 - y0), 3 * (x1 - x0))
+        part = fine.reshape(y1 - y0, 3, x1 - x0, 3).mean(axis=(1, 3), dtype=np.float32)
         np.maximum(cover[y0:y1, x0:x1], np.float32(strength) * part, out=cover[y0:y1, x0:x1])
 
 

@@ -1,6 +1,6 @@
-"""Skin lesions under hair: brown irregular patches with soft borders and pigment structure, as a dermatoscope shows them.
+"""Skin lesions under hair: brown irregular patches with soft borders and pigment structure, as under a dermatoscope.
 
-Shifted from the source by low and uneven contrast inside the object, soft borders, hair, gel reflections and a dark frame.
+Shifted from the source by low and uneven contrast inside the object, soft borders, hair, gel reflections, a dark frame.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw a lesion: image (size, size, 3) uint8 and its mask (size, size) bool."""
     tone = rng.uniform(0.0, 1.0)  # pale to brown
     skin = np.array([0.90, 0.71, 0.64]) * (1 - tone) + np.array([0.66, 0.44, 0.32]) * tone + rng.normal(0, 0.03, 3)
-    image = np.broadcast_to(skin.astype(np.float32), (size, size, 3))
+    image: np.ndarray = np.broadcast_to(skin.astype(np.float32), (size, size, 3))
     image = image + float(rng.uniform(0.01, 0.035)) * fractal_field(rng, size, 6, 4, 0.8)[..., None]
     image = image + float(rng.uniform(0.0, 0.04)) * smooth_field(rng, size, 3)[..., None] * _vector(0.4, -0.6, -0.5)
 
@@ -41,7 +41,7 @@ def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
 def _lesion(rng: Rng, size: int, image: np.ndarray, mask: np.ndarray, radius: float) -> np.ndarray:
     """Pigment that absorbs light: darkest in patches, with a border as soft as the lesion is large."""
     dark = np.array([0.55, 0.38, 0.32]) + rng.normal(0, 0.07, 3) + (rng.random() < 0.25) * np.array([0.3, 0.0, 0.02])
-    depth = np.exp(rng.uniform(np.log(0.3), np.log(1.3)))  # optical thickness
+    depth = np.exp(rng.uniform(np.log(0.22), np.log(0.9)))  # optical thickness
     pattern = 1 + float(rng.uniform(0.1, 0.45)) * fractal_field(rng, size, 3 / max(radius, 0.15), 3, 0.7)
     if rng.random() < 0.4:  # pigment network
         pattern = pattern + 0.3 * np.tanh(3 * smooth_field(rng, size, rng.uniform(20, 30)))
@@ -55,7 +55,7 @@ def _lesion(rng: Rng, size: int, image: np.ndarray, mask: np.ndarray, radius: fl
 def _hair(rng: Rng, size: int, image: np.ndarray) -> np.ndarray:
     colour = np.array([0.13, 0.09, 0.07]) if rng.random() < 0.8 else np.array([0.85, 0.78, 0.62])
     along = rng.uniform(0, 2 * np.pi)
-    count = int(rng.choice([0, 4, 10, 20, 35], p=[0.15, 0.25, 0.3, 0.2, 0.1]))
+    count = int(rng.choice([0, 4, 10, 20, 35], p=[0.1, 0.2, 0.3, 0.25, 0.15]))
     cover = np.zeros((size, size), np.float32)
     for _ in range(count):
         path = shapes.curve(rng, rng.uniform(-0.1, 1.1, 2), along + rng.normal(0, 0.6), rng.uniform(0.3, 1.1), 0.8)

@@ -64,7 +64,7 @@ def _blur_matrix(sigma: float, size: int) -> np.ndarray:
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur of ``sigma`` pixels (rounded to a twentieth), normalised at the border; shape (H, H) or (H, H, c)."""
+    """Gaussian blur of ``sigma`` pixels (rounded to a twentieth), normalised at the border; (H, H) or (H, H, c)."""
     sigma = round(20 * sigma) / 20
     if sigma < 0.2:
         return image

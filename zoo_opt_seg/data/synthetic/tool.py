@@ -1,7 +1,7 @@
 """Instrument shafts in an endoscopic view: metal or dark plastic rods with glare along them, a joint and a tip.
 
-Shifted from the source by glare and rings that cut the object into strips, a second instrument of the same look, smoke, and
-wet tissue with highlights.
+Shifted from the source by glare and rings that cut the object into strips, a second instrument of the same look, smoke,
+and wet tissue with highlights.
 """
 
 from __future__ import annotations
