@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -202,10 +203,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         words[:2] = ["bench compare"]
     arguments = parser().parse_args(words)
     try:
-        return int(arguments.do(arguments))
+        status = int(arguments.do(arguments))
+        sys.stdout.flush()
+        return status
     except UsageError as error:
         print(f"zoo-opt: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ImportError, TypeError, ValueError, OSError) as error:
         print(f"zoo-opt: {error}", file=sys.stderr)
         return 1

@@ -67,6 +67,18 @@ def test_list_names_everything(capsys):
         assert name in out
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+    """As in ``zoo-opt list | head -1``: the pipe is closed before anything is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    command = [sys.executable, "-m", "zoo_opt.cli", "list"]
+    env = os.environ | {"PYTHONPATH": root}
+    done = subprocess.run(command, cwd=tmp_path, env=env, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_run_a_function_of_ones_own(tmp_path):
     (tmp_path / "mine.py").write_text(OBJECTIVE)
     done = cli(
