@@ -1,16 +1,10 @@
-"""What the tests of the report's page share: a browser, two records, a report and its page."""
+"""What the tests of the report's page share: two records, a report and its page."""
 
 import pytest
-from bench.browser import launched, opened
+from bench.browser import opened
 from bench.synthetic import mixed_record
 
 from zoo_opt.bench.report import write_report
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with launched() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="session")

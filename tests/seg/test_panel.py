@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,20 +100,15 @@ def test_charts():
     assert "nan" not in chart.svg("a < b") and "a &lt; b" in chart.svg("a < b")
 
 
-def test_the_page_in_a_browser(folder):
-    api = pytest.importorskip("playwright.sync_api")
-    if not Path("/usr/bin/chromium").exists():
-        pytest.skip("no chromium")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        for width, scheme, colour in ((390, "light", "rgb(255, 255, 255)"), (1280, "dark", "rgb(18, 21, 26)")):
-            page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-            said = []
-            page.on("console", lambda message, said=said: said.append(message.text))
-            page.goto((folder / "index.html").as_uri())
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == colour
-            page.locator("input[value=dark]").check(force=True)
-            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 21, 26)"
-            assert said == []
-        browser.close()
+def test_the_page_in_a_browser(folder, browser):
+    for width, scheme, colour in ((390, "light", "rgb(255, 255, 255)"), (1280, "dark", "rgb(18, 21, 26)")):
+        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        said = []
+        page.on("console", lambda message, said=said: said.append(message.text))
+        page.goto((folder / "index.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == colour
+        page.locator("input[value=dark]").check(force=True)
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 21, 26)"
+        assert said == []
+        page.close()

@@ -261,7 +261,11 @@ input()
         assert gone(pid)
 
 
-def test_an_interrupted_question_does_not_give_the_next_one_its_answer(child: Callable[..., ProcessBlackBox]) -> None:
+def test_an_interrupted_question_does_not_give_the_next_one_its_answer(
+    child: Callable[..., ProcessBlackBox], request: pytest.FixtureRequest
+) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     box = child("""
 def model(images, prompts):
     time.sleep(30)
