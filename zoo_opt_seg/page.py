@@ -8,9 +8,9 @@ import json
 import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 from typing import Any
 
+from zoo_opt.bench.template import fill
 from zoo_opt.checkpoint import write_atomically
 from zoo_opt_seg.charts import Chart, smoothed
 from zoo_opt_seg.run_folder import Line, RunFolder, read_json, read_lines
@@ -40,7 +40,6 @@ def write_page(folder: RunFolder) -> None:
     fields = {
         "title": esc(title),
         "facts": "".join(f"<li>{esc(fact)}</li>" for fact in _facts(config, metrics)),
-        "css": resources.files("zoo_opt_seg").joinpath("assets/page.css").read_text(encoding="utf-8"),
         "glance": _glance(test, metrics),
         "pictures": _pictures(folder),
         "curves": _curves(config, metrics, log),
@@ -49,9 +48,7 @@ def write_page(folder: RunFolder) -> None:
         "use": _use(config),
         "made": _made(config, metrics),
     }
-    head, *parts = resources.files("zoo_opt_seg").joinpath("assets/page.html").read_text(encoding="utf-8").split("{{")
-    text = head + "".join(fields[name] + rest for name, rest in (part.split("}}", 1) for part in parts))
-    write_atomically(folder.page, text.encode())
+    write_atomically(folder.page, fill("zoo_opt_seg", "page", fields).encode())
 
 
 def esc(value: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from .record import Record
 from .report_data import intervals, pack
 from .report_page import errors, esc, facts, plain, provenance, settings
 from .stats import summaries
+from .template import asset, fill
 
 SCRIPTS = ("dom", "model", "statistics", "chart", "table", "overview", "views", "compare", "report")
 
@@ -46,19 +46,12 @@ def write_report(record: Record, path: Path, earlier: Record | None = None) -> N
         "errors": errors(runs),
         "settings": settings(runs),
         "provenance": provenance(record),
-        "css": _asset("report.css"),
-        "js": "\n".join(_asset(f"{name}.js") for name in SCRIPTS),
+        "js": "\n".join(asset("zoo_opt.bench", f"{name}.js") for name in SCRIPTS),
         "data": _embedded(pack(record) | {"intervals": intervals(found)}),
         "earlier": _embedded(pack(earlier, curves=False)) if earlier else "",
     }
-    head, *parts = _asset("report.html").split("{{")
-    text = head + "".join(fields[name] + rest for name, rest in (part.split("}}", 1) for part in parts))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-
-
-def _asset(name: str) -> str:
-    return (resources.files("zoo_opt.bench") / "assets" / name).read_text(encoding="utf-8")
+    path.write_text(fill("zoo_opt.bench", "report", fields), encoding="utf-8")
 
 
 def _embedded(data: dict[str, Any]) -> str:

@@ -190,17 +190,11 @@ const update = () => {
 
 const themes = [...document.querySelectorAll("input[name=theme]")];
 const remembered = (act) => { try { return act(); } catch { return null; } }; // a file opened from disk may have no storage
-const setTheme = (value) => {
-  document.documentElement.style.colorScheme = value === "auto" ? "" : value;
-  themes.forEach((input) => { input.checked = input.value === value; });
-};
+const theme = remembered(() => localStorage.getItem("zoo-opt-theme")) ?? "auto";
 for (const input of themes) {
-  input.addEventListener("change", () => {
-    setTheme(input.value);
-    remembered(() => localStorage.setItem("zoo-opt-theme", input.value));
-  });
+  input.checked = input.value === theme;
+  input.addEventListener("change", () => remembered(() => localStorage.setItem("zoo-opt-theme", input.value)));
 }
-setTheme(remembered(() => localStorage.getItem("zoo-opt-theme")) ?? "auto");
 
 document.body.append(tip);
 const wide = matchMedia("(min-width: 1000px)");
