@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from zoo_opt._lazy import importer
 from zoo_opt._version import __version__
 
 if TYPE_CHECKING:
@@ -83,19 +84,15 @@ _HOME = {
     "result": ("Result",),
     "run": ("minimize",),
 }
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+_import = importer(__name__, _HOME)
 
-__all__ = ["__version__", *_MODULE_OF]
+__all__ = ["__version__", *(name for names in _HOME.values() for name in names)]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        if name in ("interop", "bench", "testing"):
-            return importlib.import_module(f"zoo_opt.{name}")
-        raise AttributeError(f"module 'zoo_opt' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"zoo_opt.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
-    return value
+    if name in ("interop", "bench", "testing"):
+        return importlib.import_module(f"zoo_opt.{name}")
+    return _import(name)
 
 
 def __dir__() -> list[str]:

@@ -5,8 +5,9 @@ Names are imported when they are first used, so that ``import zoo_opt_seg`` brin
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo_opt._lazy import importer
 
 if TYPE_CHECKING:
     from zoo_opt_seg.adapt import Adaptation as Adaptation
@@ -33,17 +34,9 @@ _HOME = {
     "prompts": ("Prompts",),
     "visual_prompts": ("load_prompt", "make_prompt", "save_prompt"),
 }
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = [*_MODULE_OF]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'zoo_opt_seg' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"zoo_opt_seg.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
-    return value
+__all__ = [name for names in _HOME.values() for name in names]
+__getattr__ = importer(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -1,41 +1,42 @@
-"""Segmentation models seen from outside: images and prompts in, masks out; counted, limited, cached, anywhere."""
+"""Segmentation models seen from outside: images and prompts in, masks out; counted, limited, cached, anywhere.
+
+Names are imported when they are first used: a black box that is no torch model needs no torch.
+"""
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-_WHERE = {
-    "BlackBox": "protocol",
-    "BlackBoxError": "protocol",
-    "SegmentationModel": "protocol",
-    "as_black_box": "protocol",
-    "BudgetExhausted": "wrappers",
-    "Budgeted": "wrappers",
-    "Counted": "wrappers",
-    "Hardened": "wrappers",
-    "Quantized": "wrappers",
-    "Cached": "cache",
-    "ProcessBlackBox": "process",
-    "serve": "process",
-    "SamBlackBox": "sam",
-    "TinySam": "tiny",
+from zoo_opt._lazy import importer
+
+if TYPE_CHECKING:
+    from zoo_opt_seg.blackbox.cache import Cached as Cached
+    from zoo_opt_seg.blackbox.process import ProcessBlackBox as ProcessBlackBox
+    from zoo_opt_seg.blackbox.process import serve as serve
+    from zoo_opt_seg.blackbox.protocol import BlackBox as BlackBox
+    from zoo_opt_seg.blackbox.protocol import BlackBoxError as BlackBoxError
+    from zoo_opt_seg.blackbox.protocol import SegmentationModel as SegmentationModel
+    from zoo_opt_seg.blackbox.protocol import as_black_box as as_black_box
+    from zoo_opt_seg.blackbox.sam import SamBlackBox as SamBlackBox
+    from zoo_opt_seg.blackbox.tiny import TinySam as TinySam
+    from zoo_opt_seg.blackbox.wrappers import Budgeted as Budgeted
+    from zoo_opt_seg.blackbox.wrappers import BudgetExhausted as BudgetExhausted
+    from zoo_opt_seg.blackbox.wrappers import Counted as Counted
+    from zoo_opt_seg.blackbox.wrappers import Hardened as Hardened
+    from zoo_opt_seg.blackbox.wrappers import Quantized as Quantized
+
+_HOME = {  # in the order of reading
+    "protocol": ("BlackBox", "BlackBoxError", "SegmentationModel", "as_black_box"),
+    "wrappers": ("BudgetExhausted", "Budgeted", "Counted", "Hardened", "Quantized"),
+    "cache": ("Cached",),
+    "process": ("ProcessBlackBox", "serve"),
+    "sam": ("SamBlackBox",),
+    "tiny": ("TinySam",),
 }
-__all__ = [  # noqa: RUF022 (in the order of reading)
-    "BlackBox", "BlackBoxError", "SegmentationModel", "as_black_box",
-    "BudgetExhausted", "Budgeted", "Counted", "Hardened", "Quantized",
-    "Cached", "ProcessBlackBox", "serve", "SamBlackBox", "TinySam",
-]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    """Import a name's module when it is asked for: a black box that is no torch model needs no torch."""
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
-    globals()[name] = value
-    return value
+__all__ = [name for names in _HOME.values() for name in names]
+__getattr__ = importer(__name__, _HOME)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_WHERE})
+    return sorted({*globals(), *__all__})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo_opt._lazy import importer
 
 if TYPE_CHECKING:
     from zoo_opt_seg.embedded.encoder import TinyEncoder as TinyEncoder
@@ -15,24 +17,12 @@ TINY_SIZE = 96
 """Side of the tiny models' images in pixels."""
 
 _HOME = {
-    "TinyEncoder": "encoder",
-    "tiny_encoder": "encoder",
-    "build_tiny_sam": "sam",
-    "decode_batch": "sam",
-    "tiny_sam": "sam",
+    "encoder": ("TinyEncoder", "tiny_encoder"),
+    "sam": ("build_tiny_sam", "decode_batch", "tiny_sam"),
 }
 
-__all__ = ["TINY_SIZE", *_HOME]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__all__ = ["TINY_SIZE", *(name for names in _HOME.values() for name in names)]
+__getattr__ = importer(__name__, _HOME)
 
 
 def __dir__() -> list[str]:
