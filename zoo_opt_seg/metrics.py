@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,8 +42,7 @@ def dice(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """
     from monai.metrics.meandice import compute_dice
 
-    p, t = _tensors(predicted, truth)
-    return np.zeros(0) if not len(p) else _column(compute_dice(p, t, include_background=True, ignore_empty=False))
+    return _overlap(compute_dice, predicted, truth)
 
 
 def iou(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -60,8 +59,7 @@ def iou(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """
     from monai.metrics.meaniou import compute_iou
 
-    p, t = _tensors(predicted, truth)
-    return np.zeros(0) if not len(p) else _column(compute_iou(p, t, include_background=True, ignore_empty=False))
+    return _overlap(compute_iou, predicted, truth)
 
 
 def hd95(predicted: np.ndarray, truth: np.ndarray, *, spacing: float | Sequence[float] | None = None) -> np.ndarray:
@@ -116,6 +114,11 @@ def hd95(predicted: np.ndarray, truth: np.ndarray, *, spacing: float | Sequence[
             )
         distances[rows] = _column(measured)
     return distances
+
+
+def _overlap(compute: Callable[..., Any], predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    p, t = _tensors(predicted, truth)
+    return np.zeros(0) if not len(p) else _column(compute(p, t, include_background=True, ignore_empty=False))
 
 
 def _tensors(predicted: np.ndarray, truth: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

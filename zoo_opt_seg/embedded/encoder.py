@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_opt_seg.embedded import TINY_SIZE
-from zoo_opt_seg.embedded.weights import load_weights
+from zoo_opt_seg.embedded.weights import stored
 
 PATCH = 8
 WEIGHTS = Path(__file__).with_name("encoder.safetensors")
@@ -78,7 +78,4 @@ def tiny_encoder() -> TinyEncoder:
     FileNotFoundError, ValueError
         If the weights are missing or of another model.
     """
-    with torch.random.fork_rng(devices=[]):  # the initial weights, to be overwritten, take from the global generator
-        encoder = TinyEncoder()
-    load_weights(encoder, WEIGHTS)
-    return encoder.eval().requires_grad_(False)
+    return stored(TinyEncoder, WEIGHTS).requires_grad_(False)

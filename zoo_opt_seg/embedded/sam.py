@@ -8,11 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from zoo_opt_seg.embedded import TINY_SIZE
-from zoo_opt_seg.embedded.weights import load_weights
+from zoo_opt_seg.embedded.weights import stored
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -68,10 +67,7 @@ def tiny_sam() -> Sam:
     FileNotFoundError, ValueError
         If the weights are missing or of another model.
     """
-    with torch.random.fork_rng(devices=[]):  # the initial weights, to be overwritten, take from the global generator
-        sam = build_tiny_sam()
-    load_weights(sam, WEIGHTS)
-    return sam.eval()
+    return stored(build_tiny_sam, WEIGHTS)
 
 
 def decode_batch(

@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+
+Module = TypeVar("Module", bound=torch.nn.Module)
+
+
+def stored(build: Callable[[], Module], path: Path) -> Module:
+    """The module that ``build`` makes, with the weights of a file, in evaluation mode and float32.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As of `load_weights`.
+    """
+    with torch.random.fork_rng(devices=[]):  # the initial weights, to be overwritten, take from the global generator
+        module = build()
+    load_weights(module, path)
+    return module.eval()
 
 
 def load_weights(module: torch.nn.Module, path: Path) -> None:
