@@ -28,7 +28,7 @@ from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.reporting import illustrate, measure
 from zoo_opt_seg.run_folder import Line, RunFolder, read_json, versions, write_json
 from zoo_opt_seg.selection import SCORES, Mark, Marks, thresholds
-from zoo_opt_seg.validation import Validation, fingerprint, parts, validation_rows
+from zoo_opt_seg.validation import Validation, fingerprint, parts, validation_rows, with_object
 from zoo_opt_seg.visual_prompts import TrainedPrompt, VisualPrompt, save_prompt
 
 
@@ -136,7 +136,8 @@ def adapt(
     repeats, test_seed : int
         Random points per test image, and their seed: it is not that of the training, so that runs are comparable.
     panel : bool
-        Whether to write the picture panel and the HTML page; only with ``out``.
+        Whether to write the picture panel and the HTML page; only with ``out``. It shows test images, or validation
+        images where the test split is not to be looked at.
     patience : int
         Failed questions in a row after which the black box counts as down.
     progress : bool
@@ -168,6 +169,10 @@ def adapt(
         raise ValueError(f"select must be {' or '.join(map(repr, SCORES))}, got {select!r}")
     instance("splits", splits, Splits)
     instance("prompt", prompt, VisualPrompt)
+    for samples in parts(splits):
+        if len(samples) and samples.size != (prompt.size, prompt.size):
+            shape = " x ".join(map(str, samples.size))
+            raise ValueError(f"splits must hold images of {prompt.size} pixels square, the prompt's size, got {shape}")
     box = as_black_box(model)
     start = prompt.x0(seed) if x0 is None else np.array(x0)
     if start.shape != (prompt.dim,):
@@ -180,7 +185,11 @@ def adapt(
             f"{validate} validations of {len(rows)}, got {calls}"
         )
     built = _method(method, options, evaluations)
-    samples = splits.test[np.flatnonzero(splits.test.masks.any(axis=(1, 2)))]  # no point can lie on an empty mask
+    opt = Optimizer(built, start, rng=seed, budget=evaluations)
+    if opt.stop():
+        least = validate * len(rows) + batch * built.size(opt.state)
+        raise ValueError(f"calls must be at least {least}, for validation and one step of {built}, got {calls}")
+    samples = with_object(splits.test)
     samples = samples if test_images is None else samples[: integer("test_images", test_images, 1)]
     tested = samples if test and len(samples) else None
     about_loss: dict[str, Any] = {"loss": loss, "reduction": reduction, "augment": augment}
@@ -204,7 +213,6 @@ def adapt(
     if folder is not None and folder.metrics.exists():
         result = _finished(folder, prompt)
     else:
-        opt = Optimizer(built, start, rng=seed, budget=evaluations)
         with Recorder(opt, None if folder is None else folder.state / "optimizer.zoo", seeded=True) as recorder:
             marks = Marks(validation, len(rows), batch, None if folder is None else folder.state)
             try:
@@ -214,14 +222,16 @@ def adapt(
                     driver.run(update)
             finally:
                 marks.close()
-        result = _adaptation(prompt, driver, marks, select, folder)
-        if tested is not None:
-            settings: dict[str, Any] = {"repeats": repeats, "seed": test_seed, "batch": batch, "folder": folder}
-            result.metrics["test"] = measure(box, result.prompt, splits, tested, **settings)
-        if folder is not None:
-            write_json(folder.metrics, result.metrics)
+            result = _adaptation(prompt, driver, marks, select, folder)
+            if tested is not None:  # the recorder's lock keeps a second process from paying for the same
+                settings: dict[str, Any] = {"repeats": repeats, "seed": test_seed, "batch": batch, "folder": folder}
+                result.metrics["test"] = measure(box, result.prompt, splits, tested, **settings)
+            if folder is not None:
+                write_json(folder.metrics, result.metrics)
     if folder is not None and panel:
-        shown = next(s for s in (tested, splits.test, splits.validation, splits.train) if s is not None and len(s))
+        shown = next(
+            s for s in (tested, *map(with_object, (splits.validation, splits.train))) if s is not None and len(s)
+        )
         illustrate(box, result.prompt, shown, result.metrics, folder, seed=test_seed)
     return result
 

@@ -77,10 +77,11 @@ def best_disk(samples: Samples, *, repeats: int = 3, seed: int | Sequence[int] =
     Parameters
     ----------
     samples : Samples
-        The training split: the radius is a setting like others.
+        The training split: the radius is a setting like others. Empty masks, on which no point can lie, are left out.
     repeats, seed : int
         Random points per image and their seed.
     """
+    samples = samples[np.flatnonzero(samples.masks.any(axis=(1, 2)))]
     height, width = samples.size
     largest = int(np.ceil(np.hypot(height, width)))
     entropy = tuple(int(value) for value in np.atleast_1d(np.asarray(seed)))

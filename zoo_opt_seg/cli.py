@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -230,7 +231,8 @@ def do_predict(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--point must lie in the image of {image.width} x {image.height}, got {x:g},{y:g}")
     small = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))[None]
     given = Prompts(points=np.array([points], np.float32), labels=np.array([labels]))
-    given = given.scaled(size / image.width, size / image.height)
+    scale = np.array([size / image.width, size / image.height])
+    given = given.moved(lambda xy: np.clip((xy + 0.5) * scale - 0.5, 0, size - 1))  # pixel centres are whole numbers
     with cli_inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
         answer = model(small, given) if prompt is None else prompt.predict(model, small, given)
     large = Image.fromarray(answer[0].astype(np.float32)).resize(image.size, Image.Resampling.BILINEAR)
@@ -270,7 +272,8 @@ def _rows(rows: dict[str, dict[str, float]]) -> str:
     """Return the measures as text."""
     lines = [f"{'':>16}  {'Dice':>15}  {'IoU':>15}  {'HD95':>15}"]
     for who, row in rows.items():
-        cells = "  ".join(f"{row[m]:8.3f} ± {row[m + '_sd']:<5.3f}"[:16] for m in ("dice", "iou", "hd95"))
+        values = {name: math.nan if value is None else value for name, value in row.items()}  # as JSON has no NaN
+        cells = "  ".join(f"{values[m]:8.3f} ± {values[m + '_sd']:<5.3f}"[:16] for m in ("dice", "iou", "hd95"))
         lines.append(f"{who:>16}  {cells}")
     return "\n".join(lines)
 

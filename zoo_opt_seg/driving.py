@@ -14,6 +14,7 @@ from zoo_opt.ledger import TOLD
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.resume import Recorder
 from zoo_opt_seg.blackbox.wrappers import BudgetExhausted
+from zoo_opt_seg.losses import LossError
 from zoo_opt_seg.objective import Objective
 from zoo_opt_seg.run_folder import Line, RunFolder, json_line, read_lines, write_lines
 from zoo_opt_seg.selection import BlackBoxDown, Marks, mean
@@ -132,14 +133,14 @@ class Driver:
         self._error = None
         try:
             outcome = succeeded(candidate.id, float(self._objective(candidate.x, candidate.step)))
-        except BudgetExhausted:
+        except (BudgetExhausted, LossError):
             raise
         except Exception as error:
             self._error = error
             outcome = failed(candidate.id, error)
         if not math.isnan(outcome.loss):
             self._in_a_row = 0
-        elif np.isfinite(candidate.x).all():
+        elif np.isfinite(candidate.x.astype(np.float32)).all():
             self._in_a_row += 1
         return outcome
 

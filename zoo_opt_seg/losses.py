@@ -14,6 +14,10 @@ SMOOTH = 1e-6  # in the Dice ratio: no object and no prediction have loss 0
 _EPS = 1e-6  # probabilities are kept this far from 0 and 1 in logarithms
 
 
+class LossError(ValueError):
+    """A loss that what the black box answers has none of: a mistake of the caller, not a failed evaluation."""
+
+
 def dice_loss(probabilities: Tensor, masks: Tensor, reduction: str = "image") -> Tensor:
     """Return 1 - 2 |p y| / (|p| + |y|), the soft Dice loss.
 
@@ -86,11 +90,16 @@ def black_box_loss(loss: str, answer: Array, masks: Array, reduction: str = "ima
     """
     if loss not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
-    if answer.dtype == np.bool_ and loss != "dice":
-        raise ValueError(f"loss must be 'dice' for a black box that returns hard masks, got {loss!r}")
+    check_loss(loss, answer)
     with torch.no_grad():
         p = torch.from_numpy(np.ascontiguousarray(answer, dtype=np.float32))
         return float(LOSSES[loss](p, torch.from_numpy(np.ascontiguousarray(masks)), reduction))
+
+
+def check_loss(loss: str, answer: Array) -> None:
+    """Raise `LossError` if the black box answers with hard masks and the loss needs probabilities."""
+    if answer.dtype == np.bool_ and loss != "dice":
+        raise LossError(f"loss must be 'dice' for a black box that returns hard masks, got {loss!r}")
 
 
 def _checked(probabilities: Tensor, masks: Tensor, reduction: str) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo_opt.checkpoint import write_atomically
+from zoo_opt_seg.losses import LossError
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.run_folder import Line, Lines, floats
 
@@ -125,6 +126,8 @@ class Marks:
             try:
                 dice, loss = self._ask(mark.x, rows)
                 line |= {"dice": list(map(float, dice)), "loss": list(map(float, loss))}
+            except LossError:
+                raise
             except Exception as error:
                 nothing = [math.nan] * (rows.stop - rows.start)
                 last = error

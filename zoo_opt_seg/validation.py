@@ -11,7 +11,7 @@ import torch
 from zoo_opt.errors import integer
 from zoo_opt_seg.data.points import random_points
 from zoo_opt_seg.data.samples import Samples, Splits
-from zoo_opt_seg.losses import LOSSES, dice_loss
+from zoo_opt_seg.losses import LOSSES, check_loss, dice_loss
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.visual_prompts import TrainedPrompt, VisualPrompt
 
@@ -31,7 +31,7 @@ class Validation:
     samples : Samples
         No empty masks.
     loss : str
-        A key of `LOSSES`; for hard masks it is the Dice loss whatever it says.
+        A key of `LOSSES`.
     seed : int
         Of the points.
 
@@ -53,7 +53,8 @@ class Validation:
         part = self.samples[rows]
         trained = TrainedPrompt(self.prompt, x)
         answer = trained.predict(self.model, part.images, self.points[rows], batch=len(part))
-        loss = LOSSES["dice" if answer.dtype == np.bool_ else self.loss]
+        check_loss(self.loss, answer)
+        loss = LOSSES[self.loss]
         p = torch.from_numpy(np.ascontiguousarray(answer, np.float32))
         masks = torch.from_numpy(np.ascontiguousarray(part.masks))
         dice = 1.0 - dice_loss((p > 0.5).double(), masks, "none")  # that of the metrics, without importing MONAI
@@ -88,6 +89,11 @@ def validation_rows(splits: Splits, images: int | None, marks: int, calls: int, 
             f"{what} data with {len(rows)} validation images with an object, got {n if len(rows) else marks}"
         )
     return np.sort(np.random.default_rng([seed, _ROWS]).permutation(rows)[:n])
+
+
+def with_object(samples: Samples) -> Samples:
+    """Return the samples whose mask is not empty: on the others no point can lie."""
+    return samples[np.flatnonzero(samples.masks.any(axis=(1, 2)))]
 
 
 def parts(splits: Splits) -> tuple[Samples, Samples, Samples]:

@@ -19,6 +19,7 @@ import zoo_opt as zo
 from zoo_opt_seg.adapt import adapt
 from zoo_opt_seg.blackbox import Counted, ProcessBlackBox
 from zoo_opt_seg.data.samples import Splits
+from zoo_opt_seg.losses import LossError
 from zoo_opt_seg.objective import Objective
 from zoo_opt_seg.run_folder import Lines, RunFolder, read_lines
 from zoo_opt_seg.selection import BlackBoxDown, Marks, thresholds
@@ -197,7 +198,7 @@ def test_hard_masks_need_the_dice_loss():
     def hard(images, prompts):
         return Bright()(images, prompts) > 0.5
 
-    with pytest.raises(BlackBoxDown, match="loss must be 'dice'"):
+    with pytest.raises(LossError, match="loss must be 'dice'"):
         adapt(hard, FILTER, splits(), **{**QUICK, "validate": 0})
     assert adapt(hard, FILTER, splits(), **QUICK, loss="dice").metrics["chosen"]["dice"] > 0.0
 

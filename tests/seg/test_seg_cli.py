@@ -82,7 +82,7 @@ def test_a_process_as_the_black_box(run):
 
 def test_the_embedded_sam_and_a_drawn_domain(run):
     pytest.importorskip("segment_anything")
-    words = ["--calls", "40", "--batch", "4", "--validate", "2", "--validation-images", "2", "--test-images", "2"]
+    words = ["--calls", "60", "--batch", "4", "--validate", "2", "--validation-images", "2", "--test-images", "2"]
     status, out, err = run("adapt", "--model", "tiny", "--data", "disc", *words, "--out", "result", "--quiet")
     assert status == 0, err
     assert "zero-shot" in out

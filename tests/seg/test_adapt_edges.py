@@ -1,0 +1,158 @@
+"""adapt where data or settings are odd: told before anything is paid for, or got along with; never after the run."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("monai")
+
+from seg.tiny_box import SIZE, Bright, samples, splits
+
+import zoo_opt as zo
+from zoo_opt_seg.adapt import adapt
+from zoo_opt_seg.baselines import best_disk
+from zoo_opt_seg.blackbox import Counted
+from zoo_opt_seg.cli import main
+from zoo_opt_seg.data.samples import Samples, Splits
+from zoo_opt_seg.losses import LossError
+from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.visual_prompts import make_prompt
+
+FILTER = make_prompt("filter", SIZE)
+QUICK = {"method": zo.CMAES(sigma0=0.1, popsize=6), "calls": 150, "batch": 4, "validate": 3}
+
+
+def emptied(some: Samples, rows: slice) -> Samples:
+    masks = some.masks.copy()
+    masks[rows] = False
+    return Samples(some.images, masks, some.names)
+
+
+def larger(n: int) -> Samples:
+    some = samples(n, 9)
+    return Samples(
+        some.images.repeat(2, axis=1).repeat(2, axis=2), some.masks.repeat(2, axis=1).repeat(2, axis=2), some.names
+    )
+
+
+@pytest.mark.parametrize(
+    "part, rows", [("train", slice(0, 2)), ("test", slice(0, 1)), ("test", slice(None)), ("validation", slice(0, 1))]
+)
+@pytest.mark.parametrize("test", [True, False])
+def test_empty_masks_do_not_cost_the_run(part, rows, test, tmp_path):
+    data = {"train": samples(12, 1), "validation": samples(6, 2), "test": samples(5, 3)}
+    data[part] = emptied(data[part], rows)
+    result = adapt(Bright(), FILTER, Splits("holes", **data), **QUICK, test=test, out=tmp_path)
+    assert (tmp_path / "index.html").exists() and result.nfev > 0
+    assert ("test" in result.metrics) == (test and not (part == "test" and rows == slice(None)))
+
+
+def test_the_disk_leaves_empty_masks_out():
+    some = samples(12, 1)
+    assert best_disk(emptied(some, slice(6, 12)), repeats=1) == best_disk(some[np.arange(6)], repeats=1)
+
+
+def test_without_a_test_no_test_image_is_sent(tmp_path):
+    sent = []
+
+    def model(images, prompts):
+        sent.append(images)
+        return Bright()(images, prompts)
+
+    data = splits()
+    adapt(model, FILTER, data, **QUICK, test=False, out=tmp_path)
+    shown = {image.tobytes() for images in sent for image in (images if images.dtype == np.uint8 else ())}
+    assert shown and not shown & {image.tobytes() for image in data.test.images}
+
+
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+def test_another_size_is_told_before_a_call(part):
+    data = {"train": samples(12, 1), "validation": samples(6, 2), "test": samples(5, 3), part: larger(4)}
+    model = Counted(Bright())
+    with pytest.raises(
+        ValueError, match=f"splits must hold images of {SIZE} pixels square.*got {2 * SIZE} x {2 * SIZE}"
+    ):
+        adapt(model, FILTER, Splits("sizes", **data), **QUICK)
+    assert model.calls == 0
+
+
+def test_a_budget_below_one_step_is_told_before_a_call(tmp_path):
+    model = Counted(Bright())
+    with pytest.raises(ValueError, match=r"calls must be at least 42, for validation and one step of CMAES"):
+        adapt(model, FILTER, splits(), **{**QUICK, "calls": 41}, validation_images=6, out=tmp_path)
+    assert model.calls == 0 and not list(tmp_path.iterdir())
+    assert adapt(model, FILTER, splits(), **{**QUICK, "calls": 42}, validation_images=6, test=False).nit == 1
+
+
+def test_a_loss_that_hard_masks_have_not_is_told_at_the_first_answer():
+    model = Counted(lambda images, prompts: Bright()(images, prompts) > 0.5)
+    with pytest.raises(LossError, match="loss must be 'dice' for a black box that returns hard masks"):
+        adapt(model, FILTER, splits(), **QUICK)
+    assert model.calls == 4
+
+
+def test_a_second_process_waits_for_no_test_images_twice(tmp_path):
+    """While the test images are measured, the folder is still in use."""
+    inside, go_on, said = threading.Event(), threading.Event(), []
+    data = splits()
+
+    def model(images, prompts):
+        if images.dtype == np.uint8 and any(image.tobytes() == data.test.images[0].tobytes() for image in images):
+            inside.set()
+            go_on.wait(30)
+        return Bright()(images, prompts)
+
+    model.name = Bright.name
+    first = threading.Thread(
+        target=adapt, args=(model, FILTER, data), kwargs={**QUICK, "out": tmp_path, "panel": False}
+    )
+    first.start()
+    assert inside.wait(60)
+    try:
+        adapt(Bright(), FILTER, data, **QUICK, out=tmp_path, panel=False)
+    except Exception as error:
+        said.append(str(error))
+    go_on.set()
+    first.join()
+    assert said and "in use" in said[0]
+
+
+def test_a_figure_that_is_not_a_number_can_be_read_again(tmp_path, capsys):
+    """One test image has no standard deviation."""
+    command = ["adapt", "--model", "seg.tiny_box:Bright", "--data", "seg.tiny_box:splits", "--size", str(SIZE)]
+    command += ["--calls", "150", "--batch", "4", "--validate", "3", "-o", "popsize=6", "--test-images", "1", "--quiet"]
+    for _ in range(2):
+        assert main([*command, "--out", str(tmp_path / "one")]) == 0, capsys.readouterr()
+    assert json.loads((tmp_path / "one" / "metrics.json").read_text())["test"]
+
+
+def square_on_the_point(images, prompts: Prompts):
+    masks = np.zeros(images.shape[:3], np.float32)
+    for mask, points in zip(masks, prompts.points, strict=True):
+        x, y = np.rint(points[0]).astype(int)
+        mask[y, x] = 1.0  # an IndexError beyond the image
+    return masks
+
+
+@pytest.mark.parametrize("point", [(320, 160), (639, 319), (0, 0)])
+def test_predict_asks_at_the_point(point, tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (640, 320)).save(tmp_path / "big.png")
+    command = ["predict", "--model", "seg.test_adapt_edges:square_on_the_point", "--size", "32"]
+    command += [
+        "--image",
+        str(tmp_path / "big.png"),
+        "--point",
+        f"{point[0]},{point[1]}",
+        "--out",
+        str(tmp_path / "m.png"),
+    ]
+    assert main(command) == 0
+    y, x = np.nonzero(np.asarray(Image.open(tmp_path / "m.png")))
+    assert abs(x.mean() - point[0]) <= 10.5 and abs(y.mean() - point[1]) <= 5.5  # half of a small pixel
