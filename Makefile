@@ -15,7 +15,7 @@ CODE    := zoo_opt zoo_opt_seg tests benchmarks docs
 .PHONY: help demo test lint format docs bench results tables wheel clean
 
 help:
-	@echo "make demo    compare the optimizers, adapt a black-box SAM, and write HTML reports (about 3 minutes)"
+	@echo "make demo    compare the optimizers, adapt a black-box SAM, and write HTML reports (about 2 minutes)"
 	@echo "make test    run all tests"
 	@echo "make lint    ruff (rules and format) and mypy --strict"
 	@echo "make docs    build the documentation, warnings are errors"
