@@ -28,7 +28,7 @@ from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.reporting import illustrate, measure
 from zoo_opt_seg.run_folder import Line, RunFolder, read_json, versions, write_json
 from zoo_opt_seg.selection import SCORES, Mark, Marks, thresholds
-from zoo_opt_seg.validation import Validation, fingerprint, parts, validation_rows, with_object
+from zoo_opt_seg.validation import Validation, fingerprint, parts, validation_rows
 from zoo_opt_seg.visual_prompts import TrainedPrompt, VisualPrompt, save_prompt
 
 
@@ -189,7 +189,7 @@ def adapt(
     if opt.stop():
         least = validate * len(rows) + batch * built.size(opt.state)
         raise ValueError(f"calls must be at least {least}, for validation and one step of {built}, got {calls}")
-    samples = with_object(splits.test)
+    samples = splits.test[splits.test.with_object]
     samples = samples if test_images is None else samples[: integer("test_images", test_images, 1)]
     tested = samples if test and len(samples) else None
     about_loss: dict[str, Any] = {"loss": loss, "reduction": reduction, "augment": augment}
@@ -229,9 +229,8 @@ def adapt(
             if folder is not None:
                 write_json(folder.metrics, result.metrics)
     if folder is not None and panel:
-        shown = next(
-            s for s in (tested, *map(with_object, (splits.validation, splits.train))) if s is not None and len(s)
-        )
+        others = (s[s.with_object] for s in (splits.validation, splits.train))
+        shown = next(s for s in (tested, *others) if s is not None and len(s))
         illustrate(box, result.prompt, shown, result.metrics, folder, seed=test_seed)
     return result
 

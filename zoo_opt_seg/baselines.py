@@ -81,7 +81,7 @@ def best_disk(samples: Samples, *, repeats: int = 3, seed: int | Sequence[int] =
     repeats, seed : int
         Random points per image and their seed.
     """
-    samples = samples[np.flatnonzero(samples.masks.any(axis=(1, 2)))]
+    samples = samples[samples.with_object]
     height, width = samples.size
     largest = int(np.ceil(np.hypot(height, width)))
     entropy = tuple(int(value) for value in np.atleast_1d(np.asarray(seed)))

@@ -191,7 +191,7 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--size must be {size}, that of the prompt, got {arguments.size}")
     splits = cli_inputs.splits(arguments.data, size=size, seed=arguments.data_seed, options=arguments.data_option)
     samples = getattr(splits, arguments.split)
-    samples = samples[samples.masks.any(axis=(1, 2))]
+    samples = samples[samples.with_object]
     if not len(samples):
         raise UsageError(f"--split {arguments.split}: {arguments.data} has no such images with an object")
     settings: dict[str, Any] = {"repeats": arguments.repeats, "seed": arguments.seed, "batch": arguments.batch}

@@ -107,7 +107,7 @@ class Objective:
         self.model, self.prompt, self.samples = model, prompt, samples
         self.loss, self.reduction, self.augment, self.points = loss, reduction, augment, points
         self.batch, self.seed = errors.integer("batch", batch, 1), errors.integer("seed", seed, 0)
-        self._rows = np.flatnonzero(samples.masks.any(axis=(1, 2)))
+        self._rows = samples.with_object
         if not self._rows.size:
             raise ValueError(f"samples must hold a mask that is not empty, got none in {len(samples)}")
         self._kept: dict[int, tuple[Minibatch, Context]] = {}

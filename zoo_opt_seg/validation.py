@@ -78,7 +78,7 @@ def validation_rows(splits: Splits, images: int | None, marks: int, calls: int, 
     """
     if not marks:
         return np.arange(0)
-    rows = np.flatnonzero(splits.validation.masks.any(axis=(1, 2)))
+    rows = splits.validation.with_object
     if images is None:
         n = min(len(rows), max(1, int(SHARE * calls) // marks))
     else:
@@ -89,11 +89,6 @@ def validation_rows(splits: Splits, images: int | None, marks: int, calls: int, 
             f"{what} data with {len(rows)} validation images with an object, got {n if len(rows) else marks}"
         )
     return np.sort(np.random.default_rng([seed, _ROWS]).permutation(rows)[:n])
-
-
-def with_object(samples: Samples) -> Samples:
-    """Return the samples whose mask is not empty: on the others no point can lie."""
-    return samples[np.flatnonzero(samples.masks.any(axis=(1, 2)))]
 
 
 def parts(splits: Splits) -> tuple[Samples, Samples, Samples]:

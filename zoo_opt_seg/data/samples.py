@@ -68,6 +68,11 @@ class Samples:
         """Height and width in pixels."""
         return int(self.images.shape[1]), int(self.images.shape[2])
 
+    @property
+    def with_object(self) -> np.ndarray:
+        """Row numbers of the masks that are not empty: on the others no point can lie."""
+        return np.flatnonzero(self.masks.any(axis=(1, 2)))
+
 
 @dataclass(frozen=True, eq=False)
 class Splits:
