@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import time
@@ -20,6 +21,7 @@ from zoo_opt.optimizer import Optimizer
 from zoo_opt.resume import Recorder
 from zoo_opt_seg.blackbox.protocol import SegmentationModel, as_black_box
 from zoo_opt_seg.blackbox.wrappers import Budgeted
+from zoo_opt_seg.data.draws import Draw, kind_for, need_texts
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.driving import Driver
 from zoo_opt_seg.objective import Objective
@@ -79,6 +81,7 @@ def adapt(
     loss: str = "bce+dice",
     reduction: str = "image",
     augment: str | None = None,
+    points: str | Draw | None = None,
     x0: Array | None = None,
     validate: int = 6,
     validation_images: int | None = None,
@@ -94,9 +97,9 @@ def adapt(
 ) -> Adaptation:
     """Train a visual prompt for a black box.
 
-    One call is one image evaluated. A candidate costs ``batch`` calls: all candidates of a step see the same
-    minibatch, points and augmentation. Validation is paid for from the same budget; the test images are not, as they
-    change nothing.
+    One call is one image evaluated. A candidate costs ``batch`` calls, times the prompt's views: all candidates of a
+    step see the same minibatch, points and augmentation. Validation is paid for from the same budget; the test images
+    are not, as they change nothing.
 
     Parameters
     ----------
@@ -120,21 +123,24 @@ def adapt(
         Result folder. If it holds this run already, the run goes on where it was cut off, or is returned if complete.
     loss, reduction, augment : str
         See `Objective`.
+    points : {"random", "centre", "text"} or callable, optional
+        By what the black box is asked, in training, validation and tests; see `zoo_opt_seg.data.draws.draw_prompts`. By
+        default texts for a black box that is prompted by text, and random points for others.
     x0 : (d,) array, optional
         Start; by default that of the prompt.
     validate : int
         Marks at which the optimizer's mean is validated: the start, the end, and evenly spaced ones between. 0: never,
-        the last mean is kept.
+        the last mean is kept, or, where the method diverged, the candidate with the lowest loss.
     validation_images : int, optional
         Images of the validation split to use; by default all, as long as they cost at most a fifth of the budget.
     select : {"dice", "loss"}
         What the best mark has the best of, on the validation images.
     test : bool
-        Whether to measure zero-shot, adapted and trivial baselines on the test images, ``repeats`` points each.
+        Whether to measure zero-shot, adapted and trivial baselines on the test images, ``repeats`` prompts each.
     test_images : int, optional
         The first so many test images only.
     repeats, test_seed : int
-        Random points per test image, and their seed: it is not that of the training, so that runs are comparable.
+        Random prompts per test image, and their seed: it is not that of the training, so that runs are comparable.
     panel : bool
         Whether to write the picture panel and the HTML page; only with ``out``. It shows test images, or validation
         images where the test split is not to be looked at.
@@ -174,65 +180,73 @@ def adapt(
             shape = " x ".join(map(str, samples.size))
             raise ValueError(f"splits must hold images of {prompt.size} pixels square, the prompt's size, got {shape}")
     box = as_black_box(model)
+    kind = kind_for(box, points)
+    for samples in parts(splits) if kind == "text" else ():
+        need_texts(samples)
     start = prompt.x0(seed) if x0 is None else np.array(x0)
     if start.shape != (prompt.dim,):
         raise ValueError(f"x0 must have shape ({prompt.dim},), as many numbers as the prompt has, got {start.shape}")
-    rows = validation_rows(splits, validation_images, validate, calls, seed)
-    evaluations = (calls - validate * len(rows)) // batch
+    rows = validation_rows(splits, validation_images, validate, calls // prompt.views, seed)
+    validating, each = validate * len(rows) * prompt.views, batch * prompt.views
+    evaluations = (calls - validating) // each
     if evaluations < 1:
         raise ValueError(
-            f"calls must be at least {validate * len(rows) + batch}, for one candidate of {batch} images and "
+            f"calls must be at least {validating + each}, for one candidate of {batch} images and "
             f"{validate} validations of {len(rows)}, got {calls}"
         )
     built = _method(method, options, evaluations)
     opt = Optimizer(built, start, rng=seed, budget=evaluations)
     if opt.stop():
-        least = validate * len(rows) + batch * built.size(opt.state)
+        least = validating + each * built.size(opt.state)
         raise ValueError(f"calls must be at least {least}, for validation and one step of {built}, got {calls}")
     samples = splits.test[splits.test.with_object]
     samples = samples if test_images is None else samples[: integer("test_images", test_images, 1)]
     tested = samples if test and len(samples) else None
     about_loss: dict[str, Any] = {"loss": loss, "reduction": reduction, "augment": augment}
-    objective = Objective(box, prompt, splits.train, batch=batch, seed=seed, **about_loss)
-    validation = Validation(prompt, splits.validation[rows], loss=loss, seed=seed)
-    folder = None
-    if out is not None:
-        folder = RunFolder(out)
-        what = {
-            "format": 1,
-            "model": box.name or _name(model),
-            "data": {"name": splits.name, "sha256": fingerprint(splits), "images": [len(s) for s in parts(splits)]},
-            "prompt": {"name": prompt.name, **prompt.config(), "dim": prompt.dim},
-            "method": repr(built),
-            **{"calls": calls, "batch": batch, "seed": seed, **about_loss},
-            "x0": zlib.crc32(np.ascontiguousarray(start).data),
-            "validation": {"marks": validate, "images": len(rows), "select": select},
-            "test": {"images": 0 if tested is None else len(tested), "repeats": repeats, "seed": test_seed},
-        }
-        folder.claim(what, {**(about or {}), "versions": versions(), "started": time.strftime("%Y-%m-%d %H:%M:%S")})
-    if folder is not None and folder.metrics.exists():
-        result = _finished(folder, prompt)
-    else:
-        with Recorder(opt, None if folder is None else folder.state / "optimizer.zoo", seeded=True) as recorder:
-            marks = Marks(validation, len(rows), batch, None if folder is None else folder.state)
-            try:
-                driver = Driver(recorder, objective, marks, thresholds(evaluations, validate), patience, folder)
-                objective.model = validation.model = Budgeted(box, calls - driver.calls)
-                with bar(calls, progress) as update:
-                    driver.run(update)
-            finally:
-                marks.close()
-            result = _adaptation(prompt, driver, marks, select, folder)
-            if tested is not None:  # the recorder's lock keeps a second process from paying for the same
-                settings: dict[str, Any] = {"repeats": repeats, "seed": test_seed, "batch": batch, "folder": folder}
-                result.metrics["test"] = measure(box, result.prompt, splits, tested, **settings)
-            if folder is not None:
-                write_json(folder.metrics, result.metrics)
-    if folder is not None and panel:
-        others = (s[s.with_object] for s in (splits.validation, splits.train))
-        shown = next(s for s in (tested, *others) if s is not None and len(s))
-        illustrate(box, result.prompt, shown, result.metrics, folder, seed=test_seed)
-    return result
+    objective = Objective(box, prompt, splits.train, batch=batch, seed=seed, points=kind, **about_loss)
+    validation = Validation(prompt, splits.validation[rows], loss=loss, seed=seed, points=kind)
+    with contextlib.ExitStack() as held:
+        folder = None
+        if out is not None:
+            folder = RunFolder(out)
+            told = {} if kind == "random" else {"points": kind if isinstance(kind, str) else _name(kind)}
+            data = {"name": splits.name, "sha256": fingerprint(splits, kind == "text")}
+            what = {
+                "format": 1,
+                "model": box.name or _name(model),
+                "data": {**data, "images": [len(s) for s in parts(splits)]},
+                "prompt": {"name": prompt.name, **prompt.config(), "dim": prompt.dim},
+                "method": repr(built),
+                **{"calls": calls, "batch": batch, "seed": seed, **about_loss, **told},
+                "x0": zlib.crc32(np.ascontiguousarray(start).data),
+                "validation": {"marks": validate, "images": len(rows), "select": select},
+                "test": {"images": 0 if tested is None else len(tested), "repeats": repeats, "seed": test_seed},
+            }
+            told_too = {**(about or {}), "versions": versions(), "started": time.strftime("%Y-%m-%d %H:%M:%S")}
+            held.enter_context(folder.claim(what, told_too))
+        if folder is not None and folder.metrics.exists():
+            result = _finished(folder, prompt)
+        else:
+            with Recorder(opt, None if folder is None else folder.state / "optimizer.zoo", seeded=True) as recorder:
+                marks = Marks(validation, len(rows), batch, prompt.views, None if folder is None else folder.state)
+                try:
+                    driver = Driver(recorder, objective, marks, thresholds(evaluations, validate), patience, folder)
+                    objective.model = validation.model = Budgeted(box, calls - driver.calls)
+                    with bar(calls, progress) as update:
+                        driver.run(update)
+                finally:
+                    marks.close()
+                result = _adaptation(prompt, driver, marks, select, start, folder)
+                if tested is not None:  # the claim keeps a second process from paying for the same
+                    settings: dict[str, Any] = {"repeats": repeats, "seed": test_seed, "batch": batch, "points": kind}
+                    result.metrics["test"] = measure(box, result.prompt, splits, tested, folder=folder, **settings)
+                if folder is not None:
+                    write_json(folder.metrics, result.metrics)
+        if folder is not None and panel:
+            others = (s[s.with_object] for s in (splits.validation, splits.train))
+            shown = next(s for s in (tested, *others) if s is not None and len(s))
+            illustrate(box, result.prompt, shown, result.metrics, folder, seed=test_seed, points=kind)
+        return result
 
 
 def _method(method: Method | str, options: Mapping[str, Any] | None, evaluations: int) -> Method:
@@ -249,11 +263,14 @@ def _method(method: Method | str, options: Mapping[str, Any] | None, evaluations
 
 
 def _adaptation(
-    prompt: VisualPrompt, driver: Driver, marks: Marks, select: str, folder: RunFolder | None
+    prompt: VisualPrompt, driver: Driver, marks: Marks, select: str, start: Array, folder: RunFolder | None
 ) -> Adaptation:
     """Return the result so far, its prompt written to the folder."""
     opt, last = driver.opt, np.array(driver.opt.mean)
     mark = marks.chosen(select) or Mark(-1, opt.nfev, last)
+    if not np.isfinite(mark.x.astype(np.float32)).all():  # the method diverged, and nothing was validated
+        select, x = ("start", start) if opt.best.x is None else ("best loss", opt.best.x)
+        mark = Mark(-1, opt.nfev, np.array(x))
     lines = driver.mark_lines()
     chosen = next((line for line in lines if line["mark"] == mark.number), {"mark": None, "nfev": opt.nfev})
     metrics = {
@@ -262,13 +279,11 @@ def _adaptation(
         "evaluations": opt.nfev,
         "steps": opt.nit,
         "failures": opt.failures,
-        "ended": {name: str(value) for name, value in opt.stop().items()},
+        "ended": {name: str(value) for name, value in driver.ended().items()},
         "chosen": {"by": select, **{k: chosen.get(k) for k in ("mark", "nfev", "dice", "loss")}},
         "marks": lines,
         "seconds": round(driver.seconds, 3),
     }
-    if not np.isfinite(mark.x).all():
-        raise ValueError("method must not diverge where nothing is validated: its last mean is not finite")
     if folder is not None:
         _vector(folder.state / "last.npy", last)
         _vector(folder.state / "chosen.npy", mark.x)

@@ -81,6 +81,20 @@ class Driver:
         """Seconds so far, those before an interruption included."""
         return self._before + time.monotonic() - self._began
 
+    def ended(self) -> dict[str, object]:
+        """Return why there is no next step, nothing while there is one.
+
+        Calls that validation spent in vain are missing for steps: what is left to validate is kept free.
+        """
+        opt = self.opt
+        reasons: dict[str, object] = dict(opt.stop())
+        missing = -(-self._marks.lost // self._batch)
+        if not reasons and missing and not told(opt):
+            left = self._due[-1] - missing - opt.nfev
+            if opt.method.size(opt.state) > left:
+                reasons["budget"] = f"{self._marks.lost} calls of validations that failed"
+        return reasons
+
     def run(self, update: Update) -> None:
         """Go on until the budget or the method ends the run.
 
@@ -92,7 +106,7 @@ class Driver:
         while True:
             self._validate()
             update(self.calls, self._loss, self._dice)
-            if self.opt.stop():
+            if self.ended():
                 return
             self._step(update)
 
@@ -103,7 +117,7 @@ class Driver:
         if not self._due or told(opt):  # the rest of a step that was cut off comes first
             return
         last = len(self._due) - 1
-        number = last if opt.stop() else max(k for k, nfev in enumerate(self._due) if nfev <= opt.nfev)
+        number = last if self.ended() else max(k for k, nfev in enumerate(self._due) if nfev <= opt.nfev)
         if not self._marks.done(number):
             mark = self._marks.judge(number, opt.nfev, opt.mean)
             self._log(mark.line(self.calls))
@@ -152,7 +166,7 @@ class Driver:
         """Return the lines of the marks that have been judged."""
         lines, spent = [], 0
         for number, mark in sorted(self._marks.marks.items()):
-            spent += len(mark.dice)
+            spent += self._marks.views * (len(mark.dice) + mark.lost)
             if self._marks.done(number):
                 lines.append(mark.line(mark.nfev * self._batch + spent))
         return lines

@@ -1,4 +1,4 @@
-"""How good are the masks: Dice, IoU and HD95 per image, over several random points of each."""
+"""How good are the masks: Dice, IoU and HD95 per image, over several random points or texts of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt_seg.data.points import random_points
+from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.metrics import dice, hd95, iou
 from zoo_opt_seg.prompts import Prompts
@@ -75,15 +75,15 @@ def evaluate(
     seed: int | Sequence[int] = 0,
     batch: int = 32,
     points: int = 1,
-    draw: Callable[[np.ndarray, Sequence[int]], Prompts] | None = None,
+    draw: str | Draw | None = None,
     distances: bool = True,
     spacing: float | Sequence[float] | None = None,
     known: Mapping[tuple[int, int], Mapping[str, Sequence[float]]] | None = None,
     on_batch: Callable[[int, int, dict[str, list[float]]], None] | None = None,
 ) -> Evaluation:
-    """Measure a black box on labelled images, each with several random points, as BAPS does.
+    """Measure a black box on labelled images, each with several random points, as BAPS does, or with texts.
 
-    Repeat r draws its points from (``seed``, r) and the row of the image alone, so the same seed gives the same points
+    Repeat r draws its prompts from (``seed``, r) and the row of the image alone, so the same seed gives the same ones
     whatever the model, the visual prompt and the batch size: comparisons are paired.
 
     Parameters
@@ -91,7 +91,7 @@ def evaluate(
     model : SegmentationModel
         Images and prompts to probabilities or bool masks; above 0.5 is object. One call per image and repeat.
     samples : Samples
-        None with an empty mask, on which no point can lie, unless ``draw`` needs none.
+        For points, none with an empty mask, on which no point can lie; for texts, with texts.
     prompt : TrainedPrompt or VisualPrompt, optional
         What is done to the images first; without, the model is measured as it is (zero-shot).
     x : ndarray, shape (dim,), optional
@@ -99,8 +99,9 @@ def evaluate(
     repeats, batch, points : int
         Repeats per image, images per call of the model, points per image.
     seed : int or sequence of int
-    draw : callable, optional
-        (masks, seed) -> Prompts, instead of random points: boxes, the centre. ``seed`` is then a tuple.
+    draw : {"random", "centre", "text"} or callable, optional
+        Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`; without, texts for a model that is prompted by text,
+        and random points for others. A callable is given the masks and a tuple of int: (masks, seed) -> Prompts.
     distances : bool
         Whether to measure HD95, which takes some milliseconds per image.
     spacing : float or (float, float), optional
@@ -118,20 +119,20 @@ def evaluate(
     Raises
     ------
     TypeError, ValueError
-        For a prompt without its vector, an empty mask, or a prediction of another shape.
+        For a prompt without its vector, an empty mask, missing texts, or a prediction of another shape.
     """
     for name, value in (("repeats", repeats), ("batch", batch), ("points", points)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"{name}: expected an integer >= 1, got {value!r}")
     if not len(samples):
         raise ValueError("samples: expected at least one")
-    predict = _predictor(model, prompt, x)
+    predict, kind = _predictor(model, prompt, x), kind_for(model, draw)
     before = getattr(model, "calls", None)  # counted by the box itself, not here
     entropy = tuple(int(value) for value in np.atleast_1d(np.asarray(seed)))
     results = np.full((3, repeats, len(samples)), np.nan)
     for repeat in range(repeats):
         key = (*entropy, repeat)
-        prompts = random_points(samples.masks, key, points) if draw is None else draw(samples.masks, key)
+        prompts = draw_prompts(kind, samples, key, k=points)
         for start in range(0, len(samples), batch):
             rows = slice(start, min(start + batch, len(samples)))
             if known is not None and (repeat, start) in known:
@@ -160,8 +161,7 @@ def _predictor(model: Any, prompt: Any, x: np.ndarray | None) -> Callable[[np.nd
         raise ValueError("x: expected the vector of the visual prompt, got None")
 
     def through(images: np.ndarray, prompts: Prompts) -> np.ndarray:
-        prompted = prompt(x, prompt.context(images, prompts))
-        return np.asarray(prompt.restore(model(prompted, prompt.prompts(prompts))))
+        return np.asarray(prompt.answer(model, x, prompt.context(images, prompts), prompts))
 
     return through
 

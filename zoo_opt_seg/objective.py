@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from zoo_opt import errors
 from zoo_opt_seg.data.augment import KINDS, augment
-from zoo_opt_seg.data.points import centre_points, random_points
+from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for, need_texts
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.losses import LOSSES, black_box_loss
 from zoo_opt_seg.prompts import Array, Prompts
@@ -59,9 +59,9 @@ class Objective:
         Images of a minibatch, which is also the number of calls of one evaluation.
     augment : {None, "paper", "released"}
         See `zoo_opt_seg.data.augment`.
-    points : {"random", "centre"} or callable
-        Prompts of a minibatch; a callable maps masks and a seed (a list of int) to `Prompts`. Points are drawn on the
-        augmented masks.
+    points : {"random", "centre", "text"} or callable, optional
+        Prompts of a minibatch, see `zoo_opt_seg.data.draws.draw_prompts`; without, texts for a model that is prompted
+        by text, and random points for others. Points are drawn on the augmented masks.
     reduction : {"image", "batch"}
         See `zoo_opt_seg.losses.dice_loss`.
     seed : int
@@ -74,7 +74,8 @@ class Objective:
     Raises
     ------
     ValueError
-        For images of another size than the prompt's, no sample with an object, or an unknown name.
+        For images of another size than the prompt's, no sample with an object, no texts where they are to be drawn,
+        or an unknown name.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class Objective:
         loss: str = "bce+dice",
         batch: int = 16,
         augment: str | None = None,
-        points: str | Callable[[Array, list[int]], Prompts] = "random",
+        points: str | Draw | None = None,
         reduction: str = "image",
         seed: int = 0,
     ) -> None:
@@ -97,25 +98,25 @@ class Objective:
         ):
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
-        if not callable(points) and points not in ("random", "centre"):
-            raise ValueError(f"points must be 'random', 'centre' or a callable, got {points!r}")
         if samples.images.shape[1:3] != (prompt.size, prompt.size):
             shape = samples.images.shape
             raise ValueError(
                 f"samples must be {prompt.size} pixels square, the prompt's size, got {shape[1]} x {shape[2]}"
             )
         self.model, self.prompt, self.samples = model, prompt, samples
-        self.loss, self.reduction, self.augment, self.points = loss, reduction, augment, points
+        self.loss, self.reduction, self.augment, self.points = loss, reduction, augment, kind_for(model, points)
         self.batch, self.seed = errors.integer("batch", batch, 1), errors.integer("seed", seed, 0)
         self._rows = samples.with_object
         if not self._rows.size:
             raise ValueError(f"samples must hold a mask that is not empty, got none in {len(samples)}")
+        if self.points == "text":
+            need_texts(samples)
         self._kept: dict[int, tuple[Minibatch, Context]] = {}
 
     @property
     def calls(self) -> int:
         """Calls of the black box by one evaluation."""
-        return self.batch
+        return self.batch * self.prompt.views
 
     def rows(self, step: int) -> Array:
         """Return the indices into the samples of a step's minibatch, int64 of shape (batch,)."""
@@ -160,12 +161,11 @@ class Objective:
         if X.ndim != 2 or X.shape[1] != self.prompt.dim:
             raise ValueError(f"X must have shape (m, {self.prompt.dim}), got {X.shape}")
         minibatch, context = self._step(step)
-        prompts = self.prompt.prompts(minibatch.prompts)
         losses = np.full(len(X), np.nan)
         for i, x in enumerate(X):
             vector = x.astype(np.float32)
             if np.isfinite(vector).all():
-                answer = self.prompt.restore(self.model(self.prompt(vector, context), prompts))
+                answer = self.prompt.answer(self.model, vector, context, minibatch.prompts)
                 losses[i] = black_box_loss(self.loss, answer, minibatch.masks, self.reduction)
         return losses
 
@@ -186,13 +186,8 @@ class Objective:
 
     def _drawn(self, step: int) -> Minibatch:
         rows = self.rows(step)
-        images, masks = self.samples.images[rows], self.samples.masks[rows]
+        part = self.samples[rows]
         if self.augment is not None:
-            images, masks = augment(images, masks, [self.seed, _AUGMENT, step], self.augment)
-        if callable(self.points):
-            prompts = self.points(masks, [self.seed, _POINTS, step])
-        elif self.points == "random":
-            prompts = random_points(masks, [self.seed, _POINTS, step])
-        else:
-            prompts = centre_points(masks)
-        return Minibatch(images, masks, prompts)
+            images, masks = augment(part.images, part.masks, [self.seed, _AUGMENT, step], self.augment)
+            part = replace(part, images=images, masks=masks)
+        return Minibatch(part.images, part.masks, draw_prompts(self.points, part, [self.seed, _POINTS, step]))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo_opt.checkpoint import write_atomically
+from zoo_opt_seg.blackbox.wrappers import BudgetExhausted
 from zoo_opt_seg.losses import LossError
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.run_folder import Line, Lines, floats
@@ -36,6 +37,8 @@ class Mark:
         The optimizer's mean there.
     dice, loss : list of float
         One per validation image, NaN where the black box failed.
+    lost : int
+        Images that were sent in vain while the black box was down, and are to be sent again.
     """
 
     number: int
@@ -43,6 +46,7 @@ class Mark:
     x: Array
     dice: list[float] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
+    lost: int = 0
 
     def line(self, calls: int) -> Line:
         """Return the log's line, ``calls`` being those made by its end."""
@@ -70,6 +74,8 @@ class Marks:
         Validation images.
     batch : int
         Images in a question.
+    views : int
+        Calls that the answer of one image costs.
     folder : Path or None
         Where vectors and results are kept.
     """
@@ -79,9 +85,10 @@ class Marks:
         ask: Callable[[Array, slice], tuple[Sequence[float], Sequence[float]]],
         images: int,
         batch: int,
+        views: int,
         folder: Path | None,
     ) -> None:
-        self._ask, self.images, self._batch, self._folder = ask, images, batch, folder
+        self._ask, self.images, self._batch, self.views, self._folder = ask, images, batch, views, folder
         self.marks: dict[int, Mark] = {}
         self._journal = None if folder is None else Lines(folder / "validation.jsonl")
         for line in () if self._journal is None else self._journal.known:
@@ -92,8 +99,13 @@ class Marks:
 
     @property
     def calls(self) -> int:
-        """Calls spent on validation."""
-        return sum(len(mark.dice) for mark in self.marks.values())
+        """Calls spent on validation, those in vain included."""
+        return self.lost + self.views * sum(len(mark.dice) for mark in self.marks.values())
+
+    @property
+    def lost(self) -> int:
+        """Calls spent in vain: of marks that failed as a whole and were, or will be, judged again."""
+        return self.views * sum(mark.lost for mark in self.marks.values())
 
     def done(self, number: int) -> bool:
         """Return whether the mark has been judged on all images."""
@@ -105,7 +117,7 @@ class Marks:
         Raises
         ------
         BlackBoxDown
-            If the black box failed on every question; nothing of it is kept.
+            If the black box failed on every question; what is kept of it is that it was paid for.
         """
         mark = self.marks.get(number)
         if mark is None:
@@ -126,7 +138,7 @@ class Marks:
             try:
                 dice, loss = self._ask(mark.x, rows)
                 line |= {"dice": list(map(float, dice)), "loss": list(map(float, loss))}
-            except LossError:
+            except (LossError, BudgetExhausted):
                 raise
             except Exception as error:
                 nothing = [math.nan] * (rows.stop - rows.start)
@@ -137,6 +149,8 @@ class Marks:
                 self._keep(mark, known)
             failed = []
         if failed and not mark.dice:
+            lost = {"dice": [], "loss": [], "lost": self.images, "error": failed[-1]["error"]}
+            self._keep(mark, {"mark": number, "nfev": nfev, **lost})
             raise BlackBoxDown(
                 f"the black box failed on all {self.images} validation images, the last time with {failed[-1]['error']}"
             ) from last
@@ -172,6 +186,7 @@ class Marks:
     def _enter(mark: Mark, line: Line) -> None:
         mark.dice += floats(line["dice"])
         mark.loss += floats(line["loss"])
+        mark.lost += line.get("lost", 0)
 
     def _file(self, number: int) -> Path:
         assert self._folder is not None

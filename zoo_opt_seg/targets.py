@@ -18,7 +18,7 @@ from zoo_opt.interop.peer import require
 if TYPE_CHECKING:
     from .objective import Objective
 
-BOXES = ("tiny",)
+BOXES = {"tiny": "SAM", "tiny-clipseg": "CLIPSeg, asked by text"}
 DOMAINS = ("skin", "disc", "tool", "polyp", "polypgen", "dsb2018")
 PROMPTS = ("baps", "filter", "lowrank", "blackvip", "vpt", "bar")
 ABOUT = {
@@ -33,11 +33,13 @@ ABOUT = {
 
 def targets() -> dict[str, str]:
     """What can follow ``seg:``, with a line about each."""
-    options = "batch=16, loss=bce+dice, augment, size=96, prompt_options={}, data_root"
+    options = "batch=16, loss=bce+dice, augment, size=96, prompt_options={}, data_root, texts"
     where = f"DOMAIN {', '.join(DOMAINS[:4])}, drawn; {', '.join(DOMAINS[4:])} under data_root or $ZOO_OPT_DATA"
     return {
-        f"tiny/DOMAIN/{prompt}": f"the embedded SAM, {ABOUT[prompt]}" + (f"; {where}: {options}" if not i else "")
-        for i, prompt in enumerate(PROMPTS)
+        f"{box}/DOMAIN/{prompt}": f"the embedded {what}, {ABOUT[prompt]}"
+        + (f"; {where}: {options}" if (box, prompt) == ("tiny", PROMPTS[0]) else "")
+        for box, what in BOXES.items()
+        for prompt in PROMPTS
     }
 
 
@@ -64,7 +66,8 @@ def make(name: str, **arguments: Any) -> SegmentationTarget:
     for what, part, known in zip(("box", "domain", "prompt"), parts, (BOXES, DOMAINS, PROMPTS), strict=True):
         if part not in known:
             raise ValueError(f"the {what} of a seg target must be one of {', '.join(known)}, got {part!r} in {name!r}")
-    for module, package in (("torch", "torch"), ("segment_anything", "segment-anything"), ("monai", "monai")):
+    own = {"tiny": ("segment_anything", "segment-anything"), "tiny-clipseg": ("transformers", "transformers")}
+    for module, package in (("torch", "torch"), own[parts[0]], ("monai", "monai")):
         require(module, package, extra="seg")
     return SegmentationTarget(*parts, **arguments)
 
@@ -73,8 +76,8 @@ class SegmentationTarget:
     """The loss of a visual prompt on minibatches, as a problem of `zoo_opt.bench`.
 
     One evaluation is the loss on one minibatch, ``batch`` images of the black box; all candidates of a step see the
-    same images, points and augmentation, which are a function of (seed, step). `metrics` looks at the validation and
-    test splits and costs no evaluation.
+    same images, points or texts, and augmentation, which are a function of (seed, step). `metrics` looks at the
+    validation and test splits and costs no evaluation.
 
     Parameters
     ----------
@@ -93,6 +96,8 @@ class SegmentationTarget:
         Of the visual prompt.
     data_root : str or None
         Folder of the data sets that are read from disk; None: $ZOO_OPT_DATA.
+    texts : sequence of str
+        What the CLIPSeg is asked by for each image, instead of the data's own texts.
     """
 
     curve = "validation_loss"
@@ -113,12 +118,13 @@ class SegmentationTarget:
         images: int = 60,
         prompt_options: Mapping[str, Any] | None = None,
         data_root: str | None = None,
+        texts: Sequence[str] = (),
     ) -> None:
         import torch
 
-        from .blackbox.tiny import TinySam
+        from .blackbox import tiny
         from .data import SYNTHETIC, load_data
-        from .visual_prompts import make_prompt
+        from .visual_prompts import prompt_for
 
         torch.set_num_threads(1)
         root = None
@@ -127,9 +133,11 @@ class SegmentationTarget:
             if folder is None:
                 raise ValueError(f"data_root must be the folder that {domain} lies in, or set ZOO_OPT_DATA")
             root = os.path.join(folder, domain)
-        self._box: Any = TinySam()
+        self._box: Any = tiny.TinySam() if box == "tiny" else tiny.TinyClipSeg()
         self._splits = load_data(domain, root, size=size)
-        self._prompt = make_prompt(prompt, size, **(prompt_options or {}))
+        if texts:
+            self._splits = self._splits.with_texts(*texts)
+        self._prompt = prompt_for(self._box, prompt, size, **(prompt_options or {}))
         self._settings: dict[str, Any] = {"loss": loss, "batch": batch, "augment": augment}
         self._images = images
         self.dim = self._prompt.dim
@@ -155,23 +163,22 @@ class SegmentationTarget:
         return Objective(box, self._prompt, self._splits.train, seed=own, **self._settings)
 
     def metrics(self, x: FloatArray) -> dict[str, float]:
-        """Loss on validation, Dice and HD95 on test, with one random point per image, the same for all runs."""
+        """Loss on validation, Dice and HD95 on test, with one random point or text per image, the same for all runs."""
         vector = np.asarray(x, np.float32)
         if self._seen[0] != vector.tobytes():
             self._seen = vector.tobytes(), self._measured(vector)
         return dict(self._seen[1])
 
     def _measured(self, x: np.ndarray) -> dict[str, float]:
-        from .data.points import random_points
+        from .data.draws import draw_prompts, kind_for
         from .evaluation import evaluate
         from .losses import black_box_loss
 
         if not np.isfinite(x).all():
             return dict.fromkeys(("validation_loss", "test_dice", "test_hd95"), float("nan"))
         validation, test = self._splits.validation[: self._images], self._splits.test[: self._images]
-        points = random_points(validation.masks, (0, 1))
-        shown = self._prompt(x, self._prompt.context(validation.images, points))
-        found = self._prompt.restore(self._box(shown, self._prompt.prompts(points)))
+        told = draw_prompts(kind_for(self._box), validation, (0, 1))
+        found = self._prompt.answer(self._box, x, self._prompt.context(validation.images, told), told)
         loss = black_box_loss(self._settings["loss"], found, validation.masks)
         summary = evaluate(self._box, test, prompt=self._prompt, x=x, repeats=1, seed=0).summary()
         return {"validation_loss": float(loss), "test_dice": summary["dice"], "test_hd95": summary["hd95"]}

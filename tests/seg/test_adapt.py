@@ -137,7 +137,7 @@ def test_marks_are_compared_on_the_images_that_all_of_them_have():
             raise OSError("down")
         return values, [1 - v for v in values]
 
-    marks = Marks(ask, 4, 1, None)
+    marks = Marks(ask, 4, 1, 1, None)
     for number in answers:
         current.append(number)
         marks.judge(number, 10 * number, np.full(2, number, float))

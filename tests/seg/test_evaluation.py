@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,11 +115,8 @@ class Brighter:
     def __call__(self, x: np.ndarray, context: SimpleNamespace) -> np.ndarray:
         return context.images.astype(np.float32) / 255 + np.float32(x[0])
 
-    def prompts(self, prompts: Prompts) -> Prompts:
-        return prompts.scaled(1.0, 1.0)
-
-    def restore(self, probabilities: np.ndarray) -> np.ndarray:
-        return probabilities[:, :, ::-1]
+    def answer(self, model: Any, x: np.ndarray, context: SimpleNamespace, prompts: Prompts) -> np.ndarray:
+        return model(self(x, context), prompts.scaled(1.0, 1.0))[:, :, ::-1]
 
 
 def test_visual_prompt_with_its_vector() -> None:

@@ -142,7 +142,7 @@ def test_the_box_sees_bar_as_it_must():
     images, prompts = model.asked[0]
     minibatch = objective.minibatch(0)
     assert np.array_equal(prompts.points, prompt.prompts(minibatch.prompts).points)
-    expected = hand_loss(prompt.restore(brightness(images, prompts)), minibatch.masks, "bce+dice")
+    expected = hand_loss(prompt.restore(brightness(images, prompts), None, None), minibatch.masks, "bce+dice")
     assert objective(prompt.x0(0), 0) == pytest.approx(expected, rel=1e-5)
 
 
@@ -200,7 +200,7 @@ def test_with_an_encoder():
         ({"loss": "focal"}, "loss must be one of 'bce\\+dice'"),
         ({"augment": "heavy"}, "augment must be one of None, 'paper', 'released', got 'heavy'"),
         ({"reduction": "none"}, "reduction must be one of"),
-        ({"points": "middle"}, "points must be 'random', 'centre' or a callable"),
+        ({"points": "middle"}, "points must be 'random', 'centre', 'text' or a callable"),
         ({"batch": 0}, "batch must be >= 1"),
         ({"seed": -1}, "seed must be >= 0"),
         ({"prompt": FilterPrompt(48)}, "samples must be 48 pixels square, the prompt's size, got 32 x 32"),

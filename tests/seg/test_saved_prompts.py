@@ -57,7 +57,7 @@ def test_predict_sees_the_moved_points(tmp_path: Path):
     got = trained.predict(model, samples.images, points, batch=2)
     assert [len(p) for _, p in model.asked] == [2, 2, 1]
     images = trained.apply(samples.images, points)
-    np.testing.assert_allclose(got, prompt.restore(brightness(images, prompt.prompts(points))), atol=1e-6)
+    np.testing.assert_allclose(got, prompt.restore(brightness(images, prompt.prompts(points)), None, None), atol=1e-6)
     np.testing.assert_allclose(trained.predict(model, samples.images[3], points[3]), got[3], atol=1e-6)
     with pytest.raises(ValueError, match=r"^images must hold at least one"):
         trained.predict(model, samples.images[:0], points[:0])

@@ -129,7 +129,7 @@ def test_wrong_images_and_prompts():
 
 
 def test_unknown_names_and_options():
-    with pytest.raises(ValueError, match=r"^name must be one of vpt, blackvip, baps, bar, filter, lowrank, got 'vtp'"):
+    with pytest.raises(ValueError, match=r"^name must be one of vpt, blackvip, baps, bar, filter, lowrank, views, got 'vtp'"):
         make_prompt("vtp", 96)
     with pytest.raises(ValueError, match=r"^options of filter must be those of FilterPrompt: .*bluurs"):
         make_prompt("filter", 96, bluurs=(1,))
@@ -229,9 +229,15 @@ def test_bar_puts_masks_back():
     inside[0, 12:84, 12:84] = mask[0][
         np.rint((v + 0.5) * 96 / 72 - 0.5).astype(int), np.rint((u + 0.5) * 96 / 72 - 0.5).astype(int)
     ]
-    restored = prompt.restore(inside)
+    restored = prompt.restore(inside, None, None)
     assert restored.shape == (1, 96, 96) and restored.dtype == np.float32
     assert ((restored > 0.5) != mask).mean() < 0.01
     tensor = torch.from_numpy(inside).requires_grad_()
-    assert np.array_equal(prompt.restore(tensor).detach(), restored) and prompt.restore(tensor).requires_grad
-    assert np.array_equal(prompt.restore(inside > 0.5), restored >= 0.5) and prompt.restore(inside > 0.5).dtype == bool
+    assert (
+        np.array_equal(prompt.restore(tensor, None, None).detach(), restored)
+        and prompt.restore(tensor, None, None).requires_grad
+    )
+    assert (
+        np.array_equal(prompt.restore(inside > 0.5, None, None), restored >= 0.5)
+        and prompt.restore(inside > 0.5, None, None).dtype == bool
+    )

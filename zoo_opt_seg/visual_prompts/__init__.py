@@ -6,8 +6,9 @@ from zoo_opt_seg.visual_prompts.blackvip import BlackVIP
 from zoo_opt_seg.visual_prompts.filter import FilterPrompt
 from zoo_opt_seg.visual_prompts.ip_decoder import IPDecoder
 from zoo_opt_seg.visual_prompts.lowrank import LowRank
-from zoo_opt_seg.visual_prompts.registry import PROMPTS, make_prompt
+from zoo_opt_seg.visual_prompts.registry import PROMPTS, make_prompt, prompt_for
 from zoo_opt_seg.visual_prompts.saved import PromptFileError, TrainedPrompt, load_prompt, save_prompt
+from zoo_opt_seg.visual_prompts.views import Views
 from zoo_opt_seg.visual_prompts.vpt import VPT
 
 __all__ = [
@@ -21,8 +22,10 @@ __all__ = [
     "LowRank",
     "PromptFileError",
     "TrainedPrompt",
+    "Views",
     "VisualPrompt",
     "load_prompt",
     "make_prompt",
+    "prompt_for",
     "save_prompt",
 ]

@@ -72,10 +72,10 @@ class BAR(VisualPrompt):
         scale = self.inner / self.size
         return prompts.moved(lambda xy: (xy + 0.5) * scale + self._start - 0.5)
 
-    def restore(self, probabilities: Masks) -> Masks:
+    def restore(self, probabilities: Masks, x: Array | Tensor, context: Context) -> Masks:
         """Return the part under the image, enlarged to the image's size; bool masks stay bool."""
         if isinstance(probabilities, np.ndarray):
-            return self.restore(torch.from_numpy(np.ascontiguousarray(probabilities))).numpy()
+            return self.restore(torch.from_numpy(np.ascontiguousarray(probabilities)), x, context).numpy()
         inner = probabilities[:, None, self._place, self._place]
         hard = inner.dtype == torch.bool
         side = (self.size, self.size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -15,6 +15,7 @@ from zoo_opt import errors
 from zoo_opt_seg.prompts import Array, Prompts
 
 Masks = TypeVar("Masks", Array, Tensor)
+Model = Callable[[Array, Prompts], Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +80,8 @@ class VisualPrompt(ABC):
 
         Returns
         -------
-        Tensor, shape (n, 3, size, size)
-            In [0, 1].
+        Tensor, shape (n * views, 3, size, size)
+            In [0, 1]; all images of the first view come first.
         """
 
     @abstractmethod
@@ -114,7 +115,7 @@ class VisualPrompt(ABC):
             return self._context(pixels, images, prompts)
 
     def __call__(self, x: Array, context: Context) -> Array:
-        """Return the prompted images, float32 of shape (n, size, size, 3) in [0, 1].
+        """Return the prompted images, float32 of shape (n * views, size, size, 3) in [0, 1].
 
         Parameters
         ----------
@@ -134,16 +135,42 @@ class VisualPrompt(ABC):
             images = self.forward(torch.from_numpy(vector).to(context.images.device), context)
         return np.ascontiguousarray(images.permute(0, 2, 3, 1).cpu().numpy())
 
+    @property
+    def views(self) -> int:
+        """How many images the black box is shown for each image: the calls of one answer."""
+        return 1
+
     def prompts(self, prompts: Prompts) -> Prompts:
         """Return the prompts as the black box must be given them, where the image's content was moved."""
         return prompts
 
-    def restore(self, probabilities: Masks) -> Masks:
-        """Return the black box's masks (n, size, size) at the image's own place: the inverse of `prompts`.
+    def restore(self, probabilities: Masks, x: Array | Tensor, context: Context) -> Masks:
+        """Return the masks (n, size, size) of the images, at their own place, from the black box's.
 
-        A Tensor gives a Tensor, differentiable.
+        Parameters
+        ----------
+        probabilities : ndarray or Tensor, shape (n * views, size, size)
+            What the black box makes of the prompted images; a Tensor gives a Tensor, differentiable.
+        x : ndarray or Tensor, shape (dim,)
+        context : Context
+            Of the n images.
         """
         return probabilities
+
+    def answer(self, model: Model, x: Array, context: Context, prompts: Prompts) -> Array:
+        """Return what a black box makes of images through this prompt: masks (n, size, size).
+
+        Parameters
+        ----------
+        model : callable
+            Maps images and prompts to probabilities or bool masks; n * views calls.
+        x : ndarray, shape (dim,)
+        context : Context
+            Of the n images.
+        prompts : Prompts
+            Of the n images, in their own pixels.
+        """
+        return self.restore(np.asarray(model(self(x, context), self.prompts(prompts))), x, context)
 
     def arrays(self) -> dict[str, Array]:
         """Return fixed random arrays that a saved prompt must hold, by name."""

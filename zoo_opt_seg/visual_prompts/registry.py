@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
+from zoo_opt_seg.text_encoders import text_encoder_of
 from zoo_opt_seg.visual_prompts.bar import BAR
 from zoo_opt_seg.visual_prompts.base import VisualPrompt
 from zoo_opt_seg.visual_prompts.blackvip import BlackVIP
 from zoo_opt_seg.visual_prompts.filter import FilterPrompt
 from zoo_opt_seg.visual_prompts.ip_decoder import IPDecoder
 from zoo_opt_seg.visual_prompts.lowrank import LowRank
+from zoo_opt_seg.visual_prompts.views import Views
 from zoo_opt_seg.visual_prompts.vpt import VPT
 
 PROMPTS: dict[str, type[VisualPrompt]] = {
-    cls.name: cls for cls in (VPT, BlackVIP, IPDecoder, BAR, FilterPrompt, LowRank)
+    cls.name: cls for cls in (VPT, BlackVIP, IPDecoder, BAR, FilterPrompt, LowRank, Views)
 }
 
 
@@ -22,7 +25,7 @@ def make_prompt(name: str, size: int, **options: Any) -> VisualPrompt:
 
     Parameters
     ----------
-    name : {"vpt", "blackvip", "baps", "bar", "filter", "lowrank"}
+    name : {"vpt", "blackvip", "baps", "bar", "filter", "lowrank", "views"}
     size : int
         Side in pixels of the images.
     **options
@@ -32,6 +35,10 @@ def make_prompt(name: str, size: int, **options: Any) -> VisualPrompt:
     ------
     ValueError
         For an unknown name or a wrong option.
+
+    See Also
+    --------
+    prompt_for : For a certain black box.
     """
     if name not in PROMPTS:
         raise ValueError(f"name must be one of {', '.join(PROMPTS)}, got {name!r}")
@@ -41,3 +48,20 @@ def make_prompt(name: str, size: int, **options: Any) -> VisualPrompt:
         if "unexpected keyword argument" not in str(error):
             raise
         raise ValueError(f"options of {name} must be those of {PROMPTS[name].__name__}: {error}") from None
+
+
+def prompt_for(model: Any, name: str, size: int, **options: Any) -> VisualPrompt:
+    """Return the parametrisation of a name for a black box: `make_prompt`, told of the text as the black box is.
+
+    Parameters
+    ----------
+    model : callable
+        Where it, or what it is wrapped around, has a ``text_encoder``, this is the option ``text`` of a parametrisation
+        that has one, unless another is given.
+    name, size, **options
+        See `make_prompt`.
+    """
+    text = text_encoder_of(model)
+    if text is not None and name in PROMPTS and "text" in inspect.signature(PROMPTS[name]).parameters:
+        options = {"text": text, **options}
+    return make_prompt(name, size, **options)

@@ -15,6 +15,7 @@ import numpy as np
 from zoo_opt.checkpoint import write_atomically
 from zoo_opt_seg.encoders import Encoder
 from zoo_opt_seg.prompts import Array, Prompts
+from zoo_opt_seg.text_encoders import TextEncoder
 from zoo_opt_seg.visual_prompts.base import VisualPrompt
 from zoo_opt_seg.visual_prompts.registry import PROMPTS, make_prompt
 
@@ -87,8 +88,8 @@ class TrainedPrompt:
         masks = []
         for start in range(0, len(images), batch):
             rows = slice(start, start + batch)
-            prompted = self.apply(images[rows], prompts[rows])
-            masks.append(self.prompt.restore(model(prompted, self.prompt.prompts(prompts[rows]))))
+            context = self.prompt.context(images[rows], prompts[rows])
+            masks.append(self.prompt.answer(model, self.x, context, prompts[rows]))
         if not masks:
             raise ValueError("images must hold at least one image, got none")
         return np.concatenate(masks)
@@ -133,7 +134,9 @@ def save_prompt(
     write_atomically(path, buffer.getbuffer())
 
 
-def load_prompt(path: str | os.PathLike[str], encoder: Encoder | None = None) -> TrainedPrompt:
+def load_prompt(
+    path: str | os.PathLike[str], encoder: Encoder | None = None, text: TextEncoder | None = None
+) -> TrainedPrompt:
     """Return the prompt in a file.
 
     Parameters
@@ -141,6 +144,8 @@ def load_prompt(path: str | os.PathLike[str], encoder: Encoder | None = None) ->
     path : path-like
     encoder : Encoder, optional
         Instead of making the one that the file names; needed where that was the caller's own.
+    text : TextEncoder, optional
+        Likewise, such as a black box's ``text_encoder``.
 
     Raises
     ------
@@ -149,28 +154,16 @@ def load_prompt(path: str | os.PathLike[str], encoder: Encoder | None = None) ->
     PromptFileError
         If it is not a saved prompt, corrupt or truncated, or of a newer version.
     ValueError
-        If ``encoder`` is needed, or is another than the prompt was trained with.
+        If ``encoder`` or ``text`` is needed, or is another than the prompt was trained with.
     """
     name = os.fspath(path)
-    raw = Path(path).read_bytes()
-    try:
-        with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
-            values = {key: archive[key] for key in archive.files}
-        header = json.loads(values.pop(_HEADER).tobytes())
-        known = header["format"] == _FORMAT
-        version, kind = int(header["version"]), str(header["prompt"])
-    except Exception as error:  # whatever numpy, zip and JSON make of bytes that save_prompt never wrote
-        raise PromptFileError(f"{name} is not a saved prompt, or is corrupt or truncated ({error})") from error
-    if not known:
-        raise PromptFileError(f"{name} is not a saved prompt")
-    if version > VERSION:
-        raise PromptFileError(f"{name} is a saved prompt of version {version}, this zoo_opt_seg reads up to {VERSION}")
+    header, values = _read(path)
+    kind, config = str(header["prompt"]), header["config"]
     if kind not in PROMPTS:
         raise PromptFileError(f"{name} holds a prompt {kind!r}, which is none of {', '.join(PROMPTS)}")
-    config = header["config"]
-    saved = config.get("encoder")
-    if saved is not None:
-        config["encoder"] = _encoder(name, saved, encoder)
+    for what, given in (("encoder", encoder), ("text", text)):
+        if config.get(what) is not None:
+            config[what] = _encoder(name, what, config[what], given)
     try:
         prompt = make_prompt(kind, **config)
         prompt.set_arrays({key.removeprefix(_ARRAY): value for key, value in values.items() if key.startswith(_ARRAY)})
@@ -182,18 +175,48 @@ def load_prompt(path: str | os.PathLike[str], encoder: Encoder | None = None) ->
     return TrainedPrompt(prompt, x, header.get("meta", {}))
 
 
-def _encoder(path: str, saved: Mapping[str, Any], given: Encoder | None) -> Any:
+def needs_text(path: str | os.PathLike[str]) -> bool:
+    """Return whether the prompt in a file was trained with a text encoder that `load_prompt` must be given.
+
+    Raises
+    ------
+    FileNotFoundError, PromptFileError
+        As `load_prompt`.
+    """
+    return "own" in (_read(path)[0]["config"].get("text") or {})
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return the header of a saved prompt, and its arrays by name."""
+    name = os.fspath(path)
+    raw = Path(path).read_bytes()
+    try:
+        with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
+            values = {key: archive[key] for key in archive.files}
+        header = json.loads(values.pop(_HEADER).tobytes())
+        known, version = header["format"] == _FORMAT, int(header["version"])
+        header = {**header, "prompt": header["prompt"], "config": dict(header["config"])}
+    except Exception as error:  # whatever numpy, zip and JSON make of bytes that save_prompt never wrote
+        raise PromptFileError(f"{name} is not a saved prompt, or is corrupt or truncated ({error})") from error
+    if not known:
+        raise PromptFileError(f"{name} is not a saved prompt")
+    if version > VERSION:
+        raise PromptFileError(f"{name} is a saved prompt of version {version}, this zoo_opt_seg reads up to {VERSION}")
+    return header, values
+
+
+def _encoder(path: str, what: str, saved: Mapping[str, Any], given: Encoder | TextEncoder | None) -> Any:
     """Return the encoder to use: the one given, if it is by name and length the one saved, or what makes it."""
     own = "own" in saved
     if given is None:
         if own:
             raise ValueError(
-                f"encoder must be given for {path}, which was trained with one of the caller's own, {saved['own']!r}"
+                f"{what} must be given for {path}, which was trained with one of the caller's own, {saved['own']!r}"
             )
         return saved
-    wanted = saved["own"] if own else saved["encoder"]
+    wanted = saved["own"] if own else saved[what]
     if given.name != wanted or (own and given.dim != saved["dim"]):
         raise ValueError(
-            f"encoder must be {wanted!r} as at the training of {path}, got {given.name!r} of dim {given.dim}"
+            f"{what} must be {wanted!r} as at the training of {path}, got {given.name!r} of dim {given.dim}"
         )
     return given

@@ -1,4 +1,4 @@
-"""Backpropagation through a visual prompt and SAM: the upper bound of what each parametrisation can be trained to."""
+"""Backpropagation through a visual prompt and SAM or CLIPSeg: the upper bound that each parametrisation has."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_opt_seg.blackbox.sam import SamBlackBox
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
 
 from .recipe import Recipe
-from .segmentation import Segmentation
+from .segmentation import Segmentation, WhiteBox
 from .trainer import Fitted, Report, fit
 
 BACKPROP = Recipe(lr=1e-2, weight_decay=0.0, optimizer="adam", stop_after=20)
@@ -26,7 +25,7 @@ class PromptByGradient(Segmentation):
 
     Parameters
     ----------
-    model : SamBlackBox
+    model : SamBlackBox or ClipSegBlackBox
         Frozen here: none of its weights asks for a gradient any more.
     prompt : VisualPrompt
     splits : Splits
@@ -34,12 +33,12 @@ class PromptByGradient(Segmentation):
         Start; None: the prompt's own, of this seed.
     augment : str or None
     seed : int
-        Of the start and of the validation points.
+        Of the start and of the validation prompts.
     """
 
     def __init__(
         self,
-        model: SamBlackBox,
+        model: WhiteBox,
         prompt: VisualPrompt,
         splits: Splits,
         *,
@@ -49,7 +48,8 @@ class PromptByGradient(Segmentation):
     ) -> None:
         self.prompt = prompt
         super().__init__(model, splits, augmentation=augment, seed=seed)
-        model.sam.requires_grad_(False)
+        module: torch.nn.Module = getattr(model, "sam", None) or getattr(model, "model")  # noqa: B009 - SAM, CLIPSeg
+        module.requires_grad_(False)
         start = prompt.x0(seed) if x0 is None else np.asarray(x0, np.float32)
         self.x = torch.tensor(start, dtype=torch.float32, device=model.device, requires_grad=True)
         self._context: Context | None = None  # of the validation split, made once
@@ -67,19 +67,18 @@ class PromptByGradient(Segmentation):
         logits = self.model.logits(self.prompt.forward(self.x, context), self.prompt.prompts(prompts))
         if type(self.prompt).restore is VisualPrompt.restore:
             return logits
-        p: Tensor = self.prompt.restore(logits.sigmoid())  # a mean of probabilities, not of logits
+        p: Tensor = self.prompt.restore(logits.sigmoid(), self.x, context)  # a mean of probabilities, not of logits
         return torch.logit(p.clamp(1e-6, 1 - 1e-6))
 
     def predict(self, images: np.ndarray, prompts: Prompts) -> np.ndarray:
         """Return the black box's probabilities on the prompted images."""
         if self._context is None:
             self._context = self.prompt.context(images, prompts)
-        shown = self.prompt(self.x.detach().cpu().numpy(), self._context)
-        return np.asarray(self.prompt.restore(self.model(shown, self.prompt.prompts(prompts))))
+        return self.prompt.answer(self.model, self.x.detach().cpu().numpy(), self._context, prompts)
 
 
 def train_prompt(
-    model: SamBlackBox,
+    model: WhiteBox,
     prompt: VisualPrompt,
     splits: Splits,
     *,
@@ -92,7 +91,7 @@ def train_prompt(
 
     Parameters
     ----------
-    model : SamBlackBox
+    model : SamBlackBox or ClipSegBlackBox
     prompt : VisualPrompt
     splits : Splits
     recipe : Recipe
