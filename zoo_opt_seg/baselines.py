@@ -1,7 +1,7 @@
 """Trivial segmentation of an image and its point, without any model: the lines that a model has to be above.
 
 They are black boxes like others, so :func:`zoo_opt_seg.evaluation.evaluate` measures them. The first positive point of
-each prompt is used.
+each prompt is used, and where an image is asked for by text the middle of the image.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoo_opt_seg.data.points import random_points
+from zoo_opt_seg.data.draws import Draw, draw_prompts
 from zoo_opt_seg.data.samples import Samples, Splits
 from zoo_opt_seg.prompts import Prompts
 
@@ -30,7 +30,8 @@ class Disk:
 
     def __call__(self, images: np.ndarray, prompts: Prompts) -> np.ndarray:
         """Return bool masks (n, H, W)."""
-        return _distance(images.shape[1:3], _first_points(prompts)) <= self.radius
+        size = images.shape[1:3]
+        return _distance(size, _first_points(prompts, size)) <= self.radius
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class RegionGrowing:
 
         masks = np.zeros(images.shape[:3], np.bool_)
         height, width = images.shape[1:3]
-        for i, (image, (px, py)) in enumerate(zip(images, _first_points(prompts), strict=True)):
+        for i, (image, (px, py)) in enumerate(zip(images, _first_points(prompts, (height, width)), strict=True)):
             x, y = min(max(round(float(px)), 0), width - 1), min(max(round(float(py)), 0), height - 1)
             lab = rgb2lab(image)
             seed = np.median(lab[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2], axis=(0, 1))
@@ -71,7 +72,9 @@ class RegionGrowing:
         return masks
 
 
-def best_disk(samples: Samples, *, repeats: int = 3, seed: int | Sequence[int] = 0) -> Disk:
+def best_disk(
+    samples: Samples, *, repeats: int = 3, seed: int | Sequence[int] = 0, points: str | Draw = "random"
+) -> Disk:
     """Return the disk whose radius, in whole pixels, has the largest mean Dice on ``samples``.
 
     Parameters
@@ -80,6 +83,8 @@ def best_disk(samples: Samples, *, repeats: int = 3, seed: int | Sequence[int] =
         The training split: the radius is a setting like others. Empty masks, on which no point can lie, are left out.
     repeats, seed : int
         Random points per image and their seed.
+    points : str or callable
+        Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`.
     """
     samples = samples[samples.with_object]
     height, width = samples.size
@@ -87,8 +92,8 @@ def best_disk(samples: Samples, *, repeats: int = 3, seed: int | Sequence[int] =
     entropy = tuple(int(value) for value in np.atleast_1d(np.asarray(seed)))
     total = np.zeros(largest + 1)
     for repeat in range(repeats):
-        points = _first_points(random_points(samples.masks, (*entropy, repeat)))
-        for mask, point in zip(samples.masks, points, strict=True):
+        places = _first_points(draw_prompts(points, samples, (*entropy, repeat)), (height, width))
+        for mask, point in zip(samples.masks, places, strict=True):
             radius = np.ceil(_distance((height, width), point[None])[0]).astype(np.int64)
             inside = np.cumsum(np.bincount(radius.ravel(), minlength=largest + 1))  # |disk| of each radius
             both = np.cumsum(np.bincount(radius[mask], minlength=largest + 1))
@@ -96,19 +101,23 @@ def best_disk(samples: Samples, *, repeats: int = 3, seed: int | Sequence[int] =
     return Disk(float(np.argmax(total)))
 
 
-def baselines(splits: Splits, *, seed: int | Sequence[int] = 0) -> dict[str, Disk | WholeImage | RegionGrowing]:
+def baselines(
+    splits: Splits, *, seed: int | Sequence[int] = 0, points: str | Draw = "random"
+) -> dict[str, Disk | WholeImage | RegionGrowing]:
     """Return the trivial black boxes for a data set by name: disk (best on train), whole image, region growing."""
     return {
-        "disk": best_disk(splits.train, seed=seed),
+        "disk": best_disk(splits.train, seed=seed, points=points),
         "whole image": WholeImage(),
         "region growing": RegionGrowing(),
     }
 
 
-def _first_points(prompts: Prompts) -> np.ndarray:
-    """Return the first positive point of each prompt, (n, 2)."""
+def _first_points(prompts: Prompts, size: tuple[int, ...]) -> np.ndarray:
+    """Return the first positive point of each prompt, (n, 2); the image's middle where there are texts alone."""
     if prompts.points is None or prompts.labels is None:
-        raise ValueError("prompts: expected points, which a trivial baseline starts from")
+        if prompts.texts is None:
+            raise ValueError("prompts: expected points, which a trivial baseline starts from, or texts")
+        return np.tile(np.array([size[1] - 1, size[0] - 1], np.float32) / 2, (len(prompts), 1))
     positive = np.asarray(prompts.labels) == 1
     if not positive.any(axis=1).all():
         raise ValueError("prompts: expected a point with the label 1 in each")

@@ -27,6 +27,8 @@ WORDS = """\
 MODEL is
   tiny                          the small SAM that comes with this package
   sam:TYPE:CHECKPOINT           Segment Anything: vit_b, vit_l or vit_h, and a checkpoint file
+  tiny-clipseg                  the small CLIPSeg that comes with this package; it is asked by text
+  clipseg:FOLDER                CLIPSeg in a folder of transformers; without one, rd64-refined from its cache
   module:factory                a function of yours that returns the black box, or one that is it:
                                 (images, prompts) -> probabilities or bool masks
   process:"command"             a program that answers on its standard output (zoo_opt_seg.blackbox.serve)
@@ -49,6 +51,7 @@ examples:
   zoo-opt-seg adapt --model sam:vit_b:sam_vit_b_01ec64.pth --data folder:scans --prompt filter --out results/scans
   zoo-opt-seg adapt --model mymodel:connect --data folder:scans --prompt filter --method auto --out results/scans
   zoo-opt-seg adapt --model tiny --data disc --prompt baps --method spsa-geass -o lr=0.001 --out results/baps
+  zoo-opt-seg adapt --model clipseg:rd64 --data folder:scans --text "a polyp" --prompt filter --out results/text
 """
 
 EVALUATE = f"""\
@@ -100,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     _data(sub)
     sub.add_argument("--prompt", metavar="FILE", help="prompt.npz or a result folder (default: zero-shot only)")
     sub.add_argument("--split", choices=("train", "validation", "test"), default="test", help="default: test")
-    sub.add_argument("--seed", type=int, default=0, metavar="N", help="of the points (default: 0)")
+    sub.add_argument("--seed", type=int, default=0, metavar="N", help="of the points or texts (default: 0)")
     _repeats(sub)
     sub.add_argument("--batch", type=int, default=16, metavar="N", help="images in a question (default: 16)")
     sub.add_argument("--save", metavar="FILE", help="write the measures as JSON")
@@ -108,6 +111,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = commands.add_parser("predict", help="segment one image", description=PREDICT, **raw)
     _model(sub)
+    _texts(sub, "what to find, for a black box that is asked by text")
     sub.add_argument("--prompt", metavar="FILE", help="prompt.npz or a result folder (default: zero-shot)")
     sub.add_argument("--image", required=True, metavar="FILE", help="the image")
     sub.add_argument(
@@ -150,18 +154,20 @@ def do_adapt(arguments: argparse.Namespace) -> int:
     """Train a visual prompt and say what it gained."""
     from zoo_opt_seg import cli_inputs
     from zoo_opt_seg.adapt import adapt
-    from zoo_opt_seg.visual_prompts import make_prompt
+    from zoo_opt_seg.visual_prompts import prompt_for
 
     size = cli_inputs.size_for(arguments.model, arguments.size)
-    prompt = make_prompt(arguments.prompt, size, **read_options(arguments.prompt_option))
-    splits = cli_inputs.splits(arguments.data, size=size, seed=arguments.data_seed, options=arguments.data_option)
+    splits = _splits(arguments, size)
     with cli_inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
+        kind = cli_inputs.prompted(model, arguments.text)
+        prompt = prompt_for(model, arguments.prompt, size, **read_options(arguments.prompt_option))
         if (Path(arguments.out) / "log.jsonl").exists():
             print(f"going on in {arguments.out}; delete it to start anew", file=sys.stderr)
         result = adapt(
             model,
             prompt,
             splits,
+            points=kind,
             method=arguments.method,
             options=read_options(arguments.option),
             out=arguments.out,
@@ -171,7 +177,10 @@ def do_adapt(arguments: argparse.Namespace) -> int:
             about={"command": arguments.words},
             **{name: getattr(arguments, name) for name in PASSED},
         )
-    print(f"{result.calls} calls, {result.nfev} evaluations; kept mark {result.metrics['chosen']['mark']}")
+    chosen = result.metrics["chosen"]
+    unmarked = {"start": "the start", "best loss": "the candidate of lowest loss"}.get(chosen["by"], "the last mean")
+    kept = unmarked if chosen["mark"] is None else f"mark {chosen['mark']}"
+    print(f"{result.calls} calls, {result.nfev} evaluations; kept {kept}")
     if "test" in result.metrics:
         print(_rows(result.metrics["test"]["rows"]))
     print(f"{Path(arguments.out) / 'index.html'}")
@@ -183,24 +192,27 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
     from zoo_opt_seg import cli_inputs
     from zoo_opt_seg.baselines import baselines
     from zoo_opt_seg.evaluation import evaluate
+    from zoo_opt_seg.reporting import Patient
     from zoo_opt_seg.run_folder import write_json
 
-    prompt = cli_inputs.trained(arguments.prompt) if arguments.prompt else None
-    size = prompt.prompt.size if prompt else cli_inputs.size_for(arguments.model, arguments.size)
-    if arguments.size not in (None, size):
-        raise UsageError(f"--size must be {size}, that of the prompt, got {arguments.size}")
-    splits = cli_inputs.splits(arguments.data, size=size, seed=arguments.data_seed, options=arguments.data_option)
-    samples = getattr(splits, arguments.split)
-    samples = samples[samples.with_object]
-    if not len(samples):
-        raise UsageError(f"--split {arguments.split}: {arguments.data} has no such images with an object")
     settings: dict[str, Any] = {"repeats": arguments.repeats, "seed": arguments.seed, "batch": arguments.batch}
     rows = {}
     with cli_inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
-        rows["zero-shot"] = evaluate(model, samples, **settings).summary()
+        prompt, size = _prompt(arguments, model)
+        splits = _splits(arguments, size)
+        samples = getattr(splits, arguments.split)
+        samples = samples[samples.with_object]
+        if not len(samples):
+            raise UsageError(f"--split {arguments.split}: {arguments.data} has no such images with an object")
+        if samples.size != (size, size) and (prompt or arguments.size):
+            shape = " x ".join(map(str, samples.size))
+            raise UsageError(f"--data must have images of {size} pixels square, as --size or the prompt, got {shape}")
+        settings["draw"] = cli_inputs.prompted(model, arguments.text)
+        asked = Patient(model)
+        rows["zero-shot"] = evaluate(asked, samples, **settings).summary()
         if prompt is not None:
-            rows["adapted"] = evaluate(model, samples, prompt=prompt, **settings).summary()
-    for name, trivial in baselines(splits).items():
+            rows["adapted"] = evaluate(asked, samples, prompt=prompt, **settings).summary()
+    for name, trivial in baselines(splits, points=settings["draw"]).items():
         rows[name] = evaluate(trivial, samples, **settings).summary()
     print(_rows(rows))
     if arguments.save:
@@ -212,30 +224,35 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
 def do_predict(arguments: argparse.Namespace) -> int:
     """Segment one image."""
     import numpy as np
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     from zoo_opt_seg import cli_inputs
     from zoo_opt_seg.prompts import Prompts
+    from zoo_opt_seg.reporting import Patient
 
     points, labels = cli_inputs.points(arguments.point)
-    if not points:
-        raise UsageError("--point must be given at least once, as x,y in pixels of the image")
-    prompt = cli_inputs.trained(arguments.prompt) if arguments.prompt else None
-    size = prompt.prompt.size if prompt else cli_inputs.size_for(arguments.model, arguments.size)
-    try:
-        image = Image.open(arguments.image).convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        raise UsageError(f"--image {arguments.image}: {error}") from error
+    texts = arguments.text
+    if len(texts) > 1:
+        raise UsageError(f"--text must be given once for an image, got {len(texts)}")
+    if not points and not texts:
+        raise UsageError('--point must be given at least once, as x,y in pixels of the image, or --text "..."')
+    image = cli_inputs.Photo(arguments.image)
+    width, height = image.size
     for x, y in points:
-        if not (0 <= x < image.width and 0 <= y < image.height):
-            raise UsageError(f"--point must lie in the image of {image.width} x {image.height}, got {x:g},{y:g}")
-    small = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))[None]
-    given = Prompts(points=np.array([points], np.float32), labels=np.array([labels]))
-    scale = np.array([size / image.width, size / image.height])
-    given = given.moved(lambda xy: np.clip((xy + 0.5) * scale - 0.5, 0, size - 1))  # pixel centres are whole numbers
+        if not (0 <= x < width and 0 <= y < height):
+            raise UsageError(f"--point must lie in the image of {width} x {height}, got {x:g},{y:g}")
     with cli_inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
-        answer = model(small, given) if prompt is None else prompt.predict(model, small, given)
-    large = Image.fromarray(answer[0].astype(np.float32)).resize(image.size, Image.Resampling.BILINEAR)
+        if cli_inputs.prompted(model, texts) == "text" and not texts:
+            raise UsageError(f"--text must say what to find, for {arguments.model} is asked by text")
+        prompt, size = _prompt(arguments, model)
+        small = image.pixels(size)[None]
+        where = {"points": np.array([points], np.float32), "labels": np.array([labels])} if points else {}
+        given = Prompts(**where, texts=tuple(texts) or None)
+        scale = np.array([size / width, size / height])
+        given = given.moved(lambda xy: np.clip((xy + 0.5) * scale - 0.5, 0, size - 1))  # pixel centres: whole numbers
+        asked = Patient(model)
+        answer = asked(small, given) if prompt is None else prompt.predict(asked, small, given)
+    large = Image.fromarray(answer[0].astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
     values = np.asarray(large)
     mask = np.rint(values * 255) if arguments.probabilities else np.where(values > 0.5, 255, 0)
     try:
@@ -247,10 +264,30 @@ def do_predict(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _prompt(arguments: argparse.Namespace, model: Any) -> tuple[Any, int]:
+    """Return the trained prompt, or None, and the side of the images to ask about."""
+    from zoo_opt_seg import cli_inputs
+
+    prompt = cli_inputs.trained(arguments.prompt, model) if arguments.prompt else None
+    size = prompt.prompt.size if prompt else cli_inputs.size_for(arguments.model, arguments.size)
+    if arguments.size not in (None, size):
+        raise UsageError(f"--size must be {size}, that of the prompt, got {arguments.size}")
+    return prompt, size
+
+
+def _splits(arguments: argparse.Namespace, size: int) -> Any:
+    from zoo_opt_seg import cli_inputs
+
+    words: dict[str, Any] = {"seed": arguments.data_seed, "options": arguments.data_option, "texts": arguments.text}
+    return cli_inputs.splits(arguments.data, size=size, **words)
+
+
 def _model(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--model", required=True, help="the black box, see above")
-    sub.add_argument("--device", default="cpu", help="of a SAM: cpu (default), cuda, ...")
-    sub.add_argument("--size", type=int, metavar="N", help="side of the images in pixels (96 tiny, 512 SAM, else 224)")
+    sub.add_argument("--device", default="cpu", help="of a SAM or CLIPSeg: cpu (default), cuda, ...")
+    sub.add_argument(
+        "--size", type=int, metavar="N", help="side of the images in pixels (96 tiny, 512 SAM, 352 CLIPSeg, else 224)"
+    )
     sub.add_argument("--cache", metavar="DIR", help="keep answers here, and ask nothing twice")
 
 
@@ -258,10 +295,17 @@ def _data(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--data", required=True, help="the labelled images, see above")
     sub.add_argument("--data-seed", type=int, default=0, metavar="N", help="of the split (default: 0)")
     sub.add_argument("--data-option", **_options("option of the loader"))
+    _texts(sub, "what to find in the images, instead of the data's own texts; again: one of these is drawn")
+
+
+def _texts(sub: argparse.ArgumentParser, what: str) -> None:
+    sub.add_argument("--text", action="append", default=[], metavar="TEXT", help=what)
 
 
 def _repeats(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--repeats", type=int, default=3, metavar="N", help="random points per image (default: 3)")
+    sub.add_argument(
+        "--repeats", type=int, default=3, metavar="N", help="random points or texts per image (default: 3)"
+    )
 
 
 def _options(what: str) -> dict[str, Any]:

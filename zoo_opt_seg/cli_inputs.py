@@ -13,9 +13,15 @@ from zoo_opt.cli_run import UsageError, read_options
 if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.protocol import BlackBox
     from zoo_opt_seg.data.samples import Splits
+    from zoo_opt_seg.prompts import Array
     from zoo_opt_seg.visual_prompts import TrainedPrompt
 
-SIZES = {"tiny": 96, "sam": 512}  # pixels, of the images that a model is given, unless --size says otherwise
+SIZES = {
+    "tiny": 96,
+    "tiny-clipseg": 96,
+    "sam": 512,
+    "clipseg": 352,
+}  # pixels, of the images that a model is given, unless --size says otherwise
 OTHER_SIZE = 224
 ALIASES = {"kvasir-seg": "kvasir"}
 
@@ -27,9 +33,10 @@ def black_box(spec: str, *, device: str = "cpu", cache: str | None = None) -> It
     Parameters
     ----------
     spec : str
-        ``tiny``, ``sam:TYPE:CHECKPOINT``, ``module:factory``, or ``process:COMMAND``.
+        ``tiny``, ``tiny-clipseg``, ``sam:TYPE:CHECKPOINT``, ``clipseg``, ``clipseg:FOLDER``, ``module:factory``, or
+        ``process:COMMAND``.
     device : str
-        Of a SAM.
+        Of a SAM or CLIPSeg.
     cache : str, optional
         Folder for answers.
 
@@ -48,6 +55,14 @@ def black_box(spec: str, *, device: str = "cpu", cache: str | None = None) -> It
                 from zoo_opt_seg.blackbox import TinySam
 
                 model = TinySam(device=device)
+            elif spec == "tiny-clipseg":
+                from zoo_opt_seg.blackbox import TinyClipSeg
+
+                model = TinyClipSeg(device=device)
+            elif kind == "clipseg":
+                from zoo_opt_seg.blackbox import ClipSegBlackBox
+
+                model = ClipSegBlackBox(rest, device=device) if rest else ClipSegBlackBox(device=device)
             elif kind == "sam" and rest:
                 from zoo_opt_seg.blackbox import SamBlackBox
 
@@ -61,11 +76,17 @@ def black_box(spec: str, *, device: str = "cpu", cache: str | None = None) -> It
                 model = _made(spec)
             else:
                 raise UsageError(
-                    f'--model must be tiny, sam:TYPE:CHECKPOINT, "module:factory" or process:"command", got {spec!r}'
+                    "--model must be tiny, sam:TYPE:CHECKPOINT, tiny-clipseg, clipseg:FOLDER, "
+                    f'"module:factory" or process:"command", got {spec!r}'
                 )
             box = as_black_box(model)
             if cache is not None:
-                box = Cached(box if box.name else as_black_box(box, name=spec), cache)
+                if not box.name:  # the words of --model stay the same when the code behind them is edited
+                    raise UsageError(
+                        "--cache needs a black box with a `name`, which must change whenever its answers could, "
+                        f"{spec} has none"
+                    )
+                box = Cached(box, cache)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise UsageError(f"--model {spec}: {error}") from error
         yield box
@@ -92,7 +113,22 @@ def size_for(model: str, size: int | None) -> int:
     return SIZES.get(model.partition(":")[0], OTHER_SIZE) if size is None else size
 
 
-def splits(spec: str, *, size: int, seed: int = 0, options: Sequence[str] = ()) -> Splits:
+def prompted(model: BlackBox, texts: Sequence[str]) -> str:
+    """Return by what the black box is asked: "text", where it says so or ``--text`` was given, or "random" points.
+
+    Raises
+    ------
+    UsageError
+        If ``--text`` was given for a black box that takes points.
+    """
+    from zoo_opt_seg.data.draws import kind_for
+
+    if texts and model.prompted_by == "points":
+        raise UsageError(f"--text is for a black box that is asked by text, got {texts[0]!r} for {model.name}")
+    return "text" if texts else str(kind_for(model))
+
+
+def splits(spec: str, *, size: int, seed: int = 0, options: Sequence[str] = (), texts: Sequence[str] = ()) -> Splits:
     """Return the labelled images that ``--data`` names.
 
     Parameters
@@ -103,6 +139,8 @@ def splits(spec: str, *, size: int, seed: int = 0, options: Sequence[str] = ()) 
         See `load_data`.
     options : sequence of str
         NAME=VALUE, for the loader.
+    texts : sequence of str
+        Of ``--text``: what each image is asked by, instead of its own.
 
     Raises
     ------
@@ -115,6 +153,8 @@ def splits(spec: str, *, size: int, seed: int = 0, options: Sequence[str] = ()) 
     name, _, root = spec.partition(":")
     known = (*SYNTHETIC, *DATASETS, *ALIASES)
     if name not in known:
+        if root and (options or seed):
+            raise UsageError(f"--data-option and --data-seed are for data sets by name, {spec} knows nothing of them")
         if not root:
             raise UsageError(f'--data must be one of {", ".join(known)}, or "module:function", got {spec!r}')
         try:
@@ -123,28 +163,62 @@ def splits(spec: str, *, size: int, seed: int = 0, options: Sequence[str] = ()) 
             raise UsageError(f"--data {spec}: {error}") from error
         if not isinstance(own, Splits):
             raise UsageError(f"--data {spec} must return Splits, got {type(own).__name__}")
-        return own
+        return own.with_texts(*texts) if texts else own
     try:
-        return load_data(ALIASES.get(name, name), root or None, size, seed, **read_options(options))
+        found = load_data(ALIASES.get(name, name), root or None, size, seed, **read_options(options))
+        return found.with_texts(*texts) if texts else found
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(f"--data {spec}: {error}") from error
 
 
-def trained(path: str) -> TrainedPrompt:
-    """Return the prompt of a file, or of a result folder.
+def trained(path: str, model: BlackBox | None = None) -> TrainedPrompt:
+    """Return the prompt of a file, or of a result folder; one that needs a text encoder has it from ``model``.
 
     Raises
     ------
     UsageError
         If there is none.
     """
-    from zoo_opt_seg.visual_prompts import load_prompt
+    from zoo_opt_seg.text_encoders import text_encoder_of
+    from zoo_opt_seg.visual_prompts.saved import load_prompt, needs_text
 
     file = Path(path) / "prompt.npz" if Path(path).is_dir() else Path(path)
     try:
-        return load_prompt(file)
+        return load_prompt(file, text=text_encoder_of(model) if needs_text(file) else None)
     except (OSError, ValueError) as error:
         raise UsageError(f"--prompt {path}: {error}") from error
+
+
+class Photo:
+    """The image of ``--image``, read as the images of data sets are.
+
+    Parameters
+    ----------
+    path : str
+
+    Raises
+    ------
+    UsageError
+        If it is missing, cannot be read, or has more than 8 bits per channel; the last at `pixels`.
+    """
+
+    def __init__(self, path: str) -> None:
+        from zoo_opt_seg.data.readers import image_size
+
+        self.path = Path(path)
+        try:
+            self.size = image_size(self.path)  # width, height
+        except ValueError as error:
+            raise UsageError(f"--image {error}") from None
+
+    def pixels(self, size: int) -> Array:
+        """Return the image stretched to a square, uint8 (size, size, 3)."""
+        from zoo_opt_seg.data.files import sample_image
+
+        try:
+            return sample_image(self.path, size)
+        except ValueError as error:
+            raise UsageError(f"--image {error}") from None
 
 
 def points(texts: Sequence[str]) -> tuple[list[tuple[float, float]], list[int]]:

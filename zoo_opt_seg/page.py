@@ -17,12 +17,22 @@ from zoo_opt_seg.run_folder import Line, RunFolder, read_json, read_lines
 
 ZERO_SHOT, ADAPTED = "zero-shot", "adapted"
 NAMES = {ZERO_SHOT: "Zero-shot", ADAPTED: "Adapted", "disk": "Best disk", "whole image": "Whole image"}
-WHAT = {
+BOTH = {
     ZERO_SHOT: "the black box as it is",
     ADAPTED: "with the visual prompt",
-    "disk": "around the point, no model; radius fitted on the training images",
     "whole image": "everything is object",
-    "region growing": "what has the point's colour, no model",
+}
+WHAT = {  # by what the black box is asked
+    "point": BOTH
+    | {
+        "disk": "around the point, no model; radius fitted on the training images",
+        "region growing": "what has the point's colour, no model",
+    },
+    "text": BOTH
+    | {
+        "disk": "in the middle, no model; radius fitted on the training images",
+        "region growing": "what has the middle's colour, no model",
+    },
 }
 
 
@@ -35,16 +45,16 @@ def write_page(folder: RunFolder) -> None:
         With ``config.json``, ``metrics.json`` and ``log.jsonl``; the panel is shown where it is there.
     """
     config, metrics, log = read_json(folder.config), read_json(folder.metrics), read_lines(folder.log)
-    test = metrics.get("test")
+    test, told = metrics.get("test"), "text" if config.get("points") == "text" else "point"
     title = f"{config['data']['name']}: {config['prompt']['name']} prompt for {config['model']}"
     fields = {
         "title": esc(title),
         "facts": "".join(f"<li>{esc(fact)}</li>" for fact in _facts(config, metrics)),
-        "glance": _glance(test, metrics),
-        "pictures": _pictures(folder),
+        "glance": _glance(test, metrics, told),
+        "pictures": _pictures(folder, told),
         "curves": _curves(config, metrics, log),
-        "images": _images(test),
-        "measures": _measures(test),
+        "images": _images(test, told),
+        "measures": _measures(test, told),
         "use": _use(config),
         "made": _made(config, metrics),
     }
@@ -69,7 +79,7 @@ def _facts(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any]) -> str:
+def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], told: str) -> str:
     """Return the gain in one sentence and a bar for each row."""
     if test is None:
         marks = metrics["marks"]
@@ -84,28 +94,29 @@ def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any]) -> str:
         sign = "better" if gain["dice"] >= 0 else "worse"
         lead += (
             f'<p><b class="{sign}">{gain["dice"]:+.3f}</b> on {after["images"]} test images with {after["repeats"]} '
-            f"random points each (95 % interval {gain['low']:+.3f} to {gain['high']:+.3f}, paired bootstrap over "
+            f"random {told}s each (95 % interval {gain['low']:+.3f} to {gain['high']:+.3f}, paired bootstrap over "
             f"images); {100 * gain['better']:.0f} % of the images gained.</p>"
         )
     bars = []
     for who, row in rows.items():
         value = row["dice"] or 0.0
+        name, what = NAMES.get(who, who.capitalize()), WHAT[told].get(who, "")
         bars.append(
-            f'<div class="who">{esc(NAMES.get(who, who.capitalize()))}<small>{esc(WHAT.get(who, ""))}</small></div>'
+            f'<div class="who">{esc(name)}<small>{esc(what)}</small></div>'
             f'<div class="bar"><span class="{"own" if who == ADAPTED else "base" if who == ZERO_SHOT else "plain"}" '
             f'style="width:{100 * value:.1f}%"></span></div><div class="value">{say(row["dice"])}</div>'
         )
     return f'{lead}<div class="bars" role="group" aria-label="Dice by row">{"".join(bars)}</div>'
 
 
-def _pictures(folder: RunFolder) -> str:
+def _pictures(folder: RunFolder, told: str) -> str:
     if not folder.panel.exists():
         return ""
     data = base64.b64encode(folder.panel.read_bytes()).decode()
     return (
         '<section id="pictures"><h2>Pictures</h2><p class="sub">Images from the largest loss (top) to the largest gain '
-        "(bottom), evenly spaced in rank; one random point each. Dice is that of this point.</p>"
-        f'<div class="scroll"><img class="panel" alt="For each image: the image, its point, the prompted image, the '
+        f"(bottom), evenly spaced in rank; one random {told} each. Dice is that of this {told}.</p>"
+        f'<div class="scroll"><img class="panel" alt="For each image: the image, its {told}, the prompted image, the '
         f'masks before and after, the truth" src="data:image/png;base64,{data}"></div></section>'
     )
 
@@ -145,7 +156,7 @@ def _curves(config: Mapping[str, Any], metrics: Mapping[str, Any], log: Sequence
     return "".join(charts)
 
 
-def _images(test: Mapping[str, Any] | None) -> str:
+def _images(test: Mapping[str, Any] | None, told: str) -> str:
     """Return a chart of Dice before and after, a dot for each test image."""
     if test is None:
         return ""
@@ -161,11 +172,11 @@ def _images(test: Mapping[str, Any] | None) -> str:
     chart.dots([(b, a) for b, a, _ in pairs], "c0", 4, titles)
     return (
         f"<figure>{chart.svg('Dice of each test image, before and after')}<figcaption>A dot for each test image, the "
-        "mean over its points; above the line it gained.</figcaption></figure>"
+        f"mean over its {told}s; above the line it gained.</figcaption></figure>"
     )
 
 
-def _measures(test: Mapping[str, Any] | None) -> str:
+def _measures(test: Mapping[str, Any] | None, told: str) -> str:
     if test is None:
         return ""
     headings = ["", "Dice", "± sd", "IoU", "± sd", "HD95, pixels", "± sd"]
@@ -176,7 +187,7 @@ def _measures(test: Mapping[str, Any] | None) -> str:
         for who, row in test["rows"].items()
     ]
     some = next(iter(test["rows"].values()))
-    note = f"Means over {some['images']} test images with {some['repeats']} random points each; sd over images."
+    note = f"Means over {some['images']} test images with {some['repeats']} random {told}s each; sd over images."
     return f'<section id="measures"><h2>Measures</h2><p class="sub">{note}</p>{table(headings, body)}</section>'
 
 
@@ -186,16 +197,17 @@ def _use(config: Mapping[str, Any]) -> str:
         for name, value in zip(config.get("command", [])[1:-1], config.get("command", [])[2:], strict=False)
         if name in ("--model", "--data")
     }
+    asked, prompts = ('--text "..."', "texts") if config.get("points") == "text" else ("--point x,y", "points")
     model, data = (shlex.quote(words.get(name, name.upper())) for name in ("model", "data"))
     shell = (
-        f"zoo-opt-seg predict --prompt prompt.npz --model {model} --image FILE --point x,y --out mask.png\n"
+        f"zoo-opt-seg predict --prompt prompt.npz --model {model} --image FILE {asked} --out mask.png\n"
         f"zoo-opt-seg evaluate --prompt prompt.npz --model {model} --data {data}"
     )
     code = (
         "from zoo_opt_seg.visual_prompts import load_prompt\n\n"
         'prompt = load_prompt("prompt.npz")\n'
-        "prompted = prompt.apply(images, points)  # what to show the black box\n"
-        "masks = prompt.predict(model, images, points)"
+        f"prompted = prompt.apply(images, {prompts})  # what to show the black box\n"
+        f"masks = prompt.predict(model, images, {prompts})"
     )
     return f"<pre>{esc(shell)}</pre><pre>{esc(code)}</pre>"
 

@@ -1,4 +1,4 @@
-"""The picture panel of an adaptation: a row per image, from the point prompt to the masks before and after."""
+"""The picture panel of an adaptation: a row per image, from point or text to the masks before and after."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from zoo_opt_seg.data.points import random_points
+from zoo_opt_seg.data.draws import Draw, draw_prompts
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.prompts import Array, Prompts
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.protocol import BlackBox
     from zoo_opt_seg.visual_prompts import TrainedPrompt
 
-COLUMNS = ("image", "point prompt", "prompted image", "zero-shot mask", "adapted mask", "truth")
+COLUMNS = ("image", "prompt", "prompted image", "zero-shot mask", "adapted mask", "truth")
 ROWS = 5
 CELL, GAP, HEAD = 200, 8, 30  # pixels of the panel
 PAPER, INK, SOFT = (255, 255, 255), (27, 34, 48), (86, 96, 114)
@@ -32,11 +32,12 @@ def panel(
     *,
     seed: int = 0,
     rows: Sequence[int] | None = None,
+    points: str | Draw = "random",
 ) -> Image.Image:
     """Return a picture of what a prompt does, two calls per image.
 
-    The columns are image, point prompt, prompted image, zero-shot mask, adapted mask and truth; Dice is written beside
-    the two masks.
+    The columns are image, point or text prompt, prompted image, zero-shot mask, adapted mask and truth; Dice is written
+    beside the two masks.
 
     Parameters
     ----------
@@ -45,16 +46,18 @@ def panel(
     samples : Samples
         One row each.
     seed : int
-        Of the points: those of the first repeat of `zoo_opt_seg.evaluation.evaluate`.
+        Of the prompts: those of the first repeat of `zoo_opt_seg.evaluation.evaluate`.
     rows : sequence of int, optional
-        The samples' numbers in their split, on which their points depend; 0, 1, ... without.
+        The samples' numbers in their split, on which their prompts depend; 0, 1, ... without.
+    points : str or callable
+        Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`.
 
     Returns
     -------
     PIL.Image.Image
         RGB.
     """
-    prompts = random_points(samples.masks, (seed, 0), rows=rows)
+    prompts = draw_prompts(points, samples, (seed, 0), rows)
     before = _hard(model(samples.images, prompts))
     after = _hard(trained.predict(model, samples.images, prompts, batch=len(samples)))
     shown = trained.apply(samples.images, prompts)
@@ -62,15 +65,16 @@ def panel(
     width, height = len(COLUMNS) * (CELL + GAP) + GAP, HEAD + len(samples) * (CELL + HEAD)
     sheet = Image.new("RGB", (width, height), PAPER)
     draw, font = ImageDraw.Draw(sheet), _font(15)
-    for j, title in enumerate(COLUMNS):
+    for j, column in enumerate(COLUMNS):
+        title = f"{'point' if prompts.texts is None else 'text'} prompt" if column == "prompt" else column
         draw.text((GAP + j * (CELL + GAP) + CELL // 2, HEAD // 2), title, INK, _font(16), anchor="mm")
     for i, (image, truth) in enumerate(zip(samples.images, samples.masks, strict=True)):
         top = HEAD + i * (CELL + HEAD)
         plain = _big(image)
         cells = {
             "image": plain,
-            "point prompt": _points(plain.copy(), prompts[i : i + 1], image.shape),
-            "prompted image": _points(_big(prompted[i]), trained.prompt.prompts(prompts[i : i + 1]), image.shape),
+            "prompt": _told(plain.copy(), prompts[i : i + 1], image.shape),
+            "prompted image": _told(_big(prompted[i]), trained.prompt.prompts(prompts[i : i + 1]), image.shape),
             "zero-shot mask": _overlay(image, before[i], COLOURS["zero-shot mask"]),
             "adapted mask": _overlay(image, after[i], COLOURS["adapted mask"]),
             "truth": _overlay(image, truth, COLOURS["truth"]),
@@ -139,8 +143,8 @@ def _overlay(image: Array, mask: Array, colour: tuple[int, int, int]) -> Image.I
     return Image.fromarray(np.rint(picture).astype(np.uint8))
 
 
-def _points(picture: Image.Image, prompts: Prompts, shape: tuple[int, ...]) -> Image.Image:
-    """Draw the points of one image: rings for the object, crosses for the background; boxes as they are."""
+def _told(picture: Image.Image, prompts: Prompts, shape: tuple[int, ...]) -> Image.Image:
+    """Draw the prompts of one image: points, red on the object and grey beside it, boxes, and the text below."""
     draw = ImageDraw.Draw(picture)
     sx, sy = CELL / shape[1], CELL / shape[0]
     if prompts.points is not None and prompts.labels is not None:
@@ -153,7 +157,25 @@ def _points(picture: Image.Image, prompts: Prompts, shape: tuple[int, ...]) -> I
     if prompts.boxes is not None and np.isfinite(prompts.boxes).all():
         x0, y0, x1, y1 = (float(v) for v in prompts.boxes[0])
         draw.rectangle((x0 * sx, y0 * sy, x1 * sx, y1 * sy), outline=POINT, width=2)
+    if prompts.texts is not None:
+        font = _font(15)
+        lines = _wrapped(prompts.texts[0], font)
+        draw.rectangle((0, CELL - 20 * len(lines) - 4, CELL, CELL), fill=PAPER)
+        for i, line in enumerate(reversed(lines)):
+            draw.text((CELL // 2, CELL - 12 - 20 * i), line, INK, font, anchor="mm")
     return picture
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
+    """Return the lines of a text that fit into a cell's width."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= CELL - 8:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -17,6 +17,7 @@ from zoo_opt_seg.run_folder import Lines, RunFolder, floats
 from zoo_opt_seg.selection import BlackBoxDown
 
 if TYPE_CHECKING:
+    from zoo_opt_seg.data.draws import Draw
     from zoo_opt_seg.data.samples import Samples, Splits
     from zoo_opt_seg.visual_prompts.saved import TrainedPrompt
 
@@ -35,7 +36,7 @@ class Patient(BlackBox):
     """
 
     def __init__(self, model: BlackBox) -> None:
-        self.model, self.name = model, model.name
+        self.model, self.name, self.prompted_by = model, model.name, model.prompted_by
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return what the model answers."""
@@ -45,7 +46,7 @@ class Patient(BlackBox):
             except Exception as error:
                 if attempt == TRIES:
                     raise BlackBoxDown(
-                        f"the black box failed {TRIES} times on test images, the last time with "
+                        f"the black box failed {TRIES} times on one question, the last time with "
                         f"{type(error).__name__}: {error}"
                     ) from error
         raise AssertionError
@@ -61,6 +62,7 @@ def measure(
     seed: int,
     batch: int,
     folder: RunFolder | None,
+    points: str | Draw = "random",
 ) -> dict[str, Any]:
     """Return how the black box does on samples without and with the prompt, beside what needs no model.
 
@@ -73,10 +75,12 @@ def measure(
     samples : Samples
         The test images.
     repeats : int
-        Random points per image; all rows of the table see the same ones.
+        Random prompts per image; all rows of the table see the same ones.
     seed, batch : int
     folder : RunFolder or None
         Where scores are kept as they arrive, and taken from.
+    points : str or callable
+        Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`.
 
     Returns
     -------
@@ -95,7 +99,7 @@ def measure(
             return None
         return lambda repeat, row, scores: journal.add({"who": who, "repeat": repeat, "row": row, **scores})
 
-    settings: dict[str, Any] = {"repeats": repeats, "seed": seed}
+    settings: dict[str, Any] = {"repeats": repeats, "seed": seed, "draw": points}
     found: dict[str, Evaluation] = {}
     try:
         for who, prompt in ((ZERO_SHOT, None), (ADAPTED, trained)):
@@ -111,7 +115,7 @@ def measure(
     finally:
         if journal is not None:
             journal.close()
-    for who, trivial in baselines(splits).items():
+    for who, trivial in baselines(splits, points=points).items():
         found[who] = evaluate(trivial, samples, **settings)
     before, after = found[ZERO_SHOT].per_image(), found[ADAPTED].per_image()
     return {
@@ -146,6 +150,7 @@ def illustrate(
     folder: RunFolder,
     *,
     seed: int,
+    points: str | Draw = "random",
 ) -> None:
     """Write the picture panel and the page; the few calls that the panel takes are kept until it is there."""
     from zoo_opt_seg.page import write_page
@@ -156,7 +161,7 @@ def illustrate(
         box = Cached(as_black_box(Patient(model), name=model.name or "black box"), cache)
         test = metrics.get("test", {}).get("images", {})
         rows = chosen_rows(len(samples), test.get(ZERO_SHOT), test.get(ADAPTED))
-        picture = panel(box, trained, samples[rows], seed=seed, rows=rows)
+        picture = panel(box, trained, samples[rows], seed=seed, rows=rows, points=points)
         temporary = folder.state / "panel.png"
         picture.save(temporary)
         temporary.replace(folder.panel)

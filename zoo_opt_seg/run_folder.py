@@ -21,14 +21,14 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from zoo_opt._version import __version__ as zoo_opt_version
 from zoo_opt.checkpoint import sync_folder, write_atomically
 from zoo_opt.errors import CheckpointError
-from zoo_opt.journal import Journal
+from zoo_opt.journal import locked
 from zoo_opt.optimizer import Optimizer
 
 Line = dict[str, Any]
@@ -70,8 +70,9 @@ class RunFolder:
     page = property(lambda self: self.path / "index.html")
     state = property(lambda self: self.path / "state")
 
-    def claim(self, what: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-        """Write down what the run is, or check that the folder holds this run.
+    @contextlib.contextmanager
+    def claim(self, what: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[None]:
+        """Write down what the run is, or check that the folder holds this run; no other has it until the end.
 
         Parameters
         ----------
@@ -83,36 +84,44 @@ class RunFolder:
         Raises
         ------
         CheckpointError
-            If the folder holds another run; the message names the first difference.
+            If the folder holds another run, or one that is going on; the message names the first difference.
         """
-        what = json.loads(json.dumps(what))
-        if not self.config.exists() or not self._paid():
+        with (self.state / "lock").open("ab") as file:
+            if not locked(file):
+                raise CheckpointError(f"{self.path} is in use by another run")
+            self._compare(json.loads(json.dumps(what)), about)
+            yield
+
+    def _compare(self, what: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+        paid = self._paid()
+        before: Mapping[str, Any] = {}
+        if self.config.exists():
+            with contextlib.suppress(*(() if paid else (CheckpointError,))):
+                before = read_json(self.config)
+        different = next((name for name, value in what.items() if before.get(name) != value), None)
+        if paid and before and different:
+            raise CheckpointError(
+                f"{self.path} holds another run: its {different} is {short(before.get(different))}, this call's is "
+                f"{short(what[different])}; give another --out, or delete the folder"
+            )
+        if not paid and different:
+            for path in (self.state / "optimizer.zoo", self.state / "validation.jsonl"):
+                path.unlink(missing_ok=True)
+        if not (paid and before):
             write_json(self.config, {**what, **about})
-            return
-        before = read_json(self.config)
-        for name, value in what.items():
-            if before.get(name) != value:
-                raise CheckpointError(
-                    f"{self.path} holds another run: its {name} is {short(before.get(name))}, this call's is "
-                    f"{short(value)}; give another --out, or delete the folder"
-                )
 
     def _paid(self) -> bool:
-        """Return whether anything has been paid for; if not, and nobody is at it, what is left of the run goes."""
-        checkpoint = self.state / "optimizer.zoo"
-        log = self.state / "optimizer.zoo.journal"
-        kept = (log, self.log, self.state / "validation.jsonl")
+        """Return whether the folder holds an answer that was paid for."""
+        kept = (self.state / "optimizer.zoo.journal", self.log)
         if any(path.exists() and path.stat().st_size for path in kept) or self.metrics.exists():
             return True
-        if checkpoint.exists():
-            try:
-                if Optimizer.load(checkpoint).nfev:
-                    return True
-            except CheckpointError:  # of a method that is not of zoo_opt: it cannot be told
+        try:
+            if any(line.get("dice") for line in read_lines(self.state / "validation.jsonl")):
                 return True
-            Journal(log).close()  # raises if another run has it open
-            checkpoint.unlink()
-        return False
+            checkpoint = self.state / "optimizer.zoo"
+            return checkpoint.exists() and Optimizer.load(checkpoint).nfev > 0
+        except CheckpointError:  # corrupt, or of a method that is not of zoo_opt: it cannot be told
+            return True
 
 
 class Lines:

@@ -66,7 +66,7 @@ def head(cell: Cell) -> Figures:
         "size": cell.size,
         "repeats": cell.repeats,
         "black_box": cell.black_box,
-        "embedded": embedded_digest() if cell.black_box["use"] == "tiny" else "",
+        "embedded": embedded_digest(cell.black_box["use"]),
         **said,
         "calls": 0,
         "trained": 0,
@@ -83,7 +83,7 @@ def rounded(values: np.ndarray) -> list[float | None]:
 
 
 def _evaluate(cell: Cell, model: Any, **prompt: Any) -> Any:
-    """Measure on the test split; the points of a seed are the same for all rows, so that tests are paired."""
+    """Measure on the test split; the points or texts of a seed are the same for all rows, so that tests are paired."""
     from .evaluation import evaluate
 
     return evaluate(model, data_of(cell).test, repeats=cell.repeats, seed=cell.seed, **prompt)
@@ -95,9 +95,11 @@ def _zero_shot(cell: Cell) -> Figures:
 
 def _baseline(cell: Cell) -> Figures:
     from .baselines import baselines
+    from .data.draws import kind_for
 
-    box = baselines(data_of(cell), seed=cell.seed)[BASELINES[cell.row.use]]
-    return {"evaluation": _evaluate(cell, box), "about": repr(box)}
+    kind = kind_for(model_of(cell))  # points or texts, as the cell's black box is asked by
+    box = baselines(data_of(cell), seed=cell.seed, points=kind)[BASELINES[cell.row.use]]
+    return {"evaluation": _evaluate(cell, box, draw=kind), "about": repr(box)}
 
 
 def _adapt(cell: Cell) -> Figures:
@@ -105,13 +107,14 @@ def _adapt(cell: Cell) -> Figures:
     done = adapted(cell)
     seconds = time.process_time() - start  # of a cell that was cut off: since it went on
     x, prompt = done.x, done.prompt.prompt
-    best: dict[str, Any] = max(done.marks, key=lambda mark: mark.get("dice") or 0.0, default={})
+    kept = done.metrics["chosen"]["mark"]
+    chosen: dict[str, Any] = next((mark for mark in done.marks if mark["mark"] == kept), {})
     return {
         "evaluation": _evaluate(cell, model_of(cell), prompt=prompt, x=x),
         "calls": done.calls,
         "trained": prompt.dim,
         "seconds": round(seconds, 2),
-        "validation": {name: best.get(name) for name in ("calls", "loss", "dice")},
+        "validation": {name: chosen.get(name) for name in ("calls", "loss", "dice")},
     }
 
 
@@ -168,8 +171,9 @@ def _lora(cell: Cell) -> Figures:
     recipe, augment = _recipe(cell, TO_PLATEAU)
     config = LoRA(**cell.row.options)
     model, splits = model_of(cell), data_of(cell)
-    lora, fitted = train_lora(model.sam, splits, config, recipe=recipe, augment=augment, out=folder_of(cell))
-    return _fitted(fitted) | {"evaluation": _evaluate(cell, SamBlackBox(sam=lora.sam, quantize=model.quantize))}
+    asked = model.settings  # trained, chosen and measured as the black box of the other rows is asked
+    lora, fitted = train_lora(model.sam, splits, config, recipe=recipe, augment=augment, out=folder_of(cell), **asked)
+    return _fitted(fitted) | {"evaluation": _evaluate(cell, SamBlackBox(sam=lora.sam, **asked))}
 
 
 def _backprop(cell: Cell) -> Figures:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .visual_prompts.base import VisualPrompt
 
 FOLDERS = {  # where a data set lies under --data-root, if not in a folder of its own name
+    "kvasir-poudel": "kvasir",
     "refuge-disc": "refuge",
     "refuge-cup": "refuge",
     "endovis2017-all": "endovis2017",
@@ -30,11 +31,14 @@ class Absent(Exception):
     """Data or weights that are not on this machine: the cell is left out, and the table says so."""
 
 
-@lru_cache(maxsize=1)
-def embedded_digest() -> str:
-    """Of the embedded models' files: what was done with others is done again."""
-    files = sorted((Path(__file__).parent / "embedded").glob("*.safetensors"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+EMBEDDED = {"tiny": ("encoder", "sam"), "tiny-clipseg": ("clipseg", "encoder")}  # files of the embedded models
+
+
+@lru_cache(maxsize=len(EMBEDDED))
+def embedded_digest(use: str = "tiny") -> str:
+    """Of the files of an embedded model, "" for others: what was done with another is done again."""
+    files = [Path(__file__).parent / "embedded" / f"{name}.safetensors" for name in EMBEDDED.get(use, ())]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16] if files else ""
 
 
 def groups_of(domain: str, names: Sequence[str]) -> list[str]:
@@ -43,6 +47,8 @@ def groups_of(domain: str, names: Sequence[str]) -> list[str]:
         return [name.rpartition("-")[0] for name in names]
     if domain.startswith("endovis2017"):
         return ["-".join(name.split("-")[:2]) for name in names]  # train-3-frame017-tool
+    if domain in {"camus", "chexlocalize"}:
+        return [name.partition("_")[0] for name in names]  # patient0001_2CH_ED-myocardium, patient64541_study1_...
     if domain == "polypgen":
         from .data.loaders.polypgen import group
 
@@ -107,11 +113,19 @@ def _model(described: str, weights: str | None) -> Any:
         from .blackbox.tiny import TinySam
 
         return TinySam(**options)
+    if use == "tiny-clipseg":
+        from .blackbox.tiny import TinyClipSeg
+
+        return TinyClipSeg(**options)
+    if use == "clipseg":
+        from .blackbox.clipseg import ClipSegBlackBox
+
+        return ClipSegBlackBox(_folder(options.pop("folder", None), weights), **options)
     if use == "sam":
         from .blackbox.sam import SamBlackBox
 
         return SamBlackBox(**options | {"checkpoint": _checkpoint(options.get("checkpoint"), weights)})
-    raise ValueError(f'black_box.use must be "tiny", "sam" or "module:function", got {use!r}')
+    raise ValueError(f"black_box.use must be one of tiny, sam, tiny-clipseg, clipseg, or module:function, got {use!r}")
 
 
 def _checkpoint(name: str | None, weights: str | None) -> str:
@@ -123,6 +137,15 @@ def _checkpoint(name: str | None, weights: str | None) -> str:
     return str(path)
 
 
+def _folder(name: str | None, weights: str | None) -> str:
+    if name is None:
+        raise ValueError("black_box needs a folder, the name of one in the folder of --weights")
+    path = Path(weights or ".") / name
+    if not path.is_dir():
+        raise Absent(f"no weights {path}: give --weights, or set ZOO_OPT_WEIGHTS")
+    return str(path)
+
+
 def absent(cell: Cell) -> str:
     """Why the cell cannot be done on this machine, or "" if it can."""
     from .data import DATASETS
@@ -130,6 +153,8 @@ def absent(cell: Cell) -> str:
     try:
         if cell.black_box["use"] == "sam":
             _checkpoint(cell.black_box.get("checkpoint"), cell.place.weights)
+        if cell.black_box["use"] == "clipseg":
+            _folder(cell.black_box.get("folder"), cell.place.weights)
         if cell.domain in DATASETS:
             _root(cell.domain, cell.place.data_root)
     except Absent as missing:
@@ -139,9 +164,9 @@ def absent(cell: Cell) -> str:
 
 def prompt_of(cell: Cell) -> VisualPrompt:
     """The cell's visual prompt."""
-    from .visual_prompts import make_prompt
+    from .visual_prompts import prompt_for
 
-    return make_prompt(cell.row.prompt, cell.size, **cell.row.prompt_options)
+    return prompt_for(model_of(cell), cell.row.prompt, cell.size, **cell.row.prompt_options)
 
 
 def folder_of(cell: Cell) -> Path:

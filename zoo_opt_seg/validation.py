@@ -1,4 +1,4 @@
-"""The validation of an adaptation: fixed images, one fixed random point each, no augmentation."""
+"""The validation of an adaptation: fixed images, one fixed random prompt each, no augmentation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from zoo_opt.errors import integer
-from zoo_opt_seg.data.points import random_points
+from zoo_opt_seg.data.draws import Draw, draw_prompts
 from zoo_opt_seg.data.samples import Samples, Splits
 from zoo_opt_seg.losses import LOSSES, check_loss, dice_loss
 from zoo_opt_seg.prompts import Array
@@ -33,7 +33,9 @@ class Validation:
     loss : str
         A key of `LOSSES`.
     seed : int
-        Of the points.
+        Of the prompts.
+    points : str or callable
+        Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`.
 
     Attributes
     ----------
@@ -43,16 +45,18 @@ class Validation:
 
     model: BlackBox
 
-    def __init__(self, prompt: VisualPrompt, samples: Samples, *, loss: str, seed: int) -> None:
+    def __init__(
+        self, prompt: VisualPrompt, samples: Samples, *, loss: str, seed: int, points: str | Draw = "random"
+    ) -> None:
         self.prompt, self.samples, self.loss = prompt, samples, loss
-        self.points = random_points(samples.masks, (seed, _POINTS)) if len(samples) else None
+        self.prompts = draw_prompts(points, samples, (seed, _POINTS)) if len(samples) else None
 
     def __call__(self, x: Array, rows: slice) -> tuple[list[float], list[float]]:
         """Return Dice and loss of each of some images, by one question to the black box."""
-        assert self.points is not None
+        assert self.prompts is not None
         part = self.samples[rows]
         trained = TrainedPrompt(self.prompt, x)
-        answer = trained.predict(self.model, part.images, self.points[rows], batch=len(part))
+        answer = trained.predict(self.model, part.images, self.prompts[rows], batch=len(part))
         check_loss(self.loss, answer)
         loss = LOSSES[self.loss]
         p = torch.from_numpy(np.ascontiguousarray(answer, np.float32))
@@ -96,11 +100,13 @@ def parts(splits: Splits) -> tuple[Samples, Samples, Samples]:
     return splits.train, splits.validation, splits.test
 
 
-def fingerprint(splits: Splits) -> str:
-    """Return the first digits of the SHA-256 of all images and masks."""
+def fingerprint(splits: Splits, texts: bool = False) -> str:
+    """Return the first digits of the SHA-256 of all images and masks, and of the texts where they are used."""
     digest = hashlib.sha256()
     for samples in parts(splits):
         for array in (samples.images, samples.masks):
             digest.update(repr(array.shape).encode())
             digest.update(np.ascontiguousarray(array).data)
+        if texts:
+            digest.update(repr(samples.texts).encode())
     return digest.hexdigest()[:16]

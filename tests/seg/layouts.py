@@ -146,6 +146,7 @@ def write_folder(root: Path) -> Path:
 # name: writer, sizes of train, validation, test
 LAYOUTS: dict[str, tuple[Callable[[Path], Path], tuple[int, int, int]]] = {
     "kvasir": (write_kvasir, (6, 1, 3)),
+    "kvasir-poudel": (write_kvasir, (8, 1, 1)),
     "isic2018": (write_isic2018, (4, 2, 5)),
     "refuge": (write_refuge, (4, 2, 4)),
     "refuge-disc": (write_refuge, (2, 1, 2)),

@@ -51,9 +51,9 @@ def disc_splits() -> Splits:
     return Splits("discs", discs(12, 1), discs(6, 2), discs(6, 3))
 
 
-def box() -> SamBlackBox:
+def box(**options: object) -> SamBlackBox:
     """The small SAM as a black box, for suites: ``use = "seg.small:box"``."""
-    return SamBlackBox(sam=small_sam(), name="small")
+    return SamBlackBox(sam=small_sam(), name="small", **options)
 
 
 class CropLike(BAR):

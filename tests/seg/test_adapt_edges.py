@@ -14,6 +14,7 @@ pytest.importorskip("monai")
 from seg.tiny_box import SIZE, Bright, samples, splits
 
 import zoo_opt as zo
+from zoo_opt.errors import CheckpointError
 from zoo_opt_seg.adapt import adapt
 from zoo_opt_seg.baselines import best_disk
 from zoo_opt_seg.blackbox import Counted
@@ -21,6 +22,8 @@ from zoo_opt_seg.cli import main
 from zoo_opt_seg.data.samples import Samples, Splits
 from zoo_opt_seg.losses import LossError
 from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.run_folder import RunFolder
+from zoo_opt_seg.selection import BlackBoxDown
 from zoo_opt_seg.visual_prompts import make_prompt
 
 FILTER = make_prompt("filter", SIZE)
@@ -156,3 +159,55 @@ def test_predict_asks_at_the_point(point, tmp_path):
     assert main(command) == 0
     y, x = np.nonzero(np.asarray(Image.open(tmp_path / "m.png")))
     assert abs(x.mean() - point[0]) <= 10.5 and abs(y.mean() - point[1]) <= 5.5  # half of a small pixel
+
+
+# ------------------------------------------------------------------------------------------------ diverged, down, raced
+
+
+def test_a_method_that_diverges_unvalidated_leaves_its_best_candidate(tmp_path):
+    wild = {**QUICK, "method": zo.SPSA(lr=1e300, c=1.0), "validate": 0}
+    with np.errstate(all="ignore"):
+        result = adapt(Bright(), FILTER, splits(), **wild, out=tmp_path, test=False)
+        again = adapt(Bright(), FILTER, splits(), **wild, out=tmp_path, test=False)
+    assert np.isfinite(result.x).all() and not np.isfinite(result.last).all()
+    assert result.metrics["chosen"]["by"] == "best loss" and result.metrics["chosen"]["mark"] is None
+    np.testing.assert_array_equal(again.x, result.x)
+    with np.load(tmp_path / "prompt.npz") as saved:
+        assert any(np.array_equal(saved[name], result.x) for name in saved.files)
+
+
+def test_calls_of_a_validation_in_vain_are_counted(tmp_path):
+    """A mark that failed as a whole is judged again: what it cost is missing for steps, and the budget holds."""
+    down = {"left": 3}  # adaptations that meet a dead box
+    sent = []
+
+    def model(images, prompts):
+        sent.append(len(images))
+        if down["left"]:
+            raise OSError("down")
+        return Bright()(images, prompts)
+
+    model.name = Bright.name
+    settings = {**QUICK, "validation_images": 6, "test": False, "panel": False, "out": tmp_path}
+    for _ in range(3):
+        with pytest.raises(BlackBoxDown, match="failed on all 6 validation images"):
+            adapt(model, FILTER, splits(), **settings)
+        down["left"] -= 1
+    result = adapt(model, FILTER, splits(), **settings)
+    assert sum(sent) == result.calls <= QUICK["calls"]
+    assert result.marks[0]["calls"] == 4 * 6 and result.metrics["validation_calls"] == 6 * 6
+    whole = adapt(Bright(), FILTER, splits(), **{**settings, "out": None})
+    assert result.nit == whole.nit - 1 and "validations that failed" in result.metrics["ended"]["budget"]
+    assert adapt(model, FILTER, splits(), **settings).metrics == json.loads(json.dumps(result.metrics))
+
+
+def test_two_runs_do_not_claim_one_folder(tmp_path):
+    """Not even before the first has paid for anything: the folder's config stays that of the first."""
+    first, second = RunFolder(tmp_path), RunFolder(tmp_path)
+    with first.claim({"calls": 1}, {"versions": {}}):
+        with pytest.raises(CheckpointError, match="is in use by another run"), second.claim({"calls": 2}, {}):
+            pass
+        assert json.loads((tmp_path / "config.json").read_text())["calls"] == 1
+    with second.claim({"calls": 2}, {}):  # nothing was paid for: the folder is free
+        pass
+    assert json.loads((tmp_path / "config.json").read_text())["calls"] == 2

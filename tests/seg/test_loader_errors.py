@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 
 from PIL import Image
 from seg.layouts import LAYOUTS, label, picture, write_folder, write_kvasir
+from seg.layouts_vlsm import VLSM
 
 from zoo_opt_seg.data import DATASETS, DataError, load_data
 from zoo_opt_seg.data.files import Record, image_size, load
@@ -46,7 +47,22 @@ PLACES = {
     ),
     "chase_db1": ("Image_04L.jpg", "Image_04L_1stHO.png", "."),
     "folder": ("images/p1_2.png", "masks/p1_2_mask.png", "masks"),
+    "clinicdb": ("PNG/Original/3.png", "PNG/Ground Truth/3.png", "PNG/Ground Truth"),
+    "bkai": (f"train/train/{3:032x}.jpeg", f"train_gt/train_gt/{3:032x}.jpeg", "train_gt"),
+    "isic2016": (
+        "ISBI2016_ISIC_Part1_Training_Data/ISIC_0000002.jpg",
+        "ISBI2016_ISIC_Part1_Training_GroundTruth/ISIC_0000002_Segmentation.png",
+        "ISBI2016_ISIC_Part1_Test_GroundTruth",
+    ),
+    "dfuc2022": ("DFUC2022_train_images/100003.jpg", "DFUC2022_train_masks/100003.png", "DFUC2022_train_masks"),
+    "busi": (
+        "Dataset_BUSI_with_GT/benign/benign (3).png",
+        "Dataset_BUSI_with_GT/benign/benign (3)_mask.png",
+        "Dataset_BUSI_with_GT/normal",
+    ),
 }
+OTHER = {"camus", "chexlocalize"}  # no image files, or no files of masks: see test_loaders_vlsm.py
+WRITERS = LAYOUTS | VLSM
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +75,7 @@ def small_video_frames(monkeypatch: pytest.MonkeyPatch) -> None:
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path, Path, Path]:
     """Name, root, an image and a mask of a written set; every nucleus is taken, so that the chosen file is read."""
     name = request.param
-    LAYOUTS[name][0](tmp_path)
+    WRITERS[name][0](tmp_path)
     image, mask, _ = PLACES[name]
     assert (tmp_path / image).is_file() and (tmp_path / mask).is_file()
     return name, tmp_path, tmp_path / image, tmp_path / mask
@@ -75,7 +91,7 @@ def refused(name: str, root: Path, *parts: str, **options: object) -> None:
 
 
 def test_table_holds_every_layout() -> None:
-    assert set(PLACES) == {dataset.loader for dataset in DATASETS.values()}
+    assert set(PLACES) | OTHER == {dataset.loader for dataset in DATASETS.values()}
 
 
 def test_no_root(tmp_path: Path) -> None:
@@ -195,8 +211,8 @@ def test_every_mask_of_a_split_is_empty(tmp_path: Path) -> None:
 
 
 def test_names_that_do_not_fit(tmp_path: Path) -> None:
-    for name, ending in (("isic2018", "_segmentation"), ("polypgen", "_mask")):
-        root = LAYOUTS[name][0](tmp_path / name)
+    for name, ending in (("isic2018", "_segmentation"), ("isic2016", "_Segmentation"), ("polypgen", "_mask")):
+        root = WRITERS[name][0](tmp_path / name)
         mask = root / PLACES[name][1]
         odd = mask.rename(mask.with_name(f"odd{mask.suffix}"))
         refused(name, root, str(odd), f"expected a name that ends in {ending}")

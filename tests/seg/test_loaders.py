@@ -26,6 +26,7 @@ from seg.layouts import (
     write_polypgen_centres,
     write_refuge,
 )
+from seg.layouts_vlsm import VLSM
 
 from zoo_opt_seg.data import DATASETS, SYNTHETIC, DataError, Samples, Splits, load_data
 from zoo_opt_seg.data.files import Record, load, mask_array, resized_mask
@@ -47,7 +48,7 @@ def every(splits: Splits) -> list[Samples]:
 
 
 def test_every_set_has_a_layout() -> None:
-    assert set(LAYOUTS) == set(DATASETS)
+    assert set(LAYOUTS) | set(VLSM) == set(DATASETS)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

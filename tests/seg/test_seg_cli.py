@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 from seg.tiny_box import SIZE, samples
 
 from zoo_opt_seg import cli
+from zoo_opt_seg.visual_prompts import make_prompt, save_prompt
 
 BOX = ["--model", "seg.tiny_box:factory", "--size", str(SIZE)]
 DATA = ["--data", "seg.tiny_box:splits"]
@@ -143,6 +145,80 @@ def test_a_point_outside_the_image(run):
     Image.new("RGB", (20, 10)).save("a.png")
     status, _, err = run("predict", *BOX, "--image", "a.png", "--point", "5,10", "--out", "b.png")
     assert status == 2 and "--point must lie in the image of 20 x 10, got 5,10" in err
+
+
+# ------------------------------------------------------------------------------------------------ black boxes that err
+
+
+def write_box(body: str, name: str = "") -> None:
+    """A module `edited` with a black box, which has a name if there is one."""
+    Path("edited.py").write_text(
+        "import numpy as np\n\n\nclass Box:\n"
+        f"    {f'name = {name!r}' if name else 'pass'}\n\n"
+        f"    def __call__(self, images, prompts):\n        {body}\n"
+    )
+
+
+@pytest.fixture
+def edited(run, monkeypatch):
+    """Write the module, forget what was imported of it, and run."""
+    Image.new("RGB", (30, 20), (200, 10, 10)).save("image.png")
+
+    def call(body, *words, name=""):
+        write_box(body, name)
+        monkeypatch.delitem(sys.modules, "edited", raising=False)
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        importlib.invalidate_caches()
+        return run(words[0], "--model", "edited:Box", "--size", SIZE, *words[1:])
+
+    return call
+
+
+PREDICT = ["predict", "--image", "image.png", "--point", "5,5", "--out", "mask.png"]
+
+
+def test_a_cache_needs_a_name(edited):
+    """The words of --model do not change with the code behind them."""
+    body = "return np.full(images.shape[:3], {}, np.float32)"
+    status, _, err = edited(body.format(0.9), *PREDICT, "--cache", "kept")
+    assert status == 2 and "--cache needs a black box with a `name`" in err and "edited:Box has none" in err
+    for value, name, shown in ((0.9, "first", 255), (0.1, "first", 255), (0.1, "second", 0)):
+        assert edited(body.format(value), *PREDICT, "--cache", "kept", name=name)[0] == 0
+        assert (np.asarray(Image.open("mask.png")) == shown).all()
+
+
+@pytest.mark.parametrize(
+    "body", ["return {}['mask']", "return [][1]", "return np.full(images.shape[:3], np.nan)", "1 / 0"]
+)
+@pytest.mark.parametrize("words", [PREDICT, ["evaluate", *DATA, "--repeats", "1"]])
+def test_whatever_a_black_box_raises_is_one_sentence(edited, body, words):
+    status, out, err = edited(body, *words)
+    assert status == 1 and out == "" and "Traceback" not in err and err.count("\n") == 1
+    assert err.startswith("zoo-opt-seg: the black box failed 3 times")
+
+
+def test_images_are_read_as_those_of_data_sets(edited):
+    good = "return np.zeros(images.shape[:3], np.float32)"
+    Image.fromarray(np.full((20, 30), 4000, np.uint16)).save("image.png")
+    status, _, err = edited(good, *PREDICT)
+    assert status == 2 and "--image image.png: expected an image of 8 bits per channel, got Pillow's mode I;16" in err
+    Path("image.png").write_bytes(b"no image")
+    status, _, err = edited(good, *PREDICT)
+    assert status == 2 and "--image image.png: the image cannot be read (" in err
+
+
+def test_sizes_and_options_that_would_be_passed_over(edited, run):
+    good = "return np.zeros(images.shape[:3], np.float32)"
+    save_prompt("prompt.npz", make_prompt("filter", 32), np.zeros(30))
+    status, _, err = edited(good, *PREDICT, "--prompt", "prompt.npz")
+    assert status == 2 and f"--size must be 32, that of the prompt, got {SIZE}" in err
+    status, _, err = run("evaluate", "--model", "edited:Box", "--size", 32, *DATA)
+    assert status == 2 and f"--data must have images of 32 pixels square, as --size or the prompt, got {SIZE} x" in err
+    for words in (["--data-seed", "1"], ["--data-option", "sizes=3"]):
+        status, _, err = edited(good, "evaluate", *DATA, *words)
+        assert status == 2 and "--data-option and --data-seed are for data sets by name" in err
+    status, _, err = edited(good, "evaluate", "--data", "folder:.", "--data-option", 'group="("')
+    assert status == 2 and "group: expected a regular expression, got '('" in err
 
 
 def test_help(run, capsys):

@@ -233,6 +233,36 @@ def test_cell_is_the_same_again_and_rows_share_their_points(done) -> None:
             }
 
 
+def test_the_validation_of_an_entry_is_that_of_the_iterate_kept(done, tmp_path: Path) -> None:
+    """Chosen by the loss, the best Dice may be another mark's."""
+    text = SUITE.replace("batch = 6, validate = 2", 'batch = 6, validate = 4, select = "loss"')
+    text = text.replace("lr = 0.01, c = 0.1", "lr = 2.0, c = 0.1")
+    cell = next(c for c in read_table(text, "small").cells(Place(str(tmp_path))) if c.row.use == "adapt")
+    found = run_cell(cell)["validation"]
+    metrics = json.loads((tmp_path / "cells" / cell.key / "metrics.json").read_text())
+    kept = metrics["marks"][metrics["chosen"]["mark"]]
+    assert found == {name: kept[name] for name in ("calls", "loss", "dice")}
+    assert found["loss"] == min(mark["loss"] for mark in metrics["marks"])
+
+
+def test_lora_is_asked_as_the_black_box_of_the_other_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zoo_opt_seg.blackbox.sam import SamBlackBox
+
+    text = SUITE.replace('"seg.small:box" }', '"seg.small:box", masks = "best", quantize = false, batch_size = 5 }')
+    cell = next(c for c in read_table(text, "small").cells(Place(str(tmp_path))) if c.row.use == "lora")
+    made = []
+    begin = SamBlackBox.__init__
+
+    def watched(self: SamBlackBox, *args: object, **options: object) -> None:
+        made.append(options)
+        begin(self, *args, **options)
+
+    monkeypatch.setattr(SamBlackBox, "__init__", watched)
+    assert run_cell(cell)["error"] is None
+    asked = {"quantize": False, "masks": "best", "batch_size": 5}
+    assert len(made) == 3 and all(asked.items() <= options.items() for options in made)  # rows, training, test
+
+
 def test_failing_cell_is_an_entry_and_is_tried_again(tmp_path: Path) -> None:
     text = SUITE.replace(f'domains = ["{DISCS}", "kvasir"]', f'domains = ["{DISCS}"]')
     text = text.replace('published = { "kvasir" = [0.68, 99.3] }', "")
@@ -254,6 +284,10 @@ def test_data_that_is_not_there_is_said_so(tmp_path: Path) -> None:
 
 def test_images_that_belong_together() -> None:
     assert groups_of("dsb2018", ["a-1", "a-12", "b-c-3"]) == ["a", "a", "b-c"]
+    assert groups_of("camus", ["patient0001_2CH_ED-myocardium", "testing-patient0001_2CH_ED-myocardium"]) == [
+        "patient0001",
+        "testing-patient0001",
+    ]
     assert groups_of("polypgen", ["177OLCV1_x", "177OLCV1_y", "18_endocv2021_positive_1492"]) == [
         *["patient-177"] * 2,
         "sequence-18",

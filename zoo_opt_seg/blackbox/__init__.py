@@ -11,6 +11,7 @@ from zoo_opt._lazy import importer
 
 if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.cache import Cached as Cached
+    from zoo_opt_seg.blackbox.clipseg import ClipSegBlackBox as ClipSegBlackBox
     from zoo_opt_seg.blackbox.process import ProcessBlackBox as ProcessBlackBox
     from zoo_opt_seg.blackbox.process import serve as serve
     from zoo_opt_seg.blackbox.protocol import BlackBox as BlackBox
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.protocol import SegmentationModel as SegmentationModel
     from zoo_opt_seg.blackbox.protocol import as_black_box as as_black_box
     from zoo_opt_seg.blackbox.sam import SamBlackBox as SamBlackBox
+    from zoo_opt_seg.blackbox.tiny import TinyClipSeg as TinyClipSeg
     from zoo_opt_seg.blackbox.tiny import TinySam as TinySam
     from zoo_opt_seg.blackbox.wrappers import Budgeted as Budgeted
     from zoo_opt_seg.blackbox.wrappers import BudgetExhausted as BudgetExhausted
@@ -31,7 +33,8 @@ _HOME = {  # in the order of reading
     "cache": ("Cached",),
     "process": ("ProcessBlackBox", "serve"),
     "sam": ("SamBlackBox",),
-    "tiny": ("TinySam",),
+    "clipseg": ("ClipSegBlackBox",),
+    "tiny": ("TinySam", "TinyClipSeg"),
 }
 
 __all__ = [name for names in _HOME.values() for name in names]

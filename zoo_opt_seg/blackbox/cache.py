@@ -58,6 +58,7 @@ class Cached(BlackBox):
 
     def __init__(self, model: SegmentationModel | Callable[..., Any], folder: str | os.PathLike[str]) -> None:
         self.model = as_black_box(model)
+        self.prompted_by = self.model.prompted_by
         self.name = self.model.name
         if not self.name:
             raise ValueError("model must have a name to be cached under: as_black_box(model, name=...)")

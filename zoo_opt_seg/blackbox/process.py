@@ -1,9 +1,10 @@
 """A black box in another process, which speaks bytes: any language, any environment, any machine behind a command.
 
 A message is ``b"zoo1"``, its length as 8 bytes (little-endian), and an npz archive without pickles. The process first
-says hello, with ``name`` in UTF-8; then each question (``images``, and of ``points``, ``labels``, ``boxes``, ``masks``
-what there is; ``texts`` as JSON in UTF-8) has one answer: ``answer``, or ``error`` in UTF-8. It ends when its input
-does. Text is an array of uint8. `serve` is this other end in Python.
+says hello, with ``name`` and, where it is asked by text, ``prompted_by``, "text", in UTF-8; then each question
+(``images``, and of ``points``, ``labels``, ``boxes``, ``masks`` what there is; ``texts`` as JSON in UTF-8) has one
+answer: ``answer``, or ``error`` in UTF-8. It ends when its input does. Text is an array of uint8. `serve` is this other
+end in Python.
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ class ProcessBlackBox(BlackBox):
         self._finalizer = weakref.finalize(self, _end, self._process, self._reader)
         hello = self._exchange(None)
         self.name = name or _text(hello.get("name")) or None
+        self.prompted_by = _text(hello.get("prompted_by")) or None
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return the masks that the process answers, checked."""
@@ -188,7 +190,7 @@ def serve(
         os.dup2(2, 1)  # what C code prints as well
         sys.stdout = sys.stderr
     with contextlib.suppress(BrokenPipeError):  # nobody listens any more
-        send(sink, {"name": _bytes(box.name or "")})
+        send(sink, {"name": _bytes(box.name or ""), "prompted_by": _bytes(box.prompted_by or "")})
         while (question := receive(source)) is not None:
             try:
                 answer = {"answer": box(question.pop("images"), _as_prompts(question))}

@@ -48,9 +48,12 @@ class BlackBox(ABC):
     ----------
     name : str or None
         Its identity in caches and records: whenever the answers could differ, so does the name. None is no identity.
+    prompted_by : {"points", "text"} or None
+        What its prompts must hold; None is not known: it is given what the caller chooses, and points by default.
     """
 
     name: str | None = None
+    prompted_by: str | None = None
 
     @abstractmethod
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
@@ -62,6 +65,7 @@ class CheckedCallable(BlackBox):
 
     def __init__(self, fn: Callable[..., Any], name: str | None) -> None:
         self.fn, self.name = fn, name
+        self.prompted_by = getattr(fn, "prompted_by", None)
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return what the callable answers, checked."""

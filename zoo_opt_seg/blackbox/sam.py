@@ -64,6 +64,8 @@ class SamBlackBox(BlackBox):
     side by Pillow in 8 bits, and padded. With ``quantize=False``, and in `logits`, they are resized in floating point.
     """
 
+    prompted_by = "points"
+
     def __init__(
         self,
         model_type: str = "vit_b",
@@ -99,6 +101,11 @@ class SamBlackBox(BlackBox):
             self._digest = "-" + weights_digest(self.sam)[:8]
         options = [word for word, said in (("float", not self.quantize), ("best", self.masks == "best")) if said]
         return "+".join([self._base + self._digest, *options, *(["hard"] if self.hard else [])])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How it is asked: ``SamBlackBox(sam=other, **box.settings)`` asks another model in the same way."""
+        return {"quantize": self.quantize, "masks": self.masks, "hard": self.hard, "batch_size": self.batch_size}
 
     @property
     def device(self) -> torch.device:

@@ -1,10 +1,18 @@
-"""The embedded SAM as a black box. ``python -m zoo_opt_seg.blackbox.tiny`` serves it to another process."""
+"""The embedded models as black boxes.
+
+``python -m zoo_opt_seg.blackbox.tiny`` serves the embedded SAM to another process, with the argument ``clipseg`` the
+embedded CLIPSeg.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 from zoo_opt_seg.blackbox.sam import SamBlackBox, weights_digest
+
+if TYPE_CHECKING:
+    from zoo_opt_seg.blackbox.clipseg import ClipSegBlackBox
 
 
 def TinySam(**options: Any) -> SamBlackBox:
@@ -28,10 +36,36 @@ def TinySam(**options: Any) -> SamBlackBox:
     return SamBlackBox(sam=sam, **{"name": f"tiny-{weights_digest(sam)[:8]}", **options})
 
 
+def TinyClipSeg(**options: Any) -> ClipSegBlackBox:
+    """Return the small CLIPSeg that comes with this package: 96 px, trained on drawn scenes with text, no download.
+
+    Parameters
+    ----------
+    **options
+        Those of `ClipSegBlackBox`, but for the model and its tokenizer.
+
+    Returns
+    -------
+    ClipSegBlackBox
+        Its name is "tiny-clipseg-" and the first digits of its weights' SHA-256; its text encoder is "tiny".
+    """
+    if taken := {"name_or_path", "model", "tokenizer"} & options.keys():
+        raise TypeError(f"TinyClipSeg has its own model, got {', '.join(sorted(taken))}")
+    from zoo_opt_seg.blackbox.clipseg import ClipSegBlackBox
+    from zoo_opt_seg.embedded import tiny_clipseg, tiny_tokenizer
+    from zoo_opt_seg.text_encoders import make_text_encoder
+
+    model = tiny_clipseg()
+    name = f"tiny-clipseg-{weights_digest(model)[:8]}"
+    box = ClipSegBlackBox(model=model, tokenizer=tiny_tokenizer(), **{"name": name, **options})
+    box.text_encoder = make_text_encoder("tiny")  # a copy that a saved prompt can make again, whatever becomes of this
+    return box
+
+
 if __name__ == "__main__":
     import torch
 
     from zoo_opt_seg.blackbox.process import serve
 
     torch.set_num_threads(1)
-    serve(TinySam())
+    serve(TinyClipSeg() if sys.argv[1:] == ["clipseg"] else TinySam())

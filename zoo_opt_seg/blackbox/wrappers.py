@@ -33,6 +33,7 @@ class Counted(BlackBox):
 
     def __init__(self, model: SegmentationModel | Callable[..., Any]) -> None:
         self.model = as_black_box(model)
+        self.prompted_by = self.model.prompted_by
         self.name = self.model.name
         self.calls = 0
         self._lock = threading.Lock()
@@ -89,6 +90,7 @@ class Quantized(BlackBox):
 
     def __init__(self, model: SegmentationModel | Callable[..., Any]) -> None:
         self.model = as_black_box(model)
+        self.prompted_by = self.model.prompted_by
         self.name = None if self.model.name is None else f"{self.model.name}+8bit"
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
@@ -109,6 +111,7 @@ class Hardened(BlackBox):
 
     def __init__(self, model: SegmentationModel | Callable[..., Any], threshold: float = 0.5) -> None:
         self.model = as_black_box(model)
+        self.prompted_by = self.model.prompted_by
         self.threshold = fraction("threshold", threshold)
         self.name = None if self.model.name is None else f"{self.model.name}>{self.threshold:g}"
 

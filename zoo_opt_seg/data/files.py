@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import logging
-import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from zoo_opt_seg.data.samples import Samples
+from zoo_opt_seg.data.errors import DataError as DataError
+from zoo_opt_seg.data.readers import Source, open_image
+from zoo_opt_seg.data.readers import image_size as image_size
+from zoo_opt_seg.data.samples import Samples, Texts
 
 EMPTY = ("raise", "skip", "keep")  # what load may do about an empty mask
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 _LOG = logging.getLogger("zoo_opt_seg.data")
-
-
-class DataError(ValueError):
-    """A data set that cannot be used: a missing, unpaired, corrupt, wrongly sized or empty file, which it names."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +27,9 @@ class Record:
     ----------
     name : str
         Its name, unique in the data set.
-    image : Path
-        The image file.
-    masks : tuple of Path
+    image : Path or Source
+        The image file, or what reads it where that is not for Pillow.
+    masks : tuple of Path or Source
         The mask files, each of the size of the image; the object is their union.
     values : tuple of int (low, high), or None
         A mask pixel belongs to the object if low <= value <= high. None: a file with values 0 and 1 is taken as it is,
@@ -42,17 +38,23 @@ class Record:
         Patient, video or image that the sample comes from; a group is never divided between splits. "": the name.
     box : tuple of int (x0, y0, x1, y1), optional
         The part of image and masks to take, in pixels of the file, x1 and y1 excluded.
+    empty : {"raise", "skip", "keep"}, optional
+        What to do about an empty mask, where the caller does not say: "keep" for a normal image, which has no object.
+    texts : Texts, optional
+        What the image can be asked by in words.
     """
 
     name: str
-    image: Path
-    masks: tuple[Path, ...]
+    image: Path | Source
+    masks: tuple[Path | Source, ...]
     values: tuple[int, int] | None = (128, 255)
     group: str = ""
     box: tuple[int, int, int, int] | None = None
+    empty: str | None = None
+    texts: Texts | None = None
 
 
-def load(records: Sequence[Record], size: int, *, empty: str = "raise") -> Samples:
+def load(records: Sequence[Record], size: int, *, empty: str | None = None) -> Samples:
     """Read records into memory, stretched to a square as the papers do.
 
     Images are converted to 8-bit RGB (alpha is dropped, EXIF orientation is not applied) and resized with Pillow's
@@ -65,61 +67,71 @@ def load(records: Sequence[Record], size: int, *, empty: str = "raise") -> Sampl
     records : sequence of Record
     size : int
         Height and width of the samples in pixels.
-    empty : {"raise", "skip", "keep"}
-        What to do about a sample without a single object pixel.
+    empty : {"raise", "skip", "keep"}, optional
+        What to do about a sample without a single object pixel. Without: what its record says, else "raise".
 
     Returns
     -------
     Samples
-        In the order of the records; without those skipped.
+        In the order of the records; without those skipped. With texts if all have some.
 
     Raises
     ------
     DataError
         For a file that is missing, corrupt, of another size than its image, or empty where that is not allowed.
     """
-    if empty not in EMPTY:
+    if empty not in (None, *EMPTY):
         raise ValueError(f"empty: expected one of {', '.join(EMPTY)}, got {empty!r}")
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ValueError(f"size: expected a number of pixels >= 1, got {size!r}")
     images = np.empty((len(records), size, size, 3), np.uint8)
     masks = np.empty((len(records), size, size), np.bool_)
-    names: list[str] = []
+    kept: list[Record] = []
     reader = _Reader(size)
     for record in records:
         image, mask = reader.read(record)
-        if not mask.any() and empty != "keep":
-            if empty == "raise":
+        policy = empty or record.empty or "raise"
+        if not mask.any() and policy != "keep":
+            if policy == "raise":
                 raise DataError(_empty(record))
             _LOG.info("left out: %s", _empty(record))
             continue
-        images[len(names)], masks[len(names)] = image, resized_mask(mask, size)
-        names.append(record.name)
-    return Samples(images[: len(names)], masks[: len(names)], tuple(names))
+        images[len(kept)], masks[len(kept)] = image, resized_mask(mask, size)
+        kept.append(record)
+    texts = [record.texts for record in kept if record.texts is not None]
+    return Samples(
+        images[: len(kept)],
+        masks[: len(kept)],
+        tuple(record.name for record in kept),
+        tuple(texts) if kept and len(texts) == len(kept) else None,
+    )
 
 
-def mask_array(path: Path, values: tuple[int, int] | None) -> np.ndarray:
-    """Return a mask file as bool (H, W); see :class:`Record` for ``values``.
+def mask_array(path: Path | Source, values: tuple[int, int] | None) -> np.ndarray:
+    """Return a mask as bool (H, W); see :class:`Record` for ``values``.
 
     Of a colour image the largest of the three channels counts; of a palette its grey levels, or the indices if it has
     colours.
     """
-    image, _ = _open(path, "mask")
-    if image.mode == "P":
-        colours = np.asarray(image.convert("RGBA"))[..., :3]
-        grey = (colours == colours[..., :1]).all()
-        array = colours[..., 0] if grey else np.asarray(image)
-    elif image.mode == "1":
-        array = np.asarray(image).astype(np.uint8) * 255
-    elif image.mode in {"L", "I", "F"} or image.mode.startswith("I;16"):
-        array = np.asarray(image)
-    elif image.mode in {"LA", "La"}:
-        array = np.asarray(image)[..., 0]
-    else:
-        array = np.asarray(image.convert("RGB")).max(axis=2)
+    array = _mask_values(path) if isinstance(path, Path) else path.read()
     if values is None:
         return np.asarray(array > (0 if array.max(initial=0) <= 1 else 127))
     return np.asarray((array >= values[0]) & (array <= values[1]))
+
+
+def _mask_values(path: Path) -> np.ndarray:
+    image, _ = open_image(path, "mask")
+    if image.mode == "P":
+        colours = np.asarray(image.convert("RGBA"))[..., :3]
+        grey = (colours == colours[..., :1]).all()
+        return np.asarray(colours[..., 0] if grey else image)
+    if image.mode == "1":
+        return np.asarray(image).astype(np.uint8) * 255
+    if image.mode in {"L", "I", "F"} or image.mode.startswith("I;16"):
+        return np.asarray(image)
+    if image.mode in {"LA", "La"}:
+        return np.asarray(image)[..., 0]
+    return np.asarray(np.asarray(image.convert("RGB")).max(axis=2))
 
 
 def resized_mask(mask: np.ndarray, size: int) -> np.ndarray:
@@ -131,13 +143,36 @@ def resized_mask(mask: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(result)
 
 
+def rgb_image(path: Path, draft: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
+    """Return an image file as 8-bit RGB, and the width and height of the file; see ``open_image`` for ``draft``.
+
+    Raises
+    ------
+    DataError
+        If it is missing, cannot be read, or has more than 8 bits per channel.
+    """
+    image, size = open_image(path, "image", draft)
+    if image.mode.startswith(("I", "F")):
+        raise DataError(f"{path}: expected an image of 8 bits per channel, got Pillow's mode {image.mode}")
+    return image.convert("RGBA").convert("RGB") if image.mode in {"P", "PA"} else image.convert("RGB"), size
+
+
+def sample_image(path: Path, size: int) -> np.ndarray:
+    """Return a whole image file as a sample has it: stretched to a square, uint8 (size, size, 3); see `rgb_image`."""
+    return _shrunk(rgb_image(path, draft=3 * size)[0], size)
+
+
+def _shrunk(image: Image.Image, size: int) -> np.ndarray:
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0))
+
+
 class _Reader:
     """Reads records; the last image and the last masks are kept, since records of one file follow each other."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.image: tuple[tuple[Path, bool], Image.Image, tuple[int, int]] | None = None
-        self.masks: tuple[tuple[tuple[Path, ...], tuple[int, int] | None], np.ndarray] | None = None
+        self.image: tuple[tuple[Path | Source, bool], Image.Image, tuple[int, int]] | None = None
+        self.masks: tuple[tuple[tuple[Path | Source, ...], tuple[int, int] | None], np.ndarray] | None = None
 
     def read(self, record: Record) -> tuple[np.ndarray, np.ndarray]:
         """Return the image, uint8 (size, size, 3), and the mask of the box, bool, in pixels of the file."""
@@ -148,18 +183,16 @@ class _Reader:
             raise DataError(f"{record.image}: the image of {width} x {height} pixels does not hold the box {box}")
         # Cut first: resize(box=...) would let pixels beside the box in. A whole image may be smaller than its file.
         part = image.crop(box) if record.box else image
-        shown = part.resize((self.size, self.size), Image.Resampling.BILINEAR, reducing_gap=3.0)
-        return np.asarray(shown), mask[box[1] : box[3], box[0] : box[2]]
+        return _shrunk(part, self.size), mask[box[1] : box[3], box[0] : box[2]]
 
     def _image(self, record: Record) -> tuple[Image.Image, tuple[int, int]]:
         whole = record.box is None
         if self.image is None or self.image[0] != (record.image, whole):
-            image, original = _open(record.image, "image", draft=3 * self.size if whole else None)
-            if image.mode.startswith(("I", "F")):
-                raise DataError(
-                    f"{record.image}: expected an image of 8 bits per channel, got Pillow's mode {image.mode}"
-                )
-            image = image.convert("RGBA").convert("RGB") if image.mode in {"P", "PA"} else image.convert("RGB")
+            if isinstance(record.image, Path):
+                image, original = rgb_image(record.image, draft=3 * self.size if whole else None)
+            else:
+                image = Image.fromarray(record.image.read()).convert("RGB")
+                original = image.size
             self.image = ((record.image, whole), image, original)
         return self.image[1:]
 
@@ -177,41 +210,6 @@ class _Reader:
                 union |= mask
             self.masks = (key, union)
         return self.masks[1]
-
-
-def image_size(path: Path, kind: str = "image") -> tuple[int, int]:
-    """Return width and height of an image file, from its header."""
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except FileNotFoundError:
-        raise DataError(f"{path}: the {kind} file is missing") from None
-    except _UNREADABLE as error:
-        raise DataError(f"{path}: the {kind} cannot be read ({_reason(error)})") from None
-
-
-def _open(path: Path, kind: str, draft: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
-    """Return an image, fully read, and the width and height of the file.
-
-    ``draft`` lets a JPEG file be decoded at a smaller scale, of at least that many pixels a side.
-    """
-    try:
-        with Image.open(path) as image:
-            size = image.size
-            if draft is not None and image.format == "JPEG":
-                image.draft("RGB", (draft, draft))
-            image.load()
-            return image, size
-    except FileNotFoundError:
-        raise DataError(f"{path}: the {kind} file is missing") from None
-    except _UNREADABLE as error:
-        raise DataError(f"{path}: the {kind} cannot be read ({_reason(error)})") from None
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image, or one that Pillow does not know"
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _empty(record: Record) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+
+Texts = tuple[tuple[str, ...], ...]
+"""Text prompts of one image: for each kind of text (p1, p2, ... of the annotation files) its strings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +24,13 @@ class Samples:
         True on the object.
     names : sequence of str, length n
         One name per image, for messages and records.
+    texts : sequence of Texts, length n, optional
+        What each image can be asked by in words.
 
     Raises
     ------
     TypeError, ValueError
-        For another dtype, shape or length.
+        For another dtype, shape or length, or an image without a text where others have one.
 
     Examples
     --------
@@ -38,6 +43,7 @@ class Samples:
     images: np.ndarray
     masks: np.ndarray
     names: tuple[str, ...]
+    texts: tuple[Texts, ...] | None = None
 
     def __post_init__(self) -> None:
         images, masks = _array("images", self.images, np.uint8), _array("masks", self.masks, np.bool_)
@@ -49,6 +55,8 @@ class Samples:
         if len(names) != len(images):
             raise ValueError(f"names: expected {len(images)}, one per image, got {len(names)}")
         object.__setattr__(self, "names", names)
+        if self.texts is not None:
+            object.__setattr__(self, "texts", _texts(self.texts, len(images)))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -56,12 +64,18 @@ class Samples:
     def __getitem__(self, rows: slice | Sequence[int] | np.ndarray) -> Samples:
         """The samples of a slice, of row numbers, or of a bool per row."""
         if isinstance(rows, slice):
-            return Samples(self.images[rows], self.masks[rows], self.names[rows])
+            texts = None if self.texts is None else self.texts[rows]
+            return Samples(self.images[rows], self.masks[rows], self.names[rows], texts)
         index = np.asarray(rows)
         if index.ndim != 1:
             raise TypeError(f"rows: expected a slice or a sequence of row numbers, got {rows!r}")
         index = np.arange(len(self))[index if index.size else index.astype(int)]
-        return Samples(self.images[index], self.masks[index], tuple(self.names[i] for i in index))
+        texts = None if self.texts is None else tuple(self.texts[i] for i in index)
+        return Samples(self.images[index], self.masks[index], tuple(self.names[i] for i in index), texts)
+
+    def with_texts(self, *texts: str) -> Samples:
+        """The same samples, each to be asked by one of ``texts``, whichever is drawn."""
+        return replace(self, texts=((texts,),) * len(self))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -95,6 +109,32 @@ class Splits:
         for split in ("train", "validation", "test"):
             if not isinstance(getattr(self, split), Samples):
                 raise TypeError(f"{split}: expected Samples, got {type(getattr(self, split)).__name__}")
+
+    def with_texts(self, *texts: str) -> Splits:
+        """The same data set, each image to be asked by one of ``texts``, whichever is drawn."""
+        train, validation, test = (part.with_texts(*texts) for part in (self.train, self.validation, self.test))
+        return Splits(self.name, train, validation, test)
+
+
+def _texts(texts: Any, n: int) -> tuple[Texts, ...]:
+    """Return texts as tuples, each with a string that is not empty, or raise."""
+    if isinstance(texts, str) or len(texts) != n:
+        raise ValueError(f"texts: expected {n}, one per image, got {1 if isinstance(texts, str) else len(texts)}")
+    found = []
+    for row, kinds in enumerate(texts):
+        if isinstance(kinds, str) or any(isinstance(kind, str) for kind in kinds):
+            raise TypeError(f"texts: expected sequences of str for each kind of text, got {kinds!r:.80} in row {row}")
+        strings = tuple(tuple(kind) for kind in kinds)
+        if (
+            not strings
+            or not all(strings)
+            or not all(isinstance(s, str) and s.strip() for kind in strings for s in kind)
+        ):
+            raise ValueError(
+                f"texts: expected strings that are not empty for each image, got {strings!r:.80} in row {row}"
+            )
+        found.append(strings)
+    return tuple(found)
 
 
 def _array(name: str, value: Any, dtype: type[np.generic]) -> np.ndarray:

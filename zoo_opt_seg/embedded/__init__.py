@@ -1,4 +1,4 @@
-"""Models that come with the package: a tiny SAM and a tiny image encoder, trained on the source scenes."""
+"""Models that come with the package: a tiny SAM, CLIPSeg and image encoder, trained on the source scenes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 from zoo_opt._lazy import importer
 
 if TYPE_CHECKING:
+    from zoo_opt_seg.embedded.clipseg import TinyTokenizer as TinyTokenizer
+    from zoo_opt_seg.embedded.clipseg import build_tiny_clipseg as build_tiny_clipseg
+    from zoo_opt_seg.embedded.clipseg import tiny_clipseg as tiny_clipseg
+    from zoo_opt_seg.embedded.clipseg import tiny_tokenizer as tiny_tokenizer
     from zoo_opt_seg.embedded.encoder import TinyEncoder as TinyEncoder
     from zoo_opt_seg.embedded.encoder import tiny_encoder as tiny_encoder
     from zoo_opt_seg.embedded.sam import build_tiny_sam as build_tiny_sam
@@ -17,6 +21,7 @@ TINY_SIZE = 96
 """Side of the tiny models' images in pixels."""
 
 _HOME = {
+    "clipseg": ("TinyTokenizer", "build_tiny_clipseg", "tiny_clipseg", "tiny_tokenizer"),
     "encoder": ("TinyEncoder", "tiny_encoder"),
     "sam": ("build_tiny_sam", "decode_batch", "tiny_sam"),
 }

@@ -1,4 +1,4 @@
-"""BAPS: the image-prompt decoder, an image and a point to a residual image."""
+"""BAPS: the image-prompt decoder, an image and a point or a text to a residual image."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from zoo_opt_seg.encoders import Encoder, encoder_config, make_encoder
 from zoo_opt_seg.fixed_random import uniform
 from zoo_opt_seg.point_embedding import PointEmbedding, spots
 from zoo_opt_seg.prompts import Array, Prompts
+from zoo_opt_seg.text_encoders import TextEncoder, make_text_encoder, text_config, text_features
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
 from zoo_opt_seg.visual_prompts.decoder import WIDTHS, Decoder, checked_grid
 from zoo_opt_seg.visual_prompts.layout import Layout
@@ -29,7 +30,8 @@ class IPDecoder(VisualPrompt):
     The CLS vector of a frozen encoder, and GELU(LayerNorm(Linear(point embedding))), are laid end to end and read as
     channels of a grid of side size / 32, which five deconvolutions of stride 2 turn into a residual image. With several
     points, or the corners of a box, it is the mean of the residual images; without any, the embedding is zero, which
-    leaves the point's branch a trained constant.
+    leaves the point's branch a trained constant. With ``text``, for a black box that is prompted by text, the embedding
+    is that of the text, normalised to mean 0 and variance 1.
 
     At 512 px with a CLS vector of 768, ``prompt_in=256`` and ``prompt_out=256`` there are 4 channels on a 16 x 16 grid
     and 100,403 parameters: 66,304 of the point's branch and 34,099 of the decoder.
@@ -44,7 +46,7 @@ class IPDecoder(VisualPrompt):
         All parameters, or the last deconvolution alone (195 parameters; ``widths[3][1] * 12 + 3``). The rest is then
         frozen at random values, a function of ``seed``, and what comes before the last layer is part of the context.
     prompt_in : int
-        Length of the point embedding.
+        Length of the point embedding; that of a text is its encoder's.
     prompt_out : int, optional
         Of the point's branch. The largest number up to 256 that fits the grid, unless told: CLS and this together must
         be a multiple of (size / 32)^2.
@@ -59,6 +61,8 @@ class IPDecoder(VisualPrompt):
         Point embedding; see `PointEmbedding`.
     seed : int
         Of the embedding's matrix and of frozen parameters.
+    text : TextEncoder or str or mapping, optional
+        Frozen; a name, or what `make_text_encoder` takes. Instead of points.
 
     References
     ----------
@@ -80,6 +84,7 @@ class IPDecoder(VisualPrompt):
         scale: float = 1.0,
         points: str = "fourier",
         seed: int = 0,
+        text: TextEncoder | str | Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(size)
         if trained not in ("all", "last"):
@@ -99,9 +104,11 @@ class IPDecoder(VisualPrompt):
                 f"got prompt_out {self.prompt_out}"
             )
         self.embedding = PointEmbedding(prompt_in, points, self.seed)
+        self.text = None if text is None else make_text_encoder(text)
+        self._told = self.embedding.dim if self.text is None else self.text.dim
         self.decoder = Decoder((self.encoder.dim + self.prompt_out) // cells, widths)
         shapes = {
-            "point.weight": (self.prompt_out, self.embedding.dim),
+            "point.weight": (self.prompt_out, self._told),
             "point.bias": (self.prompt_out,),
             "point_norm.weight": (self.prompt_out,),
             "point_norm.bias": (self.prompt_out,),
@@ -143,24 +150,28 @@ class IPDecoder(VisualPrompt):
             "scale": self.scale,
             "points": self.embedding.kind,
             "seed": self.seed,
+            **({} if self.text is None else {"text": text_config(self.text)}),
         }
 
     def arrays(self) -> dict[str, Array]:
         """Return the matrix of the point embedding."""
-        return {"points": self.embedding.matrix}
+        return {"points": self.embedding.matrix} if self.text is None else {}
 
     def set_arrays(self, arrays: Mapping[str, Array]) -> None:
         """Take the matrix of the point embedding."""
         super().set_arrays(arrays)
-        self.embedding.matrix = np.asarray(arrays["points"], np.float32)
+        if self.text is None:
+            self.embedding.matrix = np.asarray(arrays["points"], np.float32)
 
     def _context(self, pixels: Tensor, images: Array, prompts: Prompts) -> Context:
         points, present = spots(prompts, corners=True)
-        features = {
-            "cls": torch.from_numpy(self.encoder(images)),
-            "points": self.embedding(points, (self.size, self.size)) * present[..., None],
-            "share": shares(present),
-        }
+        embedded = self.embedding(points, (self.size, self.size)) * present[..., None]
+        if self.text is not None:
+            embedded, present = (
+                text_features(self.text, prompts)[:, None],
+                torch.ones(len(prompts), 1, dtype=torch.bool),
+            )
+        features = {"cls": torch.from_numpy(self.encoder(images)), "points": embedded, "share": shares(present)}
         if self.trained == "last":
             features = {"hidden": self._hidden(features, self._frozen)}
         return Context(pixels, features)
@@ -178,10 +189,10 @@ class IPDecoder(VisualPrompt):
         return torch.einsum("nkpc,nk->npc", hidden.reshape(n, k, *hidden.shape[1:]), features["share"])
 
     def _start(self, seed: int) -> dict[str, Array]:
-        bound = 1.0 / math.sqrt(self.embedding.dim)
+        bound = 1.0 / math.sqrt(self._told)
         ones = np.ones(self.prompt_out, np.float32)
         return {
-            "point.weight": uniform(seed, 100, (self.prompt_out, self.embedding.dim), -bound, bound),
+            "point.weight": uniform(seed, 100, (self.prompt_out, self._told), -bound, bound),
             "point.bias": uniform(seed, 101, (self.prompt_out,), -bound, bound),
             "point_norm.weight": ones,
             "point_norm.bias": 0.0 * ones,

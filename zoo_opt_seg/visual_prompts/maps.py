@@ -51,7 +51,8 @@ class Views:
         if not present.any(dim=1).all():
             row = int((~present.any(dim=1)).nonzero()[0, 0])
             raise ValueError(
-                f"prompts must hold a point on the object or a box for filters around the point, not in row {row}"
+                "prompts must hold a point on the object or a box for what lies around the point (groups, inputs and "
+                f"bumps that follow it), not in row {row}"
             )
         return points, present
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 import copy
 import json
 import os
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
-from zoo_opt.checkpoint import write_atomically
-from zoo_opt.errors import CheckpointError, fraction, instance, integer, positive
+from zoo_opt.errors import fraction, instance, integer, positive
 from zoo_opt.interop.peer import require
 
+from . import adapter_file
 from .trainer import seeded
 
 if TYPE_CHECKING:
@@ -110,11 +109,7 @@ class LoRASam:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the trained weights alone, with the configuration, as safetensors, all or nothing."""
-        from safetensors.torch import save
-
-        metadata = {"format": FORMAT, "lora": json.dumps(asdict(self.config), sort_keys=True)}
-        values = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors().items()}
-        write_atomically(path, save(values, metadata=metadata))
+        adapter_file.write(path, self.tensors(), {"format": FORMAT, "lora": self.config})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], sam: Sam) -> LoRASam:
@@ -125,26 +120,7 @@ class LoRASam:
         CheckpointError
             If the file is not one of ours, or of a SAM of other sizes.
         """
-        values, metadata = _read(Path(path))
-        if metadata.get("format") != FORMAT:
-            raise CheckpointError(f"{path} holds no LoRA weights of ours: its format is {metadata.get('format')!r}")
+        values, metadata = adapter_file.read(path, FORMAT, "LoRA weights")
         adapted = cls(sam, LoRA(**json.loads(metadata["lora"])))
-        wanted = adapted.tensors()
-        differ = [k for k in wanted.keys() ^ values.keys()]
-        differ += [k for k in wanted.keys() & values.keys() if wanted[k].shape != values[k].shape]
-        if differ:
-            raise CheckpointError(f"{path} is of another SAM: {len(differ)} tensors differ, such as {min(differ)}")
-        with torch.no_grad():
-            for name, tensor in wanted.items():
-                tensor.copy_(values[name])
+        adapter_file.put(values, adapted.tensors(), path, "SAM")
         return adapted
-
-
-def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is not a safetensors file, or it is truncated: {error}") from error

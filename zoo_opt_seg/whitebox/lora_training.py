@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from torch import Tensor
 
 from zoo_opt_seg.blackbox.sam import SamBlackBox
 from zoo_opt_seg.data.samples import Splits
-from zoo_opt_seg.prompts import Prompts
 
 from .lora import LoRA, LoRASam
 from .recipe import Recipe
@@ -56,17 +54,6 @@ class LoRATraining(Segmentation):
         """Switch LoRA's dropout; SAM itself has none."""
         self.adapted.sam.train(mode)
 
-    def forward(self, images: np.ndarray, prompts: Prompts) -> Tensor:
-        """Return the adapted model's logits."""
-        import torch
-
-        pixels = torch.from_numpy(np.moveaxis(images, 3, 1).astype(np.float32) / 255)
-        return self.model.logits(pixels.to(self.model.device), prompts)
-
-    def predict(self, images: np.ndarray, prompts: Prompts) -> np.ndarray:
-        """Return the adapted model's probabilities."""
-        return np.asarray(self.model(images, prompts), dtype=np.float32)
-
 
 def train_lora(
     sam: Sam,
@@ -77,6 +64,7 @@ def train_lora(
     augment: str | None = "paper",
     out: Path | None = None,
     report: Report | None = None,
+    **options: object,
 ) -> tuple[LoRASam, Fitted]:
     """Train LoRA on a domain's training split until the validation Dice gets no better.
 
@@ -95,6 +83,8 @@ def train_lora(
         Folder to resume from; the trained weights are written there as ``lora.safetensors``.
     report : callable or None
         As in `fit`.
+    **options
+        Of the `SamBlackBox` around the adapted model, such as ``quantize`` and ``masks``.
 
     Returns
     -------
@@ -103,7 +93,8 @@ def train_lora(
     fitted : Fitted
     """
     adapted = LoRASam(sam, config, seed=recipe.seed)
-    fitted = fit(LoRATraining(adapted, splits, augment=augment, seed=recipe.seed), recipe, out=out, report=report)
+    task = LoRATraining(adapted, splits, augment=augment, seed=recipe.seed, **options)
+    fitted = fit(task, recipe, out=out, report=report)
     if out is not None:
         adapted.save(Path(out) / "lora.safetensors")
     return adapted, fitted

@@ -8,6 +8,7 @@ from zoo_opt.errors import finite, fraction, integer, non_negative, positive
 
 OPTIMIZERS = ("adamw", "adam")
 SCHEDULES = ("constant", "polynomial", "plateau")
+KEEPS = ("best", "last")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
@@ -39,10 +40,14 @@ class Recipe:
         By how much a validation loss must be lower, or a Dice higher, to count.
     stop_after : int or None
         Epochs without a better validation Dice after which training ends; None: all epochs are made.
+    keep : str
+        ``"best"``: training ends with the weights of the epoch with the best validation Dice. ``"last"``: with those of
+        the last epoch, for those without a validation split, whose figures may then be NaN; `stop_after` must be None.
     clip : float or None
         Greatest 2-norm of the gradient; a longer one is scaled down to it.
     precision : str
-        ``"float32"``, or mixed with ``"bfloat16"`` or ``"float16"`` (scaled losses, on devices that have it).
+        ``"float32"``, or mixed with ``"bfloat16"`` or ``"float16"``: with scaled losses on a GPU; without one, where
+        16-bit floats have no such scaling, all is float32.
     seed : int
         Of order, augmentation, points and dropout.
 
@@ -64,6 +69,7 @@ class Recipe:
     patience: int = 5
     min_delta: float = 1e-4
     stop_after: int | None = 20
+    keep: str = "best"
     clip: float | None = None
     precision: str = "float32"
     seed: int = 0
@@ -80,10 +86,12 @@ class Recipe:
             integer("stop_after", self.stop_after, 1)
         if self.clip is not None:
             positive("clip", self.clip)
-        choices = (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS))
-        for name, allowed in choices:
+        choices = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "keep": KEEPS, "precision": PRECISIONS}
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        if self.keep == "last" and self.stop_after is not None:
+            raise ValueError(f"stop_after must be None to keep the last epoch, got {self.stop_after}")
 
     def rate(self, step: int, steps: int, drops: int) -> float:
         """Learning rate of a step.
@@ -112,7 +120,7 @@ class Validation:
 
 @dataclass(frozen=True)
 class Epoch:
-    """A row of the training's history."""
+    """A row of the training's history; `seconds` as in `Fitted`."""
 
     epoch: int
     lr: float
@@ -129,7 +137,7 @@ class Progress:
     Attributes
     ----------
     best_dice, best_epoch
-        Highest validation Dice so far, and when (0: before training).
+        Highest validation Dice so far, and when (0: before training); those of the last epoch if that is kept.
     lowest, waiting
         Lowest validation loss so far, and epochs since.
     drops
@@ -143,14 +151,14 @@ class Progress:
     drops: int = 0
 
     def see(self, epoch: int, found: Validation, recipe: Recipe) -> bool:
-        """Take in an epoch's validation; return whether its weights are the best so far."""
+        """Take in an epoch's validation; return whether its weights are those to keep so far."""
         if found.loss < self.lowest - recipe.min_delta:
             self.lowest, self.waiting = found.loss, 0
         elif epoch:
             self.waiting += 1
             if self.waiting >= recipe.patience:
                 self.drops, self.waiting = self.drops + 1, 0
-        better = found.dice > self.best_dice + (recipe.min_delta if epoch else 0.0)
+        better = recipe.keep == "last" or found.dice > self.best_dice + (recipe.min_delta if epoch else 0.0)
         if better:
             self.best_dice, self.best_epoch = found.dice, epoch
         return better

@@ -24,6 +24,7 @@ import torch
 from zoo_opt.checkpoint import write_atomically
 from zoo_opt.errors import CheckpointError
 
+from .memory import PeakMemory
 from .recipe import Epoch, Progress, Recipe, Validation
 
 Report = Callable[[Epoch, Recipe], None]
@@ -62,21 +63,26 @@ class Trainable(ABC):
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training came to. The `Trainable` holds the weights of the best epoch.
+    """What a training came to. The `Trainable` holds the weights of the best epoch, or of the last: `Recipe.keep`.
 
     Attributes
     ----------
     history : tuple of Epoch
         Epoch 0 is the start, before any step.
     best_epoch : int
+        The one that was kept.
     best_dice : float
-        On validation.
+        Its Dice on validation.
     stopped : str
         ``"plateau"`` (no better Dice for `Recipe.stop_after` epochs) or ``"epochs"`` (all were made).
     seconds : float
-        CPU time, of all sittings.
+        Of training and validation, in all sittings: CPU time, or on a GPU time by the clock.
     trained : int
         Number of parameters trained.
+    memory : int
+        Bytes at the peak of training and validation, the greatest of all sittings.
+    memory_kind : str
+        What they are: one of the three of `zoo_opt_seg.whitebox.memory`.
     """
 
     history: tuple[Epoch, ...]
@@ -85,10 +91,18 @@ class Fitted:
     stopped: str
     seconds: float
     trained: int
+    memory: int = 0
+    memory_kind: str = ""
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Mean over the epochs made, their validation included; NaN if there are none."""
+        made = [epoch.seconds for epoch in self.history if epoch.epoch]
+        return sum(made) / len(made) if made else math.nan
 
 
 def fit(task: Trainable, recipe: Recipe, *, out: Path | None = None, report: Report | None = None) -> Fitted:
-    """Train until the validation Dice gets no better, and leave the best epoch's weights in place.
+    """Train until the validation Dice gets no better, and leave the best epoch's weights in place (`Recipe.keep`).
 
     Parameters
     ----------
@@ -97,7 +111,8 @@ def fit(task: Trainable, recipe: Recipe, *, out: Path | None = None, report: Rep
     out : path or None
         Folder for ``train.ckpt``, from which a later call goes on, and ``train.csv``, a line per epoch.
     report : callable or None
-        Called as ``report(epoch, recipe)`` after each epoch, and for the start.
+        Called as ``report(epoch, recipe)`` after each epoch, and for the start: a progress bar or TensorBoard, see
+        `zoo_opt_seg.whitebox.reports`.
 
     Returns
     -------
@@ -112,7 +127,7 @@ def fit(task: Trainable, recipe: Recipe, *, out: Path | None = None, report: Rep
     """
     run = _Run(task, recipe, None if out is None else Path(out) / "train.ckpt")
     if not run.resume():
-        run.validated(0, math.nan, math.nan, 0.0, report)
+        run.validated(0, math.nan, math.nan, None, report)
     while not (stopped := run.progress.stopped(run.history[-1].epoch, recipe)):
         run.epoch(report)
     run.restore_best()
@@ -123,6 +138,8 @@ def fit(task: Trainable, recipe: Recipe, *, out: Path | None = None, report: Rep
         stopped,
         sum(epoch.seconds for epoch in run.history),
         sum(p.numel() for p in run.parameters),
+        run.memory,
+        run.meter.kind,
     )
 
 
@@ -138,8 +155,12 @@ class _Run:
         kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
         self.optimizer = kind(self.parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
         self.device = self.parameters[0].device
-        scaled = recipe.precision == "float16" and self.device.type == "cuda"
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
+        self.gpu = self.device.type == "cuda"
+        self.half = None if recipe.precision == "float32" else getattr(torch, recipe.precision)
+        if self.half is torch.float16 and not self.gpu:
+            self.half = None
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.half is torch.float16)
+        self.meter, self.memory = PeakMemory(self.device), 0
         self.progress = Progress()
         self.history: list[Epoch] = []
         self.best: Tensors = {}
@@ -147,7 +168,7 @@ class _Run:
 
     def epoch(self, report: Report | None) -> None:
         """One pass over the samples, then validation and a checkpoint."""
-        epoch, start = self.history[-1].epoch + 1, time.process_time()
+        epoch, start = self.history[-1].epoch + 1, self._clock()
         order = np.random.default_rng([self.recipe.seed, epoch]).permutation(self.task.size)
         losses, lr = [], math.nan
         self.task.train(True)
@@ -176,19 +197,25 @@ class _Run:
         return float(loss.detach())
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        if self.recipe.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=getattr(torch, self.recipe.precision))
+        return nullcontext() if self.half is None else torch.autocast(self.device.type, dtype=self.half)
 
-    def validated(self, epoch: int, lr: float, loss: float, start: float, report: Report | None) -> None:
+    def _clock(self) -> float:
+        """CPU seconds, which other processes do not change; by the clock where a GPU does the work."""
+        if not self.gpu:
+            return time.process_time()
+        torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def validated(self, epoch: int, lr: float, loss: float, start: float | None, report: Report | None) -> None:
         """Look at the validation split, note the epoch and write it all down."""
-        start = start or time.process_time()
+        start = self._clock() if start is None else start
         self.task.train(False)
         with torch.no_grad():
             found = self.task.validate()
         if self.progress.see(epoch, found, self.recipe):
             self.best = {name: tensor.detach().clone() for name, tensor in self.tensors.items()}
-        seconds = round(time.process_time() - start, 3)
+        seconds = round(self._clock() - start, 3)
+        self.memory = max(self.memory, self.meter.bytes())
         self.history.append(Epoch(epoch, lr, loss, found.loss, found.dice, seconds))
         self._save()
         if report:
@@ -215,6 +242,7 @@ class _Run:
             "scaler": self.scaler.state_dict(),
             "progress": asdict(self.progress),
             "history": [astuple(epoch) for epoch in self.history],
+            "memory": self.memory,
         }
         torch.save(state, buffer)
         write_atomically(self.path, buffer.getbuffer())
@@ -234,6 +262,7 @@ class _Run:
         except Exception as error:
             raise CheckpointError(f"{self.path} is not a training's checkpoint, or it is corrupt: {error}") from error
         ours = self._identity()
+        theirs["recipe"] = asdict(Recipe(**theirs["recipe"]))  # of before a setting was there: its default
         for key in ours:
             if ours[key] != theirs[key]:
                 raise CheckpointError(
@@ -245,6 +274,7 @@ class _Run:
         self.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**state["progress"])
         self.history = [Epoch(*row) for row in state["history"]]
+        self.memory = state.get("memory", 0)  # absent from checkpoints of before it was measured
         return True
 
 

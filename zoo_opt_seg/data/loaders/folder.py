@@ -49,6 +49,10 @@ def files(
     DataError
         For unpaired or missing files, or a name that ``group`` does not match.
     """
+    try:
+        re.compile(group or "")
+    except re.error as error:
+        raise ValueError(f"group: expected a regular expression, got {group!r} ({error})") from None
     base = folder(root, "")
     parts = {split: next((base / n for n in names if (base / n).is_dir()), None) for split, names in _NAMES.items()}
     if any(parts.values()) and not (base / "images").is_dir():

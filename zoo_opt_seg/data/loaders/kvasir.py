@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo_opt_seg.data.files import Record
-from zoo_opt_seg.data.loaders.layout import divide, folder, images_in, pair
+from zoo_opt_seg.data.loaders.layout import POUDEL, checked, divide, folder, images_in, pair
 
 EMPTY = "raise"
+TEXTS = "kvasir_polyp"
 BAPS = (0.6, 0.1, 0.3)  # 600/100/300 of 1000
 
 
-def files(root: str | Path, *, seed: int = 0, fractions: Sequence[float] = BAPS) -> dict[str, list[Record]]:
+def files(
+    root: str | Path, *, seed: int = 0, split: str = "baps", fractions: Sequence[float] | None = None
+) -> dict[str, list[Record]]:
     """Return the records of ``Kvasir-SEG/images/<id>.jpg`` and ``Kvasir-SEG/masks/<id>.jpg``.
 
-    The masks are JPEG files, noisy at their borders: above 127 counts. There is no official split; BAPS has
-    600/100/300.
+    The masks are JPEG files, noisy at their borders: above 127 counts. There is no official split.
 
     Parameters
     ----------
@@ -24,9 +26,12 @@ def files(root: str | Path, *, seed: int = 0, fractions: Sequence[float] = BAPS)
         The folder ``Kvasir-SEG``, or the one that holds it.
     seed : int
         Of the division.
-    fractions : sequence of 3 floats
-        Train, validation, test; (0.8, 0.1, 0.1) is that of Poudel et al. and VLSM-Adapter.
+    split : {"baps", "poudel"}
+        600/100/300 images as BAPS, or 800/100/100 as Poudel et al. and VLSM-Adapter.
+    fractions : sequence of 3 floats, optional
+        Shares of train, validation, test, in place of those.
     """
+    shares = fractions or {"baps": BAPS, "poudel": POUDEL}[checked(split, "baps", "poudel")]
     base = folder(root, "Kvasir-SEG", "")
     images, masks = folder(base, "images"), folder(base, "masks")
-    return divide(pair(images_in(images), images_in(masks), str(images)), fractions, seed, str(images))
+    return divide(pair(images_in(images), images_in(masks), str(images)), shares, seed, str(images))

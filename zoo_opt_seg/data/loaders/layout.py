@@ -12,6 +12,7 @@ from zoo_opt_seg.data.files import DataError, Record
 SPLITS = ("train", "validation", "test")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 FRACTIONS = (0.5, 0.2, 0.3)  # train, validation, test, where neither the set nor a paper has a split
+POUDEL = (0.8, 0.1, 0.1)  # of Poudel et al. 2023 and VLSM-Adapter, for the sets without an official split
 
 
 def folder(root: str | Path, *names: str) -> Path:
@@ -63,6 +64,13 @@ def pair(
     _unpaired(images, masks, "image", "mask")
     _unpaired(masks, images, "mask", "image")
     return [Record(stem, images[stem], (masks[stem],), values) for stem in sorted(images)]
+
+
+def checked(split: str, *known: str) -> str:
+    """Return the option ``split``, or raise if the set has no division of that name."""
+    if split not in known:
+        raise ValueError(f"split: expected {' or '.join(known)}, got {split!r}")
+    return split
 
 
 def _unpaired(these: Mapping[str, Path], others: Mapping[str, Path], kind: str, missing: str) -> None:

@@ -1,6 +1,6 @@
 """Images drawn by the project itself: the source scenes, and the domains that are shifted away from them.
 
-Every image is a function of (name, seed, index) alone.
+Every image and its texts are a function of (name, seed, index) alone.
 """
 
 from __future__ import annotations
@@ -10,10 +10,14 @@ import zlib
 
 import numpy as np
 
-from zoo_opt_seg.data.samples import Samples, Splits
+from zoo_opt_seg.data.samples import Samples, Splits, Texts
+from zoo_opt_seg.data.synthetic.attributes import Described
 
 DOMAINS = ("skin", "disc", "tool", "polyp")
 """The shifted domains: lesions under hair, optic discs, instrument shafts, polyps on mucosa."""
+
+SOURCES = ("source", "referring")
+"""What the embedded models are trained on: scenes to be asked by points, and scenes to be asked by text."""
 
 SPLIT_SIZES = (200, 60, 100)
 """Images to train on, to validate with and to test with."""
@@ -51,13 +55,42 @@ def source_scenes(count: int, seed: int = 0, first: int = 0, size: int = 96) -> 
     return images, labels
 
 
+def text_scenes(
+    count: int, seed: int = 0, first: int = 0, size: int = 96
+) -> tuple[np.ndarray, np.ndarray, list[tuple[Described, ...]]]:
+    """Draw source scenes whose objects can be told apart in words.
+
+    Parameters
+    ----------
+    count, seed, first, size : int
+        As of `source_scenes`.
+
+    Returns
+    -------
+    images : ndarray of uint8, shape (count, size, size, 3)
+    labels : ndarray of uint8, shape (count, size, size)
+        0 background, 1 to m the m >= 1 objects of the scene.
+    objects : list of tuples of Described
+        The object with the label k is the one with the index k - 1.
+    """
+    from zoo_opt_seg.data.synthetic.text_scenes import scene
+
+    images = np.empty((count, size, size, 3), np.uint8)
+    labels = np.empty((count, size, size), np.uint8)
+    objects = []
+    for i in range(count):
+        images[i], labels[i], found = scene(rng_of("referring", seed, first + i), size)
+        objects.append(found)
+    return images, labels, objects
+
+
 def draw(name: str, seed: int, index: int, size: int = 96) -> tuple[np.ndarray, np.ndarray]:
     """Draw one image of a domain.
 
     Parameters
     ----------
-    name : {"skin", "disc", "tool", "polyp", "source"}
-        For "source", the object asked for is drawn too.
+    name : {"skin", "disc", "tool", "polyp", "source", "referring"}
+        For the last two, the object asked for is drawn too.
     seed, index : int
         Non-negative.
     size : int
@@ -74,24 +107,38 @@ def draw(name: str, seed: int, index: int, size: int = 96) -> tuple[np.ndarray, 
     ValueError
         For an unknown name or too small a size.
     """
-    if name not in (*DOMAINS, "source"):
-        raise ValueError(f"name: expected one of {', '.join(DOMAINS)} or source, got {name!r}")
+    return _drawn(name, seed, index, size)[:2]
+
+
+def _drawn(name: str, seed: int, index: int, size: int) -> tuple[np.ndarray, np.ndarray, Texts]:
+    """Image, mask and texts."""
+    if name not in (*DOMAINS, *SOURCES):
+        raise ValueError(f"name: expected one of {', '.join([*DOMAINS, *SOURCES[:-1]])} or {SOURCES[-1]}, got {name!r}")
     if size < 32:
         raise ValueError(f"size: expected at least 32 pixels, got {size}")
+    from zoo_opt_seg.data.synthetic import text_scenes, texts
+
     rng = rng_of(name, seed, index)
+    if name == "referring":
+        while True:
+            image, labels, objects = text_scenes.scene(rng, size)
+            wanted = int(rng.integers(len(objects)))
+            if (found := texts.scene_texts(rng, objects, wanted)) is not None:
+                return image, labels == wanted + 1, found
     module = importlib.import_module(f"zoo_opt_seg.data.synthetic.{name}")
     image, labels = module.scene(rng, size)
     if name == "source":
-        labels = labels == rng.integers(1, labels.max() + 1)
-    return image, labels
+        number = int(rng.integers(1, labels.max() + 1))
+        return image, labels == number, texts.source_texts(rng, image, labels, number)
+    return image, labels, texts.domain_texts(name, image, labels)
 
 
 def domain(name: str, size: int = 96, seed: int = 0, sizes: tuple[int, int, int] = SPLIT_SIZES) -> Splits:
-    """A domain's images, in splits that are fixed by the seed.
+    """A domain's images and texts, in splits that are fixed by the seed.
 
     Parameters
     ----------
-    name : {"skin", "disc", "tool", "polyp", "source"}
+    name : {"skin", "disc", "tool", "polyp", "source", "referring"}
     size : int
         Side in pixels, at least 32.
     seed : int
@@ -112,7 +159,10 @@ def domain(name: str, size: int = 96, seed: int = 0, sizes: tuple[int, int, int]
     parts = []
     for start, count in zip(starts, sizes, strict=False):
         images, masks = np.empty((count, size, size, 3), np.uint8), np.empty((count, size, size), bool)
+        texts = []
         for i in range(count):
-            images[i], masks[i] = draw(name, seed, int(start) + i, size)
-        parts.append(Samples(images, masks, tuple(f"{name}-{seed}-{start + i:05d}" for i in range(count))))
+            images[i], masks[i], found = _drawn(name, seed, int(start) + i, size)
+            texts.append(found)
+        names = tuple(f"{name}-{seed}-{start + i:05d}" for i in range(count))
+        parts.append(Samples(images, masks, names, tuple(texts)))
     return Splits(name, *parts)

@@ -32,16 +32,16 @@ def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _draw(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
-    ground = _colour(rng)
+    ground = ground_colour(rng)
     image = _surface(rng, size, ground)
     labels = np.zeros((size, size), np.uint8)
     areas = []
     soften = rng.uniform(0.0, 0.9)
     common = rng.random() < 0.15  # all objects of one colour
-    shared = _object_colour(rng, ground)
+    shared = object_colour(rng, ground)
     for number in range(1, int(rng.choice(4, p=[0.4, 0.35, 0.2, 0.05])) + 2):
         cover = shapes.filled(_outline(rng), size)
-        colour = shared if common else _object_colour(rng, ground)
+        colour = shared if common else object_colour(rng, ground)
         surface = _surface(rng, size, colour)
         if rng.random() < 0.3:  # shaded towards the edge, as a body is
             depth = blur(cover.astype(np.float32), size * rng.uniform(0.02, 0.08))
@@ -75,13 +75,13 @@ def _outline(rng: Rng) -> np.ndarray:
     return outline + rng.uniform(0.12, 0.88, 2)
 
 
-def _colour(rng: Rng) -> np.ndarray:
+def ground_colour(rng: Rng) -> np.ndarray:
     """A colour from grey to vivid."""
     grey = rng.uniform(0.08, 0.92)
     return np.clip(grey + rng.uniform(0.0, 0.45) * rng.uniform(-1, 1, 3), 0.02, 0.98).astype(np.float32)
 
 
-def _object_colour(rng: Rng, ground: np.ndarray) -> np.ndarray:
+def object_colour(rng: Rng, ground: np.ndarray) -> np.ndarray:
     """A colour that differs from the ground's by a chosen contrast, slight ones included."""
     contrast = np.exp(rng.uniform(np.log(0.25), np.log(0.9)))
     for _ in range(20):

@@ -1,0 +1,269 @@
+"""Text prompts from annotation files: reading, the split that they give, and what is wrong with a file."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from PIL import Image
+from seg.layouts import W, label, picture, write_kvasir
+from seg.layouts_vlsm import (
+    metaimage,
+    write_bkai,
+    write_busi,
+    write_camus,
+    write_camus_frames,
+    write_chexlocalize,
+    write_clinicdb,
+    write_dfuc2022,
+    write_isic2016,
+    write_texts,
+)
+
+from zoo_opt_seg import cli_inputs
+from zoo_opt_seg.data import DataError, Splits, load_data
+from zoo_opt_seg.data.texts import FILES, read_texts
+
+FRAMES = ("2CH_ED", "2CH_ES", "4CH_ED", "4CH_ES")
+
+
+def parts(splits: Splits) -> dict[str, tuple[str, ...]]:
+    return {split: getattr(splits, split).names for split in FILES}
+
+
+def named(pattern: str, masks: str | None = None) -> Callable[[object], tuple[str, str]]:
+    return lambda i: (pattern.format(i), (masks or pattern).format(i))
+
+
+def annotations(name: Callable[[object], tuple[str, str]], *numbers: list[object]) -> dict[str, list[tuple[str, str]]]:
+    return {split: [name(i) for i in some] for split, some in zip(FILES, numbers, strict=True)}
+
+
+def test_texts_and_split(tmp_path: Path) -> None:
+    root = write_clinicdb(tmp_path / "data")
+    files = annotations(named("{}.png"), [9, 2, 4], [7], [3, 10])
+    write_texts(tmp_path / "prompts/clinicdb_polyp/anns", files)
+    splits = load_data("clinicdb", root, size=16, texts=tmp_path / "prompts/clinicdb_polyp")
+    assert parts(splits) == {"train": ("9", "2", "4"), "validation": ("7",), "test": ("3", "10")}
+    assert splits.train.texts is not None
+    assert splits.train.texts[0] == (("polyp",), ("round 9.png", "small 9.png"))  # p0 is not there
+    assert splits.train[1:].texts == splits.train.texts[1:]
+    for place in ("prompts", "prompts/clinicdb_polyp/anns"):  # of several sets, or of the files themselves
+        again = load_data("clinicdb", root, size=16, texts=str(tmp_path / place))
+        assert parts(again) == parts(splits) and again.test.texts == splits.test.texts
+    assert load_data("clinicdb", root, size=16).train.texts is None
+    for option in ({"split": "blocks"}, {"fractions": (1, 0, 0)}):
+        with pytest.raises(
+            ValueError,
+            match=r"^(split|fractions): the annotation files of texts hold the split, leave (split|fractions)",
+        ):
+            load_data("clinicdb", root, size=16, texts=tmp_path / "prompts", **option)
+    with pytest.raises(ValueError, match="root: 'skin' is a synthetic domain"):
+        load_data("skin", texts=tmp_path)
+
+
+def test_on_the_command_line(tmp_path: Path) -> None:
+    root = write_clinicdb(tmp_path / "data")
+    folder = write_texts(tmp_path / "anns", annotations(named("{}.png"), [9, 2, 4], [7], [3, 10]))
+    splits = cli_inputs.splits(f"clinicdb:{root}", size=16, options=[f"texts={folder}"])
+    assert parts(splits)["train"] == ("9", "2", "4") and splits.test.texts is not None
+
+
+ids = [f"{i:032x}" for i in range(4)]
+CASES: dict[
+    str, tuple[Callable[[Path], Path], Callable[[object], tuple[str, str]], list[list[object]], tuple[str, ...]]
+] = {
+    "kvasir": (write_kvasir, named("{}.jpg"), [["cju01"], ["cju02"], ["cju03"]], ("cju01", "cju02", "cju03")),
+    "bkai": (write_bkai, named("{}.jpeg"), [ids[:2], ids[2:3], ids[3:]], (ids[0], ids[1], ids[2], ids[3])),
+    "isic2016": (
+        write_isic2016,
+        named("ISIC_{:07}.jpg", "ISIC_{:07}_Segmentation.png"),
+        [[3], [5], [21]],
+        ("ISIC_0000003", "ISIC_0000005", "ISIC_0000021"),
+    ),
+    "dfuc2022": (
+        write_dfuc2022,
+        named("{}.jpg", "{}.png"),
+        [[100003], [100001], [100002]],
+        ("100003", "100001", "100002"),
+    ),
+    "busi": (
+        write_busi,
+        named("{}.png"),
+        [["2_benign"], ["3_normal"], ["1_malignant"]],
+        ("benign (2)", "normal (3)", "malignant (1)"),
+    ),
+    "chexlocalize": (
+        write_chexlocalize,
+        lambda i: (f"patient{i}_study1_view1_frontal.jpg", f"patient{i}_study1_view1_frontal_pleural_effusion.png"),
+        [[64541], [64741], [64543]],
+        tuple(f"patient{i}_study1_view1_frontal_pleural_effusion" for i in (64541, 64741, 64543)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_names_of_every_set(name: str, tmp_path: Path) -> None:
+    write, naming, numbers, expected = CASES[name]
+    folder = write_texts(tmp_path / "anns", annotations(naming, *numbers))
+    splits = load_data(name, write(tmp_path / "data"), size=16, texts=folder)
+    assert tuple(n for names in parts(splits).values() for n in names) == expected
+    for part in (splits.train, splits.validation, splits.test):
+        assert part.texts is not None and all(len(kinds) == 2 for kinds in part.texts)
+
+
+@pytest.mark.parametrize("form", ["{}_gt_{}.png", "mask_{1}/{0}_gt.png"])
+def test_camus_numbers_its_test_patients_anew(form: str, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    for i in (1, 2, 3):
+        write_camus_frames(root / f"training/patient{i:04}", metaimage, ".mhd")
+    write_camus_frames(root / "testing/patient0001", metaimage, ".mhd")
+
+    def entries(*numbers: int) -> list[tuple[str, str]]:
+        frames = [f"patient{i:04}_{frame}" for i in numbers for frame in FRAMES]
+        return [(f"{frame}.png", form.format(frame, k)) for frame in frames for k in (1, 2, 3)]
+
+    files = {"train": entries(2, 3), "validation": entries(1), "test": entries(1)}
+    folder = write_texts(tmp_path / "anns", files)
+    splits = load_data("camus", root, size=16, texts=folder)
+    assert [len(names) for names in parts(splits).values()] == [24, 12, 12]
+    assert splits.validation.names[0] == "patient0001_2CH_ED-left-ventricle"
+    assert splits.test.names[-1] == "testing-patient0001_4CH_ES-left-atrium"
+    # The newer release has another numbering: the files cannot be meant for it.
+    write_camus(tmp_path / "newer")
+    with pytest.raises(DataError, match=r"val\.json: later files have all its samples, are they for another release\?"):
+        load_data("camus", tmp_path / "newer", size=16, texts=folder)
+
+
+def test_samples_that_are_listed_twice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = write_isic2016(tmp_path / "data")
+    naming = named("ISIC_{:07}.jpg", "ISIC_{:07}_Segmentation.png")
+    folder = write_texts(tmp_path / "anns", annotations(naming, [1, 2, 20, 2], [3, 4], [20, 21]))
+    with caplog.at_level(logging.INFO, "zoo_opt_seg.data"):
+        splits = load_data("isic2016", root, size=16, texts=folder)
+    assert [names[0][-1] for names in parts(splits).values()] == ["1", "3", "0"]
+    assert [len(names) for names in parts(splits).values()] == [2, 2, 2]
+    assert "2 samples are there twice" in caplog.text and "left out: 8 samples without an annotation" in caplog.text
+
+
+def test_an_image_that_is_not_there(tmp_path: Path) -> None:
+    folder = write_texts(tmp_path / "anns", annotations(named("{}.png"), [1], [2], [77]))
+    with pytest.raises(DataError, match=r"anns, test\.json: 77\.png has no sample '77' in the data$"):
+        load_data("clinicdb", write_clinicdb(tmp_path / "data"), size=16, texts=folder)
+
+
+def test_a_mask_that_is_empty_is_told_first(tmp_path: Path) -> None:
+    root = write_clinicdb(tmp_path / "data")
+    label(root / "PNG/Ground Truth/2.png", 0)
+    folder = write_texts(tmp_path / "anns", annotations(named("{}.png"), [1], [2, 3], [4]))
+    with pytest.raises(DataError, match=r"2\.png: the mask is empty"):
+        load_data("clinicdb", root, size=16, texts=folder)
+    splits = load_data("clinicdb", root, size=16, texts=folder, empty="skip")
+    assert splits.validation.names == ("3",) and splits.validation.texts is not None
+    assert splits.validation.texts[0][1][0] == "round 3.png"  # texts stay with their image
+
+
+GOOD = {"img_name": "1.png", "mask_name": "1.png", "prompts": {"p0": "", "p1": "polyp"}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "val.json: the text prompts cannot be read ("),
+        ("{}", "val.json: expected a list of annotations, got {}"),
+        ("[]", "val.json: expected a list of annotations, got []"),
+        ([GOOD, 7], "val.json, entry 1: expected an object, got 7"),
+        ([{**GOOD, "img_name": None}], "val.json, entry 0: expected img_name as a string, got None"),
+        ([{**GOOD, "prompts": ["polyp"]}], "val.json, entry 0 (1.png): expected prompts as an object"),
+        ([{**GOOD, "prompts": {"p0": ""}}], "val.json, entry 0 (1.png): expected a prompt beside p0, found none"),
+        (
+            [{**GOOD, "prompts": {"p1": ""}}],
+            "val.json, entry 0 (1.png): expected p1 as a text or a list of texts, got ''",
+        ),
+        (
+            [{**GOOD, "prompts": {"p1": ["a", 3]}}],
+            "val.json, entry 0 (1.png): expected p1 as a text or a list of texts",
+        ),
+        (
+            [{**GOOD, "prompts": {"p2": []}}],
+            "val.json, entry 0 (1.png): expected p2 as a text or a list of texts, got []",
+        ),
+    ],
+)
+def test_errors_name_the_file_and_the_entry(content: object, message: str, tmp_path: Path) -> None:
+    write_texts(tmp_path / "anns", annotations(named("{}.png"), [1], [2], [3]))
+    file = tmp_path / "anns/val.json"
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(DataError) as caught:
+        read_texts(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path / 'anns'}/{message}") and "\n" not in str(caught.value)
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"anns/train\.json: the file of text prompts is missing"):
+        read_texts(tmp_path / "nowhere", "busi")
+    write_texts(tmp_path / "anns", annotations(named("{}.png"), [1], [2], [3]))
+    (tmp_path / "anns/test.json").unlink()
+    with pytest.raises(DataError, match=r"anns/test\.json: the file of text prompts is missing"):
+        read_texts(tmp_path)
+
+
+# ------------------------------------------------------------------------------------------------ the published files
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "keys"),
+    [("clinicdb_polyp", (490, 61, 61), 9), ("busi", (624, 78, 78), 6), ("isic", (810, 90, 379), 9)],
+)
+def test_published_files(name: str, sizes: tuple[int, ...], keys: int, shared_data: Path) -> None:
+    found = read_texts(shared_data / "prompts", name)
+    assert tuple(map(len, found.values())) == sizes
+    assert {len(annotation.texts) for part in found.values() for annotation in part} == {keys}
+
+
+def test_published_clinicdb_on_images_of_that_form(tmp_path: Path, shared_data: Path) -> None:
+    for i in range(1, 613):
+        Image.new("L", (W, 4), i % 256).save(tmp_path / "i.png")
+        for folder in ("Original", "Ground Truth"):
+            path = tmp_path / f"PNG/{folder}/{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes((tmp_path / "i.png").read_bytes() if folder == "Original" else b"")
+    label(tmp_path / "m.png", size=(W, 4))
+    for i in range(1, 613):
+        (tmp_path / f"PNG/Ground Truth/{i}.png").write_bytes((tmp_path / "m.png").read_bytes())
+    splits = load_data("clinicdb", tmp_path, size=4, texts=shared_data / "prompts")
+    assert [len(names) for names in parts(splits).values()] == [490, 61, 61]
+
+
+def test_published_busi_and_isic_on_images_of_that_form(tmp_path: Path, shared_data: Path) -> None:
+    """Every published name has its record; the ISIC files have one image twice, and three of the test in train."""
+    one, mask = picture(tmp_path / "one.png", size=(4, 4)), label(tmp_path / "mask.png", size=(4, 4))
+    for kind, n in (("benign", 437), ("malignant", 210), ("normal", 133)):
+        place = tmp_path / f"busi/Dataset_BUSI_with_GT/{kind}"
+        place.mkdir(parents=True)
+        for i in range(1, n + 1):
+            (place / f"{kind} ({i}).png").hardlink_to(one)
+            (place / f"{kind} ({i})_mask.png").hardlink_to(mask)
+    splits = load_data("busi", tmp_path / "busi", size=2, texts=shared_data / "prompts")
+    assert [len(names) for names in parts(splits).values()] == [624, 78, 78]
+
+    found = read_texts(shared_data / "prompts", "isic")
+    test = {annotation.image for annotation in found["test"]}
+    for split, annotated in found.items():
+        official = "Test" if split == "test" else "Training"
+        for annotation in annotated:
+            if split != "test" and annotation.image in test:
+                continue
+            for kind, name, file in (("Data", annotation.image, one), ("GroundTruth", annotation.mask, mask)):
+                path = tmp_path / f"isic/ISBI2016_ISIC_Part1_{official}_{kind}/{name}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if not path.exists():
+                    path.hardlink_to(file)
+    splits = load_data("isic2016", tmp_path / "isic", size=2, texts=shared_data / "prompts")
+    assert [len(names) for names in parts(splits).values()] == [806, 90, 379]
