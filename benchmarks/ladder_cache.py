@@ -1,4 +1,4 @@
-"""What keeping SAM's embeddings on disk saves a ladder: seconds per epoch without a cache, with an empty one, and after.
+"""What keeping SAM's embeddings on disk saves a ladder: seconds per epoch without, with an empty, with a full cache.
 
 python benchmarks/ladder_cache.py                              # the embedded SAM on drawn CT
 python benchmarks/ladder_cache.py --sam vit_b --slices 12      # ViT-B at 512 px, random weights: the time is the same

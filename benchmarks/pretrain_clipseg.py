@@ -1,6 +1,6 @@
 """Train the embedded tiny CLIPSeg from scratch on source scenes with texts, on one thread.
 
-    python benchmarks/pretrain_clipseg.py --out results/pretrain-clipseg           # about 30 CPU-minutes; resumes
+    python benchmarks/pretrain_clipseg.py --out results/pretrain-clipseg           # about 20 CPU-minutes; resumes
     python benchmarks/pretrain_clipseg.py --out results/pretrain-clipseg --ship    # puts the weights into the package
 
 The number of steps is fixed, so that the result does not depend on the machine's speed. Every step is a function of
@@ -239,10 +239,10 @@ def train(out: Path, steps: int, scenes: int, seed: int, stop_at: int | None = N
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results/pretrain-clipseg"))
-    parser.add_argument("--steps", type=int, default=4400)
-    parser.add_argument("--scenes", type=int, default=12000, help="drawn once, used again in other guises")
+    parser.add_argument("--steps", type=int, default=2200)
+    parser.add_argument("--scenes", type=int, default=8000, help="drawn once, used again in other guises")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=int, default=200, help="steps between two saves")
+    parser.add_argument("--every", type=int, default=100, help="steps between two saves")
     parser.add_argument("--stop-at", type=int, help="stop after this step; a later call goes on")
     parser.add_argument("--ship", action="store_true", help="put the weights into the package")
     args = parser.parse_args()

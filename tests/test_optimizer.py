@@ -69,7 +69,11 @@ def test_ask_again_gives_the_same_less_what_was_told():
     assert again.ids == first.ids and np.array_equal(again.X, first.X)
     opt.tell([3, 0], [1.0, 2.0])
     assert opt.ask().ids == [1, 2, 4] and np.array_equal(opt.ask().X, first.X[[1, 2, 4]])
-    assert opt.pending == [1, 2, 4]
+    assert opt.pending == [1, 2, 4] and opt.told == {0: 2.0, 3: 1.0}
+    opt.tell_failed(1)
+    assert math.isnan(opt.told[1])
+    opt.tell([2, 4], [3.0, 4.0])
+    assert opt.told == {}
 
 
 def test_leases_are_disjoint_and_stay_in_the_step():

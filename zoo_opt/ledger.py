@@ -86,6 +86,11 @@ class OpenStep:
         of = self.of and [self.of[i] for i in rows]
         return Batch(X, [self.first + i for i in rows], self.number, of)
 
+    def told(self) -> list[tuple[int, float]]:
+        """Return the ids and losses of the candidates that are told."""
+        known = zip(self.losses, self.status, strict=True)
+        return [(self.first + i, loss) for i, (loss, status) in enumerate(known) if status == TOLD]
+
     def record(self, ids: Sequence[int], losses: Sequence[float], sem: Sequence[float] | None = None) -> None:
         """Enter the losses, and their standard errors, of candidates that have been checked to be open."""
         if sem is not None:

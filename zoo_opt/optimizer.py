@@ -246,6 +246,12 @@ class Optimizer:
             return [id_ for step in self._pipeline.ledger.open for id_ in step.out()]
 
     @property
+    def told(self) -> dict[int, float]:
+        """Losses told of the steps that wait for more, by id; NaN where an evaluation failed."""
+        with self._lock:
+            return {id_: loss for step in self._pipeline.ledger.open for id_, loss in step.told()}
+
+    @property
     def budget(self) -> int | None:
         """The evaluations never to be exceeded."""
         return self._budget

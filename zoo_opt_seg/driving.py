@@ -10,7 +10,6 @@ import numpy as np
 
 from zoo_opt.batch import Candidate
 from zoo_opt.engines import Outcome, failed, succeeded
-from zoo_opt.ledger import TOLD
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.resume import Recorder
 from zoo_opt_seg.blackbox.wrappers import BudgetExhausted
@@ -89,7 +88,7 @@ class Driver:
         opt = self.opt
         reasons: dict[str, object] = dict(opt.stop())
         missing = -(-self._marks.lost // self._batch)
-        if not reasons and missing and not told(opt):
+        if not reasons and missing and not self.opt.told:
             left = self._due[-1] - missing - opt.nfev
             if opt.method.size(opt.state) > left:
                 reasons["budget"] = f"{self._marks.lost} calls of validations that failed"
@@ -114,7 +113,7 @@ class Driver:
     def _validate(self) -> None:
         """Judge the iterate if a mark is due and has not been judged."""
         opt = self.opt
-        if not self._due or told(opt):  # the rest of a step that was cut off comes first
+        if not self._due or opt.told:  # the rest of a step that was cut off comes first
             return
         last = len(self._due) - 1
         number = last if self.ended() else max(k for k, nfev in enumerate(self._due) if nfev <= opt.nfev)
@@ -128,7 +127,7 @@ class Driver:
         """Evaluate what is open of a step, or the next one."""
         opt = self.opt
         batch = opt.ask()
-        losses, gains = told(opt), gains_of(opt, batch.step)
+        losses, gains = list(opt.told.values()), gains_of(opt, batch.step)
         for i in range(len(batch)):
             outcome = self._evaluate(batch[i])
             losses.append(outcome.loss)
@@ -198,12 +197,6 @@ class Driver:
         steps = [x for x in read_lines(folder.log) if x.get("kind") == "step" and x["step"] < self.opt.nit]
         write_lines(folder.log, sorted([*steps, *self.mark_lines()], key=lambda line: line["calls"]))
         return max((line["seconds"] for line in steps), default=0.0)
-
-
-def told(opt: Optimizer) -> list[float]:
-    """Return the losses that were told of the open step; none between two steps."""
-    steps = opt._pipeline.ledger.open
-    return [loss for s in steps for loss, status in zip(s.losses, s.status, strict=True) if status == TOLD]
 
 
 def gains_of(opt: Optimizer, step: int) -> dict[str, float]:

@@ -11,6 +11,7 @@ from zoo_opt.errors import integer
 from zoo_opt_seg.data.volumes import Volume
 from zoo_opt_seg.metrics_volumes import volume_dice, volume_hd95
 
+_MEASURES = ("dice", "iou", "hd95")
 Predictor = Callable[[np.ndarray], np.ndarray]
 """Slices, float32 (n, H, W) in [0, 1], to labels, uint8 (n, H, W)."""
 
@@ -35,6 +36,23 @@ class VolumeEvaluation:
     classes: tuple[str, ...]
     unit: str
 
+    @property
+    def iou(self) -> np.ndarray:
+        """Intersection over union of each volume and class: Dice / (2 - Dice)."""
+        return self.dice / (2 - self.dice)
+
+    def per_image(self, measure: str = "dice") -> np.ndarray:
+        """Return the mean over classes of each volume, float64 (volumes,), for paired tests.
+
+        Parameters
+        ----------
+        measure : {"dice", "iou", "hd95"}
+        """
+        if measure not in _MEASURES:
+            raise ValueError(f"measure: expected dice, iou or hd95, got {measure!r}")
+        values: np.ndarray = getattr(self, measure)
+        return values.mean(axis=1)
+
     def per_class(self) -> dict[str, tuple[float, float]]:
         """Return Dice and HD95 of each class, means over volumes."""
         means = zip(self.dice.mean(axis=0), self.hd95.mean(axis=0), strict=True)
@@ -43,14 +61,15 @@ class VolumeEvaluation:
     def summary(self) -> dict[str, float]:
         """Return means over volumes and classes, and standard deviations over volumes of their means.
 
-        Keys: dice, dice_sd, hd95, hd95_sd, volumes.
+        Keys, those of `zoo_opt_seg.evaluation.Evaluation.summary`, a volume counting as an image: dice, dice_sd, iou,
+        iou_sd, hd95, hd95_sd, images, repeats, failed.
         """
         result: dict[str, float] = {}
-        for name, values in (("dice", self.dice), ("hd95", self.hd95)):
-            of_volumes = values.mean(axis=1)
+        for name in _MEASURES:
+            of_volumes = self.per_image(name)
             result[name] = float(of_volumes.mean())
             result[f"{name}_sd"] = float(of_volumes.std(ddof=1)) if len(of_volumes) > 1 else 0.0
-        return {**result, "volumes": float(len(self.names))}
+        return {**result, "images": float(len(self.names)), "repeats": 1.0, "failed": 0.0}
 
 
 def evaluate_volumes(

@@ -145,6 +145,7 @@ def test_a_prompt_is_told_as_the_black_box_is() -> None:
     assert prompt_for(wrapped, "lowrank", 32, text=own).text is own
     assert prompt_for(wrapped, "filter", 32).config() == make_prompt("filter", 32).config()
     assert prompt_for(None, "lowrank", 32).text is None
+    assert prompt_for(wrapped, "views", 32, inner={"name": "lowrank"}).inner.text is model.text_encoder
     with pytest.raises(ValueError, match="name must be one of"):
         prompt_for(wrapped, "poem", 32)
 
@@ -157,6 +158,10 @@ def test_saved_with_a_text_encoder_of_ones_own(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         loaded.apply(images, TOLD), TrainedPrompt(prompt, make_vector(prompt)).apply(images, TOLD)
     )
+    views = make_prompt("views", 32, inner=prompt)
+    save_prompt(tmp_path / "v.npz", views, views.x0())
+    inner = load_prompt(tmp_path / "v.npz", encoder=ENCODER, text=Lengths()).prompt.inner
+    assert inner.text.name == "lengths" and inner.encoder is ENCODER
     with pytest.raises(
         ValueError, match=r"text must be given for .*p\.npz, which was trained with one of the caller's own"
     ):

@@ -143,7 +143,11 @@ def test_evaluation_goes_slice_by_slice() -> None:
     assert result.per_class()["b"] == (0.0, pytest.approx(diagonal)) and result.per_class()["a"] == (1.0, 0.0)
     summary = result.summary()
     assert summary["dice"] == pytest.approx(2 / 3) and summary["hd95"] == pytest.approx(diagonal / 3)
-    assert summary["dice_sd"] == 0.0 and summary["volumes"] == 3
+    assert summary["dice_sd"] == 0.0 and summary["images"] == 3
+    assert result.per_image("hd95") == pytest.approx([diagonal / 3] * 3) and summary["iou"] == pytest.approx(2 / 3)
+    assert result.iou.tolist() == [[1, 0, 1]] * 3
+    with pytest.raises(ValueError, match="measure: expected dice, iou or hd95, got 'volume'"):
+        result.per_image("volume")
 
 
 def test_volume_without_spacing_is_measured_in_voxels_only() -> None:

@@ -60,6 +60,14 @@ def test_parts_that_are_not_trained_stay(parts: tuple[str, ...]) -> None:
     assert f"SAM ({', '.join(parts)})" in task.name and set(task.tensors()).isdisjoint(kept)
 
 
+def test_published_sam_has_so_many_to_train() -> None:
+    from segment_anything import sam_model_registry
+
+    with torch.device("meta"):
+        sam = sam_model_registry["vit_b"]()
+    assert sum(p.numel() for p in sam.parameters()) == 93_735_472
+
+
 @pytest.mark.parametrize("parts", [(), ("encoder",), ("mask_decoder", "mask_decoder")])
 def test_parts_that_there_are_not_are_refused(parts: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match=f"parts must be some of {', '.join(PARTS)}, each once"):

@@ -50,6 +50,9 @@ def refined():
 def test_refined_clipseg_has_the_published_number_of_parameters(refined) -> None:
     assert sum(p.numel() for p in refined.parameters()) == 150_747_746
     assert sum(p.numel() for p in refined.decoder.parameters()) == 1_127_009
+    vision = refined.clip.vision_model  # what the output does not depend on
+    unused = [*vision.encoder.layers[10:], vision.post_layernorm, refined.clip.visual_projection]
+    assert 1 + sum(p.numel() for part in unused for p in part.parameters()) == 14_570_497
 
 
 @pytest.mark.parametrize(

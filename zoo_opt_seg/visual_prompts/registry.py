@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from zoo_opt_seg.text_encoders import text_encoder_of
@@ -61,6 +62,9 @@ def prompt_for(model: Any, name: str, size: int, **options: Any) -> VisualPrompt
     name, size, **options
         See `make_prompt`.
     """
+    inner = options.get("inner")
+    if isinstance(inner, Mapping):  # of views
+        options = {**options, "inner": prompt_for(model, **{"name": "filter", "size": size, **inner})}
     text = text_encoder_of(model)
     if text is not None and name in PROMPTS and "text" in inspect.signature(PROMPTS[name]).parameters:
         options = {"text": text, **options}

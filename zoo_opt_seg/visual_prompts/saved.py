@@ -161,9 +161,10 @@ def load_prompt(
     kind, config = str(header["prompt"]), header["config"]
     if kind not in PROMPTS:
         raise PromptFileError(f"{name} holds a prompt {kind!r}, which is none of {', '.join(PROMPTS)}")
-    for what, given in (("encoder", encoder), ("text", text)):
-        if config.get(what) is not None:
-            config[what] = _encoder(name, what, config[what], given)
+    for part in _parts(config):
+        for what, given in (("encoder", encoder), ("text", text)):
+            if part.get(what) is not None:
+                part[what] = _encoder(name, what, part[what], given)
     try:
         prompt = make_prompt(kind, **config)
         prompt.set_arrays({key.removeprefix(_ARRAY): value for key, value in values.items() if key.startswith(_ARRAY)})
@@ -183,7 +184,13 @@ def needs_text(path: str | os.PathLike[str]) -> bool:
     FileNotFoundError, PromptFileError
         As `load_prompt`.
     """
-    return "own" in (_read(path)[0]["config"].get("text") or {})
+    return any("own" in (part.get("text") or {}) for part in _parts(_read(path)[0]["config"]))
+
+
+def _parts(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the settings of a prompt, and of the one within it if there is one."""
+    inner = config.get("inner")
+    return [config, inner] if isinstance(inner, dict) else [config]
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:

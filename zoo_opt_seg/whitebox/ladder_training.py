@@ -44,7 +44,20 @@ RELEASED = Recipe(
     power=0.9,
     stop_after=None,
 )
-"""The authors' code: AdamW, and (1 - t / T)^0.9 after the warm-up."""
+"""The authors' code: AdamW, and (1 - t / T)^0.9 after the warm-up, T the steps that are left."""
+
+EMBEDDED = Recipe(
+    epochs=40,
+    batch=8,
+    optimizer="adamw",
+    lr=3e-3,
+    weight_decay=0.1,
+    warmup=40,
+    schedule="polynomial",
+    power=0.9,
+    stop_after=None,
+)
+"""For the embedded SAM on the drawn CT: a few hundred slices want smaller batches and longer steps."""
 
 
 def ladder_loss(logits: Tensor, labels: Tensor, *, dice: float = 0.8) -> Tensor:
