@@ -37,6 +37,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("filter", {}),
     ("filter", {"groups": "all"}),
     ("lowrank", {}),
+    ("views", {}),
 ]
 
 

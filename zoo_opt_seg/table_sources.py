@@ -27,6 +27,9 @@ FOLDERS = {  # where a data set lies under --data-root, if not in a folder of it
 }
 
 
+TEXTS = "+texts"  # after a data set's name: with the split and the texts of the files in <data-root>/prompts
+
+
 class Absent(Exception):
     """Data or weights that are not on this machine: the cell is left out, and the table says so."""
 
@@ -47,7 +50,7 @@ def groups_of(domain: str, names: Sequence[str]) -> list[str]:
         return [name.rpartition("-")[0] for name in names]
     if domain.startswith("endovis2017"):
         return ["-".join(name.split("-")[:2]) for name in names]  # train-3-frame017-tool
-    if domain in {"camus", "chexlocalize"}:
+    if domain.removesuffix(TEXTS) in {"camus", "chexlocalize"}:
         return [name.partition("_")[0] for name in names]  # patient0001_2CH_ED-myocardium, patient64541_study1_...
     if domain == "polypgen":
         from .data.loaders.polypgen import group
@@ -76,19 +79,31 @@ def _data(name: str, size: int, data_root: str | None) -> Splits:
         return splits
     if name in SYNTHETIC:
         return load_data(name, size=size)
-    if name not in DATASETS:
+    if name.removesuffix(TEXTS) not in DATASETS:
         raise ValueError(
-            f"domain must be one of {', '.join([*SYNTHETIC, *DATASETS])}, or module:function, got {name!r}"
+            f"domain must be one of {', '.join([*SYNTHETIC, *DATASETS])}, one of the latter with {TEXTS}, or "
+            f"module:function, got {name!r}"
         )
-    return load_data(name, _root(name, data_root), size=size)
+    texts = _prompts(data_root) if name.endswith(TEXTS) else None
+    return load_data(name.removesuffix(TEXTS), _root(name, data_root), size=size, texts=texts)
 
 
 def _root(name: str, data_root: str | None) -> Path:
     if data_root is None:
         raise Absent(f"{name} is read from disk: give --data-root, or set ZOO_OPT_DATA")
-    folder = Path(data_root) / FOLDERS.get(name, name)
+    plain = name.removesuffix(TEXTS)
+    folder = Path(data_root) / FOLDERS.get(plain, plain)
     if not folder.is_dir():
         raise Absent(f"no folder {folder}")
+    if name.endswith(TEXTS):
+        _prompts(data_root)
+    return folder
+
+
+def _prompts(data_root: str | None) -> Path:
+    folder = Path(data_root or ".") / "prompts"
+    if not folder.is_dir():
+        raise Absent(f"no folder {folder} of text prompts")
     return folder
 
 
@@ -155,7 +170,7 @@ def absent(cell: Cell) -> str:
             _checkpoint(cell.black_box.get("checkpoint"), cell.place.weights)
         if cell.black_box["use"] == "clipseg":
             _folder(cell.black_box.get("folder"), cell.place.weights)
-        if cell.domain in DATASETS:
+        if cell.domain.removesuffix(TEXTS) in DATASETS:
             _root(cell.domain, cell.place.data_root)
     except Absent as missing:
         return str(missing)

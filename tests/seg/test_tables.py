@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from zoo_opt_seg import tables  # noqa: E402
 from zoo_opt_seg.table_cells import method_of, run_cell  # noqa: E402
 from zoo_opt_seg.table_reader import SuiteError, load_table, read_table  # noqa: E402
 from zoo_opt_seg.table_report import markdown  # noqa: E402
-from zoo_opt_seg.table_sources import absent, groups_of  # noqa: E402
+from zoo_opt_seg.table_sources import absent, data_of, groups_of  # noqa: E402
 from zoo_opt_seg.table_statistics import closed, contests, of, spread  # noqa: E402
 from zoo_opt_seg.table_suite import Place  # noqa: E402
 
@@ -280,6 +281,26 @@ def test_data_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     assert absent(cell) == f"no folder {tmp_path / 'kvasir'}"
     sam = SUITE.replace('use = "seg.small:box"', 'use = "sam", checkpoint = "vit.pth"')
     assert "no weights" in absent(read_table(sam, "small").cells()[0])
+
+
+def test_domains_with_published_texts(tmp_path: Path) -> None:
+    from seg.layouts_vlsm import write_clinicdb, write_texts
+
+    text = SUITE.replace('"kvasir"]', '"clinicdb+texts"]').replace("kvasir", "clinicdb+texts")
+    text = text.replace("on.clinicdb+texts", 'on."clinicdb+texts"')
+    cell = next(c for c in read_table(text, "small").cells(Place("x", str(tmp_path))) if c.domain == "clinicdb+texts")
+    assert absent(cell) == f"no folder {tmp_path / 'clinicdb'}"
+    write_clinicdb(tmp_path / "clinicdb")
+    assert absent(cell) == f"no folder {tmp_path / 'prompts'} of text prompts"
+    files = {
+        s: [(f"{i}.png", f"{i}.png") for i in n] for s, n in (("train", (1, 2)), ("validation", (3,)), ("test", (4,)))
+    }
+    write_texts(tmp_path / "prompts/clinicdb_polyp/anns", files)
+    assert absent(cell) == ""
+    splits = data_of(cell)
+    assert splits.train.names == ("1", "2") and splits.test.texts is not None
+    with pytest.raises(ValueError, match=r"domain must be one of .*, got 'disc\+texts'"):
+        data_of(replace(cell, domain="disc+texts"))
 
 
 def test_images_that_belong_together() -> None:

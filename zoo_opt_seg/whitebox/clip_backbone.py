@@ -79,7 +79,7 @@ def open_clip_model(
 
 @contextmanager
 def drawn(seed: Sequence[int], device: str | torch.device) -> Iterator[None]:
-    """Make modules whose weights are a function of ``seed``: drawn on the CPU, whatever the device, or none on "meta"."""
+    """Make modules whose weights are a function of ``seed``: drawn on the CPU for any device, none on "meta"."""
     if torch.device(device).type == "meta":
         with torch.device("meta"):
             yield

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import os
 import sys
 from pathlib import Path
@@ -17,9 +20,10 @@ class PeakMemory:
     """What was used at most since this was made.
 
     On a GPU it is what torch had allocated (``torch.cuda.max_memory_allocated``), with model and data that are there.
-    On a CPU it is how far the resident set of the whole process rose above what it was at the start. Linux lets that
-    mark be set back; elsewhere only the greatest of the process's life is known (``ru_maxrss``), and if the process was
-    larger before, growth is too small or 0. `kind` says which of the three it is.
+    On a CPU it is how far the resident set of the whole process rose above what it was at the start, when free memory has
+    been given back; libraries that are loaded meanwhile count too. Linux lets that mark be set back; elsewhere only the
+    greatest of the process's life is known (``ru_maxrss``), and if the process was larger before, growth is too small or
+    0. `kind` says which of the three it is.
 
     Parameters
     ----------
@@ -37,7 +41,9 @@ class PeakMemory:
         if device.type == "cuda":
             self.kind = ALLOCATED
             torch.cuda.reset_peak_memory_stats(device)
-        elif _set_back():
+            return
+        _give_back()
+        if _set_back():
             self.kind, self._before = RESIDENT, _of_status("VmRSS")
         else:
             self.kind, self._before = GREATEST, _greatest()
@@ -48,6 +54,13 @@ class PeakMemory:
             return int(torch.cuda.max_memory_allocated(self._device))
         now = _of_status("VmHWM") if self.kind == RESIDENT else _greatest()
         return max(0, now - self._before)
+
+
+def _give_back() -> None:
+    """Let the allocator return what is free to the system: kept, it would hide what is allocated later."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # of glibc alone
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _set_back() -> bool:

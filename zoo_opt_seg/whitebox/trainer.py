@@ -128,6 +128,7 @@ def fit(task: Trainable, recipe: Recipe, *, out: Path | None = None, report: Rep
     run = _Run(task, recipe, None if out is None else Path(out) / "train.ckpt")
     if not run.resume():
         run.validated(0, math.nan, math.nan, None, report)
+    run.meter = PeakMemory(run.device)  # from here: what the first forward loads has been loaded
     while not (stopped := run.progress.stopped(run.history[-1].epoch, recipe)):
         run.epoch(report)
     run.restore_best()
@@ -160,7 +161,8 @@ class _Run:
         if self.half is torch.float16 and not self.gpu:
             self.half = None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.half is torch.float16)
-        self.meter, self.memory = PeakMemory(self.device), 0
+        self.meter: PeakMemory | None = None
+        self.memory = 0
         self.progress = Progress()
         self.history: list[Epoch] = []
         self.best: Tensors = {}
@@ -215,7 +217,7 @@ class _Run:
         if self.progress.see(epoch, found, self.recipe):
             self.best = {name: tensor.detach().clone() for name, tensor in self.tensors.items()}
         seconds = round(self._clock() - start, 3)
-        self.memory = max(self.memory, self.meter.bytes())
+        self.memory = max(self.memory, self.meter.bytes() if self.meter else 0)
         self.history.append(Epoch(epoch, lr, loss, found.loss, found.dice, seconds))
         self._save()
         if report:
