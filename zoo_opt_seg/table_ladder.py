@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +46,7 @@ def ladder(cell: Cell, recipe: Recipe, augment: str | None) -> tuple[dict[str, A
     measured = {name: options.pop(name) for name in ("unit", "empty") if name in options}
     trained, file = options.pop("trained", True), options.pop("weights", None)
     weights = None if file is None else _weights(cell, file)
-    splits = volumes_of(cell, tuple(sorted(options.pop("data", {}).items())))
+    splits = volumes_of(cell, options.pop("data", {}))
     config = Ladder(len(splits.classes) + 1, **options)
     sam = model_of(cell).sam
     if sam.image_encoder.img_size != cell.size:
@@ -68,8 +70,8 @@ def ladder(cell: Cell, recipe: Recipe, augment: str | None) -> tuple[dict[str, A
     return {"evaluation": evaluation, "organs": organs, "gate": round(model.gate, 4), "unit": evaluation.unit}, fitted
 
 
-def volumes_of(cell: Cell, options: tuple[tuple[str, Any], ...] = ()) -> VolumeSplits:
-    """The domain's volumes, the same for all seeds.
+def volumes_of(cell: Cell, options: Mapping[str, Any]) -> VolumeSplits:
+    """The domain's volumes by these options of `load_volumes`, the same for all seeds.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def volumes_of(cell: Cell, options: tuple[tuple[str, Any], ...] = ()) -> VolumeS
     if why := absent_volumes(cell):
         raise Absent(why)
     root = None if cell.domain == DRAWN else str(Path(cell.place.data_root or "") / cell.domain)
-    return _volumes(cell.domain, root, cell.size, options)
+    return _volumes(cell.domain, root, cell.size, json.dumps(options, sort_keys=True))
 
 
 def absent_volumes(cell: Cell) -> str:
@@ -93,10 +95,10 @@ def absent_volumes(cell: Cell) -> str:
 
 
 @lru_cache(maxsize=1)
-def _volumes(name: str, root: str | None, size: int, options: tuple[tuple[str, Any], ...]) -> VolumeSplits:
+def _volumes(name: str, root: str | None, size: int, options: str) -> VolumeSplits:
     from .data.volumes import load_volumes
 
-    return load_volumes(name, root, size, **dict(options))
+    return load_volumes(name, root, size, **json.loads(options))
 
 
 def _weights(cell: Cell, name: str) -> Path:

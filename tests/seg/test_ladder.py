@@ -17,8 +17,13 @@ pytest.importorskip("torchvision")
 from seg.small import small_sam  # noqa: E402
 
 from zoo_opt.errors import CheckpointError  # noqa: E402
+from zoo_opt_seg.data.synthetic.ct import CLASSES  # noqa: E402
 from zoo_opt_seg.data.volumes import LabelledSlices, Volume, VolumeSplits  # noqa: E402
 from zoo_opt_seg.embedded.sam import decode_batch, tiny_sam  # noqa: E402
+from zoo_opt_seg.table_ladder import absent_volumes  # noqa: E402
+from zoo_opt_seg.table_ladder import ladder as ladder_cell  # noqa: E402
+from zoo_opt_seg.table_sources import Absent  # noqa: E402
+from zoo_opt_seg.table_suite import Cell, Place, Row  # noqa: E402
 from zoo_opt_seg.whitebox.embeddings import CachedEmbeddings  # noqa: E402
 from zoo_opt_seg.whitebox.ladder import Ladder, LadderSam, sam_of_size  # noqa: E402
 from zoo_opt_seg.whitebox.ladder_training import (  # noqa: E402
@@ -375,6 +380,40 @@ def test_validation_is_pooled_dice_of_the_classes() -> None:
     assert found.dice == pytest.approx(np.mean(dice)) and np.isfinite(found.loss)
     nothing = LadderTraining(model, replace(data, validation=data.validation[:0])).validate()
     assert np.isnan(nothing.dice)
+
+
+# ------------------------------------------------------------------------------------------------ table
+
+
+def cell(place: str, seed: int = 0, **options: object) -> Cell:
+    """A ladder on drawn CT of 32 px, with a random SAM."""
+    row = Row("ladder", "ladder", options={"data": {"cases": [1, 1, 2]}, **options})
+    return Cell(row, "ct", seed, 1, 32, 1, {"use": "seg.small:box"}, Place(place))
+
+
+def test_cells_of_a_table(tmp_path: Path) -> None:
+    recipe = replace(QUICK, epochs=1, batch=8)
+    figures, fitted = ladder_cell(cell(str(tmp_path)), recipe, None)
+    assert fitted is not None and figures["unit"] == "mm" and set(figures["organs"]) == set(CLASSES)
+    assert figures["evaluation"].per_image().shape == (2,) and 0 < figures["gate"] < 1
+    kept = len(list((tmp_path / "embeddings").glob("*/*")))
+    assert kept and (tmp_path / "cells").is_dir()
+    other, _ = ladder_cell(cell(str(tmp_path), 1, encoders="sam", unit="voxel", empty="released"), recipe, None)
+    assert other["unit"] == "voxel" and other["gate"] == 1.0
+    assert len(list((tmp_path / "embeddings").glob("*/*"))) == kept  # the cells share them
+    start, nothing = ladder_cell(cell(str(tmp_path), encoders="sam", trained=False), recipe, None)
+    assert nothing is None and start["evaluation"].summary()["images"] == 2
+
+
+def test_cells_without_data_are_left_out(tmp_path: Path) -> None:
+    there = replace(cell(str(tmp_path)), domain="synapse")
+    assert "give --data-root" in absent_volumes(there) and absent_volumes(cell(str(tmp_path))) == ""
+    elsewhere = replace(there, place=Place(str(tmp_path), data_root=str(tmp_path)))
+    assert absent_volumes(elsewhere).startswith("no folder")
+    with pytest.raises(Absent, match="no folder"):
+        ladder_cell(elsewhere, QUICK, None)
+    with pytest.raises(Absent, match="no weights"):
+        ladder_cell(cell(str(tmp_path), weights="resnet18.pth"), QUICK, None)
 
 
 # ------------------------------------------------------------------------------------------------ errors

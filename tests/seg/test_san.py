@@ -271,13 +271,14 @@ def test_towers_of_a_clipseg_are_the_same_function() -> None:
 
 def test_tiny_answers() -> None:
     pytest.importorskip("transformers")
-    from zoo_opt_seg.embedded.clipseg import build_tiny_clipseg
+    from zoo_opt_seg.embedded.clipseg import MEAN, STD, build_tiny_clipseg
 
     with seeded((0,)):
         clipseg = build_tiny_clipseg().eval()
     net = san_tiny(clipseg, seed=3)
     assert checksum(net.trained()) == checksum(san_tiny(clipseg, seed=3).trained())
     assert checksum(net.trained()) != checksum(san_tiny(clipseg, seed=4).trained())
+    assert net.pixels == (MEAN, STD) != small_san().pixels  # as the towers were trained
     assert all(p.requires_grad for p in clipseg.parameters())  # they are copies that were frozen
     answer = TextSegmenter(net)(np.zeros((2, 50, 60, 3), np.uint8), Prompts(texts=("a polyp", "the red circle")))
     assert answer.shape == (2, 50, 60)

@@ -20,8 +20,9 @@ from zoo_opt.interop.peer import require
 
 from .trainer import seeded
 
-MEAN = (0.48145466, 0.4578275, 0.40821073)  # of the pixels that CLIP was trained on, in [0, 1]
-STD = (0.26862954, 0.26130258, 0.27577711)
+Colour = tuple[float, float, float]
+PIXELS: tuple[Colour, Colour] = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""Mean and standard deviation of the pixels that CLIP was trained on, in [0, 1]."""
 
 Tokenizer = Callable[[Sequence[str]], Any]
 """Texts to ids (n, L), whose end-of-text id is the highest of all, as open_clip's; or to (ids, attention mask)."""
@@ -114,9 +115,9 @@ def _scripted(path: Path) -> dict[str, Tensor]:
     return {name: tensor.float() for name, tensor in state.items() if name not in beside}
 
 
-def normalised(images: Tensor) -> Tensor:
-    """Return images (n, 3, H, W) in [0, 1] as CLIP takes them."""
-    mean, std = (torch.tensor(values, dtype=images.dtype, device=images.device).view(3, 1, 1) for values in (MEAN, STD))
+def normalised(images: Tensor, pixels: tuple[Colour, Colour] = PIXELS) -> Tensor:
+    """Return images (n, 3, H, W) in [0, 1] as a CLIP takes them, whose pixels had this mean and standard deviation."""
+    mean, std = (torch.tensor(values, dtype=images.dtype, device=images.device).view(3, 1, 1) for values in pixels)
     return (images - mean) / std
 
 

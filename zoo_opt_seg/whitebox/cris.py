@@ -18,7 +18,16 @@ from torch.nn import functional as F
 from zoo_opt.errors import fraction, integer
 from zoo_opt_seg.embedded import TINY_SIZE
 
-from .clip_backbone import Tokenizer, drawn, encoded, grid_positions, open_clip_model, open_clip_tokenizer
+from .clip_backbone import (
+    PIXELS,
+    Colour,
+    Tokenizer,
+    drawn,
+    encoded,
+    grid_positions,
+    open_clip_model,
+    open_clip_tokenizer,
+)
 from .clip_convert import tiny_clip
 from .cris_parts import Decoder, Neck, Projector
 
@@ -77,6 +86,8 @@ class CRIS(nn.Module):
     config : CRISConfig
     seed : int
         Of the weights that are not the CLIP's.
+    pixels : tuple of two tuples of three floats
+        Mean and standard deviation that the CLIP's images are normalised by.
 
     Raises
     ------
@@ -84,13 +95,21 @@ class CRIS(nn.Module):
         If the CLIP's image tower is no ResNet.
     """
 
-    def __init__(self, clip: Any, tokenizer: Tokenizer, config: CRISConfig | None = None, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        clip: Any,
+        tokenizer: Tokenizer,
+        config: CRISConfig | None = None,
+        *,
+        seed: int = 0,
+        pixels: tuple[Colour, Colour] = PIXELS,
+    ) -> None:
         super().__init__()
         config = config or CRISConfig()
         visual = clip.visual
         if not hasattr(visual, "layer4"):
             raise TypeError(f"clip must have a ResNet as its image tower for CRIS, got {type(visual).__name__}")
-        self.tokenizer, self.config, self.size = tokenizer, config, config.size
+        self.tokenizer, self.config, self.size, self.pixels = tokenizer, config, config.size, pixels
         self.clip = clip
         clip.logit_scale.requires_grad_(False)  # of the contrast between whole images and texts, which is not made here
         c2, c3, c4 = (layer[-1].bn3.num_features for layer in (visual.layer2, visual.layer3, visual.layer4))
@@ -194,5 +213,7 @@ def cris_tiny(clipseg: Any = None, *, config: CRISConfig | None = None, seed: in
     seed : int
         Of all that is drawn.
     """
+    from zoo_opt_seg.embedded.clipseg import MEAN, STD
+
     clip, tokenizer = tiny_clip("resnet", clipseg, seed=seed)
-    return CRIS(clip, tokenizer, config or TINY, seed=seed)
+    return CRIS(clip, tokenizer, config or TINY, seed=seed, pixels=(MEAN, STD))

@@ -18,7 +18,17 @@ from torch.nn import functional as F
 from zoo_opt.errors import integer
 from zoo_opt_seg.embedded import TINY_SIZE
 
-from .clip_backbone import Tokenizer, drawn, encoded, grid_positions, open_clip_model, open_clip_tokenizer, resized
+from .clip_backbone import (
+    PIXELS,
+    Colour,
+    Tokenizer,
+    drawn,
+    encoded,
+    grid_positions,
+    open_clip_model,
+    open_clip_tokenizer,
+    resized,
+)
 from .clip_convert import tiny_clip
 from .san_parts import Proposals, SideAdapter, recognised, through
 
@@ -104,6 +114,8 @@ class SAN(nn.Module):
     config : SANConfig
     seed : int
         Of the weights that are not the CLIP's.
+    pixels : tuple of two tuples of three floats
+        Mean and standard deviation that the CLIP's images are normalised by.
 
     Raises
     ------
@@ -111,7 +123,15 @@ class SAN(nn.Module):
         If the CLIP's image tower is no ViT of the usual kind, or has too few layers or other patches.
     """
 
-    def __init__(self, clip: Any, tokenizer: Tokenizer, config: SANConfig | None = None, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        clip: Any,
+        tokenizer: Tokenizer,
+        config: SANConfig | None = None,
+        *,
+        seed: int = 0,
+        pixels: tuple[Colour, Colour] = PIXELS,
+    ) -> None:
         super().__init__()
         config = config or SANConfig()
         visual = clip.visual
@@ -122,7 +142,7 @@ class SAN(nn.Module):
             raise ValueError(f"split must leave layers of CLIP's {len(blocks)} for the proposals, got {config.split}")
         if config.clip_size % (patch := int(visual.conv1.kernel_size[0])):
             raise ValueError(f"clip_size must be a multiple of CLIP's patches of {patch}, got {config.clip_size}")
-        self.tokenizer, self.config, self.size = tokenizer, config, config.size
+        self.tokenizer, self.config, self.size, self.pixels = tokenizer, config, config.size, pixels
         self.clip = clip.requires_grad_(False)
         self.positions = nn.Parameter(visual.positional_embedding.detach().clone())
         self.heads = int(blocks[0].attn.num_heads)
@@ -228,5 +248,7 @@ def san_tiny(clipseg: Any = None, *, config: SANConfig | None = None, seed: int 
     seed : int
         Of the adapter.
     """
+    from zoo_opt_seg.embedded.clipseg import MEAN, STD
+
     clip, tokenizer = tiny_clip("vit", clipseg)
-    return SAN(clip, tokenizer, config or TINY, seed=seed)
+    return SAN(clip, tokenizer, config or TINY, seed=seed, pixels=(MEAN, STD))

@@ -124,7 +124,7 @@ class TextSegmenter(BlackBox):
             raise ValueError(f"images must be a float tensor (n, 3, H, W), got {images.dtype} {tuple(images.shape)}")
         check_prompts(prompts, len(images))
         ids, ends = tokens(self.net.tokenizer, check_texts(prompts))
-        pixels = normalised(resized(images.to(self.device), self.net.size))
+        pixels = normalised(resized(images.to(self.device), self.net.size), self.net.pixels)
         low = self.net(pixels, ids.to(self.device), ends.to(self.device))
         size = (int(images.shape[2]), int(images.shape[3]))
         return F.interpolate(low[:, None], size, mode="bilinear", align_corners=False)[:, 0]
