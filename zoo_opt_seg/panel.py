@@ -70,11 +70,11 @@ def panel(
         draw.text((GAP + j * (CELL + GAP) + CELL // 2, HEAD // 2), title, INK, _font(16), anchor="mm")
     for i, (image, truth) in enumerate(zip(samples.images, samples.masks, strict=True)):
         top = HEAD + i * (CELL + HEAD)
-        plain = _big(image)
+        plain, shown_by = _big(image), trained.prompt.prompts(prompts[i : i + 1])
         cells = {
             "image": plain,
             "prompt": _told(plain.copy(), prompts[i : i + 1], image.shape),
-            "prompted image": _told(_big(prompted[i]), trained.prompt.prompts(prompts[i : i + 1]), image.shape),
+            "prompted image": _told(_big(prompted[i]), shown_by, image.shape, text=False),
             "zero-shot mask": _overlay(image, before[i], COLOURS["zero-shot mask"]),
             "adapted mask": _overlay(image, after[i], COLOURS["adapted mask"]),
             "truth": _overlay(image, truth, COLOURS["truth"]),
@@ -143,7 +143,7 @@ def _overlay(image: Array, mask: Array, colour: tuple[int, int, int]) -> Image.I
     return Image.fromarray(np.rint(picture).astype(np.uint8))
 
 
-def _told(picture: Image.Image, prompts: Prompts, shape: tuple[int, ...]) -> Image.Image:
+def _told(picture: Image.Image, prompts: Prompts, shape: tuple[int, ...], text: bool = True) -> Image.Image:
     """Draw the prompts of one image: points, red on the object and grey beside it, boxes, and the text below."""
     draw = ImageDraw.Draw(picture)
     sx, sy = CELL / shape[1], CELL / shape[0]
@@ -157,7 +157,7 @@ def _told(picture: Image.Image, prompts: Prompts, shape: tuple[int, ...]) -> Ima
     if prompts.boxes is not None and np.isfinite(prompts.boxes).all():
         x0, y0, x1, y1 = (float(v) for v in prompts.boxes[0])
         draw.rectangle((x0 * sx, y0 * sy, x1 * sx, y1 * sy), outline=POINT, width=2)
-    if prompts.texts is not None:
+    if text and prompts.texts is not None:
         font = _font(15)
         lines = _wrapped(prompts.texts[0], font)
         draw.rectangle((0, CELL - 20 * len(lines) - 4, CELL, CELL), fill=PAPER)

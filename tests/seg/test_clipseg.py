@@ -21,7 +21,7 @@ from seg.small_clipseg import LETTERS, box, letters, pictures, save_folder, smal
 from torch.nn import functional as F  # noqa: E402
 
 from zoo_opt.errors import CheckpointError  # noqa: E402
-from zoo_opt_seg.blackbox import Budgeted, Cached, ClipSegBlackBox, ProcessBlackBox  # noqa: E402
+from zoo_opt_seg.blackbox import Budgeted, Cached, ClipSegBlackBox, ProcessBlackBox, TinyClipSeg  # noqa: E402
 from zoo_opt_seg.prompts import Prompts  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,6 +170,23 @@ def test_wrappers_and_another_process(tmp_path: Path, monkeypatch: pytest.Monkey
     with ProcessBlackBox([sys.executable, "-W", "ignore", "-c", code], timeout=120) as other:
         assert (other.name, other.prompted_by) == (ours.name, "text")
         np.testing.assert_array_equal(other(images, TOLD), wanted)
+
+
+def test_the_embedded_clipseg() -> None:
+    ours, images = TinyClipSeg(), pictures(2, 96, 96)
+    told = Prompts(texts=("a polyp", "the bright disc"))
+    ids, attention = ours.tokenizer(told.texts)
+    with torch.inference_mode():
+        inputs = {"pixel_values": ours._input(images), "input_ids": ids, "attention_mask": attention}
+        logits = ours.model(**inputs).logits[:, None]
+        wanted = F.interpolate(logits, (96, 96), mode="bilinear", align_corners=False)[:, 0].sigmoid().numpy()
+    np.testing.assert_allclose(ours(images, told), wanted, atol=1e-5)
+    assert ours.name.startswith("tiny-clipseg-") and ours.size == (96, 96) and ours.prompted_by == "text"
+    assert TinyClipSeg(hard=True).name == ours.name + "+hard"
+    assert ours.text_encoder.config() == {"text": "tiny"}
+    np.testing.assert_array_equal(ours.text_encoder(told.texts), ours.embed(told.texts).detach().numpy())
+    with pytest.raises(TypeError, match="TinyClipSeg has its own model, got tokenizer"):
+        TinyClipSeg(tokenizer=letters)
 
 
 def test_loading_leaves_the_random_state_alone(folder: Path) -> None:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from zoo_opt.errors import fraction, integer
 from zoo_opt_seg.embedded import TINY_SIZE
+from zoo_opt_seg.embedded.clipseg import MEAN, STD
 
 from .clip_backbone import (
     PIXELS,
@@ -213,7 +214,5 @@ def cris_tiny(clipseg: Any = None, *, config: CRISConfig | None = None, seed: in
     seed : int
         Of all that is drawn.
     """
-    from zoo_opt_seg.embedded.clipseg import MEAN, STD
-
     clip, tokenizer = tiny_clip("resnet", clipseg, seed=seed)
     return CRIS(clip, tokenizer, config or TINY, seed=seed, pixels=(MEAN, STD))

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from zoo_opt.errors import integer
 from zoo_opt_seg.embedded import TINY_SIZE
+from zoo_opt_seg.embedded.clipseg import MEAN, STD
 
 from .clip_backbone import (
     PIXELS,
@@ -248,7 +249,5 @@ def san_tiny(clipseg: Any = None, *, config: SANConfig | None = None, seed: int 
     seed : int
         Of the adapter.
     """
-    from zoo_opt_seg.embedded.clipseg import MEAN, STD
-
     clip, tokenizer = tiny_clip("vit", clipseg)
     return SAN(clip, tokenizer, config or TINY, seed=seed, pixels=(MEAN, STD))
