@@ -3,8 +3,8 @@
     python benchmarks/tune_seg.py benchmarks/baps_table3.toml --row SPSA --domain disc skin --workers 2
     python benchmarks/tune_seg.py benchmarks/baps_table3.toml --row FZOO -g options.lr=1e-5,1e-4 -g options.c=0.01,0.1
 
-Runs the same `zoo_opt_seg.adapt.adapt` as the table does, at the calls of the suite's first group (or --group), and
-looks at the validation split alone: the test split is not evaluated. Without -g it tries the row's grid in the suite.
+Runs the same `zoo_opt_seg.adapt.adapt`, or training with the gradient, as the table does, at the calls of the suite's
+first group (or --group), and looks at the validation split alone: the test split is not evaluated. Without -g it tries the row's grid in the suite.
 Finished points are kept in DIR/runs.jsonl; interrupted, the same command goes on. Prints every point, the best of each
 domain, and the best of the mean over domains.
 """
@@ -31,9 +31,11 @@ from zoo_opt.bench.record import Recorder, plain, read_record
 from zoo_opt_seg.table_cells import adapted, head, lost_cell
 from zoo_opt_seg.table_reader import load_table
 from zoo_opt_seg.table_sources import absent, place_from
-from zoo_opt_seg.table_suite import Cell, Group, Place, Row
+from zoo_opt_seg.table_suite import WHITE_BOX, Cell, Group, Place, Row
+from zoo_opt_seg.table_whitebox import chosen
 
 SEED = 0
+TUNED = ("adapt", *WHITE_BOX)  # uses of rows that have something to tune
 Point = dict[str, Any]
 
 
@@ -51,12 +53,15 @@ def at(row: Row, point: Point) -> Row:
 
 
 def tune_cell(cell: Cell) -> dict[str, Any]:
-    """One adaptation; of its validations the best, as `adapt` chose it."""
+    """One adaptation or training; of its validations the best, as it was chosen."""
     import torch
 
     torch.set_num_threads(1)
     entry, start = head(cell), time.process_time()
     try:
+        if cell.row.use in WHITE_BOX:
+            found = chosen(cell)
+            return dict(plain(entry | {"validation": found, "seconds": time.process_time() - start}))
         marks = [mark for mark in adapted(cell).marks if mark.get("dice") is not None]
     except Exception:
         return entry | {"error": traceback.format_exc(limit=-4), "seconds": time.process_time() - start}
@@ -89,7 +94,8 @@ def _stands(run: dict[str, Any] | None, cell: Cell, out: Path) -> bool:
 def shown(group: Group, row: Row, domains: Sequence[str], grid: list[Point], place: Place, runs: dict) -> Iterator[str]:
     """The lines to print of a row."""
     dice = np.full((len(grid), len(domains)), np.nan)
-    yield f"\n{row.label}: best validation Dice in {group.calls:,} calls (at the start, at the end)"
+    calls = f" in {group.calls:,} calls" if row.use == "adapt" else ""
+    yield f"\n{row.label}: best validation Dice{calls} (at the start, at the end)"
     for i, point in enumerate(grid):
         texts = []
         for j, domain in enumerate(domains):
@@ -131,27 +137,27 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--data-root")
     parser.add_argument("--weights")
-    chosen = parser.parse_args()
-    suite = load_table(chosen.suite)
-    group = next(g for g in suite.groups if chosen.group in (None, g.name))
-    rows = [row for row in group.rows if row.label in chosen.row]
-    if len(rows) < len(chosen.row) or any(row.use != "adapt" for row in rows):
-        parser.error(f"--row must name rows that adapt: {', '.join(r.label for r in group.rows if r.use == 'adapt')}")
-    given = {name: [value(v) for v in values.split(",")] for name, _, values in (g.partition("=") for g in chosen.grid)}
-    found = place_from(data_root=chosen.data_root, weights=chosen.weights)
-    place = Place(str(chosen.out), found["data_root"], found["weights"])
+    said = parser.parse_args()
+    suite = load_table(said.suite)
+    group = next(g for g in suite.groups if said.group in (None, g.name))
+    rows = [row for row in group.rows if row.label in said.row]
+    if len(rows) < len(said.row) or any(row.use not in TUNED for row in rows):
+        parser.error(f"--row must name rows that learn: {', '.join(r.label for r in group.rows if r.use in TUNED)}")
+    given = {name: [value(v) for v in values.split(",")] for name, _, values in (g.partition("=") for g in said.grid)}
+    found = place_from(data_root=said.data_root, weights=said.weights)
+    place = Place(str(said.out), found["data_root"], found["weights"])
     grids = {row.label: points(given or row.grid) for row in rows}
     cells = [
         group.cell(at(row, p), domain, SEED, place)
         for row in rows
         for p in grids[row.label]
-        for domain in chosen.domain
+        for domain in said.domain
     ]
     for why in {absent(cell) for cell in cells} - {""}:
         parser.error(why)
-    runs = runs_of(cells, chosen.out, chosen.workers)
+    runs = runs_of(cells, said.out, said.workers)
     for row in rows:
-        print("\n".join(shown(group, row, chosen.domain, grids[row.label], place, runs)), flush=True)
+        print("\n".join(shown(group, row, said.domain, grids[row.label], place, runs)), flush=True)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ EMPTY = ("stated", "released")
 
 
 def volume_dice(predicted: np.ndarray, truth: np.ndarray, classes: int, *, empty: str = "stated") -> np.ndarray:
-    """Dice coefficient 2 |P and T| / (|P| + |T|) of each class.
+    """Dice coefficient ``2 |P and T| / (|P| + |T|)`` of each class.
 
     Parameters
     ----------

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from zoo_opt.bench.record import plain
 
-from .table_sources import data_of, embedded_digest, folder_of, groups_of, model_of, prompt_of
-from .table_suite import Cell, Row
-
-if TYPE_CHECKING:
-    pass
+from .table_sources import data_of, embedded_digest, evaluated, folder_of, groups_of, model_of, prompt_of
+from .table_suite import WHITE_BOX, Cell, Row
+from .table_whitebox import trained
 
 DIGITS = 4  # of the figures per image
 BASELINES = {"disk": "disk", "whole-image": "whole image", "region-growing": "region growing"}
@@ -82,15 +80,8 @@ def rounded(values: np.ndarray) -> list[float | None]:
 # ---------------------------------------------------------------------------------------------------- rows
 
 
-def _evaluate(cell: Cell, model: Any, **prompt: Any) -> Any:
-    """Measure on the test split; the points or texts of a seed are the same for all rows, so that tests are paired."""
-    from .evaluation import evaluate
-
-    return evaluate(model, data_of(cell).test, repeats=cell.repeats, seed=cell.seed, **prompt)
-
-
 def _zero_shot(cell: Cell) -> Figures:
-    return {"evaluation": _evaluate(cell, model_of(cell))}
+    return {"evaluation": evaluated(cell, model_of(cell))}
 
 
 def _baseline(cell: Cell) -> Figures:
@@ -99,23 +90,40 @@ def _baseline(cell: Cell) -> Figures:
 
     kind = kind_for(model_of(cell))  # points or texts, as the cell's black box is asked by
     box = baselines(data_of(cell), seed=cell.seed, points=kind)[BASELINES[cell.row.use]]
-    return {"evaluation": _evaluate(cell, box, draw=kind), "about": repr(box)}
+    return {"evaluation": evaluated(cell, box, draw=kind), "about": repr(box)}
 
 
 def _adapt(cell: Cell) -> Figures:
-    start = time.process_time()
+    peak, start = _peak(cell), time.process_time()
     done = adapted(cell)
-    seconds = time.process_time() - start  # of a cell that was cut off: since it went on
+    memory, seconds = peak.bytes(), time.process_time() - start  # of a cell that was cut off: since it went on
     x, prompt = done.x, done.prompt.prompt
     kept = done.metrics["chosen"]["mark"]
     chosen: dict[str, Any] = next((mark for mark in done.marks if mark["mark"] == kept), {})
     return {
-        "evaluation": _evaluate(cell, model_of(cell), prompt=prompt, x=x),
+        "evaluation": evaluated(cell, model_of(cell), prompt=prompt, x=x),
         "calls": done.calls,
         "trained": prompt.dim,
         "seconds": round(seconds, 2),
+        "memory": memory,
+        "memory_kind": peak.kind,
         "validation": {name: chosen.get(name) for name in ("calls", "loss", "dice")},
     }
+
+
+def _peak(cell: Cell) -> Any:
+    """A meter of memory, begun when what a first question loads has been loaded, as in training with the gradient."""
+    import torch
+
+    from .data.draws import draw_prompts, kind_for
+    from .whitebox.memory import PeakMemory
+
+    model = model_of(cell)
+    if hasattr(model, "logits"):  # a model of ours in this process
+        first = data_of(cell).validation
+        first = first[first.with_object[:1]]
+        model(first.images, draw_prompts(kind_for(model), first, 0))
+    return PeakMemory(getattr(model, "device", torch.device("cpu")))
 
 
 def adapted(cell: Cell) -> Any:
@@ -152,53 +160,9 @@ def method_of(row: Row, dim: int) -> tuple[Any, dict[str, Any]]:
     raise ValueError(f'method must be a name of zoo_opt.METHODS or "spsa-geass:paper|released", got {row.method!r}')
 
 
-def _recipe(cell: Cell, start: Any) -> tuple[Any, str | None]:
-    from dataclasses import replace
-
-    settings = dict(cell.row.settings)
-    augment = settings.pop("augment", None)
-    try:
-        return replace(start, seed=cell.seed, **settings), augment
-    except TypeError as error:
-        raise ValueError(f"settings of {cell.row.label!r}: {error}") from error
-
-
-def _lora(cell: Cell) -> Figures:
-    from .blackbox.sam import SamBlackBox
-    from .whitebox.lora import LoRA
-    from .whitebox.lora_training import TO_PLATEAU, train_lora
-
-    recipe, augment = _recipe(cell, TO_PLATEAU)
-    config = LoRA(**cell.row.options)
-    model, splits = model_of(cell), data_of(cell)
-    asked = model.settings  # trained, chosen and measured as the black box of the other rows is asked
-    lora, fitted = train_lora(model.sam, splits, config, recipe=recipe, augment=augment, out=folder_of(cell), **asked)
-    return _fitted(fitted) | {"evaluation": _evaluate(cell, SamBlackBox(sam=lora.sam, **asked))}
-
-
-def _backprop(cell: Cell) -> Figures:
-    from .whitebox.backprop import BACKPROP, train_prompt
-
-    recipe, augment = _recipe(cell, BACKPROP)
-    model, prompt = model_of(cell), prompt_of(cell)
-    x, fitted = train_prompt(model, prompt, data_of(cell), recipe=recipe, augment=augment, out=folder_of(cell))
-    return _fitted(fitted) | {"evaluation": _evaluate(cell, model, prompt=prompt, x=x)}
-
-
-def _fitted(fitted: Any) -> Figures:
-    best = fitted.history[fitted.best_epoch]
-    return {
-        "trained": fitted.trained,
-        "seconds": fitted.seconds,
-        "about": f"best epoch {fitted.best_epoch} of {fitted.history[-1].epoch}, ended by {fitted.stopped}",
-        "validation": {"loss": best.loss, "dice": best.dice},
-    }
-
-
 _DO = {
     "zero-shot": _zero_shot,
     **dict.fromkeys(BASELINES, _baseline),
     "adapt": _adapt,
-    "lora": _lora,
-    "backprop": _backprop,
+    **dict.fromkeys(WHITE_BOX, trained),
 }

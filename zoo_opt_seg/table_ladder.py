@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .table_sources import Absent, folder_of, model_of
+from .table_sources import Absent, checkpoint_of, folder_of, model_of
 from .table_suite import Cell
 
 if TYPE_CHECKING:
     from .data.volumes import VolumeSplits
+    from .whitebox.ladder import LadderSam
     from .whitebox.recipe import Recipe
     from .whitebox.trainer import Fitted
 
 DRAWN = "ct"
 
 
+MEASURED = ("unit", "empty")  # options of evaluate_volumes
+
+
 def ladder(cell: Cell, recipe: Recipe, augment: str | None) -> tuple[dict[str, Any], Fitted | None]:
-    """Train and measure a ladder; return what a record holds of it, and how the training went.
+    """Train and measure a ladder; return what a record holds of it, and how the training went: see `trained_ladder`."""
+    model, fitted = trained_ladder(cell, recipe, augment)
+    return measured_ladder(cell, model), fitted
+
+
+def trained_ladder(cell: Cell, recipe: Recipe, augment: str | None) -> tuple[LadderSam, Fitted | None]:
+    """Train a ladder; return it and how the training went, None where there was none.
 
     The row's ``options`` are those of `zoo_opt_seg.whitebox.ladder.Ladder` but for the classes, and:
 
@@ -38,40 +47,38 @@ def ladder(cell: Cell, recipe: Recipe, augment: str | None) -> tuple[dict[str, A
     recipe : Recipe
     augment : str or None
     """
-    from .evaluation_volumes import evaluate_volumes
     from .whitebox.ladder import Ladder, LadderSam, sam_of_size
     from .whitebox.ladder_training import train_ladder
 
-    options = dict(cell.row.options)
-    measured = {name: options.pop(name) for name in ("unit", "empty") if name in options}
-    trained, file = options.pop("trained", True), options.pop("weights", None)
-    weights = None if file is None else _weights(cell, file)
-    splits = volumes_of(cell, options.pop("data", {}))
+    own = ("trained", "weights", "data", *MEASURED)
+    options = {name: value for name, value in cell.row.options.items() if name not in own}
+    file = cell.row.options.get("weights")
+    weights = None if file is None else checkpoint_of(file, cell.place.weights)
+    splits = volumes_of(cell)
     config = Ladder(len(splits.classes) + 1, **options)
-    sam = model_of(cell).sam
-    if sam.image_encoder.img_size != cell.size:
-        sam = sam_of_size(sam, cell.size)
-    fitted = None
-    if trained:
-        model, fitted = train_ladder(
-            sam,
-            splits,
-            config,
-            recipe=recipe,
-            augment=augment,
-            weights=weights,
-            cache=Path(cell.place.out) / "embeddings",
-            out=folder_of(cell),
-        )
-    else:
-        model = LadderSam(sam, config, weights=weights, seed=recipe.seed)
-    evaluation = evaluate_volumes(model.labels, splits.test, splits.classes, **measured)
+    box = model_of(cell)
+    if not hasattr(box, "sam"):
+        raise ValueError(f"use = 'ladder' needs a SAM for its black box, got {cell.black_box['use']!r}")
+    sam = box.sam if box.sam.image_encoder.img_size == cell.size else sam_of_size(box.sam, cell.size)
+    if not cell.row.options.get("trained", True):
+        return LadderSam(sam, config, weights=weights, seed=recipe.seed), None
+    cache, out = Path(cell.place.out) / "embeddings", folder_of(cell)
+    return train_ladder(sam, splits, config, recipe=recipe, augment=augment, weights=weights, cache=cache, out=out)
+
+
+def measured_ladder(cell: Cell, model: LadderSam) -> dict[str, Any]:
+    """What a record holds of a ladder: its ``evaluation``, Dice and HD95 by organ, gate, and the unit of HD95."""
+    from .evaluation_volumes import evaluate_volumes
+
+    options = {name: cell.row.options[name] for name in MEASURED if name in cell.row.options}
+    splits = volumes_of(cell)
+    evaluation = evaluate_volumes(model.labels, splits.test, splits.classes, **options)
     organs = {name: [round(d, 4), round(h, 3)] for name, (d, h) in evaluation.per_class().items()}
-    return {"evaluation": evaluation, "organs": organs, "gate": round(model.gate, 4), "unit": evaluation.unit}, fitted
+    return {"evaluation": evaluation, "organs": organs, "gate": round(model.gate, 4), "unit": evaluation.unit}
 
 
-def volumes_of(cell: Cell, options: Mapping[str, Any]) -> VolumeSplits:
-    """The domain's volumes by these options of `load_volumes`, the same for all seeds.
+def volumes_of(cell: Cell) -> VolumeSplits:
+    """The domain's volumes by the row's ``data``, options of `load_volumes`; the same for all seeds.
 
     Raises
     ------
@@ -81,7 +88,7 @@ def volumes_of(cell: Cell, options: Mapping[str, Any]) -> VolumeSplits:
     if why := absent_volumes(cell):
         raise Absent(why)
     root = None if cell.domain == DRAWN else str(Path(cell.place.data_root or "") / cell.domain)
-    return _volumes(cell.domain, root, cell.size, json.dumps(options, sort_keys=True))
+    return _volumes(cell.domain, root, cell.size, json.dumps(cell.row.options.get("data", {}), sort_keys=True))
 
 
 def absent_volumes(cell: Cell) -> str:
@@ -99,10 +106,3 @@ def _volumes(name: str, root: str | None, size: int, options: str) -> VolumeSpli
     from .data.volumes import load_volumes
 
     return load_volumes(name, root, size, **json.loads(options))
-
-
-def _weights(cell: Cell, name: str) -> Path:
-    path = Path(cell.place.weights or ".") / name
-    if not path.is_file():
-        raise Absent(f"no weights {path}: give --weights, or set ZOO_OPT_WEIGHTS")
-    return path

@@ -10,7 +10,7 @@ from typing import Any
 
 from zoo_opt.bench.suite_reader import REQUIRED, Reader, SuiteError
 
-from .table_suite import OVERRIDES, USES, Group, Row, TableSuite
+from .table_suite import FIGURES, OVERRIDES, USES, WHITE_BOX, Group, Published, Row, TableSuite
 
 __all__ = ["SuiteError", "load_table", "read_table"]
 
@@ -43,8 +43,20 @@ def read_table(text: str, name: str) -> TableSuite:
         raise SuiteError(f"{name}: expected [[group]] tables with different names, got {[g.name for g in groups]}")
     title, description = reader.take("title", str, name), reader.take("description", str, "")
     note = reader.take("note", str, "")
+    papers = [Reader(f"{name}, published {i}", t) for i, t in enumerate(reader.take("published", list, []), 1)]
+    published = tuple(_paper(paper) for paper in papers)
     reader.done()
-    return TableSuite(name, title, description, note, groups, text)
+    return TableSuite(name, title, description, note, groups, text, published)
+
+
+def _paper(reader: Reader) -> Published:
+    title, columns = reader.take("title", str, REQUIRED), tuple(_list(reader, "columns", str))
+    rows = {label: tuple(map(str, row)) for label, row in reader.take("rows", dict, REQUIRED).items()}
+    for label, row in rows.items():
+        if len(row) != len(columns):
+            raise SuiteError(f"{reader.where}: row {label!r} must have {len(columns)} figures, got {len(row)}")
+    reader.done()
+    return Published(title, columns, rows)
 
 
 def _group_readers(tables: list[Any], name: str) -> list[Reader]:
@@ -60,7 +72,7 @@ def _group(reader: Reader, earlier: dict[str, dict[str, Any]]) -> Group:
             raise SuiteError(f"{reader.where}: 'like' must be the name of a group before it, got {like!r}")
         reader.table = _inherited(reader, earlier[like])
     earlier[name] = dict(reader.table)
-    defaults = {use: reader.take(use, dict, {}) for use in ("adapt", "lora", "backprop")}
+    defaults = {use: reader.take(use, dict, {}) for use in ("adapt", *WHITE_BOX)}
     rows = tuple(
         _row(Reader(f"{reader.where}, row {i}", row)) for i, row in enumerate(reader.take("row", list, REQUIRED), 1)
     )
@@ -71,13 +83,14 @@ def _group(reader: Reader, earlier: dict[str, dict[str, Any]]) -> Group:
     group = Group(
         name,
         tuple(_list(reader, "seeds", int, minimum=0)),
-        _at_least(reader, "calls", REQUIRED, 1),
+        _at_least(reader, "calls", REQUIRED, 1) if any(row.use == "adapt" for row in rows) else _calls_of_none(reader),
         tuple(_list(reader, "domains", str)),
         rows,
         reader.take("black_box", dict, {"use": "tiny"}),
         _at_least(reader, "size", 96, 8),
         _at_least(reader, "repeats", 3, 1),
         *(reader.take(key, str, "") for key in ("reference", "floor", "ceiling", "note")),
+        tuple(reader.take("figures", list, ["dice", "hd95"])),
     )
     reader.done()
     if not isinstance(group.black_box.get("use"), str):

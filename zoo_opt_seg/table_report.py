@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from zoo_opt.bench.bootstrap import Interval
 from zoo_opt.bench.record import Record
@@ -21,6 +22,7 @@ TESTS = """\
 Against {reference}: difference in Dice and HD95 with its 95 % paired bootstrap interval over test images (each the mean
 over seeds and points), and p of Wilcoxon's signed-rank test, corrected after Holm for the rows of a domain. Images that
 share a patient or sequence, and nuclei of one image, are resampled and ranked together.{gap}"""
+MEMORY = "Peak MB: {kinds}; median over cells."
 GAP = " Gap: part of the way in Dice from {floor} to {ceiling}."
 
 
@@ -59,6 +61,8 @@ def heading(group: Group) -> str:
 def group_tables(group: Group, record: Record) -> list[str]:
     """The figures, and the tests where the group has a reference."""
     found = [results_table(group, record), LEGEND.format(repeats=group.repeats)]
+    if kinds := dict.fromkeys(run["memory_kind"] for run in _runs(group, record) if run.get("memory") is not None):
+        found.append(MEMORY.format(kinds=", or ".join(kinds)))
     notes = [f"- {row.label}: {row.note}" for row in group.rows if row.note]
     if notes:
         found.append("\n".join(notes))
@@ -71,12 +75,13 @@ def group_tables(group: Group, record: Record) -> list[str]:
 
 def results_table(group: Group, record: Record) -> str:
     """Rows by domains, and what they cost."""
-    lines = []
+    lines, sized = [], any(run.get("memory") is not None for run in _runs(group, record))
     for row in group.rows:
         cells = {domain: of(group, row, domain, record.runs) for r, domain in group.places() if r is row}
         done = [run for by_seed in cells.values() for run in by_seed.values()]
         figures = [figure_cell(group, row, domain, record) if domain in cells else "" for domain in group.domains]
         minutes = [run["seconds"] / 60 for run in done if run["seconds"] is not None]
+        memory = [run["memory"] / 1e6 for run in done if run.get("memory") is not None]
         lines.append(
             [
                 row.label,
@@ -84,9 +89,15 @@ def results_table(group: Group, record: Record) -> str:
                 _range([run["calls"] for run in done]),
                 _range([run["trained"] for run in done]),
                 f"{median(minutes):.1f}" if minutes else NONE,
+                *([f"{median(memory):,.0f}" if memory else NONE] if sized else []),
             ]
         )
-    return table(["", *group.domains, "calls", "trained parameters", "CPU min"], lines)
+    costs = ["calls", "trained parameters", "CPU min", *(["peak MB"] if sized else [])]
+    return table(["", *group.domains, *costs], lines)
+
+
+def _runs(group: Group, record: Record) -> list[Mapping[str, Any]]:
+    return [run for row, domain in group.places() for run in of(group, row, domain, record.runs).values()]
 
 
 def figure_cell(group: Group, row: Row, domain: str, record: Record) -> str:

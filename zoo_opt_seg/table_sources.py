@@ -139,11 +139,18 @@ def _model(described: str, weights: str | None) -> Any:
     if use == "sam":
         from .blackbox.sam import SamBlackBox
 
-        return SamBlackBox(**options | {"checkpoint": _checkpoint(options.get("checkpoint"), weights)})
+        return SamBlackBox(**options | {"checkpoint": checkpoint_of(options.get("checkpoint"), weights)})
     raise ValueError(f"black_box.use must be one of tiny, sam, tiny-clipseg, clipseg, or module:function, got {use!r}")
 
 
-def _checkpoint(name: str | None, weights: str | None) -> str:
+def checkpoint_of(name: str | None, weights: str | None) -> str:
+    """The path of a file in the folder of weights.
+
+    Raises
+    ------
+    Absent
+        If it is not on this machine.
+    """
     if name is None:
         raise ValueError("black_box needs a checkpoint, the name of a file in the folder of --weights")
     path = Path(weights or ".") / name
@@ -166,15 +173,28 @@ def absent(cell: Cell) -> str:
     from .data import DATASETS
 
     try:
+        if cell.row.use in ("cris", "san", "ladder") and "weights" in cell.row.options:
+            checkpoint_of(cell.row.options["weights"], cell.place.weights)
         if cell.black_box["use"] == "sam":
-            _checkpoint(cell.black_box.get("checkpoint"), cell.place.weights)
+            checkpoint_of(cell.black_box.get("checkpoint"), cell.place.weights)
         if cell.black_box["use"] == "clipseg":
             _folder(cell.black_box.get("folder"), cell.place.weights)
         if cell.domain.removesuffix(TEXTS) in DATASETS:
             _root(cell.domain, cell.place.data_root)
     except Absent as missing:
         return str(missing)
+    if cell.row.use == "ladder":
+        from .table_ladder import absent_volumes
+
+        return absent_volumes(cell)
     return ""
+
+
+def evaluated(cell: Cell, model: Any, **prompt: Any) -> Any:
+    """Measure on the test split; the points or texts of a seed are the same for all rows, so that tests are paired."""
+    from .evaluation import evaluate
+
+    return evaluate(model, data_of(cell).test, repeats=cell.repeats, seed=cell.seed, **prompt)
 
 
 def prompt_of(cell: Cell) -> VisualPrompt:

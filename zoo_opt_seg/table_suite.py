@@ -10,18 +10,20 @@ A table suite is TOML, read by `zoo_opt_seg.table_reader`::
     seeds = [0, 1, 2]
     calls = 3200                       # image evaluations of each adaptation, validation included
     domains = ["disc", "skin"]         # names that load_data knows, or "module:function" that returns Splits
-    black_box = { use = "tiny" }       # or { use = "sam", model_type = "vit_b", checkpoint = "sam_vit_b.pth" }
+    black_box = { use = "tiny" }       # or { use = "sam", model_type = "vit_b", checkpoint = "sam_vit_b.pth" }, or,
+                                       # asked by text, "tiny-clipseg", { use = "clipseg", folder = "clipseg-rd64" }
     reference = "SPSA-GEASS"           # row that the others are compared with
-    adapt = { batch = 16 }             # settings that all rows of this use have; "lora" and "backprop" likewise
+    figures = ["dice", "hd95"]         # "iou" too, if it is to be shown
+    adapt = { batch = 16 }             # settings that all rows of this use have; "lora", "vlsm", ... likewise
 
     [[group.row]]
     label = "SPSA-GEASS"
     use = "adapt"                      # or "zero-shot", "disk", "lora", "backprop", ...: see `USES`
     prompt = "baps"
     method = "spsa-geass"              # or a preset: "spsa-geass:paper", "spsa-geass:released"
-    options = { lr = 0.01, c = 0.01 }  # of the method, or of LoRA
+    options = { lr = 0.01, c = 0.01 }  # of the method, or of LoRA, the adapters, ...
     settings = { augment = "paper" }   # of `adapt`, or of the trainer's recipe
-    published = { skin = [0.74] }      # Dice and HD95 of the paper, by domain
+    published = { skin = [0.74] }      # Dice of the paper by domain, or Dice and HD95 (all of `figures`)
     on.disc = { options = { lr = 0.003 } }
     grid = { "options.lr" = [0.001, 0.003, 0.01] }          # what benchmarks/tune_seg.py tries
 
@@ -30,6 +32,11 @@ A table suite is TOML, read by `zoo_opt_seg.table_reader`::
     like = "3,200 calls"               # all that is not said here, and the rows
     keep = ["SPSA-GEASS"]              # of these only; [[group.row]] tables come after them
     calls = 30000
+
+    [[published]]                      # a table of the paper, shown as it is below ours
+    title = "As published, table 3"
+    columns = ["SPSA", "SPSA-GEASS"]
+    rows = { "ISIC 2018" = ["0.68", "0.74"] }
 """
 
 from __future__ import annotations
@@ -40,10 +47,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-__all__ = ["FORMAT", "OVERRIDES", "USES", "Cell", "Group", "Place", "Row", "TableSuite"]
+__all__ = ["FIGURES", "FORMAT", "OVERRIDES", "USES", "Cell", "Group", "Place", "Published", "Row", "TableSuite"]
 
 FORMAT = 1  # of what a cell records; part of its key
-USES = ("zero-shot", "disk", "whole-image", "region-growing", "adapt", "lora", "backprop")
+WHITE_BOX = ("lora", "sam-full", "backprop", "vlsm", "clipseg", "cris", "san", "ladder")  # trained by the gradient
+USES = ("zero-shot", "disk", "whole-image", "region-growing", "adapt", *WHITE_BOX)
+FIGURES = ("dice", "iou", "hd95")  # that a table can show
 OVERRIDES = ("prompt_options", "options", "settings")
 
 
@@ -61,15 +70,20 @@ class Row:
     method : str
         Of ``adapt``: a name in `zoo_opt.METHODS`.
     options : dict
-        The method's hyper-parameters, or those of `zoo_opt_seg.whitebox.lora.LoRA`.
+        The method's hyper-parameters, or of ``lora`` and ``vlsm`` those of `LoRA` and `VLSM`, of ``sam-full`` and
+        ``clipseg`` the ``parts`` that are trained, of ``cris`` and ``san`` ``weights``, the file with CLIP's (without
+        it, the small network), of ``ladder`` see `zoo_opt_seg.table_ladder.ladder`.
     settings : dict
-        Keywords of `zoo_opt_seg.adapt.adapt`, or of `zoo_opt_seg.whitebox.recipe.Recipe` (and ``augment``).
+        Keywords of `zoo_opt_seg.adapt.adapt`, or of `zoo_opt_seg.whitebox.recipe.Recipe` (and ``augment``, ``loss``;
+        of `stop_after` and `clip` 0 is None).
     on : dict
         By domain, what differs there: a dict of `prompt_options`, `options` and `settings`.
     domains : tuple of str
         That the row is for; empty: all of the group.
     published : dict
-        By domain, the paper's (Dice,) or (Dice, HD95).
+        By domain, the paper's (Dice,), or all of the group's `Group.figures`.
+    published_organs : dict
+        By domain and organ, the paper's Dice.
     grid : dict
         By dotted name such as ``"options.lr"``, values to try in tuning.
     note : str
@@ -85,6 +99,7 @@ class Row:
     on: dict[str, dict[str, Any]] = field(default_factory=dict)
     domains: tuple[str, ...] = ()
     published: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    published_organs: dict[str, dict[str, float]] = field(default_factory=dict)
     grid: dict[str, list[Any]] = field(default_factory=dict)
     note: str = ""
 
@@ -154,16 +169,19 @@ class Group:
     name, note : str
     seeds : tuple of int
     calls : int
+        0 where no row adapts.
     domains : tuple of str
     size : int
         Side of the images in pixels.
     repeats : int
-        Random points for each test image.
+        Random points, or texts, for each test image.
     black_box : dict
         ``use`` and its options.
     rows : tuple of Row
     reference, floor, ceiling : str
         Labels of the row that others are tested against, and of those between which the gap is measured; or "".
+    figures : tuple of str
+        Of `FIGURES`, those that are shown.
     """
 
     name: str
@@ -178,6 +196,7 @@ class Group:
     floor: str = ""
     ceiling: str = ""
     note: str = ""
+    figures: tuple[str, ...] = ("dice", "hd95")
 
     def cells(self, place: Place = Place("")) -> list[Cell]:
         """Every cell, seed by seed."""
@@ -193,6 +212,15 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Published:
+    """A table of the paper as it is there, shown below ours: what of it has no place beside ours."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
 class TableSuite:
     """A table suite, as read from a file; `text` is the file as it was."""
 
@@ -202,6 +230,7 @@ class TableSuite:
     note: str
     groups: tuple[Group, ...]
     text: str
+    published: tuple[Published, ...] = ()
 
     @property
     def labels(self) -> list[str]:

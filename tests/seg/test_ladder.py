@@ -378,8 +378,15 @@ def test_validation_is_pooled_dice_of_the_classes() -> None:
         for k in (1, 2)
     ]
     assert found.dice == pytest.approx(np.mean(dice)) and np.isfinite(found.loss)
-    nothing = LadderTraining(model, replace(data, validation=data.validation[:0])).validate()
-    assert np.isnan(nothing.dice)
+
+
+def test_without_validation_the_last_epoch_is_kept(tmp_path: Path) -> None:
+    data = replace(splits(), validation=splits().validation[:0])
+    with pytest.raises(ValueError, match="recipe must have keep='last' where squares has no validation, got 'best'"):
+        train_ladder(small_sam(), data, recipe=QUICK)
+    _, fitted = train_ladder(small_sam(), data, recipe=replace(QUICK, keep="last"), out=tmp_path)
+    assert fitted.best_epoch == 2 and np.isnan(fitted.best_dice)
+    assert (tmp_path / "ladder.safetensors").is_file()
 
 
 # ------------------------------------------------------------------------------------------------ table

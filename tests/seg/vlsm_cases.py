@@ -75,3 +75,10 @@ def spots(n: int, seed: int) -> Samples:
 def spot_splits() -> Splits:
     """16, 8 and 8 of them."""
     return Splits("spots", spots(16, 1), spots(8, 2), spots(8, 3))
+
+
+def few_polyps() -> Splits:
+    """Drawn polyps of 96 px with texts, for the networks that go with the embedded CLIPSeg."""
+    from zoo_opt_seg.data.synthetic import domain
+
+    return domain("polyp", sizes=(4, 2, 2))

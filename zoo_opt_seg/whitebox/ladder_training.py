@@ -211,7 +211,14 @@ def train_ladder(
     -------
     ladder : LadderSam
     fitted : Fitted
+
+    Raises
+    ------
+    ValueError
+        If there are no validation slices to choose the epoch by, and the recipe does not keep the last one.
     """
+    if not len(splits.validation) and recipe.keep != "last":
+        raise ValueError(f"recipe must have keep='last' where {splits.name} has no validation, got {recipe.keep!r}")
     ladder = LadderSam(sam, config or Ladder(len(splits.classes) + 1), weights=weights, seed=recipe.seed)
     task = LadderTraining(ladder, splits, augment=augment, cache=cache, batch=recipe.batch)
     fitted = fit(task, recipe, out=out, report=report)

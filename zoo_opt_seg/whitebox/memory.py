@@ -20,10 +20,10 @@ class PeakMemory:
     """What was used at most since this was made.
 
     On a GPU it is what torch had allocated (``torch.cuda.max_memory_allocated``), with model and data that are there.
-    On a CPU it is how far the resident set of the whole process rose above what it was at the start, when free memory has
-    been given back; libraries that are loaded meanwhile count too. Linux lets that mark be set back; elsewhere only the
-    greatest of the process's life is known (``ru_maxrss``), and if the process was larger before, growth is too small or
-    0. `kind` says which of the three it is.
+    On a CPU it is how far the resident set of the whole process rose above what it was at the start, when free memory
+    has been given back; libraries that are loaded meanwhile count too. Linux lets that mark be set back; elsewhere only
+    the greatest of the process's life is known (``ru_maxrss``), and if the process was larger before, growth is too
+    small or 0. `kind` says which of the three it is.
 
     Parameters
     ----------

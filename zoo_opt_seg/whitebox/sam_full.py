@@ -87,6 +87,7 @@ def train_sam(
     loss: str = "bce+dice",
     out: Path | None = None,
     report: Report | None = None,
+    **options: object,
 ) -> tuple[Sam, Fitted]:
     """Train a copy of SAM on a domain's training split until the validation Dice gets no better.
 
@@ -106,6 +107,8 @@ def train_sam(
         Folder to resume from; the model is written there as ``sam.pth``, a checkpoint like SAM's own.
     report : callable or None
         As in `fit`.
+    **options
+        Of the `SamBlackBox` around the model while it is trained, such as ``masks``.
 
     Returns
     -------
@@ -114,7 +117,7 @@ def train_sam(
     fitted : Fitted
     """
     trained = copy.deepcopy(sam)
-    task = SamTraining(trained, splits, parts=parts, augment=augment, seed=recipe.seed, loss=loss)
+    task = SamTraining(trained, splits, parts=parts, augment=augment, seed=recipe.seed, loss=loss, **options)
     fitted = fit(task, recipe, out=out, report=report)
     trained.requires_grad_(True)
     if out is not None:
