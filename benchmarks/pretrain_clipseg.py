@@ -25,7 +25,7 @@ from torch import Tensor
 
 from zoo_opt_seg.data.draws import draw_prompts
 from zoo_opt_seg.data.samples import Samples
-from zoo_opt_seg.data.synthetic import DOMAINS, domain, text_scenes
+from zoo_opt_seg.data.synthetic import DOMAINS, domain, referring_scenes
 from zoo_opt_seg.data.synthetic.describing import describe, vocabulary
 from zoo_opt_seg.embedded.clipseg import (
     MEAN,
@@ -201,7 +201,7 @@ def train(out: Path, steps: int, scenes: int, seed: int, stop_at: int | None = N
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         first, spent = state["step"], state["cpu_seconds"]
-    drawn = text_scenes(scenes, seed) if first < steps else None
+    drawn = referring_scenes(scenes, seed) if first < steps else None
     running = 0.0
     for step in range(first, steps if stop_at is None else min(stop_at, steps)):
         for optimizer in optimizers:

@@ -4,7 +4,8 @@
     python benchmarks/tune_seg.py benchmarks/baps_table3.toml --row FZOO -g options.lr=1e-5,1e-4 -g options.c=0.01,0.1
 
 Runs the same `zoo_opt_seg.adapt.adapt`, or training with the gradient, as the table does, at the calls of the suite's
-first group (or --group), and looks at the validation split alone: the test split is not evaluated. Without -g it tries the row's grid in the suite.
+first group (or --group), and looks at the validation split alone: the test split is not evaluated. Without -g it tries
+the row's grid in the suite.
 Finished points are kept in DIR/runs.jsonl; interrupted, the same command goes on. Prints every point, the best of each
 domain, and the best of the mean over domains.
 """
@@ -148,10 +149,7 @@ def main() -> None:
     place = Place(str(said.out), found["data_root"], found["weights"])
     grids = {row.label: points(given or row.grid) for row in rows}
     cells = [
-        group.cell(at(row, p), domain, SEED, place)
-        for row in rows
-        for p in grids[row.label]
-        for domain in said.domain
+        group.cell(at(row, p), domain, SEED, place) for row in rows for p in grids[row.label] for domain in said.domain
     ]
     for why in {absent(cell) for cell in cells} - {""}:
         parser.error(why)

@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo_opt.bench.record import plain
 
+from .table_ladder import atlas
 from .table_sources import data_of, embedded_digest, evaluated, folder_of, groups_of, model_of, prompt_of
 from .table_suite import WHITE_BOX, Cell, Row
 from .table_whitebox import trained
@@ -163,6 +164,7 @@ def method_of(row: Row, dim: int) -> tuple[Any, dict[str, Any]]:
 _DO = {
     "zero-shot": _zero_shot,
     **dict.fromkeys(BASELINES, _baseline),
+    "atlas": atlas,
     "adapt": _adapt,
     **dict.fromkeys(WHITE_BOX, trained),
 }

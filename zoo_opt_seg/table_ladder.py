@@ -1,4 +1,4 @@
-"""Cells of a table whose rows are ladders on volumes: ``use = "ladder"``, domains "ct" and "synapse"."""
+"""Cells of a table on volumes, domains "ct" and "synapse": ``use = "ladder"``, and ``"atlas"``, the trivial line."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from .table_suite import Cell
 
 if TYPE_CHECKING:
     from .data.volumes import VolumeSplits
+    from .evaluation_volumes import Predictor
     from .whitebox.ladder import LadderSam
     from .whitebox.recipe import Recipe
     from .whitebox.trainer import Fitted
@@ -68,13 +69,25 @@ def trained_ladder(cell: Cell, recipe: Recipe, augment: str | None) -> tuple[Lad
 
 def measured_ladder(cell: Cell, model: LadderSam) -> dict[str, Any]:
     """What a record holds of a ladder: its ``evaluation``, Dice and HD95 by organ, gate, and the unit of HD95."""
+    return _measured(cell, model.labels) | {"gate": round(model.gate, 4)}
+
+
+def atlas(cell: Cell) -> dict[str, Any]:
+    """What a record holds of the trivial labelling, `zoo_opt_seg.baselines_volumes.best_atlas`."""
+    from .baselines_volumes import best_atlas
+
+    found = best_atlas(volumes_of(cell).train)
+    return _measured(cell, found) | {"about": f"threshold {found.threshold}"}
+
+
+def _measured(cell: Cell, predict: Predictor) -> dict[str, Any]:
     from .evaluation_volumes import evaluate_volumes
 
     options = {name: cell.row.options[name] for name in MEASURED if name in cell.row.options}
     splits = volumes_of(cell)
-    evaluation = evaluate_volumes(model.labels, splits.test, splits.classes, **options)
+    evaluation = evaluate_volumes(predict, splits.test, splits.classes, **options)
     organs = {name: [round(d, 4), round(h, 3)] for name, (d, h) in evaluation.per_class().items()}
-    return {"evaluation": evaluation, "organs": organs, "gate": round(model.gate, 4), "unit": evaluation.unit}
+    return {"evaluation": evaluation, "organs": organs, "unit": evaluation.unit}
 
 
 def volumes_of(cell: Cell) -> VolumeSplits:

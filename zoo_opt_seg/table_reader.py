@@ -83,7 +83,7 @@ def _group(reader: Reader, earlier: dict[str, dict[str, Any]]) -> Group:
     group = Group(
         name,
         tuple(_list(reader, "seeds", int, minimum=0)),
-        _at_least(reader, "calls", REQUIRED, 1) if any(row.use == "adapt" for row in rows) else _calls_of_none(reader),
+        _at_least(reader, "calls", *((REQUIRED, 1) if any(row.use == "adapt" for row in rows) else (0, 0))),
         tuple(_list(reader, "domains", str)),
         rows,
         reader.take("black_box", dict, {"use": "tiny"}),
@@ -93,15 +93,27 @@ def _group(reader: Reader, earlier: dict[str, dict[str, Any]]) -> Group:
         tuple(reader.take("figures", list, ["dice", "hd95"])),
     )
     reader.done()
+    _check(reader.where, group)
+    return group
+
+
+def _check(where: str, group: Group) -> None:
+    """Raise SuiteError where parts of a group do not fit together."""
     if not isinstance(group.black_box.get("use"), str):
-        raise SuiteError(f"{reader.where}: 'black_box' must be a table with a 'use', got {group.black_box}")
+        raise SuiteError(f"{where}: 'black_box' must be a table with a 'use', got {group.black_box}")
+    if not group.figures or set(group.figures) - set(FIGURES) or len(set(group.figures)) < len(group.figures):
+        raise SuiteError(f"{where}: 'figures' must be of {', '.join(FIGURES)}, got {list(group.figures)}")
+    labels = [row.label for row in group.rows]
     for key in ("reference", "floor", "ceiling"):
         if (label := getattr(group, key)) and label not in labels:
-            raise SuiteError(f"{reader.where}: {key!r} must be the label of a row, got {label!r}")
-    for row in rows:
-        for unknown in {*row.domains, *row.on, *row.published} - set(group.domains):
-            raise SuiteError(f"{reader.where}, row {row.label!r}: the group has no domain {unknown!r}")
-    return group
+            raise SuiteError(f"{where}: {key!r} must be the label of a row, got {label!r}")
+    for row in group.rows:
+        for unknown in {*row.domains, *row.on, *row.published, *row.published_organs} - set(group.domains):
+            raise SuiteError(f"{where}, row {row.label!r}: the group has no domain {unknown!r}")
+        for domain, figures in row.published.items():
+            if len(figures) not in (1, len(group.figures)):
+                expected = f"[{group.figures[0]}] or [{', '.join(group.figures)}]"
+                raise SuiteError(f"{where}, row {row.label!r}: 'published.{domain}' must be {expected}, got {figures}")
 
 
 def _inherited(reader: Reader, base: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +135,7 @@ def _inherited(reader: Reader, base: Mapping[str, Any]) -> dict[str, Any]:
 def _of_domains(row: Mapping[str, Any], domains: list[str]) -> dict[str, Any]:
     """A row without what it says of other domains."""
     kept = dict(row)
-    for key in ("on", "published"):
+    for key in ("on", "published", "published_organs"):
         if key in kept:
             kept[key] = {domain: value for domain, value in kept[key].items() if domain in domains}
     if kept.get("domains"):
@@ -155,6 +167,7 @@ def _row(reader: Reader) -> Row:
         on,
         tuple(reader.take("domains", list, [])),
         {domain: _published(reader, figures) for domain, figures in reader.take("published", dict, {}).items()},
+        {domain: _organs(reader, organs) for domain, organs in reader.take("published_organs", dict, {}).items()},
         reader.take("grid", dict, {}),
         reader.take("note", str, ""),
     )
@@ -181,6 +194,16 @@ def _at_least(reader: Reader, key: str, default: Any, minimum: int) -> int:
 
 
 def _published(reader: Reader, figures: Any) -> tuple[float, ...]:
-    if isinstance(figures, list) and 1 <= len(figures) <= 2 and all(isinstance(v, int | float) for v in figures):
+    if isinstance(figures, list) and 1 <= len(figures) <= len(FIGURES) and all(map(_is_number, figures)):
         return tuple(float(v) for v in figures)
     raise SuiteError(f"{reader.where}: 'published' must have [Dice] or [Dice, HD95] by domain, got {figures!r}")
+
+
+def _organs(reader: Reader, organs: Any) -> dict[str, float]:
+    if isinstance(organs, Mapping) and all(map(_is_number, organs.values())):
+        return {name: float(v) for name, v in organs.items()}
+    raise SuiteError(f"{reader.where}: 'published_organs' must have Dice by domain and organ, got {organs!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_opt.bench.problems import load_object
 
-from .table_suite import Cell
+from .table_suite import VOLUMES, Cell
 
 if TYPE_CHECKING:
     from .data.samples import Splits
@@ -183,7 +183,7 @@ def absent(cell: Cell) -> str:
             _root(cell.domain, cell.place.data_root)
     except Absent as missing:
         return str(missing)
-    if cell.row.use == "ladder":
+    if cell.row.use in VOLUMES:
         from .table_ladder import absent_volumes
 
         return absent_volumes(cell)

@@ -51,7 +51,8 @@ __all__ = ["FIGURES", "FORMAT", "OVERRIDES", "USES", "Cell", "Group", "Place", "
 
 FORMAT = 1  # of what a cell records; part of its key
 WHITE_BOX = ("lora", "sam-full", "backprop", "vlsm", "clipseg", "cris", "san", "ladder")  # trained by the gradient
-USES = ("zero-shot", "disk", "whole-image", "region-growing", "adapt", *WHITE_BOX)
+VOLUMES = ("atlas", "ladder")  # on volumes, all others on images
+USES = ("zero-shot", "disk", "whole-image", "region-growing", "atlas", "adapt", *WHITE_BOX)
 FIGURES = ("dice", "iou", "hd95")  # that a table can show
 OVERRIDES = ("prompt_options", "options", "settings")
 

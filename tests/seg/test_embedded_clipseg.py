@@ -59,7 +59,8 @@ def test_loading_leaves_the_global_generator_alone_and_gives_equal_models(model)
     torch.manual_seed(7)
     other = tiny_clipseg()
     torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
-    assert other is not model and all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters()))
+    pairs = zip(model.parameters(), other.parameters(), strict=True)
+    assert other is not model and all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_tokens_are_open_clips(tokenizer):
@@ -109,12 +110,12 @@ def test_source_dice_of_the_shipped_weights(model, tokenizer, pretrain):
     dice = pretrain.held_out_dice(model, tokenizer, 150)
     model.eval()
     print(f"source Dice {dice:.4f}")
-    assert dice >= @DICE@
+    assert dice >= 0.84
 
 
 def test_the_text_decides(model, tokenizer, pretrain):
     """In scenes with several objects, the masks of other objects' texts are other masks."""
-    scenes = pretrain.text_scenes(60, 99)
+    scenes = pretrain.referring_scenes(40, 99)
     right, wrong = [], []
     rng = np.random.default_rng(0)
     for image, label, objects in zip(*scenes, strict=True):
@@ -136,7 +137,7 @@ def test_the_text_decides(model, tokenizer, pretrain):
 
 @pytest.mark.parametrize("name", DOMAINS)
 def test_zero_shot_is_above_the_trivial_lines_and_leaves_room(model, tokenizer, pretrain, name):
-    splits = domain(name, sizes=(60, 60, 0))
+    splits = domain(name, sizes=(32, 32, 0))
     y, x = np.mgrid[:96, :96]
 
     def dice(a, b):
@@ -150,7 +151,7 @@ def test_zero_shot_is_above_the_trivial_lines_and_leaves_room(model, tokenizer, 
     found = pretrain.text_dice(model, tokenizer, splits.validation)
     model.eval()
     print(f"{name}: zero-shot {found:.3f}, centred disk of {radius} px {lines[0]:.3f}, whole image {lines[1]:.3f}")
-    assert max(lines) + 0.05 < found < 0.85
+    assert max(lines) + 0.2 < found < 0.94
 
 
 def test_a_missing_vocabulary_is_an_error(monkeypatch, tmp_path):
@@ -162,7 +163,7 @@ def test_a_missing_vocabulary_is_an_error(monkeypatch, tmp_path):
 
 
 def test_a_minibatch_is_a_function_of_seed_and_step(pretrain):
-    scenes = pretrain.text_scenes(12, 1)
+    scenes = pretrain.referring_scenes(12, 1)
     images, masks, texts, rng = pretrain.minibatch(scenes, 5, 3)
     again = pretrain.minibatch(scenes, 5, 3)
     assert torch.equal(images, again[0]) and torch.equal(masks, again[1]) and texts == again[2]

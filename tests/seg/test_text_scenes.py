@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from zoo_opt_seg.data.draws import draw_prompts
-from zoo_opt_seg.data.synthetic import DOMAINS, domain, draw, text_scenes, texts
+from zoo_opt_seg.data.synthetic import DOMAINS, domain, draw, referring_scenes, texts
 from zoo_opt_seg.data.synthetic.attributes import COLOURS, LIKE, Described, colour_name, measured
 from zoo_opt_seg.data.synthetic.describing import CONCEPTS, CONFUSED, SHAPE_NOUNS, concept, describe, vocabulary
-from zoo_opt_seg.data.synthetic.text_scenes import MIN_AREA, PALETTE, SHAPES
+from zoo_opt_seg.data.synthetic.referring import MIN_AREA, PALETTE, SHAPES
 
 THING = Described(shape="circle", texture="plain", colour="red", contrast=-0.3, area=0.04, centre=(0.2, 0.3))
 # Of images and masks as they were before the domains had texts: sizes (6, 2, 2), seed 0.
@@ -27,7 +27,7 @@ PIXELS = {
 
 @pytest.fixture(scope="module")
 def scenes():
-    return text_scenes(40, seed=2)
+    return referring_scenes(40, seed=2)
 
 
 def words_of(text):
@@ -44,10 +44,10 @@ def test_texts_have_not_changed_a_pixel(name):
 
 def test_scenes_are_a_function_of_seed_and_index(scenes):
     images, labels, objects = scenes
-    again = text_scenes(3, seed=2, first=7)
+    again = referring_scenes(3, seed=2, first=7)
     np.testing.assert_array_equal(again[0], images[7:10])
     np.testing.assert_array_equal(again[1], labels[7:10])
-    assert again[2] == objects[7:10] and (text_scenes(1, seed=3)[0] != images[0]).any()
+    assert again[2] == objects[7:10] and (referring_scenes(1, seed=3)[0] != images[0]).any()
     assert images.dtype == labels.dtype == np.uint8 and images.shape == (40, 96, 96, 3)
 
 

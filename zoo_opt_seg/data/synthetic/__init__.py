@@ -55,7 +55,7 @@ def source_scenes(count: int, seed: int = 0, first: int = 0, size: int = 96) -> 
     return images, labels
 
 
-def text_scenes(
+def referring_scenes(
     count: int, seed: int = 0, first: int = 0, size: int = 96
 ) -> tuple[np.ndarray, np.ndarray, list[tuple[Described, ...]]]:
     """Draw source scenes whose objects can be told apart in words.
@@ -73,7 +73,7 @@ def text_scenes(
     objects : list of tuples of Described
         The object with the label k is the one with the index k - 1.
     """
-    from zoo_opt_seg.data.synthetic.text_scenes import scene
+    from zoo_opt_seg.data.synthetic.referring import scene
 
     images = np.empty((count, size, size, 3), np.uint8)
     labels = np.empty((count, size, size), np.uint8)
@@ -116,12 +116,12 @@ def _drawn(name: str, seed: int, index: int, size: int) -> tuple[np.ndarray, np.
         raise ValueError(f"name: expected one of {', '.join([*DOMAINS, *SOURCES[:-1]])} or {SOURCES[-1]}, got {name!r}")
     if size < 32:
         raise ValueError(f"size: expected at least 32 pixels, got {size}")
-    from zoo_opt_seg.data.synthetic import text_scenes, texts
+    from zoo_opt_seg.data.synthetic import referring, texts
 
     rng = rng_of(name, seed, index)
     if name == "referring":
         while True:
-            image, labels, objects = text_scenes.scene(rng, size)
+            image, labels, objects = referring.scene(rng, size)
             wanted = int(rng.integers(len(objects)))
             if (found := texts.scene_texts(rng, objects, wanted)) is not None:
                 return image, labels == wanted + 1, found

@@ -37,7 +37,7 @@ class Described:
     Parameters
     ----------
     shape : str, optional
-        A name in :data:`zoo_opt_seg.data.synthetic.text_scenes.SHAPES`.
+        A name in :data:`zoo_opt_seg.data.synthetic.referring.SHAPES`.
     texture : {"plain", "striped", "spotted"}, optional
     colour : str, optional
         A name in :data:`COLOURS`.

@@ -1,0 +1,192 @@
+"""White-box rows of tables: each use trains, is measured, and says its cost; what does not fit is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("segment_anything")
+
+from zoo_opt.bench.record import read_record  # noqa: E402
+from zoo_opt_seg import tables  # noqa: E402
+from zoo_opt_seg.table_cells import run_cell  # noqa: E402
+from zoo_opt_seg.table_reader import SuiteError, read_table  # noqa: E402
+from zoo_opt_seg.table_sources import absent  # noqa: E402
+from zoo_opt_seg.table_suite import Place  # noqa: E402
+
+SPOTS, POLYPS, DISCS = "seg.vlsm_cases:spot_splits", "seg.vlsm_cases:few_polyps", "seg.small:disc_splits"
+QUICK = "{ epochs = 2, batch = 8 }"
+SUITE = f"""
+[[group]]
+name = "texts"
+seeds = [0]
+calls = 60
+size = 24
+repeats = 1
+domains = ["{SPOTS}"]
+black_box = {{ use = "seg.vlsm_cases:box" }}
+vlsm = {QUICK}
+clipseg = {{ epochs = 2, batch = 8, lr = 0.01, stop_after = 0, keep = "last" }}
+backprop = {QUICK}
+adapt = {{ batch = 4, validate = 2 }}
+
+[[group.row]]
+label = "zero-shot"
+use = "zero-shot"
+
+[[group.row]]
+label = "dense"
+use = "vlsm"
+options = {{ kind = "dense", placement = "VLC", hidden = 4, conditional = 4 }}
+
+[[group.row]]
+label = "shallow"
+use = "vlsm"
+options = {{ kind = "shallow", placement = "V", hidden = 4 }}
+settings = {{ loss = "bce+dice", lr = 0.01 }}
+
+[[group.row]]
+label = "decoder"
+use = "clipseg"
+options = {{ parts = "decoder" }}
+
+[[group.row]]
+label = "end to end"
+use = "clipseg"
+
+[[group.row]]
+label = "VPT, gradient"
+use = "backprop"
+prompt = "vpt"
+
+[[group.row]]
+label = "VPT"
+use = "adapt"
+prompt = "vpt"
+method = "spsa"
+options = {{ lr = 0.01, c = 0.1 }}
+"""
+NETS = f"""
+[[group]]
+name = "networks on CLIP"
+seeds = [0]
+calls = 1
+repeats = 1
+domains = ["{POLYPS}"]
+black_box = {{ use = "tiny-clipseg" }}
+cris = {{ epochs = 1, batch = 4 }}
+san = {{ epochs = 1, batch = 4 }}
+
+[[group.row]]
+label = "CRIS"
+use = "cris"
+
+[[group.row]]
+label = "SAN"
+use = "san"
+
+[[group.row]]
+label = "SAN of ViT-B"
+use = "san"
+options = {{ weights = "ViT-B-16.pt" }}
+"""
+SAM = f"""
+[[group]]
+name = "points"
+seeds = [0]
+calls = 1
+size = 32
+repeats = 1
+domains = ["{DISCS}"]
+black_box = {{ use = "seg.small:box" }}
+sam-full = {{ epochs = 1, batch = 8, augment = "paper" }}
+
+[[group.row]]
+label = "all of SAM"
+use = "sam-full"
+
+[[group.row]]
+label = "its head"
+use = "sam-full"
+options = {{ parts = ["prompt_encoder", "mask_decoder"] }}
+
+[[group.row]]
+label = "adapters"
+use = "vlsm"
+"""
+
+
+@pytest.mark.slow
+def test_rows_on_a_clipseg(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "small.toml").write_text(SUITE)
+    assert tables.main([str(tmp_path / "small.toml"), "--out", str(tmp_path / "out")]) == 0
+    record = read_record(tmp_path / "out" / "runs.jsonl")
+    runs = {run["method"]: run for run in record.runs.values()}
+    assert not any(run["error"] for run in runs.values())
+    assert {label: run["trained"] for label, run in runs.items()} == {
+        "zero-shot": 0,
+        "dense": 6 * (2 * 16 * 4 + 20) + 6 * (2 * 12 * 4 + 16) + 2 * 12 * 4 + 16,
+        "shallow": 3 * (2 * 16 * 4 + 20),
+        "decoder": runs["decoder"]["trained"],
+        "end to end": runs["end to end"]["trained"],
+        "VPT, gradient": runs["VPT"]["trained"],
+        "VPT": runs["VPT"]["trained"],
+    }
+    assert 0 < runs["decoder"]["trained"] < runs["end to end"]["trained"]
+    for label, run in runs.items():
+        assert (run.get("memory", -1) >= 0) is (label != "zero-shot")
+        assert len(run["dice"]) == 8 and run["seconds"] >= 0
+        assert (run["calls"] > 0) is (label == "VPT")
+        if run["use"] in ("vlsm", "clipseg", "backprop"):
+            assert run["seconds_per_epoch"] > 0 and "of 2, ended by epochs" in run["about"]
+    assert runs["zero-shot"]["dice"] != runs["end to end"]["dice"]
+    (cells,) = (list(Path(tmp_path / "out" / "cells").glob(f"*/{name}")) for name in ("vlsm.safetensors",))
+    assert len(cells) == 2
+    text = next(Path(tmp_path / "out").glob("*.md")).read_text()
+    assert "| CPU min | peak MB |" in text and "Peak MB: growth of the process's" in text
+
+
+@pytest.mark.slow
+def test_networks_on_clip_and_weights_that_are_not_there(tmp_path: Path) -> None:
+    cells = {cell.row.label: cell for cell in read_table(NETS, "nets").cells(Place(str(tmp_path)))}
+    for label in ("CRIS", "SAN"):
+        assert absent(cells[label]) == ""
+        found = run_cell(cells[label])
+        assert found["error"] is None and found["trained"] > 0 and len(found["dice"]) == 2
+    assert "no weights ViT-B-16.pt: give --weights" in absent(cells["SAN of ViT-B"])
+
+
+def test_all_of_sam_or_its_head(tmp_path: Path) -> None:
+    cells = {cell.row.label: cell for cell in read_table(SAM, "sam").cells(Place(str(tmp_path)))}
+    whole, head = (run_cell(cells[label]) for label in ("all of SAM", "its head"))
+    assert whole["error"] is None and head["error"] is None
+    assert 0 < head["trained"] < whole["trained"] and whole["settings"]["augment"] == "paper"
+    assert "use = 'vlsm' needs a CLIPSeg for its black box" in run_cell(cells["adapters"])["error"]
+
+
+@pytest.mark.parametrize(
+    ("label", "changes", "message"),
+    [
+        ("dense", {"settings": {"rate": 1}}, "settings of 'dense': .*rate"),
+        ("end to end", {"options": {"parts": "head"}}, "parts must be one of all, decoder, got 'head'"),
+        ("VPT, gradient", {"settings": {"epoch": 1}}, "settings of 'VPT, gradient'"),
+    ],
+)
+def test_what_is_wrong_is_in_the_record(tmp_path: Path, label: str, changes: dict, message: str) -> None:
+    from dataclasses import replace
+
+    cells = {cell.row.label: cell for cell in read_table(SUITE, "small").cells(Place(str(tmp_path)))}
+    cell = replace(cells[label], row=replace(cells[label].row, **changes))
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(run_cell(cell)["error"])
+
+
+def test_defaults_go_with_their_use() -> None:
+    rows = {row.label: row for row in read_table(SUITE, "small").groups[0].rows}
+    assert rows["shallow"].settings == {"epochs": 2, "batch": 8, "loss": "bce+dice", "lr": 0.01}
+    assert rows["zero-shot"].settings == {}
+    with pytest.raises(SuiteError, match=r"'use' must be one of .*vlsm, clipseg, cris, san, ladder, got 'vlsn'"):
+        read_table(SUITE.replace('use = "vlsm"', 'use = "vlsn"'), "small")
