@@ -6,7 +6,7 @@ JOBS   ?= 2
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 PINNED  := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
-TABLES  := baps_table1 baps_table2 baps_table3
+TABLES  := baps_table1 baps_table2 baps_table3 vlsm_table1 vlsm_table2 lst_table
 DATA    ?= ../shared/data
 SUITES  := bbob noisy largescale digits tasks
 CODE    := zoo_opt zoo_opt_seg tests benchmarks docs
@@ -82,7 +82,8 @@ results: $(VENV)/.ready-bench
 
 tables: $(VENV)/.ready-demo
 	@for suite in $(TABLES); do \
-	  $(PINNED) $(BIN)/zoo-opt-seg table benchmarks/$$suite.toml --workers $(JOBS) --data-root $(DATA) \
+	  case $$suite in vlsm_*) out=results/vlsm;; *) out=results/$$suite;; esac; \
+	  $(PINNED) $(BIN)/zoo-opt-seg table benchmarks/$$suite.toml --out $$out --workers $(JOBS) --data-root $(DATA) \
 	    --record benchmarks/results/$$suite.jsonl.xz --markdown benchmarks/results/$$suite.md || exit 1; done
 
 wheel: $(VENV)/.ready-dev

@@ -15,6 +15,7 @@ import json
 import math
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zoo_opt_seg.baselines import baselines
 from zoo_opt_seg.data.draws import draw_prompts
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.data.synthetic import DOMAINS, domain, referring_scenes
@@ -38,6 +40,7 @@ from zoo_opt_seg.embedded.clipseg import (
     tokens_of,
 )
 from zoo_opt_seg.embedded.weights import load_weights, save_weights
+from zoo_opt_seg.evaluation import evaluate
 
 IMAGES, TEXTS = 16, 3
 LR, WARM_UP, WEIGHT_DECAY, CLIP = 1e-3, 200, 0.03, 1.0
@@ -126,6 +129,19 @@ def text_dice(model: Any, tokenizer: Any, samples: Samples, seed: int = 0) -> fl
 def held_out_dice(model: Any, tokenizer: Any, count: int = 200, seed: int = HELD_OUT_SEED) -> float:
     """Mean Dice on held-out scenes."""
     return text_dice(model, tokenizer, domain("referring", seed=seed, sizes=(0, 0, count)).test)
+
+
+def zero_shot(model: Any, tokenizer: Any, name: str) -> dict[str, float]:
+    """Mean Dice on a domain's validation images: by a random text, by each kind of text, and of the trivial lines."""
+    splits = domain(name)
+    samples = splits.validation
+    found = {"text": text_dice(model, tokenizer, samples)}
+    for i in range(len((samples.texts or [()])[0])):
+        texts = tuple((kinds[i],) for kinds in samples.texts or ())
+        found[f"p{i + 1}"] = text_dice(model, tokenizer, replace(samples, texts=texts))
+    for line, box in baselines(splits, points="text").items():
+        found[line] = float(evaluate(box, samples, repeats=1, draw="text", distances=False).dice.mean())
+    return {key: round(value, 3) for key, value in found.items()}
 
 
 def optimizers_of(model: Any) -> list[torch.optim.Optimizer]:
@@ -254,7 +270,7 @@ def main() -> None:
     print(f"{weights}: {weights.stat().st_size / 1e6:.2f} MB")
     print(f"Dice on 1,000 held-out scenes: {held_out_dice(model, tokenizer, 1000):.4f}")
     for name in DOMAINS:
-        print(f"{name}, validation: {text_dice(model, tokenizer, domain(name).validation):.4f}")
+        print(f"{name}, validation: {zero_shot(model, tokenizer, name)}")
     if args.ship:
         save_weights(model, WEIGHTS)
         TOKENS.write_text((args.out / TOKENS.name).read_text())

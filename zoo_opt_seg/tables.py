@@ -31,7 +31,7 @@ __all__ = ["main", "read_results", "run_table"]
 
 PACKAGES = (
     *("zoo-opt", "numpy", "scipy", "torch", "torchvision", "segment-anything", "timm", "open_clip_torch", "peft"),
-    *("monai", "scikit-image", "safetensors"),
+    *("transformers", "monai", "scikit-image", "safetensors"),
 )
 TABLE = """\
 Run a table suite: rows (prompts and methods, or comparators) by domains and seeds, and print it as Markdown.
@@ -203,9 +203,10 @@ def run_table(
         todo = [cell for cell in here if cell.key not in finished]
         if progress:
             progress(len(here) - len(todo), len(here), None, None)
+        if todo or not any(earlier.get("suite") == suite.name for earlier in record.sessions):
+            recorder.write(session(suite))
         if not todo:
             return 0
-        recorder.write(session(suite))
         pace = _Pace(todo, record.runs.values(), workers)
         arriving = in_processes(todo, workers, run=run_cell, lost=lost_cell) if workers else map(run_cell, todo)
         with contextlib.ExitStack() as stack:
@@ -307,7 +308,8 @@ def commit() -> str:
 def _current(suite: TableSuite, record: Record) -> Record:
     """The part of a record that belongs to the suite, in its order."""
     keys = [cell.key for cell in suite.cells()]
-    return Record(record.sessions, {key: record.runs[key] for key in keys if key in record.runs}, record.torn)
+    sessions = sorted(record.sessions, key=lambda session: session.get("suite") == suite.name)  # its own are the last
+    return Record(sessions, {key: record.runs[key] for key in keys if key in record.runs}, record.torn)
 
 
 def read_results(path: Path) -> tuple[TableSuite, Record]:

@@ -12,7 +12,7 @@ pytest.importorskip("skimage")
 
 from zoo_opt_seg.data.synthetic import DOMAINS, SPLIT_SIZES, domain, draw, shapes, source_scenes, textures
 
-NAMES = (*DOMAINS, "source")
+NAMES = (*DOMAINS, "source", "referring")
 
 
 def digests(images):
@@ -80,7 +80,7 @@ def test_source_scenes_have_numbered_objects():
 
 
 def test_bad_names_and_sizes_are_errors():
-    with pytest.raises(ValueError, match="skin, disc, tool, polyp or source, got 'lung'"):
+    with pytest.raises(ValueError, match="skin, disc, tool, polyp, source or referring, got 'lung'"):
         domain("lung")
     with pytest.raises(ValueError, match="at least 32 pixels, got 20"):
         draw("skin", 0, 0, size=20)

@@ -145,26 +145,6 @@ def test_suite_errors_name_the_place(old: str, new: str, message: str) -> None:
         read_table(SUITE.replace(old, new, 1), "small")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("baps_table*.toml")), ids=lambda p: p.stem)
-def test_recorded_suites_are_valid(path: Path) -> None:
-    """They can be read, and every method and prompt takes its options."""
-    from zoo_opt_seg.adapt import _method
-    from zoo_opt_seg.visual_prompts import PROMPTS
-    from zoo_opt_seg.whitebox.lora import LoRA
-    from zoo_opt_seg.whitebox.recipe import Recipe
-
-    suite = load_table(path)
-    for cell in suite.cells():
-        row = cell.row
-        assert row.use not in ("adapt", "backprop") or row.prompt in PROMPTS
-        if row.use == "adapt":
-            _method(*method_of(row, 1000), 100)
-        if row.use == "lora":
-            LoRA(**row.options)
-        if row.use in ("lora", "backprop"):
-            Recipe(**{k: v for k, v in row.settings.items() if k != "augment"})
-
-
 def test_group_like_another() -> None:
     more = f"""
 [[group]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,10 +96,8 @@ class Views(VisualPrompt):
         ValueError
             For mask prompts.
         """
-        parts = [prompts]
-        for origin, zoom in zip(*self._windows(prompts), strict=True):
-            parts.append(prompts.moved(lambda xy, o=origin, z=zoom: (xy + 0.5 - o[:, None]) * z[:, None, None] - 0.5))
-        return Prompts.concatenate(parts)
+        windows = zip(*self._windows(prompts), strict=True)
+        return Prompts.concatenate([prompts, *(prompts.moved(_into(*window)) for window in windows)])
 
     def restore(self, probabilities: Masks, x: Array | Tensor, context: Context) -> Masks:
         """Return the views' masks at the image's own place, weighed; bool masks stay bool."""
@@ -161,6 +159,11 @@ class Views(VisualPrompt):
             origins.append(np.clip(about, 0.0, self.size - side) if wanted > 1 else (self.size - side) / 2 + 0 * about)
             zooms.append(zoom)
         return origins, zooms
+
+
+def _into(origin: Array, zoom: Array) -> Callable[[Array], Array]:
+    """Return the map of places (n, k, 2), pixel centres being whole numbers, from the image into its view."""
+    return lambda xy: (xy + 0.5 - origin[:, None]) * zoom[:, None, None] - 0.5
 
 
 def _extent(prompts: Prompts, size: int) -> tuple[Array, Array]:

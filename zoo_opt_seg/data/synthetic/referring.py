@@ -82,7 +82,7 @@ def _draw(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray, list[tuple[str, 
             surface = surface + ((depth - np.float32(0.75)) * np.float32(rng.uniform(-0.4, 0.6)))[..., None]
         image = shapes.painted(image, cover, surface, soften)
         labels[cover] = number
-        areas.append(np.count_nonzero(cover))
+        areas.append(int(np.count_nonzero(cover)))
         certain = texture == "plain" or (texture != "rough" and areas[-1] > 0.035 * size**2 and soften < 1.5)
         looks.append((shape, texture if certain else None))
     if rng.random() < 0.5:  # uneven light
