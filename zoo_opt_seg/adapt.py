@@ -42,8 +42,10 @@ class Adaptation:
     ----------
     prompt : TrainedPrompt
         The visual prompt with the vector that validation chose: ``prompt.predict(model, images, prompts)``.
-    x, last : (d,) arrays
-        That vector, and the optimizer's mean at the end.
+    x : (d,) array
+        That vector.
+    last : (d,) array
+        The optimizer's mean at the end.
     calls : int
         Images evaluated for training and validation, never more than the budget.
     nfev, nit : int

@@ -89,8 +89,11 @@ def _group(reader: Reader, earlier: dict[str, dict[str, Any]]) -> Group:
         reader.take("black_box", dict, {"use": "tiny"}),
         _at_least(reader, "size", 96, 8),
         _at_least(reader, "repeats", 3, 1),
-        *(reader.take(key, str, "") for key in ("reference", "floor", "ceiling", "note")),
-        tuple(reader.take("figures", list, ["dice", "hd95"])),
+        reader.take("reference", str, ""),
+        reader.take("floor", str, ""),
+        reader.take("ceiling", str, ""),
+        reader.take("note", str, ""),
+        tuple(map(str, reader.take("figures", list, ["dice", "hd95"]))),
     )
     reader.done()
     _check(reader.where, group)

@@ -18,6 +18,7 @@ from .table_suite import VOLUMES, Group, Row, TableSuite
 NONE = "·"  # a cell that has not been done
 TITLES = {"dice": "Dice", "iou": "IoU", "hd95": "HD95"}
 DIGITS = {"dice": 3, "iou": 3, "hd95": 1}
+ASKED = {"tiny": "point", "sam": "point", "tiny-clipseg": "text", "clipseg": "text"}
 LEGEND = "{figures} ({unit}): mean over {over}, ± standard deviation over seeds.{brackets}"
 BRACKETS = " In brackets what the paper reports, on its own data and model."
 ORGANS = "Dice / HD95 ({unit}) of each organ, mean over test volumes, ± standard deviation over seeds.{brackets}"
@@ -44,7 +45,9 @@ COSTS = (
     Cost("trained parameters", lambda run: run["trained"] > 0, lambda runs: _range([run["trained"] for run in runs])),
     Cost("CPU min", lambda run: run["seconds"] is not None, lambda runs: _median(runs, "seconds", 60, 1)),
     Cost("peak MB", lambda run: run.get("memory") is not None, lambda runs: _median(runs, "memory", 1e6, 0)),
-    Cost("gate", lambda run: run.get("gate") is not None, lambda runs: say(_spread(runs, "gate"), 2)),
+    Cost(
+        "gate", lambda run: _gate(run) is not None, lambda runs: say(_of_values([*filter(None, map(_gate, runs))]), 2)
+    ),
 )
 
 
@@ -121,7 +124,7 @@ def legend(group: Group, record: Record) -> str:
     if any(row.use in VOLUMES for row in group.rows):
         over = "organs and test volumes"
     else:
-        asked = "texts" if "clipseg" in group.black_box["use"] else "points"
+        asked = ASKED.get(group.black_box["use"], "prompt") + "s" * (group.repeats > 1)
         over = f"test images and {group.repeats} random {asked} each"
     return LEGEND.format(
         figures=" / ".join(TITLES[name] for name in group.figures),
@@ -162,8 +165,10 @@ def _median(runs: Runs, name: str, unit: float, digits: int) -> str:
     return f"{median(values):,.{digits}f}" if values else NONE
 
 
-def _spread(runs: Runs, name: str) -> Spread:
-    return _of_values([run[name] for run in runs if run.get(name) is not None])
+def _gate(run: Mapping[str, Any]) -> float | None:
+    """The ladder's gate where it is learnt; 0 and 1 are of one encoder alone."""
+    gate = run.get("gate")
+    return gate if gate is not None and 0 < gate < 1 else None
 
 
 def _of_values(values: Sequence[float]) -> Spread:

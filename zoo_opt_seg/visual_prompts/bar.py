@@ -15,7 +15,7 @@ from zoo_opt_seg.visual_prompts.base import Context, Masks, VisualPrompt
 
 
 class BAR(VisualPrompt):
-    """x' = the image shrunk into the middle of the frame + sigmoid(W) * M, M = 1 around it (Tsai et al. 2020 [1]_).
+    """x' = the image shrunk into the middle of the frame + sigmoid(W) * M, M = 1 around it (Tsai et al. 2020).
 
     W ~ N(0, 1) has an entry for every value of the frame, those under the image included; all are searched. Points
     and boxes are moved along with the image, and the mask is cut out and enlarged again. The start is not the
@@ -31,8 +31,8 @@ class BAR(VisualPrompt):
 
     References
     ----------
-    .. [1] Tsai, Chen, Ho. Transfer learning without knowing: reprogramming black-box machine learning models with
-       scarce data and limited resources. ICML 2020.
+    Tsai, Chen, Ho. Transfer learning without knowing: reprogramming black-box machine learning models with
+    scarce data and limited resources. ICML 2020.
     """
 
     name = "bar"

@@ -20,7 +20,7 @@ from zoo_opt_seg.visual_prompts.layout import Layout
 
 
 class BlackVIP(VisualPrompt):
-    """x' = clip(x + p_eps * decoder(CLS(x), trigger)), the coordinator of BlackVIP [1]_.
+    """x' = clip(x + p_eps * decoder(CLS(x), trigger)), the coordinator of BlackVIP.
 
     The CLS vector of a frozen encoder and a trained vector, the trigger, are laid end to end and read as channels of a
     grid of side size / 32. At 224 px with a CLS vector of 768 the trigger has 800 numbers, the grid is 32 x 7 x 7, and
@@ -44,7 +44,7 @@ class BlackVIP(VisualPrompt):
 
     References
     ----------
-    .. [1] Oh, Hwang, Lee, et al. BlackVIP: black-box visual prompting for robust transfer learning. CVPR 2023.
+    Oh, Hwang, Lee, et al. BlackVIP: black-box visual prompting for robust transfer learning. CVPR 2023.
     """
 
     name = "blackvip"

@@ -25,7 +25,7 @@ _LAST = ("last.weight", "last.bias")
 
 
 class IPDecoder(VisualPrompt):
-    """x' = clip(x + scale * decoder(CLS(x), point)), the image-prompt generator of BAPS [1]_.
+    """x' = clip(x + scale * decoder(CLS(x), point)), the image-prompt generator of BAPS.
 
     The CLS vector of a frozen encoder, and GELU(LayerNorm(Linear(point embedding))), are laid end to end and read as
     channels of a grid of side size / 32, which five deconvolutions of stride 2 turn into a residual image. With several
@@ -66,7 +66,7 @@ class IPDecoder(VisualPrompt):
 
     References
     ----------
-    .. [1] Paranjape, Sikder, Vedula, Patel. Black-box adaptation of SAM for medical image segmentation. MICCAI 2024.
+    Paranjape, Sikder, Vedula, Patel. Black-box adaptation of SAM for medical image segmentation. MICCAI 2024.
     """
 
     name = "baps"

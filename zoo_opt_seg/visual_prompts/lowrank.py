@@ -32,7 +32,7 @@ class LowRank(VisualPrompt):
     size : int
         Side of the images in pixels.
     waves : int
-        Cosine waves in each direction; ``waves``^2 basis images.
+        Cosine waves in each direction; waves^2 basis images.
     bumps : bool, optional
         Three more basis images, around the point; by default unless there is a text.
     inputs : sequence of {"constant", "point", "colour", "encoder", "text"}, optional

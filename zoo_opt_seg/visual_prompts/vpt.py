@@ -14,7 +14,7 @@ from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
 class VPT(VisualPrompt):
     """x' = clip(x + v): v added to all images alike, over the full image or in a frame along its border.
 
-    The full image is what BAPS compares with as VPT [1]_, 3 H W numbers from zero; the padded frame is that of [2]_,
+    The full image is what BAPS compares with as VPT, 3 H W numbers from zero; the padded frame is that of Bahng et al.,
     30 of 224 pixels wide there.
 
     Parameters
@@ -27,8 +27,8 @@ class VPT(VisualPrompt):
 
     References
     ----------
-    .. [1] Paranjape, Sikder, Vedula, Patel. Black-box adaptation of SAM for medical image segmentation. MICCAI 2024.
-    .. [2] Bahng, Jahanian, Sankaranarayanan, Isola. Exploring visual prompts for adapting large-scale models. 2022.
+    Paranjape, Sikder, Vedula, Patel. Black-box adaptation of SAM for medical image segmentation. MICCAI 2024.
+    Bahng, Jahanian, Sankaranarayanan, Isola. Exploring visual prompts for adapting large-scale models. 2022.
     """
 
     name = "vpt"
