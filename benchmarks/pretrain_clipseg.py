@@ -10,11 +10,8 @@ must be told apart by what is said. Encoders and decoder are trained together. M
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import os
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pretraining import HELD_OUT_SEED, go_on, mixed_waves, muon, options
 from torch import Tensor
 
 from zoo_opt_seg.baselines import baselines
@@ -43,10 +41,9 @@ from zoo_opt_seg.embedded.weights import load_weights, save_weights
 from zoo_opt_seg.evaluation import evaluate
 
 IMAGES, TEXTS = 16, 3
-LR, WARM_UP, WEIGHT_DECAY, CLIP = 1e-3, 200, 0.03, 1.0
+WARM_UP = 200
 DROPPED = 0.01  # of the words: their row of the embedding is that of the unknown ones
 FULL_STOP = 0.1  # of the texts
-HELD_OUT_SEED = 1_000_001
 
 
 def minibatch(scenes: Any, seed: int, step: int) -> tuple[Tensor, Tensor, list[str], np.random.Generator]:
@@ -145,33 +142,10 @@ def zero_shot(model: Any, tokenizer: Any, name: str) -> dict[str, float]:
 
 
 def optimizers_of(model: Any) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the transformers, AdamW for the rest; the rates are comparable."""
+    """Muon for the matrices of the transformers, AdamW for the rest."""
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     matrices = [p for name, p in named if p.ndim == 2 and "embedding" not in name]
-    others = [p for _, p in named if not any(p is m for m in matrices)]
-    muon = torch.optim.Muon(matrices, lr=LR, weight_decay=WEIGHT_DECAY, momentum=0.95, adjust_lr_fn="match_rms_adamw")
-    return [muon, torch.optim.AdamW(others, lr=LR, betas=(0.9, 0.98), weight_decay=0.0, fused=True)]
-
-
-def start_positions(model: Any, seed: int) -> None:
-    """Let the position embedding of the patches begin with mixed waves of x and y."""
-    weight = model.clip.vision_model.embeddings.position_embedding.weight  # (1 + side * side, width)
-    side = math.isqrt(len(weight) - 1)
-    place = (torch.arange(side) + 0.5)[:, None] / side
-    phase = math.pi * place * torch.tensor([0.5, 1, 2, 3, 4, 5])
-    waves = torch.cat([phase.sin(), phase.cos()], dim=1)
-    both = torch.cat([waves[None].expand(side, -1, -1), waves[:, None].expand(-1, side, -1)], dim=2)
-    mixing = 0.06 * torch.randn(both.shape[2], weight.shape[1], generator=torch.Generator().manual_seed(seed))
-    with torch.no_grad():
-        weight[1:] = (both @ mixing).flatten(0, 1)
-
-
-def rate(step: int, steps: int) -> float:
-    """Linear warm-up, then a cosine to zero."""
-    warm_up = min(WARM_UP, steps // 10 + 1)
-    if step < warm_up:
-        return LR * (step + 1) / warm_up
-    return LR * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+    return muon(matrices, [p for _, p in named if not any(p is m for m in matrices)])
 
 
 def new_model(kept: tuple[int, ...], seed: int) -> Any:
@@ -190,79 +164,35 @@ def new_model(kept: tuple[int, ...], seed: int) -> Any:
     unused = (model.clip.visual_projection, model.clip.vision_model.post_layernorm)
     for parameter in [model.clip.logit_scale, *(p for module in unused for p in module.parameters())]:
         parameter.requires_grad_(False)
-    start_positions(model, seed)
+    positions = model.clip.vision_model.embeddings.position_embedding.weight  # (1 + side * side, width)
+    with torch.no_grad():
+        positions[1:] = mixed_waves(math.isqrt(len(positions) - 1), positions.shape[1], seed).flatten(0, 1)
     return model
-
-
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    os.replace(part, path)
 
 
 def train(out: Path, steps: int, scenes: int, seed: int, stop_at: int | None = None, every: int = 400) -> Any:
     """Train, or go on with what ``out`` holds; ``stop_at`` ends early, as a kill after that step would."""
-    out.mkdir(parents=True, exist_ok=True)
-    began, spent = time.process_time(), 0.0
     kept = tokens_of([*vocabulary(), "."])
-    tokenizer = TinyTokenizer(kept)
-    model = new_model(kept, seed)
-    optimizers = optimizers_of(model)
-    first, checkpoint = 0, out / "checkpoint.pt"
-    if checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True)
-        if (state["steps"], state["scenes"], state["seed"]) != (steps, scenes, seed):
-            raise SystemExit(f"{checkpoint} belongs to a run with other --steps, --scenes or --seed")
-        model.load_state_dict(state["model"])
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        first, spent = state["step"], state["cpu_seconds"]
-    drawn = referring_scenes(scenes, seed) if first < steps else None
-    running = 0.0
-    for step in range(first, steps if stop_at is None else min(stop_at, steps)):
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate(step, steps)
+    tokenizer, model = TinyTokenizer(kept), new_model(kept, seed)
+
+    def loss(drawn: Any, step: int) -> Tensor:
         images, masks, texts, rng = minibatch(drawn, seed, step)
-        loss = loss_of(forward(model, images, *tokenized(tokenizer, texts, rng)), masks)
-        model.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-        for optimizer in optimizers:
-            optimizer.step()
-        running = loss.item() if step == first else 0.98 * running + 0.02 * loss.item()
-        done = step + 1
-        if done % every == 0 or done in (steps, stop_at):
-            dice = held_out_dice(model, tokenizer)
-            cpu = spent + time.process_time() - began
-            record = {
-                "step": done,
-                "loss": round(running, 4),
-                "dice": round(dice, 4),
-                "cpu_minutes": round(cpu / 60, 2),
-            }
-            print(json.dumps(record), flush=True)
-            with (out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(record) + "\n")
-            saved = [optimizer.state_dict() for optimizer in optimizers]
-            state = {"model": model.state_dict(), "optimizers": saved, "step": done, "cpu_seconds": cpu}
-            save_checkpoint(checkpoint, state | {"steps": steps, "scenes": scenes, "seed": seed})
-            save_weights(model, out / WEIGHTS.name)
-            (out / TOKENS.name).write_text(json.dumps({"tokens": kept}) + "\n")
+        return loss_of(forward(model, images, *tokenized(tokenizer, texts, rng)), masks)
+
+    def measured() -> dict[str, float]:
+        return {"dice": held_out_dice(model, tokenizer)}
+
+    def save() -> None:
+        save_weights(model, out / WEIGHTS.name)
+        (out / TOKENS.name).write_text(json.dumps({"tokens": kept}) + "\n")
+
+    run, draw = (steps, scenes, seed), lambda: referring_scenes(scenes, seed)
+    go_on(model, optimizers_of(model), out, run, stop_at, every, WARM_UP, draw, loss, measured, save)
     return model.eval()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results/pretrain-clipseg"))
-    parser.add_argument("--steps", type=int, default=2200)
-    parser.add_argument("--scenes", type=int, default=8000, help="drawn once, used again in other guises")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=int, default=100, help="steps between two saves")
-    parser.add_argument("--stop-at", type=int, help="stop after this step; a later call goes on")
-    parser.add_argument("--ship", action="store_true", help="put the weights into the package")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+    args = options(__doc__, "results/pretrain-clipseg", steps=2200, scenes=8000, every=100)
     model = train(args.out, args.steps, args.scenes, args.seed, args.stop_at, args.every)
     weights = args.out / WEIGHTS.name
     load_weights(model, weights)

@@ -11,17 +11,13 @@ machine's speed.
 
 from __future__ import annotations
 
-import argparse
-import json
-import math
-import os
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pretraining import HELD_OUT_SEED, LR, go_on, options
 from torch import Tensor, nn
 
 from zoo_opt_seg.data.synthetic import source_scenes
@@ -29,8 +25,7 @@ from zoo_opt_seg.embedded.encoder import PATCH, WEIGHTS, TinyEncoder
 from zoo_opt_seg.embedded.weights import load_weights, save_weights
 
 BATCH, SEEN = 32, 48
-LR, WARM_UP, WEIGHT_DECAY = 1e-3, 150, 0.05
-HELD_OUT_SEED = 1_000_001
+WARM_UP, WEIGHT_DECAY = 150, 0.05
 
 
 class Autoencoder(nn.Module):
@@ -101,66 +96,27 @@ def probes(encoder: TinyEncoder, scenes: int = 2000) -> dict[str, float]:
     return scores
 
 
-def rate(step: int, steps: int) -> float:
-    """Linear warm-up, then a cosine to zero."""
-    warm_up = min(WARM_UP, steps // 10 + 1)
-    if step < warm_up:
-        return LR * (step + 1) / warm_up
-    return LR * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
-
-
 def train(out: Path, steps: int, scenes: int, seed: int, stop_at: int | None = None, every: int = 250) -> TinyEncoder:
     """Train, or go on with what ``out`` holds; ``stop_at`` ends early, as a kill after that step would."""
-    out.mkdir(parents=True, exist_ok=True)
-    began, spent, first, checkpoint = time.process_time(), 0.0, 0, out / "checkpoint.pt"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Autoencoder().train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR, betas=(0.9, 0.95), weight_decay=WEIGHT_DECAY, fused=True)
-    if checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True)
-        if (state["steps"], state["scenes"], state["seed"]) != (steps, scenes, seed):
-            raise SystemExit(f"{checkpoint} belongs to a run with other --steps, --scenes or --seed")
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        first, spent = state["step"], state["cpu_seconds"]
-    images = source_scenes(scenes, seed)[0] if first < steps else np.empty(0)
-    running = 0.0
-    for step in range(first, steps if stop_at is None else min(stop_at, steps)):
-        for group in optimizer.param_groups:
-            group["lr"] = rate(step, steps)
-        loss = model(*minibatch(images, seed, step))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        running = loss.item() if step == first else 0.98 * running + 0.02 * loss.item()
-        done = step + 1
-        if done % every == 0 or done in (steps, stop_at):
-            cpu = spent + time.process_time() - began
-            record = {"step": done, "loss": round(running, 4), "cpu_minutes": round(cpu / 60, 2)}
-            print(json.dumps(record), flush=True)
-            with (out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(record) + "\n")
-            state: dict[str, Any] = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": done}
-            state |= {"cpu_seconds": cpu, "steps": steps, "scenes": scenes, "seed": seed}
-            torch.save(state, part := checkpoint.with_suffix(".part"))
-            os.replace(part, checkpoint)
-            save_weights(model.encoder, out / "encoder.safetensors")
+
+    def loss(images: Any, step: int) -> Tensor:
+        found: Tensor = model(*minibatch(images, seed, step))
+        return found
+
+    def save() -> None:
+        save_weights(model.encoder, out / WEIGHTS.name)
+
+    run, draw = (steps, scenes, seed), lambda: source_scenes(scenes, seed)[0]
+    go_on(model, [optimizer], out, run, stop_at, every, WARM_UP, draw, loss, dict, save)
     return model.encoder.eval()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results/pretrain-encoder"))
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--scenes", type=int, default=6000, help="drawn once, used again in other guises")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=int, default=250, help="steps between two saves")
-    parser.add_argument("--stop-at", type=int, help="stop after this step; a later call goes on")
-    parser.add_argument("--ship", action="store_true", help="put the weights into the package")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+    args = options(__doc__, "results/pretrain-encoder", steps=2000, scenes=6000, every=250)
     encoder = train(args.out, args.steps, args.scenes, args.seed, args.stop_at, args.every)
     weights = args.out / "encoder.safetensors"
     load_weights(encoder, weights)

@@ -10,17 +10,13 @@ a step. Small steps in great number (16 scenes rather than 32) and Muon (torch >
 
 from __future__ import annotations
 
-import argparse
-import json
-import math
-import os
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pretraining import HELD_OUT_SEED, go_on, mixed_waves, muon, options
 from torch import Tensor
 
 from zoo_opt_seg.data.synthetic import domain, source_scenes
@@ -28,10 +24,9 @@ from zoo_opt_seg.embedded.sam import WEIGHTS, build_tiny_sam, decode_batch
 from zoo_opt_seg.embedded.weights import load_weights, save_weights
 
 IMAGES, PROMPTS = 16, 3
-LR, WARM_UP, WEIGHT_DECAY, CLIP = 1e-3, 200, 0.03, 1.0
+WARM_UP = 200
 # one point; several points, background among them; a box; a box and a point; a rough mask and a point
 KINDS = {"point": 0.72, "points": 0.1, "box": 0.08, "box and point": 0.05, "mask and point": 0.05}
-HELD_OUT_SEED = 1_000_001
 
 
 def minibatch(images: np.ndarray, labels: np.ndarray, seed: int, step: int) -> tuple[Tensor, Tensor, dict[str, Any]]:
@@ -138,109 +133,41 @@ def held_out_dice(sam: Any, count: int = 200, seed: int = HELD_OUT_SEED) -> tupl
 
 
 def optimizers_of(sam: Any) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the transformers, AdamW for the rest; the rates are comparable."""
+    """Muon for the matrices of the transformers, AdamW for the rest."""
     embeddings = ("embed", "token.weight", "tokens.weight")
     named = list(sam.named_parameters())
     matrices = [p for name, p in named if p.ndim == 2 and min(p.shape) > 8 and not any(e in name for e in embeddings)]
-    others = [p for _, p in named if not any(p is m for m in matrices)]
-    muon = torch.optim.Muon(matrices, lr=LR, weight_decay=WEIGHT_DECAY, momentum=0.95, adjust_lr_fn="match_rms_adamw")
-    return [muon, torch.optim.AdamW(others, lr=LR, betas=(0.9, 0.98), weight_decay=0.0, fused=True)]
-
-
-def start_positions(sam: Any, seed: int) -> None:
-    """Let the encoder's position embedding, zero in the stock class, begin with mixed waves of x and y."""
-    embedding = sam.image_encoder.pos_embed  # (1, side, side, width)
-    side, width = embedding.shape[1], embedding.shape[3]
-    place = (torch.arange(side) + 0.5)[:, None] / side
-    phase = math.pi * place * torch.tensor([0.5, 1, 2, 3, 4, 5])
-    waves = torch.cat([phase.sin(), phase.cos()], dim=1)
-    both = torch.cat([waves[None].expand(side, -1, -1), waves[:, None].expand(-1, side, -1)], dim=2)
-    mixing = 0.06 * torch.randn(both.shape[2], width, generator=torch.Generator().manual_seed(seed))
-    with torch.no_grad():
-        embedding.copy_((both @ mixing)[None])
-
-
-def rate(step: int, steps: int) -> float:
-    """Linear warm-up, then a cosine to zero."""
-    warm_up = min(WARM_UP, steps // 10 + 1)
-    if step < warm_up:
-        return LR * (step + 1) / warm_up
-    return LR * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
-
-
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    os.replace(part, path)
+    return muon(matrices, [p for _, p in named if not any(p is m for m in matrices)])
 
 
 def train(out: Path, steps: int, scenes: int, seed: int, stop_at: int | None = None, every: int = 400) -> Any:
     """Train, or go on with what ``out`` holds; ``stop_at`` ends early, as a kill after that step would."""
-    out.mkdir(parents=True, exist_ok=True)
-    began, spent = time.process_time(), 0.0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         sam = build_tiny_sam().train()
-    start_positions(sam, seed)
-    optimizers = optimizers_of(sam)
-    first, checkpoint = 0, out / "checkpoint.pt"
-    if checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True)
-        if (state["steps"], state["scenes"], state["seed"]) != (steps, scenes, seed):
-            raise SystemExit(f"{checkpoint} belongs to a run with other --steps, --scenes or --seed")
-        sam.load_state_dict(state["model"])
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        first, spent = state["step"], state["cpu_seconds"]
-    if first < steps:
-        images, labels = source_scenes(scenes, seed)
-    running = 0.0
-    for step in range(first, steps if stop_at is None else min(stop_at, steps)):
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate(step, steps)
-        pixels, masks, prompts = minibatch(images, labels, seed, step)
-        loss = loss_of(*forward(sam, pixels, prompts, PROMPTS), masks)
-        sam.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(sam.parameters(), CLIP)
-        for optimizer in optimizers:
-            optimizer.step()
-        running = loss.item() if step == first else 0.98 * running + 0.02 * loss.item()
-        done = step + 1
-        if done % every == 0 or done in (steps, stop_at):
-            single, best = held_out_dice(sam)
-            cpu = spent + time.process_time() - began
-            record = {
-                "step": done,
-                "loss": round(running, 4),
-                "dice": round(single, 4),
-                "best_of_three": round(best, 4),
-                "cpu_minutes": round(cpu / 60, 2),
-            }
-            print(json.dumps(record), flush=True)
-            with (out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(record) + "\n")
-            saved = [optimizer.state_dict() for optimizer in optimizers]
-            state = {"model": sam.state_dict(), "optimizers": saved, "step": done, "cpu_seconds": cpu}
-            save_checkpoint(checkpoint, state | {"steps": steps, "scenes": scenes, "seed": seed})
-            save_weights(sam, out / "sam.safetensors")
+    embedding = sam.image_encoder.pos_embed  # (1, side, side, width), zero in the stock class
+    with torch.no_grad():
+        embedding.copy_(mixed_waves(embedding.shape[1], embedding.shape[3], seed)[None])
+
+    def loss(drawn: Any, step: int) -> Tensor:
+        pixels, masks, prompts = minibatch(*drawn, seed, step)
+        return loss_of(*forward(sam, pixels, prompts, PROMPTS), masks)
+
+    def measured() -> dict[str, float]:
+        return dict(zip(("dice", "best_of_three"), held_out_dice(sam), strict=True))
+
+    def save() -> None:
+        save_weights(sam, out / WEIGHTS.name)
+
+    run, draw = (steps, scenes, seed), lambda: source_scenes(scenes, seed)
+    go_on(sam, optimizers_of(sam), out, run, stop_at, every, WARM_UP, draw, loss, measured, save)
     return sam.eval()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results/pretrain-sam"))
-    parser.add_argument("--steps", type=int, default=5600)
-    parser.add_argument("--scenes", type=int, default=12000, help="drawn once, used again in other guises")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=int, default=400, help="steps between two saves")
-    parser.add_argument("--stop-at", type=int, help="stop after this step; a later call goes on")
-    parser.add_argument("--ship", action="store_true", help="put the weights into the package")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+    args = options(__doc__, "results/pretrain-sam", steps=5600, scenes=12000, every=400)
     sam = train(args.out, args.steps, args.scenes, args.seed, args.stop_at, args.every)
-    weights = args.out / "sam.safetensors"
+    weights = args.out / WEIGHTS.name
     load_weights(sam, weights)
     single, best = held_out_dice(sam, 1000)
     print(f"{weights}: {weights.stat().st_size / 1e6:.2f} MB")

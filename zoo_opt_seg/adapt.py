@@ -138,7 +138,8 @@ def adapt(
     select : {"dice", "loss"}
         What the best mark has the best of, on the validation images.
     test : bool
-        Whether to measure zero-shot, adapted and trivial baselines on the test images, ``repeats`` prompts each.
+        Whether to measure zero-shot, adapted and trivial baselines on the test images, ``repeats`` prompts each; those
+        without an object are asked about by text alone.
     test_images : int, optional
         The first so many test images only.
     repeats, test_seed : int
@@ -201,7 +202,7 @@ def adapt(
     if opt.stop():
         least = validating + each * built.size(opt.state)
         raise ValueError(f"calls must be at least {least}, for validation and one step of {built}, got {calls}")
-    samples = splits.test[splits.test.with_object]
+    samples = splits.test if kind == "text" else splits.test[splits.test.with_object]
     samples = samples if test_images is None else samples[: integer("test_images", test_images, 1)]
     tested = samples if test and len(samples) else None
     about_loss: dict[str, Any] = {"loss": loss, "reduction": reduction, "augment": augment}

@@ -80,7 +80,9 @@ def parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("adapt", help="train a visual prompt", description=ADAPT, **raw)
     _model(sub)
     _data(sub)
-    sub.add_argument("--prompt", default="filter", help="filter, baps, blackvip, vpt, bar or lowrank (default: filter)")
+    sub.add_argument(
+        "--prompt", default="filter", help="filter, baps, blackvip, vpt, bar, lowrank or views (default: filter)"
+    )
     sub.add_argument("-p", "--prompt-option", **_options("option of the prompt"))
     sub.add_argument("--method", default="cma-es", help='registered name, as in "zoo-opt list" (default: cma-es)')
     sub.add_argument("-o", "--option", **_options("hyper-parameter of the method"))
@@ -200,14 +202,15 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
     with cli_inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
         prompt, size = _prompt(arguments, model)
         splits = _splits(arguments, size)
+        settings["draw"] = cli_inputs.prompted(model, arguments.text)
         samples = getattr(splits, arguments.split)
-        samples = samples[samples.with_object]
+        if settings["draw"] != "text":  # no point can lie on an empty mask
+            samples = samples[samples.with_object]
         if not len(samples):
-            raise UsageError(f"--split {arguments.split}: {arguments.data} has no such images with an object")
+            raise UsageError(f"--split {arguments.split}: {arguments.data} has no such images to be asked about")
         if samples.size != (size, size) and (prompt or arguments.size):
             shape = " x ".join(map(str, samples.size))
             raise UsageError(f"--data must have images of {size} pixels square, as --size or the prompt, got {shape}")
-        settings["draw"] = cli_inputs.prompted(model, arguments.text)
         asked = Patient(model)
         rows["zero-shot"] = evaluate(asked, samples, **settings).summary()
         if prompt is not None:

@@ -122,7 +122,7 @@ def measure(
         "rows": {who: evaluation.summary() for who, evaluation in found.items()},
         "gain": gain(before, after),
         "images": {"names": list(samples.names), ZERO_SHOT: before.tolist(), ADAPTED: after.tolist()},
-        "calls": 2 * repeats * len(samples),
+        "calls": (1 + trained.prompt.views) * repeats * len(samples),
     }
 
 

@@ -3,7 +3,7 @@
 # ruff: noqa: E402
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import time
 from pathlib import Path
@@ -21,13 +21,6 @@ from zoo_opt_seg.embedded import TINY_SIZE, TinyEncoder, build_tiny_sam, decode_
 from zoo_opt_seg.embedded.weights import load_weights, save_weights
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def dice(a, b):
@@ -96,7 +89,7 @@ def test_a_batch_is_decoded_as_sam_decodes_each_image(sam):
 
 def test_all_kinds_of_prompts_were_trained(sam):
     """A box, several points, and a rough mask each serve better than a point alone or as well."""
-    pretrain = script("pretrain_sam")
+    pretrain = importlib.import_module("pretrain_sam")
     part = domain("source", seed=31, sizes=(96, 0, 0)).train
     pixels, masks = torch.from_numpy(part.images).permute(0, 3, 1, 2).float(), torch.from_numpy(part.masks)
     scores = {}
@@ -112,7 +105,7 @@ def test_all_kinds_of_prompts_were_trained(sam):
 
 
 def test_source_dice_of_the_shipped_weights(sam):
-    single, best = script("pretrain_sam").held_out_dice(sam, 200)
+    single, best = importlib.import_module("pretrain_sam").held_out_dice(sam, 200)
     sam.eval()
     print(f"source Dice {single:.4f}, best of three by predicted IoU {best:.4f}")
     assert single >= 0.85 and best >= 0.83
@@ -142,7 +135,7 @@ def test_the_tiny_encoder_gives_one_vector_per_image():
 
 @pytest.mark.slow
 def test_the_cls_vector_tells_more_than_an_untrained_ones():
-    pretrain = script("pretrain_encoder")
+    pretrain = importlib.import_module("pretrain_encoder")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         random = TinyEncoder().eval()
@@ -168,7 +161,7 @@ def test_weights_that_are_missing_or_of_another_model_are_errors(tmp_path, sam):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["pretrain_sam", "pretrain_encoder"])
 def test_training_goes_on_where_it_was_stopped(name, tmp_path):
-    pretrain = script(name)
+    pretrain = importlib.import_module(name)
     pretrain.held_out_dice = lambda *_: (0.0, 0.0)
     settings = dict(steps=4, scenes=24, seed=5, every=10)
     whole = pretrain.train(tmp_path / "whole", **settings)

@@ -3,7 +3,7 @@
 # ruff: noqa: E402
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import time
 from pathlib import Path
@@ -26,10 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def pretrain():
-    spec = importlib.util.spec_from_file_location("pretrain_clipseg", ROOT / "benchmarks" / "pretrain_clipseg.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script
+    return importlib.import_module("pretrain_clipseg")
 
 
 @pytest.fixture(scope="module")

@@ -129,7 +129,9 @@ def test_wrong_images_and_prompts():
 
 
 def test_unknown_names_and_options():
-    with pytest.raises(ValueError, match=r"^name must be one of vpt, blackvip, baps, bar, filter, lowrank, views, got 'vtp'"):
+    with pytest.raises(
+        ValueError, match=r"^name must be one of vpt, blackvip, baps, bar, filter, lowrank, views, got 'vtp'"
+    ):
         make_prompt("vtp", 96)
     with pytest.raises(ValueError, match=r"^options of filter must be those of FilterPrompt: .*bluurs"):
         make_prompt("filter", 96, bluurs=(1,))

@@ -60,7 +60,8 @@ class TrainedPrompt:
         Returns
         -------
         ndarray of float32
-            In [0, 1], of the shape of ``images``.
+            In [0, 1], of the shape of ``images``; a batch has n * views, all of the first view first, and of a single
+            image only the first view is returned.
         """
         single = isinstance(images, np.ndarray) and images.ndim == 3
         prompted = self.prompt(self.x, self.prompt.context(images[None] if single else images, prompts))
@@ -72,7 +73,7 @@ class TrainedPrompt:
         Parameters
         ----------
         model : callable
-            Maps images and prompts to masks or probabilities; one call for each image.
+            Maps images and prompts to masks or probabilities; one call for each image and view.
         images : ndarray of uint8, shape (n, size, size, 3) or (size, size, 3)
         prompts : Prompts
         batch : int

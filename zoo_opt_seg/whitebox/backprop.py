@@ -72,9 +72,12 @@ class PromptByGradient(Segmentation):
 
     def predict(self, images: np.ndarray, prompts: Prompts) -> np.ndarray:
         """Return the black box's probabilities on the prompted images."""
+        x = self.x.detach().cpu().numpy()
+        if images is not self._validation.images:
+            return self.prompt.answer(self.model, x, self.prompt.context(images, prompts), prompts)
         if self._context is None:
             self._context = self.prompt.context(images, prompts)
-        return self.prompt.answer(self.model, self.x.detach().cpu().numpy(), self._context, prompts)
+        return self.prompt.answer(self.model, x, self._context, prompts)
 
 
 def train_prompt(

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from zoo_opt_seg.data.augment import augment
 from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for
 from zoo_opt_seg.data.samples import Samples, Splits
+from zoo_opt_seg.losses import SMOOTH
 from zoo_opt_seg.prompts import Prompts
 
 from .recipe import Validation
@@ -129,7 +130,8 @@ class Segmentation(Trainable):
         loss = self._loss(torch.logit(p.clamp(1e-7, 1 - 1e-7)), t).mean()
         mask = probabilities > 0.5
         both, sizes = (mask & truth).sum(axis=(1, 2)), mask.sum(axis=(1, 2)) + truth.sum(axis=(1, 2))
-        return Validation(float(loss), float((2 * both / np.maximum(sizes, 1)).mean()))
+        dice = np.where(sizes, 2 * both / np.maximum(sizes, 1), 1.0)  # both empty: 1, as in the metrics
+        return Validation(float(loss), float(dice.mean()))
 
 
 def bce_dice(logits: Tensor, masks: Tensor) -> Tensor:
@@ -154,12 +156,12 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"bce+dice": bce_dice, "
 
 
 def _bce_and_ratio(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the binary cross-entropy and the soft Dice ratio of each image."""
+    """Return the binary cross-entropy and the soft Dice ratio of each image; of no object and no prediction it is 1."""
     truth = masks.to(logits.dtype)
     bce = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(dim=(1, 2))
     p = logits.sigmoid()
     both, sizes = (p * truth).sum(dim=(1, 2)), p.sum(dim=(1, 2)) + truth.sum(dim=(1, 2))
-    return bce, 2 * both / sizes
+    return bce, torch.where(sizes > 0, 2 * both / sizes.clamp_min(SMOOTH), 1.0)
 
 
 def _digest(*parts: Samples) -> str:
