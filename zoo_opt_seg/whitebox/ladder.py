@@ -234,7 +234,7 @@ class LadderSam(nn.Module):
 
     @staticmethod
     def enlarged(logits: Tensor, size: tuple[int, ...]) -> np.ndarray:
-        """Return labels, uint8 (n, H, W) of this size, of low-resolution logits: the largest after bilinear interpolation."""
+        """Return labels, uint8 (n, H, W) of this size: the largest of the logits, enlarged bilinearly."""
         large = F.interpolate(logits.detach().float(), size, mode="bilinear", align_corners=False)
         found: np.ndarray = large.argmax(dim=1).to(torch.uint8).cpu().numpy()
         return found
