@@ -10,7 +10,7 @@ from zoo_opt.bench.suite import load_suite
 pytest.importorskip("cocoex")
 pytest.importorskip("sklearn")
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-SUITES = sorted(path.stem for path in FOLDER.glob("*.toml") if not path.stem.startswith("baps_"))  # those are tables
+SUITES = sorted(path.stem for path in FOLDER.glob("*.toml") if "_table" not in path.stem)  # those are of zoo_opt_seg
 
 
 @pytest.mark.parametrize("name", SUITES)

@@ -135,7 +135,7 @@ def test_unknown_names_and_options():
         make_prompt("vtp", 96)
     with pytest.raises(ValueError, match=r"^options of filter must be those of FilterPrompt: .*bluurs"):
         make_prompt("filter", 96, bluurs=(1,))
-    assert list(PROMPTS) == ["vpt", "blackvip", "baps", "bar", "filter", "lowrank"]
+    assert list(PROMPTS) == ["vpt", "blackvip", "baps", "bar", "filter", "lowrank", "views"]
 
 
 @pytest.mark.parametrize(
