@@ -34,7 +34,7 @@ def panel(
     rows: Sequence[int] | None = None,
     points: str | Draw = "random",
 ) -> Image.Image:
-    """Return a picture of what a prompt does, two calls per image.
+    """Return a picture of what a prompt does, a call per image and one for each view of the prompt.
 
     The columns are image, point or text prompt, prompted image, zero-shot mask, adapted mask and truth; Dice is written
     beside the two masks.

@@ -242,6 +242,10 @@ def _spoil(copy: Path, what: str) -> None:
         told = json.loads((copy / "processor_config.json").read_text())
         told["image_processor"]["size"] = {"shortest_edge": 40}
         (copy / "processor_config.json").write_text(json.dumps(told))
+    elif what == "bicubic":
+        told = json.loads((copy / "processor_config.json").read_text())
+        told["image_processor"]["resample"] = 3
+        (copy / "processor_config.json").write_text(json.dumps(told))
     else:
         (copy / what).unlink()
 
@@ -261,6 +265,7 @@ def _spoil(copy: Path, what: str) -> None:
         ("a tensor", CheckpointError, r"1 tensors missing \(decoder.film_mul.bias\)"),
         ("words", CheckpointError, "has a tokenizer of 49408 words, its model knows 64"),
         ("size", CheckpointError, "processor_config.json does not say how images are prepared"),
+        ("bicubic", CheckpointError, "prepares images in another way: its resample is 3, expected 2"),
     ],
 )
 def test_a_folder_with_something_wrong_is_told_in_one_sentence(

@@ -308,8 +308,14 @@ def test_box_says_what_is_wrong() -> None:
 def test_file_of_another_network_is_refused(tmp_path: Path) -> None:
     TextSegmenter(small_cris()).save(tmp_path / "a")
     other = TextSegmenter(CRIS(small_clip(RESNET), words, CRISConfig(**{**vars(SMALL), "width": 32})))
-    with pytest.raises(CheckpointError, match=r"of another CRIS: \d+ tensors differ"):
+    with pytest.raises(CheckpointError, match=r"of another CRIS: its width is \d+, this one's 32"):
         other.load(tmp_path / "a")
+    heads = TextSegmenter(CRIS(small_clip(RESNET), words, CRISConfig(**{**vars(SMALL), "heads": 1})))
+    with pytest.raises(CheckpointError, match=r"its heads is \d+, this one's 1$"):  # all tensors would fit
+        heads.load(tmp_path / "a")
+    wide = TextSegmenter(CRIS(small_clip({**RESNET, "width": 16}), words, SMALL))
+    with pytest.raises(CheckpointError, match=r"of another CRIS: \d+ tensors differ"):
+        wide.load(tmp_path / "a")
     (tmp_path / "b").write_bytes((tmp_path / "a").read_bytes()[:200])
     with pytest.raises(CheckpointError, match="truncated"):
         other.load(tmp_path / "b")

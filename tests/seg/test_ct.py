@@ -91,3 +91,9 @@ def test_splits_are_by_case() -> None:
 def test_too_small_a_size_is_refused() -> None:
     with pytest.raises(ValueError, match="size must be >= 32"):
         ct.volume(0, 0, 16)
+
+
+@pytest.mark.parametrize(("cases", "said"), [((1, 1), "must be three numbers"), ((1, 0, 1), "must be >= 1, got 0")])
+def test_cases_are_three_numbers(cases: tuple[int, ...], said: str) -> None:
+    with pytest.raises(ValueError, match=f"cases {said}"):
+        load_volumes("ct", size=32, cases=cases)

@@ -454,8 +454,12 @@ def test_errors(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="stride must be 16 or 8, got 4"):
         ResNetToLayer3(16, 4)
     ladder().save(tmp_path / "a")
-    with pytest.raises(CheckpointError, match="of another SAM"):
+    with pytest.raises(CheckpointError, match="of a SAM of 32 pixels, this one has 96"):
         LadderSam.load(tmp_path / "a", tiny_sam())
+    with pytest.raises(CheckpointError, match="of a SAM of 32 pixels, this one has 48"):  # all tensors would fit
+        LadderSam.load(tmp_path / "a", sam_of_size(small_sam(), 48))
+    with pytest.raises(CheckpointError, match="of another SAM"):
+        LadderSam.load(tmp_path / "a", sam_of_size(tiny_sam(), 32))
     (tmp_path / "a").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="truncated"):
         LadderSam.load(tmp_path / "a", small_sam())

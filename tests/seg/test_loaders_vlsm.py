@@ -341,6 +341,9 @@ def test_errors_of_camus_lists(tmp_path: Path) -> None:
     file = root / "database_split/subgroup_testing.txt"
     file.write_text("patient0002\npatient0099\n")
     refused(lambda: camus.files(root), str(file), "expected names of patients in the data, got patient0099")
+    for names, said in (("patient0001", "subgroup_training.txt has"), ("patient0002\npatient0002", f"{file.name} has")):
+        file.write_text(names)  # a patient of two splits, or twice in one
+        refused(lambda: camus.files(root), str(file), "is there a second time", said)
     file.write_text("")
     refused(lambda: camus.files(root), str(file), "got none")
     file.unlink()

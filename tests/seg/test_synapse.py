@@ -155,6 +155,10 @@ def test_spacing_errors(root: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=message):
             splits(root, spacing=given)
+    with pytest.raises(TypeError, match="spacing must be a mapping of cases, or a path, got"):
+        splits(root, spacing=[3.0, 1.0, 1.0])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="size must be >= 1, got -3"):
+        splits(root, size=-3)
     nifti(empty / "img0001.nii.gz", (SIZE, SIZE, 7), (1.0, 1.0, 3.0))
     with pytest.raises(DataError, match=r"img0001\.nii\.gz: expected 5 slices, those of case0001, got the size"):
         splits(root, spacing=empty)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("segment_anything")
 pytest.importorskip("monai")
 
-from seg.small import disc_splits, small_sam  # noqa: E402
+from seg.small import disc_splits, discs, small_sam  # noqa: E402
 
 import zoo_opt as zo  # noqa: E402
+from zoo_opt.errors import CheckpointError  # noqa: E402
 from zoo_opt_seg import losses  # noqa: E402
 from zoo_opt_seg.adapt import adapt  # noqa: E402
 from zoo_opt_seg.blackbox import Counted  # noqa: E402
@@ -22,7 +24,8 @@ from zoo_opt_seg.data.draws import draw_prompts  # noqa: E402
 from zoo_opt_seg.data.samples import Samples, Splits  # noqa: E402
 from zoo_opt_seg.visual_prompts import make_prompt  # noqa: E402
 from zoo_opt_seg.visual_prompts.vpt import VPT  # noqa: E402
-from zoo_opt_seg.whitebox.backprop import PromptByGradient  # noqa: E402
+from zoo_opt_seg.whitebox.backprop import PromptByGradient, train_prompt  # noqa: E402
+from zoo_opt_seg.whitebox.recipe import Recipe  # noqa: E402
 from zoo_opt_seg.whitebox.segmentation import Segmentation, bce_dice, vlsm_loss  # noqa: E402
 
 FEW = {"method": zo.CMAES(sigma0=0.1, popsize=4), "calls": 40, "batch": 4, "validate": 0, "repeats": 2, "panel": False}
@@ -101,6 +104,18 @@ def test_calls_of_the_test_count_every_view() -> None:
     views = make_prompt("views", 32, inner={"name": "vpt"})
     result = adapt(box, views, splits, **{**FEW, "calls": 80})
     assert box.calls - result.calls == result.metrics["test"]["calls"] == 2 * 6 * (1 + 2)
+
+
+def test_training_on_other_images_of_the_same_name_is_refused(tmp_path: Path) -> None:
+    splits, recipe = disc_splits(), Recipe(epochs=1, batch=4, stop_after=None)
+    box, other = SamBlackBox(sam=small_sam()), replace(splits, train=discs(12, 9))
+    train_prompt(box, VPT(32), splits, recipe=recipe, out=tmp_path)
+    with pytest.raises(CheckpointError, match="of another training: its data is"):
+        train_prompt(box, VPT(32), other, recipe=recipe, out=tmp_path)
+    state = torch.load(tmp_path / "train.ckpt", weights_only=True)
+    del state["identity"]["data"]  # of before this was written down
+    torch.save(state, tmp_path / "train.ckpt")
+    train_prompt(box, VPT(32), splits, recipe=recipe, out=tmp_path)
 
 
 def test_gradient_of_a_prompt_predicts_any_images_after_validation() -> None:

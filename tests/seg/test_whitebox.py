@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,16 @@ def test_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     (tmp_path / "train.ckpt").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="corrupt"):
         fit(Line(), FAST, out=tmp_path)
+
+
+def test_best_of_no_dice_is_an_error_and_the_last_is_kept() -> None:
+    class Blind(Line):
+        def validate(self):
+            return Validation(float("nan"), float("nan"))
+
+    with pytest.raises(FloatingPointError, match="line: no epoch has a validation Dice; keep='last' needs none"):
+        fit(Blind(), replace(FAST, epochs=2))
+    assert fit(Blind(), replace(FAST, epochs=2, keep="last")).best_epoch == 2
 
 
 def test_loss_that_is_not_finite_is_an_error() -> None:

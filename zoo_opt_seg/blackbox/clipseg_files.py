@@ -19,6 +19,8 @@ RELEASED = "CIDAS/clipseg-rd64-refined"
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and std that CLIPSeg's images are normalised with
 SIZE = 352  # pixels, of the released CLIPSeg's images
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+PREPARED = {"do_resize": True, "resample": 2, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True}
+"""What processors say of the rest of the preparation, 2 being Pillow's number for bilinear."""
 VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 
 
@@ -158,6 +160,11 @@ def _preparation(folder: Path) -> Preparation:
             continue
         size = told.get("size", SIZE)
         try:
+            for key, wanted in PREPARED.items():
+                if told.get(key) is not None and abs(float(told[key]) - wanted) > 1e-6:
+                    raise CheckpointError(
+                        f"{folder / name} prepares images in another way: its {key} is {told[key]}, expected {wanted}"
+                    )
             height, width = (size["height"], size["width"]) if isinstance(size, dict) else (size, size)
             return Preparation(
                 (int(height), int(width)),

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_opt.errors import integer
+from zoo_opt.errors import CheckpointError, integer
 
 from . import adapter_file
 from .resnet import ResNetToLayer3, load_imagenet
@@ -241,7 +241,7 @@ class LadderSam(nn.Module):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all that is not the SAM's own, with the configuration, as safetensors, all or nothing."""
-        adapter_file.write(path, self._own(), {"format": FORMAT, "ladder": self.config})
+        adapter_file.write(path, self._own(), {"format": FORMAT, "ladder": self.config, "size": str(self.size)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], sam: Sam) -> LadderSam:
@@ -253,6 +253,9 @@ class LadderSam(nn.Module):
             If the file is not one of ours, or of a SAM of other sizes.
         """
         values, metadata = adapter_file.read(path, FORMAT, "ladder")
+        if (size := int(metadata["size"])) != sam.image_encoder.img_size:  # no tensor's shape would tell
+            ours = sam.image_encoder.img_size
+            raise CheckpointError(f"{path} is of a SAM of {size} pixels, this one has {ours}: see sam_of_size")
         ladder = cls(sam, Ladder(**json.loads(metadata["ladder"])))
         adapter_file.put(values, ladder._own(), path, "SAM")
         return ladder

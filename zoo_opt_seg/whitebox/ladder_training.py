@@ -20,7 +20,7 @@ from zoo_opt_seg.data.volumes import LabelledSlices, VolumeSplits
 from .embeddings import CachedEmbeddings
 from .ladder import Ladder, LadderSam
 from .recipe import Recipe, Validation
-from .trainer import Fitted, Report, Trainable, fit
+from .trainer import Fitted, Report, Trainable, data_digest, fit
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -77,7 +77,7 @@ def ladder_loss(logits: Tensor, labels: Tensor, *, dice: float = 0.8) -> Tensor:
     -------
     Tensor, shape ()
     """
-    truth = labels.long()
+    logits, truth = logits.float(), labels.long()  # sums over all pixels have no room in 16 bits
     cross_entropy = F.cross_entropy(logits, truth)
     p = logits.softmax(dim=1)
     y = F.one_hot(truth, logits.shape[1]).permute(0, 3, 1, 2).to(p.dtype)
@@ -128,6 +128,7 @@ class LadderTraining(Trainable):
         if cache is not None and ladder.config.encoders != "cnn":
             self.embed = CachedEmbeddings(ladder, cache)
         self.size = len(splits.train)
+        self.data = data_digest(*(a for part in (splits.train, splits.validation) for a in (part.images, part.labels)))
         names = hashlib.sha256(" ".join([*splits.train.names, "/", *splits.validation.names]).encode()).hexdigest()
         what = f"{ladder.config!r} of {weights_digest(ladder)[:8]}"
         self.name = f"{what} on {splits.name}-{names[:8]} ({self._train.images.shape}, augment={augment!r})"

@@ -20,9 +20,10 @@ from zoo_opt_seg.losses import SMOOTH
 from zoo_opt_seg.prompts import Prompts
 
 from .recipe import Validation
-from .trainer import Trainable
+from .trainer import Trainable, data_digest
 
 AUGMENT, POINTS, VALIDATION = 1, 2, 3  # streams of the seed
+ROWS = 64  # of the validation split, whose losses are computed at a time
 HALVES = (torch.float16, torch.bfloat16)
 
 
@@ -86,6 +87,7 @@ class Segmentation(Trainable):
         self.model, self.augmentation, self._kind = model, augmentation, kind_for(model, prompts)
         self._train, self._validation, self._loss = splits.train, splits.validation, LOSSES[loss]
         self.size = len(splits.train)
+        self.data = data_digest(*(a for part in (splits.train, splits.validation) for a in (part.images, part.masks)))
         said = "" if loss == "bce+dice" else f", loss={loss!r}"
         if self._kind != "random":
             said += f", prompts={getattr(self._kind, '__qualname__', self._kind)!r}"
@@ -125,9 +127,13 @@ class Segmentation(Trainable):
     def validate(self) -> Validation:
         """Return mean loss and mean Dice over the validation split."""
         truth = self._validation.masks
-        probabilities = self.predict(self._validation.images, self._prompts).astype(np.float64)
-        p, t = torch.from_numpy(probabilities), torch.from_numpy(truth)
-        loss = self._loss(torch.logit(p.clamp(1e-7, 1 - 1e-7)), t).mean()
+        probabilities = self.predict(self._validation.images, self._prompts)
+        losses = []
+        for start in range(0, len(truth), ROWS):  # in double precision all at once would be gigabytes of a large set
+            rows = slice(start, start + ROWS)
+            p, t = torch.from_numpy(probabilities[rows].astype(np.float64)), torch.from_numpy(truth[rows])
+            losses.append(self._loss(torch.logit(p.clamp(1e-7, 1 - 1e-7)), t))
+        loss = torch.cat(losses).mean()
         mask = probabilities > 0.5
         both, sizes = (mask & truth).sum(axis=(1, 2)), mask.sum(axis=(1, 2)) + truth.sum(axis=(1, 2))
         dice = np.where(sizes, 2 * both / np.maximum(sizes, 1), 1.0)  # both empty: 1, as in the metrics

@@ -5,7 +5,9 @@ Beside it, the file of what was trained.
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_opt.errors import integer
+from zoo_opt.errors import CheckpointError, integer
 from zoo_opt_seg.blackbox.protocol import Array, BlackBox, check_images, check_prompts
 from zoo_opt_seg.blackbox.sam import weights_digest
 from zoo_opt_seg.blackbox.wrappers import to_bytes
@@ -147,9 +149,13 @@ class TextSegmenter(BlackBox):
         Raises
         ------
         CheckpointError
-            If the file is not one of ours, or of a network of other sizes.
+            If the file is not one of ours, or of a network of another configuration.
         """
-        values, _ = adapter_file.read(path, FORMAT, "weights of a CRIS or a SAN")
+        values, metadata = adapter_file.read(path, FORMAT, "weights of a CRIS or a SAN")
+        theirs, ours = json.loads(metadata["net"]), json.loads(json.dumps(asdict(self.net.config)))
+        if differ := [name for name in ours if ours[name] != theirs.get(name)]:
+            said = ", ".join(f"its {name} is {theirs.get(name)}, this one's {ours[name]}" for name in differ)
+            raise CheckpointError(f"{path} is of another {type(self.net).__name__}: {said}")
         adapter_file.put(values, self.tensors(), path, type(self.net).__name__)
         if self._digest:
             self._digest = None

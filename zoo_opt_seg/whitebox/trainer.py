@@ -8,6 +8,7 @@ on from its last whole epoch and ends in the same weights, bit for bit (on one m
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import math
 import time
@@ -40,10 +41,13 @@ class Trainable(ABC):
         What it is, with every setting that the result depends on: a checkpoint of another name is refused.
     size : int
         Number of training samples.
+    data : str
+        What tells the samples from others of the same name and number; see `data_digest`. "": nothing does.
     """
 
     name: str
     size: int
+    data: str = ""
 
     @abstractmethod
     def tensors(self) -> Mapping[str, torch.Tensor]:
@@ -123,7 +127,7 @@ def fit(task: Trainable, recipe: Recipe, *, out: Path | None = None, report: Rep
     CheckpointError
         If the checkpoint in `out` is of another training, or cannot be read.
     FloatingPointError
-        If a training loss is not finite.
+        If a training loss is not finite, or all epochs' validation Dice are NaN and the best is to be kept.
     """
     run = _Run(task, recipe, None if out is None else Path(out) / "train.ckpt")
     if not run.resume():
@@ -225,11 +229,20 @@ class _Run:
 
     def restore_best(self) -> None:
         """Put the best epoch's weights in place."""
+        if not self.best:
+            raise FloatingPointError(f"{self.task.name}: no epoch has a validation Dice; keep='last' needs none")
         _put(self.best, self.tensors)
 
     def _identity(self) -> dict[str, Any]:
         shapes = {name: list(tensor.shape) for name, tensor in self.tensors.items()}
-        return {"name": self.task.name, "size": self.task.size, "recipe": asdict(self.recipe), "shapes": shapes}
+        task = self.task
+        return {
+            "name": task.name,
+            "size": task.size,
+            "data": task.data,
+            "recipe": asdict(self.recipe),
+            "shapes": shapes,
+        }
 
     def _save(self) -> None:
         if self.path is None:
@@ -265,6 +278,7 @@ class _Run:
             raise CheckpointError(f"{self.path} is not a training's checkpoint, or it is corrupt: {error}") from error
         ours = self._identity()
         theirs["recipe"] = asdict(Recipe(**theirs["recipe"]))  # of before a setting was there: its default
+        theirs.setdefault("data", ours["data"])  # likewise
         for key in ours:
             if ours[key] != theirs[key]:
                 raise CheckpointError(
@@ -278,6 +292,15 @@ class _Run:
         self.history = [Epoch(*row) for row in state["history"]]
         self.memory = state.get("memory", 0)  # absent from checkpoints of before it was measured
         return True
+
+
+def data_digest(*arrays: np.ndarray) -> str:
+    """Return the first digits of the SHA-256 of arrays, their shapes included."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(repr(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
 
 
 @contextmanager

@@ -90,7 +90,10 @@ class VLSMAdapter:
 
     @contextmanager
     def disabled(self) -> Iterator[None]:
-        """Make the adapted model the frozen one, bit for bit, until the ``with`` block ends."""
+        """Make the adapted model the frozen one, bit for bit, until the ``with`` block ends.
+
+        A black box's name does not tell: one in `Cached` would answer from what was kept of the adapted model.
+        """
         before, self._on = self._on, False
         try:
             yield

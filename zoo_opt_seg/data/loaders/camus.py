@@ -64,10 +64,17 @@ def files(
     lists = base.with_name("database_split")
     if not lists.is_dir():
         raise DataError(f"{lists}: the folder is missing; split='poudel' divides the patients without it")
-    return {
-        part: [r for name in _listed(lists / f"{file}.txt", records) for r in records[name]]
-        for part, file in _OWNERS.items()
-    }
+    found: dict[str, list[Record]] = {}
+    first: dict[str, Path] = {}  # the list that has a patient
+    for part, file in _OWNERS.items():
+        source = lists / f"{file}.txt"
+        found[part] = []
+        for name in _listed(source, records):
+            if name in first:
+                raise DataError(f"{source}: {name} is there a second time, {first[name].name} has this patient already")
+            first[name] = source
+            found[part] += records[name]
+    return found
 
 
 def annotated(image: str, mask: str, split: str) -> tuple[str, ...]:

@@ -72,6 +72,8 @@ def splits(
     base = Path(root)
     slices, volumes = folder(base, "train_npz"), folder(base, "test_vol_h5")
     integer("validation", validation, 0)
+    if size is not None:
+        integer("size", size, 1)
     listed = _lists(base, lists)
     train = _chosen(slices, ".npz", SLICE, listed, "train.txt")
     test = _chosen(volumes, ".npy.h5", CASE, listed, "test_vol.txt")
@@ -204,6 +206,8 @@ def _checked(path: Path, image: np.ndarray, label: np.ndarray, ndim: int) -> tup
 def _spacings(spacing: Spacings) -> Mapping[str, Any] | Path | None:
     if spacing is None or isinstance(spacing, Mapping):
         return spacing
+    if not isinstance(spacing, (str, Path)):
+        raise TypeError(f"spacing must be a mapping of cases, or a path, got {spacing!r}")
     path = Path(spacing)
     if path.is_dir():
         return path

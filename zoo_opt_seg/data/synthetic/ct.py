@@ -81,6 +81,10 @@ def splits(size: int = 96, seed: int = 0, cases: tuple[int, int, int] = CASES) -
     -------
     VolumeSplits
     """
+    if len(cases) != 3:
+        raise ValueError(f"cases must be three numbers, to train on, to validate with and to test with, got {cases!r}")
+    for number in cases:
+        integer("cases", number, 1)
     numbers = np.split(np.arange(sum(cases)), np.cumsum(cases)[:2])
     parts = [[volume(seed, int(number), size) for number in part] for part in numbers]
     train, validation = (slices_of(part, CLASSES) for part in parts[:2])
