@@ -68,13 +68,13 @@ def read(path: str | os.PathLike[str], types: Iterable[type] = ()) -> Any:
 
 
 def write_atomically(path: str | os.PathLike[str], *parts: Any) -> None:
-    """Replace the file at ``path`` by the bytes of ``parts``, whole or not at all."""
+    """Replace the file at ``path`` by ``parts``, bytes or what a callable writes into the file, whole or not at all."""
     target = Path(path)
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             for part in parts:
-                file.write(part)
+                part(file) if callable(part) else file.write(part)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, target.stat().st_mode if target.exists() else 0o644)  # a temporary file is private

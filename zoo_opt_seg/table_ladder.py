@@ -38,8 +38,8 @@ def trained_ladder(cell: Cell, recipe: Recipe, augment: str | None) -> tuple[Lad
     - ``weights``: a file with ImageNet's ResNet-18 in the folder of checkpoints.
     - ``unit``, ``empty``: of `evaluate_volumes`; "voxel" and "released" for what is published.
     - ``data``: further options of `load_volumes`, such as ``{ validation = 0 }``.
-
-    Embeddings are kept in the table's folder and shared by its cells.
+    - ``cache``: whether embeddings are kept in the table's folder, where its cells share them; true without. One of
+      ViT-B takes 1 MB (4 MB at 1024 pixels), and the released augmentation makes some 34 of each slice.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def trained_ladder(cell: Cell, recipe: Recipe, augment: str | None) -> tuple[Lad
     from .whitebox.ladder import Ladder, LadderSam, sam_of_size
     from .whitebox.ladder_training import train_ladder
 
-    own = ("trained", "weights", "data", *MEASURED)
+    own = ("trained", "weights", "data", "cache", *MEASURED)
     options = {name: value for name, value in cell.row.options.items() if name not in own}
     file = cell.row.options.get("weights")
     weights = None if file is None else checkpoint_of(file, cell.place.weights)
@@ -63,8 +63,9 @@ def trained_ladder(cell: Cell, recipe: Recipe, augment: str | None) -> tuple[Lad
     sam = box.sam if box.sam.image_encoder.img_size == cell.size else sam_of_size(box.sam, cell.size)
     if not cell.row.options.get("trained", True):
         return LadderSam(sam, config, weights=weights, seed=recipe.seed), None
-    cache, out = Path(cell.place.out) / "embeddings", folder_of(cell)
-    return train_ladder(sam, splits, config, recipe=recipe, augment=augment, weights=weights, cache=cache, out=out)
+    kept = Path(cell.place.out) / "embeddings" if cell.row.options.get("cache", True) else None
+    places = {"cache": kept, "out": folder_of(cell)}
+    return train_ladder(sam, splits, config, recipe=recipe, augment=augment, weights=weights, **places)
 
 
 def measured_ladder(cell: Cell, model: LadderSam) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def test_recorded_suites_are_valid(path: Path) -> None:
     from zoo_opt_seg.whitebox.recipes import VLSM_DENSE
     from zoo_opt_seg.whitebox.vlsm_layers import VLSM
 
-    mine = {"trained", "weights", "unit", "empty", "data"}
+    mine = {"trained", "weights", "unit", "empty", "data", "cache"}
     takes = {
         "lora": lambda options: LoRA(**options),
         "vlsm": lambda options: VLSM(**options),

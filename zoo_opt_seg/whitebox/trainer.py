@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, astuple, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -248,7 +249,6 @@ class _Run:
         if self.path is None:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        buffer = io.BytesIO()
         state = {
             "identity": self._identity(),
             "tensors": {name: tensor.detach() for name, tensor in self.tensors.items()},
@@ -259,8 +259,7 @@ class _Run:
             "history": [astuple(epoch) for epoch in self.history],
             "memory": self.memory,
         }
-        torch.save(state, buffer)
-        write_atomically(self.path, buffer.getbuffer())
+        write_atomically(self.path, partial(torch.save, state))  # a copy in memory would show in the peak
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         table.writerow(field.name for field in fields(Epoch))
