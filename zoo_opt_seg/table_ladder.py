@@ -63,9 +63,9 @@ def trained_ladder(cell: Cell, recipe: Recipe, augment: str | None) -> tuple[Lad
     sam = box.sam if box.sam.image_encoder.img_size == cell.size else sam_of_size(box.sam, cell.size)
     if not cell.row.options.get("trained", True):
         return LadderSam(sam, config, weights=weights, seed=recipe.seed), None
-    kept = Path(cell.place.out) / "embeddings" if cell.row.options.get("cache", True) else None
-    places = {"cache": kept, "out": folder_of(cell)}
-    return train_ladder(sam, splits, config, recipe=recipe, augment=augment, weights=weights, **places)
+    cache = Path(cell.place.out) / "embeddings" if cell.row.options.get("cache", True) else None
+    out = folder_of(cell)
+    return train_ladder(sam, splits, config, recipe=recipe, augment=augment, weights=weights, cache=cache, out=out)
 
 
 def measured_ladder(cell: Cell, model: LadderSam) -> dict[str, Any]:
