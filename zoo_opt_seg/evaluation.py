@@ -161,7 +161,7 @@ def _predictor(model: Any, prompt: Any, x: np.ndarray | None) -> Callable[[np.nd
         raise ValueError("x: expected the vector of the visual prompt, got None")
 
     def through(images: np.ndarray, prompts: Prompts) -> np.ndarray:
-        return np.asarray(prompt.answer(model, x, prompt.context(images, prompts), prompts))
+        return np.asarray(prompt.answer(model, x, prompt.context(images, prompts)))
 
     return through
 

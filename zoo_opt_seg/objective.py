@@ -165,7 +165,7 @@ class Objective:
         for i, x in enumerate(X):
             vector = x.astype(np.float32)
             if np.isfinite(vector).all():
-                answer = self.prompt.answer(self.model, vector, context, minibatch.prompts)
+                answer = self.prompt.answer(self.model, vector, context)
                 losses[i] = black_box_loss(self.loss, answer, minibatch.masks, self.reduction)
         return losses
 

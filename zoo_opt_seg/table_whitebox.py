@@ -137,13 +137,12 @@ def _on_clip(
     if unknown := set(cell.row.options) - {"weights"}:
         raise ValueError(f"options of {cell.row.label!r} must be weights, got {min(unknown)!r}")
     model = _model(cell, "around", "a CLIPSeg")
-    asked = {name: getattr(model, name) for name in ("quantize", "hard", "batch_size")}
     file = cell.row.options.get("weights")
     if file is None:
         net = tiny(model.model, seed=cell.seed)
     else:
         net = published(checkpoint_of(file, cell.place.weights), seed=cell.seed)
-    box, fitted = train(net, data_of(cell), recipe=recipe, out=folder_of(cell), **others, **asked)
+    box, fitted = train(net, data_of(cell), recipe=recipe, out=folder_of(cell), **others, **model.settings)
     return fitted, _measure(cell, box)
 
 

@@ -110,13 +110,13 @@ class Brighter:
     """A visual prompt in the shape of the plan's interface: adds x to the images, moves points and masks by one."""
 
     def context(self, images: np.ndarray, prompts: Prompts) -> SimpleNamespace:
-        return SimpleNamespace(images=images)
+        return SimpleNamespace(images=images, asked=prompts.scaled(1.0, 1.0))
 
     def __call__(self, x: np.ndarray, context: SimpleNamespace) -> np.ndarray:
         return context.images.astype(np.float32) / 255 + np.float32(x[0])
 
-    def answer(self, model: Any, x: np.ndarray, context: SimpleNamespace, prompts: Prompts) -> np.ndarray:
-        return model(self(x, context), prompts.scaled(1.0, 1.0))[:, :, ::-1]
+    def answer(self, model: Any, x: np.ndarray, context: SimpleNamespace) -> np.ndarray:
+        return model(self(x, context), context.asked)[:, :, ::-1]
 
 
 def test_visual_prompt_with_its_vector() -> None:

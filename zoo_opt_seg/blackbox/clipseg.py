@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from zoo_opt.errors import integer
 from zoo_opt_seg.blackbox.clipseg_files import RELEASED, Preparation, load_clipseg, tokens_of
-from zoo_opt_seg.blackbox.protocol import Array, BlackBox, check_images, check_prompts
+from zoo_opt_seg.blackbox.protocol import Array, BlackBox, check_images, check_pixels, check_prompts
 from zoo_opt_seg.blackbox.sam import weights_digest
 from zoo_opt_seg.blackbox.wrappers import to_bytes
 from zoo_opt_seg.prompts import Prompts
@@ -128,6 +128,11 @@ class ClipSegBlackBox(BlackBox):
         return self.model.clip.text_projection.weight.device  # type: ignore[no-any-return]
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """How it is asked, for a black box around another network to be asked in the same way."""
+        return {"quantize": self.quantize, "hard": self.hard, "batch_size": self.batch_size}
+
+    @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels that images are stretched to."""
         return self._preparation.size
@@ -195,8 +200,7 @@ class ClipSegBlackBox(BlackBox):
         -------
         (n, H, W) tensor
         """
-        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-            raise ValueError(f"images must be a float tensor (n, 3, H, W), got {images.dtype} {tuple(images.shape)}")
+        check_pixels(images)
         conditions = self.embed(_texts(prompts, len(images)))
         pixels = images.to(self.device, torch.float32) * 255.0
         return self._decode(self._normalised(self._resized(pixels)), conditions, images.shape[2:])

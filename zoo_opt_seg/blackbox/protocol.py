@@ -139,6 +139,12 @@ def check_prompts(prompts: Any, n: int) -> None:
         raise ValueError(f"prompts must be one per image, got {len(prompts)} for {n} images")
 
 
+def check_pixels(images: Any) -> None:
+    """Raise unless ``images``, a tensor, is (n, 3, H, W) of floats."""
+    if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+        raise ValueError(f"images must be a float tensor (n, 3, H, W), got {images.dtype} {tuple(images.shape)}")
+
+
 def check_answer(answer: Any, shape: tuple[int, ...], who: str) -> Array:
     """Return a black box's ``answer`` as float32 probabilities or bool masks of ``shape``.
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from zoo_opt.errors import integer
 from zoo_opt_seg.blackbox.checkpoints import load_sam
-from zoo_opt_seg.blackbox.protocol import Array, BlackBox, check_images, check_prompts
+from zoo_opt_seg.blackbox.protocol import Array, BlackBox, check_images, check_pixels, check_prompts
 from zoo_opt_seg.blackbox.wrappers import to_bytes
 from zoo_opt_seg.prompts import Prompts
 
@@ -153,8 +153,7 @@ class SamBlackBox(BlackBox):
         -------
         (n, H, W) tensor
         """
-        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-            raise ValueError(f"images must be a float tensor (n, 3, H, W), got {images.dtype} {tuple(images.shape)}")
+        check_pixels(images)
         check_prompts(prompts, len(images))
         size = tuple(images.shape[2:])
         pixels = images.to(self.device, torch.float32) * 255.0

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import json
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 
 class DataError(ValueError):
@@ -13,6 +16,30 @@ class DataError(ValueError):
 def reason(error: BaseException) -> str:
     """What an error of a reader says, on one line."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def read_json(path: Path, what: str, missing: str | None = None) -> Any:
+    """Return what a JSON file of a data set holds.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What it tells, in the plural, for the messages.
+    missing : str, optional
+        What is missing without it; "file of " and `what` unless told.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, or it cannot be read.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: the {missing or f'file of {what}'} is missing") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: the {what} cannot be read ({reason(error)})") from None
 
 
 def needed(module: str, package: str, file: object) -> ModuleType:

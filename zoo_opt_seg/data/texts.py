@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zoo_opt_seg.data.errors import DataError, reason
+from zoo_opt_seg.data.errors import DataError, read_json
 from zoo_opt_seg.data.files import Record
 from zoo_opt_seg.data.samples import Texts
 
@@ -114,12 +113,7 @@ def attach(
 
 
 def _read(file: Path) -> list[Annotation]:
-    try:
-        entries = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{file}: the file of text prompts is missing") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: the text prompts cannot be read ({reason(error)})") from None
+    entries = read_json(file, "text prompts")
     if not isinstance(entries, list) or not entries:
         raise DataError(f"{file}: expected a list of annotations, got {entries!r:.40}")
     return [_annotation(entry, f"{file}, entry {row}") for row, entry in enumerate(entries)]

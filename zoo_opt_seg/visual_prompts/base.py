@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -28,10 +28,13 @@ class Context:
         In [0, 1].
     features : mapping of str to Tensor
         What else the prompt needs, n along the first axis of each.
+    asked : Prompts
+        What the black box is told beside the prompted images, n * views rows; `VisualPrompt.context` fills it in.
     """
 
     images: Tensor
     features: Mapping[str, Tensor] = field(default_factory=dict)
+    asked: Prompts = field(default_factory=lambda: Prompts.nothing(0))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -39,11 +42,14 @@ class Context:
     def __getitem__(self, rows: slice | Array | list[int]) -> Context:
         """Return the context of some rows: a slice, or indices."""
         index: Any = rows if isinstance(rows, slice) else torch.as_tensor(np.asarray(rows), device=self.images.device)
-        return Context(self.images[index], {name: value[index] for name, value in self.features.items()})
+        views = np.arange(len(self.asked)).reshape(len(self.asked) // max(len(self), 1), len(self))
+        asked = self.asked[views[:, rows].reshape(-1)]
+        return Context(self.images[index], {name: value[index] for name, value in self.features.items()}, asked)
 
     def to(self, device: torch.device | str) -> Context:
         """Return the context on another device."""
-        return Context(self.images.to(device), {name: value.to(device) for name, value in self.features.items()})
+        features = {name: value.to(device) for name, value in self.features.items()}
+        return Context(self.images.to(device), features, self.asked)
 
 
 class VisualPrompt(ABC):
@@ -112,7 +118,7 @@ class VisualPrompt(ABC):
             raise ValueError(f"prompts must be as many as images, got {len(prompts)} for {len(images)}")
         pixels = torch.from_numpy(np.array(np.moveaxis(images, 3, 1), np.float32, order="C")).div_(255)
         with torch.no_grad():
-            return self._context(pixels, images, prompts)
+            return replace(self._context(pixels, images, prompts), asked=self.prompts(prompts))
 
     def __call__(self, x: Array, context: Context) -> Array:
         """Return the prompted images, float32 of shape (n * views, size, size, 3) in [0, 1].
@@ -157,7 +163,7 @@ class VisualPrompt(ABC):
         """
         return probabilities
 
-    def answer(self, model: Model, x: Array, context: Context, prompts: Prompts) -> Array:
+    def answer(self, model: Model, x: Array, context: Context) -> Array:
         """Return what a black box makes of images through this prompt: masks (n, size, size).
 
         Parameters
@@ -166,11 +172,9 @@ class VisualPrompt(ABC):
             Maps images and prompts to probabilities or bool masks; n * views calls.
         x : ndarray, shape (dim,)
         context : Context
-            Of the n images.
-        prompts : Prompts
-            Of the n images, in their own pixels.
+            Of the n images, as `context` made it.
         """
-        return self.restore(np.asarray(model(self(x, context), self.prompts(prompts))), x, context)
+        return self.restore(np.asarray(model(self(x, context), context.asked)), x, context)
 
     def arrays(self) -> dict[str, Array]:
         """Return fixed random arrays that a saved prompt must hold, by name."""

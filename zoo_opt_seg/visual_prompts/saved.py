@@ -90,7 +90,7 @@ class TrainedPrompt:
         for start in range(0, len(images), batch):
             rows = slice(start, start + batch)
             context = self.prompt.context(images[rows], prompts[rows])
-            masks.append(self.prompt.answer(model, self.x, context, prompts[rows]))
+            masks.append(self.prompt.answer(model, self.x, context))
         if not masks:
             raise ValueError("images must hold at least one image, got none")
         return np.concatenate(masks)

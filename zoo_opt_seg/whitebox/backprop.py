@@ -64,7 +64,7 @@ class PromptByGradient(Segmentation):
     def forward(self, images: np.ndarray, prompts: Prompts) -> Tensor:
         """Return the logits at the image's own place."""
         context = self.prompt.context(images, prompts).to(self.x.device)
-        logits = self.model.logits(self.prompt.forward(self.x, context), self.prompt.prompts(prompts))
+        logits = self.model.logits(self.prompt.forward(self.x, context), context.asked)
         if type(self.prompt).restore is VisualPrompt.restore:
             return logits
         p: Tensor = self.prompt.restore(logits.sigmoid(), self.x, context)  # a mean of probabilities, not of logits
@@ -74,10 +74,10 @@ class PromptByGradient(Segmentation):
         """Return the black box's probabilities on the prompted images."""
         x = self.x.detach().cpu().numpy()
         if images is not self._validation.images:
-            return self.prompt.answer(self.model, x, self.prompt.context(images, prompts), prompts)
+            return self.prompt.answer(self.model, x, self.prompt.context(images, prompts))
         if self._context is None:
             self._context = self.prompt.context(images, prompts)
-        return self.prompt.answer(self.model, x, self._context, prompts)
+        return self.prompt.answer(self.model, x, self._context)
 
 
 def train_prompt(

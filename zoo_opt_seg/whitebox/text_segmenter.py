@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_opt.errors import CheckpointError, integer
-from zoo_opt_seg.blackbox.protocol import Array, BlackBox, check_images, check_prompts
+from zoo_opt_seg.blackbox.protocol import Array, BlackBox, check_images, check_pixels, check_prompts
 from zoo_opt_seg.blackbox.sam import weights_digest
 from zoo_opt_seg.blackbox.wrappers import to_bytes
 from zoo_opt_seg.prompts import Prompts
@@ -122,8 +122,7 @@ class TextSegmenter(BlackBox):
         -------
         (n, H, W) tensor
         """
-        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-            raise ValueError(f"images must be a float tensor (n, 3, H, W), got {images.dtype} {tuple(images.shape)}")
+        check_pixels(images)
         check_prompts(prompts, len(images))
         ids, ends = tokens(self.net.tokenizer, check_texts(prompts))
         pixels = normalised(resized(images.to(self.device), self.net.size), self.net.pixels)

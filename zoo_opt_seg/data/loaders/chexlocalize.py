@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo_opt_seg.data.errors import reason
+from zoo_opt_seg.data.errors import read_json
 from zoo_opt_seg.data.files import DataError, Record
 from zoo_opt_seg.data.loaders.layout import checked, divide, folder
 from zoo_opt_seg.data.readers import Rle
@@ -99,12 +98,7 @@ def _part(base: Path, part: str, pathologies: Sequence[str]) -> list[Record]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{file}: the file of masks is missing") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: the masks cannot be read ({reason(error)})") from None
+    content = read_json(file, "masks")
     if not isinstance(content, dict):
         raise DataError(f"{file}: expected an object with an entry per image, got {type(content).__name__}")
-    return content
+    return dict(content)

@@ -6,7 +6,6 @@ to [0, 1]) and ``label`` (0 to 8). They have no spacing: it comes from the origi
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 
 from zoo_opt.errors import integer
 from zoo_opt.interop.peer import require
+from zoo_opt_seg.data.errors import read_json
 from zoo_opt_seg.data.files import DataError
 from zoo_opt_seg.data.loaders.layout import folder
 from zoo_opt_seg.data.volumes import LabelledSlices, Volume, VolumeSplits, check_spacing, resized
@@ -211,12 +211,7 @@ def _spacings(spacing: Spacings) -> Mapping[str, Any] | Path | None:
     path = Path(spacing)
     if path.is_dir():
         return path
-    try:
-        read = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise DataError(f"{path}: the file or folder of spacings is missing") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: the spacings cannot be read ({_first(error)})") from None
+    read = read_json(path, "spacings", "file or folder of spacings")
     if not isinstance(read, dict) or not read:
         raise DataError(f"{path}: expected spacings by case, such as {{'case0001': [3.0, 0.75, 0.75]}}")
     return read

@@ -10,13 +10,13 @@ import numpy as np
 
 from zoo_opt_seg.data.synthetic import shapes
 from zoo_opt_seg.data.synthetic.attributes import Described, measured
-from zoo_opt_seg.data.synthetic.source import ground_colour, object_colour
-from zoo_opt_seg.data.synthetic.textures import Rng, blur, fractal_field, gradient, smooth_field, stripes, to_uint8
+from zoo_opt_seg.data.synthetic.source import ground_colour, object_colour, painted, photographed, visible
+from zoo_opt_seg.data.synthetic.textures import Rng, fractal_field, smooth_field, stripes
 
 SHAPES = ("circle", "oval", "square", "rectangle", "triangle", "star", "blob", "bar")
 """Kinds of objects."""
 
-MIN_AREA, MIN_VISIBLE = 0.015, 0.75  # of the image, of the object: other objects are not asked for
+MIN_AREA = 0.015  # of the image: what is smaller is not asked for
 MAX_OVERLAP = 0.15  # with what is there already, of the object's area
 PALETTE = {  # hue in degrees, saturation, value: typical, and as wide as the name
     "red": ((-8, 10), (0.6, 0.95), (0.5, 0.95)),
@@ -77,22 +77,13 @@ def _draw(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray, list[tuple[str, 
         colour = shared_colour if one_colour else _object_colour(rng, ground)
         texture = str(rng.choice(["plain", "rough", "striped", "spotted"], p=[0.4, 0.3, 0.15, 0.15]))
         surface = _surface(rng, size, colour, texture)
-        if rng.random() < 0.3:  # shaded towards the edge, as a body is
-            depth = blur(cover.astype(np.float32), size * rng.uniform(0.02, 0.08))
-            surface = surface + ((depth - np.float32(0.75)) * np.float32(rng.uniform(-0.4, 0.6)))[..., None]
-        image = shapes.painted(image, cover, surface, soften)
+        image = painted(rng, image, cover, surface, soften)
         labels[cover] = number
         areas.append(int(np.count_nonzero(cover)))
         certain = texture == "plain" or (texture != "rough" and areas[-1] > 0.035 * size**2 and soften < 1.5)
         looks.append((shape, texture if certain else None))
-    if rng.random() < 0.5:  # uneven light
-        image = image * (1 + float(rng.uniform(0.05, 0.35)) * gradient(rng, size))[..., None]
-    image = blur(image, max(0.0, rng.uniform(-0.5, 0.8)))
-    image = image + np.float32(rng.uniform(0.0, 0.03)) * rng.standard_normal((size, size, 3), dtype=np.float32)
-    visible = np.bincount(labels.ravel(), minlength=len(areas) + 1)[1:]
-    kept = (visible >= MIN_AREA * size**2) & (visible >= MIN_VISIBLE * np.asarray(areas))
-    renumber = np.concatenate([[0], np.cumsum(kept) * kept]).astype(np.uint8)
-    return to_uint8(image), renumber[labels], [look for look, keep in zip(looks, kept, strict=True) if keep]
+    labels, kept = visible(labels, areas, MIN_AREA)
+    return photographed(rng, image), labels, [look for look, keep in zip(looks, kept, strict=True) if keep]
 
 
 def _outline(rng: Rng, shape: str) -> np.ndarray:

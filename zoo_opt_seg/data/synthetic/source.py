@@ -35,7 +35,7 @@ def _draw(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
     ground = ground_colour(rng)
     image = _surface(rng, size, ground)
     labels = np.zeros((size, size), np.uint8)
-    areas = []
+    areas: list[int] = []
     soften = rng.uniform(0.0, 0.9)
     common = rng.random() < 0.15  # all objects of one colour
     shared = object_colour(rng, ground)
@@ -43,20 +43,45 @@ def _draw(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
         cover = shapes.filled(_outline(rng), size)
         colour = shared if common else object_colour(rng, ground)
         surface = _surface(rng, size, colour)
-        if rng.random() < 0.3:  # shaded towards the edge, as a body is
-            depth = blur(cover.astype(np.float32), size * rng.uniform(0.02, 0.08))
-            surface = surface + ((depth - np.float32(0.75)) * np.float32(rng.uniform(-0.4, 0.6)))[..., None]
-        image = shapes.painted(image, cover, surface, soften)
+        image = painted(rng, image, cover, surface, soften)
         labels[cover] = number
-        areas.append(np.count_nonzero(cover))
-    if rng.random() < 0.5:  # uneven light
+        areas.append(int(np.count_nonzero(cover)))
+    labels, _ = visible(labels, areas, MIN_AREA)
+    return photographed(rng, image), labels
+
+
+def painted(rng: Rng, image: np.ndarray, cover: np.ndarray, surface: np.ndarray, soften: float) -> np.ndarray:
+    """The image with an object on it, in some of the draws shaded towards its edge, as a body is."""
+    if rng.random() < 0.3:
+        depth = blur(cover.astype(np.float32), len(image) * rng.uniform(0.02, 0.08))
+        surface = surface + ((depth - np.float32(0.75)) * np.float32(rng.uniform(-0.4, 0.6)))[..., None]
+    return shapes.painted(image, cover, surface, soften)
+
+
+def photographed(rng: Rng, image: np.ndarray) -> np.ndarray:
+    """The image under light that may be uneven, a little out of focus, and noisy; uint8."""
+    size = len(image)
+    if rng.random() < 0.5:
         image = image * (1 + float(rng.uniform(0.05, 0.35)) * gradient(rng, size))[..., None]
     image = blur(image, max(0.0, rng.uniform(-0.5, 0.8)))
     image = image + np.float32(rng.uniform(0.0, 0.03)) * rng.standard_normal((size, size, 3), dtype=np.float32)
-    visible = np.bincount(labels.ravel(), minlength=len(areas) + 1)[1:]
-    kept = (visible >= MIN_AREA * size**2) & (visible >= MIN_VISIBLE * np.asarray(areas))
-    renumber = np.concatenate([[0], np.cumsum(kept) * kept]).astype(np.uint8)
-    return to_uint8(image), renumber[labels]
+    return to_uint8(image)
+
+
+def visible(labels: np.ndarray, areas: list[int], least: float) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of the objects that may be asked for, numbered anew, and which of all these are, bool.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8, shape (size, size)
+    areas : list of int
+        Of each object in pixels, before others hid some of it.
+    least : float
+        Share of the image that must be seen of an object, beside `MIN_VISIBLE` of its own.
+    """
+    seen = np.bincount(labels.ravel(), minlength=len(areas) + 1)[1:]
+    kept = (seen >= least * labels.size) & (seen >= MIN_VISIBLE * np.asarray(areas))
+    return np.concatenate([[0], np.cumsum(kept) * kept]).astype(np.uint8)[labels], kept
 
 
 def _outline(rng: Rng) -> np.ndarray:
