@@ -278,6 +278,11 @@ def test_saved_alone_and_put_on_a_fresh_clipseg(tmp_path: Path, kind: str, place
     assert torch.equal(loaded.clipseg(**given).logits, adapted.clipseg(**given).logits)
     weights = 4 * sum(p.numel() for p in adapted.tensors().values())
     assert weights < (tmp_path / "a").stat().st_size < weights + 8000
+    other = small()
+    with torch.no_grad():
+        other.clip.logit_scale.add_(1)
+    with pytest.warns(UserWarning, match="a was trained on a CLIPSeg with other weights than this one's"):
+        VLSMAdapter.load(tmp_path / "a", other)
 
 
 def test_file_of_another_kind_or_size_is_refused(tmp_path: Path) -> None:

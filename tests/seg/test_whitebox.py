@@ -211,6 +211,11 @@ def test_lora_starts_as_the_sam_and_trains_nothing_else(tmp_path: Path, decoder:
     assert checksum(loaded.tensors()) == checksum(adapted.tensors())
     weights = sum(p.numel() for p in adapted.tensors().values()) * 4
     assert (tmp_path / "lora.safetensors").stat().st_size < weights + 20_000
+    other = small_sam()
+    with torch.no_grad():
+        other.image_encoder.pos_embed.add_(0.1)
+    with pytest.warns(UserWarning, match="was trained on a SAM with other weights than this one's"):
+        LoRASam.load(tmp_path / "lora.safetensors", other)
 
 
 def test_lora_learns_and_repeats(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
-"""Files of trained weights alone: safetensors with a format's name and the configuration."""
+"""Files of trained weights alone: safetensors with a format's name, the configuration, and what stayed frozen."""
 
 from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,13 +14,20 @@ import torch
 
 from zoo_opt.checkpoint import write_atomically
 from zoo_opt.errors import CheckpointError
+from zoo_opt_seg.blackbox.sam import tensors_digest
+
+Tensors = Mapping[str, torch.Tensor]
 
 
-def write(path: str | os.PathLike[str], tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
-    """Write tensors, with metadata as JSON (a str and a dataclass as what they are), all or nothing."""
+def write(path: str | os.PathLike[str], tensors: Tensors, frozen: Tensors, metadata: Mapping[str, Any]) -> None:
+    """Write tensors, with metadata as JSON (a str and a dataclass as what they are), all or nothing.
+
+    Of the `frozen` weights around them the digest alone is kept, for `put` to tell others.
+    """
     from safetensors.torch import save
 
     said = {key: value if isinstance(value, str) else _json(value) for key, value in metadata.items()}
+    said["frozen"] = tensors_digest(frozen)
     values = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_atomically(path, save(values, metadata=said))
 
@@ -45,13 +53,18 @@ def read(path: str | os.PathLike[str], wanted: str, what: str) -> tuple[dict[str
     return values, metadata
 
 
-def put(values: Mapping[str, torch.Tensor], into: Mapping[str, torch.Tensor], path: Any, model: str) -> None:
+def put(values: Tensors, metadata: Mapping[str, str], into: Tensors, frozen: Tensors, path: Any, model: str) -> None:
     """Copy what was read into the tensors of the same names and shapes.
 
     Raises
     ------
     CheckpointError
         If they differ: the file is of another `model`.
+
+    Warns
+    -----
+    UserWarning
+        If the `frozen` weights around them are not those of the training.
     """
     differ = list(into.keys() ^ values.keys())
     differ += [k for k in into.keys() & values.keys() if into[k].shape != values[k].shape]
@@ -60,6 +73,8 @@ def put(values: Mapping[str, torch.Tensor], into: Mapping[str, torch.Tensor], pa
     with torch.no_grad():
         for name, tensor in into.items():
             tensor.copy_(values[name])
+    if metadata.get("frozen", "") not in ("", tensors_digest(frozen)):
+        warnings.warn(f"{path} was trained on a {model} with other weights than this one's", stacklevel=3)
 
 
 def _json(value: Any) -> str:

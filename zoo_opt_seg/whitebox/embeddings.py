@@ -41,7 +41,8 @@ class CachedEmbeddings:
         self.ladder, self.folder = ladder, Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.hits = self.misses = 0
-        said = f"zoo-opt-seg embeddings 1 {weights_digest(ladder.image_encoder)} {ladder.config.normalisation}"
+        weights, on = weights_digest(ladder.image_encoder), ladder.pixel_mean.device.type  # bits differ
+        said = f"zoo-opt-seg embeddings 1 {weights} {ladder.config.normalisation} {on}"
         self._prefix = hashlib.sha256(said.encode())
         side = ladder.prompt_encoder.image_embedding_size
         self._shape = (int(ladder.prompt_encoder.embed_dim), int(side[0]), int(side[1]))

@@ -241,7 +241,8 @@ class LadderSam(nn.Module):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all that is not the SAM's own, with the configuration, as safetensors, all or nothing."""
-        adapter_file.write(path, self._own(), {"format": FORMAT, "ladder": self.config, "size": str(self.size)})
+        metadata = {"format": FORMAT, "ladder": self.config, "size": str(self.size)}
+        adapter_file.write(path, self._own(), self.frozen(), metadata)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], sam: Sam) -> LadderSam:
@@ -257,7 +258,7 @@ class LadderSam(nn.Module):
             ours = sam.image_encoder.img_size
             raise CheckpointError(f"{path} is of a SAM of {size} pixels, this one has {ours}: see sam_of_size")
         ladder = cls(sam, Ladder(**json.loads(metadata["ladder"])))
-        adapter_file.put(values, ladder._own(), path, "SAM")
+        adapter_file.put(values, metadata, ladder._own(), ladder.frozen(), path, "SAM")
         return ladder
 
     def _own(self) -> dict[str, Tensor]:

@@ -109,7 +109,7 @@ class LoRASam:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the trained weights alone, with the configuration, as safetensors, all or nothing."""
-        adapter_file.write(path, self.tensors(), {"format": FORMAT, "lora": self.config})
+        adapter_file.write(path, self.tensors(), self.frozen(), {"format": FORMAT, "lora": self.config})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], sam: Sam) -> LoRASam:
@@ -122,5 +122,5 @@ class LoRASam:
         """
         values, metadata = adapter_file.read(path, FORMAT, "LoRA weights")
         adapted = cls(sam, LoRA(**json.loads(metadata["lora"])))
-        adapter_file.put(values, adapted.tensors(), path, "SAM")
+        adapter_file.put(values, metadata, adapted.tensors(), adapted.frozen(), path, "SAM")
         return adapted

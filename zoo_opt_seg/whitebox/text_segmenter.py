@@ -140,7 +140,7 @@ class TextSegmenter(BlackBox):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write what training changes, alone, as safetensors, all or nothing."""
-        adapter_file.write(path, self.tensors(), {"format": FORMAT, "net": self.net.config})
+        adapter_file.write(path, self.tensors(), self.frozen(), {"format": FORMAT, "net": self.net.config})
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Put weights that `save` wrote in place.
@@ -155,7 +155,7 @@ class TextSegmenter(BlackBox):
         if differ := [name for name in ours if ours[name] != theirs.get(name)]:
             said = ", ".join(f"its {name} is {theirs.get(name)}, this one's {ours[name]}" for name in differ)
             raise CheckpointError(f"{path} is of another {type(self.net).__name__}: {said}")
-        adapter_file.put(values, self.tensors(), path, type(self.net).__name__)
+        adapter_file.put(values, metadata, self.tensors(), self.frozen(), path, type(self.net).__name__)
         if self._digest:
             self._digest = None
 

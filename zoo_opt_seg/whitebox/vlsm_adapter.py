@@ -103,7 +103,7 @@ class VLSMAdapter:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the adapters alone, with their configuration, as safetensors, all or nothing."""
         metadata = {"format": FORMAT, "vlsm": self.config, "clipseg": _facts(self.clipseg.config)}
-        adapter_file.write(path, self.tensors(), metadata)
+        adapter_file.write(path, self.tensors(), self.frozen(), metadata)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], clipseg: Any) -> VLSMAdapter:
@@ -122,7 +122,7 @@ class VLSMAdapter:
         if differ:
             raise CheckpointError(f"{path} is of another CLIPSeg: {'; '.join(differ)}")
         adapted = cls(clipseg, VLSM(**json.loads(metadata["vlsm"])))
-        adapter_file.put(values, adapted.tensors(), path, "CLIPSeg")
+        adapter_file.put(values, metadata, adapted.tensors(), adapted.frozen(), path, "CLIPSeg")
         return adapted
 
     # ------------------------------------------------------------------------------------------------ hooks
