@@ -235,7 +235,7 @@ def adapt(
                 try:
                     driver = Driver(recorder, objective, marks, thresholds(evaluations, validate), patience, folder)
                     objective.model = validation.model = Budgeted(box, calls - driver.calls)
-                    with bar(calls, progress) as update:
+                    with bar("adapting", "calls", calls, progress) as update:
                         driver.run(update)
                 finally:
                     marks.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 
 import numpy as np
 
@@ -15,10 +14,9 @@ from zoo_opt.resume import Recorder
 from zoo_opt_seg.blackbox.wrappers import BudgetExhausted
 from zoo_opt_seg.losses import LossError
 from zoo_opt_seg.objective import Objective
+from zoo_opt_seg.progress import Update
 from zoo_opt_seg.run_folder import Line, RunFolder, json_line, read_lines, write_lines
 from zoo_opt_seg.selection import BlackBoxDown, Marks, mean
-
-Update = Callable[[int, float, float], None]
 
 
 class Driver:
@@ -104,7 +102,7 @@ class Driver:
         """
         while True:
             self._validate()
-            update(self.calls, self._loss, self._dice)
+            update(self.calls, {"loss {:.4f}": self._loss, "validation Dice {:.3f}": self._dice})
             if self.ended():
                 return
             self._step(update)
@@ -135,7 +133,7 @@ class Driver:
             if i == len(batch) - 1:
                 self._log(self._line(batch.step, losses, gains))
             self._recorder.tell([outcome])
-            update(self.calls, self._loss, self._dice)
+            update(self.calls, {"loss {:.4f}": self._loss, "validation Dice {:.3f}": self._dice})
             if self._in_a_row >= self._patience:
                 raise BlackBoxDown(
                     f"the black box failed {self._in_a_row} times in a row, the last time with {self._said()}"

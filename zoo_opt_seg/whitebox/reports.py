@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from zoo_opt_seg.progress import bar
+
 from .recipe import Epoch, Recipe
 from .trainer import Report
 
@@ -40,27 +42,11 @@ def epochs_bar(what: str = "training", show: bool = True) -> Iterator[Report]:
     ImportError
         If rich is not installed.
     """
-    if not show:
-        yield lambda epoch, recipe: None
-        return
-    try:
-        from rich import console, progress
-    except ImportError:
-        raise ImportError('progress needs rich: pip install "zoo-opt[progress]", or show=False') from None
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TextColumn("epochs"),
-        progress.TextColumn("{task.fields[figures]}"),
-    )
-    with progress.Progress(*columns, console=console.Console(stderr=True)) as display:
-        task = display.add_task(what, total=None, figures="")
+    with bar(what, "epochs", None, show) as update:
 
         def report(epoch: Epoch, recipe: Recipe) -> None:
-            figures = [] if math.isnan(epoch.train_loss) else [f"loss {epoch.train_loss:.4f}"]
-            figures += [f"validation {epoch.loss:.4f}", f"Dice {epoch.dice:.3f}", f"{epoch.seconds:.1f} s"]
-            display.update(task, completed=epoch.epoch, total=recipe.epochs, figures=", ".join(figures))
+            figures = {"loss {:.4f}": epoch.train_loss, "validation {:.4f}": epoch.loss, "Dice {:.3f}": epoch.dice}
+            update(epoch.epoch, {**figures, "{:.1f} s": epoch.seconds}, recipe.epochs)
 
         yield report
 

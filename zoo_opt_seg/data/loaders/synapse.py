@@ -16,7 +16,7 @@ import numpy as np
 
 from zoo_opt.errors import integer
 from zoo_opt.interop.peer import require
-from zoo_opt_seg.data.errors import read_json
+from zoo_opt_seg.data.errors import read_json, reason
 from zoo_opt_seg.data.files import DataError
 from zoo_opt_seg.data.loaders.layout import folder
 from zoo_opt_seg.data.volumes import LabelledSlices, Volume, VolumeSplits, check_spacing, resized
@@ -151,7 +151,7 @@ def _npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path}: the slice cannot be read ({_first(error)})") from None
+        raise DataError(f"{path}: the slice cannot be read ({reason(error)})") from None
 
 
 def _volume(name: str, path: Path, spacings: Mapping[str, Any] | Path | None) -> Volume:
@@ -161,7 +161,7 @@ def _volume(name: str, path: Path, spacings: Mapping[str, Any] | Path | None) ->
             image, label = _pair(path, file)
             own = file.attrs.get("spacing")
     except (OSError, RuntimeError, KeyError) as error:  # what h5py raises for a file that is none, or is cut short
-        raise DataError(f"{path}: the volume cannot be read ({_first(error)})") from None
+        raise DataError(f"{path}: the volume cannot be read ({reason(error)})") from None
     image, label = _checked(path, image, label, 3)
     where = ""
     if isinstance(spacings, Path):
@@ -228,11 +228,7 @@ def _nifti(where: Path, name: str, slices: int) -> tuple[str, tuple[float, ...]]
         header = nibabel.load(path).header
         zooms, size = tuple(float(zoom) for zoom in header.get_zooms()[:3]), tuple(header.get_data_shape())
     except Exception as error:  # nibabel raises whatever its readers come across
-        raise DataError(f"{path}: the header cannot be read ({_first(error)})") from None
+        raise DataError(f"{path}: the header cannot be read ({reason(error)})") from None
     if len(size) != 3 or size[2] != slices:
         raise DataError(f"{path}: expected {slices} slices, those of {name}, got the size {size}")
     return str(path), (zooms[2], zooms[1], zooms[0])
-
-
-def _first(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]
