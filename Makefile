@@ -82,7 +82,7 @@ results: $(VENV)/.ready-bench
 
 tables: $(VENV)/.ready-demo
 	@for suite in $(TABLES); do \
-	  case $$suite in vlsm_*) out=results/vlsm;; *) out=results/$$suite;; esac; \
+	  case $$suite in baps_*|vlsm_*) out=results/$${suite%_*};; *) out=results/$$suite;; esac; \
 	  $(PINNED) $(BIN)/zoo-opt-seg table benchmarks/$$suite.toml --out $$out --workers $(JOBS) --data-root $(DATA) \
 	    --record benchmarks/results/$$suite.jsonl.xz --markdown benchmarks/results/$$suite.md || exit 1; done
 
