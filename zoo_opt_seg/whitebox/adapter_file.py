@@ -73,7 +73,7 @@ def put(values: Tensors, metadata: Mapping[str, str], into: Tensors, frozen: Ten
     with torch.no_grad():
         for name, tensor in into.items():
             tensor.copy_(values[name])
-    if metadata.get("frozen", "") not in ("", tensors_digest(frozen)):
+    if "frozen" in metadata and metadata["frozen"] != tensors_digest(frozen):
         warnings.warn(f"{path} was trained on a {model} with other weights than this one's", stacklevel=3)
 
 
