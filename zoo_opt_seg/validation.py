@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from zoo_opt.errors import integer
 from zoo_opt_seg.data.draws import Draw, draw_prompts
 from zoo_opt_seg.data.samples import Samples, Splits
+from zoo_opt_seg.digests import data_digest
 from zoo_opt_seg.losses import LOSSES, check_loss, dice_loss
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.visual_prompts import TrainedPrompt, VisualPrompt
@@ -102,11 +102,7 @@ def parts(splits: Splits) -> tuple[Samples, Samples, Samples]:
 
 def fingerprint(splits: Splits, texts: bool = False) -> str:
     """Return the first digits of the SHA-256 of all images and masks, and of the texts where they are used."""
-    digest = hashlib.sha256()
+    said: list[Array | str] = []
     for samples in parts(splits):
-        for array in (samples.images, samples.masks):
-            digest.update(repr(array.shape).encode())
-            digest.update(np.ascontiguousarray(array).data)
-        if texts:
-            digest.update(repr(samples.texts).encode())
-    return digest.hexdigest()[:16]
+        said += [samples.images, samples.masks, *([repr(samples.texts)] if texts else [])]
+    return data_digest(*said)

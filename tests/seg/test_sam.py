@@ -21,7 +21,7 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 from zoo_opt.errors import CheckpointError
 from zoo_opt_seg.blackbox import Cached, SamBlackBox
 from zoo_opt_seg.blackbox.checkpoints import misfit, read_state_dict
-from zoo_opt_seg.blackbox.sam import weights_digest
+from zoo_opt_seg.digests import weights_digest
 from zoo_opt_seg.prompts import Prompts
 
 SIDE, PATCH, CHANNELS = 64, 8, 32

@@ -7,9 +7,8 @@ References
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from zoo_opt.errors import integer
 from zoo_opt_seg.blackbox.checkpoints import load_sam
 from zoo_opt_seg.blackbox.protocol import Array, BlackBox, check_images, check_pixels, check_prompts
 from zoo_opt_seg.blackbox.wrappers import to_bytes
+from zoo_opt_seg.digests import weights_digest
 from zoo_opt_seg.prompts import Prompts
 
 
@@ -237,20 +237,6 @@ class SamBlackBox(BlackBox):
 
     def _tensor(self, array: Any, dtype: torch.dtype = torch.float) -> Tensor:
         return torch.tensor(array, dtype=dtype, device=self.device)
-
-
-def weights_digest(module: nn.Module) -> str:
-    """Return the SHA-256 of a module's parameters and buffers, names and types included."""
-    return tensors_digest(module.state_dict())
-
-
-def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of tensors, names and types included."""
-    digest = hashlib.sha256()
-    for key, value in sorted(tensors.items()):
-        digest.update(f"{key} {value.dtype} {tuple(value.shape)} ".encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _input_size(size: tuple[int, ...], longest: int) -> tuple[int, int]:

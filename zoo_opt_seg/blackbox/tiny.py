@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from zoo_opt_seg.blackbox.sam import SamBlackBox, weights_digest
+from zoo_opt_seg.blackbox.sam import SamBlackBox
+from zoo_opt_seg.digests import weights_digest
 
 if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.clipseg import ClipSegBlackBox

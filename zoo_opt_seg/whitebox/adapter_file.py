@@ -14,7 +14,7 @@ import torch
 
 from zoo_opt.checkpoint import write_atomically
 from zoo_opt.errors import CheckpointError
-from zoo_opt_seg.blackbox.sam import tensors_digest
+from zoo_opt_seg.digests import tensors_digest
 
 Tensors = Mapping[str, torch.Tensor]
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from zoo_opt_seg.blackbox.cache import read_mask, write_mask
-from zoo_opt_seg.blackbox.sam import weights_digest
+from zoo_opt_seg.digests import weights_digest
 
 from .ladder import LadderSam
 

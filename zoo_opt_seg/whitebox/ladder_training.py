@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_opt_seg.blackbox.sam import weights_digest
 from zoo_opt_seg.data.augment_slices import KINDS, augment_slices
 from zoo_opt_seg.data.volumes import LabelledSlices, VolumeSplits
+from zoo_opt_seg.digests import data_digest, weights_digest
 
 from .embeddings import CachedEmbeddings
 from .ladder import Ladder, LadderSam
 from .recipe import Recipe, Validation
-from .trainer import Fitted, Report, Trainable, data_digest, fit
+from .trainer import Fitted, Report, Trainable, fit
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam

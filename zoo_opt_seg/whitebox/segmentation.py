@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,11 +15,12 @@ from torch.nn import functional as F
 from zoo_opt_seg.data.augment import augment
 from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for
 from zoo_opt_seg.data.samples import Samples, Splits
+from zoo_opt_seg.digests import data_digest
 from zoo_opt_seg.losses import SMOOTH
 from zoo_opt_seg.prompts import Prompts
 
 from .recipe import Validation
-from .trainer import Trainable, data_digest
+from .trainer import Trainable
 
 AUGMENT, POINTS, VALIDATION = 1, 2, 3  # streams of the seed
 ROWS = 64  # of the validation split, whose losses are computed at a time
@@ -172,4 +172,4 @@ def _bce_and_ratio(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
 
 def _digest(*parts: Samples) -> str:
     """Return what tells these texts from others."""
-    return hashlib.sha256(repr([part.texts for part in parts]).encode()).hexdigest()[:8]
+    return data_digest(repr([part.texts for part in parts]))[:8]

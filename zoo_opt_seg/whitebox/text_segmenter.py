@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from zoo_opt.errors import CheckpointError, integer
 from zoo_opt_seg.blackbox.protocol import Array, BlackBox, check_images, check_pixels, check_prompts
-from zoo_opt_seg.blackbox.sam import weights_digest
 from zoo_opt_seg.blackbox.wrappers import to_bytes
+from zoo_opt_seg.digests import weights_digest
 from zoo_opt_seg.prompts import Prompts
 
 from . import adapter_file

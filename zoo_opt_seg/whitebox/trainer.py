@@ -8,7 +8,6 @@ on from its last whole epoch and ends in the same weights, bit for bit (on one m
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import math
 import time
@@ -291,15 +290,6 @@ class _Run:
         self.history = [Epoch(*row) for row in state["history"]]
         self.memory = state.get("memory", 0)  # absent from checkpoints of before it was measured
         return True
-
-
-def data_digest(*arrays: np.ndarray) -> str:
-    """Return the first digits of the SHA-256 of arrays, their shapes included."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(repr(array.shape).encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()[:16]
 
 
 @contextmanager
