@@ -32,7 +32,7 @@ def write(path: str | os.PathLike[str], tree: Any) -> None:
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     text = json.dumps(_encode(tree, arrays))
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **{_TREE: np.frombuffer(text.encode(), np.uint8)}, **arrays)
+    np.savez(buffer, **{_TREE: np.frombuffer(text.encode(), np.uint8), **arrays})  # type: ignore[arg-type]
     payload = buffer.getbuffer()
     digest = hashlib.sha256(payload).hexdigest()
     header = b"%s %d %s\n" % (_MAGIC, VERSION, digest.encode())

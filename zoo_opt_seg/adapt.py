@@ -19,7 +19,7 @@ from zoo_opt.errors import instance, integer
 from zoo_opt.methods import Method
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.resume import Recorder
-from zoo_opt_seg.blackbox.protocol import SegmentationModel, as_black_box
+from zoo_opt_seg.blackbox.protocol import SegmentationModel, as_black_box, name_of
 from zoo_opt_seg.blackbox.wrappers import Budgeted
 from zoo_opt_seg.data.draws import Draw, kind_for, need_texts
 from zoo_opt_seg.data.samples import Splits
@@ -32,6 +32,7 @@ from zoo_opt_seg.run_folder import Line, RunFolder, read_json, versions, write_j
 from zoo_opt_seg.selection import SCORES, Mark, Marks, thresholds
 from zoo_opt_seg.validation import Validation, fingerprint, parts, validation_rows
 from zoo_opt_seg.visual_prompts import TrainedPrompt, VisualPrompt, save_prompt
+from zoo_opt_seg.visual_prompts.registry import need_registered
 
 
 @dataclass
@@ -178,6 +179,8 @@ def adapt(
         raise ValueError(f"select must be {' or '.join(map(repr, SCORES))}, got {select!r}")
     instance("splits", splits, Splits)
     instance("prompt", prompt, VisualPrompt)
+    if out is not None:
+        need_registered(prompt)
     for samples in parts(splits):
         if len(samples) and samples.size != (prompt.size, prompt.size):
             shape = " x ".join(map(str, samples.size))
@@ -212,15 +215,15 @@ def adapt(
         folder = None
         if out is not None:
             folder = RunFolder(out)
-            told = {} if kind == "random" else {"points": kind if isinstance(kind, str) else _name(kind)}
             data = {"name": splits.name, "sha256": fingerprint(splits, kind == "text")}
             what = {
                 "format": 1,
-                "model": box.name or _name(model),
+                "model": name_of(box),
                 "data": {**data, "images": [len(s) for s in parts(splits)]},
                 "prompt": {"name": prompt.name, **prompt.config(), "dim": prompt.dim},
                 "method": repr(built),
-                **{"calls": calls, "batch": batch, "seed": seed, **about_loss, **told},
+                **{"calls": calls, "batch": batch, "seed": seed, **about_loss},
+                "points": kind if isinstance(kind, str) else name_of(kind),
                 "x0": zlib.crc32(np.ascontiguousarray(start).data),
                 "validation": {"marks": validate, "images": len(rows), "select": select},
                 "test": {"images": 0 if tested is None else len(tested), "repeats": repeats, "seed": test_seed},
@@ -233,8 +236,10 @@ def adapt(
             with Recorder(opt, None if folder is None else folder.state / "optimizer.zoo", seeded=True) as recorder:
                 marks = Marks(validation, len(rows), batch, prompt.views, None if folder is None else folder.state)
                 try:
-                    driver = Driver(recorder, objective, marks, thresholds(evaluations, validate), patience, folder)
-                    objective.model = validation.model = Budgeted(box, calls - driver.calls)
+                    due = thresholds(evaluations, validate)
+                    driver = Driver(recorder, objective, marks, due, calls, patience, folder)
+                    objective.model = validation.model = Budgeted(box, driver.left)
+                    objective.minibatch(opt.nit)  # what cannot be asked is told before the first question
                     with bar("adapting", "calls", calls, progress) as update:
                         driver.run(update)
                 finally:
@@ -270,7 +275,9 @@ def _adaptation(
 ) -> Adaptation:
     """Return the result so far, its prompt written to the folder."""
     opt, last = driver.opt, np.array(driver.opt.mean)
-    mark = marks.chosen(select) or Mark(-1, opt.nfev, last)
+    mark = marks.chosen(select)
+    if mark is None:
+        select, mark = "last mean", Mark(-1, opt.nfev, last)
     if not np.isfinite(mark.x.astype(np.float32)).all():  # the method diverged, and nothing was validated
         select, x = ("start", start) if opt.best.x is None else ("best loss", opt.best.x)
         mark = Mark(-1, opt.nfev, np.array(x))
@@ -309,7 +316,3 @@ def _vector(path: Path, x: Array) -> None:
     buffer = io.BytesIO()
     np.save(buffer, x, allow_pickle=False)
     write_atomically(path, buffer.getbuffer())
-
-
-def _name(model: Any) -> str:
-    return str(getattr(model, "__qualname__", type(model).__qualname__))

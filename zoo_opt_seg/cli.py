@@ -156,6 +156,7 @@ def do_adapt(arguments: argparse.Namespace) -> int:
     """Train a visual prompt and say what it gained."""
     from zoo_opt_seg import cli_inputs
     from zoo_opt_seg.adapt import adapt
+    from zoo_opt_seg.page import kept
     from zoo_opt_seg.visual_prompts import prompt_for
 
     size = cli_inputs.size_for(arguments.model, arguments.size)
@@ -179,10 +180,7 @@ def do_adapt(arguments: argparse.Namespace) -> int:
             about={"command": arguments.words},
             **{name: getattr(arguments, name) for name in PASSED},
         )
-    chosen = result.metrics["chosen"]
-    unmarked = {"start": "the start", "best loss": "the candidate of lowest loss"}.get(chosen["by"], "the last mean")
-    kept = unmarked if chosen["mark"] is None else f"mark {chosen['mark']}"
-    print(f"{result.calls} calls, {result.nfev} evaluations; kept {kept}")
+    print(f"{result.calls} calls, {result.nfev} evaluations; kept {kept(result.metrics['chosen'])}")
     if "test" in result.metrics:
         print(_rows(result.metrics["test"]["rows"]))
     print(f"{Path(arguments.out) / 'index.html'}")
@@ -232,6 +230,7 @@ def do_predict(arguments: argparse.Namespace) -> int:
     from zoo_opt_seg import cli_inputs
     from zoo_opt_seg.prompts import Prompts
     from zoo_opt_seg.reporting import Patient
+    from zoo_opt_seg.selection import BlackBoxDown
 
     points, labels = cli_inputs.points(arguments.point)
     texts = arguments.text
@@ -255,6 +254,8 @@ def do_predict(arguments: argparse.Namespace) -> int:
         given = given.moved(lambda xy: np.clip((xy + 0.5) * scale - 0.5, 0, size - 1))  # pixel centres: whole numbers
         asked = Patient(model)
         answer = asked(small, given) if prompt is None else prompt.predict(asked, small, given)
+        if np.isnan(answer).any():
+            raise BlackBoxDown(f"the black box answers to a part of {arguments.image} only: one view of it failed")
     large = Image.fromarray(answer[0].astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
     values = np.asarray(large)
     mask = np.rint(values * 255) if arguments.probabilities else np.where(values > 0.5, 255, 0)

@@ -11,6 +11,7 @@ from zoo_opt.batch import Candidate
 from zoo_opt.engines import Outcome, failed, succeeded
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.resume import Recorder
+from zoo_opt_seg.blackbox.protocol import BlackBoxGone
 from zoo_opt_seg.blackbox.wrappers import BudgetExhausted
 from zoo_opt_seg.losses import LossError
 from zoo_opt_seg.objective import Objective
@@ -37,6 +38,8 @@ class Driver:
         Where iterates are judged.
     due : list of int
         Evaluations after which the marks are due, see `thresholds`.
+    budget : int
+        Calls that may be made in all, as many as the evaluations and marks take.
     patience : int
         Failed evaluations in a row after which the black box counts as down.
     folder : RunFolder or None
@@ -49,11 +52,12 @@ class Driver:
         objective: Objective,
         marks: Marks,
         due: list[int],
+        budget: int,
         patience: int,
         folder: RunFolder | None,
     ) -> None:
         self._recorder, self._objective, self._marks = recorder, objective, marks
-        self._due, self._patience, self._folder = due, patience, folder
+        self._due, self._budget, self._patience, self._folder = due, budget, patience, folder
         self._batch = objective.calls
         self._in_a_row = 0
         self._error: Exception | None = None
@@ -74,6 +78,11 @@ class Driver:
         return self.opt.nfev * self._batch + self._marks.calls
 
     @property
+    def left(self) -> int:
+        """Calls that may still be made."""
+        return self._budget - self.calls
+
+    @property
     def seconds(self) -> float:
         """Seconds so far, those before an interruption included."""
         return self._before + time.monotonic() - self._began
@@ -90,6 +99,9 @@ class Driver:
             left = self._due[-1] - missing - opt.nfev
             if opt.method.size(opt.state) > left:
                 reasons["budget"] = f"{self._marks.lost} calls of validations that failed"
+        last = len(self._due) - 1
+        if reasons and self._due and not self._marks.done(last) and self._marks.price(last) > self.left:
+            reasons["validation"] = "the last mean was not judged, as validations that failed left no calls for it"
         return reasons
 
     def run(self, update: Update) -> None:
@@ -109,13 +121,15 @@ class Driver:
 
     # ------------------------------------------------------------------------------------------------ validation
     def _validate(self) -> None:
-        """Judge the iterate if a mark is due and has not been judged."""
+        """Judge the iterate if a mark is due, has not been judged, and can be paid for."""
         opt = self.opt
         if not self._due or opt.told:  # the rest of a step that was cut off comes first
             return
         last = len(self._due) - 1
         number = last if self.ended() else max(k for k, nfev in enumerate(self._due) if nfev <= opt.nfev)
         if not self._marks.done(number):
+            if self._marks.price(number) > self.left:  # after validations that failed, the last one may not be
+                return
             mark = self._marks.judge(number, opt.nfev, opt.mean)
             self._log(mark.line(self.calls))
         self._dice = mean(self._marks.marks[number].dice)
@@ -141,11 +155,14 @@ class Driver:
 
     def _evaluate(self, candidate: Candidate) -> Outcome:
         """Return what a candidate gave; a failure counts towards those in a row unless the candidate was at fault."""
+        self._objective.minibatch(candidate.step)  # what cannot be drawn is no failure of the black box
         self._error = None
         try:
             outcome = succeeded(candidate.id, float(self._objective(candidate.x, candidate.step)))
         except (BudgetExhausted, LossError):
             raise
+        except BlackBoxGone as error:
+            raise BlackBoxDown(str(error)) from error
         except Exception as error:
             self._error = error
             outcome = failed(candidate.id, error)

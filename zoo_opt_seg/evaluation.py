@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo_opt_seg.blackbox.protocol import check_answer
 from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.metrics import dice, hd95, iou
@@ -119,7 +120,8 @@ def evaluate(
     Raises
     ------
     TypeError, ValueError
-        For a prompt without its vector, an empty mask, missing texts, or a prediction of another shape.
+        For a prompt without its vector, an empty mask, missing texts, or predictions that are no probabilities and no
+        bool masks, or of another shape.
     """
     for name, value in (("repeats", repeats), ("batch", batch), ("points", points)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
@@ -156,7 +158,7 @@ def _predictor(model: Any, prompt: Any, x: np.ndarray | None) -> Callable[[np.nd
     if hasattr(prompt, "predict"):  # a TrainedPrompt holds its vector
         if x is not None:
             raise ValueError("x: expected none with a trained prompt, which holds its own")
-        return lambda images, prompts: prompt.predict(model, images, prompts)
+        return lambda images, prompts: prompt.predict(model, images, prompts, batch=len(images))
     if x is None:
         raise ValueError("x: expected the vector of the visual prompt, got None")
 
@@ -168,9 +170,7 @@ def _predictor(model: Any, prompt: Any, x: np.ndarray | None) -> Callable[[np.nd
 
 def _scores(output: Any, truth: np.ndarray, distances: bool, spacing: float | Sequence[float] | None) -> np.ndarray:
     """Return dice, iou and hd95 of a batch, (3, n); NaN for predictions that hold NaN."""
-    output = np.asarray(output)
-    if output.shape != truth.shape:
-        raise ValueError(f"model: expected masks of the shape {truth.shape}, got {output.shape}")
+    output = check_answer(output, truth.shape, "model", nan=True)
     ok = ~np.isnan(output).any(axis=(1, 2))
     masks = output > 0.5
     scores = np.full((3, len(truth)), np.nan)

@@ -13,9 +13,8 @@ from typing import Any
 from zoo_opt.bench.template import fill
 from zoo_opt.checkpoint import write_atomically
 from zoo_opt_seg.charts import Chart, smoothed
-from zoo_opt_seg.run_folder import Line, RunFolder, read_json, read_lines
+from zoo_opt_seg.run_folder import ADAPTED, ZERO_SHOT, Line, RunFolder, read_json, read_lines
 
-ZERO_SHOT, ADAPTED = "zero-shot", "adapted"
 NAMES = {ZERO_SHOT: "Zero-shot", ADAPTED: "Adapted", "disk": "Best disk", "whole image": "Whole image"}
 BOTH = {
     ZERO_SHOT: "the black box as it is",
@@ -218,8 +217,9 @@ def _made(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         "method": f"<code>{esc(config['method'])}</code>",
         "calls": f"{metrics['calls']:,}: {metrics['evaluations']:,} evaluations of {config['batch']} images, and "
         f"{metrics['validation_calls']:,} for validation"
-        + (f"; {metrics['test']['calls']:,} more to measure the test images" if "test" in metrics else ""),
-        "kept": esc(f"mark {metrics['chosen']['mark']}, by validation {metrics['chosen']['by']}"),
+        + (f"; {metrics['test']['calls']:,} more to measure the test images" if "test" in metrics else "")
+        + (f", {metrics['panel_calls']:,} for the pictures" if "panel_calls" in metrics else ""),
+        "kept": esc(kept(metrics["chosen"])),
         "failed": esc(", ".join(f"{n} {why}" for why, n in metrics["failures"].items()) or "no evaluation"),
         "versions": esc(" · ".join(f"{name} {version}" for name, version in config.get("versions", {}).items())),
     }
@@ -229,6 +229,13 @@ def _made(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         f'<div class="scroll"><table>{body}</table></div>'
         f"<details><summary>config.json</summary><pre>{text}</pre></details>"
     )
+
+
+def kept(chosen: Mapping[str, Any]) -> str:
+    """Return in words which iterate was kept, from ``metrics["chosen"]``."""
+    if chosen["mark"] is not None:
+        return f"mark {chosen['mark']}, by validation {chosen['by']}"
+    return {"best loss": "the candidate of lowest loss"}.get(chosen["by"], f"the {chosen['by']}")
 
 
 def table(headings: Sequence[str], body: Iterable[Sequence[object]]) -> str:

@@ -44,11 +44,11 @@ def panel(
     model : BlackBox
     trained : TrainedPrompt
     samples : Samples
-        One row each.
+        Of a split, in its order, on which their prompts depend.
     seed : int
         Of the prompts: those of the first repeat of `zoo_opt_seg.evaluation.evaluate`.
     rows : sequence of int, optional
-        The samples' numbers in their split, on which their prompts depend; 0, 1, ... without.
+        The samples to show; all without. Their prompts are those that they have among all of them.
     points : str or callable
         Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`.
 
@@ -57,7 +57,9 @@ def panel(
     PIL.Image.Image
         RGB.
     """
-    prompts = draw_prompts(points, samples, (seed, 0), rows)
+    prompts = draw_prompts(points, samples, (seed, 0))
+    if rows is not None:
+        samples, prompts = samples[rows], prompts[rows]
     before = _hard(model(samples.images, prompts))
     after = _hard(trained.predict(model, samples.images, prompts, batch=len(samples)))
     shown = trained.apply(samples.images, prompts)

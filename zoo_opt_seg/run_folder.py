@@ -32,6 +32,7 @@ from zoo_opt.journal import locked
 from zoo_opt.optimizer import Optimizer
 
 Line = dict[str, Any]
+ZERO_SHOT, ADAPTED = "zero-shot", "adapted"  # the rows of the test in metrics.json that asked the black box
 
 
 class RunFolder:

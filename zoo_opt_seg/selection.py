@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo_opt.checkpoint import write_atomically
+from zoo_opt_seg.blackbox.protocol import BlackBoxGone
 from zoo_opt_seg.blackbox.wrappers import BudgetExhausted
 from zoo_opt_seg.losses import LossError
 from zoo_opt_seg.prompts import Array
@@ -111,13 +112,19 @@ class Marks:
         """Return whether the mark has been judged on all images."""
         return number in self.marks and len(self.marks[number].dice) == self.images
 
+    def price(self, number: int) -> int:
+        """Return the calls that it takes to judge a mark, or the rest of it."""
+        judged = len(self.marks[number].dice) if number in self.marks else 0
+        return self.views * (self.images - judged)
+
     def judge(self, number: int, nfev: int, x: Array) -> Mark:
         """Judge an iterate, or the rest of its images where a kill came in between.
 
         Raises
         ------
         BlackBoxDown
-            If the black box failed on every question; what is kept of it is that it was paid for.
+            If the black box failed on every question, or can be asked nothing any more; what is kept of the questions
+            that failed is that they were paid for.
         """
         mark = self.marks.get(number)
         if mark is None:
@@ -140,6 +147,10 @@ class Marks:
                 line |= {"dice": list(map(float, dice)), "loss": list(map(float, loss))}
             except (LossError, BudgetExhausted):
                 raise
+            except BlackBoxGone as error:
+                if failed:
+                    self._lose(mark, sum(len(line["dice"]) for line in failed), failed[-1]["error"])
+                raise BlackBoxDown(str(error)) from error
             except Exception as error:
                 nothing = [math.nan] * (rows.stop - rows.start)
                 last = error
@@ -149,8 +160,7 @@ class Marks:
                 self._keep(mark, known)
             failed = []
         if failed and not mark.dice:
-            lost = {"dice": [], "loss": [], "lost": self.images, "error": failed[-1]["error"]}
-            self._keep(mark, {"mark": number, "nfev": nfev, **lost})
+            self._lose(mark, self.images, failed[-1]["error"])
             raise BlackBoxDown(
                 f"the black box failed on all {self.images} validation images, the last time with {failed[-1]['error']}"
             ) from last
@@ -164,7 +174,8 @@ class Marks:
         Marks are compared on the images that no black box failure took from any of them; a mark that lost more than
         half of its images takes no part.
         """
-        marks = [m for _, m in sorted(self.marks.items()) if 2 * sum(map(math.isnan, m.dice)) <= len(m.dice) > 0]
+        judged = [mark for number, mark in sorted(self.marks.items()) if self.done(number)]
+        marks = [mark for mark in judged if 2 * sum(map(math.isnan, mark.dice)) <= len(mark.dice)]
         if not marks:
             return None
         values = np.array([mark.dice if by == "dice" else [-v for v in mark.loss] for mark in marks])
@@ -175,6 +186,11 @@ class Marks:
         """Close the journal."""
         if self._journal is not None:
             self._journal.close()
+
+    def _lose(self, mark: Mark, images: int, error: str) -> None:
+        """Write down that images were sent in vain."""
+        nothing: Line = {"mark": mark.number, "nfev": mark.nfev, "dice": [], "loss": []}
+        self._keep(mark, {**nothing, "lost": images, "error": error})
 
     def _keep(self, mark: Mark, line: Line) -> None:
         if self._journal is not None:

@@ -41,9 +41,14 @@ class Spy:
 
 def test_points_are_those_of_data_points():
     samples = told()
-    for kind, same in (("random", random_points(samples.masks, (3, 1), 2)), ("centre", centre_points(samples.masks))):
-        drawn = draw_prompts(kind, samples, (3, 1), k=2)
-        np.testing.assert_array_equal(drawn.points, same.points)
+    for kind, k, same in (
+        ("random", 2, random_points(samples.masks, (3, 1), 2)),
+        ("centre", 1, centre_points(samples.masks)),
+    ):
+        np.testing.assert_array_equal(draw_prompts(kind, samples, (3, 1), k=k).points, same.points)
+    for kind in ("centre", "text", lambda masks, seed: random_points(masks, seed)):
+        with pytest.raises(ValueError, match="points must be 1 per mask where they are not random, got 2"):
+            draw_prompts(kind, samples, 0, k=2)
     part = draw_prompts("random", samples[[4, 1]], 9, [4, 1])
     np.testing.assert_array_equal(part.points, random_points(samples.masks, 9).points[[4, 1]])
     asked = []

@@ -132,7 +132,7 @@ def test_visual_prompt_with_its_vector() -> None:
 
 
 def test_trained_prompt() -> None:
-    trained = SimpleNamespace(predict=lambda model, images, prompts: model(images // 2, prompts))
+    trained = SimpleNamespace(predict=lambda model, images, prompts, batch: model(images // 2, prompts))
     seen: list[np.ndarray] = []
 
     def model(images: np.ndarray, prompts: Prompts) -> np.ndarray:
@@ -180,8 +180,13 @@ def test_bad_arguments(options: dict, message: str) -> None:
 
 
 def test_bad_model_and_samples() -> None:
-    with pytest.raises(ValueError, match=r"model: expected masks of the shape \(5, 32, 32\), got \(5, 32\)"):
-        evaluate(lambda images, prompts: np.zeros((5, 32)), scenes())
+    for answer, message in (
+        (np.zeros((5, 32)), r"model must return masks of shape \(5, 32, 32\), got \(5, 32\)"),
+        (np.full((5, 32, 32), 3.0), r"model must return probabilities in \[0, 1\], got values from 3 to 3"),
+        (np.ones((5, 32, 32), np.uint8), "for 0 and 1 masks == 1"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=message):
+            evaluate(lambda images, prompts, answer=answer: answer, scenes())
     with pytest.raises(ValueError, match="samples: expected at least one"):
         evaluate(Disk(6), scenes()[:0])
     empty = Samples(scenes().images, scenes().masks & False, scenes().names)

@@ -267,6 +267,26 @@ def test_masks_of_every_mode(mode: str, tmp_path: Path) -> None:
         assert (mask_array(path, values) == (array > 0)).all()
 
 
+@pytest.mark.parametrize("values", [2, (2, "2"), [2], (1, 2, 3), "(2,2)", (True, 2)])
+def test_values_of_another_form(values: object, tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"values: expected the lowest and highest mask value of the object, as \[2,2\]"
+    ):
+        load_data("folder", tmp_path, values=values)
+
+
+def test_values_choose_a_label(tmp_path: Path) -> None:
+    for place in ("images", "masks"):
+        (tmp_path / place).mkdir()
+        for i in range(6):
+            array = np.zeros((16, 16), np.uint8)
+            array[:4], array[10:] = 1, 2
+            Image.fromarray(array).save(tmp_path / place / f"{i}.png")
+    for values, rows in (((2, 2), 6), ([1, 2], 10)):  # a list, as from the command line
+        for part in every(load_data("folder", tmp_path, size=16, values=values)):
+            assert (part.masks.any(axis=2).sum(axis=1) == rows).all()
+
+
 def test_palettes_and_colours(tmp_path: Path) -> None:
     indices = np.zeros((H, W), np.uint8)
     indices[:, 5:] = 1

@@ -18,7 +18,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from zoo_opt_seg.blackbox import BlackBoxError, Budgeted, BudgetExhausted, Cached, ProcessBlackBox
+from zoo_opt_seg.blackbox import BlackBoxError, BlackBoxGone, Budgeted, BudgetExhausted, Cached, ProcessBlackBox
 from zoo_opt_seg.blackbox.process import receive, send, serve
 from zoo_opt_seg.prompts import Prompts
 
@@ -162,7 +162,7 @@ serve(model)
 """)
     with pytest.raises(BlackBoxError, match=r"(?s)did not answer: it ended with status 3\nIt wrote:\nout of memory"):
         box(IMAGES, Prompts.nothing(4))
-    with pytest.raises(BlackBoxError, match="cannot be asked any more: it ended with status 3"):
+    with pytest.raises(BlackBoxGone, match="cannot be asked any more: it ended with status 3"):
         box(IMAGES, Prompts.nothing(4))
     box.close()
 

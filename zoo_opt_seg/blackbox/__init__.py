@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.process import serve as serve
     from zoo_opt_seg.blackbox.protocol import BlackBox as BlackBox
     from zoo_opt_seg.blackbox.protocol import BlackBoxError as BlackBoxError
+    from zoo_opt_seg.blackbox.protocol import BlackBoxGone as BlackBoxGone
     from zoo_opt_seg.blackbox.protocol import SegmentationModel as SegmentationModel
     from zoo_opt_seg.blackbox.protocol import as_black_box as as_black_box
     from zoo_opt_seg.blackbox.sam import SamBlackBox as SamBlackBox
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.wrappers import Quantized as Quantized
 
 _HOME = {  # in the order of reading
-    "protocol": ("BlackBox", "BlackBoxError", "SegmentationModel", "as_black_box"),
+    "protocol": ("BlackBox", "BlackBoxError", "BlackBoxGone", "SegmentationModel", "as_black_box"),
     "wrappers": ("BudgetExhausted", "Budgeted", "Counted", "Hardened", "Quantized"),
     "cache": ("Cached",),
     "process": ("ProcessBlackBox", "serve"),

@@ -14,6 +14,7 @@ import contextlib
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ from zoo_opt_seg.blackbox.protocol import (
     Array,
     BlackBox,
     BlackBoxError,
+    BlackBoxGone,
     SegmentationModel,
     as_black_box,
     check_answer,
@@ -57,13 +59,15 @@ class ProcessBlackBox(BlackBox):
     ----------
     pid : int
         The process.
+    command : str
+        The program and its arguments, as a shell would be told.
 
     Raises
     ------
     BlackBoxError
         If the process cannot be started, dies, does not answer in time, says what is not the protocol, or reports an
-        error of its model. Only after the last of these can it be asked again. The message ends with what the process
-        wrote to its standard error.
+        error of its model. The message ends with what the process wrote to its standard error. Only after the last of
+        these can it be asked again; otherwise the next question raises `BlackBoxGone` and goes nowhere.
 
     Notes
     -----
@@ -74,6 +78,7 @@ class ProcessBlackBox(BlackBox):
     def __init__(self, command: Sequence[str], name: str | None = None, timeout: float | None = None) -> None:
         if isinstance(command, str) or not command or not all(isinstance(c, (str, os.PathLike)) for c in command):
             raise TypeError(f"command must be a non-empty sequence of str, got {command!r}")
+        self.command = shlex.join(map(os.fspath, command))
         self.timeout = None if timeout is None else positive("timeout", timeout)
         self._lock = threading.Lock()
         self._stderr: collections.deque[str] = collections.deque(maxlen=20)
@@ -123,7 +128,7 @@ class ProcessBlackBox(BlackBox):
     def _exchange(self, question: dict[str, Array] | None) -> dict[str, Array]:
         """Send a question (None: none, the start) and return the answer; whatever goes wrong ends the process."""
         if self._reason:
-            raise BlackBoxError(f"the black box in process {self.pid} cannot be asked any more: {self._reason}")
+            raise BlackBoxGone(f"the black box in process {self.pid} cannot be asked any more: {self._reason}")
         late = threading.Event()
 
         def give_up() -> None:
@@ -202,7 +207,7 @@ def serve(
 def send(file: BinaryIO, arrays: dict[str, Array]) -> None:
     """Write one message."""
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
     payload = buffer.getbuffer()
     file.write(_MAGIC + len(payload).to_bytes(8, "little"))
     file.write(payload)
@@ -242,8 +247,9 @@ def _as_arrays(prompts: Prompts) -> dict[str, Array]:
 
 
 def _as_prompts(arrays: dict[str, Array]) -> Prompts:
-    texts = arrays.pop("texts", None)
-    return Prompts(**arrays, texts=None if texts is None else tuple(json.loads(_text(texts))))
+    texts = arrays.get("texts")
+    kinds = {name: arrays[name] for name in ("points", "labels", "boxes", "masks") if name in arrays}
+    return Prompts(**kinds, texts=None if texts is None else tuple(json.loads(_text(texts))))
 
 
 def _bytes(text: str) -> Array:

@@ -20,6 +20,10 @@ class BlackBoxError(RuntimeError):
     """A black box that did not answer, or whose answer cannot be read."""
 
 
+class BlackBoxGone(BlackBoxError):
+    """A black box that will answer nothing any more; the question was not sent."""
+
+
 class SegmentationModel(Protocol):
     """Anything that is called so; `as_black_box` makes a checked `BlackBox` of it."""
 
@@ -71,7 +75,7 @@ class CheckedCallable(BlackBox):
         """Return what the callable answers, checked."""
         images = check_images(images)
         check_prompts(prompts, len(images))
-        return check_answer(self.fn(images, prompts), images.shape[:3], self.name or _name_of(self.fn))
+        return check_answer(self.fn(images, prompts), images.shape[:3], name_of(self))
 
 
 def as_black_box(fn: SegmentationModel | Callable[..., Any], name: str | None = None) -> BlackBox:
@@ -145,15 +149,24 @@ def check_pixels(images: Any) -> None:
         raise ValueError(f"images must be a float tensor (n, 3, H, W), got {images.dtype} {tuple(images.shape)}")
 
 
-def check_answer(answer: Any, shape: tuple[int, ...], who: str) -> Array:
+def check_answer(answer: Any, shape: tuple[int, ...], who: str, nan: bool = False) -> Array:
     """Return a black box's ``answer`` as float32 probabilities or bool masks of ``shape``.
+
+    Parameters
+    ----------
+    answer : Any
+    shape : tuple of int
+    who : str
+        What answered, for messages.
+    nan : bool
+        Whether NaN may be in it.
 
     Raises
     ------
     TypeError
         If it is not an array of floats or booleans.
     ValueError
-        If its shape is not `shape`, or floats are outside [0, 1] (by more than rounding, 1e-5) or NaN.
+        If its shape is not `shape`, or floats are outside [0, 1] (by more than rounding, 1e-5), or NaN unless ``nan``.
     """
     try:
         array = np.asarray(answer)
@@ -168,7 +181,9 @@ def check_answer(answer: Any, shape: tuple[int, ...], who: str) -> Array:
         raise ValueError(f"{who} must return masks of shape {tuple(shape)}, got {array.shape}")
     if array.dtype == np.bool_ or not array.size:
         return array if array.dtype == np.bool_ else array.astype(np.float32)
-    low, high = float(array.min()), float(array.max())
+    if nan and np.isnan(array).all():
+        return array.astype(np.float32)
+    low, high = (float(np.nanmin(array)), float(np.nanmax(array))) if nan else (float(array.min()), float(array.max()))
     if low != low or high != high:
         raise ValueError(f"{who} must return probabilities in [0, 1], got NaN")
     if low < -1e-5 or high > 1 + 1e-5:
@@ -177,5 +192,14 @@ def check_answer(answer: Any, shape: tuple[int, ...], who: str) -> Array:
     return np.clip(array, 0.0, 1.0) if low < 0.0 or high > 1.0 else array
 
 
-def _name_of(fn: Any) -> str:
-    return str(getattr(fn, "__qualname__", None) or type(fn).__qualname__)
+def name_of(model: Any) -> str:
+    """Return what to call a black box where it has no name: the function, class or command that answers in the end."""
+    while not (name := getattr(model, "name", None)):
+        if isinstance(model, CheckedCallable):
+            model = model.fn
+        elif isinstance(model, BlackBox) and hasattr(model, "model"):  # a wrapper
+            model = model.model
+        else:
+            command = getattr(model, "command", None)
+            return command or str(getattr(model, "__qualname__", None) or type(model).__qualname__)
+    return str(name)

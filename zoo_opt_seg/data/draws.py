@@ -36,15 +36,17 @@ def draw_prompts(
     seed : int or sequence of int
         Non-negative. A sequence such as (seed, repeat) is one seed.
     rows : sequence of int, length n, optional
-        Row numbers to draw for; 0 to n - 1 without.
+        Row numbers to draw for; 0 to n - 1 without. A callable is not told them.
     k : int
-        Random points per mask.
+        Random points per mask; 1 for the other kinds.
 
     Raises
     ------
     ValueError
-        For another kind, an empty mask, or samples without texts.
+        For another kind, more than one point of a kind that is not random, an empty mask, or samples without texts.
     """
+    if k != 1 and kind != "random":
+        raise ValueError(f"points must be 1 per mask where they are not random, got {k}")
     if callable(kind):
         return kind(samples.masks, seed)
     if checked_kind(kind) == "random":

@@ -54,7 +54,10 @@ class Samples:
         names = tuple(self.names)
         if len(names) != len(images):
             raise ValueError(f"names: expected {len(images)}, one per image, got {len(names)}")
-        object.__setattr__(self, "names", names)
+        for name in names:
+            if not isinstance(name, str):
+                raise TypeError(f"names: expected str, got {name!r}")
+        object.__setattr__(self, "names", tuple(name.encode(errors="backslashreplace").decode() for name in names))
         if self.texts is not None:
             object.__setattr__(self, "texts", _texts(self.texts, len(images)))
 

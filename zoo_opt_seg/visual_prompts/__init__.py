@@ -6,7 +6,7 @@ from zoo_opt_seg.visual_prompts.blackvip import BlackVIP
 from zoo_opt_seg.visual_prompts.filter import FilterPrompt
 from zoo_opt_seg.visual_prompts.ip_decoder import IPDecoder
 from zoo_opt_seg.visual_prompts.lowrank import LowRank
-from zoo_opt_seg.visual_prompts.registry import PROMPTS, make_prompt, prompt_for
+from zoo_opt_seg.visual_prompts.registry import PROMPTS, make_prompt, prompt_for, register_prompt
 from zoo_opt_seg.visual_prompts.saved import PromptFileError, TrainedPrompt, load_prompt, save_prompt
 from zoo_opt_seg.visual_prompts.views import Views
 from zoo_opt_seg.visual_prompts.vpt import VPT
@@ -27,5 +27,6 @@ __all__ = [
     "load_prompt",
     "make_prompt",
     "prompt_for",
+    "register_prompt",
     "save_prompt",
 ]

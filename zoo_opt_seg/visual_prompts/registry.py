@@ -21,6 +21,40 @@ PROMPTS: dict[str, type[VisualPrompt]] = {
 }
 
 
+def register_prompt(cls: type[VisualPrompt]) -> type[VisualPrompt]:
+    """Make a parametrisation of one's own known by its ``name``: to `make_prompt`, and to files that are read.
+
+    Parameters
+    ----------
+    cls : type
+        A subclass of `VisualPrompt`, made as ``cls(size, **config)``; returned, so that this can decorate it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none, or its name is another's.
+    """
+    if not (isinstance(cls, type) and issubclass(cls, VisualPrompt)):
+        raise TypeError(f"cls must be a subclass of VisualPrompt, got {cls!r}")
+    name = getattr(cls, "name", None)
+    if not (isinstance(name, str) and name):
+        raise ValueError(f"cls must have a name, a non-empty str, got {name!r}")
+    known = PROMPTS.setdefault(name, cls)
+    if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+        raise ValueError(f"cls must have a name of its own, {name!r} is that of {known.__qualname__}")
+    PROMPTS[name] = cls  # defined again, as in a notebook
+    return cls
+
+
+def need_registered(prompt: VisualPrompt) -> None:
+    """Raise a TypeError unless the prompt's class is known by its name, so that a file of it can be read again."""
+    if PROMPTS.get(prompt.name) is not type(prompt):
+        raise TypeError(
+            f"prompt must be one of {', '.join(PROMPTS)} to be saved, got {type(prompt).__name__}: "
+            "decorate its class with @register_prompt"
+        )
+
+
 def make_prompt(name: str, size: int, **options: Any) -> VisualPrompt:
     """Return the parametrisation of a name.
 

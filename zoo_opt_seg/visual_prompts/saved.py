@@ -17,7 +17,7 @@ from zoo_opt_seg.encoders import Encoder
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.text_encoders import TextEncoder
 from zoo_opt_seg.visual_prompts.base import VisualPrompt
-from zoo_opt_seg.visual_prompts.registry import PROMPTS, make_prompt
+from zoo_opt_seg.visual_prompts.registry import PROMPTS, make_prompt, need_registered
 
 VERSION = 1
 _FORMAT = "zoo-opt visual prompt"
@@ -119,8 +119,7 @@ def save_prompt(
     x = np.asarray(x)
     if x.shape != (prompt.dim,) or x.dtype not in (np.float32, np.float64) or not np.isfinite(x).all():
         raise ValueError(f"x must be a finite float array of shape ({prompt.dim},), got {x.dtype} of shape {x.shape}")
-    if PROMPTS.get(prompt.name) is not type(prompt):
-        raise TypeError(f"prompt must be one of {', '.join(PROMPTS)} to be saved, got {type(prompt).__name__}")
+    need_registered(prompt)
     header = {
         "format": _FORMAT,
         "version": VERSION,
@@ -131,7 +130,7 @@ def save_prompt(
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
     arrays = {_ARRAY + name: value for name, value in prompt.arrays().items()}
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **{_HEADER: text, _X: x}, **arrays)
+    np.savez(buffer, **{_HEADER: text, _X: x, **arrays})  # type: ignore[arg-type]
     write_atomically(path, buffer.getbuffer())
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from zoo_opt_seg.data.files import DataError, Record
 from zoo_opt_seg.data.loaders.layout import FRACTIONS, SPLITS, divide, folder, images_in, pair
@@ -40,12 +41,14 @@ def files(
     group : str, optional
         Regular expression, searched in the names: what its first group (or all of it) matches is the patient or
         video, which is not divided between splits.
-    values : tuple of int (low, high), optional
+    values : 2 int (low, high), optional
         Mask values of the object, for masks with several labels. Without, values 0 and 1 are taken as they are, and
         otherwise all above 127 is the object.
 
     Raises
     ------
+    ValueError
+        For ``group`` or ``values`` of another form.
     DataError
         For unpaired or missing files, or a name that ``group`` does not match.
     """
@@ -53,6 +56,8 @@ def files(
         re.compile(group or "")
     except re.error as error:
         raise ValueError(f"group: expected a regular expression, got {group!r} ({error})") from None
+    if values is not None:
+        values = _range(values)
     base = folder(root, "")
     parts = {split: next((base / n for n in names if (base / n).is_dir()), None) for split, names in _NAMES.items()}
     if any(parts.values()) and not (base / "images").is_dir():
@@ -76,6 +81,13 @@ def _records(base: Path, values: tuple[int, int] | None) -> list[Record]:
             raise DataError(f"{path}: a second mask for {plain!r} beside {masks[plain]}")
         masks[plain] = path
     return pair(images, masks, str(base / "images"), values=values)
+
+
+def _range(values: Any) -> tuple[int, int]:
+    if not isinstance(values, (list, tuple)) or [type(value) for value in values] != [int, int]:
+        raise ValueError(f"values: expected the lowest and highest mask value of the object, as [2,2], got {values!r}")
+    low, high = values
+    return low, high
 
 
 def _group(pattern: str, record: Record) -> str:

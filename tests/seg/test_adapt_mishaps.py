@@ -1,0 +1,272 @@
+"""adapt where something goes wrong late or at one image: what was paid for still ends in a prompt, and is counted."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("monai")
+
+from seg.tiny_box import SIZE, Bright, samples, splits
+
+import zoo_opt as zo
+from zoo_opt.errors import CheckpointError
+from zoo_opt_seg.adapt import adapt
+from zoo_opt_seg.blackbox import ProcessBlackBox, as_black_box
+from zoo_opt_seg.blackbox.process import _as_prompts
+from zoo_opt_seg.blackbox.protocol import name_of
+from zoo_opt_seg.cli import main
+from zoo_opt_seg.data.draws import draw_prompts
+from zoo_opt_seg.data.points import random_points
+from zoo_opt_seg.data.samples import Samples
+from zoo_opt_seg.evaluation import evaluate
+from zoo_opt_seg.panel import panel
+from zoo_opt_seg.reporting import Patient
+from zoo_opt_seg.selection import BlackBoxDown
+from zoo_opt_seg.visual_prompts import (
+    PROMPTS,
+    Context,
+    TrainedPrompt,
+    VisualPrompt,
+    load_prompt,
+    make_prompt,
+    register_prompt,
+)
+
+FILTER = make_prompt("filter", SIZE)
+QUICK = {"method": zo.CMAES(sigma0=0.1, popsize=6), "calls": 3 * 6 + 6 * 4 * 4, "batch": 4, "validate": 3}
+SHORT = {**QUICK, "panel": False, "test": False}
+
+
+class Sent(Bright):
+    """Counts images; raises where ``fails(self, images)`` says so."""
+
+    def __init__(self, fails=lambda box, images: False):
+        super().__init__()
+        self.fails, self.sent = fails, 0
+
+    def __call__(self, images, prompts):
+        self.sent += len(images)
+        if self.fails(self, images):
+            raise ConnectionError("quota")
+        return super().__call__(images, prompts)
+
+
+@pytest.mark.parametrize("mark", [0, 1, 2])
+def test_a_box_that_is_down_at_any_validation_leaves_a_prompt(mark, tmp_path):
+    """At the last one no calls are left to judge it again: the best of those before it is kept."""
+    whole = adapt(Bright(), FILTER, splits(), **SHORT)
+    begins = whole.marks[mark]["calls"] - 6
+    box = Sent(lambda box, images: begins < box.sent <= begins + 6)
+    with pytest.raises(BlackBoxDown, match="failed on all 6 validation images"):
+        adapt(box, FILTER, splits(), **SHORT, out=tmp_path)
+    result = adapt(box, FILTER, splits(), **SHORT, out=tmp_path)
+    assert result.calls == box.sent <= QUICK["calls"]
+    assert (tmp_path / "prompt.npz").exists() and result.metrics["chosen"]["mark"] in (0, 1, 2)
+    assert ("validation" in result.metrics["ended"]) == (mark == 2) == (len(result.marks) == 2)
+    if mark == 2:
+        best = max(whole.marks[:2], key=lambda line: line["dice"])
+        assert result.metrics["chosen"]["mark"] == best["mark"]
+    again = adapt(box, FILTER, splits(), **SHORT, out=tmp_path)
+    np.testing.assert_array_equal(again.x, result.x)
+
+
+def test_a_test_image_that_always_fails_costs_itself_alone(tmp_path):
+    data = splits()
+    bad = data.test.images[3]
+    for batch in (1, 4):  # alone in its question, and among others
+        box = Sent(lambda box, images: any(np.array_equal(image, bad) for image in images))
+        settings = {**QUICK, "batch": batch, "validation_images": 2}
+        result = adapt(box, FILTER, data, **settings, out=tmp_path / f"{batch}")
+        rows, dice = result.metrics["test"]["rows"], result.metrics["test"]["images"]
+        assert rows["zero-shot"]["failed"] == 3 and rows["adapted"]["failed"] == 0
+        assert np.isnan(dice["zero-shot"]).tolist() == [i == 3 for i in range(5)]
+        told = result.calls + result.metrics["test"]["calls"] + result.metrics["panel_calls"]
+        assert told == box.sent and result.metrics["test"]["calls"] > 2 * 3 * 5
+        assert (tmp_path / f"{batch}" / "index.html").exists()
+
+
+def test_a_box_that_goes_down_in_the_test_is_asked_again_later(tmp_path):
+    down = []
+    box = Sent(lambda box, images: bool(down) and box.sent > down[0])
+    settings = {**QUICK, "batch": 5, "calls": 3 * 6 + 6 * 4 * 5}
+    training = adapt(Bright(), FILTER, splits(), **settings, test=False).calls
+    down.append(training + 5)  # after the first repeat of zero-shot
+    with pytest.raises(BlackBoxDown, match="failed 3 times on one question, the last time with ConnectionError: quota"):
+        adapt(box, FILTER, splits(), **settings, out=tmp_path)
+    down.clear()
+    result = adapt(box, FILTER, splits(), **settings, out=tmp_path)
+    assert not any(row["failed"] for row in result.metrics["test"]["rows"].values())
+
+
+def test_who_is_at_fault_is_told_by_an_image_that_was_answered():
+    data = samples(3, 3)
+    points = draw_prompts("random", data, 0)
+    flaky = Patient(as_black_box(Sent(lambda box, images: box.sent <= 2)))  # its first question, of one image, twice
+    assert np.isfinite(flaky(data.images[:1], points[:1])).all()
+    never = Patient(as_black_box(Sent(lambda box, images: True)))
+    with pytest.raises(BlackBoxDown, match="failed 3 times on one question"):
+        never(data.images, points)
+    assert never.model.fn.sent == 3 * 3 + 3 * 3
+
+
+def test_a_process_that_died_is_charged_for_what_was_sent(tmp_path):
+    dies = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from seg.tiny_box import Bright
+from zoo_opt_seg.blackbox import as_black_box, serve
+box, sent = Bright(), 0
+def model(images, prompts):
+    global sent
+    sent += len(images)
+    if sent > int(sys.argv[2]):
+        os._exit(3)
+    return box(images, prompts)
+serve(as_black_box(model, name="bright"))
+"""
+    tests = str(Path(__file__).resolve().parents[1])
+    for limit, lost in ((6 + 4 * 5, 4), (3, 6)):  # in a step; in the first validation
+        out = tmp_path / f"{limit}"
+        with (
+            ProcessBlackBox([sys.executable, "-c", dies, tests, str(limit)]) as box,
+            pytest.raises(BlackBoxDown, match=r"cannot be asked any more: it ended with status 3|failed on all 6"),
+        ):
+            adapt(box, FILTER, splits(), **SHORT, out=out)
+        result = adapt(Bright(), FILTER, splits(), **SHORT, out=out)
+        charged = sum(result.metrics["failures"].values()) * 4 + result.metrics["validation_calls"] - 18
+        assert 0 < charged <= lost
+
+
+def test_what_the_prompt_cannot_be_told_is_no_failure_of_the_box(tmp_path):
+    box = Sent()
+    box.prompted_by = "text"
+    around = make_prompt("filter", SIZE, groups="all")  # needs a point
+    with pytest.raises(ValueError, match="prompts must hold a point"):
+        adapt(box, around, splits().with_texts("a disc"), **SHORT, out=tmp_path)
+    assert box.sent == 0 and "dice" not in (tmp_path / "state" / "validation.jsonl").read_text()
+
+
+class Gamma(VisualPrompt):
+    name, dim = "own-gamma", 3
+
+    def forward(self, x, context):
+        return (x.view(3, 1, 1).exp() * context.features["log"]).exp()
+
+    def config(self):
+        return {"size": self.size}
+
+    def _context(self, pixels, images, prompts):
+        return Context(pixels, {"log": pixels.clamp_min(1 / 255).log()})
+
+
+def test_a_prompt_of_ones_own_is_refused_before_a_call_or_registered(tmp_path, monkeypatch):
+    monkeypatch.setattr("zoo_opt_seg.visual_prompts.registry.PROMPTS", PROMPTS.copy())
+    monkeypatch.setattr("zoo_opt_seg.visual_prompts.saved.PROMPTS", PROMPTS.copy())
+    box = Sent()
+    with pytest.raises(TypeError, match="to be saved, got Gamma: decorate its class with @register_prompt"):
+        adapt(box, Gamma(SIZE), splits(), **SHORT, out=tmp_path)
+    assert not box.sent and not list(tmp_path.iterdir())
+    assert adapt(Bright(), Gamma(SIZE), splits(), **SHORT).nfev
+
+
+def test_registering(tmp_path):
+    try:
+        assert register_prompt(Gamma) is Gamma and register_prompt(Gamma) is Gamma
+        result = adapt(Bright(), make_prompt("own-gamma", SIZE), splits(), **SHORT, out=tmp_path)
+        np.testing.assert_array_equal(load_prompt(tmp_path / "prompt.npz").x, result.x)
+        for wrong, message in (
+            (Bright, "cls must be a subclass of VisualPrompt"),
+            (type("Other", (Gamma,), {}), "cls must have a name of its own, 'own-gamma' is that of Gamma"),
+            (type("Nameless", (Gamma,), {"name": ""}), "cls must have a name, a non-empty str, got ''"),
+        ):
+            with pytest.raises((TypeError, ValueError), match=message):
+                register_prompt(wrong)
+    finally:
+        PROMPTS.pop("own-gamma", None)
+
+
+def test_names_that_no_file_can_hold(tmp_path):
+    data = splits()
+    odd = replace(data.test, names=("b\udcf6", *data.test.names[1:]))
+    assert odd.names[0] == "b\\udcf6"
+    result = adapt(Bright(), FILTER, replace(data, test=odd), **QUICK, out=tmp_path)
+    assert result.metrics["test"]["images"]["names"][0] == "b\\udcf6"
+    with pytest.raises(TypeError, match="names: expected str, got "):
+        Samples(odd.images[:1], odd.masks[:1], (Path("a"),))
+
+
+def test_another_box_without_a_name_is_another_run(tmp_path):
+    def one(images, prompts):
+        return Bright()(images, prompts)
+
+    def other(images, prompts):
+        return 1 - Bright()(images, prompts)
+
+    adapt(as_black_box(one), FILTER, splits(), **SHORT, out=tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["model"].endswith("one")
+    with pytest.raises(CheckpointError, match=r"its model is .*one.*, this call's is .*other"):
+        adapt(as_black_box(other), FILTER, splits(), **SHORT, out=tmp_path)
+    command = [sys.executable, "-c", "from zoo_opt_seg.blackbox import serve; serve(print)"]
+    with ProcessBlackBox(command) as box:
+        assert name_of(box) == box.command != "" and box.name is None
+
+
+@pytest.mark.parametrize("first, then", [("centre", None), (None, "centre"), ("centre", "random")])
+def test_other_points_are_another_run(first, then, tmp_path):
+    box = Sent(lambda box, images: box.sent > 60)
+    with pytest.raises(BlackBoxDown):
+        adapt(box, FILTER, splits(), **SHORT, points=first, out=tmp_path)
+    with pytest.raises(CheckpointError, match="its points is "):
+        adapt(Bright(), FILTER, splits(), **SHORT, points=then, out=tmp_path)
+
+
+def test_a_question_may_hold_more_than_we_know():
+    """An archive by numpy 2.0 has an array named allow_pickle."""
+    points = random_points(samples(2, 1).masks, 0)
+    arrays = {"points": points.points, "labels": points.labels, "allow_pickle": np.array(False)}
+    np.testing.assert_array_equal(_as_prompts(arrays).points, points.points)
+
+
+def test_the_batch_is_that_of_every_question():
+    sizes = []
+
+    def model(images, prompts):
+        sizes.append(len(images))
+        return Bright()(images, prompts)
+
+    for prompt in (None, TrainedPrompt(FILTER, FILTER.x0(0))):
+        evaluate(model, samples(40, 1), prompt=prompt, batch=40, repeats=1, distances=False)
+    assert sizes == [40, 40]
+
+
+def test_the_panel_shows_the_points_that_were_measured():
+    data, asked = samples(6, 1), []
+
+    def model(images, prompts):
+        asked.append(prompts)
+        return Bright()(images, prompts)
+
+    def own(masks, seed):
+        return random_points(masks, seed)
+
+    evaluate(model, data, draw=own, repeats=1, seed=3, batch=6, distances=False)
+    panel(as_black_box(model), TrainedPrompt(FILTER, FILTER.x0(0)), data, seed=3, rows=[5, 2], points=own)
+    for shown in asked[1:]:
+        np.testing.assert_array_equal(shown.points, asked[0].points[[5, 2]])
+
+
+@pytest.mark.parametrize("validate, words", [(0, "kept the last mean"), (2, "kept mark ")])
+def test_what_was_kept_is_said(validate, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    command = f"adapt --model tiny_box:factory --size {SIZE} --data tiny_box:splits --calls 80 --batch 4 --quiet"
+    assert main([*command.split(), "--test-images", "1", "--validate", str(validate), "--out", str(tmp_path)]) == 0
+    assert words in capsys.readouterr().out
+    page = (tmp_path / "index.html").read_text()
+    assert ("mark None" not in page) and ("the last mean" in page) == (validate == 0)
