@@ -19,7 +19,7 @@ from zoo_opt.errors import instance, integer
 from zoo_opt.methods import Method
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.resume import Recorder
-from zoo_opt_seg.blackbox.protocol import SegmentationModel, as_black_box, name_of
+from zoo_opt_seg.blackbox.protocol import SegmentationModel, as_black_box
 from zoo_opt_seg.blackbox.wrappers import Budgeted
 from zoo_opt_seg.data.draws import Draw, kind_for, need_texts
 from zoo_opt_seg.data.samples import Splits
@@ -217,13 +217,13 @@ def adapt(
             folder = RunFolder(out)
             data = {"name": splits.name, "sha256": fingerprint(splits, kind == "text")}
             what = {
-                "format": 1,
-                "model": name_of(box),
+                "format": 2,
+                "model": box.label,
                 "data": {**data, "images": [len(s) for s in parts(splits)]},
                 "prompt": {"name": prompt.name, **prompt.config(), "dim": prompt.dim},
                 "method": repr(built),
                 **{"calls": calls, "batch": batch, "seed": seed, **about_loss},
-                "points": kind if isinstance(kind, str) else name_of(kind),
+                "points": kind if isinstance(kind, str) else getattr(kind, "__qualname__", type(kind).__qualname__),
                 "x0": zlib.crc32(np.ascontiguousarray(start).data),
                 "validation": {"marks": validate, "images": len(rows), "select": select},
                 "test": {"images": 0 if tested is None else len(tested), "repeats": repeats, "seed": test_seed},
@@ -253,7 +253,7 @@ def adapt(
         if folder is not None and panel:
             others = (s[s.with_object] for s in (splits.validation, splits.train))
             shown = next(s for s in (tested, *others) if s is not None and len(s))
-            illustrate(box, result.prompt, shown, result.metrics, folder, seed=test_seed, points=kind)
+            illustrate(box, result.prompt, shown, splits, result.metrics, folder, seed=test_seed, points=kind)
         return result
 
 

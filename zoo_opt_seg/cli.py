@@ -192,7 +192,7 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
     from zoo_opt_seg import cli_inputs
     from zoo_opt_seg.baselines import baselines
     from zoo_opt_seg.evaluation import evaluate
-    from zoo_opt_seg.reporting import Patient
+    from zoo_opt_seg.reporting import Patient, controls
     from zoo_opt_seg.run_folder import write_json
 
     settings: dict[str, Any] = {"repeats": arguments.repeats, "seed": arguments.seed, "batch": arguments.batch}
@@ -209,7 +209,7 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
         if samples.size != (size, size) and (prompt or arguments.size):
             shape = " x ".join(map(str, samples.size))
             raise UsageError(f"--data must have images of {size} pixels square, as --size or the prompt, got {shape}")
-        asked = Patient(model)
+        asked = Patient(model, controls(splits, settings["draw"]))
         rows["zero-shot"] = evaluate(asked, samples, **settings).summary()
         if prompt is not None:
             rows["adapted"] = evaluate(asked, samples, prompt=prompt, **settings).summary()

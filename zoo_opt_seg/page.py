@@ -218,7 +218,7 @@ def _made(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         "calls": f"{metrics['calls']:,}: {metrics['evaluations']:,} evaluations of {config['batch']} images, and "
         f"{metrics['validation_calls']:,} for validation"
         + (f"; {metrics['test']['calls']:,} more to measure the test images" if "test" in metrics else "")
-        + (f", {metrics['panel_calls']:,} for the pictures" if "panel_calls" in metrics else ""),
+        + (f"; {metrics['panel_calls']:,} more for the pictures" if "panel_calls" in metrics else ""),
         "kept": esc(kept(metrics["chosen"])),
         "failed": esc(", ".join(f"{n} {why}" for why, n in metrics["failures"].items()) or "no evaluation"),
         "versions": esc(" · ".join(f"{name} {version}" for name, version in config.get("versions", {}).items())),

@@ -60,8 +60,8 @@ def panel(
     prompts = draw_prompts(points, samples, (seed, 0))
     if rows is not None:
         samples, prompts = samples[rows], prompts[rows]
-    before = _hard(model(samples.images, prompts))
-    after = _hard(trained.predict(model, samples.images, prompts, batch=len(samples)))
+    before = model(samples.images, prompts)
+    after = trained.predict(model, samples.images, prompts, batch=len(samples))
     shown = trained.apply(samples.images, prompts)
     prompted = np.rint(shown * 255).astype(np.uint8)
     width, height = len(COLUMNS) * (CELL + GAP) + GAP, HEAD + len(samples) * (CELL + HEAD)
@@ -77,14 +77,14 @@ def panel(
             "image": plain,
             "prompt": _told(plain.copy(), prompts[i : i + 1], image.shape),
             "prompted image": _told(_big(prompted[i]), shown_by, image.shape, text=False),
-            "zero-shot mask": _overlay(image, before[i], COLOURS["zero-shot mask"]),
-            "adapted mask": _overlay(image, after[i], COLOURS["adapted mask"]),
+            "zero-shot mask": _overlay(image, before[i] > 0.5, COLOURS["zero-shot mask"]),
+            "adapted mask": _overlay(image, after[i] > 0.5, COLOURS["adapted mask"]),
             "truth": _overlay(image, truth, COLOURS["truth"]),
         }
         captions = {
             "image": _fitted(samples.names[i], font),
-            "zero-shot mask": f"Dice  {_dice(before[i], truth):.3f}",
-            "adapted mask": f"Dice  {_dice(after[i], truth):.3f}",
+            "zero-shot mask": _dice(before[i], truth),
+            "adapted mask": _dice(after[i], truth),
         }
         for j, (title, cell) in enumerate(cells.items()):
             left = GAP + j * (CELL + GAP)
@@ -118,13 +118,12 @@ def chosen_rows(n: int, before: Sequence[float | None] | None, after: Sequence[f
     return [order[round(k * (len(order) - 1) / (shown - 1))] for k in range(shown)]
 
 
-def _hard(answer: Array) -> Array:
-    return answer if answer.dtype == np.bool_ else answer > 0.5
-
-
-def _dice(mask: Array, truth: Array) -> float:
+def _dice(answer: Array, truth: Array) -> str:
+    if np.isnan(answer).any():
+        return "no answer"
+    mask = answer > 0.5
     total = int(mask.sum()) + int(truth.sum())
-    return 2.0 * int((mask & truth).sum()) / total if total else 1.0
+    return f"Dice  {2.0 * int((mask & truth).sum()) / total if total else 1.0:.3f}"
 
 
 def _big(image: Array) -> Image.Image:

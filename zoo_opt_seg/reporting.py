@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,63 +11,89 @@ import numpy as np
 
 from zoo_opt_seg.baselines import baselines
 from zoo_opt_seg.blackbox.cache import Cached
-from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone, as_black_box, name_of
+from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone
 from zoo_opt_seg.blackbox.wrappers import Counted
+from zoo_opt_seg.data.draws import Draw, draw_prompts
 from zoo_opt_seg.evaluation import Evaluation, evaluate
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.run_folder import ADAPTED, ZERO_SHOT, Lines, RunFolder, floats, write_json
 from zoo_opt_seg.selection import BlackBoxDown
 
 if TYPE_CHECKING:
-    from zoo_opt_seg.data.draws import Draw
     from zoo_opt_seg.data.samples import Samples, Splits
     from zoo_opt_seg.visual_prompts.saved import TrainedPrompt
 
 TRIES = 3  # times that a question about test images is put
+CONTROLS = 4  # training images at most that tell whether the black box is up
 RESAMPLES = 10_000  # of the bootstrap
 
 
 class Patient(BlackBox):
     """A black box that is asked again where it fails, and then about each image alone: NaN where that fails as well.
 
+    Parameters
+    ----------
+    model : BlackBox
+    controls : (images, prompts), optional
+        Images uint8 (m, H, W, 3) that it answers while it is up: they tell images at which it fails from a black box
+        that is down. They are asked with noise in the last bit, so that no cache answers. Without them it is down
+        wherever it fails.
+
     Raises
     ------
     BlackBoxDown
-        If it fails on an image that it has answered before, or has answered none: the images are not at fault.
+        If it is down.
     """
 
-    def __init__(self, model: BlackBox) -> None:
-        self.model, self.name, self.prompted_by = model, model.name, model.prompted_by
-        self._answered: tuple[Array, Prompts] | None = None  # a question that it can answer when it is up
+    def __init__(self, model: BlackBox, controls: tuple[Array, Prompts] | None = None) -> None:
+        self.model, self.name, self.prompted_by = model, model.label, model.prompted_by
+        self._controls = controls
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return what the model answers; float32 with NaN for images on which it fails."""
         answer = self._asked(images, prompts)
-        if isinstance(answer, Exception):
-            n, error = len(images), answer
-            if self._answered is not None and isinstance(self._asked(*self._answered), Exception):
-                raise _down(error)
-            alone = [self._asked(images[i : i + 1], prompts[i : i + 1]) for i in range(n)] if n > 1 else [error]
-            if self._answered is None:
-                raise _down(error)
-            nothing = np.full((1, *images.shape[1:3]), np.nan, np.float32)
-            answer = np.concatenate([nothing if isinstance(one, Exception) else np.float32(one) for one in alone])
-        return answer
+        if not isinstance(answer, Exception):
+            return answer
+        if not self._up():
+            raise _down(answer)
+        n = len(images)
+        alone: list[Array | Exception] = [answer]
+        if n > 1:
+            alone = [self._asked(images[i : i + 1], prompts[i : i + 1]) for i in range(n)]
+            if any(isinstance(one, Exception) for one in alone) and not self._up():  # any more
+                raise _down(answer)
+        nothing = np.full((1, *images.shape[1:3]), np.nan, np.float32)
+        return np.concatenate([nothing if isinstance(one, Exception) else np.float32(one) for one in alone])
 
     def _asked(self, images: Array, prompts: Prompts) -> Array | Exception:
         """Return the answer to one question, or what its last try failed with."""
         last: Exception
         for _ in range(TRIES):
             try:
-                answer = self.model(images, prompts)
+                return self.model(images, prompts)
             except BlackBoxGone as error:
                 raise BlackBoxDown(str(error)) from error
             except Exception as error:
                 last = error
-            else:
-                self._answered = images[:1], prompts[:1]
-                return answer
         return last
+
+    def _up(self) -> bool:
+        """Return whether it answers about one of the controls."""
+        if self._controls is None:
+            return False
+        images, prompts = self._controls
+        noise = np.random.default_rng().integers(0, 2, images.shape, np.uint8)
+        for i in range(len(images)):
+            with contextlib.suppress(Exception):
+                self.model((images ^ noise)[i : i + 1], prompts[i : i + 1])
+                return True
+        return False
+
+
+def controls(splits: Splits, points: str | Draw) -> tuple[Array, Prompts] | None:
+    """Return what a `Patient` can tell a black box that is down by: some training images and their prompts."""
+    some = splits.train[splits.train.with_object[:CONTROLS]]
+    return (some.images, draw_prompts(points, some, 0)) if len(some) else None
 
 
 def _down(error: Exception) -> BlackBoxDown:
@@ -118,20 +145,25 @@ def measure(
     counted, before = Counted(model), 0
     calls = 0
     for line in () if journal is None else journal.known:
+        calls += line["calls"]
+        if "who" not in line:  # calls that ended in no answer
+            continue
         scores = {name: floats(line[name]) for name in ("dice", "iou", "hd95")}
         known[line["who"]][line["repeat"], line["row"]] = scores
-        calls += line["calls"]
 
-    def keep(who: str, repeat: int, row: int, scores: dict[str, list[float]]) -> None:
+    def keep(line: dict[str, Any]) -> None:
         nonlocal calls, before
         spent, before = counted.calls - before, counted.calls
         calls += spent
-        if journal is not None:
-            journal.add({"who": who, "repeat": repeat, "row": row, "calls": spent, **scores})
+        if journal is not None and (spent or line):
+            journal.add({"calls": spent, **line})
+
+    def kept(who: str, repeat: int, row: int, scores: dict[str, list[float]]) -> None:
+        keep({"who": who, "repeat": repeat, "row": row, **scores})
 
     settings: dict[str, Any] = {"repeats": repeats, "seed": seed, "draw": points}
     found: dict[str, Evaluation] = {}
-    asked = Patient(counted)
+    asked = Patient(counted, controls(splits, points))
     try:
         for who, prompt in ((ZERO_SHOT, None), (ADAPTED, trained)):
             found[who] = evaluate(
@@ -140,10 +172,11 @@ def measure(
                 prompt=prompt,
                 batch=batch,
                 known=known[who],
-                on_batch=partial(keep, who),
+                on_batch=partial(kept, who),
                 **settings,
             )
     finally:
+        keep({})
         if journal is not None:
             journal.close()
     for who, trivial in baselines(splits, points=points).items():
@@ -177,6 +210,7 @@ def illustrate(
     model: BlackBox,
     trained: TrainedPrompt,
     samples: Samples,
+    splits: Splits,
     metrics: dict[str, Any],
     folder: RunFolder,
     *,
@@ -192,13 +226,14 @@ def illustrate(
 
     if not folder.panel.exists():
         cache = folder.state / "panel"
-        box = Counted(Cached(as_black_box(model, name=name_of(model)), cache))
+        counted = Counted(model)
+        box = Cached(Patient(counted, controls(splits, points)), cache)
         test = metrics.get("test", {}).get("images", {})
         rows = chosen_rows(len(samples), test.get(ZERO_SHOT), test.get(ADAPTED))
-        picture = panel(Patient(box), trained, samples, seed=seed, rows=rows, points=points)
+        picture = panel(box, trained, samples, seed=seed, rows=rows, points=points)
         temporary = folder.state / "panel.png"
         picture.save(temporary)
-        metrics["panel_calls"] = box.calls
+        metrics["panel_calls"] = counted.calls + box.hits  # those that a killed process paid for
         write_json(folder.metrics, metrics)
         temporary.replace(folder.panel)
         shutil.rmtree(cache, ignore_errors=True)

@@ -148,8 +148,10 @@ class Marks:
             except (LossError, BudgetExhausted):
                 raise
             except BlackBoxGone as error:
-                if failed:
+                if failed and not mark.dice:
                     self._lose(mark, sum(len(line["dice"]) for line in failed), failed[-1]["error"])
+                for known in failed if mark.dice else ():  # or what ends the black box would be asked for ever
+                    self._keep(mark, known)
                 raise BlackBoxDown(str(error)) from error
             except Exception as error:
                 nothing = [math.nan] * (rows.stop - rows.start)

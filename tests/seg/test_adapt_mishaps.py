@@ -18,16 +18,15 @@ from seg.tiny_box import SIZE, Bright, samples, splits
 import zoo_opt as zo
 from zoo_opt.errors import CheckpointError
 from zoo_opt_seg.adapt import adapt
-from zoo_opt_seg.blackbox import ProcessBlackBox, as_black_box
+from zoo_opt_seg.blackbox import Cached, Hardened, ProcessBlackBox, as_black_box
 from zoo_opt_seg.blackbox.process import _as_prompts
-from zoo_opt_seg.blackbox.protocol import name_of
 from zoo_opt_seg.cli import main
 from zoo_opt_seg.data.draws import draw_prompts
 from zoo_opt_seg.data.points import random_points
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.evaluation import evaluate
 from zoo_opt_seg.panel import panel
-from zoo_opt_seg.reporting import Patient
+from zoo_opt_seg.reporting import Patient, controls
 from zoo_opt_seg.selection import BlackBoxDown
 from zoo_opt_seg.visual_prompts import (
     PROMPTS,
@@ -77,46 +76,87 @@ def test_a_box_that_is_down_at_any_validation_leaves_a_prompt(mark, tmp_path):
     np.testing.assert_array_equal(again.x, result.x)
 
 
-def test_a_test_image_that_always_fails_costs_itself_alone(tmp_path):
+@pytest.mark.parametrize("row", [0, 3, 4])
+@pytest.mark.parametrize("batch", [1, 4])  # alone in its question, and among others
+def test_a_test_image_that_always_fails_costs_itself_alone(row, batch, tmp_path):
     data = splits()
-    bad = data.test.images[3]
-    for batch in (1, 4):  # alone in its question, and among others
-        box = Sent(lambda box, images: any(np.array_equal(image, bad) for image in images))
-        settings = {**QUICK, "batch": batch, "validation_images": 2}
-        result = adapt(box, FILTER, data, **settings, out=tmp_path / f"{batch}")
-        rows, dice = result.metrics["test"]["rows"], result.metrics["test"]["images"]
-        assert rows["zero-shot"]["failed"] == 3 and rows["adapted"]["failed"] == 0
-        assert np.isnan(dice["zero-shot"]).tolist() == [i == 3 for i in range(5)]
-        told = result.calls + result.metrics["test"]["calls"] + result.metrics["panel_calls"]
-        assert told == box.sent and result.metrics["test"]["calls"] > 2 * 3 * 5
-        assert (tmp_path / f"{batch}" / "index.html").exists()
+    bad = data.test.images[row]
+    box = Sent(lambda box, images: any(np.array_equal(image, bad) for image in images))
+    result = adapt(box, FILTER, data, **{**QUICK, "batch": batch, "validation_images": 2}, out=tmp_path)
+    rows, dice = result.metrics["test"]["rows"], result.metrics["test"]["images"]
+    assert rows["zero-shot"]["failed"] == 3 and rows["adapted"]["failed"] == 0
+    assert np.isnan(dice["zero-shot"]).tolist() == [i == row for i in range(5)]
+    assert result.calls + result.metrics["test"]["calls"] + result.metrics["panel_calls"] == box.sent
+    assert result.metrics["test"]["calls"] > 2 * 3 * 5 and (tmp_path / "index.html").exists()
 
 
-def test_a_box_that_goes_down_in_the_test_is_asked_again_later(tmp_path):
-    down = []
+@pytest.mark.parametrize(
+    "after, cached",  # of 30 images in the test and 10 in the panel, which a cache knows
+    [(0, False), (5, False), (17, False), (30, False), (36, False), (0, True), (5, True), (17, True)],
+)
+def test_a_box_that_goes_down_after_training_is_asked_again_later(after, cached, tmp_path):
+    settings = {**QUICK, "batch": 5, "calls": 3 * 6 + 6 * 4 * 5, "out": tmp_path / "run"}
+    training = adapt(Bright(), FILTER, splits(), **{**settings, "out": None}, test=False).calls
+    down = [training + after]
     box = Sent(lambda box, images: bool(down) and box.sent > down[0])
-    settings = {**QUICK, "batch": 5, "calls": 3 * 6 + 6 * 4 * 5}
-    training = adapt(Bright(), FILTER, splits(), **settings, test=False).calls
-    down.append(training + 5)  # after the first repeat of zero-shot
+    model = Cached(box, tmp_path / "cache") if cached else box
     with pytest.raises(BlackBoxDown, match="failed 3 times on one question, the last time with ConnectionError: quota"):
-        adapt(box, FILTER, splits(), **settings, out=tmp_path)
+        adapt(model, FILTER, splits(), **settings)
+    assert not (tmp_path / "run" / "panel.png").exists()
     down.clear()
-    result = adapt(box, FILTER, splits(), **settings, out=tmp_path)
+    result = adapt(model, FILTER, splits(), **settings)
     assert not any(row["failed"] for row in result.metrics["test"]["rows"].values())
+    if after < 30 and not cached:  # what a panel in vain took is not counted
+        assert result.calls + result.metrics["test"]["calls"] + result.metrics["panel_calls"] == box.sent
 
 
-def test_who_is_at_fault_is_told_by_an_image_that_was_answered():
+def test_a_box_that_goes_down_among_single_questions_is_down():
+    """A bad image makes them; the quota ends within them, and the images after it are not at fault."""
+    data = samples(5, 3)
+    points, some = draw_prompts("random", data, 0), controls(splits(), "random")
+    bad = data.images[0]
+
+    def fails(box, images):
+        return any(np.array_equal(image, bad) for image in images)
+
+    box = Sent(lambda box, images: box.sent > 15 + 1 + 3 + 1 or fails(box, images))
+    with pytest.raises(BlackBoxDown, match="failed 3 times on one question"):
+        Patient(as_black_box(box), some)(data.images, points)
+    assert box.sent == 15 + 1 + 3 + 1 + 3 * 3 + 4
+    answer = Patient(as_black_box(Sent(fails)), some)(data.images, points)
+    assert np.isnan(answer).all(axis=(1, 2)).tolist() == [True, False, False, False, False]
+
+
+def test_without_controls_a_box_that_fails_is_down():
     data = samples(3, 3)
     points = draw_prompts("random", data, 0)
     flaky = Patient(as_black_box(Sent(lambda box, images: box.sent <= 2)))  # its first question, of one image, twice
     assert np.isfinite(flaky(data.images[:1], points[:1])).all()
-    never = Patient(as_black_box(Sent(lambda box, images: True)))
+    never = Sent(lambda box, images: True)
     with pytest.raises(BlackBoxDown, match="failed 3 times on one question"):
-        never(data.images, points)
-    assert never.model.fn.sent == 3 * 3 + 3 * 3
+        Patient(as_black_box(never))(data.images, points)
+    assert never.sent == 3 * 3
 
 
-def test_a_process_that_died_is_charged_for_what_was_sent(tmp_path):
+def test_hard_masks_of_several_views_stay_hard_beside_a_failure():
+    views, data = make_prompt("views", SIZE), samples(4, 3)
+    points = draw_prompts("random", data, 0)
+    bad = data.images[0]
+
+    def hard(images, prompts):
+        if any(np.array_equal(image, bad) or np.array_equal(np.rint(image * 255), bad) for image in images):
+            raise ConnectionError("no object")
+        return Bright()(images, prompts) > 0.3
+
+    trained = TrainedPrompt(views, views.x0(0))
+    answer = trained.predict(Patient(as_black_box(hard), controls(splits(), "random")), data.images, points)
+    whole = trained.predict(as_black_box(lambda i, p: Bright()(i, p) > 0.3), data.images, points)
+    assert np.isnan(answer[0]).any() and whole.dtype == bool and whole.any()
+    np.testing.assert_array_equal(answer[1:], whole[1:])
+
+
+@pytest.mark.parametrize("limit, lost", [(6 + 4 * 5, 4), (3, 4), (4, 2)])  # in a step; first at a mark; second
+def test_a_process_that_died_is_charged_for_what_was_sent(limit, lost, tmp_path):
     dies = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
@@ -132,16 +172,15 @@ def model(images, prompts):
 serve(as_black_box(model, name="bright"))
 """
     tests = str(Path(__file__).resolve().parents[1])
-    for limit, lost in ((6 + 4 * 5, 4), (3, 6)):  # in a step; in the first validation
-        out = tmp_path / f"{limit}"
-        with (
-            ProcessBlackBox([sys.executable, "-c", dies, tests, str(limit)]) as box,
-            pytest.raises(BlackBoxDown, match=r"cannot be asked any more: it ended with status 3|failed on all 6"),
-        ):
-            adapt(box, FILTER, splits(), **SHORT, out=out)
-        result = adapt(Bright(), FILTER, splits(), **SHORT, out=out)
-        charged = sum(result.metrics["failures"].values()) * 4 + result.metrics["validation_calls"] - 18
-        assert 0 < charged <= lost
+    with (
+        ProcessBlackBox([sys.executable, "-c", dies, tests, str(limit)]) as box,
+        pytest.raises(BlackBoxDown, match="cannot be asked any more: it ended with status 3"),
+    ):
+        adapt(box, FILTER, splits(), **SHORT, out=tmp_path)
+    result = adapt(Bright(), FILTER, splits(), **SHORT, out=tmp_path)
+    spent = sum(result.metrics["failures"].values()) * 4 + result.metrics["validation_calls"] - 18
+    failed = sum(line["failed"] for line in result.marks)
+    assert spent + failed == lost
 
 
 def test_what_the_prompt_cannot_be_told_is_no_failure_of_the_box(tmp_path):
@@ -213,9 +252,10 @@ def test_another_box_without_a_name_is_another_run(tmp_path):
     assert json.loads((tmp_path / "config.json").read_text())["model"].endswith("one")
     with pytest.raises(CheckpointError, match=r"its model is .*one.*, this call's is .*other"):
         adapt(as_black_box(other), FILTER, splits(), **SHORT, out=tmp_path)
+    assert [box.label for box in (Hardened(one), Hardened(one, 0.3))] == [f"{one.__qualname__}>{t}" for t in (0.5, 0.3)]
     command = [sys.executable, "-c", "from zoo_opt_seg.blackbox import serve; serve(print)"]
     with ProcessBlackBox(command) as box:
-        assert name_of(box) == box.command != "" and box.name is None
+        assert box.label == box.command != "" and box.name is None
 
 
 @pytest.mark.parametrize("first, then", [("centre", None), (None, "centre"), ("centre", "random")])

@@ -101,6 +101,11 @@ class ProcessBlackBox(BlackBox):
         self.name = name or _text(hello.get("name")) or None
         self.prompted_by = _text(hello.get("prompted_by")) or None
 
+    @property
+    def label(self) -> str:
+        """Its name, or the command."""
+        return self.name or self.command
+
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return the masks that the process answers, checked."""
         images = check_images(images)

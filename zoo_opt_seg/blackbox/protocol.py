@@ -59,6 +59,11 @@ class BlackBox(ABC):
     name: str | None = None
     prompted_by: str | None = None
 
+    @property
+    def label(self) -> str:
+        """What to call it in records: its name, or where it has none that of the class or function that answers."""
+        return self.name or type(self).__qualname__
+
     @abstractmethod
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return (n, H, W) float32 probabilities or bool masks, as `SegmentationModel` says."""
@@ -71,11 +76,16 @@ class CheckedCallable(BlackBox):
         self.fn, self.name = fn, name
         self.prompted_by = getattr(fn, "prompted_by", None)
 
+    @property
+    def label(self) -> str:
+        """Its name, or that of the function."""
+        return self.name or (self.fn.label if isinstance(self.fn, BlackBox) else _name_of(self.fn))
+
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return what the callable answers, checked."""
         images = check_images(images)
         check_prompts(prompts, len(images))
-        return check_answer(self.fn(images, prompts), images.shape[:3], name_of(self))
+        return check_answer(self.fn(images, prompts), images.shape[:3], self.label)
 
 
 def as_black_box(fn: SegmentationModel | Callable[..., Any], name: str | None = None) -> BlackBox:
@@ -192,14 +202,5 @@ def check_answer(answer: Any, shape: tuple[int, ...], who: str, nan: bool = Fals
     return np.clip(array, 0.0, 1.0) if low < 0.0 or high > 1.0 else array
 
 
-def name_of(model: Any) -> str:
-    """Return what to call a black box where it has no name: the function, class or command that answers in the end."""
-    while not (name := getattr(model, "name", None)):
-        if isinstance(model, CheckedCallable):
-            model = model.fn
-        elif isinstance(model, BlackBox) and hasattr(model, "model"):  # a wrapper
-            model = model.model
-        else:
-            command = getattr(model, "command", None)
-            return command or str(getattr(model, "__qualname__", None) or type(model).__qualname__)
-    return str(name)
+def _name_of(fn: Any) -> str:
+    return str(getattr(fn, "__qualname__", None) or type(fn).__qualname__)

@@ -38,6 +38,11 @@ class Counted(BlackBox):
         self.calls = 0
         self._lock = threading.Lock()
 
+    @property
+    def label(self) -> str:
+        """That of the model."""
+        return self.model.label
+
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return what the model answers, after counting its images."""
         with self._lock:
@@ -91,7 +96,12 @@ class Quantized(BlackBox):
     def __init__(self, model: SegmentationModel | Callable[..., Any]) -> None:
         self.model = as_black_box(model)
         self.prompted_by = self.model.prompted_by
-        self.name = None if self.model.name is None else f"{self.model.name}+8bit"
+        self.name = None if self.model.name is None else self.label
+
+    @property
+    def label(self) -> str:
+        """That of the model, and ``+8bit``."""
+        return f"{self.model.label}+8bit"
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return what the model answers to 8-bit images."""
@@ -113,7 +123,12 @@ class Hardened(BlackBox):
         self.model = as_black_box(model)
         self.prompted_by = self.model.prompted_by
         self.threshold = fraction("threshold", threshold)
-        self.name = None if self.model.name is None else f"{self.model.name}>{self.threshold:g}"
+        self.name = None if self.model.name is None else self.label
+
+    @property
+    def label(self) -> str:
+        """That of the model, and ``>`` the threshold."""
+        return f"{self.model.label}>{self.threshold:g}"
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return the model's masks as bool."""

@@ -48,6 +48,8 @@ def register_prompt(cls: type[VisualPrompt]) -> type[VisualPrompt]:
 
 def need_registered(prompt: VisualPrompt) -> None:
     """Raise a TypeError unless the prompt's class is known by its name, so that a file of it can be read again."""
+    if isinstance(prompt, Views):
+        need_registered(prompt.inner)
     if PROMPTS.get(prompt.name) is not type(prompt):
         raise TypeError(
             f"prompt must be one of {', '.join(PROMPTS)} to be saved, got {type(prompt).__name__}: "

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from zoo_opt_seg.data.files import DataError, Record
 from zoo_opt_seg.data.loaders.layout import FRACTIONS, SPLITS, divide, folder, images_in, pair
 
@@ -84,9 +86,10 @@ def _records(base: Path, values: tuple[int, int] | None) -> list[Record]:
 
 
 def _range(values: Any) -> tuple[int, int]:
-    if not isinstance(values, (list, tuple)) or [type(value) for value in values] != [int, int]:
+    whole = [isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in np.ravel(np.asarray(values, object))]
+    if not isinstance(values, (list, tuple)) or whole != [True, True]:
         raise ValueError(f"values: expected the lowest and highest mask value of the object, as [2,2], got {values!r}")
-    low, high = values
+    low, high = map(int, values)
     return low, high
 
 
