@@ -66,7 +66,7 @@ RECIPES: dict[str, Recipe] = {
     "vit-mae": Recipe("timm", "vit_base_patch16_224.mae", "", 768),
     "vit": Recipe("timm", "vit_base_patch16_224.augreg_in21k", "", 768),
     "dino-resnet50": Recipe("timm", "resnet50", _DINO, 2048),
-    "clip": Recipe("open_clip", "ViT-B-32", "openai", 512),
+    "clip": Recipe("open_clip", "ViT-B-32-quickgelu", "openai", 512),  # as OpenAI trained it
 }
 ENCODERS = ("tiny", "tiny-random", *RECIPES)
 

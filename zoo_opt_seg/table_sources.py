@@ -52,10 +52,12 @@ def groups_of(domain: str, names: Sequence[str]) -> list[str]:
         return ["-".join(name.split("-")[:2]) for name in names]  # train-3-frame017-tool
     if domain.removesuffix(TEXTS) in {"camus", "chexlocalize"}:
         return [name.partition("_")[0] for name in names]  # patient0001_2CH_ED-myocardium, patient64541_study1_...
+    if domain == "refuge":
+        return [name.rpartition("-")[0] for name in names]  # g0001-disc, g0001-cup
     if domain == "polypgen":
-        from .data.loaders.polypgen import group
+        from .data.loaders.polypgen import group_of_sample
 
-        return [group(name) for name in names]
+        return [group_of_sample(name) for name in names]
     return list(names)
 
 

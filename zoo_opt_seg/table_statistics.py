@@ -105,13 +105,16 @@ def _grouped(difference: np.ndarray, groups: Sequence[int] | None) -> tuple[np.n
 
 
 def closed(group: Group, row: Row, domain: str, runs: Runs) -> float:
-    """Part of the gap in Dice between the floor and the ceiling that a row closes; NaN where one is unknown."""
+    """Part of the gap in Dice between the floor and the ceiling that a row closes, over the seeds that all three have.
+
+    NaN where there is none.
+    """
     labels = {r.label: r for r, where in group.places() if where == domain}
     if group.floor not in labels or group.ceiling not in labels:
         return float("nan")
-    low, high, here = (
-        spread(of(group, r, domain, runs), "dice").mean for r in (labels[group.floor], labels[group.ceiling], row)
-    )
+    three = [of(group, r, domain, runs) for r in (labels[group.floor], labels[group.ceiling], row)]
+    seeds = set.intersection(*map(set, three))
+    low, high, here = (spread({seed: cells[seed] for seed in seeds}, "dice").mean for cells in three)
     return (here - low) / (high - low) if high > low else float("nan")
 
 

@@ -175,7 +175,7 @@ def run_table(
     progress : callable or None
         Called as ``progress(done, total, seconds left or None, entry or None)``.
     missing : dict or None
-        Filled with why the cells of a domain cannot be done here: no data, no weights.
+        Filled with why the cells of a domain, or of a row on it, cannot be done here: no data, no weights.
 
     Returns
     -------
@@ -203,7 +203,8 @@ def run_table(
         todo = [cell for cell in here if cell.key not in finished]
         if progress:
             progress(len(here) - len(todo), len(here), None, None)
-        if todo or not any(earlier.get("suite") == suite.name for earlier in record.sessions):
+        texts = [earlier["toml"] for earlier in record.sessions if earlier.get("suite") == suite.name]
+        if todo or texts[-1:] != [suite.text]:  # a title or label that was edited is recorded as well
             recorder.write(session(suite))
         if not todo:
             return 0
@@ -220,17 +221,22 @@ def run_table(
 
 
 def _present(cells: Iterable[Cell], missing: dict[str, str]) -> list[Cell]:
-    """The cells that can be done on this machine; why not, of the others, goes into `missing`."""
-    why: dict[tuple[str, str], str] = {}
+    """The cells that can be done on this machine; why not, of the others, goes into `missing`, by domain or row."""
+    why: dict[str, dict[tuple[str, str], str]] = {}  # domain: row and black box: reason
     present = []
     for cell in cells:
-        what = cell.domain, str(cell.black_box)
-        if what not in why:
-            why[what] = absent(cell)
-        if why[what]:
-            missing[cell.domain] = why[what]
-        else:
+        reasons, what = why.setdefault(cell.domain, {}), (cell.row.label, str(cell.black_box))
+        if what not in reasons:
+            reasons[what] = absent(cell)
+        if not reasons[what]:
             present.append(cell)
+    for domain, reasons in why.items():
+        if len(set(reasons.values())) == 1:  # all rows
+            (reason,) = set(reasons.values())
+            if reason:
+                missing[domain] = reason
+        else:
+            missing |= {f"{label}, {domain}": reason for (label, _), reason in reasons.items() if reason}
     return present
 
 

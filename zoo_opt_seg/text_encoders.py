@@ -123,7 +123,7 @@ def text_encoder_of(model: Any) -> TextEncoder | None:
         found: TextEncoder | None = getattr(model, "text_encoder", None)
         if found is not None:
             return found
-        model = getattr(model, "model", None)
+        model = getattr(model, "model", None) or getattr(model, "fn", None)
     return None
 
 

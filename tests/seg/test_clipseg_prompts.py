@@ -22,7 +22,7 @@ from seg.small_clipseg import TEXTS, box, letters, save_folder, small_clipseg, t
 import zoo_opt as zo  # noqa: E402
 from zoo_opt_seg import cli, targets  # noqa: E402
 from zoo_opt_seg.adapt import adapt  # noqa: E402
-from zoo_opt_seg.blackbox import Budgeted, Counted, Quantized  # noqa: E402
+from zoo_opt_seg.blackbox import Budgeted, Counted, Quantized, as_black_box  # noqa: E402
 from zoo_opt_seg.data.draws import draw_prompts  # noqa: E402
 from zoo_opt_seg.evaluation import evaluate  # noqa: E402
 from zoo_opt_seg.panel import CELL, GAP, HEAD, panel  # noqa: E402
@@ -140,6 +140,12 @@ def test_a_prompt_is_told_as_the_black_box_is() -> None:
     wrapped = Budgeted(Quantized(model), 9)
     assert text_encoder_of(wrapped) is model.text_encoder and text_encoder_of(lambda images, prompts: images) is None
     assert isinstance(model.text_encoder, TextEncoder)
+
+    def called(images, prompts):
+        return model(images, prompts)
+
+    called.text_encoder = model.text_encoder
+    assert text_encoder_of(Budgeted(as_black_box(called), 9)) is model.text_encoder
     assert prompt_for(wrapped, "lowrank", 32).text is model.text_encoder
     own = Lengths()
     assert prompt_for(wrapped, "lowrank", 32, text=own).text is own

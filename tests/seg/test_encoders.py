@@ -154,6 +154,14 @@ def test_vit_mae_of_the_paper(tmp_path):
     assert encoder(IMAGES[:1]).shape == (1, 768)
 
 
+def test_clip_is_built_as_it_was_trained():
+    """OpenAI's weights were trained with the quick GELU; with another the vectors are wrong, and nothing fails."""
+    open_clip = pytest.importorskip("open_clip")
+    recipe = RECIPES["clip"]
+    config = open_clip.get_model_config(recipe.arch)
+    assert recipe.tag == "openai" and config["quick_gelu"] and config["embed_dim"] == recipe.dim
+
+
 @pytest.mark.slow
 def test_clip_from_a_file(tmp_path):
     open_clip = pytest.importorskip("open_clip")

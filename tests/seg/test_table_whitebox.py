@@ -159,6 +159,13 @@ def test_networks_on_clip_and_weights_that_are_not_there(tmp_path: Path) -> None
     assert "no weights ViT-B-16.pt: give --weights" in absent(cells["SAN of ViT-B"])
 
 
+def test_a_row_whose_weights_are_not_there_leaves_the_others(tmp_path: Path) -> None:
+    suite, missing = read_table(NETS, "nets"), {}
+    present = tables._present(reversed(suite.cells(Place(str(tmp_path)))), missing)
+    assert {cell.row.label for cell in present} == {"CRIS", "SAN"}
+    assert list(missing) == [f"SAN of ViT-B, {present[0].domain}"] and "no weights" in next(iter(missing.values()))
+
+
 def test_all_of_sam_or_its_head(tmp_path: Path) -> None:
     cells = {cell.row.label: cell for cell in read_table(SAM, "sam").cells(Place(str(tmp_path)))}
     whole, head = (run_cell(cells[label]) for label in ("all of SAM", "its head"))

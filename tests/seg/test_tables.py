@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -294,7 +295,12 @@ def test_images_that_belong_together() -> None:
         *["patient-177"] * 2,
         "sequence-18",
     ]
+    assert groups_of("polypgen", ["C1-177OLCV1_100H0", "C1-177OLCV1_101H2", "C2-177OLCV1_100H0"]) == [
+        *["C1-patient-177"] * 2,
+        "C2-patient-177",
+    ]
     assert groups_of("skin", ["a-1", "a-2"]) == ["a-1", "a-2"]
+    assert groups_of("refuge", ["g0001-disc", "g0001-cup", "n0001-disc"]) == ["g0001", "g0001", "n0001"]
 
 
 # ---------------------------------------------------------------------------------------------------- runner
@@ -306,6 +312,17 @@ def test_finished_cells_are_not_repeated_unless_asked(done) -> None:
     calls: list[int] = []
     assert tables.run_table(suite, out, workers=0, again=["disk"], progress=lambda d, t, left, e: calls.append(d)) == 2
     assert calls == [8, 9, 10]
+
+
+def test_an_edited_title_is_recorded_without_a_run(tmp_path: Path, done) -> None:
+    _, out, _ = done
+    shutil.copytree(out, tmp_path / "r", ignore=shutil.ignore_patterns("cells"))
+    other = tmp_path / "small.toml"
+    other.write_text(SUITE.replace("Small table", "Edited").replace('ceiling = "LoRA"', ""))
+    for _ in range(2):
+        assert tables.run_table(load_table(other), tmp_path / "r", workers=0) == 0
+    assert [s["title"] for s in read_record(tmp_path / "r" / "runs.jsonl").sessions][-2:] == ["Small table", "Edited"]
+    assert tables.read_results(tmp_path / "r")[0].title == "Edited"
 
 
 @pytest.mark.slow
@@ -404,6 +421,8 @@ def test_part_of_the_gap() -> None:
     group, runs = synthetic({"zero-shot": [[0.5]], "SPSA": [[0.6]], "LoRA": [[0.9]]})
     assert closed(group, group.rows[2], DISCS, runs) == pytest.approx(0.25)
     assert np.isnan(closed(group, group.rows[2], "kvasir", runs))
+    more = synthetic({"zero-shot": [[0.5], [0.1]], "SPSA": [[0.6]], "LoRA": [[0.9], [0.2]]})
+    assert closed(more[0], more[0].rows[2], DISCS, more[1]) == pytest.approx(0.25)  # over the seed that all three have
 
 
 def test_markdown_holds_figures_costs_and_tests(done) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from seg.small import CropLike, disc_splits, small_sam  # noqa: E402
 from zoo_opt.errors import CheckpointError  # noqa: E402
 from zoo_opt_seg.blackbox.sam import SamBlackBox  # noqa: E402
 from zoo_opt_seg.data.points import random_points  # noqa: E402
+from zoo_opt_seg.visual_prompts import TrainedPrompt  # noqa: E402
 from zoo_opt_seg.visual_prompts.vpt import VPT  # noqa: E402
 from zoo_opt_seg.whitebox.backprop import PromptByGradient, train_prompt  # noqa: E402
 from zoo_opt_seg.whitebox.lora import LoRA, LoRASam  # noqa: E402
@@ -262,6 +264,39 @@ def test_backpropagation_through_a_prompt_lowers_the_loss() -> None:
     assert fitted.trained == VPT(32).dim
 
 
+def test_every_comparator_has_the_loss_it_is_told_and_does_without_validation(tmp_path: Path) -> None:
+    splits = disc_splits()
+    alone = replace(splits, validation=splits.validation[:0])
+    recipe = Recipe(epochs=1, batch=4, keep="last", stop_after=None, schedule="constant", warmup=0)
+    for train in (
+        partial(train_lora, small_sam()),
+        partial(train_prompt, SamBlackBox(sam=small_sam()), prompt=VPT(32)),
+    ):
+        losses = [
+            train(splits=splits, recipe=recipe, augment=None, loss=loss)[1].history[0].loss
+            for loss in ("bce+dice", "bce+1.5dice")
+        ]
+        assert losses[1] > losses[0] + 0.1
+        assert np.isnan(train(splits=alone, recipe=recipe, augment=None)[1].history[0].dice)
+        with pytest.raises(ValueError, match="loss must be one of"):
+            train(splits=splits, recipe=recipe, augment=None, loss="mse")
+
+
+@pytest.mark.parametrize("kept", [0, 2**24])
+def test_validation_by_parts_is_the_same(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo_opt_seg.whitebox.backprop.KEPT", kept)
+    monkeypatch.setattr("zoo_opt_seg.whitebox.backprop.ROWS", 4)
+    splits, made = disc_splits(), []
+    task = PromptByGradient(SamBlackBox(sam=small_sam()), VPT(32), splits)
+    prompts = random_points(splits.validation.masks, 0)
+    task.prompt.context = lambda images, prompts: made.append(len(images)) or VPT(32).context(images, prompts)
+    found = [task.predict(splits.validation.images, prompts) for _ in range(2)]
+    whole = TrainedPrompt(VPT(32), task.x.detach().numpy()).predict(task.model, splits.validation.images, prompts)
+    assert made == ([4, 2] if kept else [4, 2, 4, 2])
+    for one in found:
+        np.testing.assert_allclose(one, whole, atol=1e-5)
+
+
 def test_gradient_is_that_of_the_black_box_by_differences() -> None:
     """Along a direction, where the box takes floats: the same function on both paths."""
     splits = disc_splits()
@@ -283,7 +318,7 @@ def test_gradient_is_that_of_the_black_box_by_differences() -> None:
 
 
 def _black(task: PromptByGradient, images: np.ndarray, prompts) -> np.ndarray:
-    task._context = None
+    task._contexts = {}
     return task.predict(images, prompts)
 
 

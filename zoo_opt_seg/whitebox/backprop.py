@@ -14,9 +14,10 @@ from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
 
 from .recipe import Recipe
-from .segmentation import Segmentation, WhiteBox
+from .segmentation import ROWS, Segmentation, WhiteBox
 from .trainer import Fitted, Report, fit
 
+KEPT = 2**24  # pixels of a validation split whose contexts are kept, of up to 64 bytes each, and not made again
 BACKPROP = Recipe(lr=1e-2, weight_decay=0.0, optimizer="adam", stop_after=20)
 
 
@@ -34,6 +35,8 @@ class PromptByGradient(Segmentation):
     augment : str or None
     seed : int
         Of the start and of the validation prompts.
+    loss : str
+        As in `Segmentation`.
     """
 
     def __init__(
@@ -45,14 +48,15 @@ class PromptByGradient(Segmentation):
         x0: np.ndarray | None = None,
         augment: str | None = None,
         seed: int = 0,
+        loss: str = "bce+dice",
     ) -> None:
         self.prompt = prompt
-        super().__init__(model, splits, augmentation=augment, seed=seed)
+        super().__init__(model, splits, augmentation=augment, seed=seed, loss=loss)
         module: torch.nn.Module = getattr(model, "sam", None) or getattr(model, "model")  # noqa: B009 - SAM, CLIPSeg
         module.requires_grad_(False)
         start = prompt.x0(seed) if x0 is None else np.asarray(x0, np.float32)
         self.x = torch.tensor(start, dtype=torch.float32, device=model.device, requires_grad=True)
-        self._context: Context | None = None  # of the validation split, made once
+        self._contexts: dict[int, Context] = {}  # of the validation split, by first row
 
     def _what(self) -> str:
         return f"{self.prompt!r} by backpropagation"
@@ -71,13 +75,19 @@ class PromptByGradient(Segmentation):
         return torch.logit(p.clamp(1e-6, 1 - 1e-6))
 
     def predict(self, images: np.ndarray, prompts: Prompts) -> np.ndarray:
-        """Return the black box's probabilities on the prompted images."""
+        """Return the black box's probabilities on the prompted images, `ROWS` at a time."""
         x = self.x.detach().cpu().numpy()
-        if images is not self._validation.images:
-            return self.prompt.answer(self.model, x, self.prompt.context(images, prompts))
-        if self._context is None:
-            self._context = self.prompt.context(images, prompts)
-        return self.prompt.answer(self.model, x, self._context)
+        keep = images is self._validation.images and images[..., 0].size <= KEPT
+        found = []
+        for start in range(0, len(images), ROWS):
+            context = self._contexts.get(start) if keep else None
+            if context is None:
+                rows = slice(start, start + ROWS)
+                context = self.prompt.context(images[rows], prompts[rows]).to(self.x.device)
+            if keep:
+                self._contexts[start] = context
+            found.append(self.prompt.answer(self.model, x, context))
+        return np.concatenate(found)
 
 
 def train_prompt(
@@ -87,6 +97,7 @@ def train_prompt(
     *,
     recipe: Recipe = BACKPROP,
     augment: str | None = None,
+    loss: str = "bce+dice",
     out: Path | None = None,
     report: Report | None = None,
 ) -> tuple[np.ndarray, Fitted]:
@@ -101,6 +112,8 @@ def train_prompt(
         Its seed is that of the prompt's start too.
     augment : str or None
         ``"paper"``, ``"released"`` or None.
+    loss : str
+        As in `Segmentation`.
     out : path or None
         Folder to resume from.
     report : callable or None
@@ -112,6 +125,6 @@ def train_prompt(
         The vector of the epoch with the best validation Dice.
     fitted : Fitted
     """
-    task = PromptByGradient(model, prompt, splits, augment=augment, seed=recipe.seed)
+    task = PromptByGradient(model, prompt, splits, augment=augment, seed=recipe.seed, loss=loss)
     fitted = fit(task, recipe, out=out, report=report)
     return task.x.detach().cpu().numpy().copy(), fitted

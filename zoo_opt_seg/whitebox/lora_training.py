@@ -32,16 +32,26 @@ class LoRATraining(Segmentation):
     augment : str or None
     seed : int
         Of the validation points.
+    loss : str
+        As in `Segmentation`.
     **options
         Of the `SamBlackBox` around the adapted model, such as ``quantize``.
     """
 
     def __init__(
-        self, adapted: LoRASam, splits: Splits, *, augment: str | None = None, seed: int = 0, **options: object
+        self,
+        adapted: LoRASam,
+        splits: Splits,
+        *,
+        augment: str | None = None,
+        seed: int = 0,
+        loss: str = "bce+dice",
+        **options: object,
     ) -> None:
         self.adapted = adapted
         # The name tells the weights at the start: with it, a checkpoint of another model is refused.
-        super().__init__(SamBlackBox(sam=adapted.sam, **options), splits, augmentation=augment, seed=seed)  # type: ignore[arg-type]
+        model = SamBlackBox(sam=adapted.sam, **options)  # type: ignore[arg-type]
+        super().__init__(model, splits, augmentation=augment, seed=seed, loss=loss)
 
     def _what(self) -> str:
         return repr(self.adapted.config)
@@ -62,6 +72,7 @@ def train_lora(
     *,
     recipe: Recipe = TO_PLATEAU,
     augment: str | None = "paper",
+    loss: str = "bce+dice",
     out: Path | None = None,
     report: Report | None = None,
     **options: object,
@@ -79,6 +90,8 @@ def train_lora(
         Its seed is that of the matrices A too.
     augment : str or None
         ``"paper"``, ``"released"`` or None.
+    loss : str
+        As in `Segmentation`.
     out : path or None
         Folder to resume from; the trained weights are written there as ``lora.safetensors``.
     report : callable or None
@@ -93,7 +106,7 @@ def train_lora(
     fitted : Fitted
     """
     adapted = LoRASam(sam, config, seed=recipe.seed)
-    task = LoRATraining(adapted, splits, augment=augment, seed=recipe.seed, **options)
+    task = LoRATraining(adapted, splits, augment=augment, seed=recipe.seed, loss=loss, **options)
     fitted = fit(task, recipe, out=out, report=report)
     if out is not None:
         adapted.save(Path(out) / "lora.safetensors")

@@ -125,8 +125,10 @@ class Segmentation(Trainable):
         return self._loss(logits, torch.from_numpy(samples.masks).to(logits.device)).mean()
 
     def validate(self) -> Validation:
-        """Return mean loss and mean Dice over the validation split."""
+        """Return mean loss and mean Dice over the validation split; NaN without one."""
         truth = self._validation.masks
+        if not len(truth):
+            return Validation(float("nan"), float("nan"))
         probabilities = self.predict(self._validation.images, self._prompts)
         losses = []
         for start in range(0, len(truth), ROWS):  # in double precision all at once would be gigabytes of a large set

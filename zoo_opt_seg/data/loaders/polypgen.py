@@ -56,6 +56,13 @@ def group(name: str) -> str:
     return name
 
 
+def group_of_sample(name: str) -> str:
+    """Return the group of a sample by its name, which in the owners' archive begins with the centre."""
+    centre = re.match(r"C\d-|", name)
+    assert centre is not None
+    return centre[0] + group(name[centre.end() :])
+
+
 def _records(images: Path, masks: Path) -> list[Record]:
     labels: dict[str, Path] = {}
     for stem, path in images_in(masks).items():
