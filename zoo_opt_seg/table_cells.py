@@ -12,7 +12,7 @@ from zoo_opt.bench.record import plain
 
 from .table_ladder import atlas
 from .table_sources import data_of, embedded_digest, evaluated, folder_of, groups_of, model_of, prompt_of
-from .table_suite import WHITE_BOX, Cell, Row
+from .table_suite import VOLUMES, WHITE_BOX, Cell, Row
 from .table_whitebox import trained
 
 DIGITS = 4  # of the figures per image
@@ -24,6 +24,8 @@ def run_cell(cell: Cell) -> Figures:
     """Do one cell and return its entry for the record; an exception becomes the entry's ``error``."""
     import torch
 
+    from .digests import data_digest
+
     torch.set_num_threads(1)
     entry = head(cell)
     start = time.process_time()
@@ -32,6 +34,8 @@ def run_cell(cell: Cell) -> Figures:
     except Exception:
         return entry | {"error": traceback.format_exc(limit=-4), "seconds": time.process_time() - start}
     evaluation = found.pop("evaluation")
+    masks = [] if cell.row.use in VOLUMES else [data_of(cell).test.masks]
+    found["data"] = data_digest(*masks, *evaluation.names)
     groups = groups_of(cell.domain, evaluation.names)
     if len(set(groups)) < len(groups):  # numbers in the order of their first image
         numbers = {name: i for i, name in enumerate(dict.fromkeys(groups))}

@@ -12,7 +12,7 @@ from typing import Any
 from zoo_opt.bench.bootstrap import Interval
 from zoo_opt.bench.record import Record
 
-from .table_statistics import Contest, Spread, closed, contests, of, spread
+from .table_statistics import Contest, Spread, closed, contests, incomparable, of, spread
 from .table_suite import VOLUMES, Group, Row, TableSuite
 
 NONE = "·"  # a cell that has not been done
@@ -100,6 +100,11 @@ def group_tables(group: Group, record: Record) -> list[str]:
         brackets = BRACKETS if any(row.published_organs for row in group.rows) else ""
         found += [organs_table(group, record), ORGANS.format(unit=_unit(done), brackets=brackets)]
     tests = [contest for domain in group.domains for contest in contests(group, domain, record.runs)]
+    found += [
+        f"Not compared on {domain}, as the data have changed since: {', '.join(rows)}. `--again` repeats a row."
+        for domain in group.domains
+        if (rows := incomparable(group, domain, record.runs))
+    ]
     if tests:
         gap = GAP.format(floor=group.floor, ceiling=group.ceiling) if group.floor and group.ceiling else ""
         found += [tests_table(group, tests, record), TESTS.format(reference=group.reference, gap=gap)]

@@ -80,7 +80,7 @@ def contests(group: Group, domain: str, runs: Runs) -> list[Contest]:
     for row in rows:
         ours = of(group, row, domain, runs)
         seeds = sorted(ours.keys() & theirs.keys())
-        if row.label == reference.label or not seeds:
+        if row.label == reference.label or not seeds or not _same_data(ours, theirs):
             continue
         gain, p, images, groups = {}, {}, 0, 0
         for figure in FIGURES:
@@ -93,6 +93,20 @@ def contests(group: Group, domain: str, runs: Runs) -> list[Contest]:
         for contest, corrected in zip(found, holm([c.p[figure] for c in found]), strict=True):
             contest.p[figure] = corrected
     return found
+
+
+def incomparable(group: Group, domain: str, runs: Runs) -> list[str]:
+    """Labels of the rows that were measured on other data than the reference: images or masks have changed since."""
+    rows = [row for row, where in group.places() if where == domain]
+    theirs = [of(group, row, domain, runs) for row in rows if row.label == group.reference]
+    return [row.label for row in rows if theirs and not _same_data(of(group, row, domain, runs), theirs[0])]
+
+
+def _same_data(*cells: Mapping[int, Mapping[str, Any]]) -> bool:
+    """Whether cells were measured on the same test images, as far as their entries tell."""
+    entries = [entry for by_seed in cells for entry in by_seed.values()]
+    digests = {entry["data"] for entry in entries if "data" in entry}
+    return len(digests) <= 1 and len({len(entry["dice"]) for entry in entries}) <= 1
 
 
 def _grouped(difference: np.ndarray, groups: Sequence[int] | None) -> tuple[np.ndarray, np.ndarray]:

@@ -25,7 +25,7 @@ from zoo_opt_seg.table_cells import method_of, run_cell  # noqa: E402
 from zoo_opt_seg.table_reader import SuiteError, load_table, read_table  # noqa: E402
 from zoo_opt_seg.table_report import markdown  # noqa: E402
 from zoo_opt_seg.table_sources import absent, data_of, groups_of  # noqa: E402
-from zoo_opt_seg.table_statistics import closed, contests, of, spread  # noqa: E402
+from zoo_opt_seg.table_statistics import closed, contests, incomparable, of, spread  # noqa: E402
 from zoo_opt_seg.table_suite import Place  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -415,6 +415,17 @@ def test_groups_are_resampled_together() -> None:
     assert a.gain["dice"].estimate == pytest.approx(b.gain["dice"].estimate)
     width = [c.gain["dice"].high - c.gain["dice"].low for c in (a, b)]
     assert width[1] > 1.5 * width[0] and b.p["dice"] > a.p["dice"]
+
+
+@pytest.mark.parametrize("change", ["data", "images"])
+def test_rows_of_other_data_are_not_compared(change: str) -> None:
+    group, runs = synthetic({"SPSA": [[0.5] * 8], "disk": [[0.6] * 8], "backprop": [[0.7] * 8]})
+    for run in runs.values():
+        run["data"] = "a"
+    other = runs[group.cell(group.rows[3], DISCS, 0).key]
+    other |= {"data": "b"} if change == "data" else {"dice": [0.7] * 9, "hd95": [10.0] * 9}
+    assert [c.row for c in contests(group, DISCS, runs)] == ["disk"]
+    assert incomparable(group, DISCS, runs) == ["backprop"]
 
 
 def test_part_of_the_gap() -> None:
