@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -56,12 +55,12 @@ class Patient(BlackBox):
             return answer
         if not self._up():
             raise _down(answer)
-        n = len(images)
-        alone: list[Array | Exception] = [answer]
-        if n > 1:
-            alone = [self._asked(images[i : i + 1], prompts[i : i + 1]) for i in range(n)]
-            if any(isinstance(one, Exception) for one in alone) and not self._up():  # any more
-                raise _down(answer)
+        alone = [self._asked(images[i : i + 1], prompts[i : i + 1]) for i in range(len(images))]
+        answered = [one for one in alone if not isinstance(one, Exception)]
+        if len(answered) == len(images):
+            return np.concatenate(answered)
+        if not self._up():  # any more
+            raise _down(answer)
         nothing = np.full((1, *images.shape[1:3]), np.nan, np.float32)
         return np.concatenate([nothing if isinstance(one, Exception) else np.float32(one) for one in alone])
 
@@ -84,16 +83,20 @@ class Patient(BlackBox):
         images, prompts = self._controls
         noise = np.random.default_rng().integers(0, 2, images.shape, np.uint8)
         for i in range(len(images)):
-            with contextlib.suppress(Exception):
+            try:
                 self.model((images ^ noise)[i : i + 1], prompts[i : i + 1])
-                return True
+            except BlackBoxGone as error:
+                raise BlackBoxDown(str(error)) from error
+            except Exception:
+                continue
+            return True
         return False
 
 
 def controls(splits: Splits, points: str | Draw) -> tuple[Array, Prompts] | None:
     """Return what a `Patient` can tell a black box that is down by: some training images and their prompts."""
     some = splits.train[splits.train.with_object[:CONTROLS]]
-    return (some.images, draw_prompts(points, some, 0)) if len(some) else None
+    return (some.images, draw_prompts(points, some, (0,))) if len(some) else None
 
 
 def _down(error: Exception) -> BlackBoxDown:

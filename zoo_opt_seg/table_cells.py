@@ -34,8 +34,8 @@ def run_cell(cell: Cell) -> Figures:
     except Exception:
         return entry | {"error": traceback.format_exc(limit=-4), "seconds": time.process_time() - start}
     evaluation = found.pop("evaluation")
-    masks = [] if cell.row.use in VOLUMES else [data_of(cell).test.masks]
-    found["data"] = data_digest(*masks, *evaluation.names)
+    arrays = [] if cell.row.use in VOLUMES else [data_of(cell).test.images, data_of(cell).test.masks]
+    found["data"] = data_digest(*arrays, *evaluation.names)
     groups = groups_of(cell.domain, evaluation.names)
     if len(set(groups)) < len(groups):  # numbers in the order of their first image
         numbers = {name: i for i, name in enumerate(dict.fromkeys(groups))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +80,7 @@ def contests(group: Group, domain: str, runs: Runs) -> list[Contest]:
     for row in rows:
         ours = of(group, row, domain, runs)
         seeds = sorted(ours.keys() & theirs.keys())
-        if row.label == reference.label or not seeds or not _same_data(ours, theirs):
+        if row.label == reference.label or not seeds or not _same_data(seeds, ours, theirs):
             continue
         gain, p, images, groups = {}, {}, 0, 0
         for figure in FIGURES:
@@ -97,14 +97,14 @@ def contests(group: Group, domain: str, runs: Runs) -> list[Contest]:
 
 def incomparable(group: Group, domain: str, runs: Runs) -> list[str]:
     """Labels of the rows that were measured on other data than the reference: images or masks have changed since."""
-    rows = [row for row, where in group.places() if where == domain]
-    theirs = [of(group, row, domain, runs) for row in rows if row.label == group.reference]
-    return [row.label for row in rows if theirs and not _same_data(of(group, row, domain, runs), theirs[0])]
+    cells = {row.label: of(group, row, domain, runs) for row, where in group.places() if where == domain}
+    theirs = cells.pop(group.reference, {})
+    return [label for label, ours in cells.items() if not _same_data(ours.keys() & theirs.keys(), ours, theirs)]
 
 
-def _same_data(*cells: Mapping[int, Mapping[str, Any]]) -> bool:
-    """Whether cells were measured on the same test images, as far as their entries tell."""
-    entries = [entry for by_seed in cells for entry in by_seed.values()]
+def _same_data(seeds: Iterable[int], *cells: Mapping[int, Mapping[str, Any]]) -> bool:
+    """Whether cells of these seeds were measured on the same test images, as far as their entries tell."""
+    entries = [by_seed[seed] for seed in seeds for by_seed in cells]
     digests = {entry["data"] for entry in entries if "data" in entry}
     return len(digests) <= 1 and len({len(entry["dice"]) for entry in entries}) <= 1
 
@@ -121,13 +121,15 @@ def _grouped(difference: np.ndarray, groups: Sequence[int] | None) -> tuple[np.n
 def closed(group: Group, row: Row, domain: str, runs: Runs) -> float:
     """Part of the gap in Dice between the floor and the ceiling that a row closes, over the seeds that all three have.
 
-    NaN where there is none.
+    NaN where there is none, or their data are not the same.
     """
     labels = {r.label: r for r, where in group.places() if where == domain}
     if group.floor not in labels or group.ceiling not in labels:
         return float("nan")
     three = [of(group, r, domain, runs) for r in (labels[group.floor], labels[group.ceiling], row)]
     seeds = set.intersection(*map(set, three))
+    if not _same_data(seeds, *three):
+        return float("nan")
     low, high, here = (spread({seed: cells[seed] for seed in seeds}, "dice").mean for cells in three)
     return (here - low) / (high - low) if high > low else float("nan")
 

@@ -132,27 +132,34 @@ def test_without_controls_a_box_that_fails_is_down():
     points = draw_prompts("random", data, 0)
     flaky = Patient(as_black_box(Sent(lambda box, images: box.sent <= 2)))  # its first question, of one image, twice
     assert np.isfinite(flaky(data.images[:1], points[:1])).all()
+    up = Sent(lambda box, images: box.sent <= 3)
+    assert np.isfinite(Patient(as_black_box(up), controls(splits(), "random"))(data.images[:1], points[:1])).all()
     never = Sent(lambda box, images: True)
     with pytest.raises(BlackBoxDown, match="failed 3 times on one question"):
         Patient(as_black_box(never))(data.images, points)
     assert never.sent == 3 * 3
 
 
-def test_hard_masks_of_several_views_stay_hard_beside_a_failure():
-    views, data = make_prompt("views", SIZE), samples(4, 3)
-    points = draw_prompts("random", data, 0)
-    bad = data.images[0]
+@pytest.mark.parametrize("name, options", [("views", {}), ("bar", {"inner": 16}), ("filter", {})])
+def test_hard_masks_stay_hard_beside_a_failure(name, options):
+    prompt, data = make_prompt(name, SIZE, **options), samples(4, 3)
+    points, trained = draw_prompts("random", data, 0), TrainedPrompt(prompt, prompt.x0(0))
+    bad = trained.apply(data.images, points)[0]
 
-    def hard(images, prompts):
-        if any(np.array_equal(image, bad) or np.array_equal(np.rint(image * 255), bad) for image in images):
-            raise ConnectionError("no object")
-        return Bright()(images, prompts) > 0.3
+    class Hard(Sent):
+        def __call__(self, images, prompts):
+            return super().__call__(images, prompts) > 0.3
 
-    trained = TrainedPrompt(views, views.x0(0))
-    answer = trained.predict(Patient(as_black_box(hard), controls(splits(), "random")), data.images, points)
-    whole = trained.predict(as_black_box(lambda i, p: Bright()(i, p) > 0.3), data.images, points)
-    assert np.isnan(answer[0]).any() and whole.dtype == bool and whole.any()
-    np.testing.assert_array_equal(answer[1:], whole[1:])
+    def predicted(fails):
+        box = Patient(as_black_box(Hard(fails)), controls(splits(), "random"))
+        return trained.predict(box, data.images, points)
+
+    whole = predicted(lambda box, images: False)
+    once = predicted(lambda box, images: box.sent <= 3 * 4 * prompt.views)  # the whole question fails three times
+    one = predicted(lambda box, images: any(np.abs(image - bad).max() < 0.01 for image in images))
+    assert whole.dtype == once.dtype == bool and whole.any() and np.isnan(one[0]).all()
+    np.testing.assert_array_equal(once, whole)
+    np.testing.assert_array_equal(one[1:], whole[1:])
 
 
 @pytest.mark.parametrize("limit, lost", [(6 + 4 * 5, 4), (3, 4), (4, 2)])  # in a step; first at a mark; second
@@ -229,6 +236,13 @@ def test_registering(tmp_path):
                 register_prompt(wrong)
     finally:
         PROMPTS.pop("own-gamma", None)
+
+
+def test_the_seed_of_a_callable_is_always_a_sequence(tmp_path):
+    def own(masks, seed):
+        return random_points(masks, (*seed, 5))
+
+    assert adapt(Bright(), FILTER, splits(), **QUICK, points=own, out=tmp_path).metrics["test"]
 
 
 def test_names_that_no_file_can_hold(tmp_path):

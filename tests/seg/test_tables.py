@@ -21,6 +21,7 @@ pytest.importorskip("segment_anything")
 from zoo_opt.bench.bootstrap import interval  # noqa: E402
 from zoo_opt.bench.record import read_record  # noqa: E402
 from zoo_opt_seg import tables  # noqa: E402
+from zoo_opt_seg.digests import data_digest  # noqa: E402
 from zoo_opt_seg.table_cells import method_of, run_cell  # noqa: E402
 from zoo_opt_seg.table_reader import SuiteError, load_table, read_table  # noqa: E402
 from zoo_opt_seg.table_report import markdown  # noqa: E402
@@ -428,8 +429,16 @@ def test_rows_of_other_data_are_not_compared(change: str) -> None:
     assert incomparable(group, DISCS, runs) == ["backprop"]
 
 
+def test_an_entry_tells_its_data(done) -> None:
+    suite, _, record = done
+    test = data_of(suite.cells(Place("r"))[0]).test
+    assert {run["data"] for run in record.runs.values()} == {data_digest(test.images, test.masks, *test.names)}
+
+
 def test_part_of_the_gap() -> None:
     group, runs = synthetic({"zero-shot": [[0.5]], "SPSA": [[0.6]], "LoRA": [[0.9]]})
+    changed = {key: run | {"data": str(i)} for i, (key, run) in enumerate(runs.items())}
+    assert np.isnan(closed(group, group.rows[2], DISCS, changed))
     assert closed(group, group.rows[2], DISCS, runs) == pytest.approx(0.25)
     assert np.isnan(closed(group, group.rows[2], "kvasir", runs))
     more = synthetic({"zero-shot": [[0.5], [0.1]], "SPSA": [[0.6]], "LoRA": [[0.9], [0.2]]})

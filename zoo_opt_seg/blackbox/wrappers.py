@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from zoo_opt.errors import fraction, integer
-from zoo_opt_seg.blackbox.protocol import Array, BlackBox, SegmentationModel, as_black_box, check_images
+from zoo_opt_seg.blackbox.protocol import Array, BlackBox, BlackBoxGone, SegmentationModel, as_black_box, check_images
 from zoo_opt_seg.prompts import Prompts
 
 
@@ -48,7 +48,12 @@ class Counted(BlackBox):
         with self._lock:
             self._admit(len(images))
             self.calls += len(images)
-        return self.model(images, prompts)
+        try:
+            return self.model(images, prompts)
+        except BlackBoxGone:  # it was not sent
+            with self._lock:
+                self.calls -= len(images)
+            raise
 
     def _admit(self, n: int) -> None:
         """Raise where ``n`` more calls must not be made."""

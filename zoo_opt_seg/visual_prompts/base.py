@@ -173,8 +173,21 @@ class VisualPrompt(ABC):
         x : ndarray, shape (dim,)
         context : Context
             Of the n images, as `context` made it.
+
+        Returns
+        -------
+        ndarray
+            As the model returns; where it gave NaN for a view of an image, float32 with NaN for the whole image.
         """
-        return self.restore(np.asarray(model(self(x, context), context.asked)), x, context)
+        answers = np.asarray(model(self(x, context), context.asked))
+        failed = np.isnan(answers).any(axis=(1, 2))
+        if not failed.any():
+            return self.restore(answers, x, context)
+        answers = np.where(failed[:, None, None], 0.0, answers).astype(answers.dtype)
+        hard = ((answers == 0) | (answers == 1)).all()  # bool, had all been answered
+        masks = self.restore(answers > 0.5 if hard else answers, x, context).astype(np.float32)
+        masks[failed.reshape(self.views, -1).any(axis=0)] = np.nan
+        return masks
 
     def arrays(self) -> dict[str, Array]:
         """Return fixed random arrays that a saved prompt must hold, by name."""

@@ -100,21 +100,17 @@ class Views(VisualPrompt):
         return Prompts.concatenate([prompts, *(prompts.moved(_into(*window)) for window in windows)])
 
     def restore(self, probabilities: Masks, x: Array | Tensor, context: Context) -> Masks:
-        """Return the views' masks at the image's own place, weighed; bool masks stay bool, and NaN stays NaN."""
+        """Return the views' masks at the image's own place, weighed; bool masks stay bool."""
         if isinstance(probabilities, np.ndarray):
             given = torch.from_numpy(np.ascontiguousarray(probabilities))
             return self.restore(given, torch.from_numpy(np.asarray(x, np.float32)), context).numpy()
-        hard, unknown = probabilities.dtype == torch.bool, probabilities.isnan()
-        if unknown.any():  # hard masks, where a black box answered to some of the images
-            hard = bool((unknown | (probabilities == 0) | (probabilities == 1)).all())
+        hard = probabilities.dtype == torch.bool
         p = probabilities.float().view(self.views, len(context), self.size, self.size)
         w = self._weights(p, torch.as_tensor(x))[..., None, None]
         mixed = w[0] * p[0]
         for k, (origin, zoom) in enumerate(_windows_of(context), 1):
             mixed = mixed + w[k] * _resampled(p[k][:, None], -origin * zoom[:, None], 1 / zoom, "zeros")[:, 0]
-        if hard:
-            return torch.where(mixed.isnan(), mixed, (mixed >= 0.5).float()) if unknown.any() else mixed >= 0.5
-        return mixed.clamp(0.0, 1.0)
+        return mixed >= 0.5 if hard else mixed.clamp(0.0, 1.0)
 
     def config(self) -> dict[str, Any]:
         """Return size, zooms and prior, and the inner prompt's name and settings."""
