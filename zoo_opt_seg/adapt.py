@@ -19,7 +19,7 @@ from zoo_opt.errors import instance, integer
 from zoo_opt.methods import Method
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.resume import Recorder
-from zoo_opt_seg.blackbox.protocol import SegmentationModel, as_black_box
+from zoo_opt_seg.blackbox.protocol import SegmentationModel, as_black_box, name_of
 from zoo_opt_seg.blackbox.wrappers import Budgeted
 from zoo_opt_seg.data.draws import Draw, kind_for, need_texts
 from zoo_opt_seg.data.samples import Splits
@@ -223,7 +223,7 @@ def adapt(
                 "prompt": {"name": prompt.name, **prompt.config(), "dim": prompt.dim},
                 "method": repr(built),
                 **{"calls": calls, "batch": batch, "seed": seed, **about_loss},
-                "points": kind if isinstance(kind, str) else getattr(kind, "__qualname__", type(kind).__qualname__),
+                "points": kind if isinstance(kind, str) else name_of(kind),
                 "x0": zlib.crc32(np.ascontiguousarray(start).data),
                 "validation": {"marks": validate, "images": len(rows), "select": select},
                 "test": {"images": 0 if tested is None else len(tested), "repeats": repeats, "seed": test_seed},

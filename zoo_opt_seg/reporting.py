@@ -54,13 +54,13 @@ class Patient(BlackBox):
         if not isinstance(answer, Exception):
             return answer
         if not self._up():
-            raise _down(answer)
+            raise _down(answer) from answer
         alone = [self._asked(images[i : i + 1], prompts[i : i + 1]) for i in range(len(images))]
         answered = [one for one in alone if not isinstance(one, Exception)]
         if len(answered) == len(images):
             return np.concatenate(answered)
         if not self._up():  # any more
-            raise _down(answer)
+            raise _down(answer) from answer
         nothing = np.full((1, *images.shape[1:3]), np.nan, np.float32)
         return np.concatenate([nothing if isinstance(one, Exception) else np.float32(one) for one in alone])
 
@@ -100,11 +100,9 @@ def controls(splits: Splits, points: str | Draw) -> tuple[Array, Prompts] | None
 
 
 def _down(error: Exception) -> BlackBoxDown:
-    down = BlackBoxDown(
+    return BlackBoxDown(
         f"the black box failed {TRIES} times on one question, the last time with {type(error).__name__}: {error}"
     )
-    down.__cause__ = error
-    return down
 
 
 def measure(

@@ -139,6 +139,7 @@ class Marks:
             return mark
         failed: list[Line] = []
         last: Exception | None = None
+        gone: BlackBoxGone | None = None
         for start in range(len(mark.dice), self.images, self._batch):
             rows = slice(start, min(start + self._batch, self.images))
             line: Line = {"mark": number, "nfev": nfev}
@@ -148,11 +149,8 @@ class Marks:
             except (LossError, BudgetExhausted):
                 raise
             except BlackBoxGone as error:
-                if failed and not mark.dice:
-                    self._lose(mark, sum(len(line["dice"]) for line in failed), failed[-1]["error"])
-                for known in failed if mark.dice else ():  # or what ends the black box would be asked for ever
-                    self._keep(mark, known)
-                raise BlackBoxDown(str(error)) from error
+                gone = error
+                break
             except Exception as error:
                 nothing = [math.nan] * (rows.stop - rows.start)
                 last = error
@@ -161,13 +159,18 @@ class Marks:
             for known in (*failed, line):
                 self._keep(mark, known)
             failed = []
-        if failed and not mark.dice:
-            self._lose(mark, self.images, failed[-1]["error"])
+        if mark.dice:
+            for known in failed:  # also where the black box is gone, or what ended it would be asked for ever
+                self._keep(mark, known)
+        elif failed:
+            lost: Line = {"mark": number, "nfev": nfev, "dice": [], "loss": [], "error": failed[-1]["error"]}
+            self._keep(mark, lost | {"lost": sum(len(line["dice"]) for line in failed)})
+        if gone is not None:
+            raise BlackBoxDown(str(gone)) from gone
+        if not mark.dice:
             raise BlackBoxDown(
                 f"the black box failed on all {self.images} validation images, the last time with {failed[-1]['error']}"
             ) from last
-        for known in failed:
-            self._keep(mark, known)
         return mark
 
     def chosen(self, by: str) -> Mark | None:
@@ -188,11 +191,6 @@ class Marks:
         """Close the journal."""
         if self._journal is not None:
             self._journal.close()
-
-    def _lose(self, mark: Mark, images: int, error: str) -> None:
-        """Write down that images were sent in vain."""
-        nothing: Line = {"mark": mark.number, "nfev": mark.nfev, "dice": [], "loss": []}
-        self._keep(mark, {**nothing, "lost": images, "error": error})
 
     def _keep(self, mark: Mark, line: Line) -> None:
         if self._journal is not None:

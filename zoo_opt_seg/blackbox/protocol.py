@@ -79,7 +79,7 @@ class CheckedCallable(BlackBox):
     @property
     def label(self) -> str:
         """Its name, or that of the function."""
-        return self.name or (self.fn.label if isinstance(self.fn, BlackBox) else _name_of(self.fn))
+        return self.name or (self.fn.label if isinstance(self.fn, BlackBox) else name_of(self.fn))
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return what the callable answers, checked."""
@@ -202,5 +202,6 @@ def check_answer(answer: Any, shape: tuple[int, ...], who: str, nan: bool = Fals
     return np.clip(array, 0.0, 1.0) if low < 0.0 or high > 1.0 else array
 
 
-def _name_of(fn: Any) -> str:
+def name_of(fn: Any) -> str:
+    """Return the name of a function, or of the class of any other callable."""
     return str(getattr(fn, "__qualname__", None) or type(fn).__qualname__)

@@ -86,8 +86,8 @@ def _records(base: Path, values: tuple[int, int] | None) -> list[Record]:
 
 
 def _range(values: Any) -> tuple[int, int]:
-    whole = [isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in np.ravel(np.asarray(values, object))]
-    if not isinstance(values, (list, tuple)) or whole != [True, True]:
+    two = isinstance(values, (list, tuple)) and len(values) == 2
+    if not two or any(isinstance(value, bool) or not isinstance(value, (int, np.integer)) for value in values):
         raise ValueError(f"values: expected the lowest and highest mask value of the object, as [2,2], got {values!r}")
     low, high = map(int, values)
     return low, high

@@ -58,9 +58,8 @@ def group(name: str) -> str:
 
 def group_of_sample(name: str) -> str:
     """Return the group of a sample by its name, which in the owners' archive begins with the centre."""
-    centre = re.match(r"C\d-|", name)
-    assert centre is not None
-    return centre[0] + group(name[centre.end() :])
+    centre = name[:3] if re.match(r"C\d-", name) else ""
+    return centre + group(name.removeprefix(centre))
 
 
 def _records(images: Path, masks: Path) -> list[Record]:
