@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.bench.runner import run_task
+from zoo_opt.bench.engine.runner import run_task
 from zoo_opt.bench.suite import Method, Task
 
 SEEDS = (1, 2, 3)

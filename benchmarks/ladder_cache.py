@@ -18,10 +18,10 @@ import torch
 
 from zoo_opt_seg.data.augment_slices import augment_slices
 from zoo_opt_seg.data.volumes import VolumeSplits, load_volumes
-from zoo_opt_seg.whitebox.embeddings import CachedEmbeddings
-from zoo_opt_seg.whitebox.ladder import Ladder, LadderSam, sam_of_size
-from zoo_opt_seg.whitebox.ladder_training import LadderTraining
-from zoo_opt_seg.whitebox.trainer import seeded
+from zoo_opt_seg.whitebox.core.trainer import seeded
+from zoo_opt_seg.whitebox.ladder.embeddings import CachedEmbeddings
+from zoo_opt_seg.whitebox.ladder.model import Ladder, LadderSam, sam_of_size
+from zoo_opt_seg.whitebox.ladder.training import LadderTraining
 
 BATCH = 24
 

@@ -22,7 +22,6 @@ import torch.nn.functional as F
 from pretraining import HELD_OUT_SEED, go_on, mixed_waves, muon, options
 from torch import Tensor
 
-from zoo_opt_seg.baselines import baselines
 from zoo_opt_seg.data.draws import draw_prompts
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.data.synthetic import DOMAINS, domain, referring_scenes
@@ -38,7 +37,8 @@ from zoo_opt_seg.embedded.clipseg import (
     tokens_of,
 )
 from zoo_opt_seg.embedded.weights import load_weights, save_weights
-from zoo_opt_seg.evaluation import evaluate
+from zoo_opt_seg.measures.baselines import baselines
+from zoo_opt_seg.measures.evaluation import evaluate
 
 IMAGES, TEXTS = 16, 3
 WARM_UP = 200

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo_opt.bench.digits import DigitsMLP
+from zoo_opt.bench.problems.digits import DigitsMLP
 from zoo_opt.bench.solvers import make_solver
 
 RECORD = Path(__file__).parent / "results" / "scale_invariance.md"

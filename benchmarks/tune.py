@@ -32,9 +32,9 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.bench.problems import make_problem
-from zoo_opt.bench.runner import run_task
-from zoo_opt.bench.stats import ecdf_area, fraction_reached
+from zoo_opt.bench.engine.runner import run_task
+from zoo_opt.bench.problems.registry import make_problem
+from zoo_opt.bench.statistics.stats import ecdf_area, fraction_reached
 from zoo_opt.bench.suite import Method, Task
 
 Options = dict[str, Any]

@@ -3,9 +3,9 @@
     python benchmarks/tune_seg.py benchmarks/baps_table3.toml --row SPSA --domain disc skin --workers 2
     python benchmarks/tune_seg.py benchmarks/baps_table3.toml --row FZOO -g options.lr=1e-5,1e-4 -g options.c=0.01,0.1
 
-Runs the same `zoo_opt_seg.adapt.adapt`, or training with the gradient, as the table does, at the calls of the suite's
-first group (or --group), and looks at the validation split alone: the test split is not evaluated. Without -g it tries
-the row's grid in the suite.
+Runs the same `zoo_opt_seg.adaptation.run.adapt`, or training with the gradient, as the table does, at the calls of the
+suite's first group (or --group), and looks at the validation split alone: the test split is not evaluated.
+Without -g it tries the row's grid in the suite.
 Finished points are kept in DIR/runs.jsonl; interrupted, the same command goes on. Prints every point, the best of each
 domain, and the best of the mean over domains.
 """
@@ -26,14 +26,14 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.bench.executors import in_processes
-from zoo_opt.bench.progress import Progress
-from zoo_opt.bench.record import Recorder, plain, read_record
-from zoo_opt_seg.table_cells import adapted, head, lost_cell
-from zoo_opt_seg.table_reader import load_table
-from zoo_opt_seg.table_sources import absent, place_from
-from zoo_opt_seg.table_suite import WHITE_BOX, Cell, Group, Place, Row
-from zoo_opt_seg.table_whitebox import chosen
+from zoo_opt.bench.engine.executors import in_processes
+from zoo_opt.bench.engine.progress import Progress
+from zoo_opt.bench.engine.record import Recorder, plain, read_record
+from zoo_opt_seg.tables.cells import adapted, head, lost_cell
+from zoo_opt_seg.tables.reader import load_table
+from zoo_opt_seg.tables.sources import absent, place_from
+from zoo_opt_seg.tables.suite import WHITE_BOX, Cell, Group, Place, Row
+from zoo_opt_seg.tables.whitebox import chosen
 
 SEED = 0
 TUNED = ("adapt", *WHITE_BOX)  # uses of rows that have something to tune

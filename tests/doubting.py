@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 import zoo_opt as zo
-from zoo_opt.keys import Key, generator
+from zoo_opt.core.keys import Key, generator
 
 
 @dataclass(frozen=True)

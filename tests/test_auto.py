@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import zoo_opt as zo
-from zoo_opt.methods.auto import LOCAL, QUIET, WIDE
-from zoo_opt.methods.coordinate_search import separable
-from zoo_opt.methods.units import units
+from zoo_opt.methods.auto.auto import LOCAL, QUIET, WIDE
+from zoo_opt.methods.auto.units import units
+from zoo_opt.methods.local.coordinate_search import separable
 
 BOX = (-5.0, 5.0)
 

@@ -13,7 +13,7 @@ import pytest
 from cases import BY_NAME
 
 import zoo_opt as zo
-from zoo_opt import checkpoint
+from zoo_opt.storage import checkpoint
 from zoo_opt.testing import rugged
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import zoo_opt as zo
 from zoo_opt.methods.box import contains, fold
-from zoo_opt.methods.cma_parameters import default_popsize, parameters, rank
-from zoo_opt.methods.cma_stop import default_generations, history_length, shape_reasons
-from zoo_opt.methods.restarts import FIRST, LARGE, SMALL, Run, RunEnd, next_run
+from zoo_opt.methods.cma.parameters import default_popsize, parameters, rank
+from zoo_opt.methods.cma.restarts import FIRST, LARGE, SMALL, Run, RunEnd, next_run
+from zoo_opt.methods.cma.stop import default_generations, history_length, shape_reasons
 from zoo_opt.testing import sphere
 
 NAN, INF = math.nan, math.inf

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zoo_opt as zo
-from zoo_opt.keys import Key, generator
+from zoo_opt.core.keys import Key, generator
 from zoo_opt.testing import Case, MethodContract, Recorder, check, ellipsoid
 from zoo_opt.testing.recorder import scratch_folder, whole
 

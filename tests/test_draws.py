@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import zoo_opt as zo
-from zoo_opt.keys import RESTART, STEP, SUBSPACE, Key, generator, make_key
+from zoo_opt.core.keys import RESTART, STEP, SUBSPACE, Key, generator, make_key
 
 KEY = Key(1, 2)
 DRAWS = [zo.Rademacher(), zo.SegmentedUniform(), zo.Gaussian(), zo.QuantileGaussian(), zo.Sphere()]

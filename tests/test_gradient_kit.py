@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zoo_opt as zo
-from zoo_opt.buffers import BLOCK
+from zoo_opt.core.buffers import BLOCK
+from zoo_opt.core.keys import Key
 from zoo_opt.gradient.estimators import Centered, OneSided, TwoSided
 from zoo_opt.gradient.gains import Gain, GainState, Geass, Scheduled
 from zoo_opt.gradient.scaling import LossSpread, SlopeRMS, Unscaled
 from zoo_opt.gradient.updates import Plain
 from zoo_opt.gradient.zo_gradient import ZOGradient
-from zoo_opt.keys import Key
 
 KEY = Key(1, 2)
 DRAWS = [zo.Rademacher(), zo.SegmentedUniform(), zo.Gaussian(), zo.QuantileGaussian(), zo.Sphere()]

@@ -7,9 +7,9 @@ import pytest
 from oracles import dd_cma_es as oracle
 
 import zoo_opt as zo
-from zoo_opt.keys import generator
+from zoo_opt.core.keys import generator
 from zoo_opt.methods.box import contains
-from zoo_opt.methods.dd_cma_es import _decompose
+from zoo_opt.methods.cma.dd import _decompose
 from zoo_opt.testing import sphere
 
 METHODS = [zo.DDCMAES, zo.SepCMAES]

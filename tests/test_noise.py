@@ -8,7 +8,7 @@ import pytest
 from oracles import noise as oracles
 
 import zoo_opt as zo
-from zoo_opt.methods.uncertainty import uncertainty
+from zoo_opt.methods.cma.uncertainty import uncertainty
 from zoo_opt.testing import ellipsoid
 
 HANDLINGS = [zo.QuadraticModel(), zo.UncertaintyHandling(), zo.LearningRateAdaptation()]

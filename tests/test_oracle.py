@@ -10,9 +10,9 @@ import pytest
 from oracles import cma_es, gradient, subspace
 
 import zoo_opt as zo
+from zoo_opt.core.keys import SUBSPACE, generator
 from zoo_opt.gradient.draws import QuantileGaussian, Rademacher
-from zoo_opt.keys import SUBSPACE, generator
-from zoo_opt.methods.cma_parameters import parameters
+from zoo_opt.methods.cma.parameters import parameters
 
 STEPS, D = 200, 7
 X0 = np.linspace(-1.0, 1.5, D)

@@ -10,8 +10,8 @@ import pytest
 from oracles import quasi_newton as oracle
 
 import zoo_opt as zo
-from zoo_opt.methods.inverse_hessian import Axes, bfgs, measured, principal_axes
-from zoo_opt.methods.line_search import LIMIT, Trial, accepted, next_length
+from zoo_opt.methods.local.inverse_hessian import Axes, bfgs, measured, principal_axes
+from zoo_opt.methods.local.line_search import LIMIT, Trial, accepted, next_length
 
 RNG = np.random.default_rng(5)
 ROOT = RNG.standard_normal((6, 6))

@@ -13,7 +13,7 @@ import pytest
 from doubting import TYPES, Doubting
 
 import zoo_opt as zo
-from zoo_opt import resume
+from zoo_opt.storage import resume
 
 X0 = np.array([1.0, -2.0, 3.0])
 SETTINGS = {"budget": 200, "rng": 3}

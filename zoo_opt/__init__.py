@@ -8,16 +8,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from zoo_opt._lazy import importer
 from zoo_opt._version import __version__
+from zoo_opt.support.lazy import importer
 
 if TYPE_CHECKING:
-    from zoo_opt.batch import Batch as Batch
-    from zoo_opt.batch import Candidate as Candidate
-    from zoo_opt.best import Best as Best
     from zoo_opt.calibration import Calibration as Calibration
     from zoo_opt.calibration import calibrate as calibrate
-    from zoo_opt.errors import CheckpointError as CheckpointError
+    from zoo_opt.core.batch import Batch as Batch
+    from zoo_opt.core.batch import Candidate as Candidate
+    from zoo_opt.core.best import Best as Best
+    from zoo_opt.core.errors import CheckpointError as CheckpointError
     from zoo_opt.gradient.draws import Draws as Draws
     from zoo_opt.gradient.draws import Gaussian as Gaussian
     from zoo_opt.gradient.draws import QuantileGaussian as QuantileGaussian
@@ -52,18 +52,18 @@ if TYPE_CHECKING:
     from zoo_opt.methods import RandomSubspace as RandomSubspace
     from zoo_opt.methods import SepCMAES as SepCMAES
     from zoo_opt.methods import make as make
-    from zoo_opt.methods.cma_stop import Tolerances as Tolerances
-    from zoo_opt.methods.learning_rate import LearningRateAdaptation as LearningRateAdaptation
-    from zoo_opt.methods.quadratic_model import QuadraticModel as QuadraticModel
-    from zoo_opt.methods.uncertainty import UncertaintyHandling as UncertaintyHandling
+    from zoo_opt.methods.cma.learning_rate import LearningRateAdaptation as LearningRateAdaptation
+    from zoo_opt.methods.cma.quadratic_model import QuadraticModel as QuadraticModel
+    from zoo_opt.methods.cma.stop import Tolerances as Tolerances
+    from zoo_opt.methods.cma.uncertainty import UncertaintyHandling as UncertaintyHandling
     from zoo_opt.optimizer import Optimizer as Optimizer
     from zoo_opt.result import Result as Result
     from zoo_opt.run import minimize as minimize
 
 _HOME = {
-    "batch": ("Batch", "Candidate"),
+    "core.batch": ("Batch", "Candidate"),
     "calibration": ("Calibration", "calibrate"),
-    "errors": ("CheckpointError",),
+    "core.errors": ("CheckpointError",),
     "gradient.draws": ("Draws", "Gaussian", "QuantileGaussian", "Rademacher", "SegmentedUniform", "Sphere"),
     "gradient.gains": ("Constant", "Cosine", "PolyDecay", "PowerLaw", "StepDecay"),
     "gradient.noise": ("MeasuredRadius",),
@@ -75,11 +75,11 @@ _HOME = {
         *("BAR", "CMAES", "DDCMAES", "FZOO", "METHODS", "SPSA", "SPSAGC", "SPSAGEASS"),
         *("Auto", "CoordinateSearch", "GradientMethod", "Method", "QuasiNewton", "RandomSubspace", "SepCMAES", "make"),
     ),
-    "methods.cma_stop": ("Tolerances",),
-    "methods.learning_rate": ("LearningRateAdaptation",),
-    "methods.quadratic_model": ("QuadraticModel",),
-    "methods.uncertainty": ("UncertaintyHandling",),
-    "best": ("Best",),
+    "methods.cma.stop": ("Tolerances",),
+    "methods.cma.learning_rate": ("LearningRateAdaptation",),
+    "methods.cma.quadratic_model": ("QuadraticModel",),
+    "methods.cma.uncertainty": ("UncertaintyHandling",),
+    "core.best": ("Best",),
     "optimizer": ("Optimizer",),
     "result": ("Result",),
     "run": ("minimize",),

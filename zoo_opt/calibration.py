@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from zoo_opt.core.errors import integer, vector
 from zoo_opt.engines import Call, one_by_one, whole_steps
-from zoo_opt.errors import integer, vector
 from zoo_opt.gradient.auto import is_auto
 from zoo_opt.gradient.gains import Constant
 from zoo_opt.methods import GradientMethod, make

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from zoo_opt.errors import integer, non_negative
-from zoo_opt.errors import loss as as_loss
+from zoo_opt.core.errors import integer, non_negative
+from zoo_opt.core.errors import loss as as_loss
 from zoo_opt.optimizer import Optimizer
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo_opt.arguments import as_ids, as_losses, as_sems
-from zoo_opt.batch import Batch, Candidate
-from zoo_opt.best import Best
-from zoo_opt.errors import CheckpointError, integer, vector
-from zoo_opt.keys import make_key
-from zoo_opt.ledger import FAILED
+from zoo_opt.core.arguments import as_ids, as_losses, as_sems
+from zoo_opt.core.batch import Batch, Candidate
+from zoo_opt.core.best import Best
+from zoo_opt.core.errors import CheckpointError, integer, vector
+from zoo_opt.core.keys import make_key
+from zoo_opt.core.ledger import FAILED
+from zoo_opt.core.pipeline import Pipeline
 from zoo_opt.methods import Method, make
-from zoo_opt.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from zoo_opt.typing import RNG, Array
@@ -296,7 +296,7 @@ class Optimizer:
         TypeError
             If a hyper-parameter is not a number, string, tuple or dataclass of zoo_opt (a lambda as a schedule, say).
         """
-        from zoo_opt import checkpoint
+        from zoo_opt.storage import checkpoint
 
         checkpoint.write(path, self._saved())
 
@@ -327,7 +327,7 @@ class Optimizer:
         OSError
             If the file cannot be read.
         """
-        from zoo_opt import checkpoint
+        from zoo_opt.storage import checkpoint
 
         data = checkpoint.read(path, types)
         try:

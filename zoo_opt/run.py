@@ -8,13 +8,13 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from zoo_opt.core.errors import integer
 from zoo_opt.engines import Call, Outcome, evaluate_one, in_flight, one_by_one, whole_steps
-from zoo_opt.errors import integer
 from zoo_opt.methods import Method
 from zoo_opt.optimizer import Optimizer
-from zoo_opt.progress import bar
 from zoo_opt.result import Result
-from zoo_opt.resume import Recorder
+from zoo_opt.storage.resume import Recorder
+from zoo_opt.support.progress import bar
 
 if TYPE_CHECKING:
     from zoo_opt.typing import RNG

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo_opt.keys import Key
+from zoo_opt.core.keys import Key
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 Schedule: TypeAlias = Callable[[int], float]

@@ -7,30 +7,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoo_opt._lazy import importer
+from zoo_opt.support.lazy import importer
 
 if TYPE_CHECKING:
-    from zoo_opt_seg.adapt import Adaptation as Adaptation
-    from zoo_opt_seg.adapt import adapt as adapt
+    from zoo_opt_seg.adaptation.objective import Objective as Objective
+    from zoo_opt_seg.adaptation.run import Adaptation as Adaptation
+    from zoo_opt_seg.adaptation.run import adapt as adapt
     from zoo_opt_seg.blackbox import SamBlackBox as SamBlackBox
     from zoo_opt_seg.blackbox import TinySam as TinySam
     from zoo_opt_seg.blackbox import as_black_box as as_black_box
     from zoo_opt_seg.data import Samples as Samples
     from zoo_opt_seg.data import Splits as Splits
     from zoo_opt_seg.data import load_data as load_data
-    from zoo_opt_seg.evaluation import evaluate as evaluate
-    from zoo_opt_seg.objective import Objective as Objective
+    from zoo_opt_seg.measures.evaluation import evaluate as evaluate
     from zoo_opt_seg.prompts import Prompts as Prompts
     from zoo_opt_seg.visual_prompts import load_prompt as load_prompt
     from zoo_opt_seg.visual_prompts import make_prompt as make_prompt
     from zoo_opt_seg.visual_prompts import save_prompt as save_prompt
 
 _HOME = {
-    "adapt": ("Adaptation", "adapt"),
+    "adaptation.run": ("Adaptation", "adapt"),
     "blackbox": ("SamBlackBox", "TinySam", "as_black_box"),
     "data": ("Samples", "Splits", "load_data"),
-    "evaluation": ("evaluate",),
-    "objective": ("Objective",),
+    "measures.evaluation": ("evaluate",),
+    "adaptation.objective": ("Objective",),
     "prompts": ("Prompts",),
     "visual_prompts": ("load_prompt", "make_prompt", "save_prompt"),
 }

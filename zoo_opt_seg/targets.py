@@ -1,7 +1,7 @@
 """Benchmark targets for `zoo-opt bench`: a black box, a domain and a visual prompt, such as ``seg:tiny/disc/baps``.
 
-Found through the entry point ``seg`` in the group ``zoo_opt.objectives``; see `zoo_opt.plugins`. Importing this module
-is quick: torch comes when a target is made.
+Found through the entry point ``seg`` in the group ``zoo_opt.objectives``; see `zoo_opt.support.plugins`. Importing this
+module is quick: torch comes when a target is made.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo_opt.bench.protocol import FloatArray, pair_seed
+from zoo_opt.bench.problems.protocol import FloatArray, pair_seed
 from zoo_opt.interop.peer import require
 
 if TYPE_CHECKING:
-    from .objective import Objective
+    from zoo_opt_seg.adaptation.objective import Objective
 
 BOXES = {"tiny": "SAM", "tiny-clipseg": "CLIPSeg, asked by text"}
 DOMAINS = ("skin", "disc", "tool", "polyp", "polypgen", "dsb2018")
@@ -122,9 +122,9 @@ class SegmentationTarget:
     ) -> None:
         import torch
 
-        from .blackbox import tiny
-        from .data import SYNTHETIC, load_data
-        from .visual_prompts import prompt_for
+        from zoo_opt_seg.blackbox import tiny
+        from zoo_opt_seg.data import SYNTHETIC, load_data
+        from zoo_opt_seg.visual_prompts import prompt_for
 
         torch.set_num_threads(1)
         root = None
@@ -156,7 +156,7 @@ class SegmentationTarget:
         return np.asarray(self._objective[1].losses(np.asarray(X), step))
 
     def _made(self, seed: int) -> Objective:
-        from .objective import Objective
+        from zoo_opt_seg.adaptation.objective import Objective
 
         own = int(np.random.default_rng(pair_seed(self.name, seed)).integers(2**31))
         box: Any = self._box
@@ -170,9 +170,9 @@ class SegmentationTarget:
         return dict(self._seen[1])
 
     def _measured(self, x: np.ndarray) -> dict[str, float]:
-        from .data.draws import draw_prompts, kind_for
-        from .evaluation import evaluate
-        from .losses import black_box_loss
+        from zoo_opt_seg.data.draws import draw_prompts, kind_for
+        from zoo_opt_seg.measures.evaluation import evaluate
+        from zoo_opt_seg.measures.losses import black_box_loss
 
         if not np.isfinite(x).all():
             return dict.fromkeys(("validation_loss", "test_dice", "test_hd95"), float("nan"))

@@ -4,7 +4,7 @@ import pytest
 from bench.browser import opened
 from bench.synthetic import mixed_record
 
-from zoo_opt.bench.report import write_report
+from zoo_opt.bench.report.html import write_report
 
 
 @pytest.fixture(scope="session")

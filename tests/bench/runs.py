@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from zoo_opt.bench.record import Record
+from zoo_opt.bench.engine.record import Record
 
 
 def run(method="m", problem="p", seed=1, hits=(), curve=((1, 1.0),), dim=2, budget=100, final=1.0, **more) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.bench.counting import curve_marks
-from zoo_opt.bench.problems import BBOB_TARGETS
-from zoo_opt.bench.record import Record
+from zoo_opt.bench.engine.record import Record
+from zoo_opt.bench.problems.counting import curve_marks
+from zoo_opt.bench.problems.registry import BBOB_TARGETS
 
 OURS = ("auto", "CMA-ES, BIPOP", "SepCMA-ES", "FZOO", "SPSA", "quasi-Newton, finite differences")
 PEERS = {
@@ -29,7 +29,7 @@ LOG_TARGETS = np.log10(BBOB_TARGETS)
 
 
 def bbob_names(functions=range(1, 25), dims=DIMS, instances=(1, 2, 3), suite="bbob") -> list[tuple[str, int]]:
-    """Names and dimensions of problems, as `zoo_opt.bench.problems` calls them."""
+    """Names and dimensions of problems, as `zoo_opt.bench.problems.registry` calls them."""
     return [(f"{suite}-f{f:02d}-i{i}-d{d}", d) for d in dims for f in functions for i in instances]
 
 

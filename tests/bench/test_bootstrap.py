@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from zoo_opt.bench.bootstrap import Interval, bounds, interval, resample
+from zoo_opt.bench.statistics.bootstrap import Interval, bounds, interval, resample
 
 
 def test_resamples_are_draws_with_replacement():

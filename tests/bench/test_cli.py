@@ -10,7 +10,7 @@ import time
 import pytest
 from bench.test_suite import GOOD
 
-from zoo_opt.bench.record import read_record
+from zoo_opt.bench.engine.record import read_record
 from zoo_opt.cli import main
 
 OBJECTIVE = """

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from zoo_opt.bench.counting import BudgetExceeded, Counted, curve_marks
-from zoo_opt.bench.problems import Sphere, make_problem
+from zoo_opt.bench.problems.counting import BudgetExceeded, Counted, curve_marks
+from zoo_opt.bench.problems.registry import Sphere, make_problem
 from zoo_opt.bench.solvers import make_solver
 
 SOLVERS = [

@@ -5,7 +5,7 @@ import pytest
 from bench.runs import run, tables
 from hypothesis import given
 
-from zoo_opt.bench.ert import performance_profile, running_times
+from zoo_opt.bench.statistics.ert import performance_profile, running_times
 
 
 def test_running_times_by_hand():

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from bench.test_suite import GOOD
 
-from zoo_opt.bench.executors import ExecutorError, check_executor, in_processes
-from zoo_opt.bench.record import canonical, read_record
-from zoo_opt.bench.runner import run_suite
+from zoo_opt.bench.engine.executors import ExecutorError, check_executor, in_processes
+from zoo_opt.bench.engine.record import canonical, read_record
+from zoo_opt.bench.engine.runner import run_suite
 from zoo_opt.bench.suite import load_suite
 
 ROOT = Path(__file__).parents[2]
@@ -161,7 +161,7 @@ def test_unknown_executors_are_refused(tmp_path):
 
 def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("zoo_opt.bench.cluster.PATIENCE", 0.5)
+    monkeypatch.setattr("zoo_opt.bench.engine.cluster.PATIENCE", 0.5)
     (tmp_path / "s.toml").write_text(GOOD)
     with pytest.raises(ExecutorError, match=r"no dask scheduler at tcp://127\.0\.0\.1:9"):
         run_suite(load_suite(tmp_path / "s.toml"), tmp_path / "r.jsonl", executor="dask://127.0.0.1:9")

@@ -3,7 +3,7 @@
 import pytest
 from bench.runs import record, run
 
-from zoo_opt.bench.markdown import ert_table, markdown_tables, write_markdown
+from zoo_opt.bench.report.markdown import ert_table, markdown_tables, write_markdown
 
 
 def cells(text, first):

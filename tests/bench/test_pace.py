@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 from bench.test_suite import GOOD
 
-from zoo_opt.bench.pace import Pace
-from zoo_opt.bench.progress import Progress, duration
+from zoo_opt.bench.engine.pace import Pace
+from zoo_opt.bench.engine.progress import Progress, duration
 from zoo_opt.bench.suite import load_suite
 
 

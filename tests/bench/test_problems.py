@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from zoo_opt.bench.control import TIME_STEPS, PendulumPolicy, advance
-from zoo_opt.bench.counting import Counted
-from zoo_opt.bench.problems import PROBLEMS, expand, make_problem
-from zoo_opt.bench.protocol import NoisyProblem, Problem
+from zoo_opt.bench.problems.control import TIME_STEPS, PendulumPolicy, advance
+from zoo_opt.bench.problems.counting import Counted
+from zoo_opt.bench.problems.protocol import NoisyProblem, Problem
+from zoo_opt.bench.problems.registry import PROBLEMS, expand, make_problem
 
 SMALL = {
     "bbob": {"function": 8, "dimension": 3},

@@ -9,8 +9,8 @@ from hypothesis import given
 from scipy import stats as scipy_stats
 from statsmodels.stats.multitest import multipletests
 
-from zoo_opt.bench.pairs import contest, holm, matched, wilcoxon
-from zoo_opt.bench.ranks import all_pairs, paired_tests
+from zoo_opt.bench.statistics.pairs import contest, holm, matched, wilcoxon
+from zoo_opt.bench.statistics.ranks import all_pairs, paired_tests
 
 
 def test_wilcoxon_is_scipys_without_the_zeros():

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from bench.test_suite import GOOD
 
-from zoo_opt.bench.counting import curve_marks
-from zoo_opt.bench.export import rounded, thinned, write_record
-from zoo_opt.bench.record import Record, Recorder, canonical, current, in_order, read_record
-from zoo_opt.bench.runner import run_suite
-from zoo_opt.bench.stats import ecdf_area, fraction_reached, held
+from zoo_opt.bench.engine.export import rounded, thinned, write_record
+from zoo_opt.bench.engine.record import Record, Recorder, canonical, current, in_order, read_record
+from zoo_opt.bench.engine.runner import run_suite
+from zoo_opt.bench.problems.counting import curve_marks
+from zoo_opt.bench.statistics.stats import ecdf_area, fraction_reached, held
 from zoo_opt.bench.suite import load_suite
 
 
@@ -183,8 +183,8 @@ def test_a_problem_is_made_once_for_all_its_tasks(tmp_path, monkeypatch):
 
 
 def test_a_reusable_problem_is_kept_for_the_next_run(suite, monkeypatch):
-    from zoo_opt.bench import one_run
-    from zoo_opt.bench.problems import Sphere
+    from zoo_opt.bench.engine import one_run
+    from zoo_opt.bench.problems.registry import Sphere
 
     monkeypatch.setattr(one_run, "_KEPT", {})
     task, *_ = suite.tasks()

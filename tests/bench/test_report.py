@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from bench.synthetic import full_record, mixed_record, small_record
 
-from zoo_opt.bench.record import Record
-from zoo_opt.bench.report import write_report
-from zoo_opt.bench.report_data import differences, pack
-from zoo_opt.bench.report_page import esc, table
-from zoo_opt.bench.stats import held
+from zoo_opt.bench.engine.record import Record
+from zoo_opt.bench.report.data import differences, pack
+from zoo_opt.bench.report.html import write_report
+from zoo_opt.bench.report.page import esc, table
+from zoo_opt.bench.statistics.stats import held
 
 
 def embedded(path, name="data"):

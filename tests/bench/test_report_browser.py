@@ -6,9 +6,9 @@ import pytest
 from bench.browser import PHONE, opened
 from bench.synthetic import by_group, full_record, lines, small_record, task_runs
 
-from zoo_opt.bench.compare import compare
-from zoo_opt.bench.report import write_report
-from zoo_opt.bench.stats import summaries
+from zoo_opt.bench.report.compare import compare
+from zoo_opt.bench.report.html import write_report
+from zoo_opt.bench.statistics.stats import summaries
 
 SECTIONS = ("glance", "targets", "parts", "curves", "final", "ert", "tests", "profile", "compare", "made", "read")
 

@@ -5,10 +5,10 @@ import json
 import pytest
 from bench.test_suite import GOOD
 
-from zoo_opt.bench.record import Recorder, read_record
-from zoo_opt.bench.runner import run_suite, run_task
+from zoo_opt.bench.engine.record import Recorder, read_record
+from zoo_opt.bench.engine.runner import run_suite, run_task
+from zoo_opt.bench.report.table import print_summary
 from zoo_opt.bench.suite import load_suite
-from zoo_opt.bench.table import print_summary
 
 VARYING = {"seconds", "started"}
 
@@ -51,7 +51,7 @@ def test_methods_at_a_seed_start_together(suite, tmp_path):
     (tmp_path / "s.toml").write_text(text)
     run_suite(load_suite(tmp_path / "s.toml"), path, workers=0)
     runs = {run["method"]: run for run in read_record(path).runs.values()}
-    from zoo_opt.bench.problems import Sphere
+    from zoo_opt.bench.problems.registry import Sphere
 
     assert runs["f"]["curve"][0][1] == pytest.approx(
         float((Sphere(3).x0(1) ** 2).sum())

@@ -8,9 +8,9 @@ from bench.runs import run, tables
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo_opt.bench import stats
-from zoo_opt.bench.hits import hits_of, units
-from zoo_opt.bench.subgroups import coco_problem, subgroups
+from zoo_opt.bench.statistics import stats
+from zoo_opt.bench.statistics.hits import hits_of, units
+from zoo_opt.bench.statistics.subgroups import coco_problem, subgroups
 
 
 def test_ecdf_by_hand():

@@ -8,13 +8,13 @@ import pytest
 from bench.runs import record, run
 from rich.console import Console
 
-from zoo_opt.bench.bootstrap import Interval
-from zoo_opt.bench.compare import compare
-from zoo_opt.bench.ert import performance_profile, running_times
-from zoo_opt.bench.ranks import paired_tests
-from zoo_opt.bench.stats import summaries
-from zoo_opt.bench.subgroups import subgroups
-from zoo_opt.bench.table import fraction, heading, percent, print_summary, say, say_interval, say_signed
+from zoo_opt.bench.report.compare import compare
+from zoo_opt.bench.report.table import fraction, heading, percent, print_summary, say, say_interval, say_signed
+from zoo_opt.bench.statistics.bootstrap import Interval
+from zoo_opt.bench.statistics.ert import performance_profile, running_times
+from zoo_opt.bench.statistics.ranks import paired_tests
+from zoo_opt.bench.statistics.stats import summaries
+from zoo_opt.bench.statistics.subgroups import subgroups
 
 
 def printed(runs, width=80):

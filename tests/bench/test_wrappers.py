@@ -5,10 +5,10 @@ import time
 import numpy as np
 import pytest
 
-from zoo_opt.bench.counting import Counted
-from zoo_opt.bench.problems import Sphere, make_problem
+from zoo_opt.bench.problems.counting import Counted
+from zoo_opt.bench.problems.registry import Sphere, make_problem
+from zoo_opt.bench.problems.wrappers import Wrapped
 from zoo_opt.bench.suite import load_suite
-from zoo_opt.bench.wrappers import Wrapped
 
 X = np.random.default_rng(0).standard_normal((5000, 3))
 

@@ -16,13 +16,13 @@ pytest.importorskip("monai")
 from seg.tiny_box import SIZE, Bright, samples, splits
 
 import zoo_opt as zo
-from zoo_opt_seg.adapt import adapt
+from zoo_opt_seg.adaptation.folder import Lines, RunFolder, read_lines
+from zoo_opt_seg.adaptation.marks import BlackBoxDown, Marks, thresholds
+from zoo_opt_seg.adaptation.objective import Objective
+from zoo_opt_seg.adaptation.run import adapt
 from zoo_opt_seg.blackbox import Counted, ProcessBlackBox
 from zoo_opt_seg.data.samples import Splits
-from zoo_opt_seg.losses import LossError
-from zoo_opt_seg.objective import Objective
-from zoo_opt_seg.run_folder import Lines, RunFolder, read_lines
-from zoo_opt_seg.selection import BlackBoxDown, Marks, thresholds
+from zoo_opt_seg.measures.losses import LossError
 from zoo_opt_seg.visual_prompts import load_prompt, make_prompt
 
 FILTER = make_prompt("filter", SIZE)

@@ -14,16 +14,16 @@ pytest.importorskip("monai")
 from seg.tiny_box import SIZE, Bright, samples, splits
 
 import zoo_opt as zo
-from zoo_opt.errors import CheckpointError
-from zoo_opt_seg.adapt import adapt
-from zoo_opt_seg.baselines import best_disk
+from zoo_opt.core.errors import CheckpointError
+from zoo_opt_seg.adaptation.folder import RunFolder
+from zoo_opt_seg.adaptation.marks import BlackBoxDown
+from zoo_opt_seg.adaptation.run import adapt
 from zoo_opt_seg.blackbox import Counted
 from zoo_opt_seg.cli import main
 from zoo_opt_seg.data.samples import Samples, Splits
-from zoo_opt_seg.losses import LossError
+from zoo_opt_seg.measures.baselines import best_disk
+from zoo_opt_seg.measures.losses import LossError
 from zoo_opt_seg.prompts import Prompts
-from zoo_opt_seg.run_folder import RunFolder
-from zoo_opt_seg.selection import BlackBoxDown
 from zoo_opt_seg.visual_prompts import make_prompt
 
 FILTER = make_prompt("filter", SIZE)

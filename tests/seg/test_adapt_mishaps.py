@@ -16,18 +16,18 @@ pytest.importorskip("monai")
 from seg.tiny_box import SIZE, Bright, samples, splits
 
 import zoo_opt as zo
-from zoo_opt.errors import CheckpointError
-from zoo_opt_seg.adapt import adapt
+from zoo_opt.core.errors import CheckpointError
+from zoo_opt_seg.adaptation.marks import BlackBoxDown
+from zoo_opt_seg.adaptation.panel import panel
+from zoo_opt_seg.adaptation.reporting import Patient, controls
+from zoo_opt_seg.adaptation.run import adapt
 from zoo_opt_seg.blackbox import Cached, Hardened, ProcessBlackBox, as_black_box
 from zoo_opt_seg.blackbox.process import _as_prompts
 from zoo_opt_seg.cli import main
 from zoo_opt_seg.data.draws import draw_prompts
 from zoo_opt_seg.data.points import random_points
 from zoo_opt_seg.data.samples import Samples
-from zoo_opt_seg.evaluation import evaluate
-from zoo_opt_seg.panel import panel
-from zoo_opt_seg.reporting import Patient, controls
-from zoo_opt_seg.selection import BlackBoxDown
+from zoo_opt_seg.measures.evaluation import evaluate
 from zoo_opt_seg.visual_prompts import (
     PROMPTS,
     Context,

@@ -20,7 +20,7 @@ from PIL import Image  # noqa: E402
 from seg.small_clipseg import LETTERS, box, letters, pictures, save_folder, small_clipseg  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from zoo_opt.errors import CheckpointError  # noqa: E402
+from zoo_opt.core.errors import CheckpointError  # noqa: E402
 from zoo_opt_seg.blackbox import Budgeted, Cached, ClipSegBlackBox, ProcessBlackBox, TinyClipSeg  # noqa: E402
 from zoo_opt_seg.prompts import Prompts  # noqa: E402
 

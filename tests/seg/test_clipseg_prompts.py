@@ -21,13 +21,13 @@ from seg.small_clipseg import TEXTS, box, letters, save_folder, small_clipseg, t
 
 import zoo_opt as zo  # noqa: E402
 from zoo_opt_seg import cli, targets  # noqa: E402
-from zoo_opt_seg.adapt import adapt  # noqa: E402
+from zoo_opt_seg.adaptation.panel import CELL, GAP, HEAD, panel  # noqa: E402
+from zoo_opt_seg.adaptation.run import adapt  # noqa: E402
 from zoo_opt_seg.blackbox import Budgeted, Counted, Quantized, as_black_box  # noqa: E402
 from zoo_opt_seg.data.draws import draw_prompts  # noqa: E402
-from zoo_opt_seg.evaluation import evaluate  # noqa: E402
-from zoo_opt_seg.panel import CELL, GAP, HEAD, panel  # noqa: E402
+from zoo_opt_seg.features.text_encoders import EncodedTexts, TextEncoder, make_text_encoder, text_encoder_of  # noqa: E402
+from zoo_opt_seg.measures.evaluation import evaluate  # noqa: E402
 from zoo_opt_seg.prompts import Prompts  # noqa: E402
-from zoo_opt_seg.text_encoders import EncodedTexts, TextEncoder, make_text_encoder, text_encoder_of  # noqa: E402
 from zoo_opt_seg.visual_prompts import (  # noqa: E402
     PROMPTS,
     FilterPrompt,
@@ -194,7 +194,7 @@ def test_text_encoders_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         make_text_encoder(3)
     with pytest.raises(ValueError, match="weights must not be given for 'tiny'"):
         make_text_encoder("tiny", "file")
-    from zoo_opt_seg.encoders import WeightsError
+    from zoo_opt_seg.features.encoders import WeightsError
 
     with pytest.raises(WeightsError, match=r"cannot load text encoder 'clip' from nowhere\.safetensors"):
         make_text_encoder("clip", "nowhere.safetensors")
@@ -203,7 +203,7 @@ def test_text_encoders_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_the_text_tower_of_open_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import open_clip
 
-    from zoo_opt_seg import text_encoders
+    from zoo_opt_seg.features import text_encoders
 
     vision = {"layers": 1, "width": 64, "head_width": 32, "patch_size": 16, "image_size": 32}
     text = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}

@@ -15,17 +15,17 @@ transformers = pytest.importorskip("transformers")
 from seg.vlsm_cases import box, small, spot_splits  # noqa: E402
 
 from zoo_opt_seg.data.draws import draw_prompts  # noqa: E402
-from zoo_opt_seg.whitebox import recipes  # noqa: E402
-from zoo_opt_seg.whitebox.clipseg_training import (  # noqa: E402
+from zoo_opt_seg.whitebox.core import recipes  # noqa: E402
+from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
+from zoo_opt_seg.whitebox.core.trainer import fit  # noqa: E402
+from zoo_opt_seg.whitebox.vlsm.adapter import VLSMAdapter  # noqa: E402
+from zoo_opt_seg.whitebox.vlsm.layers import VLSM  # noqa: E402
+from zoo_opt_seg.whitebox.vlsm.training import (  # noqa: E402
     ClipSegTraining,
     VLSMTraining,
     train_clipseg,
     train_vlsm,
 )
-from zoo_opt_seg.whitebox.recipe import Recipe  # noqa: E402
-from zoo_opt_seg.whitebox.trainer import fit  # noqa: E402
-from zoo_opt_seg.whitebox.vlsm_adapter import VLSMAdapter  # noqa: E402
-from zoo_opt_seg.whitebox.vlsm_layers import VLSM  # noqa: E402
 
 RECIPE = Recipe(epochs=4, batch=4, lr=1e-2, weight_decay=1e-3, clip=0.5, stop_after=None, seed=1)
 KINDS = [("shallow", "VLC"), ("dense", "VLC"), ("shallow", "V"), ("dense", "V")]
@@ -79,7 +79,7 @@ def test_training_goes_on_where_it_was_killed(tmp_path: Path) -> None:
 
 
 def test_recipe_is_the_papers_for_the_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    from zoo_opt_seg.whitebox import clipseg_training
+    from zoo_opt_seg.whitebox.vlsm import training as clipseg_training
 
     seen = []
 
@@ -159,7 +159,7 @@ def test_what_cannot_be_trained_is_said() -> None:
 
 def test_visual_prompt_is_trained_through_clipseg() -> None:
     from zoo_opt_seg.visual_prompts.vpt import VPT
-    from zoo_opt_seg.whitebox.backprop import train_prompt
+    from zoo_opt_seg.whitebox.core.backprop import train_prompt
 
     model, splits = box(), spot_splits()
     weights = checksum(model.model.state_dict())

@@ -22,16 +22,16 @@ from seg.text_cases import (  # noqa: E402
 )
 from torch.nn import functional as F  # noqa: E402
 
-from zoo_opt.errors import CheckpointError  # noqa: E402
+from zoo_opt.core.errors import CheckpointError  # noqa: E402
 from zoo_opt_seg.prompts import Prompts  # noqa: E402
-from zoo_opt_seg.whitebox.clip_backbone import encoded, grid_positions, open_clip_model, tokens  # noqa: E402
-from zoo_opt_seg.whitebox.cris import CRIS, CRISConfig, cris_published, cris_tiny, pooled_places  # noqa: E402
-from zoo_opt_seg.whitebox.cris_parts import Decoder, Projector, coordinates  # noqa: E402
-from zoo_opt_seg.whitebox.recipe import Recipe  # noqa: E402
-from zoo_opt_seg.whitebox.san import SAN, SANConfig  # noqa: E402
-from zoo_opt_seg.whitebox.text_segmenter import TextSegmenter  # noqa: E402
-from zoo_opt_seg.whitebox.text_training import TextTraining, train_cris, train_san  # noqa: E402
-from zoo_opt_seg.whitebox.trainer import fit, seeded  # noqa: E402
+from zoo_opt_seg.whitebox.clip.backbone import encoded, grid_positions, open_clip_model, tokens  # noqa: E402
+from zoo_opt_seg.whitebox.clip.cris import CRIS, CRISConfig, cris_published, cris_tiny, pooled_places  # noqa: E402
+from zoo_opt_seg.whitebox.clip.cris_parts import Decoder, Projector, coordinates  # noqa: E402
+from zoo_opt_seg.whitebox.clip.san import SAN, SANConfig  # noqa: E402
+from zoo_opt_seg.whitebox.clip.text_segmenter import TextSegmenter  # noqa: E402
+from zoo_opt_seg.whitebox.clip.training import TextTraining, train_cris, train_san  # noqa: E402
+from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
+from zoo_opt_seg.whitebox.core.trainer import fit, seeded  # noqa: E402
 
 SMALL = CRISConfig(size=64, fused=(8, 12, 16), width=16, layers=2, heads=2, hidden=32, dropout=0.1)
 SMALL_SAN = SANConfig(64, 32, patch=8, width=16, layers=2, heads=2, queries=3, embed=8, fusion=((0, 0),), split=2)

@@ -9,15 +9,15 @@ torch = pytest.importorskip("torch")
 
 from seg.small import disc_splits, discs  # noqa: E402
 
-from zoo_opt_seg.baselines import Disk, baselines, best_disk  # noqa: E402
+from zoo_opt_seg.adaptation.objective import Objective  # noqa: E402
+from zoo_opt_seg.adaptation.validation import fingerprint  # noqa: E402
 from zoo_opt_seg.blackbox import Budgeted, Cached, Hardened, Quantized, as_black_box  # noqa: E402
 from zoo_opt_seg.data import Samples, centre_points, random_points  # noqa: E402
 from zoo_opt_seg.data.draws import draw_prompts, kind_for  # noqa: E402
-from zoo_opt_seg.evaluation import evaluate  # noqa: E402
-from zoo_opt_seg.metrics import dice  # noqa: E402
-from zoo_opt_seg.objective import Objective  # noqa: E402
+from zoo_opt_seg.measures.baselines import Disk, baselines, best_disk  # noqa: E402
+from zoo_opt_seg.measures.evaluation import evaluate  # noqa: E402
+from zoo_opt_seg.measures.metrics import dice  # noqa: E402
 from zoo_opt_seg.prompts import Prompts  # noqa: E402
-from zoo_opt_seg.validation import fingerprint  # noqa: E402
 from zoo_opt_seg.visual_prompts import FilterPrompt  # noqa: E402
 
 KEYS = (("disc", "a disc"), ("bright",), ("the bright disc", "one bright disc", "what is bright"))

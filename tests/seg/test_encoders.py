@@ -13,7 +13,7 @@ from seg.prompt_fakes import LinearEncoder, scenes  # noqa: E402
 from torch import nn  # noqa: E402
 
 from zoo_opt_seg import embedded  # noqa: E402
-from zoo_opt_seg.encoders import (  # noqa: E402
+from zoo_opt_seg.features.encoders import (  # noqa: E402
     RECIPES,
     Encoder,
     TorchEncoder,
@@ -22,7 +22,7 @@ from zoo_opt_seg.encoders import (  # noqa: E402
     make_encoder,
     read_state,
 )
-from zoo_opt_seg.point_embedding import PointEmbedding, spots  # noqa: E402
+from zoo_opt_seg.features.point_embedding import PointEmbedding, spots  # noqa: E402
 from zoo_opt_seg.prompts import Prompts  # noqa: E402
 
 IMAGES = scenes(5, 48).images

@@ -16,17 +16,20 @@ pytest.importorskip("torchvision")
 
 from seg.small import small_sam  # noqa: E402
 
-from zoo_opt.errors import CheckpointError  # noqa: E402
+from zoo_opt.core.errors import CheckpointError  # noqa: E402
 from zoo_opt_seg.data.synthetic.ct import CLASSES  # noqa: E402
 from zoo_opt_seg.data.volumes import LabelledSlices, Volume, VolumeSplits  # noqa: E402
 from zoo_opt_seg.embedded.sam import decode_batch, tiny_sam  # noqa: E402
-from zoo_opt_seg.table_ladder import absent_volumes  # noqa: E402
-from zoo_opt_seg.table_ladder import ladder as ladder_cell  # noqa: E402
-from zoo_opt_seg.table_sources import Absent  # noqa: E402
-from zoo_opt_seg.table_suite import Cell, Place, Row  # noqa: E402
-from zoo_opt_seg.whitebox.embeddings import CachedEmbeddings  # noqa: E402
-from zoo_opt_seg.whitebox.ladder import Ladder, LadderSam, sam_of_size  # noqa: E402
-from zoo_opt_seg.whitebox.ladder_training import (  # noqa: E402
+from zoo_opt_seg.tables.ladder import absent_volumes  # noqa: E402
+from zoo_opt_seg.tables.ladder import ladder as ladder_cell  # noqa: E402
+from zoo_opt_seg.tables.sources import Absent  # noqa: E402
+from zoo_opt_seg.tables.suite import Cell, Place, Row  # noqa: E402
+from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
+from zoo_opt_seg.whitebox.core.trainer import fit, seeded  # noqa: E402
+from zoo_opt_seg.whitebox.ladder.embeddings import CachedEmbeddings  # noqa: E402
+from zoo_opt_seg.whitebox.ladder.model import Ladder, LadderSam, sam_of_size  # noqa: E402
+from zoo_opt_seg.whitebox.ladder.resnet import ResNetToLayer3, load_imagenet  # noqa: E402
+from zoo_opt_seg.whitebox.ladder.training import (  # noqa: E402
     PAPER,
     RELEASED,
     LadderTraining,
@@ -34,9 +37,6 @@ from zoo_opt_seg.whitebox.ladder_training import (  # noqa: E402
     low_resolution,
     train_ladder,
 )
-from zoo_opt_seg.whitebox.recipe import Recipe  # noqa: E402
-from zoo_opt_seg.whitebox.resnet import ResNetToLayer3, load_imagenet  # noqa: E402
-from zoo_opt_seg.whitebox.trainer import fit, seeded  # noqa: E402
 
 SIZE = 32
 QUICK = Recipe(epochs=2, batch=4, lr=3e-3, weight_decay=0.1, warmup=2, schedule="polynomial", stop_after=None)
@@ -357,7 +357,7 @@ def test_without_a_disk_training_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     def full(path: Path, mask: np.ndarray) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("zoo_opt_seg.whitebox.embeddings.write_mask", full)
+    monkeypatch.setattr("zoo_opt_seg.whitebox.ladder.embeddings.write_mask", full)
     model = ladder()
     cache = CachedEmbeddings(model, tmp_path)
     with pytest.warns(RuntimeWarning, match="embeddings cannot be kept in .*no space left"):

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from zoo_opt_seg.losses import LOSSES, bce_dice, bce_loss, black_box_loss, dice_loss  # noqa: E402
+from zoo_opt_seg.measures.losses import LOSSES, bce_dice, bce_loss, black_box_loss, dice_loss  # noqa: E402
 
 
 def pair(n: int = 4, side: int = 9, seed: int = 0):

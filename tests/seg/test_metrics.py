@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter
 
-from zoo_opt_seg.metrics import dice, hd95, iou
+from zoo_opt_seg.measures.metrics import dice, hd95, iou
 
 PAIRS = arrays(np.bool_, st.tuples(st.just(2), st.integers(1, 2), st.integers(1, 9), st.integers(1, 9)))
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)

@@ -13,8 +13,8 @@ ndimage = pytest.importorskip("scipy.ndimage")
 
 from zoo_opt_seg.data import DataError  # noqa: E402
 from zoo_opt_seg.data.volumes import Volume  # noqa: E402
-from zoo_opt_seg.evaluation_volumes import evaluate_volumes, predict_volume  # noqa: E402
-from zoo_opt_seg.metrics_volumes import volume_dice, volume_hd95  # noqa: E402
+from zoo_opt_seg.measures.evaluation_volumes import evaluate_volumes, predict_volume  # noqa: E402
+from zoo_opt_seg.measures.metrics_volumes import volume_dice, volume_hd95  # noqa: E402
 
 SPACING = (5.0, 0.7, 0.9)
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from seg.prompt_fakes import LinearEncoder, Recorded, brightness, scenes  # noqa: E402
 
+from zoo_opt_seg.adaptation.objective import Objective  # noqa: E402
 from zoo_opt_seg.data.augment import augment  # noqa: E402
 from zoo_opt_seg.data.points import centre_points, random_points  # noqa: E402
 from zoo_opt_seg.data.samples import Samples  # noqa: E402
-from zoo_opt_seg.objective import Objective  # noqa: E402
 from zoo_opt_seg.prompts import Prompts  # noqa: E402
 from zoo_opt_seg.visual_prompts import BAR, VPT, FilterPrompt, IPDecoder  # noqa: E402
 

@@ -18,7 +18,7 @@ pytest.importorskip("segment_anything")
 from segment_anything import SamPredictor, sam_model_registry
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
-from zoo_opt.errors import CheckpointError
+from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg.blackbox import Cached, SamBlackBox
 from zoo_opt_seg.blackbox.checkpoints import misfit, read_state_dict
 from zoo_opt_seg.digests import weights_digest

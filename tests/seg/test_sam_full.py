@@ -15,8 +15,8 @@ from seg.small import disc_splits, small_sam  # noqa: E402
 
 from zoo_opt_seg.blackbox.sam import SamBlackBox  # noqa: E402
 from zoo_opt_seg.data.points import random_points  # noqa: E402
-from zoo_opt_seg.whitebox.recipe import Recipe  # noqa: E402
-from zoo_opt_seg.whitebox.sam_full import PARTS, SamTraining, train_sam  # noqa: E402
+from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
+from zoo_opt_seg.whitebox.sam.full import PARTS, SamTraining, train_sam  # noqa: E402
 
 RECIPE = Recipe(epochs=4, batch=4, lr=3e-3, stop_after=None, seed=1)
 

@@ -15,14 +15,14 @@ from seg.text_cases import RESNET, VIT, checksum, small_clip, two_discs, two_dis
 from torch.nn import functional as F  # noqa: E402
 
 from zoo_opt_seg.prompts import Prompts  # noqa: E402
-from zoo_opt_seg.whitebox.clip_backbone import tokens  # noqa: E402
-from zoo_opt_seg.whitebox.clip_convert import clip_of_clipseg  # noqa: E402
-from zoo_opt_seg.whitebox.recipe import Recipe  # noqa: E402
-from zoo_opt_seg.whitebox.san import SAN, SANConfig, san_published, san_tiny  # noqa: E402
-from zoo_opt_seg.whitebox.san_parts import Proposals, SideAdapter, recognised, through  # noqa: E402
-from zoo_opt_seg.whitebox.text_segmenter import TextSegmenter  # noqa: E402
-from zoo_opt_seg.whitebox.text_training import TextTraining, train_san  # noqa: E402
-from zoo_opt_seg.whitebox.trainer import seeded  # noqa: E402
+from zoo_opt_seg.whitebox.clip.backbone import tokens  # noqa: E402
+from zoo_opt_seg.whitebox.clip.convert import clip_of_clipseg  # noqa: E402
+from zoo_opt_seg.whitebox.clip.san import SAN, SANConfig, san_published, san_tiny  # noqa: E402
+from zoo_opt_seg.whitebox.clip.san_parts import Proposals, SideAdapter, recognised, through  # noqa: E402
+from zoo_opt_seg.whitebox.clip.text_segmenter import TextSegmenter  # noqa: E402
+from zoo_opt_seg.whitebox.clip.training import TextTraining, train_san  # noqa: E402
+from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
+from zoo_opt_seg.whitebox.core.trainer import seeded  # noqa: E402
 
 SMALL = SANConfig(
     size=64,
@@ -263,7 +263,7 @@ def test_towers_of_a_clipseg_are_the_same_function() -> None:
         assert torch.allclose(ours.image(pixels)[4], states[4], atol=1e-4)
         pooled = towers.visual_projection(towers.vision_model(pixels).pooler_output)
         assert torch.allclose(clip.visual(pixels), pooled, atol=1e-4)
-        from zoo_opt_seg.whitebox.clip_backbone import encoded
+        from zoo_opt_seg.whitebox.clip.backbone import encoded
 
         found = encoded(clip, *tokens(tiny_tokenizer(), ["the small red circle", "a polyp"]))[1]
         assert torch.allclose(found, getattr(theirs, "pooler_output", theirs), atol=1e-4)

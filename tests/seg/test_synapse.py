@@ -17,7 +17,7 @@ h5py = pytest.importorskip("h5py")
 from zoo_opt_seg.data import DataError  # noqa: E402
 from zoo_opt_seg.data.loaders.synapse import CLASSES, splits  # noqa: E402
 from zoo_opt_seg.data.volumes import VolumeSplits, load_volumes  # noqa: E402
-from zoo_opt_seg.evaluation_volumes import evaluate_volumes  # noqa: E402
+from zoo_opt_seg.measures.evaluation_volumes import evaluate_volumes  # noqa: E402
 
 TRAIN = ("case0005", "case0006", "case0007", "case0009")
 TEST = ("case0001", "case0008")

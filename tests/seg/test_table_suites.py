@@ -12,13 +12,13 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("segment_anything")
 pytest.importorskip("transformers")
 
-from zoo_opt.bench.record import Record, read_record  # noqa: E402
-from zoo_opt_seg import tables  # noqa: E402
-from zoo_opt_seg.table_cells import method_of  # noqa: E402
-from zoo_opt_seg.table_reader import SuiteError, load_table, read_table  # noqa: E402
-from zoo_opt_seg.table_report import markdown  # noqa: E402
-from zoo_opt_seg.table_sources import absent  # noqa: E402
-from zoo_opt_seg.table_suite import Place, TableSuite  # noqa: E402
+from zoo_opt.bench.engine.record import Record, read_record  # noqa: E402
+from zoo_opt_seg.tables import run as tables  # noqa: E402
+from zoo_opt_seg.tables.cells import method_of  # noqa: E402
+from zoo_opt_seg.tables.reader import SuiteError, load_table, read_table  # noqa: E402
+from zoo_opt_seg.tables.report import markdown  # noqa: E402
+from zoo_opt_seg.tables.sources import absent  # noqa: E402
+from zoo_opt_seg.tables.suite import Place, TableSuite  # noqa: E402
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TOLD = "seg.small_clipseg:told_splits"
@@ -108,15 +108,15 @@ def row_of(text: str, label: str) -> list[str]:
 @pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*_table*.toml")), ids=lambda p: p.stem)
 def test_recorded_suites_are_valid(path: Path) -> None:
     """They can be read, and every method, prompt, comparator and recipe takes its options."""
-    from zoo_opt_seg.adapt import _method
-    from zoo_opt_seg.table_suite import WHITE_BOX
-    from zoo_opt_seg.table_whitebox import _settings
+    from zoo_opt_seg.adaptation.run import _method
+    from zoo_opt_seg.tables.suite import WHITE_BOX
+    from zoo_opt_seg.tables.whitebox import _settings
     from zoo_opt_seg.visual_prompts import PROMPTS
-    from zoo_opt_seg.whitebox.ladder import Ladder
-    from zoo_opt_seg.whitebox.ladder_training import EMBEDDED
-    from zoo_opt_seg.whitebox.lora import LoRA
-    from zoo_opt_seg.whitebox.recipes import VLSM_DENSE
-    from zoo_opt_seg.whitebox.vlsm_layers import VLSM
+    from zoo_opt_seg.whitebox.core.recipes import VLSM_DENSE
+    from zoo_opt_seg.whitebox.ladder.model import Ladder
+    from zoo_opt_seg.whitebox.ladder.training import EMBEDDED
+    from zoo_opt_seg.whitebox.sam.lora import LoRA
+    from zoo_opt_seg.whitebox.vlsm.layers import VLSM
 
     mine = {"trained", "weights", "unit", "empty", "data", "cache"}
     takes = {
@@ -256,8 +256,8 @@ def test_a_report_of_nothing_done() -> None:
 
 
 def test_the_atlas_and_its_threshold() -> None:
-    from zoo_opt_seg.baselines_volumes import best_atlas
     from zoo_opt_seg.data.volumes import LabelledSlices
+    from zoo_opt_seg.measures.baselines_volumes import best_atlas
 
     labels = np.zeros((10, 16, 16), np.uint8)
     labels[:, 2:6, 2:6], labels[:4, 10:14, 10:14] = 1, 2  # the second in four of ten slices

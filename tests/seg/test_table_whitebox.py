@@ -10,12 +10,12 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("segment_anything")
 
-from zoo_opt.bench.record import read_record  # noqa: E402
-from zoo_opt_seg import tables  # noqa: E402
-from zoo_opt_seg.table_cells import run_cell  # noqa: E402
-from zoo_opt_seg.table_reader import SuiteError, read_table  # noqa: E402
-from zoo_opt_seg.table_sources import absent  # noqa: E402
-from zoo_opt_seg.table_suite import Place  # noqa: E402
+from zoo_opt.bench.engine.record import read_record  # noqa: E402
+from zoo_opt_seg.tables import run as tables  # noqa: E402
+from zoo_opt_seg.tables.cells import run_cell  # noqa: E402
+from zoo_opt_seg.tables.reader import SuiteError, read_table  # noqa: E402
+from zoo_opt_seg.tables.sources import absent  # noqa: E402
+from zoo_opt_seg.tables.suite import Place  # noqa: E402
 
 SPOTS, POLYPS, DISCS = "seg.vlsm_cases:spot_splits", "seg.vlsm_cases:few_polyps", "seg.small:disc_splits"
 QUICK = "{ epochs = 2, batch = 8 }"

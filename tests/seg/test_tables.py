@@ -18,16 +18,16 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("segment_anything")
 
-from zoo_opt.bench.bootstrap import interval  # noqa: E402
-from zoo_opt.bench.record import read_record  # noqa: E402
-from zoo_opt_seg import tables  # noqa: E402
+from zoo_opt.bench.engine.record import read_record  # noqa: E402
+from zoo_opt.bench.statistics.bootstrap import interval  # noqa: E402
 from zoo_opt_seg.digests import data_digest  # noqa: E402
-from zoo_opt_seg.table_cells import method_of, run_cell  # noqa: E402
-from zoo_opt_seg.table_reader import SuiteError, load_table, read_table  # noqa: E402
-from zoo_opt_seg.table_report import markdown  # noqa: E402
-from zoo_opt_seg.table_sources import absent, data_of, groups_of  # noqa: E402
-from zoo_opt_seg.table_statistics import closed, contests, incomparable, of, spread  # noqa: E402
-from zoo_opt_seg.table_suite import Place  # noqa: E402
+from zoo_opt_seg.tables import run as tables  # noqa: E402
+from zoo_opt_seg.tables.cells import method_of, run_cell  # noqa: E402
+from zoo_opt_seg.tables.reader import SuiteError, load_table, read_table  # noqa: E402
+from zoo_opt_seg.tables.report import markdown  # noqa: E402
+from zoo_opt_seg.tables.sources import absent, data_of, groups_of  # noqa: E402
+from zoo_opt_seg.tables.statistics import closed, contests, incomparable, of, spread  # noqa: E402
+from zoo_opt_seg.tables.suite import Place  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 DISCS = "seg.small:disc_splits"
@@ -330,7 +330,7 @@ def test_an_edited_title_is_recorded_without_a_run(tmp_path: Path, done) -> None
 def test_killed_table_goes_on(tmp_path: Path, done) -> None:
     """SIGKILL while cells are under way; the same command does the rest, in two processes, with the same figures."""
     (tmp_path / "small.toml").write_text(SUITE)
-    command = [sys.executable, "-m", "zoo_opt_seg.tables", "small.toml", "--out", "r", "--workers", "2"]
+    command = [sys.executable, "-m", "zoo_opt_seg.tables.run", "small.toml", "--out", "r", "--workers", "2"]
     env = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
     first = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     record, end = tmp_path / "r" / "runs.jsonl", time.monotonic() + 400

@@ -16,12 +16,12 @@ pytest.importorskip("segment_anything")
 
 from seg.small import box, disc_splits  # noqa: E402
 
-from zoo_opt import plugins  # noqa: E402
-from zoo_opt.bench.problems import make_problem  # noqa: E402
-from zoo_opt.bench.protocol import Problem  # noqa: E402
-from zoo_opt.bench.record import read_record  # noqa: E402
-from zoo_opt.bench.runner import run_suite  # noqa: E402
+from zoo_opt.bench.engine.record import read_record  # noqa: E402
+from zoo_opt.bench.engine.runner import run_suite  # noqa: E402
+from zoo_opt.bench.problems.protocol import Problem  # noqa: E402
+from zoo_opt.bench.problems.registry import make_problem  # noqa: E402
 from zoo_opt.bench.suite import SuiteError, load_suite  # noqa: E402
+from zoo_opt.support import plugins  # noqa: E402
 from zoo_opt_seg import targets  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,7 +144,7 @@ def test_absent_plugin_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_module_and_function_still_name_a_problem(entry_points: None) -> None:
-    assert make_problem("zoo_opt.bench.problems:Sphere", {"dimension": 3}).dim == 3
+    assert make_problem("zoo_opt.bench.problems.registry:Sphere", {"dimension": 3}).dim == 3
 
 
 def test_two_packages_with_one_prefix_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

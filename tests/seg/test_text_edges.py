@@ -15,18 +15,18 @@ pytest.importorskip("monai")
 from seg.small import disc_splits, discs, small_sam  # noqa: E402
 
 import zoo_opt as zo  # noqa: E402
-from zoo_opt.errors import CheckpointError  # noqa: E402
-from zoo_opt_seg import losses  # noqa: E402
-from zoo_opt_seg.adapt import adapt  # noqa: E402
+from zoo_opt.core.errors import CheckpointError  # noqa: E402
+from zoo_opt_seg.adaptation.run import adapt  # noqa: E402
 from zoo_opt_seg.blackbox import Counted  # noqa: E402
 from zoo_opt_seg.blackbox.sam import SamBlackBox  # noqa: E402
 from zoo_opt_seg.data.draws import draw_prompts  # noqa: E402
 from zoo_opt_seg.data.samples import Samples, Splits  # noqa: E402
+from zoo_opt_seg.measures import losses  # noqa: E402
 from zoo_opt_seg.visual_prompts import make_prompt  # noqa: E402
 from zoo_opt_seg.visual_prompts.vpt import VPT  # noqa: E402
-from zoo_opt_seg.whitebox.backprop import PromptByGradient, train_prompt  # noqa: E402
-from zoo_opt_seg.whitebox.recipe import Recipe  # noqa: E402
-from zoo_opt_seg.whitebox.segmentation import Segmentation, bce_dice, vlsm_loss  # noqa: E402
+from zoo_opt_seg.whitebox.core.backprop import PromptByGradient, train_prompt  # noqa: E402
+from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
+from zoo_opt_seg.whitebox.core.segmentation import Segmentation, bce_dice, vlsm_loss  # noqa: E402
 
 FEW = {"method": zo.CMAES(sigma0=0.1, popsize=4), "calls": 40, "batch": 4, "validate": 0, "repeats": 2, "panel": False}
 
@@ -71,7 +71,7 @@ def test_no_object_and_none_found_is_a_perfect_answer() -> None:
     task = Reader(Bright(), splits)
     task.answer = splits.validation.masks.astype(np.float32)
     found = task.validate()
-    assert found.dice == 1.0  # as zoo_opt_seg.metrics has it
+    assert found.dice == 1.0  # as zoo_opt_seg.measures.metrics has it
     task.answer = np.ones_like(task.answer)
     assert task.validate().dice < 0.5
 

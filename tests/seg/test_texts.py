@@ -26,7 +26,7 @@ from seg.layouts_vlsm import (
     write_texts,
 )
 
-from zoo_opt_seg import cli_inputs
+from zoo_opt_seg.cli import inputs as cli_inputs
 from zoo_opt_seg.data import DataError, Splits, load_data
 from zoo_opt_seg.data.texts import FILES, read_texts
 

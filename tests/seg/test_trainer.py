@@ -13,12 +13,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from zoo_opt_seg.prompts import Prompts  # noqa: E402
-from zoo_opt_seg.whitebox import memory, recipes  # noqa: E402
-from zoo_opt_seg.whitebox.memory import PeakMemory  # noqa: E402
-from zoo_opt_seg.whitebox.recipe import Epoch, Recipe, Validation  # noqa: E402
-from zoo_opt_seg.whitebox.reports import TensorBoard, epochs_bar, together  # noqa: E402
-from zoo_opt_seg.whitebox.segmentation import LOSSES, Segmentation, bce_dice, vlsm_loss  # noqa: E402
-from zoo_opt_seg.whitebox.trainer import Trainable, fit  # noqa: E402
+from zoo_opt_seg.whitebox.core import memory, recipes  # noqa: E402
+from zoo_opt_seg.whitebox.core.memory import PeakMemory  # noqa: E402
+from zoo_opt_seg.whitebox.core.recipe import Epoch, Recipe, Validation  # noqa: E402
+from zoo_opt_seg.whitebox.core.reports import TensorBoard, epochs_bar, together  # noqa: E402
+from zoo_opt_seg.whitebox.core.segmentation import LOSSES, Segmentation, bce_dice, vlsm_loss  # noqa: E402
+from zoo_opt_seg.whitebox.core.trainer import Trainable, fit  # noqa: E402
 
 
 class Net(Trainable):

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from scipy import ndimage  # noqa: E402
 from seg.prompt_fakes import scenes  # noqa: E402
 
-from zoo_opt_seg.objective import Objective  # noqa: E402
+from zoo_opt_seg.adaptation.objective import Objective  # noqa: E402
 from zoo_opt_seg.prompts import Prompts  # noqa: E402
 from zoo_opt_seg.visual_prompts import BAR, FilterPrompt, Views, load_prompt, make_prompt, save_prompt  # noqa: E402
 

@@ -14,9 +14,9 @@ transformers = pytest.importorskip("transformers")
 
 from seg.vlsm_cases import EOS, inputs, small  # noqa: E402
 
-from zoo_opt.errors import CheckpointError  # noqa: E402
-from zoo_opt_seg.whitebox.vlsm_adapter import VLSMAdapter  # noqa: E402
-from zoo_opt_seg.whitebox.vlsm_layers import VLSM  # noqa: E402
+from zoo_opt.core.errors import CheckpointError  # noqa: E402
+from zoo_opt_seg.whitebox.vlsm.adapter import VLSMAdapter  # noqa: E402
+from zoo_opt_seg.whitebox.vlsm.layers import VLSM  # noqa: E402
 
 KINDS = [(kind, placement) for kind in ("shallow", "dense") for placement in ("V", "VL", "VLC")]
 

@@ -17,17 +17,17 @@ pytest.importorskip("segment_anything")
 
 from seg.small import CropLike, disc_splits, small_sam  # noqa: E402
 
-from zoo_opt.errors import CheckpointError  # noqa: E402
+from zoo_opt.core.errors import CheckpointError  # noqa: E402
 from zoo_opt_seg.blackbox.sam import SamBlackBox  # noqa: E402
 from zoo_opt_seg.data.points import random_points  # noqa: E402
 from zoo_opt_seg.visual_prompts import TrainedPrompt  # noqa: E402
 from zoo_opt_seg.visual_prompts.vpt import VPT  # noqa: E402
-from zoo_opt_seg.whitebox.backprop import PromptByGradient, train_prompt  # noqa: E402
-from zoo_opt_seg.whitebox.lora import LoRA, LoRASam  # noqa: E402
-from zoo_opt_seg.whitebox.lora_training import LoRATraining, train_lora  # noqa: E402
-from zoo_opt_seg.whitebox.recipe import Progress, Recipe, Validation  # noqa: E402
-from zoo_opt_seg.whitebox.segmentation import POINTS, bce_dice  # noqa: E402
-from zoo_opt_seg.whitebox.trainer import Trainable, fit, seeded  # noqa: E402
+from zoo_opt_seg.whitebox.core.backprop import PromptByGradient, train_prompt  # noqa: E402
+from zoo_opt_seg.whitebox.core.recipe import Progress, Recipe, Validation  # noqa: E402
+from zoo_opt_seg.whitebox.core.segmentation import POINTS, bce_dice  # noqa: E402
+from zoo_opt_seg.whitebox.core.trainer import Trainable, fit, seeded  # noqa: E402
+from zoo_opt_seg.whitebox.sam.lora import LoRA, LoRASam  # noqa: E402
+from zoo_opt_seg.whitebox.sam.lora_training import LoRATraining, train_lora  # noqa: E402
 
 
 class Line(Trainable):
@@ -284,8 +284,8 @@ def test_every_comparator_has_the_loss_it_is_told_and_does_without_validation(tm
 
 @pytest.mark.parametrize("kept", [0, 2**24])
 def test_validation_by_parts_is_the_same(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoo_opt_seg.whitebox.backprop.KEPT", kept)
-    monkeypatch.setattr("zoo_opt_seg.whitebox.backprop.ROWS", 4)
+    monkeypatch.setattr("zoo_opt_seg.whitebox.core.backprop.KEPT", kept)
+    monkeypatch.setattr("zoo_opt_seg.whitebox.core.backprop.ROWS", 4)
     splits, made = disc_splits(), []
     task = PromptByGradient(SamBlackBox(sam=small_sam()), VPT(32), splits)
     prompts = random_points(splits.validation.masks, 0)

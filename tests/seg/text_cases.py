@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from zoo_opt_seg.data.samples import Samples, Splits
-from zoo_opt_seg.whitebox.clip_backbone import open_clip_model
+from zoo_opt_seg.whitebox.clip.backbone import open_clip_model
 
 SIZE = 64
 WORDS = ("<start>", "a", "red", "blue", "disc", "the", "on", "black")

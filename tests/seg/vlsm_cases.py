@@ -8,7 +8,7 @@ import transformers
 
 from zoo_opt_seg.blackbox.clipseg import ClipSegBlackBox
 from zoo_opt_seg.data.samples import Samples, Splits
-from zoo_opt_seg.whitebox.trainer import seeded
+from zoo_opt_seg.whitebox.core.trainer import seeded
 
 EOS = 29
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from .counting import BudgetExceeded, Counted
-from .problems import Bbob, BbobLargescale, BbobNoisy, Problem, Sphere, make_problem
-from .protocol import NoisyProblem
-from .record import Record, canonical, read_record
-from .report import write_report
-from .runner import run_suite, run_task
-from .solvers import Solver, make_solver
-from .suite import Suite, SuiteError, load_suite
-from .table import print_summary
-from .wrappers import Wrapped
+from zoo_opt.bench.engine.record import Record, canonical, read_record
+from zoo_opt.bench.engine.runner import run_suite, run_task
+from zoo_opt.bench.problems.counting import BudgetExceeded, Counted
+from zoo_opt.bench.problems.protocol import NoisyProblem
+from zoo_opt.bench.problems.registry import Bbob, BbobLargescale, BbobNoisy, Problem, Sphere, make_problem
+from zoo_opt.bench.problems.wrappers import Wrapped
+from zoo_opt.bench.report.html import write_report
+from zoo_opt.bench.report.table import print_summary
+from zoo_opt.bench.solvers import Solver, make_solver
+from zoo_opt.bench.suite import Suite, SuiteError, load_suite
 
 __all__ = [
     "Bbob",

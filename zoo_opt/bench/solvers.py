@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .problems import load_object
+from zoo_opt.bench.problems.registry import load_object
 
 PEERS: dict[str, tuple[str, str]] = {
     "pycma": (
@@ -125,27 +125,27 @@ def _factory(method: str) -> tuple[Callable[..., Any] | None, dict[str, Any]]:
     """Who makes a method, and with what fixed arguments; None stands for ours."""
     kind, _, name = method.partition(":")
     if method in ("pycma", "pycma:noise-handler"):
-        from ..interop import pycma
+        from zoo_opt.interop import pycma
 
         return (pycma.PyCMANoiseHandler if name else pycma.PyCMA), {}
     if kind == "cmaes":
-        from ..interop.cmaes import CMAESPackage
+        from zoo_opt.interop.cmaes import CMAESPackage
 
         return CMAESPackage, {"kind": name or "CMA"}
     if kind == "nevergrad":
-        from ..interop.nevergrad import Nevergrad
+        from zoo_opt.interop.nevergrad import Nevergrad
 
         return Nevergrad, {"name": name or "OnePlusOne"}
     if method == "scipy:differential_evolution":
-        from ..interop.scipy_peers import DifferentialEvolution
+        from zoo_opt.interop.scipy_peers import DifferentialEvolution
 
         return DifferentialEvolution, {}
     if kind == "scipy":
-        from ..interop.scipy_peers import ScipyMinimize
+        from zoo_opt.interop.scipy_peers import ScipyMinimize
 
         return ScipyMinimize, {"name": name or "L-BFGS-B"}
     if method in ("noisyopt", "noisyopt:SPSA"):
-        from ..interop.noisyopt import NoisyoptSPSA
+        from zoo_opt.interop.noisyopt import NoisyoptSPSA
 
         return NoisyoptSPSA, {}
     return (load_object(method), {}) if name else (None, {})

@@ -29,10 +29,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from .problems import expand, make_problem
-from .protocol import Problem
-from .solvers import check_method, version_of
-from .suite_reader import REQUIRED, Reader, SuiteError
+from zoo_opt.bench.problems.protocol import Problem
+from zoo_opt.bench.problems.registry import expand, make_problem
+from zoo_opt.bench.solvers import check_method, version_of
+from zoo_opt.bench.suite_reader import REQUIRED, Reader, SuiteError
 
 __all__ = [
     "FORMAT",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo_opt.errors import positive
+from zoo_opt.core.errors import positive
 from zoo_opt.gradient.adaptive import Adaptive
 from zoo_opt.gradient.gains import Constant, Cosine, Gains, PowerLaw, Scheduled, schedule
 from zoo_opt.gradient.noise import MeasuredRadius

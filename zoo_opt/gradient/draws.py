@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from zoo_opt.keys import generator
+from zoo_opt.core.keys import generator
 
 if TYPE_CHECKING:
     from numpy.random import Generator

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from zoo_opt.errors import finite, fraction, integer, non_negative, positive
+from zoo_opt.core.errors import finite, fraction, integer, non_negative, positive
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Schedule

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from zoo_opt.errors import positive
+from zoo_opt.core.errors import positive
 
 _KAPPA = 2.0  # how far a slope is to stand out of its noise
 _FIRST, _EVERY, _NOISY = 4, 32, 8  # steps with a repeated point: so many at the start, later every so many

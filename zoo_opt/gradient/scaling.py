@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from zoo_opt.errors import fraction
+from zoo_opt.core.errors import fraction
 from zoo_opt.gradient.estimators import mean_square
 
 Memory: TypeAlias = tuple[float, ...]

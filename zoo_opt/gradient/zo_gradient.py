@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from zoo_opt.buffers import BLOCK, empty, scratch
-from zoo_opt.errors import instance
+from zoo_opt.core.buffers import BLOCK, empty, scratch
+from zoo_opt.core.errors import instance
+from zoo_opt.core.keys import generator
 from zoo_opt.gradient.adaptive import Adaptive
 from zoo_opt.gradient.draws import Draws
 from zoo_opt.gradient.estimators import Estimator
 from zoo_opt.gradient.gains import Gain, Gains, GainState
 from zoo_opt.gradient.scaling import Memory, Scaling, Unscaled
 from zoo_opt.gradient.updates import Plain, Update
-from zoo_opt.keys import generator
 
 if TYPE_CHECKING:
     from numpy.random import Generator

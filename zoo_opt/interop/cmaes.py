@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .peer import FloatArray, Peer, Restarts, require
+from zoo_opt.interop.peer import FloatArray, Peer, Restarts, require
 
 KINDS = ("CMA", "SepCMA")
 

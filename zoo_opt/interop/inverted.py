@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .peer import FloatArray, Peer
+from zoo_opt.interop.peer import FloatArray, Peer
 
 Objective = Callable[[ArrayLike], FloatArray]
 Minimiser = Callable[[Objective], None]

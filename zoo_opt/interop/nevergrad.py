@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .inverted import global_draws_from
-from .peer import FloatArray, Peer, require
+from zoo_opt.interop.inverted import global_draws_from
+from zoo_opt.interop.peer import FloatArray, Peer, require
 
 
 class Nevergrad(Peer):

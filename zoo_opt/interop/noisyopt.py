@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .inverted import Inverted, Objective
-from .peer import FloatArray, require
+from zoo_opt.interop.inverted import Inverted, Objective
+from zoo_opt.interop.peer import FloatArray, require
 
 
 class NoisyoptSPSA(Inverted):

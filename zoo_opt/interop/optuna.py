@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo_opt.batch import Candidate
+from zoo_opt.core.batch import Candidate
+from zoo_opt.interop.peer import require
 from zoo_opt.methods import Method, make
 from zoo_opt.optimizer import Optimizer
-
-from .peer import require
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from zoo_opt.methods.restarts import FIRST, LARGE, regime, small_popsize
+from zoo_opt.methods.cma.restarts import FIRST, LARGE, regime, small_popsize
 
 FloatArray = NDArray[np.float64]
 

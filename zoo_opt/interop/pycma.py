@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .inverted import Inverted, Objective, global_draws_from
-from .peer import FloatArray, Peer, Restarts, require
+from zoo_opt.interop.inverted import Inverted, Objective, global_draws_from
+from zoo_opt.interop.peer import FloatArray, Peer, Restarts, require
 
 SAMPLERS = {"vd": "GaussVDSampler", "vkd": "GaussVkDSampler"}  # of cma.restricted_gaussian_sampler
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo_opt.methods.auto import Auto
+from zoo_opt.methods.auto.auto import Auto
 from zoo_opt.methods.bar import BAR
 from zoo_opt.methods.base import GradientMethod, Method
-from zoo_opt.methods.cma_es import CMAES
-from zoo_opt.methods.coordinate_search import CoordinateSearch
-from zoo_opt.methods.dd_cma_es import DDCMAES
+from zoo_opt.methods.cma.dd import DDCMAES
+from zoo_opt.methods.cma.full import CMAES
+from zoo_opt.methods.cma.sep import SepCMAES
 from zoo_opt.methods.fzoo import FZOO
-from zoo_opt.methods.quasi_newton import QuasiNewton
-from zoo_opt.methods.sep_cma_es import SepCMAES
+from zoo_opt.methods.local.coordinate_search import CoordinateSearch
+from zoo_opt.methods.local.quasi_newton import QuasiNewton
 from zoo_opt.methods.spsa import SPSA, SPSAGC
 from zoo_opt.methods.spsa_geass import SPSAGEASS
 from zoo_opt.methods.subspace import RandomSubspace

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from zoo_opt.errors import integer, non_negative, positive
+from zoo_opt.core.errors import integer, non_negative, positive
 from zoo_opt.gradient.auto import check_scale, filled_in, gain, gains, is_auto
 from zoo_opt.gradient.draws import Draws, Sphere
 from zoo_opt.gradient.estimators import OneSided

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from zoo_opt.errors import integer
+from zoo_opt.core.errors import integer
 from zoo_opt.gradient.auto import check_scale, filled_in, gain, gains
 from zoo_opt.gradient.draws import Draws, Rademacher
 from zoo_opt.gradient.estimators import Centered, OneSided

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zoo_opt.errors import fraction, integer, non_negative, positive
+from zoo_opt.core.errors import fraction, integer, non_negative, positive
 from zoo_opt.gradient.draws import Draws, SegmentedUniform
 from zoo_opt.gradient.estimators import TwoSided
 from zoo_opt.gradient.gains import Geass, PowerLaw, Scheduled, StepDecay, momentum_schedule, schedule

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo_opt.buffers import empty
-from zoo_opt.errors import integer
+from zoo_opt.core.buffers import empty
+from zoo_opt.core.errors import integer
+from zoo_opt.core.keys import SUBSPACE, generator
 from zoo_opt.gradient.draws import Rademacher
-from zoo_opt.keys import SUBSPACE, generator
 from zoo_opt.methods.base import Method
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 from zoo_opt.optimizer import Optimizer
 
 if TYPE_CHECKING:
-    from zoo_opt.batch import Candidate
+    from zoo_opt.core.batch import Candidate
     from zoo_opt.methods import Method
     from zoo_opt.typing import Array
 

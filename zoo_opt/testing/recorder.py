@@ -16,7 +16,7 @@ from zoo_opt.optimizer import Optimizer
 from zoo_opt.testing.case import Case, rugged
 
 if TYPE_CHECKING:
-    from zoo_opt.batch import Candidate
+    from zoo_opt.core.batch import Candidate
     from zoo_opt.typing import Array
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoo_opt._lazy import importer
+from zoo_opt.support.lazy import importer
 
 if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.cache import Cached as Cached

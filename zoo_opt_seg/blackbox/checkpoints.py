@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_opt.errors import CheckpointError
+from zoo_opt.core.errors import CheckpointError
 
 WIDTHS = {"vit_b": 768, "vit_l": 1024, "vit_h": 1280}  # of the image encoders
 

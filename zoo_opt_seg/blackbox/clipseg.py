@@ -19,13 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_opt.errors import integer
+from zoo_opt.core.errors import integer
 from zoo_opt_seg.blackbox.clipseg_files import RELEASED, Preparation, load_clipseg, tokens_of
 from zoo_opt_seg.blackbox.protocol import Array, BlackBox, check_images, check_pixels, check_prompts
 from zoo_opt_seg.blackbox.wrappers import to_bytes
 from zoo_opt_seg.digests import weights_digest
+from zoo_opt_seg.features.text_encoders import EncodedTexts, TextEncoder, embed_texts
 from zoo_opt_seg.prompts import Prompts
-from zoo_opt_seg.text_encoders import EncodedTexts, TextEncoder, embed_texts
 
 
 class ClipSegBlackBox(BlackBox):
@@ -59,7 +59,7 @@ class ClipSegBlackBox(BlackBox):
     ------
     FileNotFoundError
         If there is no such folder, or a file of it is missing.
-    zoo_opt.errors.CheckpointError
+    zoo_opt.core.errors.CheckpointError
         If a file of the folder is truncated, or of another model.
     ValueError, TypeError
         If an argument is none of the above, or prompts lack a text.

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo_opt.errors import CheckpointError
+from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg.blackbox.checkpoints import misfit
-from zoo_opt_seg.encoders import read_state
-from zoo_opt_seg.text_encoders import Tokenizer
+from zoo_opt_seg.features.encoders import read_state
+from zoo_opt_seg.features.text_encoders import Tokenizer
 
 RELEASED = "CIDAS/clipseg-rd64-refined"
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and std that CLIPSeg's images are normalised with
@@ -63,7 +63,7 @@ def load_clipseg(name_or_path: str | Path) -> Loaded:
     ------
     FileNotFoundError
         If there is no such folder, or a file of it is missing.
-    zoo_opt.errors.CheckpointError
+    zoo_opt.core.errors.CheckpointError
         If a file is truncated, or of another model.
     """
     folder = _folder(name_or_path)

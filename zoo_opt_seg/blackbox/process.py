@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from zoo_opt.errors import positive
+from zoo_opt.core.errors import positive
 from zoo_opt_seg.blackbox.protocol import (
     Array,
     BlackBox,

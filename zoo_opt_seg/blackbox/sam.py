@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_opt.errors import integer
+from zoo_opt.core.errors import integer
 from zoo_opt_seg.blackbox.checkpoints import load_sam
 from zoo_opt_seg.blackbox.protocol import Array, BlackBox, check_images, check_pixels, check_prompts
 from zoo_opt_seg.blackbox.wrappers import to_bytes
@@ -53,7 +53,7 @@ class SamBlackBox(BlackBox):
     ------
     FileNotFoundError
         If there is no file at `checkpoint`.
-    zoo_opt.errors.CheckpointError
+    zoo_opt.core.errors.CheckpointError
         If the checkpoint is truncated, no state dict, or of another model.
     ValueError, TypeError
         If an argument is none of the above, or prompts have masks of another size than the model's.

@@ -54,7 +54,7 @@ def TinyClipSeg(**options: Any) -> ClipSegBlackBox:
         raise TypeError(f"TinyClipSeg has its own model, got {', '.join(sorted(taken))}")
     from zoo_opt_seg.blackbox.clipseg import ClipSegBlackBox
     from zoo_opt_seg.embedded import tiny_clipseg, tiny_tokenizer
-    from zoo_opt_seg.text_encoders import make_text_encoder
+    from zoo_opt_seg.features.text_encoders import make_text_encoder
 
     model = tiny_clipseg()
     name = f"tiny-clipseg-{weights_digest(model)[:8]}"

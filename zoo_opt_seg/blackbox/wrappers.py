@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.errors import fraction, integer
+from zoo_opt.core.errors import fraction, integer
 from zoo_opt_seg.blackbox.protocol import Array, BlackBox, BlackBoxGone, SegmentationModel, as_black_box, check_images
 from zoo_opt_seg.prompts import Prompts
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.errors import integer
+from zoo_opt.core.errors import integer
 from zoo_opt_seg.data.files import DataError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoo_opt._lazy import importer
+from zoo_opt.support.lazy import importer
 
 if TYPE_CHECKING:
     from zoo_opt_seg.embedded.clipseg import TinyTokenizer as TinyTokenizer

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_opt import errors
+from zoo_opt.core import errors
 from zoo_opt_seg.prompts import Array, Prompts
 
 Masks = TypeVar("Masks", Array, Tensor)

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_opt import errors
-from zoo_opt_seg.encoders import Encoder, encoder_config, make_encoder
-from zoo_opt_seg.fixed_random import uniform
+from zoo_opt.core import errors
+from zoo_opt_seg.features.encoders import Encoder, encoder_config, make_encoder
+from zoo_opt_seg.features.fixed_random import uniform
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
 from zoo_opt_seg.visual_prompts.decoder import Decoder, checked_grid

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_opt import errors
-from zoo_opt_seg.fixed_random import uniform
+from zoo_opt.core import errors
+from zoo_opt_seg.features.fixed_random import uniform
 from zoo_opt_seg.prompts import Array
 
 WIDTHS = ((64, 64), (64, 32), (32, 32), (32, 16))  # channels after the deconvolution and after the 1x1, as released

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_opt import errors
-from zoo_opt_seg.encoders import Encoder, encoder_config, make_encoder
-from zoo_opt_seg.fixed_random import uniform
+from zoo_opt.core import errors
+from zoo_opt_seg.features.encoders import Encoder, encoder_config, make_encoder
+from zoo_opt_seg.features.fixed_random import uniform
+from zoo_opt_seg.features.text_encoders import TextEncoder, make_text_encoder, text_config, text_features
 from zoo_opt_seg.prompts import Array, Prompts
-from zoo_opt_seg.text_encoders import TextEncoder, make_text_encoder, text_config, text_features
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
 from zoo_opt_seg.visual_prompts.maps import FAR, MIDDLE, NEAR, Views
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo_opt import errors
-from zoo_opt_seg.point_embedding import spots
+from zoo_opt.core import errors
+from zoo_opt_seg.features.point_embedding import spots
 from zoo_opt_seg.prompts import Prompts
 
 NEAR, MIDDLE, FAR = 6.0, 12.0, 24.0  # standard deviations of the maps around the point

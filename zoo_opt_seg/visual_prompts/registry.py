@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from zoo_opt_seg.text_encoders import text_encoder_of
+from zoo_opt_seg.features.text_encoders import text_encoder_of
 from zoo_opt_seg.visual_prompts.bar import BAR
 from zoo_opt_seg.visual_prompts.base import VisualPrompt
 from zoo_opt_seg.visual_prompts.blackvip import BlackVIP

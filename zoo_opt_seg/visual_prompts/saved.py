@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from zoo_opt.checkpoint import write_atomically
-from zoo_opt_seg.encoders import Encoder
+from zoo_opt.storage.checkpoint import write_atomically
+from zoo_opt_seg.features.encoders import Encoder
+from zoo_opt_seg.features.text_encoders import TextEncoder
 from zoo_opt_seg.prompts import Array, Prompts
-from zoo_opt_seg.text_encoders import TextEncoder
 from zoo_opt_seg.visual_prompts.base import VisualPrompt
 from zoo_opt_seg.visual_prompts.registry import PROMPTS, make_prompt, need_registered
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_opt import errors
+from zoo_opt.core import errors
 from zoo_opt_seg.prompts import ABSENT, Array, Prompts
 from zoo_opt_seg.visual_prompts.base import Context, Masks, VisualPrompt
 

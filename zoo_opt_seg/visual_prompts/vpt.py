@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_opt import errors
+from zoo_opt.core import errors
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
 
 

@@ -91,7 +91,7 @@ def annotated(image: str, mask: str, split: str) -> tuple[str, ...]:
 def spacing(record: Record, size: int) -> tuple[float, float]:
     """Distance between pixels of a sample, down and across, in mm: of the file's, stretched to ``size`` pixels.
 
-    For :func:`zoo_opt_seg.metrics.hd95` of that sample.
+    For :func:`zoo_opt_seg.measures.metrics.hd95` of that sample.
     """
     if not isinstance(record.image, Scan):
         raise TypeError(f"record: expected one of CAMUS, got {record.name}")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.errors import integer
+from zoo_opt.core.errors import integer
 from zoo_opt_seg.data.synthetic.ct_shapes import Space, ellipsoid, smooth_noise, tube
 from zoo_opt_seg.data.volumes import Volume, VolumeSplits, slices_of
 

@@ -1,0 +1,1 @@
+"""Runs jobs and records them: pace, executors, failures, resuming."""

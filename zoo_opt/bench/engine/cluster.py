@@ -1,0 +1,119 @@
+"""Runs on a dask cluster: one on this machine, or a scheduler that runs already, with workers on any machines."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import itertools
+import logging
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import CancelledError
+from typing import Any
+
+from zoo_opt.bench.engine.executors import DEATHS, Entry, ExecutorError
+from zoo_opt.bench.engine.one_run import lost_run, run_task
+from zoo_opt.bench.suite import Task
+
+PATIENCE = 10  # seconds to find the scheduler, and then a first worker
+
+_ONE_RUN = threading.Lock()  # some peers draw from numpy's global generator: a process has one run at a time
+
+
+def on_dask(tasks: Sequence[Task], executor: str, workers: int) -> Generator[Entry]:
+    """Runs on a dask cluster, as many in flight as it has workers, which may come and go.
+
+    A run whose worker dies is done again by dask on another one; if its workers keep dying it is given up with an
+    error (on a local cluster after the second, elsewhere as the scheduler's ``allowed-failures`` says).
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+    executor : str
+        ``"dask"`` for a cluster of `workers` processes on this machine, or ``"dask://HOST:PORT"`` of a scheduler.
+    workers : int
+        Of the local cluster.
+
+    Raises
+    ------
+    ImportError
+        If ``distributed`` is not installed.
+    ExecutorError
+        If there is no scheduler or no worker, a worker's libraries differ in version, or the scheduler goes away.
+    """
+    try:
+        distributed: Any = importlib.import_module("distributed")
+    except ImportError as error:
+        raise ImportError('distributed is not installed; it comes with: pip install "zoo-opt[dask]"') from error
+    queue = iter(tasks)
+    flying: dict[Any, Task] = {}
+    with _client(distributed, executor, workers) as client:
+
+        def fill() -> list[Any]:
+            """Submit until every worker has a run."""
+            idle = max(1, len(client.nthreads())) - len(flying)
+            new = {
+                client.submit(_remote_run, task, task.key, pure=False, retries=0): task
+                for task in itertools.islice(queue, max(0, idle))
+            }
+            flying.update(new)
+            return list(new)
+
+        landed = distributed.as_completed(fill(), loop=client.loop)
+        for future in landed:
+            task = flying.pop(future)
+            try:
+                entry = future.result()
+            except distributed.KilledWorker as error:
+                entry = lost_run(task, f"given up: its workers died, the last of them {error.last_worker.address}")
+            except CancelledError as error:
+                raise ExecutorError("the dask scheduler went away; the same command goes on from here") from error
+            landed.update(fill())
+            future.release()
+            yield entry
+
+
+@contextlib.contextmanager
+def _client(distributed: Any, executor: str, workers: int) -> Iterator[Any]:
+    """A client of the cluster that `executor` names; a local one ends with it."""
+    with contextlib.ExitStack() as stack:
+        if executor == "dask":
+            config = importlib.import_module("dask.config")
+            stack.enter_context(config.set({"distributed.scheduler.allowed-failures": DEATHS - 1}))
+            cluster = distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=0,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,  # what matters comes back as entries and exceptions
+            )
+            address = stack.enter_context(cluster)
+        else:
+            address = f"tcp://{executor.removeprefix('dask://')}"
+        try:
+            client = stack.enter_context(distributed.Client(address, timeout=PATIENCE, set_as_default=False))
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError as error:
+            raise ExecutorError(f"no worker has joined the scheduler at {address} for {PATIENCE} s") from error
+        except (OSError, ValueError) as error:
+            raise ExecutorError(f"there is no dask scheduler at {address}: {error}") from error
+        yield client
+
+
+def _remote_run(task: Task, key: str) -> Entry:
+    """On a worker: do the run, if this is the software that the bench was started with, with one BLAS thread."""
+    if dataclasses.replace(task).key != key:
+        raise ExecutorError(f"a dask worker has another version of the library behind {task.method.use!r}: align them")
+    with _ONE_RUN, _one_blas_thread():
+        return run_task(task)
+
+
+def _one_blas_thread() -> contextlib.AbstractContextManager[Any]:
+    """What the worker's own settings may not have done."""
+    try:
+        limits: contextlib.AbstractContextManager[Any] = importlib.import_module("threadpoolctl").threadpool_limits(1)
+    except ImportError:
+        return contextlib.nullcontext()
+    return limits

@@ -1,0 +1,221 @@
+"""Two records of the same suite side by side: what became better, what worse, and whether it is more than chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from zoo_opt.bench.engine.record import Record, current
+from zoo_opt.bench.report.table import FIGURES, fraction, percent, say, say_signed, text_table
+from zoo_opt.bench.statistics.bootstrap import Interval
+from zoo_opt.bench.statistics.hits import Run
+from zoo_opt.bench.statistics.pairs import contest, holm, matched
+from zoo_opt.bench.statistics.stats import ecdf_area, fraction_reached, summaries
+from zoo_opt.interop.peer import require
+
+
+@dataclass(frozen=True)
+class Change:
+    """One problem in A and in B: `gain` is positive where B is better.
+
+    Attributes
+    ----------
+    problem : str
+        Or the seed, where `Difference.units` says so.
+    a, b : float
+        Area under the ECDF where the problems have targets, mean over the matched runs; else the final figure, their
+        geometric mean.
+    gain : float
+        ``b - a`` of areas; ``log10(a / b)`` of final figures, which are better when lower.
+    """
+
+    problem: str
+    a: float
+    b: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One method of one group in A and in B, over the runs that both hold (problem, seed and budget alike).
+
+    Attributes
+    ----------
+    group, method : str
+    runs, problems : int
+        Matched runs, and the problems they are on.
+    identical : int
+        Matched runs with the same evaluations, hits and figures.
+    only_a, only_b : int
+        Runs without a partner; they count nowhere else.
+    reached, area, final : (float, float)
+        In A and in B: fraction of the targets reached, area under the ECDF (NaN without targets), final figure
+        (geometric mean over problems of the median over seeds).
+    figure : str
+        What `final` is of, such as ``"precision"``.
+    measure : str
+        ``"area"`` or, in a group without targets, ``"log10 final"``: what `gain`, `p` and `changes` are about.
+    units : str
+        ``"problems"``, or ``"seeds"`` where there is one problem only: what is resampled and ranked.
+    gain : Interval
+        Mean of B's advantage with its paired bootstrap interval; positive where B is better.
+    p, p_holm : float
+        Wilcoxon's signed-rank test of no difference, two-sided; corrected after Holm for the methods of the group.
+    changes : tuple of Change
+        Every problem, from the largest gain to the largest loss.
+    """
+
+    group: str
+    method: str
+    runs: int
+    problems: int
+    identical: int
+    only_a: int
+    only_b: int
+    reached: tuple[float, float]
+    area: tuple[float, float]
+    final: tuple[float, float]
+    figure: str
+    measure: str
+    units: str
+    gain: Interval
+    p: float
+    p_holm: float
+    changes: tuple[Change, ...]
+
+
+def compare(a: Record, b: Record) -> list[Difference]:
+    """Match the runs of two records by (group, problem, method, seed, budget) and compare them.
+
+    Keys are not compared: they change with a library's version, and that is what one wants to compare.
+
+    Parameters
+    ----------
+    a, b : Record
+        The earlier and the later result.
+
+    Returns
+    -------
+    list of Difference
+        One for every (group, method) with a run in both, in the order of A.
+
+    Raises
+    ------
+    ValueError
+        If the two have no run in common.
+    """
+    old, new = (_cells(x) for x in (a, b))
+    found = []
+    for group in dict.fromkeys(group for group, _ in old):
+        methods = [name for g, name in old if g == group and (g, name) in new]
+        of_group = [_difference(group, m, old[group, m], new[group, m]) for m in methods]
+        with_runs = [d for d in of_group if d.runs]
+        found += [replace(d, p_holm=p) for d, p in zip(with_runs, holm([d.p for d in with_runs]), strict=True)]
+    if not found:
+        raise ValueError("the two results have no run in common: no group, method, problem, seed and budget alike")
+    return found
+
+
+def _cells(record: Record) -> dict[tuple[str, str], list[Run]]:
+    """The current runs by (group, method)."""
+    found: dict[tuple[str, str], list[Run]] = {}
+    for run in current(record).runs.values():
+        found.setdefault((run["group"], run["method"]), []).append(run)
+    return found
+
+
+def _difference(group: str, method: str, a: list[Run], b: list[Run]) -> Difference:
+    x, y = matched(a, b)
+    c = contest(x, y)
+    both = sorted(zip(c.names, c.a, c.b, c.gains, strict=True), key=lambda row: -row[3])
+    back = (lambda v: 10.0**v) if c.measure == "log10 final" else float
+    return Difference(
+        group=group,
+        method=method,
+        runs=len(x),
+        problems=len({run["problem"] for run in x}),
+        identical=sum(same(p, q) for p, q in zip(x, y, strict=True)),
+        only_a=len(a) - len(x),
+        only_b=len(b) - len(x),
+        reached=(fraction_reached(x), fraction_reached(y)),
+        area=(ecdf_area(x), ecdf_area(y)),
+        final=(_score(x), _score(y)),
+        figure=a[0]["curve_of"],
+        measure=c.measure,
+        units=c.units,
+        gain=c.gain,
+        p=c.p,
+        p_holm=float("nan"),
+        changes=tuple(Change(name, float(back(u)), float(back(v)), float(gain)) for name, u, v, gain in both),
+    )
+
+
+def same(a: Run, b: Run) -> bool:
+    """Whether two runs did the same: evaluations, hits, and figures to the 6 digits that a shortened record keeps."""
+    return a["nfev"] == b["nfev"] and a["hits"] == b["hits"] and _digits(a) == _digits(b)
+
+
+def _digits(run: Run) -> dict[str, str]:
+    return {name: "inf" if value is None else f"{value:.5e}" for name, value in run["figures"].items()}
+
+
+def _score(runs: list[Run]) -> float:
+    return summaries(runs)[0].score if runs else float("nan")
+
+
+def print_comparison(found: Sequence[Difference], console: Any = None, *, most: int = 3) -> None:
+    """Print one table per group, and the `most` problems that changed most in either direction.
+
+    Parameters
+    ----------
+    found : sequence of Difference
+    console : rich.console.Console or None
+        None prints to the standard output.
+    most : int
+        Problems named for every method, in either direction.
+    """
+    console = console or require("rich.console", "rich").Console()
+    for group in dict.fromkeys(d.group for d in found):
+        own = [d for d in found if d.group == group]
+        final = f"final {FIGURES.get(own[0].figure, own[0].figure)}"
+        headings = ["method", "runs", "same", "targets", "area", final, "gain of B", "95 %", "p"]
+        console.print(text_table(f"{group}: A above B", headings, [[d.method, *_cells_of(d)] for d in own]))
+        for d in own:
+            for line in _lines(d, most):
+                console.print(line, style="dim", highlight=False)
+        console.print()
+    console.print(
+        "runs: matched by problem, method, seed and budget; same: identical ones; gain of B: of the area under the "
+        "ECDF or, without targets, of log10 of the final figure; 95 %: bootstrap over problems (seeds of a single "
+        "problem); p: Wilcoxon's signed-rank test over the same, corrected after Holm for the number of methods",
+        style="dim",
+    )
+
+
+def _cells_of(d: Difference) -> list[str]:
+    alone = "".join(f"\n+{n} in {where}" for n, where in ((d.only_a, "A"), (d.only_b, "B")) if n)
+    low, high = say_signed(d.gain.low), say_signed(d.gain.high)
+    return [
+        f"{d.runs}{alone}",
+        str(d.identical),
+        "\n".join(percent(v) for v in d.reached),
+        "\n".join(fraction(v) for v in d.area),
+        "\n".join(say(v) for v in d.final),
+        say_signed(d.gain.estimate),
+        low if low == high else f"{low}\n{high}",
+        say(d.p_holm, 2),
+    ]
+
+
+def _lines(d: Difference, most: int) -> list[str]:
+    """The problems that changed most: better ones, worse ones."""
+    better = [c for c in d.changes if c.gain > 0][:most]
+    worse = [c for c in reversed(d.changes) if c.gain < 0][:most]
+    one = fraction if d.measure == "area" else say
+    unit = "seed " if d.units == "seeds" else ""
+    return [
+        f"{d.method}, {word}: " + ", ".join(f"{unit}{c.problem} {one(c.a)} to {one(c.b)}" for c in changes)
+        for word, changes in (("better", better), ("worse", worse))
+        if changes
+    ]

@@ -1,0 +1,59 @@
+"""One self-contained HTML file from a record: Python embeds the runs, a script computes and draws from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from zoo_opt.bench.engine.record import Record
+from zoo_opt.bench.report.data import intervals, pack
+from zoo_opt.bench.report.page import errors, esc, facts, plain, provenance, settings
+from zoo_opt.bench.report.template import asset, fill
+from zoo_opt.bench.statistics.stats import summaries
+
+SCRIPTS = ("dom", "model", "statistics", "chart", "table", "overview", "views", "compare", "report")
+
+
+def write_report(record: Record, path: Path, earlier: Record | None = None) -> None:
+    """Write the report.
+
+    Parameters
+    ----------
+    record : Record
+        With at least one run.
+    path : Path
+        HTML file to write; it needs no network and no other file.
+    earlier : Record or None
+        A result to compare with, embedded without its curves. Any other can be loaded in the browser.
+
+    Raises
+    ------
+    ValueError
+        If the record, or `earlier`, holds no run.
+    """
+    for name, given in (("record", record), ("earlier", earlier)):
+        if given is not None and not given.runs:
+            raise ValueError(f"{name} must hold a run to report, got none")
+    session: dict[str, Any] = record.sessions[-1] if record.sessions else {}
+    runs = list(record.runs.values())
+    found = summaries(runs)
+    fields = {
+        "title": esc(session.get("title", "Benchmark")),
+        "description": esc(session.get("description", "")),
+        "facts": facts(runs, session),
+        "plain": plain(found),
+        "errors": errors(runs),
+        "settings": settings(runs),
+        "provenance": provenance(record),
+        "js": "\n".join(asset("zoo_opt.bench.report", f"{name}.js") for name in SCRIPTS),
+        "data": _embedded(pack(record) | {"intervals": intervals(found)}),
+        "earlier": _embedded(pack(earlier, curves=False)) if earlier else "",
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(fill("zoo_opt.bench.report", "report", fields), encoding="utf-8")
+
+
+def _embedded(data: dict[str, Any]) -> str:
+    """`data` as JSON that no HTML parser mistakes for a tag."""
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -1,0 +1,79 @@
+"""Parts of a group: its dimensions and, for COCO's problems, its classes of functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zoo_opt.bench.statistics.hits import Run
+
+# First function of each class. N. Hansen et al., RR-6829 (noiseless) and RR-6869 (noisy), 2009.
+CLASSES = {
+    "bbob": {
+        1: "separable",
+        6: "moderate conditioning",
+        10: "ill-conditioned",
+        15: "multi-modal",
+        20: "weak structure",
+    },
+    "bbob-noisy": {101: "moderate noise", 107: "severe noise", 122: "severe noise, multi-modal"},
+}
+CLASSES["bbob-largescale"] = CLASSES["bbob"]
+_NAME = re.compile(r"(?P<suite>bbob(?:-noisy|-largescale)?)-f(?P<function>\d+)-i(?P<instance>\d+)-d(?P<dim>\d+)")
+
+
+@dataclass(frozen=True)
+class Coco:
+    """What the name of a problem of COCO says, such as ``"bbob-f01-i1-d10"``."""
+
+    suite: str
+    function: int
+    instance: int
+    dim: int
+
+    @property
+    def kind(self) -> str:
+        """The function's class."""
+        classes = CLASSES[self.suite]
+        return classes[max(first for first in classes if first <= self.function)]
+
+
+def coco_problem(name: str) -> Coco | None:
+    """Read a problem's name; None where it is none of COCO's."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    return Coco(found["suite"], int(found["function"]), int(found["instance"]), int(found["dim"]))
+
+
+def subgroups(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """A group's runs as ``"all"``, by dimension (``"5-D"``) and by class of functions (``"separable"``).
+
+    Parameters
+    ----------
+    runs : sequence of dict
+        Of one group.
+
+    Returns
+    -------
+    dict
+        ``"all"`` first. Dimensions are left out where there is one only, and so are classes.
+    """
+    parts: dict[str, list[Run]] = {"all": list(runs)}
+    by_dim = _split((run["dim"], run) for run in runs)
+    if len(by_dim) > 1:
+        parts |= {f"{dim}-D": found for dim, found in sorted(by_dim.items())}
+    known = [(coco, run) for run in runs if (coco := coco_problem(run["problem"]))]
+    by_class = _split((coco.kind, run) for coco, run in sorted(known, key=lambda pair: pair[0].function))
+    if len(by_class) > 1:
+        parts |= by_class
+    return parts
+
+
+def _split(pairs: Any) -> dict[Any, list[Run]]:
+    found: dict[Any, list[Run]] = {}
+    for key, run in pairs:
+        found.setdefault(key, []).append(run)
+    return found

@@ -1,0 +1,44 @@
+"""The best point told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from zoo_opt.core.ledger import OpenStep
+    from zoo_opt.typing import Array
+
+
+class Best(NamedTuple):
+    """The lowest loss told so far; of equal ones the lowest id. Biased downwards where the loss is noisy.
+
+    Attributes
+    ----------
+    x : (d,) array or None
+        The point, read-only; None before the first finite loss.
+    loss : float
+        Its loss; +inf before the first.
+    id : int or None
+        Its candidate.
+    """
+
+    x: Array | None
+    loss: float
+    id: int | None
+
+    def improved(self, steps: list[OpenStep], ids: Sequence[int], losses: list[float]) -> Best:
+        """Return the best of this and of the candidates ``ids`` of the open ``steps``."""
+        if min(losses, default=math.inf) > self.loss:  # false with a NaN in front, which the loop passes by
+            return self
+        best, best_id = self.loss, self.id
+        for id_, loss in zip(ids, losses, strict=True):
+            if loss < best or (loss == best and best_id is not None and id_ < best_id):
+                best, best_id = loss, id_
+        if best_id is None or best_id == self.id:
+            return self
+        step = next(step for step in steps if step.holds(best_id))
+        x = step.X[best_id - step.first].copy()
+        x.flags.writeable = False
+        return Best(x, best, best_id)

@@ -1,0 +1,174 @@
+"""The books: which candidates of the open steps are out, told or failed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from zoo_opt.core.batch import Batch
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array
+
+WAITING, OUT, TOLD = range(3)
+FAILED = math.nan
+
+
+class OpenStep:
+    """A step whose candidates are placed and not all told.
+
+    Attributes
+    ----------
+    number : int
+        The step.
+    first : int
+        Id of its first candidate.
+    queries : object
+        The method's recipe.
+    X : (n, d) array
+        The candidates, read-only.
+    status : list of int
+        WAITING, OUT or TOLD for each.
+    losses : list of float
+        The losses told, NaN where failed or not told yet.
+    sem : list of float or None
+        Their standard errors, NaN where not told; None if none was told.
+    of : list of int or None, or None
+        First ids of the points that are evaluated again; None if all are new.
+    left : int
+        How many are not told yet.
+    """
+
+    __slots__ = ("X", "_cursor", "first", "left", "losses", "number", "of", "queries", "sem", "status", "waiting")
+
+    def __init__(self, number: int, first: int, queries: Any, X: Array, of: list[int | None] | None = None) -> None:
+        X.flags.writeable = False
+        n = len(X)
+        self.number, self.first, self.queries, self.X = number, first, queries, X
+        self.status = [WAITING] * n
+        self.losses = [FAILED] * n
+        self.sem: list[float] | None = None
+        self.of = of
+        self.left = self.waiting = n
+        self._cursor = 0
+
+    def holds(self, id_: int) -> bool:
+        """Return whether the candidate is of this step."""
+        return 0 <= id_ - self.first < len(self.status)
+
+    def hand_out(self) -> Batch:
+        """Return all candidates that are not told, and mark them as out."""
+        n = len(self.status)
+        if self.left == n:
+            self.status, self.waiting = [OUT] * n, 0
+            return Batch(self.X, range(self.first, self.first + n), self.number, self.of)
+        return self._take([i for i, status in enumerate(self.status) if status != TOLD])
+
+    def lease(self, n: int) -> Batch:
+        """Return up to ``n`` waiting candidates, and mark them as out."""
+        rows: list[int] = []
+        while len(rows) < n and self._cursor < len(self.status):
+            if self.status[self._cursor] == WAITING:
+                rows.append(self._cursor)
+            self._cursor += 1  # what is passed by never waits again
+        return self._take(rows)
+
+    def _take(self, rows: list[int]) -> Batch:
+        for i in rows:
+            self.waiting -= self.status[i] == WAITING
+            self.status[i] = OUT
+        if not rows:
+            return Batch(self.X[:0], [], self.number)
+        contiguous = rows[-1] - rows[0] + 1 == len(rows)
+        X = self.X[rows[0] : rows[-1] + 1] if contiguous else self.X[rows]
+        X.flags.writeable = False
+        of = self.of and [self.of[i] for i in rows]
+        return Batch(X, [self.first + i for i in rows], self.number, of)
+
+    def told(self) -> list[tuple[int, float]]:
+        """Return the ids and losses of the candidates that are told."""
+        known = zip(self.losses, self.status, strict=True)
+        return [(self.first + i, loss) for i, (loss, status) in enumerate(known) if status == TOLD]
+
+    def record(self, ids: Sequence[int], losses: Sequence[float], sem: Sequence[float] | None = None) -> None:
+        """Enter the losses, and their standard errors, of candidates that have been checked to be open."""
+        if sem is not None:
+            self._record_sem(ids, losses, sem)
+        if ids == range(self.first, self.first + len(self.status)):  # the whole step, in order
+            self.status, self.losses = [TOLD] * len(ids), list(losses)
+            self.left = self.waiting = 0
+            return
+        for id_, loss in zip(ids, losses, strict=True):
+            i = id_ - self.first
+            self.waiting -= self.status[i] == WAITING
+            self.status[i] = TOLD
+            self.losses[i] = loss
+        self.left -= len(ids)
+
+    def _record_sem(self, ids: Sequence[int], losses: Sequence[float], sem: Sequence[float]) -> None:
+        for id_, loss, error in zip(ids, losses, sem, strict=True):
+            if loss == loss and error == error:
+                self.sem = self.sem or [math.nan] * len(self.status)
+                self.sem[id_ - self.first] = error
+
+    def out(self) -> list[int]:
+        """Return the ids that are out."""
+        return [self.first + i for i, status in enumerate(self.status) if status == OUT]
+
+
+class Ledger:
+    """The open steps, oldest first, and the id that the next candidate gets."""
+
+    __slots__ = ("next_id", "open")
+
+    def __init__(self, next_id: int = 0) -> None:
+        self.open: list[OpenStep] = []
+        self.next_id = next_id
+
+    def add(self, step: OpenStep) -> None:
+        """Enter a step whose candidates get the next ids."""
+        self.open.append(step)
+        self.next_id = step.first + len(step.status)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether some candidate of an open step is neither out nor told."""
+        return any(step.waiting for step in self.open)
+
+    def untold(self, id_: int) -> OpenStep | None:
+        """Return the open step of a candidate that is not told; None if it was told or is of no open step."""
+        for step in self.open:
+            if step.holds(id_):
+                return step if step.status[id_ - step.first] != TOLD else None
+        return None
+
+    def locate(self, ids: Sequence[int]) -> list[OpenStep]:
+        """Return the steps that ``ids`` belong to, or raise if one cannot be told; nothing is changed."""
+        if len(self.open) == 1 and isinstance(ids, range) and ids.step == 1:
+            step = self.open[0]  # the common case: a batch of the only open step, none of it told
+            if ids.start >= step.first and ids.stop <= self.next_id and step.left == len(step.status):
+                return [step]
+        if len(set(ids)) != len(ids):
+            raise ValueError(f"each candidate can be told once, got ids {list(ids)}")
+        parts: dict[int, OpenStep] = {}
+        for id_ in ids:
+            if not 0 <= id_ < self.next_id:
+                known = f"ids so far are 0 to {self.next_id - 1}" if self.next_id else "nothing was asked for yet"
+                raise KeyError(f"unknown candidate id {id_}: {known}")
+            untold = self.untold(id_)
+            if untold is None:
+                raise ValueError(f"candidate {id_} was told before")
+            parts[untold.number] = untold
+        return list(parts.values())
+
+    def record(
+        self, parts: list[OpenStep], ids: Sequence[int], losses: list[float], sem: list[float] | None = None
+    ) -> None:
+        """Enter losses, and their standard errors, with the steps that they belong to."""
+        if len(parts) == 1:
+            parts[0].record(ids, losses, sem)
+            return
+        for step in parts:
+            mine = [i for i, id_ in enumerate(ids) if step.holds(id_)]
+            step.record([ids[i] for i in mine], [losses[i] for i in mine], sem and [sem[i] for i in mine])

@@ -1,0 +1,149 @@
+"""The steps of a method in their order: placed from a state that is old enough, and updated with once all is told."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from zoo_opt.core.buffers import Buffers
+from zoo_opt.core.ledger import TOLD, Ledger, OpenStep
+from zoo_opt.methods.base import Method
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array
+
+
+class Pipeline:
+    """A method, its states and its open steps.
+
+    Step s is placed from the state after update s - 1 - lookahead, however many updates were made by then, and updates
+    are made in step order: what results depends on neither timing nor workers.
+
+    Attributes
+    ----------
+    ledger : Ledger
+        The open steps.
+    states : deque
+        The states after the last lookahead + 1 updates: the newest to go on from, the oldest to place from.
+    closed : int
+        Updates made.
+    """
+
+    def __init__(self, method: Method, states: list[Any], lookahead: int, closed: int = 0, next_id: int = 0) -> None:
+        if lookahead and not method.lookahead:
+            raise ValueError(
+                f"lookahead must be 0 for {type(method).__name__}, which ranks whole steps, got {lookahead}"
+            )
+        self.method = method
+        self.lookahead = lookahead
+        self.states = deque(states, maxlen=lookahead + 1)
+        self.closed = closed
+        self.ledger = Ledger(next_id)
+        self._buffers = Buffers()
+        self._repeats = type(method).again is not Method.again
+        self._previous: tuple[int, list[int | None] | None] = (next_id, None)  # first id and `of` of the newest step
+
+    @property
+    def newest(self) -> Any:
+        """The state after the last update."""
+        return self.states[-1]
+
+    @property
+    def next_step(self) -> int:
+        """Number of the step that is placed next."""
+        return self.closed + len(self.ledger.open)
+
+    def place(self) -> bool:
+        """Open the next step, if lookahead allows it."""
+        if len(self.ledger.open) > self.lookahead:
+            return False
+        number, first = self.next_step, self.ledger.next_id
+        state, queries, X = self._drawn(number)
+        of = None
+        if self._repeats:
+            rows = self.method.again(state, queries)
+            of = None if rows is None else self._first_ids(rows, first, len(X))
+            self._previous = first, of
+        self.ledger.add(OpenStep(number, first, queries, X, of))
+        return True
+
+    def close(self) -> None:
+        """Update with the oldest steps that are told as a whole."""
+        while self.ledger.open and not self.ledger.open[0].left:
+            step = self.ledger.open[0]
+            state = self.newest
+            if step.sem is not None:
+                state = self.method.told_sem(state, step.queries, step.sem)
+            self.states.append(self.method.update(state, step.queries, step.X, step.losses))
+            self.closed += 1
+            del self.ledger.open[0]
+            self._buffers.give(step.X)
+
+    def _drawn(self, number: int) -> tuple[Any, Any, Array]:
+        """Return the state that step ``number`` is placed from, its queries and its points."""
+        updates = max(0, number - self.lookahead)  # after so many of them the step is placed
+        state = self.states[max(0, len(self.states) - 1 - (self.closed - updates))]
+        queries = self.method.propose(state, number)
+        return state, queries, self.method.points(state, queries, self._buffers.take())
+
+    def _first_ids(self, rows: Sequence[int | None], first: int, n: int) -> list[int | None]:
+        """Return `of` for the ``n`` candidates of the step that is placed with id ``first``."""
+        before, of_before = self._previous
+        if len(rows) != n:
+            raise ValueError(
+                f"again() of {self.method!r} must give a row or None for each of {n} candidates, got {rows}"
+            )
+        of: list[int | None] = []
+        for row in rows:
+            id_ = None if row is None else first + row
+            if id_ is not None and not before <= id_ < first + len(of):
+                raise ValueError(
+                    f"again() of {self.method!r} must give rows from {before - first} to {len(of) - 1} "
+                    f"for candidate {len(of)} of the step, got {row}"
+                )
+            if id_ is None:
+                of.append(None)
+            elif id_ >= first:
+                of.append(id_ if of[id_ - first] is None else of[id_ - first])
+            else:
+                known = None if of_before is None else of_before[id_ - before]
+                of.append(id_ if known is None else known)
+        return of
+
+    # -------------------------------------------------------------------------------------------- save, load
+    def saved(self) -> dict[str, Any]:
+        """Return all that `restored` needs: states and losses; candidates are placed again."""
+        return {
+            "method": self.method,
+            "states": list(self.states),
+            "lookahead": self.lookahead,
+            "closed": self.closed,
+            "next_id": self.ledger.next_id,
+            "previous": list(self._previous),
+            "open": [
+                {
+                    "number": step.number,
+                    "first": step.first,
+                    "told": [status == TOLD for status in step.status],
+                    "losses": list(step.losses),
+                    "sem": step.sem and list(step.sem),
+                    "of": step.of,
+                }
+                for step in self.ledger.open
+            ],
+        }
+
+    @classmethod
+    def restored(cls, data: dict[str, Any]) -> Pipeline:
+        """Return the pipeline that was saved; what was out is out no more."""
+        self = cls(data["method"], data["states"], data["lookahead"], data["closed"], data["next_id"])
+        self._previous = tuple(data["previous"])
+        for saved in data["open"]:
+            _, queries, X = self._drawn(saved["number"])
+            step = OpenStep(saved["number"], saved["first"], queries, X, saved["of"])
+            told = [step.first + i for i, is_told in enumerate(saved["told"]) if is_told]
+            step.record(told, [saved["losses"][id_ - step.first] for id_ in told])
+            step.sem = saved["sem"]
+            self.ledger.open.append(step)
+        return self

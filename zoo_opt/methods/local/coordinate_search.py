@@ -1,0 +1,206 @@
+"""Coordinate search: a global line search along every coordinate at once, for separable losses in a box."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo_opt.core.errors import integer
+from zoo_opt.core.keys import generator
+from zoo_opt.methods import box as boxes
+from zoo_opt.methods.base import Method
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array, Key
+
+DIP = 1e-4  # how far below the best point a parabola must reach, as a part of the range of losses seen
+GOLDEN = (3 - math.sqrt(5)) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinateState:
+    """State between two rounds, float64. Row 0 of T and V is the start, the rest the points tried so far.
+
+    Attributes
+    ----------
+    key : Key
+        Where the random points of the second round come from.
+    T, V : (n, d) array
+        Points tried along each coordinate, and by how much the loss changes there, infinite where that failed.
+    f : float
+        Loss where V is 0 in every coordinate.
+    round : int
+        Rounds made.
+    idle : int
+        Rounds since the global part last found a better basin.
+    reasons : dict
+        Why the method has ended.
+    """
+
+    key: Key
+    T: Array
+    V: Array
+    f: float
+    round: int = 0
+    idle: int = 0
+    reasons: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoordinateSearch(Method):
+    """Minimise each coordinate's part of a separable loss, f(x) = sum_i f_i(x_i), over a box.
+
+    A round has 2 d + 1 candidates: the point that is made of the best coordinates so far, and from there two moves of
+    each coordinate alone. One is STEP's [1]: into the interval between two points tried where a parabola that
+    dips a little below the best so far has the least curvature. The other refines the best
+    point so far, by a parabola through its neighbours and the golden section in turn.
+
+    Parameters
+    ----------
+    bounds : (low, high)
+        Box; each side a number or a 1-D array. x0 must lie inside.
+    patience : int, default 40
+        The search ends after so many rounds in which no coordinate has found a better basin.
+
+    Notes
+    -----
+    A failed candidate counts as infinitely bad along its coordinate; if the combined point fails, its loss is taken as
+    the sum of its parts.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is outside its range, or x0 outside ``bounds``.
+
+    References
+    ----------
+    [1] Langerman, Seront, Bersini. S.T.E.P.: the easiest way to optimize a function. IEEE WCCI 1994.
+    """
+
+    bounds: Any
+    patience: int = 150
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bounds", boxes.check_box("bounds", self.bounds))
+        integer("patience", self.patience, 1)
+
+    # ------------------------------------------------------------------------------------- the four functions
+    def init(self, x0: Array, key: Key) -> CoordinateState:
+        """See `Method.init`."""
+        x0 = x0.astype(np.float64)
+        boxes.check_start(x0, self.bounds)
+        return CoordinateState(key, x0[None], np.zeros((1, x0.size)), math.nan)
+
+    def size(self, state: CoordinateState) -> int:
+        """See `Method.size`."""
+        return 2 * len(state.T[0]) + 1
+
+    def propose(self, state: CoordinateState, step: int) -> int:
+        """Return the step number."""
+        return step
+
+    def points(self, state: CoordinateState, queries: int, out: Array | None = None) -> Array:
+        """See `Method.points`."""
+        x = self.mean(state)
+        d, i = x.size, np.arange(x.size)
+        X = np.tile(x, (2 * d + 1, 1))
+        low, high = (np.broadcast_to(side, x.shape) for side in self.bounds)
+        if state.round == 0:
+            one, other = low, high
+        else:
+            one = _easiest(state.T, state.V)
+            if state.round == 1:  # nothing to refine yet
+                other = generator(state.key, queries).uniform(low, high)
+            else:
+                other = _refined(state.T, state.V, state.round)
+        X[1 + i, i], X[1 + d + i, i] = one, other
+        return X
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def update(self, state: CoordinateState, queries: int, X: Array, losses: list[float]) -> CoordinateState:
+        """See `Method.update`."""
+        values = np.array(losses)
+        d, i = X.shape[1], np.arange(X.shape[1])
+        best = state.V.min(axis=0)
+        f = values[0] if math.isfinite(values[0]) else state.f + best.sum()  # a sum of its parts
+        if not math.isfinite(f):
+            k = int(np.where(np.isfinite(values), values, math.inf).argmin())
+            if math.isfinite(values[k]):  # starts anew where there is a loss
+                return CoordinateState(state.key, X[k : k + 1], np.zeros((1, d)), float(values[k]))
+        V = values[1:].reshape(2, d) - f + best
+        V = np.where(np.isfinite(V), V, math.inf)
+        T = np.stack([X[1 + i, i], X[1 + d + i, i]])
+        found = bool((V[0] < np.minimum(best, V[1])).any())
+        idle = 0 if found else state.idle + 1
+        return replace(
+            state,
+            T=np.concatenate([state.T, T]),
+            V=np.concatenate([state.V, V]),
+            f=float(f) if math.isnan(state.f) else state.f,
+            round=state.round + 1,
+            idle=idle,
+            reasons={"patience": self.patience} if idle >= self.patience else {},
+        )
+
+    def mean(self, state: CoordinateState) -> Array:
+        """Return the point made of the best coordinates."""
+        best = state.V.argmin(axis=0)
+        x: Array = state.T[best, np.arange(best.size)]
+        return x
+
+    def stop(self, state: CoordinateState) -> dict[str, Any]:
+        """See `Method.stop`."""
+        return dict(state.reasons)
+
+
+def separable(f0: float, f1: float, f01: float, f10: float) -> bool:
+    """Return whether losses at two points and at the two that exchange some of their coordinates are those of a sum.
+
+    A loss that is a sum over coordinates has f(a, b) + f(c, d) = f(a, d) + f(c, b) for any split of them.
+    """
+    losses = (f0, f1, f01, f10)
+    if not all(map(math.isfinite, losses)):
+        return False
+    spread, size = max(losses) - min(losses), max(map(abs, losses))
+    return spread > 1e-9 * size and abs(f0 + f1 - f01 - f10) <= 1e-9 * spread + 1e-13 * size
+
+
+def _easiest(T: Array, V: Array) -> Array:
+    """Return for every coordinate the point that STEP tries next (d,)."""
+    order = T.argsort(axis=0, kind="stable")
+    t, v = np.take_along_axis(T, order, 0), np.take_along_axis(V, order, 0)
+    finite = np.where(np.isfinite(v), v, -math.inf)
+    worst, best = finite.max(axis=0), v.min(axis=0)
+    v = np.where(np.isfinite(v), v, worst)
+    depth = np.sqrt(v - best + DIP * (worst - best) + 1e-300)  # below each point lies the bottom of the parabola
+    width = t[1:] - t[:-1]
+    root = depth[1:] + depth[:-1]
+    with np.errstate(divide="ignore"):
+        k = np.where(width > 0, root / width, math.inf).argmin(axis=0)  # the root of the curvature
+    i = np.arange(t.shape[1])
+    part = np.clip(depth[k, i] / root[k, i], 0.25, 0.75)
+    x: Array = t[k, i] + part * width[k, i]
+    return x
+
+
+def _refined(T: Array, V: Array, turn: int) -> Array:
+    """Return for every coordinate a point nearer to the bottom of the best point's basin (d,)."""
+    order = T.argsort(axis=0, kind="stable")
+    t, v = np.take_along_axis(T, order, 0), np.take_along_axis(V, order, 0)
+    i = np.arange(t.shape[1])
+    m = v.argmin(axis=0)
+    before, after = np.maximum(m - 1, 0), np.minimum(m + 1, len(t) - 1)
+    a, b, c = t[before, i], t[m, i], t[after, i]
+    larger = np.where(c - b > b - a, c - b, a - b)  # with its sign
+    golden: Array = b + GOLDEN * larger
+    if turn % 2:
+        return golden
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        left, right = (b - a) * (v[m, i] - v[after, i]), (b - c) * (v[m, i] - v[before, i])
+        vertex = b - 0.5 * ((b - a) * left - (b - c) * right) / (left - right)
+    inside = (vertex > a) & (vertex < c) & (vertex != b)
+    x: Array = np.where(inside, vertex, golden)
+    return x

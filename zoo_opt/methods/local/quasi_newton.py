@@ -1,0 +1,275 @@
+r"""Quasi-Newton with finite differences: BFGS in a box, and differences along its principal axes where it stalls."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo_opt.core.errors import positive
+from zoo_opt.core.keys import generator
+from zoo_opt.methods import box as boxes
+from zoo_opt.methods.base import Method
+from zoo_opt.methods.local.inverse_hessian import Axes, bfgs, measured, principal_axes
+from zoo_opt.methods.local.line_search import Trial, accepted, next_length
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array, Key
+
+GRADIENT, SEARCH = "gradient", "search"
+NEAR = 2.0**-26  # sqrt(eps): step of forward differences, in units of max(|x_i|, scale)
+LEAST = 1e-13  # change of the loss, as a part of it, that differences along the axes must be good for
+SHORTER, LONGER = 0.1, 4.0  # what delta is multiplied by where nothing is gained, and where all is level
+TINY = 1e-150  # delta below which its square is nothing
+TRIES = 3  # such changes in a row before the run ends
+REPEATS = 5  # steps in a row without a loss at x, or accepted with almost no gain, that are too many
+
+
+@dataclass(frozen=True, slots=True)
+class QNState:
+    """State between two steps, float64.
+
+    Attributes
+    ----------
+    key : Key
+        Where the signs of forward differences come from.
+    x, f : (d,) array, float
+        The iterate and its loss, NaN while that is not known.
+    g : (d,) array
+        Gradient at x.
+    H : (d, d) array
+        Approximation of the inverse Hessian.
+    known : bool
+        Whether H has been scaled by what was seen.
+    axes, delta : Axes or None, float
+        Principal axes of H and how far along them differences are taken; None for forward differences.
+    stage : str
+        What the next step is: a gradient, or a trial of the line search.
+    p, slope : (d,) array, float
+        Direction of the line search, g'p.
+    length : float
+        The length to try next.
+    trials : tuple of Trial
+        Those of this line search.
+    s, g_before : (d,) array
+        The last step taken and the gradient before it; empty where they do not go with the next gradient.
+    gain : float
+        By how much the last step taken has lowered the loss.
+    idle, tries : int
+        Steps in a row that led nowhere, and changes of delta.
+    reasons : dict
+        Why the method has ended.
+    """
+
+    key: Key
+    x: Array
+    f: float
+    g: Array
+    H: Array
+    known: bool = False
+    axes: Axes | None = None
+    delta: float = 0.0
+    stage: str = GRADIENT
+    p: Array = field(default_factory=lambda: np.zeros(0))
+    slope: float = 0.0
+    length: float = 0.0
+    trials: tuple[Trial, ...] = ()
+    s: Array = field(default_factory=lambda: np.zeros(0))
+    g_before: Array = field(default_factory=lambda: np.zeros(0))
+    gain: float = 0.0
+    idle: int = 0
+    tries: int = 0
+    reasons: dict[str, Any] = field(default_factory=dict)
+
+    def expects(self) -> float:
+        """Return how much the loss is expected to change, 0 or less, as H has it; -inf where that is not known."""
+        expected = self.stage == SEARCH and self.known and not self.trials
+        return self.slope if expected else -math.inf
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuasiNewton(Method):
+    r"""BFGS with finite differences, a projected line search and box bounds (Nocedal and Wright 2006, chapter 6).
+
+    A step of the method is a gradient at x, by d forward differences that can all run at once, or one trial of the line
+    search. Where these lead no further, for rounding, or as the loss is not smooth on so small a scale, the gradient is
+    taken from 2 d differences along the principal axes of H, over about the distance that still matters: there the loss
+    changes by as much as the last step has gained. They correct the curvatures as well. For losses without
+    noise it needs far fewer evaluations than a population; it finds one local minimum and ends.
+
+    Parameters
+    ----------
+    bounds : None or (low, high), default None
+        Box; each side a number or a 1-D array. x0 must lie inside; no candidate leaves it.
+    scale : float, default 1
+        A length that matters, in parameter units: that of the first trial. Forward differences are taken over
+        1.5e-8 max(\|x_i\|, scale).
+    tolerance : float, default 1e-14
+        Five steps in a row that gain less than this part of \|f\| each call for another kind of differences.
+
+    Notes
+    -----
+    A failed difference counts as a derivative of 0, and the gradient it belongs to brings no BFGS update; a failed
+    trial shortens the step; where the loss at x has failed, the best candidate around it takes its place.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is outside its range, or x0 outside ``bounds``.
+    """
+
+    bounds: Any = None
+    scale: float = 1.0
+    tolerance: float = 1e-14
+
+    def __post_init__(self) -> None:
+        positive("scale", self.scale)
+        positive("tolerance", self.tolerance)
+        if self.bounds is not None:
+            object.__setattr__(self, "bounds", boxes.check_box("bounds", self.bounds))
+
+    # ------------------------------------------------------------------------------------- the four functions
+    def init(self, x0: Array, key: Key) -> QNState:
+        """See `Method.init`."""
+        x0 = x0.astype(np.float64)
+        if self.bounds is not None:
+            boxes.check_start(x0, self.bounds)
+        return QNState(key, x0, math.nan, np.zeros_like(x0), np.eye(x0.size))
+
+    def size(self, state: QNState) -> int:
+        """See `Method.size`."""
+        if state.stage == SEARCH:
+            return 1
+        return state.x.size + math.isnan(state.f) if state.axes is None else 2 * state.x.size
+
+    def propose(self, state: QNState, step: int) -> int:
+        """Return the step number."""
+        return step
+
+    def points(self, state: QNState, queries: int, out: Array | None = None) -> Array:
+        """See `Method.points`."""
+        x = state.x
+        if state.stage == SEARCH:
+            return self._project(x + state.length * state.p)[None]
+        if state.axes is not None:
+            probes = state.delta * state.axes.columns
+            return self._project(x + np.concatenate([probes, -probes]))
+        h = NEAR * np.maximum(np.abs(x), self.scale)
+        h *= np.where(generator(state.key, queries).random(x.size) < 0.5, -1.0, 1.0)  # either side is as good
+        probes = np.diag(np.where(self._project(x + h) == x, -h, h))
+        if math.isnan(state.f):
+            probes = np.concatenate([np.zeros((1, x.size)), probes])
+        return self._project(x + probes)
+
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
+    def update(self, state: QNState, queries: int, X: Array, losses: list[float]) -> QNState:
+        """See `Method.update`."""
+        if state.stage == SEARCH:
+            return self._searched(state, math.inf if math.isnan(losses[0]) else losses[0])
+        f, values = state.f, np.array(losses)
+        if math.isnan(f):
+            f, X, values = losses[0], X[1:], values[1:]
+            if not math.isfinite(f):
+                return _without_base(state, X, values)
+        return self._differenced(replace(state, f=f), X, values)
+
+    def mean(self, state: QNState) -> Array:
+        """See `Method.mean`."""
+        return state.x
+
+    def stop(self, state: QNState) -> dict[str, Any]:
+        """See `Method.stop`."""
+        return dict(state.reasons)
+
+    # ------------------------------------------------------------------------------------ gradient, direction
+    def _differenced(self, s: QNState, X: Array, values: Array) -> QNState:
+        """Return the state with the gradient at x, the update of H that it allows, and a direction."""
+        d, H, known = s.x.size, s.H, s.known
+        g: Array
+        if s.axes is None:
+            g = (values - s.f) / (X - s.x).diagonal()
+        else:
+            g, corrected = measured(s.axes, s.delta, s.f, values[:d], values[d:], known)
+            if corrected is not None:
+                H, known = corrected, True
+        whole = bool(np.isfinite(g).all() and np.isfinite(values).all())
+        g = np.where(np.isfinite(g), g, 0.0)
+        if s.s.size and whole:
+            H, known = bfgs(H, s.s, g - s.g_before, known)
+        if not np.isfinite(H).all():
+            H, known = s.H, s.known
+        s = replace(s, g=g, H=H, known=known, s=np.zeros(0), trials=())
+        # on the coordinates that are free to move: not those at a bound that the loss pushes against
+        free = g != 0.0
+        if self.bounds is not None:
+            low, high = self.bounds
+            free &= ~((s.x <= low) & (g > 0.0)) & ~((s.x >= high) & (g < 0.0))
+        p = np.where(free, -H.dot(np.where(free, g, 0.0)), 0.0)
+        slope = float(g.dot(p))
+        if not (slope < 0.0 and math.isfinite(slope)):
+            return self._stalled(s)
+        length = 1.0 if known else self.scale / float(np.abs(p).max())
+        return replace(s, stage=SEARCH, p=p, slope=slope, length=min(length, self._longest(s.x, p)))
+
+    def _stalled(self, s: QNState) -> QNState:
+        """Return the state with the next remedy: differences along the axes, then other distances, then the end."""
+        if s.axes is None and s.known and s.f != 0.0:
+            return _along_axes(s, math.sqrt(max(s.gain, LEAST * abs(s.f))))
+        if s.axes is None and not s.g.any():  # a plateau
+            return _along_axes(replace(s, H=self.scale**2 * np.eye(s.x.size)), 1.0)
+        if s.axes is not None and s.tries < TRIES and s.delta > TINY:
+            factor = SHORTER if s.g.any() else LONGER
+            return replace(_along_axes(s, factor * s.delta), tries=s.tries + 1)
+        return replace(s, stage=GRADIENT, trials=(), s=np.zeros(0), reasons={"stalled": REPEATS})
+
+    # -------------------------------------------------------------------------------------------- line search
+    def _searched(self, s: QNState, loss: float) -> QNState:
+        """Return the state after one more trial."""
+        promised = float(s.g.dot(self._project(s.x + s.length * s.p) - s.x))
+        trials = (*s.trials, Trial(s.length, loss, promised))
+        length = next_length(s.f, trials, self._longest(s.x, s.p))
+        if length is not None:
+            return replace(s, length=length, trials=trials)
+        best = accepted(s.f, trials)
+        if best is None:
+            return self._stalled(s)
+        x, gain = self._project(s.x + best.length * s.p), s.f - best.loss
+        idle = s.idle + 1 if gain <= self.tolerance * abs(s.f) else 0
+        step = x - s.x
+        s = replace(s, stage=GRADIENT, x=x, f=best.loss, s=step, g_before=s.g, gain=gain, idle=idle, tries=0, trials=())
+        if idle >= REPEATS:
+            return self._stalled(s)
+        if s.axes is None:
+            return s
+        return _along_axes(s, max(min(max(math.sqrt(gain), SHORTER * s.delta), 2 * s.delta), TINY))
+
+    # -------------------------------------------------------------------------------------------------- parts
+    def _project(self, X: Array) -> Array:
+        """Return X moved into the box."""
+        return X if self.bounds is None else np.clip(X, *self.bounds)
+
+    def _longest(self, x: Array, p: Array) -> float:
+        """Return the length beyond which the projected path stands still."""
+        if self.bounds is None:
+            return math.inf
+        low, high = self.bounds
+        moving = p != 0.0
+        room = np.where(p > 0.0, high - x, x - low)[moving] / np.abs(p[moving])
+        return float(room.max())
+
+
+def _along_axes(s: QNState, delta: float) -> QNState:
+    """Return the state in which the next gradient is taken over ``delta`` along the principal axes of H."""
+    idle = 0 if s.axes is None else s.idle
+    return replace(s, stage=GRADIENT, axes=principal_axes(s.H), delta=delta, idle=idle, trials=())
+
+
+def _without_base(s: QNState, X: Array, values: Array) -> QNState:
+    """Return the state moved to the best of the probes, as there is no finite loss at x."""
+    k = int(np.where(np.isnan(values), math.inf, values).argmin())
+    if math.isfinite(values[k]):
+        return replace(s, x=X[k].copy(), f=float(values[k]), idle=0)
+    idle = s.idle + 1
+    return replace(s, f=math.nan, idle=idle, reasons={"nofiniteloss": REPEATS} if idle >= REPEATS else s.reasons)

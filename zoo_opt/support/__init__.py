@@ -1,0 +1,1 @@
+"""What any package needs and none is about: lazy names, plugins, progress."""

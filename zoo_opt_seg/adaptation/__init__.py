@@ -1,0 +1,1 @@
+"""Adapting a black box by training a visual prompt from function values."""

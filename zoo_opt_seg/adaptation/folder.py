@@ -1,0 +1,239 @@
+"""The folder of an adaptation: what was asked for, what has been paid for, and what came out.
+
+::
+
+    config.json     what the run is: everything to start it again, versions, the command
+    log.jsonl       a line per step and per validation
+    prompt.npz      the trained prompt
+    metrics.json    what it gained; written last, so that its presence says that the run is complete
+    panel.png, index.html
+    state/          the optimizer's checkpoint and journal, validation and test results as they arrived
+
+Everything is written so that a kill between any two instructions loses at most the question then asked to the black
+box: whole files are written beside and renamed, journals are appended to, one line at a time, and synced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import math
+import os
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from zoo_opt._version import __version__ as zoo_opt_version
+from zoo_opt.core.errors import CheckpointError
+from zoo_opt.optimizer import Optimizer
+from zoo_opt.storage.checkpoint import sync_folder, write_atomically
+from zoo_opt.storage.journal import locked
+
+Line = dict[str, Any]
+ZERO_SHOT, ADAPTED = "zero-shot", "adapted"  # the rows of the test in metrics.json that asked the black box
+
+
+class RunFolder:
+    """Paths in a result folder, which is made where it does not exist.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be made, or holds other things and no run.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"out must be a folder, {self.path} is a file")
+        ours = self.config.exists() or self.state.is_dir()
+        if self.path.is_dir() and any(self.path.iterdir()) and not ours:
+            raise ValueError(
+                f"out must be a new or empty folder or that of a run to go on with, {self.path} is neither"
+            )
+        try:
+            self.state.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"out must be a folder that can be made, got {self.path}: {error}") from None
+
+    config = property(lambda self: self.path / "config.json")
+    log = property(lambda self: self.path / "log.jsonl")
+    prompt = property(lambda self: self.path / "prompt.npz")
+    metrics = property(lambda self: self.path / "metrics.json")
+    panel = property(lambda self: self.path / "panel.png")
+    page = property(lambda self: self.path / "index.html")
+    state = property(lambda self: self.path / "state")
+
+    @contextlib.contextmanager
+    def claim(self, what: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[None]:
+        """Write down what the run is, or check that the folder holds this run; no other has it until the end.
+
+        Parameters
+        ----------
+        what : mapping
+            What decides the result, JSON-able; compared.
+        about : mapping
+            What is good to know as well, such as versions; written, not compared.
+
+        Raises
+        ------
+        CheckpointError
+            If the folder holds another run, or one that is going on; the message names the first difference.
+        """
+        with (self.state / "lock").open("ab") as file:
+            if not locked(file):
+                raise CheckpointError(f"{self.path} is in use by another run")
+            self._compare(json.loads(json.dumps(what)), about)
+            yield
+
+    def _compare(self, what: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+        paid = self._paid()
+        before: Mapping[str, Any] = {}
+        if self.config.exists():
+            with contextlib.suppress(*(() if paid else (CheckpointError,))):
+                before = read_json(self.config)
+        different = next((name for name, value in what.items() if before.get(name) != value), None)
+        if paid and before and different:
+            raise CheckpointError(
+                f"{self.path} holds another run: its {different} is {short(before.get(different))}, this call's is "
+                f"{short(what[different])}; give another --out, or delete the folder"
+            )
+        if not paid and different:
+            for path in (self.state / "optimizer.zoo", self.state / "validation.jsonl"):
+                path.unlink(missing_ok=True)
+        if not (paid and before):
+            write_json(self.config, {**what, **about})
+
+    def _paid(self) -> bool:
+        """Return whether the folder holds an answer that was paid for."""
+        kept = (self.state / "optimizer.zoo.journal", self.log)
+        if any(path.exists() and path.stat().st_size for path in kept) or self.metrics.exists():
+            return True
+        try:
+            if any(line.get("dice") for line in read_lines(self.state / "validation.jsonl")):
+                return True
+            checkpoint = self.state / "optimizer.zoo"
+            return checkpoint.exists() and Optimizer.load(checkpoint).nfev > 0
+        except CheckpointError:  # corrupt, or of a method that is not of zoo_opt: it cannot be told
+            return True
+
+
+class Lines:
+    """A journal of JSON lines; what `add` was given is on the disk when it returns.
+
+    Parameters
+    ----------
+    path : Path
+        Opened to append to; a last line that a kill cut off is taken away.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.known = read_lines(path)
+        new = not path.exists()
+        self._file = path.open("ab")
+        if new:
+            sync_folder(path.parent)
+        self._file.truncate(_whole(path))
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Append one line."""
+        self._file.write(json_line(line))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Return the lines of a journal, none if there is no file; one that was cut off by a kill is passed over.
+
+    Raises
+    ------
+    CheckpointError
+        If any other line is no JSON object.
+    """
+    if not path.exists():
+        return []
+    *whole, _cut = path.read_bytes().split(b"\n")
+    lines = []
+    for number, text in enumerate(whole, start=1):
+        try:
+            line = json.loads(text)
+        except ValueError:
+            line = None
+        if not isinstance(line, dict):
+            raise CheckpointError(f"{path} is corrupt at line {number}")
+        lines.append(line)
+    return lines
+
+
+def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Replace a file of JSON lines, atomically."""
+    write_atomically(path, b"".join(map(json_line, lines)))
+
+
+def json_line(line: Mapping[str, Any]) -> bytes:
+    """Return one line of a journal."""
+    return json.dumps(clean(line), separators=(",", ":")).encode() + b"\n"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically."""
+    write_atomically(path, json.dumps(clean(value), indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    CheckpointError
+        If it is none.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is corrupt: {error}") from None
+
+
+def clean(value: Any) -> Any:
+    """Return ``value`` for JSON, which knows no NaN and no infinity: both become null."""
+    if isinstance(value, Mapping):
+        return {name: clean(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clean(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def floats(values: Iterable[float | None]) -> list[float]:
+    """Return what `clean` made of floats as floats: null is NaN."""
+    return [math.nan if value is None else float(value) for value in values]
+
+
+def short(value: Any) -> str:
+    """Return ``value`` in at most 80 characters."""
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _whole(path: Path) -> int:
+    """Return the length of the file up to its last whole line."""
+    return path.read_bytes().rfind(b"\n") + 1
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what a run runs on."""
+    found = {"python": platform.python_version()}
+    for name in ("zoo-opt", "numpy", "torch", "segment-anything", "monai", "timm"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return {**found, "zoo-opt": zoo_opt_version}

@@ -1,0 +1,253 @@
+"""The page of an adaptation: one HTML file that needs no network, no script and no other file."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import math
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from zoo_opt.bench.report.template import fill
+from zoo_opt.storage.checkpoint import write_atomically
+from zoo_opt_seg.adaptation.charts import Chart, smoothed
+from zoo_opt_seg.adaptation.folder import ADAPTED, ZERO_SHOT, Line, RunFolder, read_json, read_lines
+
+NAMES = {ZERO_SHOT: "Zero-shot", ADAPTED: "Adapted", "disk": "Best disk", "whole image": "Whole image"}
+BOTH = {
+    ZERO_SHOT: "the black box as it is",
+    ADAPTED: "with the visual prompt",
+    "whole image": "everything is object",
+}
+WHAT = {  # by what the black box is asked
+    "point": BOTH
+    | {
+        "disk": "around the point, no model; radius fitted on the training images",
+        "region growing": "what has the point's colour, no model",
+    },
+    "text": BOTH
+    | {
+        "disk": "in the middle, no model; radius fitted on the training images",
+        "region growing": "what has the middle's colour, no model",
+    },
+}
+
+
+def write_page(folder: RunFolder) -> None:
+    """Write ``index.html`` from the other files of a result folder.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        With ``config.json``, ``metrics.json`` and ``log.jsonl``; the panel is shown where it is there.
+    """
+    config, metrics, log = read_json(folder.config), read_json(folder.metrics), read_lines(folder.log)
+    test, told = metrics.get("test"), "text" if config.get("points") == "text" else "point"
+    title = f"{config['data']['name']}: {config['prompt']['name']} prompt for {config['model']}"
+    fields = {
+        "title": esc(title),
+        "facts": "".join(f"<li>{esc(fact)}</li>" for fact in _facts(config, metrics)),
+        "glance": _glance(test, metrics, told),
+        "pictures": _pictures(folder, told),
+        "curves": _curves(config, metrics, log),
+        "images": _images(test, told),
+        "measures": _measures(test, told),
+        "use": _use(config),
+        "made": _made(config, metrics),
+    }
+    write_atomically(folder.page, fill("zoo_opt_seg.adaptation", "page", fields).encode())
+
+
+def esc(value: object) -> str:
+    """Return ``value`` as HTML text."""
+    return html.escape(str(value))
+
+
+def _facts(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
+    prompt, method = config["prompt"], config["method"].partition("(")[0]
+    return [
+        f"{metrics['calls']:,} of {config['calls']:,} calls",
+        f"{method}, {metrics['evaluations']:,} evaluations of {config['batch']} images",
+        f"{prompt['dim']:,} parameters",
+        f"seed {config['seed']}",
+        f"{metrics['seconds']:,.0f} s",
+        config.get("started", "")[:10],
+        f"zoo-opt {config.get('versions', {}).get('zoo-opt', '')}",
+    ]
+
+
+def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], told: str) -> str:
+    """Return the gain in one sentence and a bar for each row."""
+    if test is None:
+        marks = metrics["marks"]
+        if not marks:
+            return "<p>Neither validation nor test images were evaluated.</p>"
+        first, chosen = marks[0]["dice"], metrics["chosen"]["dice"]
+        return f'<p class="lead">Validation Dice {say(first)} → <b>{say(chosen)}</b></p>'
+    rows, gain = test["rows"], test["gain"]
+    before, after = rows[ZERO_SHOT], rows[ADAPTED]
+    lead = f'<p class="lead">Dice {say(before["dice"])} → <b>{say(after["dice"])}</b></p>'
+    if gain:
+        sign = "better" if gain["dice"] >= 0 else "worse"
+        lead += (
+            f'<p><b class="{sign}">{gain["dice"]:+.3f}</b> on {after["images"]} test images with {after["repeats"]} '
+            f"random {told}s each (95 % interval {gain['low']:+.3f} to {gain['high']:+.3f}, paired bootstrap over "
+            f"images); {100 * gain['better']:.0f} % of the images gained.</p>"
+        )
+    bars = []
+    for who, row in rows.items():
+        value = row["dice"] or 0.0
+        name, what = NAMES.get(who, who.capitalize()), WHAT[told].get(who, "")
+        bars.append(
+            f'<div class="who">{esc(name)}<small>{esc(what)}</small></div>'
+            f'<div class="bar"><span class="{"own" if who == ADAPTED else "base" if who == ZERO_SHOT else "plain"}" '
+            f'style="width:{100 * value:.1f}%"></span></div><div class="value">{say(row["dice"])}</div>'
+        )
+    return f'{lead}<div class="bars" role="group" aria-label="Dice by row">{"".join(bars)}</div>'
+
+
+def _pictures(folder: RunFolder, told: str) -> str:
+    if not folder.panel.exists():
+        return ""
+    data = base64.b64encode(folder.panel.read_bytes()).decode()
+    return (
+        '<section id="pictures"><h2>Pictures</h2><p class="sub">Images from the largest loss (top) to the largest gain '
+        f"(bottom), evenly spaced in rank; one random {told} each. Dice is that of this {told}.</p>"
+        f'<div class="scroll"><img class="panel" alt="For each image: the image, its {told}, the prompted image, the '
+        f'masks before and after, the truth" src="data:image/png;base64,{data}"></div></section>'
+    )
+
+
+def _curves(config: Mapping[str, Any], metrics: Mapping[str, Any], log: Sequence[Line]) -> str:
+    charts = []
+    steps = [(x["calls"], x["loss"], x["spread"] or 0.0) for x in log if x["kind"] == "step" and x["loss"] is not None]
+    calls = (0.0, float(config["calls"]))
+    if steps:
+        losses = sorted(loss for _, loss, _ in steps)
+        low, high = losses[0], losses[min(len(losses) - 1, int(0.98 * len(losses)))]
+        room = 0.08 * (high - low or 1.0)
+        chart = Chart("calls", f"training loss ({esc(config['loss'])})", calls, (max(0.0, low - room), high + room))
+        shown = [(x, y) for x, y, _ in steps if y <= high + room]
+        chart.dots(shown, "faint", 2.2)
+        chart.line(smoothed(shown), "c0")
+        charts.append(
+            f"<figure>{chart.svg('Training loss over calls')}<figcaption>Mean loss of each step's candidates, on a new "
+            "minibatch each; the line is its running mean.</figcaption></figure>"
+        )
+    marks = [m for m in metrics["marks"] if m["dice"] is not None]
+    if marks:
+        values = [m["dice"] for m in marks]
+        room = max(0.02, 0.15 * (max(values) - min(values)))
+        y_range = (max(0.0, min(values) - room), min(1.0, max(values) + room))
+        chart = Chart("calls", "validation Dice", calls, y_range)
+        points = [(m["calls"] if m["mark"] else 0, m["dice"]) for m in marks]
+        titles = [f"{m['nfev']} evaluations: Dice {m['dice']:.4f}" for m in marks]
+        chart.line(points, "c2")
+        chart.dots(points, "c2", 4, titles)
+        chosen = [p for p, m in zip(points, marks, strict=True) if m["mark"] == metrics["chosen"]["mark"]]
+        chart.dots(chosen, "ring", 8)
+        charts.append(
+            f"<figure>{chart.svg('Validation Dice over calls')}<figcaption>The optimizer's mean on "
+            f"{marks[0]['images']} validation images; the ring is the iterate that was kept.</figcaption></figure>"
+        )
+    return "".join(charts)
+
+
+def _images(test: Mapping[str, Any] | None, told: str) -> str:
+    """Return a chart of Dice before and after, a dot for each test image."""
+    if test is None:
+        return ""
+    images = test["images"]
+    pairs = [
+        (b, a, name)
+        for name, b, a in zip(images["names"], images[ZERO_SHOT], images[ADAPTED], strict=True)
+        if b is not None and a is not None
+    ]
+    chart = Chart("zero-shot Dice", "adapted Dice", (0.0, 1.0), (0.0, 1.0))
+    chart.line([(0.0, 0.0), (1.0, 1.0)], "level")
+    titles = [f"{name}: {b:.3f} to {a:.3f}" for b, a, name in pairs]
+    chart.dots([(b, a) for b, a, _ in pairs], "c0", 4, titles)
+    return (
+        f"<figure>{chart.svg('Dice of each test image, before and after')}<figcaption>A dot for each test image, the "
+        f"mean over its {told}s; above the line it gained.</figcaption></figure>"
+    )
+
+
+def _measures(test: Mapping[str, Any] | None, told: str) -> str:
+    if test is None:
+        return ""
+    headings = ["", "Dice", "± sd", "IoU", "± sd", "HD95, pixels", "± sd"]
+    body = [
+        [NAMES.get(who, who.capitalize())]
+        + [say(row[key]) for key in ("dice", "dice_sd", "iou", "iou_sd")]
+        + [say(row[key], 1) for key in ("hd95", "hd95_sd")]
+        for who, row in test["rows"].items()
+    ]
+    some = next(iter(test["rows"].values()))
+    note = f"Means over {some['images']} test images with {some['repeats']} random {told}s each; sd over images."
+    return f'<section id="measures"><h2>Measures</h2><p class="sub">{note}</p>{table(headings, body)}</section>'
+
+
+def _use(config: Mapping[str, Any]) -> str:
+    words = {
+        name.removeprefix("--"): value
+        for name, value in zip(config.get("command", [])[1:-1], config.get("command", [])[2:], strict=False)
+        if name in ("--model", "--data")
+    }
+    asked, prompts = ('--text "..."', "texts") if config.get("points") == "text" else ("--point x,y", "points")
+    model, data = (shlex.quote(words.get(name, name.upper())) for name in ("model", "data"))
+    shell = (
+        f"zoo-opt-seg predict --prompt prompt.npz --model {model} --image FILE {asked} --out mask.png\n"
+        f"zoo-opt-seg evaluate --prompt prompt.npz --model {model} --data {data}"
+    )
+    code = (
+        "from zoo_opt_seg.visual_prompts import load_prompt\n\n"
+        'prompt = load_prompt("prompt.npz")\n'
+        f"prompted = prompt.apply(images, {prompts})  # what to show the black box\n"
+        f"masks = prompt.predict(model, images, {prompts})"
+    )
+    return f"<pre>{esc(shell)}</pre><pre>{esc(code)}</pre>"
+
+
+def _made(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    entries = {
+        "command": f"<code>{esc(shlex.join(config['command']))}</code>" if config.get("command") else "",
+        "method": f"<code>{esc(config['method'])}</code>",
+        "calls": f"{metrics['calls']:,}: {metrics['evaluations']:,} evaluations of {config['batch']} images, and "
+        f"{metrics['validation_calls']:,} for validation"
+        + (f"; {metrics['test']['calls']:,} more to measure the test images" if "test" in metrics else "")
+        + (f"; {metrics['panel_calls']:,} more for the pictures" if "panel_calls" in metrics else ""),
+        "kept": esc(kept(metrics["chosen"])),
+        "failed": esc(", ".join(f"{n} {why}" for why, n in metrics["failures"].items()) or "no evaluation"),
+        "versions": esc(" · ".join(f"{name} {version}" for name, version in config.get("versions", {}).items())),
+    }
+    body = "".join(f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' for name, value in entries.items() if value)
+    text = esc(json.dumps(config, indent=1, ensure_ascii=False))
+    return (
+        f'<div class="scroll"><table>{body}</table></div>'
+        f"<details><summary>config.json</summary><pre>{text}</pre></details>"
+    )
+
+
+def kept(chosen: Mapping[str, Any]) -> str:
+    """Return in words which iterate was kept, from ``metrics["chosen"]``."""
+    if chosen["mark"] is not None:
+        return f"mark {chosen['mark']}, by validation {chosen['by']}"
+    return {"best loss": "the candidate of lowest loss"}.get(chosen["by"], f"the {chosen['by']}")
+
+
+def table(headings: Sequence[str], body: Iterable[Sequence[object]]) -> str:
+    """Return an HTML table; numbers are aligned right."""
+    head = "".join(f'<th scope="col"{" class=n" if i else ""}>{esc(h)}</th>' for i, h in enumerate(headings))
+    rows = "".join(
+        f'<tr><th scope="row">{esc(first)}</th>' + "".join(f'<td class="n">{esc(v)}</td>' for v in rest) + "</tr>"
+        for first, *rest in body
+    )
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def say(value: Any, digits: int = 3) -> str:
+    """Return a measure with so many digits, a dash where there is none."""
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"

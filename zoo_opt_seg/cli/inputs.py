@@ -1,0 +1,242 @@
+"""What the command line's words stand for: a black box, labelled images, a visual prompt, options."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_opt.cli.run import UsageError, read_options
+
+if TYPE_CHECKING:
+    from zoo_opt_seg.blackbox.protocol import BlackBox
+    from zoo_opt_seg.data.samples import Splits
+    from zoo_opt_seg.prompts import Array
+    from zoo_opt_seg.visual_prompts import TrainedPrompt
+
+SIZES = {
+    "tiny": 96,
+    "tiny-clipseg": 96,
+    "sam": 512,
+    "clipseg": 352,
+}  # pixels, of the images that a model is given, unless --size says otherwise
+OTHER_SIZE = 224
+ALIASES = {"kvasir-seg": "kvasir"}
+
+
+@contextlib.contextmanager
+def black_box(spec: str, *, device: str = "cpu", cache: str | None = None) -> Iterator[BlackBox]:
+    """Yield the black box that ``--model`` names, ended afterwards where it is a process.
+
+    Parameters
+    ----------
+    spec : str
+        ``tiny``, ``tiny-clipseg``, ``sam:TYPE:CHECKPOINT``, ``clipseg``, ``clipseg:FOLDER``, ``module:factory``, or
+        ``process:COMMAND``.
+    device : str
+        Of a SAM or CLIPSeg.
+    cache : str, optional
+        Folder for answers.
+
+    Raises
+    ------
+    UsageError
+        If it is none of these, or cannot be made.
+    """
+    from zoo_opt_seg.blackbox import Cached, ProcessBlackBox, as_black_box
+
+    kind, _, rest = spec.partition(":")
+    with contextlib.ExitStack() as stack:
+        try:
+            model: Any
+            if spec == "tiny":
+                from zoo_opt_seg.blackbox import TinySam
+
+                model = TinySam(device=device)
+            elif spec == "tiny-clipseg":
+                from zoo_opt_seg.blackbox import TinyClipSeg
+
+                model = TinyClipSeg(device=device)
+            elif kind == "clipseg":
+                from zoo_opt_seg.blackbox import ClipSegBlackBox
+
+                model = ClipSegBlackBox(rest, device=device) if rest else ClipSegBlackBox(device=device)
+            elif kind == "sam" and rest:
+                from zoo_opt_seg.blackbox import SamBlackBox
+
+                model_type, _, checkpoint = rest.partition(":")
+                if not checkpoint:
+                    raise UsageError(f"--model sam:TYPE:CHECKPOINT needs a checkpoint file, got {spec!r}")
+                model = SamBlackBox(model_type, checkpoint, device=device)
+            elif kind == "process" and rest:
+                model = stack.enter_context(ProcessBlackBox(shlex.split(rest)))
+            elif kind and rest:
+                model = _made(spec)
+            else:
+                raise UsageError(
+                    "--model must be tiny, sam:TYPE:CHECKPOINT, tiny-clipseg, clipseg:FOLDER, "
+                    f'"module:factory" or process:"command", got {spec!r}'
+                )
+            box = as_black_box(model)
+            if cache is not None:
+                if not box.name:  # the words of --model stay the same when the code behind them is edited
+                    raise UsageError(
+                        "--cache needs a black box with a `name`, which must change whenever its answers could, "
+                        f"{spec} has none"
+                    )
+                box = Cached(box, cache)
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            raise UsageError(f"--model {spec}: {error}") from error
+        yield box
+
+
+def _made(spec: str) -> Any:
+    """Return what the factory of ``module:factory`` makes; a function of two arguments is the black box itself."""
+    import inspect
+
+    from zoo_opt.bench.problems.registry import load_object
+
+    factory = load_object(spec)
+    if not callable(factory):
+        raise UsageError(f"--model must name a function, got {spec!r}, which is {factory!r}")
+    try:
+        inspect.signature(factory).bind()
+    except (TypeError, ValueError):
+        return factory
+    return factory()
+
+
+def size_for(model: str, size: int | None) -> int:
+    """Return the side of the images for a model, in pixels."""
+    return SIZES.get(model.partition(":")[0], OTHER_SIZE) if size is None else size
+
+
+def prompted(model: BlackBox, texts: Sequence[str]) -> str:
+    """Return by what the black box is asked: "text", where it says so or ``--text`` was given, or "random" points.
+
+    Raises
+    ------
+    UsageError
+        If ``--text`` was given for a black box that takes points.
+    """
+    from zoo_opt_seg.data.draws import kind_for
+
+    if texts and model.prompted_by == "points":
+        raise UsageError(f"--text is for a black box that is asked by text, got {texts[0]!r} for {model.name}")
+    return "text" if texts else str(kind_for(model))
+
+
+def splits(spec: str, *, size: int, seed: int = 0, options: Sequence[str] = (), texts: Sequence[str] = ()) -> Splits:
+    """Return the labelled images that ``--data`` names.
+
+    Parameters
+    ----------
+    spec : str
+        A synthetic domain, NAME:PATH, or ``module:function`` that returns `Splits`.
+    size, seed : int
+        See `load_data`.
+    options : sequence of str
+        NAME=VALUE, for the loader.
+    texts : sequence of str
+        Of ``--text``: what each image is asked by, instead of its own.
+
+    Raises
+    ------
+    UsageError
+        If there is no such data, or it cannot be read.
+    """
+    from zoo_opt.bench.problems.registry import load_object
+    from zoo_opt_seg.data import DATASETS, SYNTHETIC, Splits, load_data
+
+    name, _, root = spec.partition(":")
+    known = (*SYNTHETIC, *DATASETS, *ALIASES)
+    if name not in known:
+        if root and (options or seed):
+            raise UsageError(f"--data-option and --data-seed are for data sets by name, {spec} knows nothing of them")
+        if not root:
+            raise UsageError(f'--data must be one of {", ".join(known)}, or "module:function", got {spec!r}')
+        try:
+            own = load_object(spec)()
+        except (OSError, ValueError, TypeError) as error:
+            raise UsageError(f"--data {spec}: {error}") from error
+        if not isinstance(own, Splits):
+            raise UsageError(f"--data {spec} must return Splits, got {type(own).__name__}")
+        return own.with_texts(*texts) if texts else own
+    try:
+        found = load_data(ALIASES.get(name, name), root or None, size, seed, **read_options(options))
+        return found.with_texts(*texts) if texts else found
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"--data {spec}: {error}") from error
+
+
+def trained(path: str, model: BlackBox | None = None) -> TrainedPrompt:
+    """Return the prompt of a file, or of a result folder; one that needs a text encoder has it from ``model``.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    from zoo_opt_seg.features.text_encoders import text_encoder_of
+    from zoo_opt_seg.visual_prompts.saved import load_prompt, needs_text
+
+    file = Path(path) / "prompt.npz" if Path(path).is_dir() else Path(path)
+    try:
+        return load_prompt(file, text=text_encoder_of(model) if needs_text(file) else None)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--prompt {path}: {error}") from error
+
+
+class Photo:
+    """The image of ``--image``, read as the images of data sets are.
+
+    Parameters
+    ----------
+    path : str
+
+    Raises
+    ------
+    UsageError
+        If it is missing, cannot be read, or has more than 8 bits per channel; the last at `pixels`.
+    """
+
+    def __init__(self, path: str) -> None:
+        from zoo_opt_seg.data.readers import image_size
+
+        self.path = Path(path)
+        try:
+            self.size = image_size(self.path)  # width, height
+        except ValueError as error:
+            raise UsageError(f"--image {error}") from None
+
+    def pixels(self, size: int) -> Array:
+        """Return the image stretched to a square, uint8 (size, size, 3)."""
+        from zoo_opt_seg.data.files import sample_image
+
+        try:
+            return sample_image(self.path, size)
+        except ValueError as error:
+            raise UsageError(f"--image {error}") from None
+
+
+def points(texts: Sequence[str]) -> tuple[list[tuple[float, float]], list[int]]:
+    """Return the points of ``--point x,y``, or ``x,y,label`` with 1 for the object and 0 for the background.
+
+    Raises
+    ------
+    UsageError
+        If a text is of another form.
+    """
+    found, kinds = [], []
+    for text in texts:
+        try:
+            x, y, *label = (float(word) for word in text.split(","))
+        except ValueError:
+            raise UsageError(f"--point must be x,y or x,y,label in pixels of the image, got {text!r}") from None
+        if len(label) > 1 or (label and label[0] not in (0.0, 1.0)):
+            raise UsageError(f"--point must end with the label 1 (object) or 0 (background), got {text!r}")
+        found.append((x, y))
+        kinds.append(int(label[0]) if label else 1)
+    return found, kinds

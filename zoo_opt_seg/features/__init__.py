@@ -1,0 +1,1 @@
+"""What a prompt generator sees: encoders of images, texts and points."""

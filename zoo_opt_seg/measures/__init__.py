@@ -1,0 +1,1 @@
+"""Metrics, losses, evaluation, and baselines without a model."""

@@ -1,0 +1,132 @@
+"""Trivial segmentation of an image and its point, without any model: the lines that a model has to be above.
+
+They are black boxes like others, so :func:`zoo_opt_seg.measures.evaluation.evaluate` measures them. The first positive
+point of each prompt is used, and where an image is asked for by text the middle of the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zoo_opt_seg.data.draws import Draw, draw_prompts
+from zoo_opt_seg.data.samples import Samples, Splits
+from zoo_opt_seg.prompts import Prompts
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A disk of fixed radius around the point.
+
+    Parameters
+    ----------
+    radius : float
+        In pixels; a pixel belongs to the disk if its centre lies at most that far from the point.
+    """
+
+    radius: float
+
+    def __call__(self, images: np.ndarray, prompts: Prompts) -> np.ndarray:
+        """Return bool masks (n, H, W)."""
+        size = images.shape[1:3]
+        return _distance(size, _first_points(prompts, size)) <= self.radius
+
+
+@dataclass(frozen=True)
+class WholeImage:
+    """Everything is object."""
+
+    def __call__(self, images: np.ndarray, prompts: Prompts) -> np.ndarray:
+        """Return bool masks (n, H, W)."""
+        return np.ones(images.shape[:3], np.bool_)
+
+
+@dataclass(frozen=True)
+class RegionGrowing:
+    """What is connected with the point and of its colour, by Otsu's threshold, holes filled.
+
+    The colour is the median of the 3 x 3 pixels around the point in CIELAB; the threshold divides the distances of all
+    pixels from that colour.
+    """
+
+    def __call__(self, images: np.ndarray, prompts: Prompts) -> np.ndarray:
+        """Return bool masks (n, H, W)."""
+        from scipy.ndimage import binary_fill_holes
+        from skimage.color import rgb2lab
+        from skimage.filters import threshold_otsu
+        from skimage.measure import label
+
+        masks = np.zeros(images.shape[:3], np.bool_)
+        height, width = images.shape[1:3]
+        for i, (image, (px, py)) in enumerate(zip(images, _first_points(prompts, (height, width)), strict=True)):
+            x, y = min(max(round(float(px)), 0), width - 1), min(max(round(float(py)), 0), height - 1)
+            lab = rgb2lab(image)
+            seed = np.median(lab[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2], axis=(0, 1))
+            distance = np.linalg.norm(lab - seed, axis=2)
+            near = distance <= threshold_otsu(distance)
+            near[y, x] = True
+            parts = label(near, connectivity=1)
+            masks[i] = binary_fill_holes(parts == parts[y, x])
+        return masks
+
+
+def best_disk(
+    samples: Samples, *, repeats: int = 3, seed: int | Sequence[int] = 0, points: str | Draw = "random"
+) -> Disk:
+    """Return the disk whose radius, in whole pixels, has the largest mean Dice on ``samples``.
+
+    Parameters
+    ----------
+    samples : Samples
+        The training split: the radius is a setting like others. Empty masks, on which no point can lie, are left out.
+    repeats, seed : int
+        Random points per image and their seed.
+    points : str or callable
+        Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`.
+    """
+    samples = samples[samples.with_object]
+    height, width = samples.size
+    largest = int(np.ceil(np.hypot(height, width)))
+    entropy = tuple(int(value) for value in np.atleast_1d(np.asarray(seed)))
+    total = np.zeros(largest + 1)
+    for repeat in range(repeats):
+        places = _first_points(draw_prompts(points, samples, (*entropy, repeat)), (height, width))
+        for mask, point in zip(samples.masks, places, strict=True):
+            radius = np.ceil(_distance((height, width), point[None])[0]).astype(np.int64)
+            inside = np.cumsum(np.bincount(radius.ravel(), minlength=largest + 1))  # |disk| of each radius
+            both = np.cumsum(np.bincount(radius[mask], minlength=largest + 1))
+            total += 2.0 * both / (inside + mask.sum())
+    return Disk(float(np.argmax(total)))
+
+
+def baselines(
+    splits: Splits, *, seed: int | Sequence[int] = 0, points: str | Draw = "random"
+) -> dict[str, Disk | WholeImage | RegionGrowing]:
+    """Return the trivial black boxes for a data set by name: disk (best on train), whole image, region growing."""
+    return {
+        "disk": best_disk(splits.train, seed=seed, points=points),
+        "whole image": WholeImage(),
+        "region growing": RegionGrowing(),
+    }
+
+
+def _first_points(prompts: Prompts, size: tuple[int, ...]) -> np.ndarray:
+    """Return the first positive point of each prompt, (n, 2); the image's middle where there are texts alone."""
+    if prompts.points is None or prompts.labels is None:
+        if prompts.texts is None:
+            raise ValueError("prompts: expected points, which a trivial baseline starts from, or texts")
+        return np.tile(np.array([size[1] - 1, size[0] - 1], np.float32) / 2, (len(prompts), 1))
+    positive = np.asarray(prompts.labels) == 1
+    if not positive.any(axis=1).all():
+        raise ValueError("prompts: expected a point with the label 1 in each")
+    points: np.ndarray = np.asarray(prompts.points)[np.arange(len(positive)), positive.argmax(axis=1)]
+    return points
+
+
+def _distance(size: tuple[int, ...], points: np.ndarray) -> np.ndarray:
+    """Return the distance of each pixel from the point of its image, float64 (n, H, W)."""
+    x, y = points[:, 0, None, None].astype(np.float64), points[:, 1, None, None].astype(np.float64)
+    distance: np.ndarray = np.hypot(np.arange(size[1])[None, None] - x, np.arange(size[0])[None, :, None] - y)
+    return distance

@@ -1,0 +1,197 @@
+"""How good are the masks: Dice, IoU and HD95 per image, over several random points or texts of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo_opt_seg.blackbox.protocol import check_answer
+from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for
+from zoo_opt_seg.data.samples import Samples
+from zoo_opt_seg.measures.metrics import dice, hd95, iou
+from zoo_opt_seg.prompts import Prompts
+
+_MEASURES = ("dice", "iou", "hd95")
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Measures per repeat and image; NaN where the black box gave NaN.
+
+    Parameters
+    ----------
+    dice, iou, hd95 : ndarray of float64, shape (repeats, n)
+        HD95 in pixels, or the units of ``spacing``; all NaN if it was not asked for.
+    names : tuple of str, length n
+    calls : int or None
+        What the black box counted, if it has a ``calls``; n * repeats without faults and caches.
+    """
+
+    dice: np.ndarray
+    iou: np.ndarray
+    hd95: np.ndarray
+    names: tuple[str, ...]
+    calls: int | None = None
+
+    @property
+    def failed(self) -> int:
+        """How many of the repeats x n predictions were NaN; they count in no mean."""
+        return int(np.isnan(self.dice).sum())
+
+    def per_image(self, measure: str = "dice") -> np.ndarray:
+        """Return the mean over repeats of each image, float64 (n,), for paired tests; NaN where all failed.
+
+        Parameters
+        ----------
+        measure : {"dice", "iou", "hd95"}
+        """
+        if measure not in _MEASURES:
+            raise ValueError(f"measure: expected dice, iou or hd95, got {measure!r}")
+        return _mean(getattr(self, measure))
+
+    def summary(self) -> dict[str, float]:
+        """Return means over images and repeats, standard deviations over images of their means, and counts.
+
+        Keys: dice, dice_sd, iou, iou_sd, hd95, hd95_sd, images, repeats, failed.
+        """
+        result: dict[str, float] = {}
+        for measure in _MEASURES:
+            values = self.per_image(measure)
+            values = values[~np.isnan(values)]
+            result[measure] = float(values.mean()) if values.size else float("nan")
+            result[f"{measure}_sd"] = float(values.std(ddof=1)) if values.size > 1 else float("nan")
+        return {**result, "images": self.dice.shape[1], "repeats": self.dice.shape[0], "failed": self.failed}
+
+
+def evaluate(
+    model: Callable[[np.ndarray, Prompts], np.ndarray],
+    samples: Samples,
+    *,
+    prompt: Any = None,
+    x: np.ndarray | None = None,
+    repeats: int = 3,
+    seed: int | Sequence[int] = 0,
+    batch: int = 32,
+    points: int = 1,
+    draw: str | Draw | None = None,
+    distances: bool = True,
+    spacing: float | Sequence[float] | None = None,
+    known: Mapping[tuple[int, int], Mapping[str, Sequence[float]]] | None = None,
+    on_batch: Callable[[int, int, dict[str, list[float]]], None] | None = None,
+) -> Evaluation:
+    """Measure a black box on labelled images, each with several random points, as BAPS does, or with texts.
+
+    Repeat r draws its prompts from (``seed``, r) and the row of the image alone, so the same seed gives the same ones
+    whatever the model, the visual prompt and the batch size: comparisons are paired.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        Images and prompts to probabilities or bool masks; above 0.5 is object. One call per image and repeat.
+    samples : Samples
+        For points, none with an empty mask, on which no point can lie; for texts, with texts.
+    prompt : TrainedPrompt or VisualPrompt, optional
+        What is done to the images first; without, the model is measured as it is (zero-shot).
+    x : ndarray, shape (dim,), optional
+        The vector of a VisualPrompt; not with a TrainedPrompt, which has its own.
+    repeats, batch, points : int
+        Repeats per image, images per call of the model, points per image.
+    seed : int or sequence of int
+    draw : {"random", "centre", "text"} or callable, optional
+        Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`; without, texts for a model that is prompted by text,
+        and random points for others. A callable is given the masks and a tuple of int: (masks, seed) -> Prompts.
+    distances : bool
+        Whether to measure HD95, which takes some milliseconds per image.
+    spacing : float or (float, float), optional
+        Of pixels, for HD95 in mm.
+    known : mapping, optional
+        Scores of batches measured before, by (repeat, first row): {"dice": [...], "iou": [...], "hd95": [...]}. These
+        are not sent to the model again.
+    on_batch : callable, optional
+        Told (repeat, first row, scores) after each batch that was; what it is told can be ``known`` later.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a prompt without its vector, an empty mask, missing texts, or predictions that are no probabilities and no
+        bool masks, or of another shape.
+    """
+    for name, value in (("repeats", repeats), ("batch", batch), ("points", points)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise ValueError(f"{name}: expected an integer >= 1, got {value!r}")
+    if not len(samples):
+        raise ValueError("samples: expected at least one")
+    predict, kind = _predictor(model, prompt, x), kind_for(model, draw)
+    before = getattr(model, "calls", None)  # counted by the box itself, not here
+    entropy = tuple(int(value) for value in np.atleast_1d(np.asarray(seed)))
+    results = np.full((3, repeats, len(samples)), np.nan)
+    for repeat in range(repeats):
+        key = (*entropy, repeat)
+        prompts = draw_prompts(kind, samples, key, k=points)
+        for start in range(0, len(samples), batch):
+            rows = slice(start, min(start + batch, len(samples)))
+            if known is not None and (repeat, start) in known:
+                results[:, repeat, rows] = _recalled(known[repeat, start], rows)
+                continue
+            output = predict(samples.images[rows], prompts[rows])
+            scores = _scores(output, samples.masks[rows], distances, spacing)
+            results[:, repeat, rows] = scores
+            if on_batch is not None:
+                on_batch(repeat, start, dict(zip(_MEASURES, scores.tolist(), strict=True)))
+    calls = getattr(model, "calls", None)
+    counted = calls - before if isinstance(calls, int) and isinstance(before, int) else None
+    return Evaluation(results[0], results[1], results[2], samples.names, counted)
+
+
+def _predictor(model: Any, prompt: Any, x: np.ndarray | None) -> Callable[[np.ndarray, Prompts], np.ndarray]:
+    if prompt is None:
+        if x is not None:
+            raise ValueError("x: expected none without a visual prompt that it belongs to")
+        return model  # type: ignore[no-any-return]
+    if hasattr(prompt, "predict"):  # a TrainedPrompt holds its vector
+        if x is not None:
+            raise ValueError("x: expected none with a trained prompt, which holds its own")
+        return lambda images, prompts: prompt.predict(model, images, prompts, batch=len(images))
+    if x is None:
+        raise ValueError("x: expected the vector of the visual prompt, got None")
+
+    def through(images: np.ndarray, prompts: Prompts) -> np.ndarray:
+        return np.asarray(prompt.answer(model, x, prompt.context(images, prompts)))
+
+    return through
+
+
+def _scores(output: Any, truth: np.ndarray, distances: bool, spacing: float | Sequence[float] | None) -> np.ndarray:
+    """Return dice, iou and hd95 of a batch, (3, n); NaN for predictions that hold NaN."""
+    output = check_answer(output, truth.shape, "model", nan=True)
+    ok = ~np.isnan(output).any(axis=(1, 2))
+    masks = output > 0.5
+    scores = np.full((3, len(truth)), np.nan)
+    if ok.any():
+        scores[0, ok] = dice(masks[ok], truth[ok])
+        scores[1, ok] = iou(masks[ok], truth[ok])
+        if distances:
+            scores[2, ok] = hd95(masks[ok], truth[ok], spacing=spacing)
+    return scores
+
+
+def _recalled(scores: Mapping[str, Sequence[float]], rows: slice) -> np.ndarray:
+    wanted = rows.stop - rows.start
+    lengths = [len(scores[measure]) if measure in scores else 0 for measure in _MEASURES]
+    if lengths != [wanted] * 3:
+        raise ValueError(f"known: expected {wanted} scores of each measure from row {rows.start} on, got {lengths}")
+    return np.asarray([scores[measure] for measure in _MEASURES], np.float64)
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the first axis of what is not NaN; NaN where nothing is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=0)
+    return np.where(count, np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)

@@ -1,0 +1,173 @@
+"""One cell of a table: a row on a domain with a seed, from its data to its Dice and HD95 per image."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from typing import Any
+
+import numpy as np
+
+from zoo_opt.bench.engine.record import plain
+from zoo_opt_seg.tables.ladder import atlas
+from zoo_opt_seg.tables.sources import data_of, embedded_digest, evaluated, folder_of, groups_of, model_of, prompt_of
+from zoo_opt_seg.tables.suite import VOLUMES, WHITE_BOX, Cell, Row
+from zoo_opt_seg.tables.whitebox import trained
+
+DIGITS = 4  # of the figures per image
+BASELINES = {"disk": "disk", "whole-image": "whole image", "region-growing": "region growing"}
+Figures = dict[str, Any]
+
+
+def run_cell(cell: Cell) -> Figures:
+    """Do one cell and return its entry for the record; an exception becomes the entry's ``error``."""
+    import torch
+
+    from zoo_opt_seg.digests import data_digest
+
+    torch.set_num_threads(1)
+    entry = head(cell)
+    start = time.process_time()
+    try:
+        found = _DO[cell.row.use](cell)
+    except Exception:
+        return entry | {"error": traceback.format_exc(limit=-4), "seconds": time.process_time() - start}
+    evaluation = found.pop("evaluation")
+    arrays = [] if cell.row.use in VOLUMES else [data_of(cell).test.images, data_of(cell).test.masks]
+    found["data"] = data_digest(*arrays, *evaluation.names)
+    groups = groups_of(cell.domain, evaluation.names)
+    if len(set(groups)) < len(groups):  # numbers in the order of their first image
+        numbers = {name: i for i, name in enumerate(dict.fromkeys(groups))}
+        found["groups"] = [numbers[name] for name in groups]
+    per_image = {name: rounded(evaluation.per_image(name)) for name in ("dice", "hd95")}
+    summary = evaluation.summary()
+    means = {name: summary[name] for name in ("dice", "iou", "hd95", "images", "failed")}
+    figures = {"seconds": round(time.process_time() - start, 2)} | found | {"figures": means} | per_image
+    return dict(plain(entry | figures))
+
+
+def lost_cell(cell: Cell, error: str) -> Figures:
+    """The entry of a cell that took its process with it."""
+    return head(cell) | {"error": error, "seconds": 0.0}
+
+
+def head(cell: Cell) -> Figures:
+    """What is known of a cell before it begins."""
+    row = cell.row
+    said = {"prompt_options": row.prompt_options, "options": row.options, "settings": row.settings}
+    return {
+        "kind": "run",
+        "key": cell.key,
+        "method": row.label,
+        "problem": cell.domain,
+        "use": row.use,
+        "prompt": row.prompt,
+        "of": row.method,
+        "seed": cell.seed,
+        "budget": cell.calls if row.use == "adapt" else 0,
+        "size": cell.size,
+        "repeats": cell.repeats,
+        "black_box": cell.black_box,
+        "embedded": embedded_digest(cell.black_box["use"]),
+        **said,
+        "calls": 0,
+        "trained": 0,
+        "error": None,
+    }
+
+
+def rounded(values: np.ndarray) -> list[float | None]:
+    """The figures with few digits, NaN as None."""
+    return [None if np.isnan(v) else float(f"{v:.{DIGITS}g}") for v in values]
+
+
+# ---------------------------------------------------------------------------------------------------- rows
+
+
+def _zero_shot(cell: Cell) -> Figures:
+    return {"evaluation": evaluated(cell, model_of(cell))}
+
+
+def _baseline(cell: Cell) -> Figures:
+    from zoo_opt_seg.data.draws import kind_for
+    from zoo_opt_seg.measures.baselines import baselines
+
+    kind = kind_for(model_of(cell))  # points or texts, as the cell's black box is asked by
+    box = baselines(data_of(cell), seed=cell.seed, points=kind)[BASELINES[cell.row.use]]
+    return {"evaluation": evaluated(cell, box, draw=kind), "about": repr(box)}
+
+
+def _adapt(cell: Cell) -> Figures:
+    peak, start = _peak(cell), time.process_time()
+    done = adapted(cell)
+    memory, seconds = peak.bytes(), time.process_time() - start  # of a cell that was cut off: since it went on
+    x, prompt = done.x, done.prompt.prompt
+    kept = done.metrics["chosen"]["mark"]
+    chosen: dict[str, Any] = next((mark for mark in done.marks if mark["mark"] == kept), {})
+    return {
+        "evaluation": evaluated(cell, model_of(cell), prompt=prompt, x=x),
+        "calls": done.calls,
+        "trained": prompt.dim,
+        "seconds": round(seconds, 2),
+        "memory": memory,
+        "memory_kind": peak.kind,
+        "validation": {name: chosen.get(name) for name in ("calls", "loss", "dice")},
+    }
+
+
+def _peak(cell: Cell) -> Any:
+    """A meter of memory, begun when what a first question loads has been loaded, as in training with the gradient."""
+    import torch
+
+    from zoo_opt_seg.data.draws import draw_prompts, kind_for
+    from zoo_opt_seg.whitebox.core.memory import PeakMemory
+
+    model = model_of(cell)
+    if hasattr(model, "logits"):  # a model of ours in this process
+        first = data_of(cell).validation
+        first = first[first.with_object[:1]]
+        model(first.images, draw_prompts(kind_for(model), first, 0))
+    return PeakMemory(getattr(model, "device", torch.device("cpu")))
+
+
+def adapted(cell: Cell) -> Any:
+    """What `zoo_opt_seg.adaptation.run.adapt` makes of the cell; the test split is not looked at."""
+    from zoo_opt_seg.adaptation.run import adapt
+
+    row, prompt = cell.row, prompt_of(cell)
+    method, options = method_of(row, prompt.dim)
+    return adapt(
+        model_of(cell),
+        prompt,
+        data_of(cell),
+        method=method,
+        options=options,
+        calls=cell.calls,
+        seed=cell.seed,
+        out=folder_of(cell),
+        test=False,
+        panel=False,
+        **row.settings,
+    )
+
+
+def method_of(row: Row, dim: int) -> tuple[Any, dict[str, Any]]:
+    """The method, or its name and options; the presets of SPSA-GEASS depend on the number of parameters."""
+    if ":" not in row.method:
+        return row.method, row.options
+    from zoo_opt import SPSAGEASS
+
+    if row.method == "spsa-geass:paper":  # k1, cooldown, eta1, eta2 of the paper; the threshold of the released code
+        return SPSAGEASS.paper(**{"threshold": 0.001 * dim, **row.options}), {}
+    if row.method == "spsa-geass:released":
+        return SPSAGEASS.released(dim=dim, **row.options), {}
+    raise ValueError(f'method must be a name of zoo_opt.METHODS or "spsa-geass:paper|released", got {row.method!r}')
+
+
+_DO = {
+    "zero-shot": _zero_shot,
+    **dict.fromkeys(BASELINES, _baseline),
+    "atlas": atlas,
+    "adapt": _adapt,
+    **dict.fromkeys(WHITE_BOX, trained),
+}

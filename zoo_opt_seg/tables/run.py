@@ -1,0 +1,347 @@
+"""Tables of the paper and of ours: ``zoo-opt-seg table SUITE.toml``. Runs the cells, goes on after a kill, reports."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from zoo_opt.bench.engine.executors import in_processes
+from zoo_opt.bench.engine.export import write_lines
+from zoo_opt.bench.engine.record import Record, Recorder, processor, read_record
+from zoo_opt.bench.suite import FORMAT as RECORD_FORMAT
+from zoo_opt_seg.tables.cells import head, lost_cell, run_cell
+from zoo_opt_seg.tables.reader import SuiteError, load_table, read_table
+from zoo_opt_seg.tables.report import console_summary, markdown
+from zoo_opt_seg.tables.sources import absent, place_from
+from zoo_opt_seg.tables.suite import Cell, Place, TableSuite
+
+__all__ = ["main", "read_results", "run_table"]
+
+PACKAGES = (
+    *("zoo-opt", "numpy", "scipy", "torch", "torchvision", "segment-anything", "timm", "open_clip_torch", "peft"),
+    *("transformers", "monai", "scikit-image", "safetensors"),
+)
+TABLE = """\
+Run a table suite: rows (prompts and methods, or comparators) by domains and seeds, and print it as Markdown.
+
+Finished cells are kept in DIR/runs.jsonl as they finish: after an interruption the same command goes on where it
+stopped, inside a cell too. Domains whose data, or groups whose weights, are not on this machine are left out, visibly.
+RESULT.jsonl, RESULT.jsonl.xz or DIR in place of SUITE only reports.
+
+examples:
+  zoo-opt-seg table benchmarks/baps_table1.toml --workers 2 --data-root data
+  zoo-opt-seg table benchmarks/baps_table3.toml --only SPSA BAR --domains disc skin --seeds 0
+  zoo-opt-seg table benchmarks/results/baps_table1.jsonl.xz --markdown table.md
+  zoo-opt-seg table benchmarks/baps_table1.toml --record benchmarks/results/baps_table1.jsonl.xz
+"""
+Progress = Callable[[int, int, float | None, dict[str, Any] | None], None]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The argument parser of ``zoo-opt-seg table``."""
+    top = argparse.ArgumentParser(
+        "zoo-opt-seg table", description=TABLE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    top.add_argument("suite", metavar="SUITE", help="a table suite (TOML), or a result to report on")
+    top.add_argument("--out", metavar="DIR", help="where results go (default: results/<suite>)")
+    top.add_argument("--workers", type=int, default=1, metavar="N", help="processes, with one thread each (default: 1)")
+    for option, what in (("--only", "run these rows only, now"), ("--again", "repeat the cells of these rows")):
+        top.add_argument(option, nargs="+", action="extend", default=[], metavar="LABEL", help=what)
+    top.add_argument("--domains", nargs="+", action="extend", default=[], help="run these domains only, now")
+    top.add_argument("--groups", nargs="+", action="extend", default=[], help="run these groups only, now")
+    top.add_argument("--seeds", nargs="+", action="extend", default=[], type=int, help="run these seeds only, now")
+    top.add_argument("--data-root", metavar="DIR", help="folder of the data sets (default: $ZOO_OPT_DATA)")
+    top.add_argument("--weights", metavar="DIR", help="folder of checkpoints (default: $ZOO_OPT_WEIGHTS)")
+    top.add_argument("--markdown", metavar="FILE", help="write the tables here (default: DIR/table.md)")
+    top.add_argument("--record", metavar="FILE", help="write a small record to keep (.jsonl, .jsonl.xz or .jsonl.gz)")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status (0 done, 1 some cell failed, 2 wrong usage)."""
+    arguments = parser().parse_args(argv)
+    sys.path.insert(0, os.getcwd())  # for what is named "module:function"
+    path = Path(arguments.suite)
+    try:
+        if path.is_dir() or path.suffix in (".jsonl", ".xz", ".gz"):
+            suite, record = read_results(path)
+            out = path if path.is_dir() else path.parent
+            missing: dict[str, str] = {}
+        else:
+            suite = load_table(path)
+            out = Path(arguments.out or Path("results") / suite.name)
+            record, missing = _run(suite, out, arguments)
+    except (SuiteError, ValueError) as error:
+        print(f"zoo-opt-seg table: {error}", file=sys.stderr)
+        return 2
+    text = markdown(suite, record, missing)
+    target = Path(arguments.markdown) if arguments.markdown else out / "table.md" if path.suffix == ".toml" else None
+    if target is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    if arguments.record:
+        write_small_record(record, Path(arguments.record))
+    print(text)
+    failed = [run for run in record.runs.values() if run["error"]]
+    print(console_summary(suite, record, target), file=sys.stderr)
+    for run in failed:
+        print(f"{run['method']} on {run['problem']}, seed {run['seed']}: {_last_line(run['error'])}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _last_line(error: str) -> str:
+    return error.rstrip().rpartition("\n")[2]
+
+
+def _run(suite: TableSuite, out: Path, arguments: argparse.Namespace) -> tuple[Record, dict[str, str]]:
+    from zoo_opt.bench.engine.progress import Progress as Bar
+
+    for option, wanted, known in (
+        ("--only", arguments.only + arguments.again, suite.labels),
+        ("--domains", arguments.domains, suite.domains),
+        ("--groups", arguments.groups, [group.name for group in suite.groups]),
+    ):
+        if unknown := [name for name in wanted if name not in known]:
+            raise SuiteError(f"{suite.name} has no {unknown[0]!r} for {option}; it has {', '.join(known)}")
+    found = place_from(data_root=arguments.data_root, weights=arguments.weights)
+    missing: dict[str, str] = {}
+    with Bar(suite.title) as progress:
+        run_table(
+            suite,
+            out,
+            workers=arguments.workers,
+            chosen=_choice(arguments),
+            again=arguments.again,
+            data_root=found["data_root"],
+            weights=found["weights"],
+            progress=progress,
+            missing=missing,
+        )
+    return _current(suite, read_record(out / "runs.jsonl")), missing
+
+
+def _choice(arguments: argparse.Namespace) -> Callable[[str, Cell], bool]:
+    def chosen(group: str, cell: Cell) -> bool:
+        pairs = (
+            (arguments.groups, group),
+            (arguments.only, cell.row.label),
+            (arguments.domains, cell.domain),
+            (arguments.seeds, cell.seed),
+        )
+        return all(not wanted or value in wanted for wanted, value in pairs)
+
+    return chosen
+
+
+def run_table(
+    suite: TableSuite,
+    out: Path,
+    *,
+    workers: int = 1,
+    chosen: Callable[[str, Cell], bool] = lambda group, cell: True,
+    again: Iterable[str] = (),
+    data_root: str | None = None,
+    weights: str | None = None,
+    progress: Progress | None = None,
+    missing: dict[str, str] | None = None,
+) -> int:
+    """Run what the record does not hold yet.
+
+    Parameters
+    ----------
+    suite : TableSuite
+    out : Path
+        Folder of ``runs.jsonl``, and of a folder for each cell from which it resumes.
+    workers : int
+        Processes with one thread each; 0 runs in this process.
+    chosen : callable
+        ``chosen(group name, cell)``: whether to run it now.
+    again : iterable of str
+        Labels of rows whose finished cells are repeated. So are those that were done with other embedded weights.
+    data_root, weights : str or None
+        Folders of the data sets, each in one of its own name, and of checkpoints.
+    progress : callable or None
+        Called as ``progress(done, total, seconds left or None, entry or None)``.
+    missing : dict or None
+        Filled with why the cells of a domain, or of a row on it, cannot be done here: no data, no weights.
+
+    Returns
+    -------
+    int
+        Number of cells done now.
+    """
+    if workers < 0:
+        raise ValueError(f"workers must be 0 or more, got {workers}")
+    place = Place(str(out), data_root, weights)
+    wanted = {c.key: c for g in suite.groups for c in g.cells(place) if chosen(g.name, c)}
+    here = _present(wanted.values(), {} if missing is None else missing)
+    with Recorder(out / "runs.jsonl") as recorder:
+        record = read_record(out / "runs.jsonl")
+        repeated = [
+            cell.key
+            for cell in here
+            if cell.key in record.runs
+            and (cell.row.label in set(again) or record.runs[cell.key]["embedded"] != head(cell)["embedded"])
+        ]
+        if repeated:
+            _forget(repeated, out)
+            recorder.write({"kind": "again", "keys": repeated})
+            record = read_record(out / "runs.jsonl")
+        finished = record.finished()
+        todo = [cell for cell in here if cell.key not in finished]
+        if progress:
+            progress(len(here) - len(todo), len(here), None, None)
+        texts = [earlier["toml"] for earlier in record.sessions if earlier.get("suite") == suite.name]
+        if todo or texts[-1:] != [suite.text]:  # a title or label that was edited is recorded as well
+            recorder.write(session(suite))
+        if not todo:
+            return 0
+        pace = _Pace(todo, record.runs.values(), workers)
+        arriving = in_processes(todo, workers, run=run_cell, lost=lost_cell) if workers else map(run_cell, todo)
+        with contextlib.ExitStack() as stack:
+            if workers:
+                stack.enter_context(contextlib.closing(arriving))  # type: ignore[type-var]
+            for number, entry in enumerate(arriving, 1):
+                recorder.write(entry)
+                if progress:
+                    progress(len(here) - len(todo) + number, len(here), pace.left(entry), entry)
+    return len(todo)
+
+
+def _present(cells: Iterable[Cell], missing: dict[str, str]) -> list[Cell]:
+    """The cells that can be done on this machine; why not, of the others, goes into `missing`, by domain or row."""
+    why: dict[str, dict[tuple[str, str], str]] = {}  # domain: row and black box: reason
+    present = []
+    for cell in cells:
+        reasons, what = why.setdefault(cell.domain, {}), (cell.row.label, str(cell.black_box))
+        if what not in reasons:
+            reasons[what] = absent(cell)
+        if not reasons[what]:
+            present.append(cell)
+    for domain, reasons in why.items():
+        if len(set(reasons.values())) == 1:  # all rows
+            (reason,) = set(reasons.values())
+            if reason:
+                missing[domain] = reason
+        else:
+            missing |= {f"{label}, {domain}": reason for (label, _), reason in reasons.items() if reason}
+    return present
+
+
+def _forget(keys: Sequence[str], out: Path) -> None:
+    import shutil
+
+    for key in keys:
+        shutil.rmtree(out / "cells" / key, ignore_errors=True)
+
+
+class _Pace:
+    """Seconds left, from what cells of the same kind took."""
+
+    def __init__(self, todo: Sequence[Cell], before: Iterable[dict[str, Any]], workers: int) -> None:
+        self._left = Counter((cell.row.use, cell.calls if cell.row.use == "adapt" else 0) for cell in todo)
+        self._took: dict[tuple[str, int], list[float]] = {}
+        self._workers, self._start, self._cpu = max(1, workers), time.perf_counter(), 0.0
+        for run in before:
+            self._add(run)
+
+    def _add(self, run: dict[str, Any]) -> tuple[str, int]:
+        kind = (run["use"], run["budget"])
+        self._took.setdefault(kind, []).append(run["seconds"] or 0.0)
+        return kind
+
+    def left(self, entry: dict[str, Any]) -> float | None:
+        kind = self._add(entry)
+        self._left[kind] -= 1
+        self._cpu += entry["seconds"] or 0.0
+        if self._cpu <= 0:
+            return None
+        mean = {kind: sum(seconds) / len(seconds) for kind, seconds in self._took.items()}
+        typical = sum(mean.values()) / len(mean)
+        cpu = sum(count * mean.get(kind, typical) for kind, count in self._left.items())
+        return cpu * (time.perf_counter() - self._start) / self._cpu
+
+
+def session(suite: TableSuite) -> dict[str, Any]:
+    """What a reader needs to repeat the table: suite, commit, versions, machine and command."""
+    versions = {}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return {
+        "kind": "session",
+        "format": RECORD_FORMAT,
+        "table": True,
+        "suite": suite.name,
+        "title": suite.title,
+        "description": suite.description,
+        "toml": suite.text,
+        "commit": commit(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["zoo-opt-seg", *sys.argv[1:]]),
+        "versions": {"python": platform.python_version(), **versions},
+        "machine": {"system": platform.platform(), "processor": processor(), "cores": os.cpu_count()},
+    }
+
+
+def commit() -> str:
+    """The commit of the code that runs, with "+" where the tree differs from it; "" outside a repository."""
+    here = Path(__file__).resolve().parents[1]
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        head = git("rev-parse", "HEAD")
+        return head + ("+" if head and git("status", "--porcelain", "--", str(here)) else "")
+    except OSError:
+        return ""
+
+
+def _current(suite: TableSuite, record: Record) -> Record:
+    """The part of a record that belongs to the suite, in its order."""
+    keys = [cell.key for cell in suite.cells()]
+    sessions = sorted(record.sessions, key=lambda session: session.get("suite") == suite.name)  # its own are the last
+    return Record(sessions, {key: record.runs[key] for key in keys if key in record.runs}, record.torn)
+
+
+def read_results(path: Path) -> tuple[TableSuite, Record]:
+    """The suite and the cells that a result holds: a folder, or a record in it or written by ``--record``.
+
+    Raises
+    ------
+    ValueError
+        If it holds none.
+    """
+    record = read_record(path / "runs.jsonl" if path.is_dir() else path)
+    tables = [session for session in record.sessions if session.get("table")]
+    if not tables:
+        raise ValueError(f"{path} is no result of a table")
+    suite = read_table(tables[-1]["toml"], tables[-1]["suite"])
+    return suite, _current(suite, record)
+
+
+def write_small_record(record: Record, path: Path) -> None:
+    """Write what a table is made of, compressed if the name says so.
+
+    Sessions, settings and, for each test image, Dice and HD95; of errors the last line.
+    """
+    sessions = [entry | {"toml": ""} for entry in record.sessions[:-1]] + record.sessions[-1:]
+    runs = [run | {"error": run["error"] and _last_line(run["error"])} for run in record.runs.values()]
+    write_lines([*sessions, *runs], path)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

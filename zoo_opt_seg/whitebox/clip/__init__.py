@@ -1,0 +1,1 @@
+"""Segmentation models on a CLIP backbone: CRIS and SAN."""

@@ -1,0 +1,252 @@
+"""SAN [1]_, a side adapter network beside a frozen CLIP ViT of open_clip's, for one text and one mask.
+
+References
+----------
+.. [1] M. Xu et al. Side adapter network for open-vocabulary semantic segmentation. CVPR 2023, arXiv 2302.12242.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo_opt.core.errors import integer
+from zoo_opt_seg.embedded import TINY_SIZE
+from zoo_opt_seg.embedded.clipseg import MEAN, STD
+from zoo_opt_seg.whitebox.clip.backbone import (
+    PIXELS,
+    Colour,
+    Tokenizer,
+    drawn,
+    encoded,
+    grid_positions,
+    open_clip_model,
+    open_clip_tokenizer,
+    resized,
+)
+from zoo_opt_seg.whitebox.clip.convert import tiny_clip
+from zoo_opt_seg.whitebox.clip.san_parts import Proposals, SideAdapter, recognised, through
+
+
+@dataclass(frozen=True)
+class SANConfig:
+    """Sizes of what SAN adds to CLIP. The defaults are the published ones, for ViT-B/16.
+
+    Parameters
+    ----------
+    size : int
+        Side of the square images that the adapter takes.
+    clip_size : int
+        To which they are resized for CLIP.
+    patch : int
+        Side of the adapter's patches, and so of a pixel of the proposals.
+    width, layers, heads : int
+        Of the adapter.
+    queries : int
+        Number of proposals.
+    embed : int
+        Length of what proposals and biases are products of.
+    fusion : tuple of (int, int)
+        (l, k): the features after CLIP's layer l are added after the adapter's layer k; 0 is before the first.
+    split : int
+        CLIP's layers from which the adapter is fed; those after it look at the proposals.
+    """
+
+    size: int = 640
+    clip_size: int = 320
+    patch: int = 16
+    width: int = 240
+    layers: int = 8
+    heads: int = 6
+    queries: int = 100
+    embed: int = 256
+    fusion: tuple[tuple[int, int], ...] = ((0, 0), (3, 1), (6, 2), (9, 3))
+    split: int = 9
+
+    def __post_init__(self) -> None:
+        for name in ("size", "clip_size", "patch", "width", "layers", "heads", "queries", "embed", "split"):
+            integer(name, getattr(self, name), 1)
+        if self.size % self.patch:
+            raise ValueError(f"size must be a multiple of patch, got {self.size} and {self.patch}")
+        if self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads, got {self.width} and {self.heads}")
+        for layer, after in self.fusion:
+            if not (0 <= layer <= self.split and 0 <= after <= self.layers):
+                raise ValueError(
+                    f"fusion must be of CLIP's layers 0 to {self.split} into the adapter's 0 to {self.layers}, "
+                    f"got ({layer}, {after})"
+                )
+
+
+TINY = SANConfig(
+    size=TINY_SIZE,
+    clip_size=TINY_SIZE,
+    patch=6,
+    width=48,
+    layers=4,
+    heads=4,
+    queries=16,
+    embed=64,
+    fusion=((0, 0), (2, 1), (4, 2)),
+    split=4,
+)
+"""Of `san_tiny`."""
+
+
+class SAN(nn.Module):
+    """An image and a text to the logits of the mask that the text means; CLIP itself is frozen.
+
+    The proposals M are combined by how well CLIP finds each to be what the text says: with x_q CLIP's embedding of
+    proposal q, t the text's and tau CLIP's own scale, the logits are sum_q softmax_q(tau cos(x_q, t)) M_q.
+
+    Parameters
+    ----------
+    clip : open_clip.model.CLIP
+        With a ViT; none of its weights asks for a gradient any more, and none changes. The position table that is
+        trained, as the paper does for another image size, is a copy.
+    tokenizer : callable
+        Of its texts.
+    config : SANConfig
+    seed : int
+        Of the weights that are not the CLIP's.
+    pixels : tuple of two tuples of three floats
+        Mean and standard deviation that the CLIP's images are normalised by.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the CLIP's image tower is no ViT of the usual kind, or has too few layers or other patches.
+    """
+
+    def __init__(
+        self,
+        clip: Any,
+        tokenizer: Tokenizer,
+        config: SANConfig | None = None,
+        *,
+        seed: int = 0,
+        pixels: tuple[Colour, Colour] = PIXELS,
+    ) -> None:
+        super().__init__()
+        config = config or SANConfig()
+        visual = clip.visual
+        blocks = getattr(getattr(visual, "transformer", None), "resblocks", None)
+        if blocks is None or not isinstance(getattr(blocks[0], "attn", None), nn.MultiheadAttention):
+            raise TypeError(f"clip must have a ViT as its image tower for SAN, got {type(visual).__name__}")
+        if len(blocks) <= config.split:
+            raise ValueError(f"split must leave layers of CLIP's {len(blocks)} for the proposals, got {config.split}")
+        if config.clip_size % (patch := int(visual.conv1.kernel_size[0])):
+            raise ValueError(f"clip_size must be a multiple of CLIP's patches of {patch}, got {config.clip_size}")
+        self.tokenizer, self.config, self.size, self.pixels = tokenizer, config, config.size, pixels
+        self.clip = clip.requires_grad_(False)
+        self.positions = nn.Parameter(visual.positional_embedding.detach().clone())
+        self.heads = int(blocks[0].attn.num_heads)
+        device = clip.logit_scale.device
+        with drawn((seed, 0x5A2), device):
+            self.adapter = SideAdapter(
+                width=config.width,
+                layers=config.layers,
+                heads=config.heads,
+                patch=config.patch,
+                grid=config.size // config.patch,
+                queries=config.queries,
+                fusion={after: layer for layer, after in config.fusion},
+                clip_width=visual.conv1.out_channels,
+            )
+            self.proposals = Proposals(config.width, config.embed, self.heads)
+        self.to(device)
+
+    def forward(self, pixels: Tensor, ids: Tensor, ends: Tensor) -> Tensor:
+        """Return logits (n, size / patch, size / patch).
+
+        Parameters
+        ----------
+        pixels : (n, 3, size, size) tensor
+            Normalised as CLIP's.
+        ids : (n, L) tensor of int64
+        ends : (n,) tensor of int64
+            Place of the end-of-text token.
+        """
+        masks, classes = self.propose(pixels)
+        with torch.no_grad():
+            sentence = encoded(self.clip, ids, ends)[1]
+        alike = torch.einsum("nqd,nd->nq", F.normalize(classes, dim=-1), F.normalize(sentence, dim=-1))
+        weight = (self.clip.logit_scale.exp() * alike).softmax(dim=1)
+        return torch.einsum("nq,nqhw->nhw", weight, masks)
+
+    def propose(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the proposals' logits (n, N, h, w), and CLIP's embedding of each (n, N, d)."""
+        features = self.image(pixels)
+        masks, bias = self.proposals(*self.adapter(pixels, features))
+        x = features[self.config.split]
+        side = self.config.clip_size // self.clip.visual.conv1.kernel_size[0]
+        bias = F.adaptive_max_pool2d(bias.flatten(0, 1), (side, side)).unflatten(0, bias.shape[:2])
+        last = self.clip.visual.transformer.resblocks[self.config.split :]
+        return masks, recognised(self.clip.visual, x, bias, last)
+
+    def image(self, pixels: Tensor) -> dict[int, Tensor]:
+        """Return CLIP's tokens (n, 1 + g * g, c) after each of its layers up to `SANConfig.split`; 0 is before all."""
+        visual = self.clip.visual
+        x = visual.conv1(resized(pixels, self.config.clip_size))
+        grid = (x.shape[2], x.shape[3])
+        x = x.flatten(2).transpose(1, 2)
+        x = torch.cat([visual.class_embedding.expand(len(x), 1, -1).to(x.dtype), x], dim=1)
+        x = visual.ln_pre(x + grid_positions(self.positions, grid).to(x.dtype))
+        found = {0: x}
+        for i, block in enumerate(visual.transformer.resblocks[: self.config.split], 1):
+            found[i] = x = through(block, x)
+        return found
+
+    def trained(self) -> dict[str, Tensor]:
+        """Return what training changes, by name: the adapter, the proposals' heads and the position table."""
+        return {name: t for name, t in self.state_dict(keep_vars=True).items() if not name.startswith("clip.")}
+
+    def frozen(self) -> dict[str, Tensor]:
+        """Return the CLIP's weights."""
+        return {name: t for name, t in self.state_dict(keep_vars=True).items() if name.startswith("clip.")}
+
+
+def san_published(
+    pretrained: str | os.PathLike[str] | None = None,
+    *,
+    name: str = "ViT-B-16-quickgelu",
+    config: SANConfig | None = None,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+) -> SAN:
+    """Return SAN at its published sizes: CLIP ViT-B/16 at 320 px, the adapter at 640 px with 100 proposals.
+
+    Parameters
+    ----------
+    pretrained : path, optional
+        A local file of the CLIP's weights; None: drawn weights.
+    name : str
+        Of the CLIP in open_clip.
+    config : SANConfig, optional
+    seed : int
+        Of all that is drawn.
+    device : str or torch.device
+        "meta" gives shapes without memory.
+    """
+    clip = open_clip_model(name, pretrained, seed=seed, device=device)
+    return SAN(clip, open_clip_tokenizer(name), config, seed=seed)
+
+
+def san_tiny(clipseg: Any = None, *, config: SANConfig | None = None, seed: int = 0) -> SAN:
+    """Return a SAN for images of 96 px beside the embedded CLIPSeg's towers.
+
+    Parameters
+    ----------
+    clipseg : transformers.CLIPSegForImageSegmentation, optional
+        In the place of the embedded one.
+    config : SANConfig, optional
+    seed : int
+        Of the adapter.
+    """
+    clip, tokenizer = tiny_clip("vit", clipseg)
+    return SAN(clip, tokenizer, config or TINY, seed=seed, pixels=(MEAN, STD))

@@ -1,0 +1,1 @@
+"""What all white-box trainings share: trainer, recipe, files."""

@@ -1,0 +1,81 @@
+"""Files of trained weights alone: safetensors with a format's name, the configuration, and what stayed frozen."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoo_opt.core.errors import CheckpointError
+from zoo_opt.storage.checkpoint import write_atomically
+from zoo_opt_seg.digests import tensors_digest
+
+Tensors = Mapping[str, torch.Tensor]
+
+
+def write(path: str | os.PathLike[str], tensors: Tensors, frozen: Tensors, metadata: Mapping[str, Any]) -> None:
+    """Write tensors, with metadata as JSON (a str and a dataclass as what they are), all or nothing.
+
+    Of the `frozen` weights around them the digest alone is kept, for `put` to tell others.
+    """
+    from safetensors.torch import save
+
+    said = {key: value if isinstance(value, str) else _json(value) for key, value in metadata.items()}
+    said["frozen"] = tensors_digest(frozen)
+    values = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, save(values, metadata=said))
+
+
+def read(path: str | os.PathLike[str], wanted: str, what: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Return tensors and metadata of a file of the format `wanted`.
+
+    Raises
+    ------
+    CheckpointError
+        If it is no such file; `what` says what it should hold.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(Path(path), framework="pt") as file:
+            values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is not a safetensors file, or it is truncated: {error}") from error
+    if metadata.get("format") != wanted:
+        raise CheckpointError(f"{path} holds no {what} of ours: its format is {metadata.get('format')!r}")
+    return values, metadata
+
+
+def put(values: Tensors, metadata: Mapping[str, str], into: Tensors, frozen: Tensors, path: Any, model: str) -> None:
+    """Copy what was read into the tensors of the same names and shapes.
+
+    Raises
+    ------
+    CheckpointError
+        If they differ: the file is of another `model`.
+
+    Warns
+    -----
+    UserWarning
+        If the `frozen` weights around them are not those of the training.
+    """
+    differ = list(into.keys() ^ values.keys())
+    differ += [k for k in into.keys() & values.keys() if into[k].shape != values[k].shape]
+    if differ:
+        raise CheckpointError(f"{path} is of another {model}: {len(differ)} tensors differ, such as {min(differ)}")
+    with torch.no_grad():
+        for name, tensor in into.items():
+            tensor.copy_(values[name])
+    if "frozen" in metadata and metadata["frozen"] != tensors_digest(frozen):
+        warnings.warn(f"{path} was trained on a {model} with other weights than this one's", stacklevel=3)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value if isinstance(value, dict) else asdict(value), sort_keys=True)

@@ -1,0 +1,129 @@
+"""Backpropagation through a visual prompt and SAM or CLIPSeg: the upper bound that each parametrisation has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo_opt_seg.data.samples import Splits
+from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
+from zoo_opt_seg.whitebox.core.recipe import Recipe
+from zoo_opt_seg.whitebox.core.segmentation import ROWS, Segmentation, WhiteBox
+from zoo_opt_seg.whitebox.core.trainer import Fitted, Report, fit
+
+KEPT = 2**24  # pixels of a validation split whose contexts are kept, of up to 64 bytes each, and not made again
+BACKPROP = Recipe(lr=1e-2, weight_decay=0.0, optimizer="adam", stop_after=20)
+
+
+class PromptByGradient(Segmentation):
+    """A visual prompt's vector, trained by the gradient that the black box keeps to itself.
+
+    Parameters
+    ----------
+    model : SamBlackBox or ClipSegBlackBox
+        Frozen here: none of its weights asks for a gradient any more.
+    prompt : VisualPrompt
+    splits : Splits
+    x0 : ndarray, shape (dim,), or None
+        Start; None: the prompt's own, of this seed.
+    augment : str or None
+    seed : int
+        Of the start and of the validation prompts.
+    loss : str
+        As in `Segmentation`.
+    """
+
+    def __init__(
+        self,
+        model: WhiteBox,
+        prompt: VisualPrompt,
+        splits: Splits,
+        *,
+        x0: np.ndarray | None = None,
+        augment: str | None = None,
+        seed: int = 0,
+        loss: str = "bce+dice",
+    ) -> None:
+        self.prompt = prompt
+        super().__init__(model, splits, augmentation=augment, seed=seed, loss=loss)
+        module: torch.nn.Module = getattr(model, "sam", None) or getattr(model, "model")  # noqa: B009 - SAM, CLIPSeg
+        module.requires_grad_(False)
+        start = prompt.x0(seed) if x0 is None else np.asarray(x0, np.float32)
+        self.x = torch.tensor(start, dtype=torch.float32, device=model.device, requires_grad=True)
+        self._contexts: dict[int, Context] = {}  # of the validation split, by first row
+
+    def _what(self) -> str:
+        return f"{self.prompt!r} by backpropagation"
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Return the vector."""
+        return {"x": self.x}
+
+    def forward(self, images: np.ndarray, prompts: Prompts) -> Tensor:
+        """Return the logits at the image's own place."""
+        context = self.prompt.context(images, prompts).to(self.x.device)
+        logits = self.model.logits(self.prompt.forward(self.x, context), context.asked)
+        if type(self.prompt).restore is VisualPrompt.restore:
+            return logits
+        p: Tensor = self.prompt.restore(logits.sigmoid(), self.x, context)  # a mean of probabilities, not of logits
+        return torch.logit(p.clamp(1e-6, 1 - 1e-6))
+
+    def predict(self, images: np.ndarray, prompts: Prompts) -> np.ndarray:
+        """Return the black box's probabilities on the prompted images, `ROWS` at a time."""
+        x = self.x.detach().cpu().numpy()
+        keep = images is self._validation.images and images[..., 0].size <= KEPT
+        found = []
+        for start in range(0, len(images), ROWS):
+            context = self._contexts.get(start) if keep else None
+            if context is None:
+                rows = slice(start, start + ROWS)
+                context = self.prompt.context(images[rows], prompts[rows]).to(self.x.device)
+            if keep:
+                self._contexts[start] = context
+            found.append(self.prompt.answer(self.model, x, context))
+        return np.concatenate(found)
+
+
+def train_prompt(
+    model: WhiteBox,
+    prompt: VisualPrompt,
+    splits: Splits,
+    *,
+    recipe: Recipe = BACKPROP,
+    augment: str | None = None,
+    loss: str = "bce+dice",
+    out: Path | None = None,
+    report: Report | None = None,
+) -> tuple[np.ndarray, Fitted]:
+    """Train a visual prompt by the gradient.
+
+    Parameters
+    ----------
+    model : SamBlackBox or ClipSegBlackBox
+    prompt : VisualPrompt
+    splits : Splits
+    recipe : Recipe
+        Its seed is that of the prompt's start too.
+    augment : str or None
+        ``"paper"``, ``"released"`` or None.
+    loss : str
+        As in `Segmentation`.
+    out : path or None
+        Folder to resume from.
+    report : callable or None
+        As in `fit`.
+
+    Returns
+    -------
+    x : ndarray of float32, shape (dim,)
+        The vector of the epoch with the best validation Dice.
+    fitted : Fitted
+    """
+    task = PromptByGradient(model, prompt, splits, augment=augment, seed=recipe.seed, loss=loss)
+    fitted = fit(task, recipe, out=out, report=report)
+    return task.x.detach().cpu().numpy().copy(), fitted

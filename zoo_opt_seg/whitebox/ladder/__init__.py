@@ -1,0 +1,1 @@
+"""The ladder side network beside SAM (SAM-LST)."""

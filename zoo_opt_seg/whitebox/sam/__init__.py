@@ -1,0 +1,1 @@
+"""Trained inside SAM: LoRA, and all of it."""

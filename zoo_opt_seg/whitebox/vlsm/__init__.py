@@ -1,0 +1,1 @@
+"""Trained inside CLIPSeg: VLSM adapters, its decoder, all of it."""
