@@ -21,6 +21,7 @@ from zoo_opt_seg.embedded import TINY_SIZE, TinyEncoder, build_tiny_sam, decode_
 from zoo_opt_seg.embedded.weights import load_weights, save_weights
 
 ROOT = Path(__file__).resolve().parents[2]
+ROUNDING = 1e-3  # of a logit; float32 sums in another order differ by less, the logits' spread is about 10
 
 
 def dice(a, b):
@@ -28,8 +29,8 @@ def dice(a, b):
 
 
 @torch.inference_mode()
-def masks_of(sam, images, prompts, batch=32):
-    """The single masks, (n, H, W) bool."""
+def logits_of(sam, images, prompts, batch=32):
+    """The logits of the single masks at the images' size, (n, H, W)."""
     parts = []
     for start in range(0, len(images), batch):
         rows = slice(start, start + batch)
@@ -37,8 +38,13 @@ def masks_of(sam, images, prompts, batch=32):
         points = torch.from_numpy(prompts.points[rows]), torch.from_numpy(prompts.labels[rows])
         sparse, dense = sam.prompt_encoder(points=points, boxes=None, masks=None)
         logits = decode_batch(sam, sam.image_encoder(sam.preprocess(pixels)), sparse, dense)[0][:, :1]
-        parts.append(sam.postprocess_masks(logits, (TINY_SIZE,) * 2, images.shape[1:3])[:, 0] > 0)
+        parts.append(sam.postprocess_masks(logits, (TINY_SIZE,) * 2, images.shape[1:3])[:, 0])
     return torch.cat(parts).numpy()
+
+
+def masks_of(sam, images, prompts):
+    """The single masks, (n, H, W) bool."""
+    return logits_of(sam, images, prompts) > 0
 
 
 def disks(prompts, radius, size):
@@ -74,9 +80,10 @@ def test_loading_leaves_the_global_generator_alone_and_gives_equal_models(sam):
 
 
 def test_a_batch_is_decoded_as_sam_decodes_each_image(sam):
+    """Up to rounding, which depends on the batch and the processor: a pixel whose logit is about 0 has any mask."""
     part = domain("skin", sizes=(5, 0, 0)).train
     prompts = random_points(part.masks, 1, k=2)
-    ours = masks_of(sam, part.images, prompts)
+    ours = logits_of(sam, part.images, prompts)
     for i in range(5):
         record = {
             "image": torch.from_numpy(part.images[i]).permute(2, 0, 1).float(),
@@ -84,7 +91,12 @@ def test_a_batch_is_decoded_as_sam_decodes_each_image(sam):
             "point_coords": torch.from_numpy(prompts.points[i : i + 1]),
             "point_labels": torch.from_numpy(prompts.labels[i : i + 1]),
         }
-        np.testing.assert_array_equal(sam([record], multimask_output=False)[0]["masks"][0, 0].numpy(), ours[i])
+        theirs = sam([record], multimask_output=False)[0]
+        logits = sam.postprocess_masks(theirs["low_res_logits"], (96, 96), (96, 96))[0, 0].numpy()
+        np.testing.assert_allclose(ours[i], logits, rtol=1e-4, atol=ROUNDING)
+        clear = np.abs(logits) > ROUNDING
+        assert clear.mean() > 0.99
+        np.testing.assert_array_equal(theirs["masks"][0, 0].numpy()[clear], (ours[i] > 0)[clear])
 
 
 def test_all_kinds_of_prompts_were_trained(sam):
