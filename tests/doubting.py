@@ -19,13 +19,6 @@ class DoubtState:
 
 
 @dataclass(frozen=True)
-class DoubtQueries:
-    step: int
-    popsize: int
-    rows: tuple[int | None, ...]
-
-
-@dataclass(frozen=True)
 class Doubting(zo.Method):
     """(1, 5)-evolution strategy: the parent is evaluated again in each step, and the first child twice."""
 
@@ -37,29 +30,26 @@ class Doubting(zo.Method):
     def size(self, state):
         return self.popsize
 
-    def propose(self, state, step):
+    def again(self, state):
         parent = None if state.best is None else state.best - self.popsize
-        return DoubtQueries(step, self.popsize, (parent, None, 1, *[None] * (self.popsize - 3)))
+        return (parent, None, 1, *[None] * (self.popsize - 3))
 
-    def again(self, state, queries):
-        return queries.rows
-
-    def points(self, state, queries, out=None):
-        z = generator(state.key, queries.step).standard_normal((self.popsize, state.x.size), dtype=state.x.dtype)
+    def ask(self, state, step, out=None):
+        z = generator(state.key, step).standard_normal((self.popsize, state.x.size), dtype=state.x.dtype)
         X = state.x + state.x.dtype.type(state.sigma) * z
         X[0], X[2] = state.x, X[1]
-        return X
+        return zo.Asked(X, again=self.again(state))
 
-    def told_sem(self, state, queries, sem):
+    def told_sem(self, state, asked, sem):
         return replace(state, sem=float(np.nanmean(sem)))
 
-    def update(self, state, queries, X, losses):
+    def update(self, state, asked, losses):
         ranked = sorted((loss, i) for i, loss in enumerate(losses) if loss == loss)
         if not ranked:
             return replace(state, best=None)
         loss, i = ranked[0]
         sigma = max(1e-3, 0.98 * state.sigma + 0.01 * state.sem)
-        return replace(state, x=X[i].copy(), best=i, loss=loss, sigma=sigma)
+        return replace(state, x=asked.X[i].copy(), best=i, loss=loss, sigma=sigma)
 
     def mean(self, state):
         return state.x

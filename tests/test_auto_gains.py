@@ -117,7 +117,7 @@ def test_a_subspace_plans_its_method_for_steps_of_the_same_length():
         ),
         (lambda: zo.MeasuredRadius(2.0, 1.0), "largest must be at least smallest, 2.0, got 1.0"),
         (lambda: zo.MeasuredRadius(0.0, 1.0), "smallest must be > 0, got 0.0"),
-        (lambda: zo.SPSA(lr="auto").propose(zo.SPSA().init(np.ones(2), None), 0), "lr is 'auto': plan"),
+        (lambda: zo.SPSA(lr="auto").ask(zo.SPSA().init(np.ones(2), None), 0), "lr is 'auto': plan"),
     ],
 )
 def test_errors(make, message):
@@ -179,7 +179,7 @@ def test_variance_is_a_running_mean():
 def test_c_grows_until_slopes_stand_out_of_the_noise(method):
     x0 = np.ones(D)
     radii = {noise: run(method, sphere, x0, budget=300, noise=noise) for noise in (0.0, 0.5, 1e4)}
-    c = {noise: opt.method.propose(opt.state, 100).gain.c for noise, opt in radii.items()}
+    c = {noise: opt.method.kit.gain(opt.state, 100).c for noise, opt in radii.items()}
     radius = radii[0.0].method.c
     assert c[0.0] == radius.smallest < c[0.5] < c[1e4]
     assert 0.2 * radius.largest < c[1e4] <= radius.largest

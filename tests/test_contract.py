@@ -77,18 +77,15 @@ class Walk(zo.Method):
     def size(self, state):
         return self.popsize
 
-    def propose(self, state, step):
-        return step
+    def ask(self, state, step, out=None):
+        z = generator(state.key, step).standard_normal((self.popsize, state.x.size), dtype=state.x.dtype)
+        return zo.Asked(state.x + state.x.dtype.type(state.sigma) * z)
 
-    def points(self, state, queries, out=None):
-        z = generator(state.key, queries).standard_normal((self.popsize, state.x.size), dtype=state.x.dtype)
-        return state.x + state.x.dtype.type(state.sigma) * z
-
-    def update(self, state, queries, X, losses):
+    def update(self, state, asked, losses):
         alive = [(loss, i) for i, loss in enumerate(losses) if loss == loss]
         if not alive:
             return state
-        return replace(state, x=X[min(alive)[1]].copy(), sigma=max(1e-3, 0.98 * state.sigma))
+        return replace(state, x=asked.X[min(alive)[1]].copy(), sigma=max(1e-3, 0.98 * state.sigma))
 
     def mean(self, state):
         return state.x
@@ -105,38 +102,39 @@ def test_check_accepts_a_method_of_someone_elses():
 class Remembers(Walk):
     """Its points hang on how many it has made, not on the state."""
 
-    def points(self, state, queries, out=None):
+    def ask(self, state, step, out=None):
         calls = vars(self).setdefault("calls", [])
         calls.append(None)
-        return super().points(state, queries) + 1e-9 * len(calls)
+        return zo.Asked(super().ask(state, step).X + 1e-9 * len(calls))
 
 
 class OrderMatters(Walk):
     """It draws from numpy's global generator."""
 
-    def points(self, state, queries, out=None):
-        return state.x + np.random.standard_normal((self.popsize, state.x.size)).astype(state.x.dtype)  # noqa: NPY002
+    def ask(self, state, step, out=None):
+        z = np.random.standard_normal((self.popsize, state.x.size))  # noqa: NPY002
+        return zo.Asked(state.x + z.astype(state.x.dtype))
 
 
 class RanksFailures(Walk):
     """A failed candidate wins."""
 
-    def update(self, state, queries, X, losses):
-        return super().update(state, queries, X, [0.0 if loss != loss else loss for loss in losses])
+    def update(self, state, asked, losses):
+        return super().update(state, asked, [0.0 if loss != loss else loss for loss in losses])
 
 
 class Upcasts(Walk):
     """Its candidates are always float64."""
 
-    def points(self, state, queries, out=None):
-        return super().points(state, queries).astype(np.float64)
+    def ask(self, state, step, out=None):
+        return zo.Asked(super().ask(state, step).X.astype(np.float64))
 
 
 class Recycles(Walk):
     """It writes the new iterate over the old one, which was handed out."""
 
-    def update(self, state, queries, X, losses):
-        new = super().update(state, queries, X, losses)
+    def update(self, state, asked, losses):
+        new = super().update(state, asked, losses)
         state.x[:] = new.x
         return replace(new, x=state.x)
 
@@ -151,15 +149,15 @@ class Miscounts(Walk):
 class Chases(Walk):
     """It follows the worst."""
 
-    def update(self, state, queries, X, losses):
-        return super().update(state, queries, X, [-loss for loss in losses])
+    def update(self, state, asked, losses):
+        return super().update(state, asked, [-loss for loss in losses])
 
 
 class Blows(Walk):
     """It adds the losses to the iterate."""
 
-    def update(self, state, queries, X, losses):
-        new = super().update(state, queries, X, losses)
+    def update(self, state, asked, losses):
+        new = super().update(state, asked, losses)
         with np.errstate(over="ignore"):
             return replace(new, x=(new.x - min(losses, key=abs) * 10.0).astype(new.x.dtype))
 

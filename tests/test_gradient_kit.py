@@ -304,12 +304,12 @@ def test_geass_observes_the_estimate_before_it_is_scaled():
     """|ghat| = 1 here, whatever a scaling makes of it."""
     kit = ZOGradient(zo.Rademacher(), OneSided(3), geass(threshold=1.001, k1=9), scaling=LossSpread())
     state = kit.init(np.zeros(1), KEY)
-    queries = kit.propose(state, 0)
-    X = kit.points(state, queries)
+    asked = kit.ask(state, 0)
+    X = asked.X
     losses = [5.0, *(5.0 + x[0] + 1e-6 * i for i, x in enumerate(X[1:]))]
-    assert kit.update(state, queries, X, losses).gains.strikes == 1
+    assert kit.update(state, asked, losses).gains.strikes == 1
     losses = [5.0, *(5.0 + 1.1 * x[0] + 1e-6 * i for i, x in enumerate(X[1:]))]
-    assert kit.update(state, queries, X, losses).gains.strikes == 0
+    assert kit.update(state, asked, losses).gains.strikes == 0
 
 
 @dtypes

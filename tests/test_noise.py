@@ -62,9 +62,8 @@ def test_learning_rates_are_those_of_the_paper():
     for _ in range(60):
         before, batch = opt.state, opt.ask()
         losses = [noisy(x, id_, 0.5) for x, id_ in zip(batch, batch.ids, strict=True)]
-        plain, q = zo.CMAES(sigma0=1.0), method.propose(before, batch.step)
-        plain.points(before, q)
-        cma = plain.update(replace(before, noise=None), q, batch.X, losses)
+        plain, asked = zo.CMAES(sigma0=1.0), method.ask(before, batch.step)
+        cma = plain.update(replace(before, noise=None), asked, losses)
         m, sigma, C = oracle.step(m, sigma**2 * C, cma.m, cma.sigma**2 * cma.C)
         opt.tell(batch, losses)
         np.testing.assert_allclose(opt.state.m, m, rtol=1e-7)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from zoo_opt.core.batch import Candidate as Candidate
     from zoo_opt.core.best import Best as Best
     from zoo_opt.core.errors import CheckpointError as CheckpointError
+    from zoo_opt.core.method import Asked as Asked
     from zoo_opt.gradient.draws import Draws as Draws
     from zoo_opt.gradient.draws import Gaussian as Gaussian
     from zoo_opt.gradient.draws import QuantileGaussian as QuantileGaussian
@@ -64,6 +65,7 @@ _HOME = {
     "core.batch": ("Batch", "Candidate"),
     "calibration": ("Calibration", "calibrate"),
     "core.errors": ("CheckpointError",),
+    "core.method": ("Asked",),
     "gradient.draws": ("Draws", "Gaussian", "QuantileGaussian", "Rademacher", "SegmentedUniform", "Sphere"),
     "gradient.gains": ("Constant", "Cosine", "PolyDecay", "PowerLaw", "StepDecay"),
     "gradient.noise": ("MeasuredRadius",),

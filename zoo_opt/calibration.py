@@ -123,9 +123,9 @@ def calibrate(
             else:
                 opt.tell(outcome.id, outcome.loss, sem=None if math.isnan(outcome.sem) else outcome.sem)
     known = opt.state.gains.noise
-    c = opt.method.propose(opt.state, 0).gain.c
-    ready: Method = (replace(cast(Any, given), c=c) if open_c else given).plan(x, budget)
-    first = ready.propose(ready.init(x, opt.state.key), 0).gain
+    c = cast(GradientMethod, opt.method).kit.gain(opt.state, 0).c
+    ready = cast(GradientMethod, (replace(cast(Any, given), c=c) if open_c else given).plan(x, budget))
+    first = ready.kit.gain(ready.init(x, opt.state.key), 0)
     return Calibration(
         method=ready,
         noise=math.sqrt(known.variance) if known.repeats else math.nan,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zoo_opt.core.batch import Batch
 
 if TYPE_CHECKING:
-    from zoo_opt.typing import Array
+    from zoo_opt.core.method import Asked
 
 WAITING, OUT, TOLD = range(3)
 FAILED = math.nan
@@ -24,8 +24,8 @@ class OpenStep:
         The step.
     first : int
         Id of its first candidate.
-    queries : object
-        The method's recipe.
+    asked : Asked
+        The candidates and what the update needs.
     X : (n, d) array
         The candidates, read-only.
     status : list of int
@@ -40,12 +40,13 @@ class OpenStep:
         How many are not told yet.
     """
 
-    __slots__ = ("X", "_cursor", "first", "left", "losses", "number", "of", "queries", "sem", "status", "waiting")
+    __slots__ = ("X", "_cursor", "asked", "first", "left", "losses", "number", "of", "sem", "status", "waiting")
 
-    def __init__(self, number: int, first: int, queries: Any, X: Array, of: list[int | None] | None = None) -> None:
+    def __init__(self, number: int, first: int, asked: Asked, of: list[int | None] | None = None) -> None:
+        X = asked.X
         X.flags.writeable = False
         n = len(X)
-        self.number, self.first, self.queries, self.X = number, first, queries, X
+        self.number, self.first, self.asked, self.X = number, first, asked, X
         self.status = [WAITING] * n
         self.losses = [FAILED] * n
         self.sem: list[float] | None = None

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_opt.core.buffers import Buffers
 from zoo_opt.core.ledger import TOLD, Ledger, OpenStep
-from zoo_opt.methods.base import Method
 
 if TYPE_CHECKING:
-    from zoo_opt.typing import Array
+    from zoo_opt.core.method import Asked, Method
 
 
 class Pipeline:
@@ -41,7 +40,6 @@ class Pipeline:
         self.closed = closed
         self.ledger = Ledger(next_id)
         self._buffers = Buffers()
-        self._repeats = type(method).again is not Method.again
         self._previous: tuple[int, list[int | None] | None] = (next_id, None)  # first id and `of` of the newest step
 
     @property
@@ -59,13 +57,10 @@ class Pipeline:
         if len(self.ledger.open) > self.lookahead:
             return False
         number, first = self.next_step, self.ledger.next_id
-        state, queries, X = self._drawn(number)
-        of = None
-        if self._repeats:
-            rows = self.method.again(state, queries)
-            of = None if rows is None else self._first_ids(rows, first, len(X))
-            self._previous = first, of
-        self.ledger.add(OpenStep(number, first, queries, X, of))
+        asked = self._asked(number)
+        of = None if asked.again is None else self._first_ids(asked.again, first, len(asked.X))
+        self._previous = first, of
+        self.ledger.add(OpenStep(number, first, asked, of))
         return True
 
     def close(self) -> None:
@@ -74,32 +69,29 @@ class Pipeline:
             step = self.ledger.open[0]
             state = self.newest
             if step.sem is not None:
-                state = self.method.told_sem(state, step.queries, step.sem)
-            self.states.append(self.method.update(state, step.queries, step.X, step.losses))
+                state = self.method.told_sem(state, step.asked, step.sem)
+            self.states.append(self.method.update(state, step.asked, step.losses))
             self.closed += 1
             del self.ledger.open[0]
             self._buffers.give(step.X)
 
-    def _drawn(self, number: int) -> tuple[Any, Any, Array]:
-        """Return the state that step ``number`` is placed from, its queries and its points."""
+    def _asked(self, number: int) -> Asked:
+        """Return what the method asks for in step ``number``."""
         updates = max(0, number - self.lookahead)  # after so many of them the step is placed
         state = self.states[max(0, len(self.states) - 1 - (self.closed - updates))]
-        queries = self.method.propose(state, number)
-        return state, queries, self.method.points(state, queries, self._buffers.take())
+        return self.method.ask(state, number, self._buffers.take())
 
     def _first_ids(self, rows: Sequence[int | None], first: int, n: int) -> list[int | None]:
         """Return `of` for the ``n`` candidates of the step that is placed with id ``first``."""
         before, of_before = self._previous
         if len(rows) != n:
-            raise ValueError(
-                f"again() of {self.method!r} must give a row or None for each of {n} candidates, got {rows}"
-            )
+            raise ValueError(f"again of {self.method!r} must give a row or None for each of {n} candidates, got {rows}")
         of: list[int | None] = []
         for row in rows:
             id_ = None if row is None else first + row
             if id_ is not None and not before <= id_ < first + len(of):
                 raise ValueError(
-                    f"again() of {self.method!r} must give rows from {before - first} to {len(of) - 1} "
+                    f"again of {self.method!r} must give rows from {before - first} to {len(of) - 1} "
                     f"for candidate {len(of)} of the step, got {row}"
                 )
             if id_ is None:
@@ -140,8 +132,7 @@ class Pipeline:
         self = cls(data["method"], data["states"], data["lookahead"], data["closed"], data["next_id"])
         self._previous = tuple(data["previous"])
         for saved in data["open"]:
-            _, queries, X = self._drawn(saved["number"])
-            step = OpenStep(saved["number"], saved["first"], queries, X, saved["of"])
+            step = OpenStep(saved["number"], saved["first"], self._asked(saved["number"]), saved["of"])
             told = [step.first + i for i, is_told in enumerate(saved["told"]) if is_told]
             step.record(told, [saved["losses"][id_ - step.first] for id_ in told])
             step.sem = saved["sem"]

@@ -11,6 +11,7 @@ import numpy as np
 from zoo_opt.core.buffers import BLOCK, empty, scratch
 from zoo_opt.core.errors import instance
 from zoo_opt.core.keys import generator
+from zoo_opt.core.method import Asked
 from zoo_opt.gradient.adaptive import Adaptive
 from zoo_opt.gradient.draws import Draws
 from zoo_opt.gradient.estimators import Estimator
@@ -51,10 +52,9 @@ class ZOState:
     memory: Memory = ()
 
 
-class ZOQueries(NamedTuple):
-    """The recipe of a step: its number, its gains, and whether its second candidate is the first one again."""
+class ZOMemo(NamedTuple):
+    """What an update needs of its step: its gains, and whether its second candidate is the first one again."""
 
-    step: int
     gain: Gain
     repeats: bool = False
 
@@ -78,14 +78,14 @@ class ZOGradient:
         """Return the state at x0, which is not copied and never written to."""
         return ZOState(key, x0, self.rule.init(x0), self.gains.start)
 
-    def propose(self, state: ZOState, step: int) -> ZOQueries:
-        """Return the recipe of ``step``; raise ValueError if a schedule leaves its range there."""
-        repeats = isinstance(self.gains, Adaptive) and self.gains.repeats(state.gains, step)
-        return ZOQueries(step, self.gains.at(state.gains, step), repeats)
+    def gain(self, state: ZOState, step: int) -> Gain:
+        """Return the gains of ``step``; raise ValueError if a schedule leaves its range there."""
+        return self.gains.at(state.gains, step)
 
-    def points(self, state: ZOState, queries: ZOQueries, out: Array | None = None) -> Array:
-        """Return X (n, d), the candidates of the whole step."""
-        step, gain, repeats = queries
+    def ask(self, state: ZOState, step: int, out: Array | None = None) -> Asked:
+        """See `Method.ask`."""
+        gain = self.gain(state, step)
+        repeats = isinstance(self.gains, Adaptive) and self.gains.repeats(state.gains, step)
         center = self.rule.center(state.x, state.m, gain)
         q, d = self.estimator.q, center.size
         X = empty((self.estimator.n, d), center.dtype, out)
@@ -99,20 +99,21 @@ class ZOGradient:
                     block = slice(start, start + columns)
                     part = center[block]
                     self._place(X[:, block], k, part, scratch((min(rows, q - k), part.size), part.dtype), rng, gain.c)
-        if repeats:
-            X[1] = X[0]
-        return X
+        if not repeats:
+            return Asked(X, ZOMemo(gain))
+        X[1] = X[0]
+        return Asked(X, ZOMemo(gain, True), [None, 0, *[None] * (len(X) - 2)])
 
     def _place(self, X: Array, k: int, center: Array, c_delta: Array, rng: Generator, c: float) -> None:
         """Draw the directions k, k + 1, ... into ``c_delta`` and place their points."""
         self.draws.sample(rng, c_delta, c)
         self.estimator.place(X, k, center, c_delta)
 
-    def update(self, state: ZOState, queries: ZOQueries, X: Array, losses: list[float]) -> ZOState:
+    def update(self, state: ZOState, asked: Asked, losses: list[float]) -> ZOState:
         """Return the state after the step; too few finite losses, or slopes that overflow, change nothing."""
-        gain, gains = queries.gain, state.gains
+        X, (gain, repeats), gains = asked.X, asked.memo, state.gains
         adaptive = self.gains if isinstance(self.gains, Adaptive) else None
-        if adaptive is not None and queries.repeats:
+        if adaptive is not None and repeats:
             gains = adaptive.repeated(gains, losses[0], losses[1])
             losses = [losses[0], math.nan, *losses[2:]]
         slopes = self.estimator.slopes(losses, gain.c)
@@ -129,10 +130,6 @@ class ZOGradient:
             gains = self.gains.observe(gains, math.sqrt(float(np.dot(ghat, ghat))) / factor)
         x, m = self.rule.step(state.x, state.m, ghat, gain)
         return ZOState(state.key, x, m, gains, memory)
-
-    def again(self, queries: ZOQueries) -> list[int | None] | None:
-        """Return which candidates of the step are repeats."""
-        return [None, 0, *[None] * (self.estimator.n - 2)] if queries.repeats else None
 
     def told_sem(self, state: ZOState, sem: list[float]) -> ZOState:
         """Return the state after the standard errors of a step's losses were told."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods.auto.auto import Auto
 from zoo_opt.methods.bar import BAR
-from zoo_opt.methods.base import GradientMethod, Method
+from zoo_opt.methods.base import GradientMethod
 from zoo_opt.methods.cma.dd import DDCMAES
 from zoo_opt.methods.cma.full import CMAES
 from zoo_opt.methods.cma.sep import SepCMAES
@@ -62,6 +63,7 @@ __all__ = [
     "SPSA",
     "SPSAGC",
     "SPSAGEASS",
+    "Asked",
     "Auto",
     "CoordinateSearch",
     "GradientMethod",

@@ -11,8 +11,8 @@ import numpy as np
 from zoo_opt.core.buffers import empty
 from zoo_opt.core.errors import integer
 from zoo_opt.core.keys import SUBSPACE, generator
+from zoo_opt.core.method import Asked, Method
 from zoo_opt.gradient.draws import Rademacher
-from zoo_opt.methods.base import Method
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
@@ -27,16 +27,6 @@ class SubspaceState:
     key: Key
     x0: Array
     inner: Any
-
-
-class SubspaceQueries:
-    """The inner recipe, and the inner points W once they are drawn."""
-
-    __slots__ = ("W", "inner")
-
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-        self.W: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -97,25 +87,19 @@ class RandomSubspace(Method):
         """See `Method.size`."""
         return self.method.size(state.inner)
 
-    def propose(self, state: SubspaceState, step: int) -> SubspaceQueries:
-        """See `Method.propose`."""
-        return SubspaceQueries(self.method.propose(state.inner, step))
-
-    def points(self, state: SubspaceState, queries: SubspaceQueries, out: Array | None = None) -> Array:
-        """See `Method.points`."""
-        queries.W = self.method.points(state.inner, queries.inner)
-        X = self._embed(state, queries.W, out)
-        for i, row in enumerate(self.again(state, queries) or ()):
+    def ask(self, state: SubspaceState, step: int, out: Array | None = None) -> Asked:
+        """See `Method.ask`; repeats of points of the step before count as new, as they are embedded anew."""
+        inner = self.method.ask(state.inner, step)
+        X = self._embed(state, inner.X, out)
+        again = None if inner.again is None else [None if row is None or row < 0 else row for row in inner.again]
+        for i, row in enumerate(again or ()):
             if row is not None:  # a product of matrices may round equal rows differently
                 X[i] = X[row]
-        return X
+        return Asked(X, inner, again)
 
-    def update(self, state: SubspaceState, queries: SubspaceQueries, X: Array, losses: list[float]) -> SubspaceState:
+    def update(self, state: SubspaceState, asked: Asked, losses: list[float]) -> SubspaceState:
         """See `Method.update`."""
-        if queries.W is None:
-            raise RuntimeError("update() needs the points() of the same queries to be drawn first")
-        inner = self.method.update(state.inner, queries.inner, queries.W, losses)
-        return SubspaceState(state.key, state.x0, inner)
+        return replace(state, inner=self.method.update(state.inner, asked.memo, losses))
 
     def mean(self, state: SubspaceState) -> Array:
         """Return x0 + A w."""
@@ -126,14 +110,9 @@ class RandomSubspace(Method):
         """See `Method.stop`."""
         return self.method.stop(state.inner)
 
-    def again(self, state: SubspaceState, queries: SubspaceQueries) -> list[int | None] | None:
-        """See `Method.again`; points of the step before count as new, as they are embedded anew."""
-        rows = self.method.again(state.inner, queries.inner)
-        return None if rows is None else [None if row is None or row < 0 else row for row in rows]
-
-    def told_sem(self, state: SubspaceState, queries: SubspaceQueries, sem: list[float]) -> SubspaceState:
+    def told_sem(self, state: SubspaceState, asked: Asked, sem: list[float]) -> SubspaceState:
         """See `Method.told_sem`."""
-        return replace(state, inner=self.method.told_sem(state.inner, queries.inner, sem))
+        return replace(state, inner=self.method.told_sem(state.inner, asked.memo, sem))
 
     def _embed(self, state: SubspaceState, W: Array, out: Array | None = None) -> Array:
         """Return x0 + W A', (n, d), block by block of the rows of A."""

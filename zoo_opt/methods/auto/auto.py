@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from zoo_opt.core.errors import integer
 from zoo_opt.core.keys import RESTART, generator
+from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
 from zoo_opt.methods.auto.units import SPREAD, units
-from zoo_opt.methods.base import Method
 from zoo_opt.methods.cma.dd import DDCMAES
 from zoo_opt.methods.cma.full import CMAES
 from zoo_opt.methods.cma.quadratic_model import QuadraticModel
@@ -109,14 +108,12 @@ class AutoState:
         return replace(self, stage=ARM, active=active, arms=arms, own=self.own[:0])
 
 
-class AutoQueries:
-    """The recipe of a step: its number and, within an arm, the arm's recipe and points."""
+class AutoMemo(NamedTuple):
+    """What the update needs of a step: its number, its points in units and, within an arm, what the arm asked for."""
 
-    __slots__ = ("X", "inner", "step")
-
-    def __init__(self, step: int, inner: Any) -> None:
-        self.step, self.inner = step, inner
-        self.X: Array | None = None
+    step: int
+    X: Array
+    inner: Asked | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,27 +180,24 @@ class Auto(Method):
         """See `Method.size`."""
         return state.arm.method.size(state.arm.state) if state.stage == ARM else len(state.own)
 
-    def propose(self, state: AutoState, step: int) -> AutoQueries:
-        """See `Method.propose`."""
-        return AutoQueries(step, state.arm.method.propose(state.arm.state, step) if state.stage == ARM else None)
+    def ask(self, state: AutoState, step: int, out: Array | None = None) -> Asked:
+        """See `Method.ask`."""
+        if state.stage == ARM:
+            inner = state.arm.method.ask(state.arm.state, step)
+            return Asked(inner.X * state.unit, AutoMemo(step, inner.X, inner), inner.again)
+        again = [-state.evaluations] if state.stage == REPEAT else None  # the first of all
+        return Asked(state.own * state.unit, AutoMemo(step, state.own, None), again)
 
-    def points(self, state: AutoState, queries: AutoQueries, out: Array | None = None) -> Array:
-        """See `Method.points`."""
-        arm = state.stage == ARM
-        queries.X = state.arm.method.points(state.arm.state, queries.inner) if arm else state.own
-        return queries.X * state.unit
-
-    def update(self, state: AutoState, queries: AutoQueries, X: Array, losses: list[float]) -> AutoState:
+    def update(self, state: AutoState, asked: Asked, losses: list[float]) -> AutoState:
         """See `Method.update`."""
-        if queries.X is None:
-            raise RuntimeError("update() needs the points() of the same queries to be drawn first")
+        step, X, inner = asked.memo
         values = np.where(np.isnan(losses), math.inf, losses)
         k, f_before = int(values.argmin()), state.f
         s = replace(state, evaluations=state.evaluations + len(values))
         if values[k] < s.f:
-            s = replace(s, x=queries.X[k].copy(), f=float(values[k]))
+            s = replace(s, x=X[k].copy(), f=float(values[k]))
         if s.stage == ARM:
-            return self._moved(s, queries, queries.X, losses)
+            return self._moved(s, step, inner, losses)
         if s.stage == START:
             s = replace(s, f0=losses[0], own=s.x0[None])
             if s.noisy:
@@ -218,8 +212,8 @@ class Auto(Method):
                 method = CoordinateSearch(bounds=self._box(s.unit))
                 return s.begun(COORDINATES, Arm(method, method.init(s.x, s.key)))
             ended = s.arm.method.stop(s.arm.state)
-            return self._next(s, queries.step) if ended else replace(s, stage=ARM)
-        return self._local(s, queries.X[k], float(values[k]))
+            return self._next(s, step) if ended else replace(s, stage=ARM)
+        return self._local(s, X[k], float(values[k]))
 
     def mean(self, state: AutoState) -> Array:
         """Return the best point, or the mean of the CMA-ES if the loss is noisy."""
@@ -234,37 +228,31 @@ class Auto(Method):
             return {"nothing_finite": state.evaluations}
         return {"converged": QUIET} if state.quiet >= QUIET else {}
 
-    def again(self, state: AutoState, queries: AutoQueries) -> Sequence[int | None] | None:
-        """See `Method.again`."""
-        if state.stage == REPEAT:
-            return [-state.evaluations]  # the first of all
-        return state.arm.method.again(state.arm.state, queries.inner) if state.stage == ARM else None
-
-    def told_sem(self, state: AutoState, queries: AutoQueries, sem: list[float]) -> AutoState:
+    def told_sem(self, state: AutoState, asked: Asked, sem: list[float]) -> AutoState:
         """See `Method.told_sem`."""
         if state.stage != ARM:
             return replace(state, noisy=any(error > 0.0 for error in sem))
         arm = state.arm
-        return state.begun(state.active, replace(arm, state=arm.method.told_sem(arm.state, queries.inner, sem)))
+        return state.begun(state.active, replace(arm, state=arm.method.told_sem(arm.state, asked.memo.inner, sem)))
 
     # --------------------------------------------------------------------------------------------------- arms
-    def _moved(self, s: AutoState, queries: AutoQueries, X: Array, losses: list[float]) -> AutoState:
+    def _moved(self, s: AutoState, step: int, asked: Asked, losses: list[float]) -> AutoState:
         """Return the state after a step of the arm now going, and perhaps with what comes after it."""
         arm, d = s.arm, s.x.size
-        inner = arm.method.update(arm.state, queries.inner, X, losses)
+        inner = arm.method.update(arm.state, asked, losses)
         s = s.begun(s.active, Arm(arm.method, inner, arm.used + len(losses)))
         if s.active == WIDE:  # a run that ended is followed by another in it
-            return self._next(s, queries.step) if len(inner.log) > len(arm.state.log) else s
+            return self._next(s, step) if len(inner.log) > len(arm.state.log) else s
         ended = bool(arm.method.stop(inner))
         if s.active == LOCAL:
             if not s.tested and self.bounds is not None and (ended or s.evaluations >= TEST_AT * d):
-                half = generator(s.key, queries.step, RESTART).permutation(d) < (d + 1) // 2
+                half = generator(s.key, step, RESTART).permutation(d) < (d + 1) // 2
                 return replace(s, stage=MIXES, own=np.where([half, ~half], s.x0, s.x))
             if WIDE in s.arms:
                 ended = ended or inner.expects() > (s.f - inner.f) / HOPE
             else:
                 ended = ended or s.evaluations >= FIRST_LIMIT * d
-        return self._next(s, queries.step) if ended else s
+        return self._next(s, step) if ended else s
 
     def _next(self, s: AutoState, step: int) -> AutoState:
         """Return the state at the start of the search that follows one that has ended."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from zoo_opt.core.errors import instance, positive
 from zoo_opt.core.keys import generator
+from zoo_opt.core.method import Asked
 from zoo_opt.methods.cma.noise import NoiseHandling, Repeats
 from zoo_opt.methods.cma.parameters import parameters, rank
 from zoo_opt.methods.cma.restarts import Run, RunEnd
@@ -51,15 +52,12 @@ class CMAState(RunState):
     noise: Any = None
 
 
-class CMAQueries:
-    """The recipe of a generation: its step number. Z and Y are kept from the points for the update."""
+class CMAMemo(NamedTuple):
+    """What the update needs of a generation: its step number, and the z_k and y_k of its points."""
 
-    __slots__ = ("Y", "Z", "step")
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-        self.Z: Array | None = None
-        self.Y: Array | None = None
+    step: int
+    Z: Array
+    Y: Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,51 +119,43 @@ class CMAES(MethodInRuns):
         repeats = self._repeats(state)
         return self._popsize(state) + (0 if repeats is None else len(repeats.rows))
 
-    def propose(self, state: CMAState, step: int) -> CMAQueries:
-        """See `Method.propose`."""
-        return CMAQueries(step)
-
-    def points(self, state: CMAState, queries: CMAQueries, out: Array | None = None) -> Array:
-        """See `Method.points`."""
-        Z = generator(state.key, queries.step).standard_normal((self._popsize(state), state.m.size))
+    def ask(self, state: CMAState, step: int, out: Array | None = None) -> Asked:
+        """See `Method.ask`."""
+        Z = generator(state.key, step).standard_normal((self._popsize(state), state.m.size))
         z = None if self.noise is None else self.noise.injected(state)
         if z is not None:
             Z[-1] = z
         Y = (Z * state.D).dot(state.B.T)  # y_k = B D z_k ~ N(0, C)  (39)
-        queries.Z, queries.Y = Z, Y
         X = state.sigma * Y
         X += state.m  # x_k = m + sigma y_k ~ N(m, sigma^2 C)  (40)
-        X = self.inside(X)
-        repeats = self._repeats(state)
-        return X if repeats is None else np.concatenate([X, repeats.X])
-
-    def again(self, state: CMAState, queries: CMAQueries) -> list[int | None] | None:
-        """See `Method.again`."""
+        X, memo = self.inside(X), CMAMemo(step, Z, Y)
         repeats = self._repeats(state)
         if repeats is None:
-            return None
-        return [*[None] * self._popsize(state), *(row - repeats.size for row in repeats.rows)]
+            return Asked(X, memo)
+        again = [*[None] * len(X), *(row - repeats.size for row in repeats.rows)]
+        return Asked(np.concatenate([X, repeats.X]), memo, again)
 
-    def told_sem(self, state: CMAState, queries: CMAQueries, sem: list[float]) -> CMAState:
+    def told_sem(self, state: CMAState, asked: Asked, sem: list[float]) -> CMAState:
         """See `Method.told_sem`."""
         return state if self.noise is None else replace(state, noise=self.noise.told(state.noise, sem))
 
-    def update(self, state: CMAState, queries: CMAQueries, X: Array, losses: list[float]) -> CMAState:
+    def update(self, state: CMAState, asked: Asked, losses: list[float]) -> CMAState:
         """See `Method.update`."""
+        X, memo = asked.X, asked.memo
         spent = len(losses)
         if self.noise is not None:
             popsize = self._popsize(state)
-            memory = self.noise.heard(state.noise, popsize, X, losses, state.key, queries.step)
+            memory = self.noise.heard(state.noise, popsize, X, losses, state.key, memo.step)
             state = replace(state, noise=memory)
             losses = losses[:popsize]
         order = rank(losses if self.noise is None else self.noise.ranked_by(state, X[: len(losses)], losses))
         if not len(order):
             return state
         ranked = sorted([losses[k] for k in order])
-        after = self._adapt(state, queries, order, ranked, spent)
+        after = self._adapt(state, memo, order, ranked, spent)
         if self.noise is not None:
             after = self.noise.adjusted(state, after)
-        return self.judged(after, queries.step, ranked)
+        return self.judged(after, memo.step, ranked)
 
     def mean(self, state: CMAState) -> Array:
         """See `Method.mean`."""
@@ -187,10 +177,8 @@ class CMAES(MethodInRuns):
         """Return what the next step evaluates again."""
         return None if self.noise is None else self.noise.repeats(s.noise)
 
-    def _adapt(self, s: CMAState, q: CMAQueries, order: NDArray[np.intp], ranked: list[float], spent: int) -> CMAState:
+    def _adapt(self, s: CMAState, q: CMAMemo, order: NDArray[np.intp], ranked: list[float], spent: int) -> CMAState:
         """Return the state with the distribution moved: equations 41 to 47, as a population of the survivors."""
-        if q.Z is None or q.Y is None:
-            raise RuntimeError("update() needs the points() of the same queries to be drawn first")
         n, g = s.m.size, s.g + 1
         p = parameters(n, len(order))
         Z, Y = q.Z.take(order, axis=0), q.Y.take(order, axis=0)

@@ -10,8 +10,8 @@ import numpy as np
 
 from zoo_opt.core.errors import instance, integer, positive
 from zoo_opt.core.keys import RESTART, generator
+from zoo_opt.core.method import Method
 from zoo_opt.methods import box as boxes
-from zoo_opt.methods.base import Method
 from zoo_opt.methods.cma.parameters import default_popsize
 from zoo_opt.methods.cma.restarts import Run, RunEnd, next_run
 from zoo_opt.methods.cma.stop import Tolerances, default_generations, flat_generations, history_length, run_reasons

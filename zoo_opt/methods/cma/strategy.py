@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo_opt.core.keys import generator
+from zoo_opt.core.method import Asked
 from zoo_opt.methods.cma.parameters import rank
 from zoo_opt.methods.cma.restarts import Run, RunEnd
 from zoo_opt.methods.cma.runs import MethodInRuns, RunState, recent
@@ -34,14 +35,11 @@ class ESState(RunState):
     distribution: Any
 
 
-class ESQueries:
-    """The recipe of a generation: its step number; what `sample` wants kept for `adapt` is added to it."""
+class ESMemo(NamedTuple):
+    """What the update needs of a generation: its step number, and what `sample` gave for `adapt`."""
 
-    __slots__ = ("kept", "step")
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-        self.kept: Any = None
+    step: int
+    kept: Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,33 +76,26 @@ class EvolutionStrategy(MethodInRuns):
         """See `Method.size`."""
         return state.run.popsize
 
-    def propose(self, state: ESState, step: int) -> ESQueries:
-        """See `Method.propose`."""
-        return ESQueries(step)
+    def ask(self, state: ESState, step: int, out: Array | None = None) -> Asked:
+        """See `Method.ask`."""
+        X, kept = self.sample(state.distribution, generator(state.key, step), state.run.popsize, out)
+        if self.bounds is not None and kept is None:
+            kept = X
+        return Asked(self.inside(X), ESMemo(step, kept))
 
-    def points(self, state: ESState, queries: ESQueries, out: Array | None = None) -> Array:
-        """See `Method.points`."""
-        rng = generator(state.key, queries.step)
-        X, queries.kept = self.sample(state.distribution, rng, state.run.popsize, out)
-        if self.bounds is None:
-            return X
-        if queries.kept is None:
-            queries.kept = X
-        return self.inside(X)
-
-    def update(self, state: ESState, queries: ESQueries, X: Array, losses: list[float]) -> ESState:
+    def update(self, state: ESState, asked: Asked, losses: list[float]) -> ESState:
         """See `Method.update`."""
+        step, kept = asked.memo
         order = rank(losses)
         if not len(order):
             return state
         s, g = state, state.g + 1
-        kept = X if queries.kept is None else queries.kept
-        dist = self.adapt(s.distribution, kept, order, g)
+        dist = self.adapt(s.distribution, asked.X if kept is None else kept, order, g)
         ranked = [losses[k] for k in order]
         history, flat = recent(s, ranked)
         spent = s.evaluations + s.run.popsize
         after = ESState(s.key, s.x0, s.run, g, history, flat, spent, s.reasons, s.log, dist)
-        return self.judged(after, queries.step, ranked)
+        return self.judged(after, step, ranked)
 
     def mean(self, state: ESState) -> Array:
         """See `Method.mean`."""

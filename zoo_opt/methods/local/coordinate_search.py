@@ -10,8 +10,8 @@ import numpy as np
 
 from zoo_opt.core.errors import integer
 from zoo_opt.core.keys import generator
+from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
-from zoo_opt.methods.base import Method
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
@@ -98,12 +98,8 @@ class CoordinateSearch(Method):
         """See `Method.size`."""
         return 2 * len(state.T[0]) + 1
 
-    def propose(self, state: CoordinateState, step: int) -> int:
-        """Return the step number."""
-        return step
-
-    def points(self, state: CoordinateState, queries: int, out: Array | None = None) -> Array:
-        """See `Method.points`."""
+    def ask(self, state: CoordinateState, step: int, out: Array | None = None) -> Asked:
+        """See `Method.ask`."""
         x = self.mean(state)
         d, i = x.size, np.arange(x.size)
         X = np.tile(x, (2 * d + 1, 1))
@@ -113,16 +109,16 @@ class CoordinateSearch(Method):
         else:
             one = _easiest(state.T, state.V)
             if state.round == 1:  # nothing to refine yet
-                other = generator(state.key, queries).uniform(low, high)
+                other = generator(state.key, step).uniform(low, high)
             else:
                 other = _refined(state.T, state.V, state.round)
         X[1 + i, i], X[1 + d + i, i] = one, other
-        return X
+        return Asked(X)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def update(self, state: CoordinateState, queries: int, X: Array, losses: list[float]) -> CoordinateState:
+    def update(self, state: CoordinateState, asked: Asked, losses: list[float]) -> CoordinateState:
         """See `Method.update`."""
-        values = np.array(losses)
+        X, values = asked.X, np.array(losses)
         d, i = X.shape[1], np.arange(X.shape[1])
         best = state.V.min(axis=0)
         f = values[0] if math.isfinite(values[0]) else state.f + best.sum()  # a sum of its parts

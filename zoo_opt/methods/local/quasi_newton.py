@@ -10,8 +10,8 @@ import numpy as np
 
 from zoo_opt.core.errors import positive
 from zoo_opt.core.keys import generator
+from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
-from zoo_opt.methods.base import Method
 from zoo_opt.methods.local.inverse_hessian import Axes, bfgs, measured, principal_axes
 from zoo_opt.methods.local.line_search import Trial, accepted, next_length
 
@@ -144,31 +144,27 @@ class QuasiNewton(Method):
             return 1
         return state.x.size + math.isnan(state.f) if state.axes is None else 2 * state.x.size
 
-    def propose(self, state: QNState, step: int) -> int:
-        """Return the step number."""
-        return step
-
-    def points(self, state: QNState, queries: int, out: Array | None = None) -> Array:
-        """See `Method.points`."""
+    def ask(self, state: QNState, step: int, out: Array | None = None) -> Asked:
+        """See `Method.ask`."""
         x = state.x
         if state.stage == SEARCH:
-            return self._project(x + state.length * state.p)[None]
+            return Asked(self._project(x + state.length * state.p)[None])
         if state.axes is not None:
             probes = state.delta * state.axes.columns
-            return self._project(x + np.concatenate([probes, -probes]))
+            return Asked(self._project(x + np.concatenate([probes, -probes])))
         h = NEAR * np.maximum(np.abs(x), self.scale)
-        h *= np.where(generator(state.key, queries).random(x.size) < 0.5, -1.0, 1.0)  # either side is as good
+        h *= np.where(generator(state.key, step).random(x.size) < 0.5, -1.0, 1.0)  # either side is as good
         probes = np.diag(np.where(self._project(x + h) == x, -h, h))
         if math.isnan(state.f):
             probes = np.concatenate([np.zeros((1, x.size)), probes])
-        return self._project(x + probes)
+        return Asked(self._project(x + probes))
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-    def update(self, state: QNState, queries: int, X: Array, losses: list[float]) -> QNState:
+    def update(self, state: QNState, asked: Asked, losses: list[float]) -> QNState:
         """See `Method.update`."""
         if state.stage == SEARCH:
             return self._searched(state, math.inf if math.isnan(losses[0]) else losses[0])
-        f, values = state.f, np.array(losses)
+        f, X, values = state.f, asked.X, np.array(losses)
         if math.isnan(f):
             f, X, values = losses[0], X[1:], values[1:]
             if not math.isfinite(f):
