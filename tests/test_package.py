@@ -8,51 +8,35 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structure import GRAPH, MODULES, PACKAGES, ROOT, folders, in_circles, modules_of, relative_imports, rooms, upward
 
 import zoo_opt
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "zoo_opt"
-MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for path in sorted(PACKAGE.rglob("*.py"))
-}
-SEG = ROOT / "zoo_opt_seg"
-SEG_MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for path in sorted(SEG.rglob("*.py"))
-}
+PACKAGE, SEG = ROOT / "zoo_opt", ROOT / "zoo_opt_seg"
 MAX_BYTES = 2 * 1024 * 1024  # of any file in the repository
 MAX_LINES = 350  # of any module: "about 300 lines, each with one job"
 
-# What each part may import at module level, beside itself and the parts listed before it. The order is the layering.
-LAYERS = [
-    {"_lazy", "_version", "errors"},
-    {"keys"},
-    {"typing"},
-    {"batch", "buffers"},
-    {"arguments", "ledger"},
-    {"best"},
-    {"gradient"},
-    {"methods"},
-    {"pipeline"},
-    {"checkpoint", "result", "journal"},
-    {"optimizer"},
-    {"engines", "progress", "resume"},
-    {"run", "calibration"},
-    {"interop", "testing", "plugins"},
-    {"bench"},
-    {"cli_run"},
-    {"cli_bench"},
-    {"cli"},
-    {"__main__"},
-]
-RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
-OUTSIDE_CORE = {"interop", "testing", "plugins", "bench", "cli", "cli_run", "cli_bench", "__main__"}
+MAX_MODULES = 16  # of a folder: about fifteen and its __init__
+MAX_TOP = 8  # modules beside the folders at the top of zoo_opt_seg
+
+# The children of each package, lowest first: one may import those before it. `__init__` names what it loads lazily.
+ORDER = {
+    "zoo_opt": [
+        *("_version", "support", "core", "typing", "gradient", "storage", "methods"),
+        *("optimizer", "engines", "result", "run", "calibration"),
+        *("interop", "testing", "__init__", "bench", "cli"),
+    ],
+    "zoo_opt_seg": [
+        *("digests", "prompts", "data", "embedded", "features", "blackbox", "visual_prompts"),
+        *("measures", "adaptation", "__init__", "whitebox", "tables", "targets", "cli"),
+    ],
+}
+CORE = modules_of("zoo_opt")
+OUTSIDE_CORE = {"interop", "testing", "bench", "cli"}
 
 
 # ---------------------------------------------------------------------------------------------------- imports
@@ -107,92 +91,68 @@ def test_unknown_attribute_is_an_attribute_error() -> None:
 # ---------------------------------------------------------------------------------------------------- layers
 
 
-def module_level_imports(module: str, modules: dict[str, Path] = MODULES) -> Iterator[str]:
-    """Those of `modules` that `module` imports when it is itself imported (not in functions, not for types)."""
-    path = modules[module]
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-
-    def resolve(base: str, names: list[str]) -> Iterator[str]:
-        if base not in modules:
-            return
-        submodules = [f"{base}.{name}" for name in names if f"{base}.{name}" in modules]
-        yield from submodules
-        if len(submodules) < len(names) or not names:
-            yield base
-
-    def walk(nodes: list[ast.stmt]) -> Iterator[str]:
-        for node in nodes:
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    yield from resolve(alias.name, [])
-            elif isinstance(node, ast.ImportFrom):
-                base = node.module or ""
-                if node.level:
-                    parent = package.split(".")[: len(package.split(".")) - node.level + 1]
-                    base = ".".join([*parent, base] if base else parent)
-                yield from resolve(base, [alias.name for alias in node.names])
-            elif isinstance(node, ast.If):
-                if "TYPE_CHECKING" not in ast.unparse(node.test):
-                    yield from walk(node.body)
-                yield from walk(node.orelse)
-            elif isinstance(node, ast.Try | ast.With | ast.ClassDef):
-                yield from walk(node.body)
-                for handler in getattr(node, "handlers", []):
-                    yield from walk(handler.body)
-
-    yield from walk(ast.parse(path.read_text()).body)
-
-
-GRAPH = {name: set(module_level_imports(name)) - {name} for name in MODULES}
-
-
 def part(module: str) -> str:
     return module.split(".")[1] if "." in module else "zoo_opt"
 
 
-def test_every_module_has_a_layer() -> None:
-    assert {part(name) for name in MODULES} - {"zoo_opt"} <= set(RANK)
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_module_has_a_layer(package: str) -> None:
+    assert {name.rpartition(".")[2] for name in rooms(package)} == set(ORDER[package])
 
 
-def test_imports_go_downward_only() -> None:
-    wrong = [
-        f"{name} imports {target}"
-        for name, targets in GRAPH.items()
-        for target in targets
-        if part(name) != part(target) and "zoo_opt" not in (part(name), part(target))
-        if RANK.get(part(target), 0) > RANK.get(part(name), 0)
-    ]
-    assert wrong == []
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_go_downward_only(package: str) -> None:
+    """Imports in functions count too."""
+    assert upward(ORDER[package], package) == []
+
+
+@pytest.mark.parametrize("folder", folders())
+def test_imports_make_no_circle(folder: str) -> None:
+    """Neither between modules nor between folders, whichever level one looks at; imports in functions count too."""
+    assert in_circles(rooms(folder)) == {}
+
+
+def test_imports_are_absolute() -> None:
+    assert list(relative_imports()) == []
 
 
 def test_core_never_imports_bench_interop_or_cli() -> None:
     """The package itself may offer a name of interop, such as scipy_method; that it stays light is tested above."""
     wrong = [
         f"{name} imports {target}"
-        for name, targets in GRAPH.items()
-        for target in targets
+        for name in CORE
+        for target in GRAPH[name]
         if part(name) not in OUTSIDE_CORE and part(target) in OUTSIDE_CORE
         if not (name == "zoo_opt" and part(target) == "interop")
     ]
     assert wrong == []
 
 
-SEG_GRAPH = {name: set(module_level_imports(name, SEG_MODULES)) - {name} for name in SEG_MODULES}
+def test_a_folder_is_one_room() -> None:
+    """So many modules that one can see them all, and few at the top."""
+    modules = {
+        folder: [n for n in rooms(folder) if MODULES.get(n, PACKAGE).name != "__init__.py"] for folder in folders()
+    }
+    assert {folder: len(inside) for folder, inside in modules.items() if len(inside) > MAX_MODULES} == {}
+    assert len([n for n in rooms("zoo_opt_seg") if n in MODULES and MODULES[n].name != "__init__.py"]) <= MAX_TOP
 
 
-@pytest.mark.parametrize("graph", [GRAPH, SEG_GRAPH], ids=["zoo_opt", "zoo_opt_seg"])
-def test_imports_make_no_circle(graph: dict[str, set[str]]) -> None:
-    left = {name: set(targets) for name, targets in graph.items()}
-    while leaves := {name for name, targets in left.items() if not targets & set(left)}:
-        left = {name: targets for name, targets in left.items() if name not in leaves}
-    assert left == {}, "modules in a circle, or above one"
+def test_no_module_has_the_name_of_what_it_exports() -> None:
+    """Else ``from package import name`` would give the module or the object, as it happens."""
+    wrong = [
+        name
+        for name, path in MODULES.items()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name.rpartition(".")[2]
+    ]
+    assert wrong == []
 
 
 def test_core_never_imports_its_plugin() -> None:
     """Nowhere, not even in a function: zoo_opt finds zoo_opt_seg through an entry point, as it would any other."""
     wrong = [
         f"{name}, line {node.lineno}"
-        for name, path in MODULES.items()
+        for name, path in CORE.items()
         for node in ast.walk(ast.parse(path.read_text()))
         if (isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "zoo_opt_seg")
         or (isinstance(node, ast.Import) and any(a.name.partition(".")[0] == "zoo_opt_seg" for a in node.names))
@@ -216,7 +176,7 @@ def test_plugin_imports_without_its_extra(run_python: Callable[..., str]) -> Non
     assert run_python("-c", code) == "third party:\n"
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if part(name) not in OUTSIDE_CORE])
+@pytest.mark.parametrize("name", [name for name in CORE if part(name) not in OUTSIDE_CORE])
 def test_every_core_module_imports(name: str) -> None:
     importlib.import_module(name)
 
@@ -241,8 +201,7 @@ def repository_files() -> list[Path]:
 
 def test_no_file_is_too_large() -> None:
     assert [str(path) for path in repository_files() if path.stat().st_size > MAX_BYTES] == []
-    modules = MODULES | SEG_MODULES
-    assert [name for name, path in modules.items() if len(path.read_text().splitlines()) > MAX_LINES] == []
+    assert [name for name, path in MODULES.items() if len(path.read_text().splitlines()) > MAX_LINES] == []
 
 
 def test_no_machine_paths_or_registries() -> None:
