@@ -36,10 +36,8 @@ def imports_of(module: str) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            found |= {
-                f"{node.module}.{a.name}" if f"{node.module}.{a.name}" in MODULES else str(node.module)
-                for a in node.names
-            }
+            named = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= named if named <= set(MODULES) else {*named, str(node.module)}
     return (found & set(MODULES)) - {module}
 
 
@@ -78,7 +76,7 @@ def rooms(folder: str) -> dict[str, set[str]]:
 
 
 def in_circles(graph: dict[str, set[str]]) -> dict[str, set[str]]:
-    """What is left of `graph` once everything that imports only what is outside of it is taken away, again and again."""
+    """What is left of `graph` once what imports nothing that is left is taken away, again and again."""
     left = dict(graph)
     while leaves := [name for name, targets in left.items() if not targets & set(left)]:
         for name in leaves:

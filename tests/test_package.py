@@ -181,6 +181,16 @@ def test_every_core_module_imports(name: str) -> None:
     importlib.import_module(name)
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_two_classes_have_one_name(package: str) -> None:
+    homes: dict[str, list[str]] = {}
+    for name, path in modules_of(package).items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(name)
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
+
+
 # ---------------------------------------------------------------------------------------------------- files
 
 
