@@ -14,10 +14,10 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from zoo_opt.core.errors import CheckpointError
-from zoo_opt.storage.checkpoint import sync_folder
+from zoo_opt.storage.append import AppendFile
 
 
 class Entry(NamedTuple):
@@ -29,34 +29,15 @@ class Entry(NamedTuple):
     sem: float = math.nan
 
 
-class Journal:
+class Journal(AppendFile):
     """Append-only file of evaluations."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        new = not self.path.exists()
-        self._file = self.path.open("ab")
-        if not locked(self._file):
-            self._file.close()
-            raise CheckpointError(f"{self.path} is in use by another run")
-        if new:
-            sync_folder(self.path.parent)
+        super().__init__(path, in_use=CheckpointError(f"{os.fspath(path)} is in use by another run"))
 
     def add(self, entries: list[Entry]) -> None:
         """Append ``entries``; when this returns they are on the disk."""
-        self._file.write(b"".join(_line(entry) for entry in entries))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def clear(self) -> None:
-        """Forget all entries, once a checkpoint holds them."""
-        self._file.truncate(0)
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        self.append(b"".join(_line(entry) for entry in entries))
 
 
 def entries(path: str | os.PathLike[str]) -> Iterator[Entry]:
@@ -80,26 +61,6 @@ def entries(path: str | os.PathLike[str]) -> Iterator[Entry]:
             raise CheckpointError(f"{os.fspath(path)} is corrupt at line {number}")
         id_, loss, reason, *sem = json.loads(body)
         yield Entry(id_, math.nan if loss is None else float.fromhex(loss), reason, *map(float.fromhex, sem))
-
-
-def repair(path: str | os.PathLike[str]) -> None:
-    """Cut off an unfinished last line, so that new lines can follow."""
-    with open(path, "r+b") as file:
-        data = file.read()
-        file.truncate(data.rfind(b"\n") + 1)
-
-
-def locked(file: BinaryIO) -> bool:
-    """Lock ``file`` until it is closed, where the system can; return whether nobody else had."""
-    try:
-        import fcntl
-    except ImportError:  # not a POSIX system
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _line(entry: Entry) -> bytes:

@@ -102,7 +102,6 @@ class Recorder:
                 reason, _, nfev = entry.reason.rpartition(" ")
                 self._final[int(nfev)] = Outcome(_FINAL, entry.loss, reason)
         old._budget = new.budget
-        journal.repair(log)
         return old
 
     def _fold(self) -> None:

@@ -28,8 +28,8 @@ from typing import Any
 from zoo_opt._version import __version__ as zoo_opt_version
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt.optimizer import Optimizer
-from zoo_opt.storage.checkpoint import sync_folder, write_atomically
-from zoo_opt.storage.journal import locked
+from zoo_opt.storage.checkpoint import write_atomically
+from zoo_opt.storage.append import AppendFile, locked
 
 Line = dict[str, Any]
 ZERO_SHOT, ADAPTED = "zero-shot", "adapted"  # the rows of the test in metrics.json that asked the black box
@@ -125,7 +125,7 @@ class RunFolder:
             return True
 
 
-class Lines:
+class Lines(AppendFile):
     """A journal of JSON lines; what `add` was given is on the disk when it returns.
 
     Parameters
@@ -136,21 +136,11 @@ class Lines:
 
     def __init__(self, path: Path) -> None:
         self.known = read_lines(path)
-        new = not path.exists()
-        self._file = path.open("ab")
-        if new:
-            sync_folder(path.parent)
-        self._file.truncate(_whole(path))
+        super().__init__(path)
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Append one line."""
-        self._file.write(json_line(line))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        self.append(json_line(line))
 
 
 def read_lines(path: Path) -> list[Line]:
@@ -223,11 +213,6 @@ def short(value: Any) -> str:
     """Return ``value`` in at most 80 characters."""
     text = json.dumps(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _whole(path: Path) -> int:
-    """Return the length of the file up to its last whole line."""
-    return path.read_bytes().rfind(b"\n") + 1
 
 
 def versions() -> dict[str, str]:
