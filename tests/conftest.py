@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +43,20 @@ def run_python(tmp_path: Path) -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Return what makes a folder in which a package with these entry points lies as pip would leave it."""
+
+    def installed(group: str, entry_points: Mapping[str, str]) -> Path:
+        place = tmp_path / f"installed{len(list(tmp_path.iterdir()))}"
+        folder = place / f"{place.name}-0.dist-info"
+        folder.mkdir(parents=True)
+        lines = [f"{name} = {value}" for name, value in entry_points.items()]
+        (folder / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]))
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {place.name}\nVersion: 0\n")
+        monkeypatch.syspath_prepend(str(place))
+        return place
+
+    return installed

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.bench.problems.protocol import FloatArray, pair_seed
-from zoo_opt.interop.peer import require
+from zoo_opt.support.loading import require
 
 if TYPE_CHECKING:
     from zoo_opt_seg.adaptation.objective import Objective

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from zoo_opt.bench.problems.registry import load_object
+from zoo_opt.support.loading import load_object
 
 PEERS: dict[str, tuple[str, str]] = {
     "pycma": (

@@ -81,10 +81,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     import zoo_opt as zo
     from zoo_opt.bench.problems.protocol import Problem
-    from zoo_opt.bench.problems.registry import PROBLEMS, load_object, make_problem
+    from zoo_opt.bench.problems.registry import PROBLEMS, make_problem
     from zoo_opt.bench.solvers import make_method
     from zoo_opt.bench.suite import with_problem
     from zoo_opt.run import INTERRUPTED
+    from zoo_opt.support.loading import load_object
     from zoo_opt.support.plugins import is_plugin
 
     sys.path.insert(0, os.getcwd())

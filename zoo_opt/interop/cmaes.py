@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from zoo_opt.interop.peer import FloatArray, Peer, Restarts, require
+from zoo_opt.interop.peer import FloatArray, Peer, Restarts
+from zoo_opt.support.loading import require
 
 KINDS = ("CMA", "SepCMA")
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from zoo_opt.interop.inverted import global_draws_from
-from zoo_opt.interop.peer import FloatArray, Peer, require
+from zoo_opt.interop.peer import FloatArray, Peer
+from zoo_opt.support.loading import require
 
 
 class Nevergrad(Peer):

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.interop.peer import require
 from zoo_opt.methods import Method, make
 from zoo_opt.optimizer import Optimizer
+from zoo_opt.support.loading import require
 
 
 def register(method: Method | str, name: str | None = None) -> Any:

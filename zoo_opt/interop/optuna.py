@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.core.batch import Candidate
-from zoo_opt.interop.peer import require
 from zoo_opt.methods import Method, make
 from zoo_opt.optimizer import Optimizer
+from zoo_opt.support.loading import require
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -7,12 +7,9 @@ so that a benchmark or a user's loop need not know whose optimiser it runs. Peer
 
 from __future__ import annotations
 
-import importlib
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -21,33 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 from zoo_opt.methods.cma.restarts import FIRST, LARGE, regime, small_popsize
 
 FloatArray = NDArray[np.float64]
-
-
-def require(module: str, package: str, extra: str = "bench") -> ModuleType:
-    """Import a peer's module, or say how to install it.
-
-    Parameters
-    ----------
-    module : str
-        Name to import, such as ``"cma"``.
-    package : str
-        Name of the distribution that provides it, for the message.
-    extra : str
-        Name of the extra of zoo-opt that brings it, for the message.
-
-    Raises
-    ------
-    ImportError
-        If the package is not installed; the message names the extra that brings it.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # such as cma's note that matplotlib is absent
-            return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            f'{package} is not installed; it comes with the {extra} extra: pip install "zoo-opt[{extra}]"'
-        ) from error
 
 
 @dataclass(frozen=True)

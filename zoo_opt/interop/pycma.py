@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from zoo_opt.interop.inverted import Inverted, Objective, global_draws_from
-from zoo_opt.interop.peer import FloatArray, Peer, Restarts, require
+from zoo_opt.interop.peer import FloatArray, Peer, Restarts
+from zoo_opt.support.loading import require
 
 SAMPLERS = {"vd": "GaussVDSampler", "vkd": "GaussVkDSampler"}  # of cma.restricted_gaussian_sampler
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from zoo_opt.interop.inverted import Inverted, Objective
-from zoo_opt.interop.peer import FloatArray, require
+from zoo_opt.interop.peer import FloatArray
+from zoo_opt.support.loading import require
 
 Box = tuple[float, float]
 LOCAL = ("L-BFGS-B", "BFGS", "Nelder-Mead", "Powell", "COBYLA")  # scipy lets no two runs of COBYQA be open at once

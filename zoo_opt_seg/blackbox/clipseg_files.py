@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_opt.core.errors import CheckpointError
+from zoo_opt.support.json_files import read_json
 from zoo_opt_seg.blackbox.checkpoints import misfit
 from zoo_opt_seg.features.encoders import read_state
 from zoo_opt_seg.features.text_encoders import Tokenizer
@@ -121,10 +121,7 @@ def _folder(name_or_path: str | Path) -> Path:
 def _json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path.parent} has no {path.name}")
-    try:
-        found = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise CheckpointError(f"{path} is not JSON, or truncated: {error}") from None
+    found = read_json(path, CheckpointError)
     if not isinstance(found, dict):
         raise CheckpointError(f"{path} must hold an object, got a {type(found).__name__}")
     return found

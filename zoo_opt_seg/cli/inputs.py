@@ -96,7 +96,7 @@ def _made(spec: str) -> Any:
     """Return what the factory of ``module:factory`` makes; a function of two arguments is the black box itself."""
     import inspect
 
-    from zoo_opt.bench.problems.registry import load_object
+    from zoo_opt.support.loading import load_object
 
     factory = load_object(spec)
     if not callable(factory):
@@ -147,7 +147,7 @@ def splits(spec: str, *, size: int, seed: int = 0, options: Sequence[str] = (), 
     UsageError
         If there is no such data, or it cannot be read.
     """
-    from zoo_opt.bench.problems.registry import load_object
+    from zoo_opt.support.loading import load_object
     from zoo_opt_seg.data import DATASETS, SYNTHETIC, Splits, load_data
 
     name, _, root = spec.partition(":")

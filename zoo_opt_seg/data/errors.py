@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from zoo_opt.support import json_files
+from zoo_opt.support.loading import require
 
 
 class DataError(ValueError):
@@ -35,10 +36,10 @@ def read_json(path: Path, what: str, missing: str | None = None) -> Any:
         If there is no such file, or it cannot be read.
     """
     try:
-        return json.loads(path.read_text("utf-8"))
+        return json_files.read_json(path, DataError, f": the {what} cannot be read")
     except FileNotFoundError:
         raise DataError(f"{path}: the {missing or f'file of {what}'} is missing") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise DataError(f"{path}: the {what} cannot be read ({reason(error)})") from None
 
 
@@ -51,6 +52,6 @@ def needed(module: str, package: str, file: object) -> ModuleType:
         If it is not installed.
     """
     try:
-        return importlib.import_module(module)
+        return require(module, package, extra="seg")
     except ImportError:
         raise DataError(f"{file}: reading it needs {package}, which is not installed (it is in zoo-opt[seg])") from None

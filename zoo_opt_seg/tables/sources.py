@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo_opt.bench.problems.registry import load_object
+from zoo_opt.support.loading import load_object
 from zoo_opt_seg.tables.suite import VOLUMES, Cell
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from zoo_opt.interop.peer import require
+from zoo_opt.support.loading import require
 
 PLAIN_EVERY = 300  # seconds: where there is no terminal, a line at every tenth of the runs and at least so often
 

@@ -14,7 +14,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from zoo_opt.bench.problems.protocol import FloatArray, pair_seed
-from zoo_opt.interop.peer import require
+from zoo_opt.support.loading import require
 
 BBOB_TARGETS = tuple(float(t) for t in 10.0 ** np.linspace(2, -8, 51))
 DIMENSIONS = {

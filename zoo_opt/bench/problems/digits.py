@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo_opt.bench.problems.protocol import pair_seed
-from zoo_opt.interop.peer import require
+from zoo_opt.support.loading import require
 
 Float32 = NDArray[np.float32]
 

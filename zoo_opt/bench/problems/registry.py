@@ -7,7 +7,6 @@ problem can take part.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -20,6 +19,7 @@ from zoo_opt.bench.problems.digits import DigitsMLP
 from zoo_opt.bench.problems.protocol import FloatArray, Problem, pair_seed
 from zoo_opt.bench.problems.svm import SVMScales
 from zoo_opt.bench.problems.wrappers import wrapped
+from zoo_opt.support.loading import load_object
 from zoo_opt.support.plugins import is_plugin, make_target
 
 __all__ = [
@@ -33,7 +33,6 @@ __all__ = [
     "SVMScales",
     "Sphere",
     "expand",
-    "load_object",
     "make_problem",
 ]
 
@@ -146,18 +145,3 @@ def make_problem(kind: str, arguments: Mapping[str, Any] | None = None) -> Probl
     if not isinstance(problem, Problem):
         raise ValueError(f"problem {kind!r} must make a zoo_opt.bench.Problem, got a {type(problem).__name__}")
     return wrapped(problem, wrap)
-
-
-def load_object(path: str) -> Any:
-    """The object that ``"module:name"`` names.
-
-    Raises
-    ------
-    ValueError
-        If the module cannot be imported or has no such name.
-    """
-    module, _, name = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f'expected "module:name" that can be imported, got {path!r}: {error}') from error

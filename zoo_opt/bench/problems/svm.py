@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo_opt.bench.problems.protocol import pair_seed
-from zoo_opt.interop.peer import require
+from zoo_opt.support.loading import require
 
 Float64 = NDArray[np.float64]
 CHECK_SPLITS = 8  # fixed splits that a result is judged by

@@ -12,7 +12,7 @@ from zoo_opt.bench.statistics.bootstrap import Interval
 from zoo_opt.bench.statistics.hits import Run
 from zoo_opt.bench.statistics.pairs import contest, holm, matched
 from zoo_opt.bench.statistics.stats import ecdf_area, fraction_reached, summaries
-from zoo_opt.interop.peer import require
+from zoo_opt.support.loading import require
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from zoo_opt.bench.statistics.bootstrap import Interval, interval
 from zoo_opt.bench.statistics.hits import FloatArray, Run, hits_of, sum_by, units
 from zoo_opt.bench.statistics.stats import by_ratio, final
-from zoo_opt.interop.peer import require
+from zoo_opt.support.loading import require
 
 TINY = 1e-12  # differences of areas below it come from rounding
 FLOOR, CEILING = 1e-8, 1e300  # final figures are clipped to these before a logarithm is taken

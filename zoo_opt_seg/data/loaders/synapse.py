@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from zoo_opt.core.errors import integer
-from zoo_opt.interop.peer import require
+from zoo_opt.support.loading import require
 from zoo_opt_seg.data.errors import read_json, reason
 from zoo_opt_seg.data.files import DataError
 from zoo_opt_seg.data.loaders.layout import folder

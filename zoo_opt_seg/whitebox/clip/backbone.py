@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_opt.core.errors import CheckpointError
-from zoo_opt.interop.peer import require
+from zoo_opt.support.loading import require
 from zoo_opt_seg.whitebox.core.trainer import seeded
 
 Colour = tuple[float, float, float]

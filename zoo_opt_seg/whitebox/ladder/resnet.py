@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from zoo_opt.core.errors import CheckpointError
-from zoo_opt.interop.peer import require
+from zoo_opt.support.loading import require
 from zoo_opt_seg.blackbox.checkpoints import misfit, read_state_dict
 
 

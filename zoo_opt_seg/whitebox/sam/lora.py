@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from zoo_opt.core.errors import fraction, instance, integer, positive
-from zoo_opt.interop.peer import require
+from zoo_opt.support.loading import require
 from zoo_opt_seg.whitebox.core import adapter_file
 from zoo_opt_seg.whitebox.core.trainer import seeded
 

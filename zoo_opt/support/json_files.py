@@ -1,0 +1,60 @@
+"""JSON files and files of JSON lines, with one message for those that cannot be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def read_json(path: Path, error: type[ValueError] = ValueError, complaint: str = " is not JSON, or truncated") -> Any:
+    """Return what a JSON file holds.
+
+    Parameters
+    ----------
+    path : Path
+    error : type
+        What is raised if the file is not JSON.
+    complaint : str
+        What its message says after the path and before the reason.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as cause:
+        raise error(f"{path}{complaint} ({' '.join(str(cause).split())})") from None
+
+
+def read_json_lines(
+    path: Path, content: bytes | None = None, error: type[ValueError] = ValueError
+) -> tuple[list[dict[str, Any]], bool]:
+    """Return the objects of a file with one JSON object per line, and whether its last line was cut off.
+
+    Parameters
+    ----------
+    path : Path
+    content : bytes, optional
+        What the file holds, where it was read already.
+    error : type
+        What is raised for a line that is no JSON object; a last line without a newline is left out instead.
+
+    Returns
+    -------
+    lines : list of dict
+    cut : bool
+    """
+    *whole, rest = (path.read_bytes() if content is None else content).split(b"\n")
+    lines = []
+    for number, text in enumerate(whole, start=1):
+        try:
+            line = json.loads(text)
+        except ValueError:
+            line = None
+        if not isinstance(line, dict):
+            raise error(f"{path} is corrupt at line {number}: expected a JSON object, got {text[:40]!r}")
+        lines.append(line)
+    return lines, bool(rest)

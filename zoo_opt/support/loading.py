@@ -1,0 +1,50 @@
+"""Objects by name, and modules that may not be installed: both with a message that says what to do."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from types import ModuleType
+from typing import Any
+
+
+def load_object(path: str) -> Any:
+    """Return the object that ``"module:name"`` names.
+
+    Raises
+    ------
+    ValueError
+        If the module cannot be imported or has no such name.
+    """
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f'expected "module:name" that can be imported, got {path!r}: {error}') from error
+
+
+def require(module: str, package: str = "", extra: str = "bench") -> ModuleType:
+    """Import a module that an extra of zoo-opt brings, or say how to install it.
+
+    Parameters
+    ----------
+    module : str
+        Name to import, such as ``"cma"``.
+    package : str
+        Name of the distribution that provides it, for the message, if it is not that of the module.
+    extra : str
+        Name of the extra of zoo-opt that brings it, for the message.
+
+    Raises
+    ------
+    ImportError
+        If the package is not installed; the message names the extra that brings it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as cma's note that matplotlib is absent
+            return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f'{package or module} is not installed; it comes with the {extra} extra: pip install "zoo-opt[{extra}]"'
+        ) from error

@@ -1,0 +1,195 @@
+"""What can be chosen by name: declared once, listed without importing it, open to other packages.
+
+A package declares things for a registry by entry points in the registry's group. An entry point names an `Entry` of the
+registry's kind, or the thing itself where its name and the first line of its docstring are all there is to say::
+
+    [project.entry-points."zoo_opt.methods"]
+    one-plus-one = "mypackage.methods:OnePlusOne"
+
+Nothing of another package is imported before its name is asked for, or all are listed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
+
+from zoo_opt.support.loading import load_object, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One thing that can be chosen by name.
+
+    Parameters
+    ----------
+    name : str
+    factory : str
+        ``"module:object"`` of what makes it, or a module; imported by `load`.
+    about : str
+        One line for lists and for the documentation.
+    needs : tuple of str
+        Modules that must be installed.
+    extra : str
+        The extra of zoo-opt that brings them.
+    """
+
+    name: str
+    factory: str
+    about: str = ""
+    needs: tuple[str, ...] = ()
+    extra: str = ""
+
+    def load(self) -> Any:
+        """Import the factory and return it.
+
+        Raises
+        ------
+        ImportError
+            If a module that it needs is not installed; the message says what to install.
+        ValueError
+            If there is no such factory.
+        """
+        for module in self.needs:
+            require(module, module.partition(".")[0], self.extra)
+        return load_object(self.factory) if ":" in self.factory else importlib.import_module(self.factory)
+
+    @property
+    def missing(self) -> list[str]:
+        """The modules that it needs and that are not installed; nothing is imported."""
+        return [module for module in self.needs if importlib.util.find_spec(module.partition(".")[0]) is None]
+
+
+E = TypeVar("E", bound=Entry)
+
+
+class Registry(Generic[E]):
+    """Entries by name: those given, and those that installed packages declare.
+
+    Parameters
+    ----------
+    what : str
+        What they are, for messages, such as ``"black box"``.
+    group : str
+        Group of the entry points by which other packages declare more.
+    kind : type
+        Of the entries.
+    *entries : Entry
+
+    Raises
+    ------
+    ValueError
+        If two entries have the same name.
+    """
+
+    def __init__(self, what: str, group: str, kind: type[E], *entries: E) -> None:
+        self.what, self.group, self.kind = what, group, kind
+        self._entries: dict[str, E] = {}
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, entry: E) -> None:
+        """Declare one more, for this process.
+
+        Raises
+        ------
+        ValueError
+            If its name is another's.
+        """
+        other = self._entries.setdefault(entry.name, entry)
+        if other != entry:
+            raise ValueError(self._twice(entry.name, other.factory, entry.factory))
+
+    def __iter__(self) -> Iterator[str]:
+        """The names: the package's own first, then those of other packages."""
+        return iter([*self._entries, *(name for name in self._declared() if name not in self._entries)])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries or name in self._declared()
+
+    def find(self, name: str, argument: str = "name", also: str = "") -> E:
+        """Return the entry of a name.
+
+        Parameters
+        ----------
+        name : str
+        argument : str
+            What the name was given as, for the message.
+        also : str
+            What else it could have been, for the message.
+
+        Raises
+        ------
+        ValueError
+            If nothing is declared by this name, two packages declare it, or what is declared cannot be loaded.
+        """
+        if name in self._entries:
+            return self._entries[name]
+        points = self._declared().get(name, ())
+        if not points:
+            raise ValueError(
+                f"{argument} must be one of {', '.join(self)}{also}, got {name!r} (another package that has it must be "
+                f"installed, and declare it in the group {self.group!r} of its entry points)"
+            )
+        if len(points) > 1:
+            raise ValueError(self._twice(name, *(point.value for point in points)))
+        return self._entry_of(points[0])
+
+    def entries(self) -> Iterator[E]:
+        """Every entry that can be loaded."""
+        for name in self:
+            try:
+                yield self.find(name)
+            except ValueError:
+                continue
+
+    def lines(self) -> dict[str, str]:
+        """A line about each name: what it is and needs, or why it cannot be loaded."""
+        found = {}
+        for name in self:
+            try:
+                entry = self.find(name)
+            except ValueError as error:
+                found[name] = f"cannot be loaded: {error}"
+                continue
+            lacks = f" (needs {', '.join(entry.missing)}: {install(entry.extra)})" if entry.missing else ""
+            found[name] = entry.about + lacks
+        for name, points in self._declared().items():
+            if name in self._entries:
+                found[f"{name} of {points[0].value}"] = f"refused: {name} is the name of another {self.what}"
+        return found
+
+    def _declared(self) -> dict[str, list[EntryPoint]]:
+        """The entry points of other packages by name; equal ones, as of a package that is found twice, are one."""
+        found: dict[str, list[EntryPoint]] = {}
+        for point in entry_points(group=self.group):
+            same = found.setdefault(point.name, [])
+            if point.value not in {other.value for other in same}:
+                same.append(point)
+        return dict(sorted(found.items()))
+
+    def _entry_of(self, point: EntryPoint) -> E:
+        declared = f"{self.what} {point.name!r} is declared as {point.value}, which"
+        try:
+            loaded = point.load()
+        except Exception as error:  # whatever the import of another package comes across
+            raise ValueError(f"{declared} cannot be loaded: {type(error).__name__}: {error}") from error
+        if not isinstance(loaded, Entry):
+            about = (inspect.getdoc(loaded) or "").partition("\n")[0]
+            return self.kind(name=point.name, factory=point.value, about=about)
+        if not isinstance(loaded, self.kind) or loaded.name != point.name:
+            raise ValueError(f"{declared} must be a {self.kind.__name__} of this name, got {loaded!r}")
+        return loaded
+
+    def _twice(self, name: str, *factories: str) -> str:
+        return f"{self.what} {name!r} must be declared once, got {' and '.join(factories)}"
+
+
+def install(extra: str) -> str:
+    """What to type to install an extra of zoo-opt."""
+    return f'pip install "zoo-opt[{extra}]"'
