@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 
 from zoo_opt.bench.engine.executors import in_processes
-from zoo_opt.bench.engine.progress import Progress
 from zoo_opt.bench.engine.record import Recorder, plain, read_record
+from zoo_opt.support.progress import Progress
 from zoo_opt_seg.tables.cells import adapted, head, lost_cell
 from zoo_opt_seg.tables.reader import load_table
 from zoo_opt_seg.tables.sources import absent, place_from

@@ -164,14 +164,15 @@ def _drive(
     """Tell outcomes as they come until there is a reason to stop; return the status."""
     opt = recorder.opt
     try:
-        with bar(opt, progress) as advance:
+        with bar("evaluations", "", opt.budget, progress, stderr=False) as update:
+            update(opt.nfev)
             for arrived in outcomes:
                 steps = opt.nit
                 recorder.tell([outcome for outcome in arrived if on_error == "fail" or outcome.error is None])
                 for outcome in arrived:
                     if on_error == "raise" and outcome.error is not None:
                         raise outcome.error
-                advance()
+                update(opt.nfev, {"best {:.6g}": opt.best.loss})
                 if opt.nit > steps and notify(opt):
                     return CALLBACK
     finally:

@@ -6,8 +6,8 @@ import pytest
 from bench.test_suite import GOOD
 
 from zoo_opt.bench.engine.pace import Pace
-from zoo_opt.bench.engine.progress import Progress, duration
 from zoo_opt.bench.suite import load_suite
+from zoo_opt.support.progress import Progress, duration
 
 
 class Clock:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 def do_bench(arguments: argparse.Namespace) -> int:
     """Run a suite, or what is left of it, then report."""
-    from zoo_opt.bench.engine.progress import Progress
     from zoo_opt.bench.engine.record import current, read_record
     from zoo_opt.bench.engine.runner import run_suite
     from zoo_opt.bench.suite import load_suite
+    from zoo_opt.support.progress import Progress
 
     sys.path.insert(0, os.getcwd())  # for problems and methods named "module:function"
     suite = load_suite(arguments.suite)

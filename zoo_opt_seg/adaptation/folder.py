@@ -28,8 +28,8 @@ from typing import Any
 from zoo_opt._version import __version__ as zoo_opt_version
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt.optimizer import Optimizer
-from zoo_opt.storage.checkpoint import write_atomically
 from zoo_opt.storage.append import AppendFile, locked
+from zoo_opt.storage.checkpoint import write_atomically
 
 Line = dict[str, Any]
 ZERO_SHOT, ADAPTED = "zero-shot", "adapted"  # the rows of the test in metrics.json that asked the black box

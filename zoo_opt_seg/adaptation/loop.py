@@ -11,13 +11,13 @@ from zoo_opt.core.batch import Candidate
 from zoo_opt.engines import Outcome, failed, succeeded
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.storage.resume import Recorder
+from zoo_opt.support.progress import Update
 from zoo_opt_seg.adaptation.folder import Line, RunFolder, json_line, read_lines, write_lines
 from zoo_opt_seg.adaptation.marks import BlackBoxDown, Marks, mean
 from zoo_opt_seg.adaptation.objective import Objective
 from zoo_opt_seg.blackbox.protocol import BlackBoxGone
 from zoo_opt_seg.blackbox.wrappers import BudgetExhausted
 from zoo_opt_seg.measures.losses import LossError
-from zoo_opt_seg.progress import Update
 
 
 class Driver:

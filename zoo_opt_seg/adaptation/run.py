@@ -19,6 +19,7 @@ from zoo_opt.methods import Method
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.storage.checkpoint import write_atomically
 from zoo_opt.storage.resume import Recorder
+from zoo_opt.support.progress import bar
 from zoo_opt_seg.adaptation.folder import Line, RunFolder, read_json, versions, write_json
 from zoo_opt_seg.adaptation.loop import Driver
 from zoo_opt_seg.adaptation.marks import SCORES, Mark, Marks, thresholds
@@ -29,7 +30,6 @@ from zoo_opt_seg.blackbox.protocol import SegmentationModel, as_black_box, name_
 from zoo_opt_seg.blackbox.wrappers import Budgeted
 from zoo_opt_seg.data.draws import Draw, kind_for, need_texts
 from zoo_opt_seg.data.samples import Splits
-from zoo_opt_seg.progress import bar
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.visual_prompts import TrainedPrompt, VisualPrompt, save_prompt
 from zoo_opt_seg.visual_prompts.registry import need_registered

@@ -105,7 +105,7 @@ def _last_line(error: str) -> str:
 
 
 def _run(suite: TableSuite, out: Path, arguments: argparse.Namespace) -> tuple[Record, dict[str, str]]:
-    from zoo_opt.bench.engine.progress import Progress as Bar
+    from zoo_opt.support.progress import Progress as Bar
 
     for option, wanted, known in (
         ("--only", arguments.only + arguments.again, suite.labels),

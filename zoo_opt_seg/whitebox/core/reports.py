@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from zoo_opt_seg.progress import bar
+from zoo_opt.support.progress import bar
 from zoo_opt_seg.whitebox.core.recipe import Epoch, Recipe
 from zoo_opt_seg.whitebox.core.trainer import Report
 
