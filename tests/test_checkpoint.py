@@ -7,6 +7,7 @@ import os
 import pickle
 import stat
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from cases import BY_NAME
 
 import zoo_opt as zo
 from zoo_opt.storage import checkpoint
+from zoo_opt.storage.format2 import CONVERTERS, PLACES
 from zoo_opt.testing import rugged
 
 
@@ -298,3 +300,160 @@ def test_objects_that_are_no_dataclass_cannot_be_saved(path):
     with pytest.raises(TypeError, match=r"numbers, strings, arrays and dataclasses, got .*Undecorated"):
         opt.save(path)
     assert not path.exists()
+
+
+# ------------------------------------------------------------------------------------------- classes are known by place
+@dataclass(frozen=True)
+class Cosine:
+    """Another schedule with a name of ours, and the fields of ours."""
+
+    start: float
+    end: float
+    steps: int
+
+    def __call__(self, t):
+        return self.start + (self.end - self.start) * min(1.0, t / self.steps)
+
+
+class Key(NamedTuple):
+    """A named tuple with a name of ours."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Rademacher(zo.Draws):
+    """Draws with a name of ours."""
+
+    def sample(self, rng, out, c=1.0):
+        out[:] = c
+
+    def self_dual(self, d):
+        return 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SPSA(zo.SPSA):
+    """A method with a name of ours."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A schedule that is made of a named tuple."""
+
+    key: tuple
+
+    def __call__(self, t):
+        return 0.1
+
+
+NAMESAKES = {
+    "schedule": (zo.SPSA(lr=Cosine(0.1, 0.01, 50)), Cosine),
+    "draws": (zo.SPSA(draws=Rademacher()), Rademacher),
+    "method": (SPSA(lr=0.1), SPSA),
+    "named tuple": (zo.SPSA(lr=Held(Key(1, 2))), Key),
+}
+
+
+@pytest.mark.parametrize("kind", NAMESAKES)
+def test_a_class_with_the_name_of_one_of_ours_is_loaded_as_itself_or_not_at_all(kind, path):
+    method, namesake = NAMESAKES[kind]
+    opt = zo.Optimizer(method, [1.0, 2.0, 3.0], rng=0)
+    tell(opt, opt.ask())
+    opt.save(path)
+    with pytest.raises(zo.CheckpointError, match=rf"holds a {namesake.__module__}:{namesake.__name__}, .*types="):
+        zo.Optimizer.load(path, types=[Held])
+    loaded = zo.Optimizer.load(path, types=[Held, namesake])
+    assert loaded.method == method and future(loaded) == future(opt)
+
+
+def test_one_of_ours_is_not_loaded_as_its_namesake(path):
+    opt = running("fzoo")  # with zo.Cosine as its learning rate
+    opt.save(path)
+    assert type(zo.Optimizer.load(path, types=[Cosine]).method.lr) is zo.Cosine
+
+
+def test_a_local_class_is_known_by_its_place_too(path):
+    @dataclass(frozen=True)
+    class Constant:
+        value: float
+
+        def __call__(self, t):
+            return self.value
+
+    opt = zo.Optimizer(zo.SPSA(lr=Constant(0.1)), [1.0, 2.0], rng=0)
+    opt.save(path)
+    with pytest.raises(zo.CheckpointError, match=r"<locals>\.Constant"):
+        zo.Optimizer.load(path)
+    assert zo.Optimizer.load(path, types=[Constant]).method.lr == Constant(0.1)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "os:system",
+        "zoo_opt.cli.__main__:main",
+        "zoo_opt_x.gains:Cosine",
+        "zoo_opt.gradient.gains:schedule",  # no class
+        "zoo_opt.gradient.gains:Any",
+        "zoo_opt.methods:SPSA",  # not where it is
+        "zoo_opt.optimizer:Optimizer",  # not data
+        "zoo_opt.nowhere:Cosine",
+        "Cosine",
+    ],
+)
+def test_only_data_of_ours_is_imported_by_name(place, path):
+    path.write_bytes(with_payload(npz({"type": place, "fields": {}})))
+    with pytest.raises(zo.CheckpointError, match="is not a type of zoo_opt"):
+        zo.Optimizer.load(path)
+    path.write_bytes(with_payload(npz({"type": place, "items": ["true"]})))
+    with pytest.raises(zo.CheckpointError, match="is not a type of zoo_opt"):
+        zo.Optimizer.load(path)
+
+
+# ----------------------------------------------------------------------------------------------------------- format 2
+def as_format_2(path):
+    """Rewrite the checkpoint at ``path`` as the version before had it: with bare names."""
+
+    def bare(value):
+        if isinstance(value, list):
+            return [bare(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        return {k: v.rpartition(":")[2] if k == "type" else bare(v) for k, v in value.items()}
+
+    tree, arrays = saved_tree(path)
+    path.write_bytes(with_payload(npz(bare(tree), **arrays), version=2))
+
+
+def test_format_2_is_read(path):
+    opt = running("geass released", told=1)
+    opt.save(path)
+    as_format_2(path)
+    loaded = zo.Optimizer.load(path)
+    assert loaded.method == opt.method and future(loaded) == future(opt)
+
+
+def test_format_2_with_a_type_of_others(path):
+    opt = zo.Optimizer(zo.SPSA(lr=Cosine(0.1, 0.01, 50)), [1.0, 2.0], rng=0)
+    opt.save(path)
+    as_format_2(path)
+    assert future(zo.Optimizer.load(path, types=[Cosine])) == future(opt)
+
+
+def test_format_2_names_places_that_exist():
+    for name, place in PLACES.items():
+        assert checkpoint._own_class(place), (name, place)
+
+
+def test_format_2_converts_fields(path, monkeypatch):
+    opt = running("spsa-gc", told=0)
+    opt.save(path)
+    as_format_2(path)
+
+    def longer(fields, make):
+        return make("zoo_opt.gradient.gains:GainState", strikes=fields["0"] + 7)
+
+    monkeypatch.setitem(CONVERTERS, "GainState", longer)
+    assert zo.Optimizer.load(path).state.gains.strikes == 7

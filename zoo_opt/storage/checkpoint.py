@@ -2,6 +2,9 @@
 
 The file is a line ``zoo-opt checkpoint <version> <sha256 of the rest>`` and then an npz archive: the arrays, and the
 tree as JSON. It is written to a temporary file, synced and renamed, so that a file at the path is always whole.
+
+A class is named by its module and its name there, ``zoo_opt.gradient.gains:Cosine``. When a file is read, only modules
+of zoo_opt are imported by name; every other class must be among ``types``.
 """
 
 from __future__ import annotations
@@ -12,19 +15,22 @@ import importlib
 import io
 import json
 import os
-import pkgutil
+import re
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from zoo_opt.core.errors import CheckpointError
+from zoo_opt.storage.format2 import CONVERTERS, PLACES
 
-VERSION = 2
+VERSION = 3
 _MAGIC = b"zoo-opt checkpoint"
 _TREE = "tree"
+
+_Make: TypeAlias = Callable[[str, list[Any], dict[str, Any]], Any]  # class, its items or fields -> object
 
 
 def write(path: str | os.PathLike[str], tree: Any) -> None:
@@ -40,27 +46,30 @@ def write(path: str | os.PathLike[str], tree: Any) -> None:
 
 
 def read(path: str | os.PathLike[str], types: Iterable[type] = ()) -> Any:
-    """Return the tree at ``path``; ``types`` are dataclasses known beside zoo_opt's own.
+    """Return the tree at ``path``; ``types`` are the dataclasses and named tuples known beside zoo_opt's own.
 
     Raises
     ------
     CheckpointError
-        If the file is not one of ours, corrupt, truncated, or of a newer format.
+        If the file is not one of ours, corrupt, truncated, of a format that is not read any more or not yet, or names
+        a class that is not known.
     """
     name = os.fspath(path)
     header, newline, payload = Path(path).read_bytes().partition(b"\n")
     words = header.split(b" ")
     if not newline or b" ".join(words[:2]) != _MAGIC or len(words) != 4 or not words[2].isdigit() or len(words[2]) > 9:
         raise CheckpointError(f"{name} is not a zoo-opt checkpoint, or its first line is corrupt")
-    if int(words[2]) != VERSION:
-        raise CheckpointError(f"{name} has checkpoint format {int(words[2])}, this zoo_opt reads format {VERSION}")
+    version = int(words[2])
+    if version not in _READERS:
+        read_here = " and ".join(map(str, _READERS))
+        raise CheckpointError(f"{name} has checkpoint format {version}, this zoo_opt reads formats {read_here}")
     if hashlib.sha256(payload).hexdigest().encode() != words[3]:
         raise CheckpointError(f"{name} is corrupt or truncated: its checksum does not match")
-    known = {cls.__name__: cls for cls in (*_own_types(), *types)}
+    reader = _READERS[version](name, types)
     try:
         with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
             tree = json.loads(archive[_TREE].tobytes())
-            return _decode(tree, archive.__getitem__, known, name)
+            return _decode(tree, archive.__getitem__, reader.make)
     except CheckpointError:
         raise
     except Exception as error:  # whatever numpy, zip, JSON and constructors make of what `write` never wrote
@@ -127,16 +136,17 @@ def _encode(value: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
         return {"dict": [[key, _encode(item, arrays)] for key, item in value.items()]}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in dataclasses.fields(value)]
-        return {"type": type(value).__name__, "fields": {n: _encode(getattr(value, n), arrays) for n in names}}
+        return {"type": _place(type(value)), "fields": {n: _encode(getattr(value, n), arrays) for n in names}}
     if isinstance(value, tuple):
-        return {"type": type(value).__name__, "items": [_encode(item, arrays) for item in value]}
+        kind = "tuple" if type(value) is tuple else _place(type(value))
+        return {"type": kind, "items": [_encode(item, arrays) for item in value]}
     raise TypeError(f"a checkpoint can hold numbers, strings, arrays and dataclasses, got {value!r}")
 
 
-def _decode(value: Any, array: Callable[[str], Any], known: dict[str, type], path: str) -> Any:
+def _decode(value: Any, array: Callable[[str], Any], make: _Make) -> Any:
     """Return what `_encode` was given."""
     if isinstance(value, list):
-        return [_decode(item, array, known, path) for item in value]
+        return [_decode(item, array, make) for item in value]
     if not isinstance(value, dict):
         return value
     if "array" in value:
@@ -144,28 +154,61 @@ def _decode(value: Any, array: Callable[[str], Any], known: dict[str, type], pat
     if "scalar" in value:
         return array(value["scalar"])[()]
     if "dict" in value:
-        return {key: _decode(item, array, known, path) for key, item in value["dict"]}
-    name = value["type"]
+        return {key: _decode(item, array, make) for key, item in value["dict"]}
     if "items" in value:
-        items = [_decode(item, array, known, path) for item in value["items"]]
-        return tuple(items) if name == "tuple" else _class(name, known, path)(*items)
-    fields = {key: _decode(item, array, known, path) for key, item in value["fields"].items()}
-    return _class(name, known, path)(**fields)
+        items = [_decode(item, array, make) for item in value["items"]]
+        return tuple(items) if value["type"] == "tuple" else make(value["type"], items, {})
+    return make(value["type"], [], {key: _decode(item, array, make) for key, item in value["fields"].items()})
 
 
-def _class(name: str, known: dict[str, type], path: str) -> Any:
-    if name not in known:
-        raise CheckpointError(f"{path} holds a {name}, which is not a type of zoo_opt: pass it in types=")
-    return known[name]
+class _Reader:
+    """Makes the objects of a checkpoint at ``path`` from the names of their classes."""
+
+    def __init__(self, path: str, types: Iterable[type]) -> None:
+        self.path, self.types = path, {_place(cls): cls for cls in types}
+
+    def make(self, place: str, items: list[Any], fields: dict[str, Any]) -> Any:
+        """Return an object of the class at ``place``."""
+        return self.class_at(place)(*items, **fields)
+
+    def class_at(self, place: str) -> type:
+        """Return the class, of ``types`` or of zoo_opt."""
+        cls = self.types.get(place) or _own_class(place)
+        if cls is None:
+            raise CheckpointError(f"{self.path} holds a {place}, which is not a type of zoo_opt: pass it in types=")
+        return cls
 
 
-def _own_types() -> Iterable[type]:
-    """Return the dataclasses and named tuples that a method or its state is made of."""
-    from zoo_opt import gradient, methods
-    from zoo_opt.typing import Key
+class _Reader2(_Reader):
+    """The same for format 2, which has bare names; a class in ``types`` comes before one of zoo_opt."""
 
-    own: list[type] = [Key]
-    for package in (gradient, methods):
-        for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            own += [cls for cls in vars(importlib.import_module(info.name)).values() if isinstance(cls, type)]
-    return [cls for cls in own if dataclasses.is_dataclass(cls) or hasattr(cls, "_fields")]
+    def make(self, name: str, items: list[Any], fields: dict[str, Any]) -> Any:
+        """Return an object of the class that had this name, its fields converted."""
+        mine = {cls.__name__: cls for cls in self.types.values()}
+        if name in mine:
+            return mine[name](*items, **fields)
+        if name in CONVERTERS:
+            fields |= {str(i): item for i, item in enumerate(items)}
+            return CONVERTERS[name](fields, lambda place, **changed: super(_Reader2, self).make(place, [], changed))
+        return super().make(PLACES.get(name, name), items, fields)
+
+
+_READERS = {2: _Reader2, VERSION: _Reader}
+
+
+def _place(cls: type) -> str:
+    """Return where ``cls`` is: its module, and its name there."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _own_class(place: str) -> type | None:
+    """Return the dataclass or named tuple of zoo_opt at ``place``, None if there is none there."""
+    module, _, name = place.partition(":")
+    if not re.fullmatch(r"zoo_opt(\.[a-z]\w*)+", module):  # no __main__, which would run
+        return None
+    try:
+        cls: Any = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError:
+        return None
+    is_data = isinstance(cls, type) and (dataclasses.is_dataclass(cls) or hasattr(cls, "_fields"))
+    return cls if is_data and _place(cls) == place else None

@@ -1,0 +1,55 @@
+"""Checkpoint format 2, which named a class by its bare name: where that class is now, and what became of its fields.
+
+Only files that were written before format 3 pass through here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+Fields: TypeAlias = dict[str, Any]  # of a dataclass, by name; of a named tuple "0", "1", ... by place
+Make: TypeAlias = Callable[..., Any]  # make("zoo_opt.package.module:Class", **fields) -> object
+
+_MODULES = {
+    "zoo_opt.core.keys": "Key",
+    "zoo_opt.gradient.adaptive": "Adaptive AdaptiveState",
+    "zoo_opt.gradient.draws": "Gaussian QuantileGaussian Rademacher SegmentedUniform Sphere",
+    "zoo_opt.gradient.estimators": "Centered OneSided TwoSided",
+    "zoo_opt.gradient.gains": "Constant Cosine Gain GainState Geass PolyDecay PowerLaw Scheduled StepDecay",
+    "zoo_opt.gradient.noise": "MeasuredRadius Noise",
+    "zoo_opt.gradient.scaling": "LossSpread SlopeRMS Unscaled",
+    "zoo_opt.gradient.trend": "GuardedRate Trend",
+    "zoo_opt.gradient.updates": "GradientCorrection Nesterov Plain",
+    "zoo_opt.gradient.zo_gradient": "ZOState",
+    "zoo_opt.methods.auto.auto": "Arm Auto AutoState",
+    "zoo_opt.methods.bar": "BAR",
+    "zoo_opt.methods.cma.dd": "DDCMAES DDDistribution",
+    "zoo_opt.methods.cma.full": "CMAES CMAState",
+    "zoo_opt.methods.cma.learning_rate": "LearningRateAdaptation Rate Rates",
+    "zoo_opt.methods.cma.noise": "Repeats",
+    "zoo_opt.methods.cma.quadratic_model": "Archive QuadraticModel",
+    "zoo_opt.methods.cma.restarts": "Regime Run RunEnd",
+    "zoo_opt.methods.cma.runs": "RunState",
+    "zoo_opt.methods.cma.sep": "SepCMAES SepDistribution",
+    "zoo_opt.methods.cma.stop": "Tolerances",
+    "zoo_opt.methods.cma.strategy": "ESState",
+    "zoo_opt.methods.cma.uncertainty": "Uncertainty UncertaintyHandling",
+    "zoo_opt.methods.fzoo": "FZOO",
+    "zoo_opt.methods.local.coordinate_search": "CoordinateSearch CoordinateState",
+    "zoo_opt.methods.local.inverse_hessian": "Axes",
+    "zoo_opt.methods.local.line_search": "Trial",
+    "zoo_opt.methods.local.quasi_newton": "QNState QuasiNewton",
+    "zoo_opt.methods.spsa": "SPSA SPSAGC",
+    "zoo_opt.methods.spsa_geass": "SPSAGEASS",
+    "zoo_opt.methods.subspace": "RandomSubspace SubspaceState",
+}
+PLACES = {name: f"{module}:{name}" for module, names in _MODULES.items() for name in names.split()}
+"""Where the class is now that format 2 called so. A class that got another name has its line below."""
+
+CONVERTERS: dict[str, Callable[[Fields, Make], Any]] = {}
+"""For a class whose fields have changed since, by its old name: the object made of the fields that format 2 had.
+
+A converter gets the fields, decoded, and ``make``, which makes an object of a class that is named by its place; that
+keeps this module below those of the methods.
+"""
