@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo_opt.bench.suite import FORMAT, Suite
+from zoo_opt.storage.append import locked
 from zoo_opt.storage.checkpoint import sync_folder
-from zoo_opt.storage.journal import locked
 
 PACKAGES = (
     "zoo-opt",
