@@ -25,7 +25,7 @@ from zoo_opt_seg.tables import run as tables  # noqa: E402
 from zoo_opt_seg.tables.cells import method_of, run_cell  # noqa: E402
 from zoo_opt_seg.tables.reader import SuiteError, load_table, read_table  # noqa: E402
 from zoo_opt_seg.tables.report import markdown  # noqa: E402
-from zoo_opt_seg.tables.sources import absent, data_of, groups_of  # noqa: E402
+from zoo_opt_seg.tables.sources import absent, data_of  # noqa: E402
 from zoo_opt_seg.tables.statistics import closed, contests, incomparable, of, spread  # noqa: E402
 from zoo_opt_seg.tables.suite import Place  # noqa: E402
 
@@ -284,24 +284,6 @@ def test_domains_with_published_texts(tmp_path: Path) -> None:
     assert splits.train.names == ("1", "2") and splits.test.texts is not None
     with pytest.raises(ValueError, match=r"domain must be one of .*, got 'disc\+texts'"):
         data_of(replace(cell, domain="disc+texts"))
-
-
-def test_images_that_belong_together() -> None:
-    assert groups_of("dsb2018", ["a-1", "a-12", "b-c-3"]) == ["a", "a", "b-c"]
-    assert groups_of("camus", ["patient0001_2CH_ED-myocardium", "testing-patient0001_2CH_ED-myocardium"]) == [
-        "patient0001",
-        "testing-patient0001",
-    ]
-    assert groups_of("polypgen", ["177OLCV1_x", "177OLCV1_y", "18_endocv2021_positive_1492"]) == [
-        *["patient-177"] * 2,
-        "sequence-18",
-    ]
-    assert groups_of("polypgen", ["C1-177OLCV1_100H0", "C1-177OLCV1_101H2", "C2-177OLCV1_100H0"]) == [
-        *["C1-patient-177"] * 2,
-        "C2-patient-177",
-    ]
-    assert groups_of("skin", ["a-1", "a-2"]) == ["a-1", "a-2"]
-    assert groups_of("refuge", ["g0001-disc", "g0001-cup", "n0001-disc"]) == ["g0001", "g0001", "n0001"]
 
 
 # ---------------------------------------------------------------------------------------------------- runner

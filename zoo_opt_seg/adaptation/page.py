@@ -91,10 +91,13 @@ def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], told: st
     lead = f'<p class="lead">Dice {say(before["dice"])} → <b>{say(after["dice"])}</b></p>'
     if gain:
         sign = "better" if gain["dice"] >= 0 else "worse"
+        interval = "no interval: one group of images"
+        if gain["low"] is not None:
+            over = f"{gain['groups']} groups of images" if "groups" in gain else "images"
+            interval = f"95 % interval {gain['low']:+.3f} to {gain['high']:+.3f}, paired bootstrap over {over}"
         lead += (
             f'<p><b class="{sign}">{gain["dice"]:+.3f}</b> on {after["images"]} test images with {after["repeats"]} '
-            f"random {told}s each (95 % interval {gain['low']:+.3f} to {gain['high']:+.3f}, paired bootstrap over "
-            f"images); {100 * gain['better']:.0f} % of the images gained.</p>"
+            f"random {told}s each ({interval}); {100 * gain['better']:.0f} % of the images gained.</p>"
         )
     bars = []
     for who, row in rows.items():

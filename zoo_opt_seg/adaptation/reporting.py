@@ -15,7 +15,7 @@ from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone
 from zoo_opt_seg.blackbox.wrappers import Counted
 from zoo_opt_seg.data.draws import Draw, draw_prompts
 from zoo_opt_seg.measures.baselines import baselines
-from zoo_opt_seg.measures.evaluation import Evaluation, evaluate
+from zoo_opt_seg.measures.evaluation import Evaluation, evaluate, gain
 from zoo_opt_seg.prompts import Array, Prompts
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 TRIES = 3  # times that a question about test images is put
 CONTROLS = 4  # training images at most that tell whether the black box is up
-RESAMPLES = 10_000  # of the bootstrap
 
 
 class Patient(BlackBox):
@@ -138,7 +137,7 @@ def measure(
     Returns
     -------
     dict
-        ``rows``: the summary of each, by name; ``gain``: mean paired difference in Dice with its bootstrap interval;
+        ``rows``: the summary of each, by name; ``gain``: see `zoo_opt_seg.measures.evaluation.gain`;
         ``images``: Dice of each image; ``calls``: images sent, those sent again included.
     """
     journal = None if folder is None else Lines(folder.state / "test.jsonl")
@@ -182,29 +181,13 @@ def measure(
             journal.close()
     for who, trivial in baselines(splits, points=points).items():
         found[who] = evaluate(trivial, samples, **settings)
-    zero_shot, adapted = found[ZERO_SHOT].per_image(), found[ADAPTED].per_image()
+    of_images = {who: found[who].per_image().tolist() for who in (ZERO_SHOT, ADAPTED)}
     return {
         "rows": {who: evaluation.summary() for who, evaluation in found.items()},
-        "gain": gain(zero_shot, adapted),
-        "images": {"names": list(samples.names), ZERO_SHOT: zero_shot.tolist(), ADAPTED: adapted.tolist()},
+        "gain": gain(found[ZERO_SHOT], found[ADAPTED]),
+        "images": {"names": list(samples.names), **of_images},
         "calls": calls,
     }
-
-
-def gain(before: Array, after: Array) -> dict[str, float]:
-    """Return the mean paired difference, its 95 % bootstrap interval over images, and the share of images that gained.
-
-    Parameters
-    ----------
-    before, after : (n,) arrays
-    """
-    change = (after - before)[np.isfinite(after - before)]
-    if not len(change):
-        return {}
-    draws = np.random.default_rng(0).integers(0, len(change), (RESAMPLES, len(change)))
-    low, high = np.quantile(change[draws].mean(axis=1), (0.025, 0.975))
-    better = float((change > 0).mean())
-    return {"dice": float(change.mean()), "low": float(low), "high": float(high), "better": better}
 
 
 def illustrate(

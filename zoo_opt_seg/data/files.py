@@ -35,7 +35,8 @@ class Record:
         A mask pixel belongs to the object if low <= value <= high. None: a file with values 0 and 1 is taken as it is,
         any other above 127.
     group : str
-        Patient, video or image that the sample comes from; a group is never divided between splits. "": the name.
+        Patient, video or image that the sample comes from, ``Samples.groups``; "": the name. A group is not divided
+        between splits, unless the loader was asked to divide by images.
     box : tuple of int (x0, y0, x1, y1), optional
         The part of image and masks to take, in pixels of the file, x1 and y1 excluded.
     empty : {"raise", "skip", "keep"}, optional
@@ -104,6 +105,7 @@ def load(records: Sequence[Record], size: int, *, empty: str | None = None) -> S
         masks[: len(kept)],
         tuple(record.name for record in kept),
         tuple(texts) if kept and len(texts) == len(kept) else None,
+        tuple(record.group or record.name for record in kept),
     )
 
 

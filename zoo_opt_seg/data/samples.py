@@ -26,6 +26,9 @@ class Samples:
         One name per image, for messages and records.
     texts : sequence of Texts, length n, optional
         What each image can be asked by in words.
+    groups : sequence of str, length n, optional
+        What each sample belongs to: the patient, video or image that it was taken from. Samples of one group are no
+        independent evidence: intervals and tests resample whole groups. By default each sample's name.
 
     Raises
     ------
@@ -36,7 +39,7 @@ class Samples:
     --------
     >>> import numpy as np
     >>> samples = Samples(np.zeros((3, 8, 8, 3), np.uint8), np.ones((3, 8, 8), bool), ("a", "b", "c"))
-    >>> len(samples), samples[1:].names, samples[np.array([2, 0])].names
+    >>> len(samples), samples[1:].names, samples[np.array([2, 0])].groups
     (3, ('b', 'c'), ('c', 'a'))
     """
 
@@ -44,6 +47,7 @@ class Samples:
     masks: np.ndarray
     names: tuple[str, ...]
     texts: tuple[Texts, ...] | None = None
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         images, masks = _array("images", self.images, np.uint8), _array("masks", self.masks, np.bool_)
@@ -51,13 +55,8 @@ class Samples:
             raise ValueError(f"images: expected the shape (n, H, W, 3), got {images.shape}")
         if masks.shape != images.shape[:3]:
             raise ValueError(f"masks: expected the shape {images.shape[:3]} of the images, got {masks.shape}")
-        names = tuple(self.names)
-        if len(names) != len(images):
-            raise ValueError(f"names: expected {len(images)}, one per image, got {len(names)}")
-        for name in names:
-            if not isinstance(name, str):
-                raise TypeError(f"names: expected str, got {name!r}")
-        object.__setattr__(self, "names", tuple(name.encode(errors="backslashreplace").decode() for name in names))
+        object.__setattr__(self, "names", _strings("names", self.names, len(images)))
+        object.__setattr__(self, "groups", _strings("groups", self.groups or self.names, len(images)))
         if self.texts is not None:
             object.__setattr__(self, "texts", _texts(self.texts, len(images)))
 
@@ -66,15 +65,15 @@ class Samples:
 
     def __getitem__(self, rows: slice | Sequence[int] | np.ndarray) -> Samples:
         """The samples of a slice, of row numbers, or of a bool per row."""
-        if isinstance(rows, slice):
-            texts = None if self.texts is None else self.texts[rows]
-            return Samples(self.images[rows], self.masks[rows], self.names[rows], texts)
-        index = np.asarray(rows)
-        if index.ndim != 1:
-            raise TypeError(f"rows: expected a slice or a sequence of row numbers, got {rows!r}")
-        index = np.arange(len(self))[index if index.size else index.astype(int)]
+        if not isinstance(rows, slice):
+            rows = np.asarray(rows)
+            if rows.ndim != 1:
+                raise TypeError(f"rows: expected a slice or a sequence of row numbers, got {rows!r}")
+            rows = rows if rows.size else rows.astype(int)
+        index = np.arange(len(self))[rows].tolist()
         texts = None if self.texts is None else tuple(self.texts[i] for i in index)
-        return Samples(self.images[index], self.masks[index], tuple(self.names[i] for i in index), texts)
+        names, groups = (tuple(values[i] for i in index) for values in (self.names, self.groups))
+        return Samples(self.images[rows], self.masks[rows], names, texts, groups)
 
     def with_texts(self, *texts: str) -> Samples:
         """The same samples, each to be asked by one of ``texts``, whichever is drawn."""
@@ -117,6 +116,23 @@ class Splits:
         """The same data set, each image to be asked by one of ``texts``, whichever is drawn."""
         train, validation, test = (part.with_texts(*texts) for part in (self.train, self.validation, self.test))
         return Splits(self.name, train, validation, test)
+
+
+def numbered(groups: Sequence[str]) -> np.ndarray:
+    """Return the number of each sample's group, int64 of shape (n,): 0, 1, ... in the order of their first samples."""
+    numbers = {group: i for i, group in enumerate(dict.fromkeys(groups))}
+    return np.array([numbers[group] for group in groups], np.int64)
+
+
+def _strings(name: str, values: Sequence[str], n: int) -> tuple[str, ...]:
+    """Return one string per image, all of them such as a file can hold, or raise."""
+    strings = tuple(values)
+    if len(strings) != n:
+        raise ValueError(f"{name}: expected {n}, one per image, got {len(strings)}")
+    for value in strings:
+        if not isinstance(value, str):
+            raise TypeError(f"{name}: expected str, got {value!r}")
+    return tuple(value.encode(errors="backslashreplace").decode() for value in strings)
 
 
 def _texts(texts: Any, n: int) -> tuple[Texts, ...]:

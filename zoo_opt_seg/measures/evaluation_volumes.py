@@ -37,6 +37,11 @@ class VolumeEvaluation:
     unit: str
 
     @property
+    def groups(self) -> tuple[str, ...]:
+        """What each volume belongs to: itself."""
+        return self.names
+
+    @property
     def iou(self) -> np.ndarray:
         """Intersection over union of each volume and class: Dice / (2 - Dice)."""
         return self.dice / (2 - self.dice)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from zoo_opt.bench.engine.record import plain
+from zoo_opt_seg.data.samples import numbered
 from zoo_opt_seg.tables.ladder import atlas
-from zoo_opt_seg.tables.sources import data_of, embedded_digest, evaluated, folder_of, groups_of, model_of, prompt_of
+from zoo_opt_seg.tables.sources import data_of, embedded_digest, evaluated, folder_of, model_of, prompt_of
 from zoo_opt_seg.tables.suite import VOLUMES, WHITE_BOX, Cell, Row
 from zoo_opt_seg.tables.whitebox import trained
 
@@ -35,10 +36,8 @@ def run_cell(cell: Cell) -> Figures:
     evaluation = found.pop("evaluation")
     arrays = [] if cell.row.use in VOLUMES else [data_of(cell).test.images, data_of(cell).test.masks]
     found["data"] = data_digest(*arrays, *evaluation.names)
-    groups = groups_of(cell.domain, evaluation.names)
-    if len(set(groups)) < len(groups):  # numbers in the order of their first image
-        numbers = {name: i for i, name in enumerate(dict.fromkeys(groups))}
-        found["groups"] = [numbers[name] for name in groups]
+    if len(set(evaluation.groups)) < len(evaluation.groups):
+        found["groups"] = numbered(evaluation.groups).tolist()
     per_image = {name: rounded(evaluation.per_image(name)) for name in ("dice", "hd95")}
     summary = evaluation.summary()
     means = {name: summary[name] for name in ("dice", "iou", "hd95", "images", "failed")}

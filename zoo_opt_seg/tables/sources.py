@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,23 +41,6 @@ def embedded_digest(use: str = "tiny") -> str:
     """Of the files of an embedded model, "" for others: what was done with another is done again."""
     files = [Path(__file__).parents[1] / "embedded" / f"{name}.safetensors" for name in EMBEDDED.get(use, ())]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16] if files else ""
-
-
-def groups_of(domain: str, names: Sequence[str]) -> list[str]:
-    """What each test sample belongs to: its image, patient or sequence. Samples of one are no independent evidence."""
-    if domain == "dsb2018":
-        return [name.rpartition("-")[0] for name in names]
-    if domain.startswith("endovis2017"):
-        return ["-".join(name.split("-")[:2]) for name in names]  # train-3-frame017-tool
-    if domain.removesuffix(TEXTS) in {"camus", "chexlocalize"}:
-        return [name.partition("_")[0] for name in names]  # patient0001_2CH_ED-myocardium, patient64541_study1_...
-    if domain == "refuge":
-        return [name.rpartition("-")[0] for name in names]  # g0001-disc, g0001-cup
-    if domain == "polypgen":
-        from zoo_opt_seg.data.loaders.polypgen import group_of_sample
-
-        return [group_of_sample(name) for name in names]
-    return list(names)
 
 
 def data_of(cell: Cell) -> Splits:

@@ -31,7 +31,8 @@ def files(
         Of the division.
     split : {"poudel", "blocks"}
         490/61/61 frames as Poudel et al., drawn one by one; frames of one sequence show one polyp, so such a test is
-        easier than new patients would be. Or 25 consecutive frames together, which divides few sequences.
+        easier than new patients would be. Or 25 consecutive frames together, which divides few sequences. These blocks
+        are the ``Samples.groups`` of both.
     fractions : sequence of 3 floats
         Shares of train, validation, test.
     """
@@ -39,12 +40,14 @@ def files(
     images = folder(root, *(f"{base}{place}" for base in ("", "CVC-ClinicDB/") for place in _PLACES))
     masks = folder(images.parent, "Ground Truth")
     records = pair(images_in(images), images_in(masks), str(images))
-    if split == "blocks":
-        records = [replace(record, group=_block(record)) for record in records]
-    return divide(records, fractions, seed, str(images))
+    if split == "poudel":
+        parts = divide(records, fractions, seed, str(images))
+        return {name: [replace(record, group=_block(record.name)) for record in part] for name, part in parts.items()}
+    for record in records:
+        if not record.name.isdecimal():
+            raise DataError(f"{record.image}: expected a number for a name")
+    return divide([replace(record, group=_block(record.name)) for record in records], fractions, seed, str(images))
 
 
-def _block(record: Record) -> str:
-    if not record.name.isdecimal():
-        raise DataError(f"{record.image}: expected a number for a name")
-    return f"block-{(int(record.name) - 1) // BLOCK}"
+def _block(name: str) -> str:
+    return f"block-{(int(name) - 1) // BLOCK}" if name.isdecimal() else name

@@ -42,7 +42,7 @@ def files(
         Train, validation, test.
     group : str, optional
         Regular expression, searched in the names: what its first group (or all of it) matches is the patient or
-        video, which is not divided between splits.
+        video, which is not divided between splits, unless the folders are the split.
     values : 2 int (low, high), optional
         Mask values of the object, for masks with several labels. Without, values 0 and 1 are taken as they are, and
         otherwise all above 127 is the object.
@@ -66,15 +66,13 @@ def files(
         found = {}
         for split in SPLITS:
             place = parts[split] or folder(base, *_NAMES[split])
-            found[split] = [replace(record, name=f"{split}-{record.name}") for record in _records(place, values)]
+            part = _records(place, values, group)
+            found[split] = [replace(record, name=f"{split}-{record.name}") for record in part]
         return found
-    records = _records(base, values)
-    if group is not None:
-        records = [replace(record, group=_group(group, record)) for record in records]
-    return divide(records, fractions, seed, str(base))
+    return divide(_records(base, values, group), fractions, seed, str(base))
 
 
-def _records(base: Path, values: tuple[int, int] | None) -> list[Record]:
+def _records(base: Path, values: tuple[int, int] | None, group: str | None) -> list[Record]:
     images = images_in(folder(base, "images"))
     masks: dict[str, Path] = {}
     for stem, path in images_in(folder(base, "masks")).items():
@@ -82,7 +80,8 @@ def _records(base: Path, values: tuple[int, int] | None) -> list[Record]:
         if plain in masks:
             raise DataError(f"{path}: a second mask for {plain!r} beside {masks[plain]}")
         masks[plain] = path
-    return pair(images, masks, str(base / "images"), values=values)
+    records = pair(images, masks, str(base / "images"), values=values)
+    return records if group is None else [replace(record, group=_group(group, record)) for record in records]
 
 
 def _range(values: Any) -> tuple[int, int]:

@@ -56,12 +56,6 @@ def group(name: str) -> str:
     return name
 
 
-def group_of_sample(name: str) -> str:
-    """Return the group of a sample by its name, which in the owners' archive begins with the centre."""
-    centre = name[:3] if re.match(r"C\d-", name) else ""
-    return centre + group(name.removeprefix(centre))
-
-
 def _records(images: Path, masks: Path) -> list[Record]:
     labels: dict[str, Path] = {}
     for stem, path in images_in(masks).items():
