@@ -32,11 +32,12 @@ from zoo_opt.support.progress import Progress
 from zoo_opt_seg.tables.cells import adapted, head, lost_cell
 from zoo_opt_seg.tables.reader import load_table
 from zoo_opt_seg.tables.sources import absent, place_from
-from zoo_opt_seg.tables.suite import WHITE_BOX, Cell, Group, Place, Row
+from zoo_opt_seg.tables.suite import Cell, Group, Place, Row
 from zoo_opt_seg.tables.whitebox import chosen
+from zoo_opt_seg.whitebox.comparators import COMPARATORS
 
 SEED = 0
-TUNED = ("adapt", *WHITE_BOX)  # uses of rows that have something to tune
+TUNED = ("adapt", *COMPARATORS)  # uses of rows that have something to tune
 Point = dict[str, Any]
 
 
@@ -60,7 +61,7 @@ def tune_cell(cell: Cell) -> dict[str, Any]:
     torch.set_num_threads(1)
     entry, start = head(cell), time.process_time()
     try:
-        if cell.row.use in WHITE_BOX:
+        if cell.row.use in COMPARATORS:
             found = chosen(cell)
             return dict(plain(entry | {"validation": found, "seconds": time.process_time() - start}))
         marks = [mark for mark in adapted(cell).marks if mark.get("dice") is not None]

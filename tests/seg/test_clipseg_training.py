@@ -21,10 +21,10 @@ from zoo_opt_seg.whitebox.core.trainer import fit  # noqa: E402
 from zoo_opt_seg.whitebox.vlsm.adapter import VLSMAdapter  # noqa: E402
 from zoo_opt_seg.whitebox.vlsm.layers import VLSM  # noqa: E402
 from zoo_opt_seg.whitebox.vlsm.training import (  # noqa: E402
-    ClipSegTraining,
-    VLSMTraining,
+    clipseg_training,
     train_clipseg,
     train_vlsm,
+    vlsm_training,
 )
 
 RECIPE = Recipe(epochs=4, batch=4, lr=1e-2, weight_decay=1e-3, clip=0.5, stop_after=None, seed=1)
@@ -79,14 +79,14 @@ def test_training_goes_on_where_it_was_killed(tmp_path: Path) -> None:
 
 
 def test_recipe_is_the_papers_for_the_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    from zoo_opt_seg.whitebox.vlsm import training as clipseg_training
+    from zoo_opt_seg.whitebox.core import training
 
     seen = []
 
     def note(task, recipe, **_: object):
         seen.append((recipe, task.name))
 
-    monkeypatch.setattr(clipseg_training, "fit", note)
+    monkeypatch.setattr(training, "fit", note)
     for kind in ("dense", "shallow"):
         train_vlsm(box(), spot_splits(), VLSM(kind, "V", hidden=4))
     assert [recipe for recipe, _ in seen] == [recipes.VLSM_DENSE, recipes.VLSM_SHALLOW]
@@ -127,31 +127,31 @@ def test_clipseg_itself_is_trained_in_a_copy(tmp_path: Path, parts: str) -> None
 
 def test_decoder_alone_is_what_transformers_own_forward_trains() -> None:
     """The authors' end-to-end row is trained by it: no weight of an encoder has a gradient there."""
-    task = ClipSegTraining(small(), box(), spot_splits())
-    own = task.clipseg(pixel_values=torch.randn(2, 3, 24, 24), input_ids=torch.tensor([[28, 3, 29]] * 2)).logits
+    task = clipseg_training(clipseg := small(), box(), spot_splits())
+    own = clipseg(pixel_values=torch.randn(2, 3, 24, 24), input_ids=torch.tensor([[28, 3, 29]] * 2)).logits
     own.sum().backward()
-    reached = {name for name, p in task.clipseg.named_parameters() if p.grad is not None}
-    assert reached == {name for name, _ in task.clipseg.named_parameters() if name.startswith("decoder.")}
-    task.clipseg.zero_grad(set_to_none=True)
+    reached = {name for name, p in clipseg.named_parameters() if p.grad is not None}
+    assert reached == {name for name, _ in clipseg.named_parameters() if name.startswith("decoder.")}
+    clipseg.zero_grad(set_to_none=True)
     task.loss(np.arange(3), (0, 1, 2)).backward()
-    reached = {name for name, p in task.clipseg.named_parameters() if p.grad is not None}
-    missed = {name for name, _ in task.clipseg.named_parameters()} - reached
+    reached = {name for name, p in clipseg.named_parameters() if p.grad is not None}
+    missed = {name for name, _ in clipseg.named_parameters()} - reached
     unused = ("clip.logit_scale", "clip.visual_projection.", "clip.vision_model.post_layernorm.")
     assert all(name.startswith((*unused, "clip.vision_model.encoder.layers.4.")) for name in missed)
 
 
 def test_what_cannot_be_trained_is_said() -> None:
     with pytest.raises(ValueError, match="parts must be one of all, decoder, got 'encoder'"):
-        ClipSegTraining(small(), box(), spot_splits(), parts="encoder")
+        clipseg_training(small(), box(), spot_splits(), parts="encoder")
     splits = spot_splits()
     untold = replace(splits, train=replace(splits.train, texts=None), validation=replace(splits.validation, texts=None))
     with pytest.raises(ValueError, match="samples must have texts"):
         train_clipseg(box(), untold)
     adapted = VLSMAdapter(small(), VLSM(hidden=4))
-    assert VLSMTraining(adapted, box(), splits).name.startswith("VLSM(kind='dense', placement='VL', hidden=4")
+    assert vlsm_training(adapted, box(), splits).name.startswith("VLSM(kind='dense', placement='VL', hidden=4")
     with pytest.raises(ValueError, match="has no parameter to train"):
         adapted.clipseg.requires_grad_(False)
-        fit(VLSMTraining(adapted, box(), splits), RECIPE)
+        fit(vlsm_training(adapted, box(), splits), RECIPE)
 
 
 # ---------------------------------------------------------------------------------------------------- a visual prompt
@@ -159,7 +159,7 @@ def test_what_cannot_be_trained_is_said() -> None:
 
 def test_visual_prompt_is_trained_through_clipseg() -> None:
     from zoo_opt_seg.visual_prompts.vpt import VPT
-    from zoo_opt_seg.whitebox.core.backprop import train_prompt
+    from zoo_opt_seg.whitebox.prompt.gradient import train_prompt
 
     model, splits = box(), spot_splits()
     weights = checksum(model.model.state_dict())

@@ -25,11 +25,11 @@ from torch.nn import functional as F  # noqa: E402
 from zoo_opt.core.errors import CheckpointError  # noqa: E402
 from zoo_opt_seg.prompts import Prompts  # noqa: E402
 from zoo_opt_seg.whitebox.clip.backbone import encoded, grid_positions, open_clip_model, tokens  # noqa: E402
-from zoo_opt_seg.whitebox.clip.cris import CRIS, CRISConfig, cris_published, cris_tiny, pooled_places  # noqa: E402
+from zoo_opt_seg.whitebox.clip.cris import CRIS, CRISConfig, pooled_places  # noqa: E402
 from zoo_opt_seg.whitebox.clip.cris_parts import Decoder, Projector, coordinates  # noqa: E402
 from zoo_opt_seg.whitebox.clip.san import SAN, SANConfig  # noqa: E402
 from zoo_opt_seg.whitebox.clip.text_segmenter import TextSegmenter  # noqa: E402
-from zoo_opt_seg.whitebox.clip.training import TextTraining, train_cris, train_san  # noqa: E402
+from zoo_opt_seg.whitebox.clip.training import text_training, train_text_net  # noqa: E402
 from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
 from zoo_opt_seg.whitebox.core.trainer import fit, seeded  # noqa: E402
 
@@ -60,7 +60,7 @@ def asked(n: int = 3) -> tuple[np.ndarray, Prompts]:
 
 def test_published_size() -> None:
     """147 M trained parameters, to 3 %; CLIP's ResNet-50 is 102,007,137 of them, one of which has no part."""
-    net = cris_published(device="meta")
+    net = CRIS.published(device="meta")
     trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
     assert trained == 145_451_873 and abs(trained / 147e6 - 1) < 0.03
     assert sum(p.numel() for p in net.clip.parameters()) == 102_007_137
@@ -71,7 +71,7 @@ def test_published_size() -> None:
 
 @pytest.mark.slow
 def test_published_sizes_fit_together() -> None:
-    net = cris_published(seed=1)
+    net = CRIS.published(seed=1)
     with torch.no_grad():
         logits = TextSegmenter(net).logits(torch.rand(1, 3, 300, 420), Prompts(texts=("a polyp",)))
     assert logits.shape == (1, 300, 420) and torch.isfinite(logits).all()
@@ -208,13 +208,13 @@ def test_training_lowers_the_loss_and_repeats(tmp_path: Path) -> None:
     splits = two_discs_splits()
     net = small_cris()
     before, start = checksum(net.trained()), TextSegmenter(net).name
-    model, fitted = train_cris(net, splits, recipe=RECIPE, out=tmp_path)
+    model, fitted = train_text_net(net, splits, recipe=RECIPE, out=tmp_path)
     losses = [epoch.train_loss for epoch in fitted.history[1:]]
     assert losses[-1] < 0.8 * losses[0] and fitted.best_epoch > 0
     assert fitted.trained == sum(p.numel() for p in net.parameters() if p.requires_grad)
     assert checksum(net.trained()) != before and model.name != start
     again = small_cris()
-    train_cris(again, splits, recipe=RECIPE)
+    train_text_net(again, splits, recipe=RECIPE)
     assert checksum(again.trained()) == checksum(net.trained())
     other = TextSegmenter(small_cris(seed=5))
     other.load(tmp_path / "cris.safetensors")
@@ -223,7 +223,7 @@ def test_training_lowers_the_loss_and_repeats(tmp_path: Path) -> None:
 
 
 def test_every_weight_has_a_gradient() -> None:
-    task = TextTraining(TextSegmenter(small_cris()), two_discs_splits())
+    task = text_training(TextSegmenter(small_cris()), two_discs_splits())
     task.train(True)
     task.loss(np.arange(4), (0, 1, 2)).backward()
     without = [n for n, t in task.tensors().items() if t.requires_grad and t.grad is None]
@@ -234,8 +234,8 @@ def test_every_weight_has_a_gradient() -> None:
 
 def test_half_precision_trains() -> None:
     splits, recipe = two_discs_splits(), Recipe(epochs=1, batch=8, precision="bfloat16")
-    for net, train in ((small_cris(), train_cris), (SAN(small_clip(VIT), words, SMALL_SAN), train_san)):
-        (_, epoch) = train(net, splits, recipe=recipe)[1].history
+    for net in (small_cris(), SAN(small_clip(VIT), words, SMALL_SAN)):
+        (_, epoch) = train_text_net(net, splits, recipe=recipe)[1].history
         assert np.isfinite([epoch.train_loss, epoch.loss]).all()
 
 
@@ -243,16 +243,16 @@ def test_killed_training_ends_in_the_same_weights(tmp_path: Path) -> None:
     """The running statistics of the normalisations are in the checkpoint."""
     splits, recipe = two_discs_splits(), Recipe(epochs=2, batch=8, lr=3e-3)
     whole = small_cris()
-    fit(TextTraining(TextSegmenter(whole), splits), recipe)
+    fit(text_training(TextSegmenter(whole), splits), recipe)
 
     def die(epoch, _) -> None:
         if epoch.epoch == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(TextTraining(TextSegmenter(small_cris()), splits), recipe, out=tmp_path, report=die)
+        fit(text_training(TextSegmenter(small_cris()), splits), recipe, out=tmp_path, report=die)
     resumed = small_cris()
-    fit(TextTraining(TextSegmenter(resumed), splits), recipe, out=tmp_path)
+    fit(text_training(TextSegmenter(resumed), splits), recipe, out=tmp_path)
     assert checksum(resumed.trained()) == checksum(whole.trained())
 
 
@@ -262,8 +262,8 @@ def test_tiny_takes_the_embedded_tokenizer() -> None:
 
     with seeded((0,)):
         clipseg = build_tiny_clipseg().eval()
-    net = cris_tiny(clipseg, seed=3)
-    assert checksum(net.trained()) == checksum(cris_tiny(clipseg, seed=3).trained())
+    net = CRIS.tiny(clipseg, seed=3)
+    assert checksum(net.trained()) == checksum(CRIS.tiny(clipseg, seed=3).trained())
     text = clipseg.clip.text_model.embeddings.token_embedding.weight
     assert torch.equal(net.clip.token_embedding.weight, text)
     answer = TextSegmenter(net)(np.zeros((2, 96, 96, 3), np.uint8), Prompts(texts=("a polyp", "the red circle")))
@@ -350,7 +350,7 @@ def test_weights_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"RN50\.pt is not a file; weights are never downloaded"):
         open_clip_model("RN50", tmp_path / "RN50.pt", device="meta")
     with pytest.raises(ValueError, match="name must be a model of open_clip, got 'RN49'"):
-        cris_published(name="RN49")
+        CRIS.published(name="RN49")
     torch.save(small_clip(VIT).state_dict(), tmp_path / "vit.pt")
     with pytest.raises(CheckpointError, match="does not fit the model"):
         open_clip_model(clip_config(RESNET), tmp_path / "vit.pt")

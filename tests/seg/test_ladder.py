@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,9 @@ from zoo_opt.core.errors import CheckpointError  # noqa: E402
 from zoo_opt_seg.data.synthetic.ct import CLASSES  # noqa: E402
 from zoo_opt_seg.data.volumes import LabelledSlices, Volume, VolumeSplits  # noqa: E402
 from zoo_opt_seg.embedded.sam import decode_batch, tiny_sam  # noqa: E402
-from zoo_opt_seg.tables.ladder import absent_volumes  # noqa: E402
-from zoo_opt_seg.tables.ladder import ladder as ladder_cell  # noqa: E402
-from zoo_opt_seg.tables.sources import Absent  # noqa: E402
+from zoo_opt_seg.tables.sources import Absent, absent_volumes  # noqa: E402
 from zoo_opt_seg.tables.suite import Cell, Place, Row  # noqa: E402
+from zoo_opt_seg.tables.whitebox import measured, train  # noqa: E402
 from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
 from zoo_opt_seg.whitebox.core.trainer import fit, seeded  # noqa: E402
 from zoo_opt_seg.whitebox.ladder.embeddings import CachedEmbeddings  # noqa: E402
@@ -398,17 +397,25 @@ def cell(place: str, seed: int = 0, **options: object) -> Cell:
     return Cell(row, "ct", seed, 1, 32, 1, {"use": "seg.small:box"}, Place(place))
 
 
+def ladder_cell(cell: Cell, recipe: Recipe):
+    """What a record holds of the cell, and how the training went."""
+    settings = {name: value for name, value in asdict(recipe).items() if name != "seed"}
+    cell = replace(cell, row=replace(cell.row, settings=settings))
+    done = train(cell)
+    return measured(cell, done), done.fitted
+
+
 def test_cells_of_a_table(tmp_path: Path) -> None:
     recipe = replace(QUICK, epochs=1, batch=8)
-    figures, fitted = ladder_cell(cell(str(tmp_path)), recipe, None)
+    figures, fitted = ladder_cell(cell(str(tmp_path)), recipe)
     assert fitted is not None and figures["unit"] == "mm" and set(figures["organs"]) == set(CLASSES)
     assert figures["evaluation"].per_image().shape == (2,) and 0 < figures["gate"] < 1
     kept = len(list((tmp_path / "embeddings").glob("*/*")))
     assert kept and (tmp_path / "cells").is_dir()
-    other, _ = ladder_cell(cell(str(tmp_path), 1, encoders="sam", unit="voxel", empty="released"), recipe, None)
+    other, _ = ladder_cell(cell(str(tmp_path), 1, encoders="sam", unit="voxel", empty="released"), recipe)
     assert other["unit"] == "voxel" and other["gate"] == 1.0
     assert len(list((tmp_path / "embeddings").glob("*/*"))) == kept  # the cells share them
-    start, nothing = ladder_cell(cell(str(tmp_path), encoders="sam", trained=False), recipe, None)
+    start, nothing = ladder_cell(cell(str(tmp_path), encoders="sam", trained=False), recipe)
     assert nothing is None and start["evaluation"].summary()["images"] == 2
 
 
@@ -418,9 +425,9 @@ def test_cells_without_data_are_left_out(tmp_path: Path) -> None:
     elsewhere = replace(there, place=Place(str(tmp_path), data_root=str(tmp_path)))
     assert absent_volumes(elsewhere).startswith("no folder")
     with pytest.raises(Absent, match="no folder"):
-        ladder_cell(elsewhere, QUICK, None)
+        ladder_cell(elsewhere, QUICK)
     with pytest.raises(Absent, match="no weights"):
-        ladder_cell(cell(str(tmp_path), weights="resnet18.pth"), QUICK, None)
+        ladder_cell(cell(str(tmp_path), weights="resnet18.pth"), QUICK)
 
 
 # ------------------------------------------------------------------------------------------------ errors

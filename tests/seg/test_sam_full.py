@@ -16,7 +16,7 @@ from seg.small import disc_splits, small_sam  # noqa: E402
 from zoo_opt_seg.blackbox.sam import SamBlackBox  # noqa: E402
 from zoo_opt_seg.data.points import random_points  # noqa: E402
 from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
-from zoo_opt_seg.whitebox.sam.full import PARTS, SamTraining, train_sam  # noqa: E402
+from zoo_opt_seg.whitebox.sam.full import PARTS, sam_training, train_sam  # noqa: E402
 
 RECIPE = Recipe(epochs=4, batch=4, lr=3e-3, stop_after=None, seed=1)
 
@@ -56,7 +56,7 @@ def test_parts_that_are_not_trained_stay(parts: tuple[str, ...]) -> None:
     kept = [k for k in sam.state_dict() if not k.startswith(parts)]
     assert all(torch.equal(trained.state_dict()[k], sam.state_dict()[k]) for k in kept)
     assert fitted.trained == sum(p.numel() for k, p in sam.named_parameters() if k.startswith(parts))
-    task = SamTraining(small_sam(), splits, parts=parts)
+    task = sam_training(small_sam(), splits, parts=parts)
     assert f"SAM ({', '.join(parts)})" in task.name and set(task.tensors()).isdisjoint(kept)
 
 
@@ -71,4 +71,4 @@ def test_published_sam_has_so_many_to_train() -> None:
 @pytest.mark.parametrize("parts", [(), ("encoder",), ("mask_decoder", "mask_decoder")])
 def test_parts_that_there_are_not_are_refused(parts: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match=f"parts must be some of {', '.join(PARTS)}, each once"):
-        SamTraining(small_sam(), disc_splits(), parts=parts)
+        sam_training(small_sam(), disc_splits(), parts=parts)

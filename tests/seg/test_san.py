@@ -17,10 +17,10 @@ from torch.nn import functional as F  # noqa: E402
 from zoo_opt_seg.prompts import Prompts  # noqa: E402
 from zoo_opt_seg.whitebox.clip.backbone import tokens  # noqa: E402
 from zoo_opt_seg.whitebox.clip.convert import clip_of_clipseg  # noqa: E402
-from zoo_opt_seg.whitebox.clip.san import SAN, SANConfig, san_published, san_tiny  # noqa: E402
+from zoo_opt_seg.whitebox.clip.san import SAN, SANConfig  # noqa: E402
 from zoo_opt_seg.whitebox.clip.san_parts import Proposals, SideAdapter, recognised, through  # noqa: E402
 from zoo_opt_seg.whitebox.clip.text_segmenter import TextSegmenter  # noqa: E402
-from zoo_opt_seg.whitebox.clip.training import TextTraining, train_san  # noqa: E402
+from zoo_opt_seg.whitebox.clip.training import text_training, train_text_net  # noqa: E402
 from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
 from zoo_opt_seg.whitebox.core.trainer import seeded  # noqa: E402
 
@@ -57,7 +57,7 @@ def telling_san() -> SAN:
 
 def test_published_size() -> None:
     """8.4 M trained parameters, to 3 %, CLIP's position table among them."""
-    net = san_published(device="meta")
+    net = SAN.published(device="meta")
     trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
     assert trained == 8_370_833 and abs(trained / 8.4e6 - 1) < 0.03
     assert trained == sum(t.numel() for t in net.trained().values())
@@ -69,7 +69,7 @@ def test_published_size() -> None:
 
 @pytest.mark.slow
 def test_published_sizes_fit_together() -> None:
-    box = TextSegmenter(san_published(seed=1))
+    box = TextSegmenter(SAN.published(seed=1))
     with torch.no_grad():
         logits = box.logits(torch.rand(1, 3, 300, 420), Prompts(texts=("a polyp",)))
         masks, classes = box.net.propose(torch.randn(1, 3, 640, 640))
@@ -219,13 +219,13 @@ def test_training_lowers_the_loss_and_leaves_clip_alone(tmp_path: Path) -> None:
     frozen = checksum(clip.state_dict())
     net = SAN(clip, words, SMALL)
     start = checksum(net.trained())
-    model, fitted = train_san(net, splits, recipe=RECIPE, out=tmp_path)
+    model, fitted = train_text_net(net, splits, recipe=RECIPE, out=tmp_path)
     losses = [epoch.train_loss for epoch in fitted.history[1:]]
     assert losses[-1] < 0.9 * losses[0] and fitted.best_epoch > 0 and checksum(net.trained()) != start
     assert checksum(clip.state_dict()) == frozen == checksum({n[5:]: t for n, t in net.frozen().items()})
     assert fitted.trained == sum(t.numel() for t in net.trained().values())
     again = small_san()
-    train_san(again, splits, recipe=RECIPE)
+    train_text_net(again, splits, recipe=RECIPE)
     assert checksum(again.trained()) == checksum(net.trained())
     other = TextSegmenter(small_san(seed=5))
     other.load(tmp_path / "san.safetensors")
@@ -236,7 +236,7 @@ def test_training_lowers_the_loss_and_leaves_clip_alone(tmp_path: Path) -> None:
 
 def test_every_trained_weight_has_a_gradient_and_no_other() -> None:
     """Above all the biases: the text's score of a proposal goes through CLIP's last layers to them."""
-    task = TextTraining(TextSegmenter(small_san()), two_discs_splits())
+    task = text_training(TextSegmenter(small_san()), two_discs_splits())
     task.loss(np.arange(4), (0, 1, 2)).backward()
     assert [name for name, t in task.tensors().items() if t.grad is None or not t.grad.any()] == []
     assert all(t.grad is None for t in task.model.frozen().values())
@@ -258,7 +258,7 @@ def test_towers_of_a_clipseg_are_the_same_function() -> None:
     ids, mask = tiny_tokenizer()(["the small red circle", "a polyp"])
     with torch.no_grad():
         theirs = towers.get_text_features(input_ids=ids, attention_mask=mask)
-        ours = TextSegmenter(SAN(clip, tiny_tokenizer(), san_tiny(clipseg).config)).net
+        ours = TextSegmenter(SAN(clip, tiny_tokenizer(), SAN.tiny(clipseg).config)).net
         states = towers.vision_model(pixels, output_hidden_states=True).hidden_states
         assert torch.allclose(ours.image(pixels)[4], states[4], atol=1e-4)
         pooled = towers.visual_projection(towers.vision_model(pixels).pooler_output)
@@ -275,9 +275,9 @@ def test_tiny_answers() -> None:
 
     with seeded((0,)):
         clipseg = build_tiny_clipseg().eval()
-    net = san_tiny(clipseg, seed=3)
-    assert checksum(net.trained()) == checksum(san_tiny(clipseg, seed=3).trained())
-    assert checksum(net.trained()) != checksum(san_tiny(clipseg, seed=4).trained())
+    net = SAN.tiny(clipseg, seed=3)
+    assert checksum(net.trained()) == checksum(SAN.tiny(clipseg, seed=3).trained())
+    assert checksum(net.trained()) != checksum(SAN.tiny(clipseg, seed=4).trained())
     assert net.pixels == (MEAN, STD) != small_san().pixels  # as the towers were trained
     assert all(p.requires_grad for p in clipseg.parameters())  # they are copies that were frozen
     answer = TextSegmenter(net)(np.zeros((2, 50, 60, 3), np.uint8), Prompts(texts=("a polyp", "the red circle")))

@@ -109,12 +109,10 @@ def row_of(text: str, label: str) -> list[str]:
 def test_recorded_suites_are_valid(path: Path) -> None:
     """They can be read, and every method, prompt, comparator and recipe takes its options."""
     from zoo_opt_seg.adaptation.run import _method
-    from zoo_opt_seg.tables.suite import WHITE_BOX
-    from zoo_opt_seg.tables.whitebox import _settings
+    from zoo_opt_seg.tables.whitebox import recipe_of
     from zoo_opt_seg.visual_prompts import PROMPTS
-    from zoo_opt_seg.whitebox.core.recipes import VLSM_DENSE
+    from zoo_opt_seg.whitebox.comparators import COMPARATORS
     from zoo_opt_seg.whitebox.ladder.model import Ladder
-    from zoo_opt_seg.whitebox.ladder.training import EMBEDDED
     from zoo_opt_seg.whitebox.sam.lora import LoRA
     from zoo_opt_seg.whitebox.vlsm.layers import VLSM
 
@@ -131,8 +129,8 @@ def test_recorded_suites_are_valid(path: Path) -> None:
             _method(*method_of(row, 1000), 100)
         if row.use in takes:
             takes[row.use](row.options)
-        if row.use in WHITE_BOX:
-            _settings(cell, EMBEDDED if row.use == "ladder" else VLSM_DENSE)
+        if row.use in COMPARATORS:
+            recipe_of(cell)
 
 
 def papers(name: str) -> tuple[TableSuite, TableSuite]:

@@ -24,9 +24,9 @@ from zoo_opt_seg.data.samples import Samples, Splits  # noqa: E402
 from zoo_opt_seg.measures import losses  # noqa: E402
 from zoo_opt_seg.visual_prompts import make_prompt  # noqa: E402
 from zoo_opt_seg.visual_prompts.vpt import VPT  # noqa: E402
-from zoo_opt_seg.whitebox.core.backprop import PromptByGradient, train_prompt  # noqa: E402
 from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
 from zoo_opt_seg.whitebox.core.segmentation import Segmentation, bce_dice, vlsm_loss  # noqa: E402
+from zoo_opt_seg.whitebox.prompt.gradient import PromptByGradient, train_prompt  # noqa: E402
 
 FEW = {"method": zo.CMAES(sigma0=0.1, popsize=4), "calls": 40, "batch": 4, "validate": 0, "repeats": 2, "panel": False}
 

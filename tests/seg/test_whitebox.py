@@ -22,12 +22,12 @@ from zoo_opt_seg.blackbox.sam import SamBlackBox  # noqa: E402
 from zoo_opt_seg.data.points import random_points  # noqa: E402
 from zoo_opt_seg.visual_prompts import TrainedPrompt  # noqa: E402
 from zoo_opt_seg.visual_prompts.vpt import VPT  # noqa: E402
-from zoo_opt_seg.whitebox.core.backprop import PromptByGradient, train_prompt  # noqa: E402
 from zoo_opt_seg.whitebox.core.recipe import Progress, Recipe, Validation  # noqa: E402
 from zoo_opt_seg.whitebox.core.segmentation import POINTS, bce_dice  # noqa: E402
 from zoo_opt_seg.whitebox.core.trainer import Trainable, fit, seeded  # noqa: E402
+from zoo_opt_seg.whitebox.prompt.gradient import PromptByGradient, train_prompt  # noqa: E402
 from zoo_opt_seg.whitebox.sam.lora import LoRA, LoRASam  # noqa: E402
-from zoo_opt_seg.whitebox.sam.lora_training import LoRATraining, train_lora  # noqa: E402
+from zoo_opt_seg.whitebox.sam.lora_training import lora_training, train_lora  # noqa: E402
 
 
 class Line(Trainable):
@@ -197,7 +197,7 @@ def test_lora_starts_as_the_sam_and_trains_nothing_else(tmp_path: Path, decoder:
     before = box(splits.test.images, points)
     assert np.allclose(SamBlackBox(sam=adapted.sam)(splits.test.images, points), before, atol=1e-6)
     frozen = checksum(adapted.frozen())
-    fitted = fit(LoRATraining(adapted, splits), Recipe(epochs=2, batch=4, lr=1e-2))
+    fitted = fit(lora_training(adapted, splits), Recipe(epochs=2, batch=4, lr=1e-2))
     assert checksum(adapted.frozen()) == frozen and checksum(dict(sam.state_dict())) == original
     assert fitted.trained == sum(p.numel() for p in adapted.tensors().values())
     names = list(adapted.tensors())
@@ -284,8 +284,8 @@ def test_every_comparator_has_the_loss_it_is_told_and_does_without_validation(tm
 
 @pytest.mark.parametrize("kept", [0, 2**24])
 def test_validation_by_parts_is_the_same(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoo_opt_seg.whitebox.core.backprop.KEPT", kept)
-    monkeypatch.setattr("zoo_opt_seg.whitebox.core.backprop.ROWS", 4)
+    monkeypatch.setattr("zoo_opt_seg.whitebox.prompt.gradient.KEPT", kept)
+    monkeypatch.setattr("zoo_opt_seg.whitebox.prompt.gradient.ROWS", 4)
     splits, made = disc_splits(), []
     task = PromptByGradient(SamBlackBox(sam=small_sam()), VPT(32), splits)
     prompts = random_points(splits.validation.masks, 0)

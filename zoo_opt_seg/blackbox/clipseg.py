@@ -21,14 +21,14 @@ from torch.nn import functional as F
 
 from zoo_opt.core.errors import integer
 from zoo_opt_seg.blackbox.clipseg_files import RELEASED, Preparation, load_clipseg, tokens_of
-from zoo_opt_seg.blackbox.protocol import Array, BlackBox, check_images, check_pixels, check_prompts
+from zoo_opt_seg.blackbox.network import NetworkBox, texts_of
+from zoo_opt_seg.blackbox.protocol import Array, check_pixels
 from zoo_opt_seg.blackbox.wrappers import to_bytes
-from zoo_opt_seg.digests import weights_digest
 from zoo_opt_seg.features.text_encoders import EncodedTexts, TextEncoder, embed_texts
 from zoo_opt_seg.prompts import Prompts
 
 
-class ClipSegBlackBox(BlackBox):
+class ClipSegBlackBox(NetworkBox):
     """CLIPSeg: images with a text each in, one mask each out, what transformers' processor and model give.
 
     Parameters
@@ -88,49 +88,37 @@ class ClipSegBlackBox(BlackBox):
     ) -> None:
         if (model is None) != (tokenizer is None):
             raise ValueError("model and tokenizer go together, got one of them")
-        self.batch_size = integer("batch_size", batch_size, 1)
-        self.quantize, self.hard = quantize, hard
-        self.model: Any
+        loaded: Any = model
         if model is None:
-            self.model, self.tokenizer, self._preparation, folder = load_clipseg(Path(name_or_path))
+            loaded, self.tokenizer, self._preparation, folder = load_clipseg(Path(name_or_path))
             base = Path(name_or_path).name or folder.name
         else:
-            self.model, base = _checked(model), "clipseg"
-            text, vision = self.model.config.text_config, self.model.config.vision_config
+            base, config = "clipseg", _checked(model).config
+            text, vision = config.text_config, config.vision_config
             own = hasattr(tokenizer, "model_max_length")  # one of transformers
             self.tokenizer = tokens_of(tokenizer, text.max_position_embeddings) if own else tokenizer
             self._preparation = Preparation((vision.image_size, vision.image_size))
-        self._stretched = ""
+        super().__init__(loaded, base, quantize=quantize, hard=hard, batch_size=batch_size, name=name)
+        self._stretched: list[str] = []
         if size is not None:
             side = integer("size", size, self.model.config.vision_config.patch_size)
-            self._stretched = f"+{side}px" * (self.size != (side, side))
+            self._stretched = [f"{side}px"] * (self.size != (side, side))
             self._preparation = self._preparation._replace(size=(side, side))
-        self._base, self._digest = name or base, "" if name else None
         if device is not None:
             self.model.to(device)
-        self.model.eval()
 
     @property
-    def name(self) -> str:  # type: ignore[override]
-        """Identity of model, weights and options."""
-        options = self._stretched + "+float" * (not self.quantize) + "+hard" * self.hard
-        return self._identity + options
+    def model(self) -> Any:
+        """The model, a `transformers.CLIPSegForImageSegmentation`."""
+        return self.network
 
-    @property
-    def _identity(self) -> str:
-        if self._digest is None:
-            self._digest = "-" + weights_digest(self.model)[:8]
-        return self._base + self._digest
+    def _said(self) -> list[str]:
+        return self._stretched + super()._said()
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
         return self.model.clip.text_projection.weight.device  # type: ignore[no-any-return]
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """How it is asked, for a black box around another network to be asked in the same way."""
-        return {"quantize": self.quantize, "hard": self.hard, "batch_size": self.batch_size}
 
     @property
     def size(self) -> tuple[int, int]:
@@ -140,7 +128,7 @@ class ClipSegBlackBox(BlackBox):
     @functools.cached_property
     def text_encoder(self) -> TextEncoder:
         """What a visual prompt can be conditioned on: `embed`, with the name of this black box's weights."""
-        return EncodedTexts(self._identity, self.model.config.projection_dim, self.embed)
+        return EncodedTexts(self.identity, self.model.config.projection_dim, self.embed)
 
     def around(self, model: nn.Module, name: str | None = None) -> ClipSegBlackBox:
         """Return a black box with the same tokenizer and options around another model, such as one that was adapted.
@@ -154,60 +142,33 @@ class ClipSegBlackBox(BlackBox):
         """
         other = copy.copy(self)
         other.__dict__.pop("text_encoder", None)
-        other.model, other._base, other._digest = _checked(model).eval(), name or "clipseg", "" if name else None
+        other._weighed(_checked(model), "clipseg", name)
         return other
 
-    def __call__(self, images: Array, prompts: Prompts, /) -> Array:
-        """Return the masks.
+    def _asked(self, prompts: Prompts) -> Any:
+        texts = self._texts(prompts, len(prompts))
+        return self.embed(texts) if texts else ()
 
-        Parameters
-        ----------
-        images : (n, H, W, 3) array
-            RGB: uint8, or float32 in [0, 1].
-        prompts : Prompts
-            A text in each row; the rest is not looked at.
-
-        Returns
-        -------
-        (n, H, W) array
-            float32 probabilities, sigmoid of the logits at the image's size; bool with ``hard=True``.
-        """
-        images = check_images(images)
-        texts = _texts(prompts, len(images))
-        answers = np.empty(images.shape[:3], bool if self.hard else np.float32)
-        with torch.inference_mode():
-            conditions = self.embed(texts) if texts else None
-            for start in range(0, len(images), self.batch_size):
-                rows = slice(start, start + self.batch_size)
-                assert conditions is not None
-                logits = self._decode(self._input(images[rows]), conditions[rows], images.shape[1:3])
-                answers[rows] = (logits > 0 if self.hard else logits.sigmoid()).cpu().numpy()
-        return answers
+    def _answered(self, images: Array, asked: Tensor) -> Tensor:
+        return self._decode(self._input(images), asked, images.shape[1:3])
 
     def logits(self, images: Tensor, prompts: Prompts) -> Tensor:
-        """Return the logits whose sigmoid the black box answers, differentiably: for white-box comparators alone.
+        """Return the logits whose sigmoid the black box answers, differentiably, as `NetworkBox` says.
 
         Unlike in transformers' own forward, images, encoders and text have a gradient too.
-
-        Parameters
-        ----------
-        images : (n, 3, H, W) tensor
-            Floats in [0, 1], not rounded to 8 bits; all go through the networks at once.
-        prompts : Prompts
-            A text in each row.
-
-        Returns
-        -------
-        (n, H, W) tensor
         """
         check_pixels(images)
-        conditions = self.embed(_texts(prompts, len(images)))
+        conditions = self.embed(self._texts(prompts, len(images)))
         pixels = images.to(self.device, torch.float32) * 255.0
         return self._decode(self._normalised(self._resized(pixels)), conditions, images.shape[2:])
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Return the conditional embeddings (n, d) of texts, differentiable in the weights; each is encoded once."""
         return embed_texts(self.model.clip, self.tokenizer, texts)
+
+    @staticmethod
+    def _texts(prompts: Prompts, n: int) -> tuple[str, ...]:
+        return texts_of(prompts, n, "CLIPSeg", "in each row for CLIPSeg")
 
     def _input(self, images: Array) -> Tensor:
         """Images as the networks take them, (n, 3, h, w), normalised."""
@@ -240,15 +201,6 @@ class ClipSegBlackBox(BlackBox):
         if tuple(logits.shape[2:]) != tuple(size):
             logits = F.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
         return logits[:, 0]
-
-
-def _texts(prompts: Prompts, n: int) -> tuple[str, ...]:
-    check_prompts(prompts, n)
-    if prompts.texts is None:
-        raise ValueError("prompts must have texts for CLIPSeg, got none")
-    if not all(prompts.texts):
-        raise ValueError(f"prompts must have a text in each row for CLIPSeg, got none in row {prompts.texts.index('')}")
-    return prompts.texts
 
 
 def _checked(model: Any) -> Any:

@@ -16,15 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_opt.core.errors import integer
 from zoo_opt_seg.blackbox.checkpoints import load_sam
-from zoo_opt_seg.blackbox.protocol import Array, BlackBox, check_images, check_pixels, check_prompts
+from zoo_opt_seg.blackbox.network import NetworkBox
+from zoo_opt_seg.blackbox.protocol import Array, check_pixels, check_prompts
 from zoo_opt_seg.blackbox.wrappers import to_bytes
-from zoo_opt_seg.digests import weights_digest
+from zoo_opt_seg.embedded.sam import decode_batch
 from zoo_opt_seg.prompts import Prompts
 
 
-class SamBlackBox(BlackBox):
+class SamBlackBox(NetworkBox):
     """SAM: an image with points, boxes or a mask in, one mask out, the same that `SamPredictor` gives.
 
     Parameters
@@ -83,76 +83,38 @@ class SamBlackBox(BlackBox):
             raise ValueError(f"masks must be 'single' or 'best', got {masks!r}")
         if sam is not None and checkpoint is not None:
             raise ValueError("checkpoint and sam exclude each other, got both")
-        self.batch_size = integer("batch_size", batch_size, 1)
-        self.quantize, self.masks, self.hard = quantize, masks, hard
-        self._base = name or ("sam" if sam is not None else model_type)
-        self._digest = "" if name else None
+        self.masks = masks
         model: Any = load_sam(model_type, checkpoint) if sam is None else _checked(sam)
-        self.sam = model
+        base = model_type if sam is None else "sam"
+        super().__init__(model, base, quantize=quantize, hard=hard, batch_size=batch_size, name=name)
         if device is not None:
             self.sam.to(device)
-        self.sam.eval()
         self.size = int(model.image_encoder.img_size)  # of the model's square input
 
     @property
-    def name(self) -> str:  # type: ignore[override]
-        """Identity of model, weights and options."""
-        if self._digest is None:
-            self._digest = "-" + weights_digest(self.sam)[:8]
-        options = [word for word, said in (("float", not self.quantize), ("best", self.masks == "best")) if said]
-        return "+".join([self._base + self._digest, *options, *(["hard"] if self.hard else [])])
+    def sam(self) -> Any:
+        """The model, a `segment_anything.modeling.Sam`."""
+        return self.network
+
+    def _said(self) -> list[str]:
+        words = {"float": not self.quantize, "best": self.masks == "best", "hard": self.hard}
+        return [word for word, said in words.items() if said]
 
     @property
     def settings(self) -> dict[str, Any]:
         """How it is asked: ``SamBlackBox(sam=other, **box.settings)`` asks another model in the same way."""
-        return {"quantize": self.quantize, "masks": self.masks, "hard": self.hard, "batch_size": self.batch_size}
+        return {**super().settings, "masks": self.masks}
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
         return self.sam.pixel_mean.device  # type: ignore[no-any-return]
 
-    def __call__(self, images: Array, prompts: Prompts, /) -> Array:
-        """Return the masks.
-
-        Parameters
-        ----------
-        images : (n, H, W, 3) array
-            RGB: uint8, or float32 in [0, 1].
-        prompts : Prompts
-            Points, boxes and masks, any of them absent in any row. Texts are for other models.
-
-        Returns
-        -------
-        (n, H, W) array
-            float32 probabilities, sigmoid of the logits at the image's size; bool with ``hard=True``.
-        """
-        images = check_images(images)
-        check_prompts(prompts, len(images))
-        answers = np.empty(images.shape[:3], bool if self.hard else np.float32)
-        size = images.shape[1:3]
-        with torch.inference_mode():
-            for start in range(0, len(images), self.batch_size):
-                rows = slice(start, start + self.batch_size)
-                logits = self._decode(self._encode(self._input(images[rows])), prompts[rows], size)
-                answer = logits > self.sam.mask_threshold if self.hard else logits.sigmoid()
-                answers[rows] = answer.cpu().numpy()
-        return answers
+    def _answered(self, images: Array, asked: Prompts) -> Tensor:
+        return self._decode(self._encode(self._input(images)), asked, images.shape[1:3])
 
     def logits(self, images: Tensor, prompts: Prompts) -> Tensor:
-        """Return the logits whose sigmoid the black box answers, differentiably: for white-box comparators alone.
-
-        Parameters
-        ----------
-        images : (n, 3, H, W) tensor
-            Floats in [0, 1], not rounded to 8 bits; all go through the networks at once.
-        prompts : Prompts
-            One row per image.
-
-        Returns
-        -------
-        (n, H, W) tensor
-        """
+        """Return the logits whose sigmoid the black box answers, differentiably, as `NetworkBox` says."""
         check_pixels(images)
         check_prompts(prompts, len(images))
         size = tuple(images.shape[2:])
@@ -217,18 +179,10 @@ class SamBlackBox(BlackBox):
         sparse, dense = sam.prompt_encoder(points=points, boxes=boxes, masks=masks)
         if points is None and boxes is None and masks is None:  # the prompt encoder then thinks of one image
             sparse, dense = sparse.expand(n, -1, -1), dense.expand(n, -1, -1, -1)
-        # The decoder is made for many prompts on one image: it repeats that image's features for each prompt and adds
-        # the dense embedding. An image of zeros whose prompts bring their own features along is many images.
-        low, quality = sam.mask_decoder(
-            image_embeddings=features.new_zeros(1, *features.shape[1:]),
-            image_pe=sam.prompt_encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=features + dense,
-            multimask_output=self.masks == "best",
-        )
+        logits, quality = decode_batch(sam, features, sparse, dense)  # the single mask and the three
         if self.masks == "single":
-            return low[:, 0]  # type: ignore[no-any-return]
-        return low[torch.arange(n, device=low.device), quality.argmax(dim=1)]  # type: ignore[no-any-return]
+            return logits[:, 0]
+        return logits[:, 1:][torch.arange(n, device=logits.device), quality[:, 1:].argmax(dim=1)]
 
     def _upscaled(self, low: Tensor, size: tuple[int, ...]) -> Tensor:
         if tuple(size) == (self.size, self.size):  # nothing was padded or resized

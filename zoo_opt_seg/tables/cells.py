@@ -10,9 +10,9 @@ import numpy as np
 
 from zoo_opt.bench.engine.record import plain
 from zoo_opt_seg.data.samples import numbered
-from zoo_opt_seg.tables.ladder import atlas
 from zoo_opt_seg.tables.sources import data_of, embedded_digest, evaluated, folder_of, model_of, prompt_of
-from zoo_opt_seg.tables.suite import VOLUMES, WHITE_BOX, Cell, Row
+from zoo_opt_seg.tables.suite import Cell, Row, on_volumes
+from zoo_opt_seg.tables.volumes import atlas
 from zoo_opt_seg.tables.whitebox import trained
 
 DIGITS = 4  # of the figures per image
@@ -30,11 +30,11 @@ def run_cell(cell: Cell) -> Figures:
     entry = head(cell)
     start = time.process_time()
     try:
-        found = _DO[cell.row.use](cell)
+        found = OWN.get(cell.row.use, trained)(cell)
     except Exception:
         return entry | {"error": traceback.format_exc(limit=-4), "seconds": time.process_time() - start}
     evaluation = found.pop("evaluation")
-    arrays = [] if cell.row.use in VOLUMES else [data_of(cell).test.images, data_of(cell).test.masks]
+    arrays = [] if on_volumes(cell.row.use) else [data_of(cell).test.images, data_of(cell).test.masks]
     found["data"] = data_digest(*arrays, *evaluation.names)
     if len(set(evaluation.groups)) < len(evaluation.groups):
         found["groups"] = numbered(evaluation.groups).tolist()
@@ -163,10 +163,9 @@ def method_of(row: Row, dim: int) -> tuple[Any, dict[str, Any]]:
     raise ValueError(f'method must be a name of zoo_opt.METHODS or "spsa-geass:paper|released", got {row.method!r}')
 
 
-_DO = {
+OWN = {  # all other uses are comparators
     "zero-shot": _zero_shot,
     **dict.fromkeys(BASELINES, _baseline),
     "atlas": atlas,
     "adapt": _adapt,
-    **dict.fromkeys(WHITE_BOX, trained),
 }

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo_opt.bench.suite_reader import REQUIRED, Reader, SuiteError
-from zoo_opt_seg.tables.suite import FIGURES, OVERRIDES, USES, WHITE_BOX, Group, Published, Row, TableSuite
+from zoo_opt_seg.tables.suite import FIGURES, OVERRIDES, Group, Published, Row, TableSuite, uses
+from zoo_opt_seg.whitebox.comparators import COMPARATORS
 
 __all__ = ["SuiteError", "load_table", "read_table"]
 
@@ -71,7 +72,7 @@ def _group(reader: Reader, earlier: dict[str, dict[str, Any]]) -> Group:
             raise SuiteError(f"{reader.where}: 'like' must be the name of a group before it, got {like!r}")
         reader.table = _inherited(reader, earlier[like])
     earlier[name] = dict(reader.table)
-    defaults = {use: reader.take(use, dict, {}) for use in ("adapt", *WHITE_BOX)}
+    defaults = {use: reader.take(use, dict, {}) for use in ("adapt", *COMPARATORS)}
     rows = tuple(
         _row(Reader(f"{reader.where}, row {i}", row)) for i, row in enumerate(reader.take("row", list, REQUIRED), 1)
     )
@@ -148,12 +149,13 @@ def _of_domains(row: Mapping[str, Any], domains: list[str]) -> dict[str, Any]:
 def _row(reader: Reader) -> Row:
     label, use = reader.take("label", str, REQUIRED), reader.take("use", str, REQUIRED)
     reader.where += f" ({label})"
-    if use not in USES:
-        raise SuiteError(f"{reader.where}: 'use' must be one of {', '.join(USES)}, got {use!r}")
+    if use not in uses():
+        raise SuiteError(f"{reader.where}: 'use' must be one of {', '.join(uses())}, got {use!r}")
     prompt, method = reader.take("prompt", str, ""), reader.take("method", str, "")
-    for key, value, uses in (("prompt", prompt, ("adapt", "backprop")), ("method", method, ("adapt",))):
-        if bool(value) is not (use in uses):
-            raise SuiteError(f"{reader.where}: {key!r} goes with {' and '.join(uses)}, got {value!r} with {use!r}")
+    prompted = ("adapt", *(comparator.name for comparator in COMPARATORS.entries() if comparator.prompt))
+    for key, value, goes_with in (("prompt", prompt, prompted), ("method", method, ("adapt",))):
+        if bool(value) is not (use in goes_with):
+            raise SuiteError(f"{reader.where}: {key!r} goes with {' and '.join(goes_with)}, got {value!r} with {use!r}")
     on = reader.take("on", dict, {})
     for domain, table in on.items():
         if not isinstance(table, Mapping) or set(table) - set(OVERRIDES):

@@ -12,7 +12,7 @@ from typing import Any
 from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.statistics.bootstrap import Interval
 from zoo_opt_seg.tables.statistics import Contest, Spread, closed, contests, incomparable, of, spread
-from zoo_opt_seg.tables.suite import VOLUMES, Group, Row, TableSuite
+from zoo_opt_seg.tables.suite import Group, Row, TableSuite, on_volumes
 
 NONE = "·"  # a cell that has not been done
 TITLES = {"dice": "Dice", "iou": "IoU", "hd95": "HD95"}
@@ -125,7 +125,7 @@ def results_table(group: Group, record: Record) -> str:
 
 def legend(group: Group, record: Record) -> str:
     """What the figures are."""
-    if any(row.use in VOLUMES for row in group.rows):
+    if any(on_volumes(row.use) for row in group.rows):
         over = "organs and test volumes"
     else:
         asked = ASKED.get(group.black_box["use"], "prompt") + "s" * (group.repeats > 1)

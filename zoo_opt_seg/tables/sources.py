@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_opt.support.loading import load_object
-from zoo_opt_seg.tables.suite import VOLUMES, Cell
+from zoo_opt_seg.tables.suite import Cell, on_volumes
+from zoo_opt_seg.whitebox.comparators import COMPARATORS
 
 if TYPE_CHECKING:
     from zoo_opt_seg.data.samples import Splits
@@ -26,6 +27,7 @@ FOLDERS = {  # where a data set lies under --data-root, if not in a folder of it
 }
 
 
+DRAWN = "ct"  # volumes that are not read
 TEXTS = "+texts"  # after a data set's name: with the split and the texts of the files in <data-root>/prompts
 
 
@@ -157,8 +159,10 @@ def absent(cell: Cell) -> str:
     from zoo_opt_seg.data import DATASETS
 
     try:
-        if cell.row.use in ("cris", "san", "ladder") and "weights" in cell.row.options:
-            checkpoint_of(cell.row.options["weights"], cell.place.weights)
+        files = COMPARATORS.find(cell.row.use).files if cell.row.use in COMPARATORS else ()
+        for option in files:
+            if option in cell.row.options:
+                checkpoint_of(cell.row.options[option], cell.place.weights)
         if cell.black_box["use"] == "sam":
             checkpoint_of(cell.black_box.get("checkpoint"), cell.place.weights)
         if cell.black_box["use"] == "clipseg":
@@ -167,11 +171,17 @@ def absent(cell: Cell) -> str:
             _root(cell.domain, cell.place.data_root)
     except Absent as missing:
         return str(missing)
-    if cell.row.use in VOLUMES:
-        from zoo_opt_seg.tables.ladder import absent_volumes
+    return absent_volumes(cell) if on_volumes(cell.row.use) else ""
 
-        return absent_volumes(cell)
-    return ""
+
+def absent_volumes(cell: Cell) -> str:
+    """Why the cell's volumes cannot be read on this machine, or "" if they can."""
+    if cell.domain == DRAWN:
+        return ""
+    if cell.place.data_root is None:
+        return f"{cell.domain} is read from disk: give --data-root, or set ZOO_OPT_DATA"
+    folder = Path(cell.place.data_root) / cell.domain
+    return "" if folder.is_dir() else f"no folder {folder}"
 
 
 def evaluated(cell: Cell, model: Any, **prompt: Any) -> Any:

@@ -18,7 +18,7 @@ A table suite is TOML, read by `zoo_opt_seg.tables.reader`::
 
     [[group.row]]
     label = "SPSA-GEASS"
-    use = "adapt"                      # or "zero-shot", "disk", "lora", "backprop", ...: see `USES`
+    use = "adapt"                      # or "zero-shot", "disk", "lora", "backprop", ...: see `uses`
     prompt = "baps"
     method = "spsa-geass"              # or a preset: "spsa-geass:paper", "spsa-geass:released"
     options = { lr = 0.01, c = 0.01 }  # of the method, or of LoRA, the adapters, ...
@@ -47,14 +47,24 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-__all__ = ["FIGURES", "FORMAT", "OVERRIDES", "USES", "Cell", "Group", "Place", "Published", "Row", "TableSuite"]
+from zoo_opt_seg.whitebox.comparators import COMPARATORS
+
+__all__ = ["FIGURES", "FORMAT", "OVERRIDES", "Cell", "Group", "Place", "Published", "Row", "TableSuite", "uses"]
 
 FORMAT = 1  # of what a cell records; part of its key
-WHITE_BOX = ("lora", "sam-full", "backprop", "vlsm", "clipseg", "cris", "san", "ladder")  # trained by the gradient
-VOLUMES = ("atlas", "ladder")  # on volumes, all others on images
-USES = ("zero-shot", "disk", "whole-image", "region-growing", "atlas", "adapt", *WHITE_BOX)
+OWN_USES = ("zero-shot", "disk", "whole-image", "region-growing", "atlas", "adapt")  # the others are comparators
 FIGURES = ("dice", "iou", "hd95")  # that a table can show
 OVERRIDES = ("prompt_options", "options", "settings")
+
+
+def uses() -> tuple[str, ...]:
+    """What a row can be of: adaptation, baselines, and the comparators, those of other packages too."""
+    return (*OWN_USES, *COMPARATORS)
+
+
+def on_volumes(use: str) -> bool:
+    """Whether rows of this use are on volumes; all others are on images."""
+    return use == "atlas" or (use not in OWN_USES and COMPARATORS.find(use).volumes)
 
 
 @dataclass(frozen=True)
@@ -65,15 +75,13 @@ class Row:
     ----------
     label : str
     use : str
-        One of `USES`.
+        One of `uses`.
     prompt, prompt_options
         The visual prompt of ``adapt`` and ``backprop``: `zoo_opt_seg.visual_prompts.make_prompt`.
     method : str
         Of ``adapt``: a name in `zoo_opt.METHODS`.
     options : dict
-        The method's hyper-parameters, or of ``lora`` and ``vlsm`` those of `LoRA` and `VLSM`, of ``sam-full`` and
-        ``clipseg`` the ``parts`` that are trained, of ``cris`` and ``san`` ``weights``, the file with CLIP's (without
-        it, the small network), of ``ladder`` see `zoo_opt_seg.tables.ladder.ladder`.
+        The method's hyper-parameters, or those of a comparator: see the function that its declaration names.
     settings : dict
         Keywords of `zoo_opt_seg.adaptation.run.adapt`, or of `zoo_opt_seg.whitebox.core.recipe.Recipe` (and
         ``augment``, ``loss``; of `stop_after` and `clip` 0 is None).

@@ -7,7 +7,6 @@ References
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,19 +16,10 @@ from torch.nn import functional as F
 
 from zoo_opt.core.errors import fraction, integer
 from zoo_opt_seg.embedded import TINY_SIZE
-from zoo_opt_seg.embedded.clipseg import MEAN, STD
-from zoo_opt_seg.whitebox.clip.backbone import (
-    PIXELS,
-    Colour,
-    Tokenizer,
-    drawn,
-    encoded,
-    grid_positions,
-    open_clip_model,
-    open_clip_tokenizer,
-)
-from zoo_opt_seg.whitebox.clip.convert import tiny_clip
+from zoo_opt_seg.whitebox.clip.backbone import drawn, encoded, grid_positions
 from zoo_opt_seg.whitebox.clip.cris_parts import Decoder, Neck, Projector
+from zoo_opt_seg.whitebox.clip.text_net import TextNet
+from zoo_opt_seg.whitebox.core import recipes
 
 
 @dataclass(frozen=True)
@@ -70,24 +60,8 @@ class CRISConfig:
             raise ValueError(f"width must be a multiple of heads, got {self.width} and {self.heads}")
 
 
-TINY = CRISConfig(size=TINY_SIZE, fused=(32, 64, 64), width=64, heads=4, hidden=128)
-"""Of `cris_tiny`."""
-
-
-class CRIS(nn.Module):
-    """An image and a text to the logits of the mask that the text means.
-
-    Parameters
-    ----------
-    clip : open_clip.model.CLIP
-        With a ResNet; it becomes part of the model and is trained with it.
-    tokenizer : callable
-        Of its texts.
-    config : CRISConfig
-    seed : int
-        Of the weights that are not the CLIP's.
-    pixels : tuple of two tuples of three floats
-        Mean and standard deviation that the CLIP's images are normalised by.
+class CRIS(TextNet):
+    """CRIS, 416 px on CLIP ResNet-50 as published; all of it is trained. See `TextNet` for the parameters.
 
     Raises
     ------
@@ -95,23 +69,17 @@ class CRIS(nn.Module):
         If the CLIP's image tower is no ResNet.
     """
 
-    def __init__(
-        self,
-        clip: Any,
-        tokenizer: Tokenizer,
-        config: CRISConfig | None = None,
-        *,
-        seed: int = 0,
-        pixels: tuple[Colour, Colour] = PIXELS,
-    ) -> None:
-        super().__init__()
-        config = config or CRISConfig()
-        visual = clip.visual
+    clip_name, tower = "RN50-quickgelu", "resnet"
+    tiny_config = CRISConfig(size=TINY_SIZE, fused=(32, 64, 64), width=64, heads=4, hidden=128)
+    left = "clip.logit_scale"  # of the contrast between whole images and texts, which is not made here
+    recipe = recipes.CRIS
+
+    def _build(self, clip: Any, seed: int) -> None:
+        config, visual = self.config, clip.visual
         if not hasattr(visual, "layer4"):
             raise TypeError(f"clip must have a ResNet as its image tower for CRIS, got {type(visual).__name__}")
-        self.tokenizer, self.config, self.size, self.pixels = tokenizer, config, config.size, pixels
         self.clip = clip
-        clip.logit_scale.requires_grad_(False)  # of the contrast between whole images and texts, which is not made here
+        clip.logit_scale.requires_grad_(False)
         c2, c3, c4 = (layer[-1].bn3.num_features for layer in (visual.layer2, visual.layer3, visual.layer4))
         d, words = visual.output_dim, clip.ln_final.normalized_shape[0]
         device = clip.logit_scale.device
@@ -149,14 +117,6 @@ class CRIS(nn.Module):
         v4 = visual.layer4(v3)
         return v2, v3, (pooled_places(visual.attnpool, v4) + self.beside(v4)).relu()
 
-    def trained(self) -> dict[str, Tensor]:
-        """Return what training changes, by name: the parameters, and the running statistics of the normalisations."""
-        return {name: t for name, t in self.state_dict(keep_vars=True).items() if name != "clip.logit_scale"}
-
-    def frozen(self) -> dict[str, Tensor]:
-        """Return what training leaves alone."""
-        return {"clip.logit_scale": self.clip.logit_scale}
-
 
 def pooled_places(pool: Any, x: Tensor) -> Tensor:
     """Return what CLIP's attention pooling answers at each place, (n, d, h, w), of x (n, c, h, w).
@@ -174,44 +134,3 @@ def pooled_places(pool: Any, x: Tensor) -> Tensor:
     q, k, v = heads(pool.q_proj, places[:, 1:]), heads(pool.k_proj, places), heads(pool.v_proj, places)
     found = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, h * w, c)
     return pool.c_proj(found).transpose(1, 2).reshape(n, -1, h, w)  # type: ignore[no-any-return]
-
-
-def cris_published(
-    pretrained: str | os.PathLike[str] | None = None,
-    *,
-    name: str = "RN50-quickgelu",
-    config: CRISConfig | None = None,
-    seed: int = 0,
-    device: str | torch.device = "cpu",
-) -> CRIS:
-    """Return CRIS at its published sizes: CLIP ResNet-50, 416 px.
-
-    Parameters
-    ----------
-    pretrained : path, optional
-        A local file of the CLIP's weights; None: drawn weights.
-    name : str
-        Of the CLIP in open_clip.
-    config : CRISConfig, optional
-    seed : int
-        Of all that is drawn.
-    device : str or torch.device
-        "meta" gives shapes without memory.
-    """
-    clip = open_clip_model(name, pretrained, seed=seed, device=device)
-    return CRIS(clip, open_clip_tokenizer(name), config, seed=seed)
-
-
-def cris_tiny(clipseg: Any = None, *, config: CRISConfig | None = None, seed: int = 0) -> CRIS:
-    """Return a CRIS for images of 96 px: the embedded CLIPSeg's text tower, and a small ResNet with drawn weights.
-
-    Parameters
-    ----------
-    clipseg : transformers.CLIPSegForImageSegmentation, optional
-        In the place of the embedded one.
-    config : CRISConfig, optional
-    seed : int
-        Of all that is drawn.
-    """
-    clip, tokenizer = tiny_clip("resnet", clipseg, seed=seed)
-    return CRIS(clip, tokenizer, config or TINY, seed=seed, pixels=(MEAN, STD))

@@ -7,7 +7,6 @@ References
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,20 +16,10 @@ from torch.nn import functional as F
 
 from zoo_opt.core.errors import integer
 from zoo_opt_seg.embedded import TINY_SIZE
-from zoo_opt_seg.embedded.clipseg import MEAN, STD
-from zoo_opt_seg.whitebox.clip.backbone import (
-    PIXELS,
-    Colour,
-    Tokenizer,
-    drawn,
-    encoded,
-    grid_positions,
-    open_clip_model,
-    open_clip_tokenizer,
-    resized,
-)
-from zoo_opt_seg.whitebox.clip.convert import tiny_clip
+from zoo_opt_seg.whitebox.clip.backbone import drawn, encoded, grid_positions, resized
 from zoo_opt_seg.whitebox.clip.san_parts import Proposals, SideAdapter, recognised, through
+from zoo_opt_seg.whitebox.clip.text_net import TextNet
+from zoo_opt_seg.whitebox.core import recipes
 
 
 @dataclass(frozen=True)
@@ -83,39 +72,15 @@ class SANConfig:
                 )
 
 
-TINY = SANConfig(
-    size=TINY_SIZE,
-    clip_size=TINY_SIZE,
-    patch=6,
-    width=48,
-    layers=4,
-    heads=4,
-    queries=16,
-    embed=64,
-    fusion=((0, 0), (2, 1), (4, 2)),
-    split=4,
-)
-"""Of `san_tiny`."""
-
-
-class SAN(nn.Module):
+class SAN(TextNet):
     """An image and a text to the logits of the mask that the text means; CLIP itself is frozen.
 
     The proposals M are combined by how well CLIP finds each to be what the text says: with x_q CLIP's embedding of
     proposal q, t the text's and tau CLIP's own scale, the logits are sum_q softmax_q(tau cos(x_q, t)) M_q.
 
-    Parameters
-    ----------
-    clip : open_clip.model.CLIP
-        With a ViT; none of its weights asks for a gradient any more, and none changes. The position table that is
-        trained, as the paper does for another image size, is a copy.
-    tokenizer : callable
-        Of its texts.
-    config : SANConfig
-    seed : int
-        Of the weights that are not the CLIP's.
-    pixels : tuple of two tuples of three floats
-        Mean and standard deviation that the CLIP's images are normalised by.
+    As published the CLIP is ViT-B/16 at 320 px, the adapter takes 640 px and has 100 proposals. See `TextNet` for the
+    parameters: none of the CLIP's weights asks for a gradient any more, and none changes; the position table that is
+    trained, as the paper does for another image size, is a copy.
 
     Raises
     ------
@@ -123,17 +88,24 @@ class SAN(nn.Module):
         If the CLIP's image tower is no ViT of the usual kind, or has too few layers or other patches.
     """
 
-    def __init__(
-        self,
-        clip: Any,
-        tokenizer: Tokenizer,
-        config: SANConfig | None = None,
-        *,
-        seed: int = 0,
-        pixels: tuple[Colour, Colour] = PIXELS,
-    ) -> None:
-        super().__init__()
-        config = config or SANConfig()
+    clip_name, tower = "ViT-B-16-quickgelu", "vit"
+    tiny_config = SANConfig(
+        size=TINY_SIZE,
+        clip_size=TINY_SIZE,
+        patch=6,
+        width=48,
+        layers=4,
+        heads=4,
+        queries=16,
+        embed=64,
+        fusion=((0, 0), (2, 1), (4, 2)),
+        split=4,
+    )
+    left = "clip."
+    recipe = recipes.SAN
+
+    def _build(self, clip: Any, seed: int) -> None:
+        config = self.config
         visual = clip.visual
         blocks = getattr(getattr(visual, "transformer", None), "resblocks", None)
         if blocks is None or not isinstance(getattr(blocks[0], "attn", None), nn.MultiheadAttention):
@@ -142,7 +114,6 @@ class SAN(nn.Module):
             raise ValueError(f"split must leave layers of CLIP's {len(blocks)} for the proposals, got {config.split}")
         if config.clip_size % (patch := int(visual.conv1.kernel_size[0])):
             raise ValueError(f"clip_size must be a multiple of CLIP's patches of {patch}, got {config.clip_size}")
-        self.tokenizer, self.config, self.size, self.pixels = tokenizer, config, config.size, pixels
         self.clip = clip.requires_grad_(False)
         self.positions = nn.Parameter(visual.positional_embedding.detach().clone())
         self.heads = int(blocks[0].attn.num_heads)
@@ -201,52 +172,3 @@ class SAN(nn.Module):
         for i, block in enumerate(visual.transformer.resblocks[: self.config.split], 1):
             found[i] = x = through(block, x)
         return found
-
-    def trained(self) -> dict[str, Tensor]:
-        """Return what training changes, by name: the adapter, the proposals' heads and the position table."""
-        return {name: t for name, t in self.state_dict(keep_vars=True).items() if not name.startswith("clip.")}
-
-    def frozen(self) -> dict[str, Tensor]:
-        """Return the CLIP's weights."""
-        return {name: t for name, t in self.state_dict(keep_vars=True).items() if name.startswith("clip.")}
-
-
-def san_published(
-    pretrained: str | os.PathLike[str] | None = None,
-    *,
-    name: str = "ViT-B-16-quickgelu",
-    config: SANConfig | None = None,
-    seed: int = 0,
-    device: str | torch.device = "cpu",
-) -> SAN:
-    """Return SAN at its published sizes: CLIP ViT-B/16 at 320 px, the adapter at 640 px with 100 proposals.
-
-    Parameters
-    ----------
-    pretrained : path, optional
-        A local file of the CLIP's weights; None: drawn weights.
-    name : str
-        Of the CLIP in open_clip.
-    config : SANConfig, optional
-    seed : int
-        Of all that is drawn.
-    device : str or torch.device
-        "meta" gives shapes without memory.
-    """
-    clip = open_clip_model(name, pretrained, seed=seed, device=device)
-    return SAN(clip, open_clip_tokenizer(name), config, seed=seed)
-
-
-def san_tiny(clipseg: Any = None, *, config: SANConfig | None = None, seed: int = 0) -> SAN:
-    """Return a SAN for images of 96 px beside the embedded CLIPSeg's towers.
-
-    Parameters
-    ----------
-    clipseg : transformers.CLIPSegForImageSegmentation, optional
-        In the place of the embedded one.
-    config : SANConfig, optional
-    seed : int
-        Of the adapter.
-    """
-    clip, tokenizer = tiny_clip("vit", clipseg)
-    return SAN(clip, tokenizer, config or TINY, seed=seed, pixels=(MEAN, STD))

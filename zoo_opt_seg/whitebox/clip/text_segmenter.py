@@ -12,21 +12,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_opt.core.errors import CheckpointError, integer
-from zoo_opt_seg.blackbox.protocol import Array, BlackBox, check_images, check_pixels, check_prompts
+from zoo_opt.core.errors import CheckpointError
+from zoo_opt_seg.blackbox.network import NetworkBox, texts_of
+from zoo_opt_seg.blackbox.protocol import Array, check_pixels
 from zoo_opt_seg.blackbox.wrappers import to_bytes
-from zoo_opt_seg.digests import weights_digest
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.whitebox.clip.backbone import normalised, resized, tokens
+from zoo_opt_seg.whitebox.clip.text_net import TextNet
 from zoo_opt_seg.whitebox.core import adapter_file
 
 FORMAT = "zoo-opt-seg text segmenter 1"
 
 
-class TextSegmenter(BlackBox):
+class TextSegmenter(NetworkBox):
     """CRIS or SAN as a model that is told by a text what to look for.
 
     Parameters
@@ -53,81 +54,37 @@ class TextSegmenter(BlackBox):
     def __init__(
         self, net: Any, *, quantize: bool = True, hard: bool = False, batch_size: int = 16, name: str | None = None
     ) -> None:
-        if not isinstance(net, nn.Module) or not hasattr(net, "tokenizer") or not hasattr(net, "trained"):
+        if not isinstance(net, TextNet):
             raise TypeError(f"net must be a CRIS or a SAN, got {type(net).__name__}")
-        self.net: Any = net.eval()
-        self.quantize, self.hard, self.batch_size = quantize, hard, integer("batch_size", batch_size, 1)
-        self._base, self._digest = name or type(net).__name__.lower(), "" if name else None
+        base = type(net).__name__.lower()
+        super().__init__(net, base, quantize=quantize, hard=hard, batch_size=batch_size, name=name)
 
     @property
-    def name(self) -> str:  # type: ignore[override]
-        """Identity of model, weights and options."""
-        if self._digest is None:
-            self._digest = "-" + weights_digest(self.net)[:8]
-        said = (["float"] if not self.quantize else []) + (["hard"] if self.hard else [])
-        return "+".join([self._base + self._digest, *said])
+    def net(self) -> Any:
+        """The network, a CRIS or a SAN."""
+        return self.network
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """How it is asked: ``TextSegmenter(other, **box.settings)`` asks another network in the same way."""
-        return {"quantize": self.quantize, "hard": self.hard, "batch_size": self.batch_size}
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return next(self.net.parameters()).device  # type: ignore[no-any-return]
-
-    def __call__(self, images: Array, prompts: Prompts, /) -> Array:
-        """Return the masks.
-
-        Parameters
-        ----------
-        images : (n, H, W, 3) array
-            RGB: uint8, or float32 in [0, 1].
-        prompts : Prompts
-            With a text for each image; the rest is for other models.
-
-        Returns
-        -------
-        (n, H, W) array
-            float32 probabilities, sigmoid of the logits at the image's size; bool with ``hard=True``.
-        """
-        images = check_images(images)
-        check_prompts(prompts, len(images))
-        check_texts(prompts)
-        answers = np.empty(images.shape[:3], bool if self.hard else np.float32)
-        for start in range(0, len(images), self.batch_size):
-            rows = slice(start, start + self.batch_size)
-            pixels = to_bytes(images[rows]) if self.quantize else images[rows]
-            found = torch.tensor(pixels, device=self.device).permute(0, 3, 1, 2).float()
-            if pixels.dtype == np.uint8:
-                found = found / 255
-            with torch.no_grad():
-                logits = self.logits(found, prompts[rows]).float()
-            answers[rows] = ((logits > 0) if self.hard else logits.sigmoid()).cpu().numpy()
-        return answers
+    def _answered(self, images: Array, asked: Prompts) -> Tensor:
+        pixels = to_bytes(images) if self.quantize else images
+        found = torch.tensor(pixels, device=self.device).permute(0, 3, 1, 2).float()
+        return self.logits(found / 255 if pixels.dtype == np.uint8 else found, asked).float()
 
     def logits(self, images: Tensor, prompts: Prompts) -> Tensor:
-        """Return the logits whose sigmoid is answered, differentiably.
-
-        Parameters
-        ----------
-        images : (n, 3, H, W) tensor
-            Floats in [0, 1].
-        prompts : Prompts
-            With a text for each image.
-
-        Returns
-        -------
-        (n, H, W) tensor
-        """
+        """Return the logits whose sigmoid is answered, differentiably, as `NetworkBox` says."""
         check_pixels(images)
-        check_prompts(prompts, len(images))
-        ids, ends = tokens(self.net.tokenizer, check_texts(prompts))
+        ids, ends = tokens(self.net.tokenizer, self._texts(prompts, len(images)))
         pixels = normalised(resized(images.to(self.device), self.net.size), self.net.pixels)
         low = self.net(pixels, ids.to(self.device), ends.to(self.device))
         size = (int(images.shape[2]), int(images.shape[3]))
         return F.interpolate(low[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+
+    def _asked(self, prompts: Prompts) -> Prompts:
+        self._texts(prompts, len(prompts))
+        return prompts
+
+    @staticmethod
+    def _texts(prompts: Prompts, n: int) -> tuple[str, ...]:
+        return texts_of(prompts, n, "this model", "for each image")
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what training changes, by name."""
@@ -157,12 +114,3 @@ class TextSegmenter(BlackBox):
         adapter_file.put(values, metadata, self.tensors(), self.frozen(), path, type(self.net).__name__)
         if self._digest:
             self._digest = None
-
-
-def check_texts(prompts: Prompts) -> tuple[str, ...]:
-    """Return the texts of prompts, one for each image, or raise a ValueError."""
-    if prompts.texts is None:
-        raise ValueError("prompts must have texts for this model, got none")
-    if "" in prompts.texts:
-        raise ValueError(f"prompts must have a text for each image, got none in row {prompts.texts.index('')}")
-    return prompts.texts

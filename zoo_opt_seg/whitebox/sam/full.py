@@ -5,27 +5,35 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from zoo_opt.storage.checkpoint import write_atomically
 from zoo_opt_seg.blackbox.sam import SamBlackBox
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.whitebox.core.recipe import Recipe
-from zoo_opt_seg.whitebox.core.segmentation import Segmentation
-from zoo_opt_seg.whitebox.core.trainer import Fitted, Report, fit
+from zoo_opt_seg.whitebox.core.trainer import Fitted
+from zoo_opt_seg.whitebox.core.training import Training, WeightsTraining
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
 PARTS = ("image_encoder", "prompt_encoder", "mask_decoder")
 FULL = Recipe(lr=1e-4, weight_decay=1e-2, warmup=50, schedule="plateau", stop_after=20, clip=1.0)
+TRAINING = Training(recipe=FULL, augment="paper")
 
 
-class SamTraining(Segmentation):
+def sam_training(
+    sam: Sam,
+    splits: Splits,
+    parts: Sequence[str] = PARTS,
+    box: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> WeightsTraining:
     """SAM's own weights, on one domain.
 
     Parameters
@@ -35,45 +43,24 @@ class SamTraining(Segmentation):
     splits : Splits
     parts : sequence of str
         Of ``"image_encoder"``, ``"prompt_encoder"``, ``"mask_decoder"``.
-    augment : str or None
-    seed : int
-        Of the validation points.
-    loss : str
-        As in `Segmentation`.
-    **options
-        Of the `SamBlackBox` around the model, such as ``quantize``.
+    box : mapping, optional
+        Options of the `SamBlackBox` around the model, such as ``quantize``.
+    **settings
+        ``augment``, ``seed`` and ``loss`` of `WeightsTraining`.
 
     Raises
     ------
     ValueError
         If a part is unknown, or there is none.
     """
-
-    def __init__(
-        self,
-        sam: Sam,
-        splits: Splits,
-        *,
-        parts: Sequence[str] = PARTS,
-        augment: str | None = None,
-        seed: int = 0,
-        loss: str = "bce+dice",
-        **options: object,
-    ) -> None:
-        self.sam, self.parts = sam, tuple(part for part in PARTS if part in parts)
-        if not self.parts or len(self.parts) != len(parts):
-            raise ValueError(f"parts must be some of {', '.join(PARTS)}, each once, got {parts!r}")
-        for name, parameter in sam.named_parameters():
-            parameter.requires_grad_(name.startswith(self.parts))
-        model = SamBlackBox(sam=sam, **options)  # type: ignore[arg-type]
-        super().__init__(model, splits, augmentation=augment, seed=seed, loss=loss)
-
-    def _what(self) -> str:
-        return f"SAM ({', '.join(self.parts)})"
-
-    def tensors(self) -> Mapping[str, Tensor]:
-        """Return the trained parameters; SAM has no buffers that change."""
-        return {name: p for name, p in self.sam.named_parameters() if name.startswith(self.parts)}
+    chosen = tuple(part for part in PARTS if part in parts)
+    if not chosen or len(chosen) != len(parts):
+        raise ValueError(f"parts must be some of {', '.join(PARTS)}, each once, got {parts!r}")
+    for name, parameter in sam.named_parameters():
+        parameter.requires_grad_(name.startswith(chosen))
+    trained = {name: p for name, p in sam.named_parameters() if p.requires_grad}  # SAM has no buffers that change
+    model = SamBlackBox(sam=sam, **(box or {}))
+    return WeightsTraining(model, splits, f"SAM ({', '.join(chosen)})", lambda: trained, **settings)
 
 
 def train_sam(
@@ -81,12 +68,8 @@ def train_sam(
     splits: Splits,
     parts: Sequence[str] = PARTS,
     *,
-    recipe: Recipe = FULL,
-    augment: str | None = "paper",
-    loss: str = "bce+dice",
-    out: Path | None = None,
-    report: Report | None = None,
-    **options: object,
+    box: Mapping[str, Any] | None = None,
+    **training: Any,
 ) -> tuple[Sam, Fitted]:
     """Train a copy of SAM on a domain's training split until the validation Dice gets no better.
 
@@ -97,17 +80,11 @@ def train_sam(
     splits : Splits
     parts : sequence of str
         All three: full fine-tuning. Without ``"image_encoder"`` it is that of the head.
-    recipe : Recipe
-    augment : str or None
-        ``"paper"``, ``"released"`` or None.
-    loss : str
-        As in `Segmentation`.
-    out : path or None
-        Folder to resume from; the model is written there as ``sam.pth``, a checkpoint like SAM's own.
-    report : callable or None
-        As in `fit`.
-    **options
-        Of the `SamBlackBox` around the model while it is trained, such as ``masks``.
+    box : mapping, optional
+        Options of the `SamBlackBox` around the model while it is trained, such as ``masks``.
+    **training
+        In place of those of `TRAINING`; see `Training`. ``sam.pth``, a checkpoint like SAM's own, is written into the
+        folder ``out``.
 
     Returns
     -------
@@ -115,12 +92,12 @@ def train_sam(
         With the weights of the epoch with the best validation Dice.
     fitted : Fitted
     """
-    trained = copy.deepcopy(sam)
-    task = SamTraining(trained, splits, parts=parts, augment=augment, seed=recipe.seed, loss=loss, **options)
-    fitted = fit(task, recipe, out=out, report=report)
-    trained.requires_grad_(True)
-    if out is not None:
-        buffer = io.BytesIO()
-        torch.save(trained.state_dict(), buffer)
-        write_atomically(Path(out) / "sam.pth", buffer.getbuffer())
-    return trained, fitted
+    how, trained = replace(TRAINING, **training), copy.deepcopy(sam)
+    fitted = how.run(how.task(partial(sam_training, trained, splits, parts, box)), partial(_save, trained))
+    return trained.requires_grad_(True), fitted
+
+
+def _save(sam: Sam, out: Path) -> None:
+    buffer = io.BytesIO()
+    torch.save(sam.state_dict(), buffer)
+    write_atomically(out / "sam.pth", buffer.getbuffer())

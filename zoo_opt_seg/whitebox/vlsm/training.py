@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from zoo_opt.storage.checkpoint import write_atomically
 from zoo_opt_seg.blackbox.clipseg import ClipSegBlackBox
 from zoo_opt_seg.data.samples import Splits
+from zoo_opt_seg.whitebox.core import recipes
 from zoo_opt_seg.whitebox.core.recipe import Recipe
-from zoo_opt_seg.whitebox.core.recipes import CLIPSEG, VLSM_DENSE, VLSM_LOSS, VLSM_SHALLOW
-from zoo_opt_seg.whitebox.core.segmentation import Segmentation
-from zoo_opt_seg.whitebox.core.trainer import Fitted, Report, fit
+from zoo_opt_seg.whitebox.core.trainer import Fitted
+from zoo_opt_seg.whitebox.core.training import Training, WeightsTraining
 from zoo_opt_seg.whitebox.vlsm.adapter import VLSMAdapter
 from zoo_opt_seg.whitebox.vlsm.layers import VLSM
 
 PARTS = ("all", "decoder")
+TRAINING = Training(recipe=recipes.CLIPSEG, loss=recipes.VLSM_LOSS)  # without augmentation, as in the paper
 
 
-class VLSMTraining(Segmentation):
+def recipe_for(config: VLSM) -> Recipe:
+    """The paper's recipe for a kind of adapters."""
+    return recipes.VLSM_DENSE if config.kind == "dense" else recipes.VLSM_SHALLOW
+
+
+def vlsm_training(adapted: VLSMAdapter, model: ClipSegBlackBox, splits: Splits, **settings: Any) -> WeightsTraining:
     """Adapters around a frozen CLIPSeg, on one domain.
 
     Parameters
@@ -32,35 +37,16 @@ class VLSMTraining(Segmentation):
         Whose tokenizer and options are used around the adapted model.
     splits : Splits
         With texts.
-    augment : str or None
-    seed : int
-        Of the validation texts.
-    loss : str
-        As in `Segmentation`.
+    **settings
+        ``augment``, ``seed`` and ``loss`` of `WeightsTraining`; the loss is `VLSM_LOSS` without.
     """
-
-    def __init__(
-        self,
-        adapted: VLSMAdapter,
-        model: ClipSegBlackBox,
-        splits: Splits,
-        *,
-        augment: str | None = None,
-        seed: int = 0,
-        loss: str = VLSM_LOSS,
-    ) -> None:
-        self.adapted = adapted
-        super().__init__(model.around(adapted.clipseg), splits, augmentation=augment, seed=seed, loss=loss)
-
-    def _what(self) -> str:
-        return repr(self.adapted.config)
-
-    def tensors(self) -> Mapping[str, Tensor]:
-        """Return the adapters' parameters."""
-        return self.adapted.tensors()
+    box, settings = model.around(adapted.clipseg), {"loss": recipes.VLSM_LOSS, **settings}
+    return WeightsTraining(box, splits, repr(adapted.config), adapted.tensors, **settings)
 
 
-class ClipSegTraining(Segmentation):
+def clipseg_training(
+    clipseg: Any, model: ClipSegBlackBox, splits: Splits, parts: str = "all", **settings: Any
+) -> WeightsTraining:
     """CLIPSeg itself, on one domain.
 
     Parameters
@@ -73,53 +59,20 @@ class ClipSegTraining(Segmentation):
         With texts.
     parts : str
         ``"all"``, or ``"decoder"``, the encoders frozen.
-    augment, seed, loss
-        As in `VLSMTraining`.
+    **settings
+        As of `vlsm_training`.
     """
-
-    def __init__(
-        self,
-        clipseg: Any,
-        model: ClipSegBlackBox,
-        splits: Splits,
-        *,
-        parts: str = "all",
-        augment: str | None = None,
-        seed: int = 0,
-        loss: str = VLSM_LOSS,
-    ) -> None:
-        if parts not in PARTS:
-            raise ValueError(f"parts must be one of {', '.join(PARTS)}, got {parts!r}")
-        self.clipseg, self.parts = clipseg, parts
-        for name, parameter in clipseg.named_parameters():
-            parameter.requires_grad_(self._is_trained(name))
-        super().__init__(model.around(clipseg), splits, augmentation=augment, seed=seed, loss=loss)
-
-    def _is_trained(self, name: str) -> bool:
-        return self.parts == "all" or name.startswith("decoder.")
-
-    def _what(self) -> str:
-        return f"CLIPSeg ({self.parts})"
-
-    def tensors(self) -> Mapping[str, Tensor]:
-        """Return the trained parameters."""
-        return {name: p for name, p in self.clipseg.named_parameters() if self._is_trained(name)}
-
-    def train(self, mode: bool) -> None:
-        """Switch the attention's dropout, where the configuration has any."""
-        self.clipseg.train(mode)
+    if parts not in PARTS:
+        raise ValueError(f"parts must be one of {', '.join(PARTS)}, got {parts!r}")
+    for name, parameter in clipseg.named_parameters():
+        parameter.requires_grad_(parts == "all" or name.startswith("decoder."))
+    trained = {name: p for name, p in clipseg.named_parameters() if p.requires_grad}
+    box, settings = model.around(clipseg), {"loss": recipes.VLSM_LOSS, **settings}
+    return WeightsTraining(box, splits, f"CLIPSeg ({parts})", lambda: trained, module=clipseg, **settings)
 
 
 def train_vlsm(
-    model: ClipSegBlackBox,
-    splits: Splits,
-    config: VLSM | None = None,
-    *,
-    recipe: Recipe | None = None,
-    augment: str | None = None,
-    loss: str = VLSM_LOSS,
-    out: Path | None = None,
-    report: Report | None = None,
+    model: ClipSegBlackBox, splits: Splits, config: VLSM | None = None, **training: Any
 ) -> tuple[VLSMAdapter, Fitted]:
     """Train adapters around a frozen CLIPSeg until the validation Dice gets no better.
 
@@ -131,16 +84,9 @@ def train_vlsm(
         With texts; one is drawn at random for each image and step.
     config : VLSM or None
         None: dense, in both encoders.
-    recipe : Recipe or None
-        None: the paper's for the kind, `VLSM_DENSE` or `VLSM_SHALLOW`. Its seed is that of the adapters' start too.
-    augment : str or None
-        ``"paper"``, ``"released"`` (those of BAPS), or None as in the paper.
-    loss : str
-        ``"bce+1.5dice"``, eq. 2 of the paper, or ``"bce+dice"``.
-    out : path or None
-        Folder to resume from; the adapters are written there as ``vlsm.safetensors``.
-    report : callable or None
-        As in `fit`.
+    **training
+        In place of those of `TRAINING`, the recipe of `recipe_for`; see `Training`. ``vlsm.safetensors``, the adapters,
+        is written into the folder ``out``.
 
     Returns
     -------
@@ -149,25 +95,14 @@ def train_vlsm(
     fitted : Fitted
     """
     config = config or VLSM()
-    recipe = recipe or (VLSM_DENSE if config.kind == "dense" else VLSM_SHALLOW)
-    adapted = VLSMAdapter(model.model, config, seed=recipe.seed)
-    task = VLSMTraining(adapted, model, splits, augment=augment, seed=recipe.seed, loss=loss)
-    fitted = fit(task, recipe, out=out, report=report)
-    if out is not None:
-        adapted.save(Path(out) / "vlsm.safetensors")
-    return adapted, fitted
+    how = replace(TRAINING, **{"recipe": recipe_for(config), **training})
+    adapted = VLSMAdapter(model.model, config, seed=how.recipe.seed)
+    task = how.task(partial(vlsm_training, adapted, model, splits))
+    return adapted, how.run(task, lambda out: adapted.save(out / "vlsm.safetensors"))
 
 
 def train_clipseg(
-    model: ClipSegBlackBox,
-    splits: Splits,
-    parts: str = "all",
-    *,
-    recipe: Recipe = CLIPSEG,
-    augment: str | None = None,
-    loss: str = VLSM_LOSS,
-    out: Path | None = None,
-    report: Report | None = None,
+    model: ClipSegBlackBox, splits: Splits, parts: str = "all", **training: Any
 ) -> tuple[ClipSegBlackBox, Fitted]:
     """Train a copy of CLIPSeg itself until the validation Dice gets no better.
 
@@ -180,11 +115,9 @@ def train_clipseg(
     parts : str
         ``"all"``: end to end, text and image encoder too. ``"decoder"``: what the authors' row "CLIPSeg
         E2E" trains in fact, 1,127,009 of 150,747,746, since transformers runs both encoders without gradient.
-    recipe, augment, loss, report
-        As in `train_vlsm`.
-    out : path or None
-        Folder to resume from; model and configuration are written there as the folder ``clipseg``, for transformers'
-        ``from_pretrained``.
+    **training
+        In place of those of `TRAINING`; see `Training`. Model and configuration are written into the folder ``out`` as
+        the folder ``clipseg``, for transformers' ``from_pretrained``.
 
     Returns
     -------
@@ -194,11 +127,9 @@ def train_clipseg(
         Its `trained` counts the parameters too that the output does not depend on, as the published counts do: in the
         refined CLIPSeg 14,570,497, most of them in the image encoder's last two layers.
     """
-    clipseg = copy.deepcopy(model.model)
-    task = ClipSegTraining(clipseg, model, splits, parts=parts, augment=augment, seed=recipe.seed, loss=loss)
-    fitted = fit(task, recipe, out=out, report=report)
-    if out is not None:
-        _save(clipseg, Path(out) / "clipseg")
+    how, clipseg = replace(TRAINING, **training), copy.deepcopy(model.model)
+    task = how.task(partial(clipseg_training, clipseg, model, splits, parts))
+    fitted = how.run(task, lambda out: _save(clipseg, out / "clipseg"))
     return model.around(clipseg.eval()), fitted
 
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from zoo_opt_seg.blackbox.network import NetworkBox
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
+from zoo_opt_seg.whitebox.core.comparator import Request, Trained
 from zoo_opt_seg.whitebox.core.recipe import Recipe
-from zoo_opt_seg.whitebox.core.segmentation import ROWS, Segmentation, WhiteBox
-from zoo_opt_seg.whitebox.core.trainer import Fitted, Report, fit
+from zoo_opt_seg.whitebox.core.segmentation import ROWS, Segmentation
+from zoo_opt_seg.whitebox.core.trainer import Fitted
+from zoo_opt_seg.whitebox.core.training import Training
 
 KEPT = 2**24  # pixels of a validation split whose contexts are kept, of up to 64 bytes each, and not made again
 BACKPROP = Recipe(lr=1e-2, weight_decay=0.0, optimizer="adam", stop_after=20)
+TRAINING = Training(recipe=BACKPROP)
 
 
 class PromptByGradient(Segmentation):
@@ -25,7 +31,7 @@ class PromptByGradient(Segmentation):
 
     Parameters
     ----------
-    model : SamBlackBox or ClipSegBlackBox
+    model : NetworkBox
         Frozen here: none of its weights asks for a gradient any more.
     prompt : VisualPrompt
     splits : Splits
@@ -40,7 +46,7 @@ class PromptByGradient(Segmentation):
 
     def __init__(
         self,
-        model: WhiteBox,
+        model: NetworkBox,
         prompt: VisualPrompt,
         splits: Splits,
         *,
@@ -51,8 +57,7 @@ class PromptByGradient(Segmentation):
     ) -> None:
         self.prompt = prompt
         super().__init__(model, splits, augmentation=augment, seed=seed, loss=loss)
-        module: torch.nn.Module = getattr(model, "sam", None) or getattr(model, "model")  # noqa: B009 - SAM, CLIPSeg
-        module.requires_grad_(False)
+        model.network.requires_grad_(False)
         start = prompt.x0(seed) if x0 is None else np.asarray(x0, np.float32)
         self.x = torch.tensor(start, dtype=torch.float32, device=model.device, requires_grad=True)
         self._contexts: dict[int, Context] = {}  # of the validation split, by first row
@@ -89,34 +94,16 @@ class PromptByGradient(Segmentation):
         return np.concatenate(found)
 
 
-def train_prompt(
-    model: WhiteBox,
-    prompt: VisualPrompt,
-    splits: Splits,
-    *,
-    recipe: Recipe = BACKPROP,
-    augment: str | None = None,
-    loss: str = "bce+dice",
-    out: Path | None = None,
-    report: Report | None = None,
-) -> tuple[np.ndarray, Fitted]:
+def train_prompt(model: NetworkBox, prompt: VisualPrompt, splits: Splits, **training: Any) -> tuple[np.ndarray, Fitted]:
     """Train a visual prompt by the gradient.
 
     Parameters
     ----------
-    model : SamBlackBox or ClipSegBlackBox
+    model : NetworkBox
     prompt : VisualPrompt
     splits : Splits
-    recipe : Recipe
-        Its seed is that of the prompt's start too.
-    augment : str or None
-        ``"paper"``, ``"released"`` or None.
-    loss : str
-        As in `Segmentation`.
-    out : path or None
-        Folder to resume from.
-    report : callable or None
-        As in `fit`.
+    **training
+        In place of those of `TRAINING`; see `Training`. The recipe's seed is that of the prompt's start too.
 
     Returns
     -------
@@ -124,6 +111,13 @@ def train_prompt(
         The vector of the epoch with the best validation Dice.
     fitted : Fitted
     """
-    task = PromptByGradient(model, prompt, splits, augment=augment, seed=recipe.seed, loss=loss)
-    fitted = fit(task, recipe, out=out, report=report)
+    how = replace(TRAINING, **training)
+    task = how.task(partial(PromptByGradient, model, prompt, splits))
+    fitted = how.run(task)
     return task.x.detach().cpu().numpy().copy(), fitted
+
+
+def row(request: Request) -> Trained:
+    """A row of a table: the row's visual prompt; there are no options."""
+    x, fitted = train_prompt(request.model, request.prompt, request.splits, **request.training)
+    return Trained(request.model, fitted, x)
