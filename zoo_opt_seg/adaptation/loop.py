@@ -9,6 +9,7 @@ import numpy as np
 
 from zoo_opt.core.batch import Candidate
 from zoo_opt.engines import Outcome, failed, succeeded
+from zoo_opt.methods.base import GradientMethod
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.storage.resume import Recorder
 from zoo_opt.support.progress import Update
@@ -219,5 +220,7 @@ def gains_of(opt: Optimizer, step: int) -> dict[str, float]:
     sigma = getattr(opt.state, "sigma", None)
     if isinstance(sigma, float):
         return {"sigma": sigma}
-    gain = getattr(opt.method.propose(opt.state, step), "gain", None)
-    return {} if gain is None else {"lr": float(gain.lr), "c": float(gain.c)}
+    if not isinstance(opt.method, GradientMethod):
+        return {}
+    gain = opt.method.kit.gain(opt.state, step)
+    return {"lr": float(gain.lr), "c": float(gain.c)}
