@@ -21,8 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.bench.engine.runner import run_task
-from zoo_opt.bench.suite import Method, Task
+from zoo_opt.bench.task import Competitor, Task, run_task
 
 SEEDS = (1, 2, 3)
 STEPS = (1e-4, 3.2e-4, 1e-3, 3.2e-3, 1e-2, 3.2e-2, 1e-1, 3.2e-1)
@@ -63,8 +62,8 @@ CONTESTANTS = {
 
 def final(contestant: Contestant, step: float, schedule: str, seed: int, budget: int) -> tuple[float, float]:
     """Training loss and test accuracy after the budget."""
-    method = Method(contestant.use, contestant.use, contestant.options(step, schedule))
-    entry = run_task(Task("digits", "digits", {}, "digits", method, seed, budget))
+    method = Competitor(contestant.use, contestant.use, contestant.options(step, schedule))
+    entry = run_task(Task("digits", "digits", {}, "digits", 9610, method, seed, budget))
     if entry["error"]:
         raise RuntimeError(entry["error"])
     loss = entry["figures"]["train_loss"]

@@ -32,10 +32,9 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.bench.engine.runner import run_task
 from zoo_opt.bench.problems.registry import make_problem
 from zoo_opt.bench.statistics.stats import ecdf_area, fraction_reached
-from zoo_opt.bench.suite import Method, Task
+from zoo_opt.bench.task import Competitor, Task, run_task
 
 Options = dict[str, Any]
 Grid = dict[str, list[tuple[str, Options]]]  # by method: (label, options)
@@ -169,7 +168,7 @@ class Set:
             problem = make_problem(self.problem, options)
             budget = self.budget or self.per_dim * problem.dim
             for seed in self.seeds:
-                method = Method(use, use, settings)
+                method = Competitor(use, use, settings)
                 yield Task("tune", self.problem, options, problem.name, problem.dim, method, seed, budget)
 
 

@@ -13,11 +13,7 @@ domain, and the best of the mean over domains.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import shutil
-import time
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -26,10 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.bench.engine.executors import in_processes
-from zoo_opt.bench.engine.record import Recorder, plain, read_record
+from zoo_opt.bench.engine.record import last_line, read_record
+from zoo_opt.bench.engine.runner import run_jobs
+from zoo_opt.bench.engine.session import Experiment
 from zoo_opt.support.progress import Progress
-from zoo_opt_seg.tables.cells import adapted, head, lost_cell
+from zoo_opt_seg.tables.cells import adapted, job_of, to_repeat
 from zoo_opt_seg.tables.reader import load_table
 from zoo_opt_seg.tables.sources import absent, place_from
 from zoo_opt_seg.tables.suite import Cell, Group, Place, Row
@@ -54,43 +51,38 @@ def at(row: Row, point: Point) -> Row:
     return replace(row, on={})
 
 
-def tune_cell(cell: Cell) -> dict[str, Any]:
+def tuned(cell: Cell) -> dict[str, Any]:
     """One adaptation or training; of its validations the best, as it was chosen."""
     import torch
 
     torch.set_num_threads(1)
-    entry, start = head(cell), time.process_time()
-    try:
-        if cell.row.use in COMPARATORS:
-            found = chosen(cell)
-            return dict(plain(entry | {"validation": found, "seconds": time.process_time() - start}))
-        marks = [mark for mark in adapted(cell).marks if mark.get("dice") is not None]
-    except Exception:
-        return entry | {"error": traceback.format_exc(limit=-4), "seconds": time.process_time() - start}
+    if cell.row.use in COMPARATORS:
+        return {"validation": chosen(cell)}
+    marks = [mark for mark in adapted(cell).marks if mark.get("dice") is not None]
     best = max(marks, key=lambda mark: mark["dice"])
-    found = {"start": marks[0]["dice"], "dice": best["dice"], "loss": best.get("loss"), "last": marks[-1]["dice"]}
-    return dict(plain(entry | {"validation": found, "seconds": time.process_time() - start}))
+    return {
+        "validation": {
+            "start": marks[0]["dice"],
+            "dice": best["dice"],
+            "loss": best.get("loss"),
+            "last": marks[-1]["dice"],
+        }
+    }
 
 
 def runs_of(cells: Sequence[Cell], out: Path, workers: int) -> dict[str, dict[str, Any]]:
     """The entries of the cells by key, those that the folder holds already not done again."""
-    with Recorder(out / "runs.jsonl") as recorder, Progress("tuning") as progress:
-        runs, wanted = read_record(out / "runs.jsonl").runs, {cell.key: cell for cell in cells}
-        todo = [cell for key, cell in wanted.items() if not _stands(runs.get(key), cell, out)]
-        progress(0, len(todo), None, None)
-        with contextlib.closing(in_processes(todo, workers, run=tune_cell, lost=lost_cell)) as arriving:
-            for number, entry in enumerate(arriving, 1):
-                recorder.write(entry)
-                progress(number, len(todo), None, entry)
+    jobs = [job_of(cell, tuned) for cell in cells]
+    with Progress("tuning") as progress:
+        run_jobs(
+            jobs,
+            out / "runs.jsonl",
+            Experiment({"suite": "tuning"}),
+            workers=workers,
+            again=lambda record: to_repeat(cells, record),
+            progress=progress,
+        )
     return read_record(out / "runs.jsonl").runs
-
-
-def _stands(run: dict[str, Any] | None, cell: Cell, out: Path) -> bool:
-    """Whether an entry of a cell is one of these embedded weights; what others left is deleted."""
-    if run is not None and run["embedded"] != head(cell)["embedded"]:
-        shutil.rmtree(out / "cells" / cell.key, ignore_errors=True)
-        return False
-    return run is not None and not run["error"]
 
 
 def shown(group: Group, row: Row, domains: Sequence[str], grid: list[Point], place: Place, runs: dict) -> Iterator[str]:
@@ -103,7 +95,7 @@ def shown(group: Group, row: Row, domains: Sequence[str], grid: list[Point], pla
         for j, domain in enumerate(domains):
             run = runs.get(group.cell(at(row, point), domain, SEED, place).key, {"error": "not done"})
             if run["error"]:
-                texts.append(f"{domain} {run['error'].rstrip().rpartition(chr(10))[2]}")
+                texts.append(f"{domain} {last_line(run['error'])}")
                 continue
             found = run["validation"]
             dice[i, j] = found["dice"]

@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 from bench.test_suite import GOOD
 
-from zoo_opt.bench.engine.executors import ExecutorError, check_executor, in_processes
-from zoo_opt.bench.engine.record import canonical, read_record
-from zoo_opt.bench.engine.runner import run_suite
+from zoo_opt.bench.engine.executors import check_executor
+from zoo_opt.bench.engine.job import ExecutorError
+from zoo_opt.bench.engine.processes import in_processes
+from zoo_opt.bench.engine.record import read_record
 from zoo_opt.bench.suite import load_suite
+from zoo_opt.bench.suite_record import canonical
+from zoo_opt.bench.suite_runner import run_suite
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,7 +121,7 @@ def test_an_idle_process_takes_over_what_another_died_of(tmp_path, monkeypatch):
     text = (tmp_path / "s.toml").read_text().rstrip().removesuffix("[[group.method]]")
     (tmp_path / "s.toml").write_text(text)
     tasks = load_suite(tmp_path / "s.toml").tasks()
-    found = list(in_processes(tasks, 2))
+    found = list(in_processes([task.job for task in tasks], 2))
     assert sorted(entry["method"] for entry in found) == ["deadly", "spsa"]
     assert not any(entry["error"] for entry in found)
 
@@ -161,7 +164,7 @@ def test_unknown_executors_are_refused(tmp_path):
 
 def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("zoo_opt.bench.engine.cluster.PATIENCE", 0.5)
+    monkeypatch.setattr("zoo_opt.bench.engine.cluster.WAIT", 0.5)
     (tmp_path / "s.toml").write_text(GOOD)
     with pytest.raises(ExecutorError, match=r"no dask scheduler at tcp://127\.0\.0\.1:9"):
         run_suite(load_suite(tmp_path / "s.toml"), tmp_path / "r.jsonl", executor="dask://127.0.0.1:9")

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from bench.test_suite import GOOD
 
-from zoo_opt.bench.engine.export import rounded, thinned, write_record
-from zoo_opt.bench.engine.record import Record, Recorder, canonical, current, in_order, read_record
-from zoo_opt.bench.engine.runner import run_suite
+from zoo_opt.bench.engine.record import Record, RecordFile, read_record
 from zoo_opt.bench.problems.counting import curve_marks
 from zoo_opt.bench.statistics.stats import ecdf_area, fraction_reached, held
 from zoo_opt.bench.suite import load_suite
+from zoo_opt.bench.suite_record import canonical, current, in_order, rounded, thinned, write_record
+from zoo_opt.bench.suite_runner import run_suite
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_runs_that_the_suite_no_longer_has_are_left_out(path):
 
 def test_of_a_repeated_run_the_later_one_counts(path):
     run = next(iter(read_record(path).runs.values()))
-    with Recorder(path) as recorder:
+    with RecordFile(path) as recorder:
         recorder.write(run | {"key": "other version", "nfev": 7})
     record = read_record(path)
     assert len(record.runs) == 5
@@ -122,8 +122,8 @@ def test_numbers_are_rounded_and_curves_thinned():
 
 
 def test_a_record_has_one_writer(path):
-    with Recorder(path), pytest.raises(OSError, match="in use by another bench"):
-        Recorder(path)
+    with RecordFile(path), pytest.raises(OSError, match="in use by another bench"):
+        RecordFile(path)
 
 
 # ---------------------------------------------------------------------------------------- only, again, resume
@@ -183,19 +183,19 @@ def test_a_problem_is_made_once_for_all_its_tasks(tmp_path, monkeypatch):
 
 
 def test_a_reusable_problem_is_kept_for_the_next_run(suite, monkeypatch):
-    from zoo_opt.bench.engine import one_run
+    from zoo_opt.bench import task as module
     from zoo_opt.bench.problems.registry import Sphere
 
-    monkeypatch.setattr(one_run, "_KEPT", {})
+    monkeypatch.setattr(module, "_KEPT", {})
     task, *_ = suite.tasks()
     other = dataclasses.replace(task, problem_options={"dimension": 4})
     monkeypatch.setattr(Sphere, "reusable", True, raising=False)
-    first = one_run.problem_of(task)
-    assert one_run.problem_of(task) is first
-    assert one_run.problem_of(other).dim == 4
+    first = module.problem_of(task)
+    assert module.problem_of(task) is first
+    assert module.problem_of(other).dim == 4
     monkeypatch.setattr(Sphere, "reusable", False, raising=False)
-    first = one_run.problem_of(task)
-    assert one_run.problem_of(task) is not first, "runs may leave a trace in it"
+    first = module.problem_of(task)
+    assert module.problem_of(task) is not first, "runs may leave a trace in it"
 
 
 def test_a_method_gets_the_problems_own(tmp_path):

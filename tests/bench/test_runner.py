@@ -5,10 +5,11 @@ import json
 import pytest
 from bench.test_suite import GOOD
 
-from zoo_opt.bench.engine.record import Recorder, read_record
-from zoo_opt.bench.engine.runner import run_suite, run_task
+from zoo_opt.bench.engine.record import RecordFile, read_record
 from zoo_opt.bench.report.table import print_summary
 from zoo_opt.bench.suite import load_suite
+from zoo_opt.bench.suite_runner import run_suite
+from zoo_opt.bench.task import run_task
 
 VARYING = {"seconds", "started"}
 
@@ -75,7 +76,7 @@ def test_a_run_that_failed_is_tried_again(suite, tmp_path):
     path = tmp_path / "runs.jsonl"
     run_suite(suite, path, workers=0)
     key, entry = next(iter(read_record(path).runs.items()))
-    with Recorder(path) as recorder:
+    with RecordFile(path) as recorder:
         recorder.write(entry | {"error": "it broke"})
     assert key not in read_record(path).finished()
     assert run_suite(suite, path, workers=0) == 1
@@ -93,7 +94,7 @@ def test_each_restart_keeps_what_was_there(tmp_path):
     path = tmp_path / "runs.jsonl"
     for text in ("one", "two", "three"):
         path.write_text(f"{text}\n")
-        Recorder(path, fresh=True).close()
+        RecordFile(path, fresh=True).close()
         assert path.read_text() == ""
     kept = {name: (tmp_path / name).read_text() for name in ("runs.jsonl.old", "runs.jsonl.old2", "runs.jsonl.old3")}
     assert kept == {"runs.jsonl.old": "one\n", "runs.jsonl.old2": "two\n", "runs.jsonl.old3": "three\n"}

@@ -135,5 +135,5 @@ def test_another_version_of_a_library_is_another_run(tmp_path, monkeypatch):
     suite = tmp_path / "s.toml"
     suite.write_text(GOOD)
     keys = [task.key for task in load_suite(suite).tasks()]
-    monkeypatch.setattr("zoo_opt.bench.suite.version_of", lambda use: "99")
+    monkeypatch.setattr("zoo_opt.bench.task.version_of", lambda use: "99")
     assert not set(keys) & {task.key for task in load_suite(suite).tasks()}

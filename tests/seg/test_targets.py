@@ -17,10 +17,10 @@ pytest.importorskip("segment_anything")
 from seg.small import box, disc_splits  # noqa: E402
 
 from zoo_opt.bench.engine.record import read_record  # noqa: E402
-from zoo_opt.bench.engine.runner import run_suite  # noqa: E402
 from zoo_opt.bench.problems.protocol import Problem  # noqa: E402
 from zoo_opt.bench.problems.registry import make_problem  # noqa: E402
 from zoo_opt.bench.suite import SuiteError, load_suite  # noqa: E402
+from zoo_opt.bench.suite_runner import run_suite  # noqa: E402
 from zoo_opt.support import plugins  # noqa: E402
 from zoo_opt_seg import targets  # noqa: E402
 

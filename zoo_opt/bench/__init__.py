@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from zoo_opt.bench.engine.record import Record, canonical, read_record
-from zoo_opt.bench.engine.runner import run_suite, run_task
+from zoo_opt.bench.engine.job import ExecutorError, Job, run_job
+from zoo_opt.bench.engine.record import Record, read_record
+from zoo_opt.bench.engine.runner import run_jobs
+from zoo_opt.bench.engine.session import Experiment
 from zoo_opt.bench.problems.counting import BudgetExceeded, Counted
 from zoo_opt.bench.problems.protocol import NoisyProblem
 from zoo_opt.bench.problems.registry import Bbob, BbobLargescale, BbobNoisy, Problem, Sphere, make_problem
@@ -12,6 +14,9 @@ from zoo_opt.bench.report.html import write_report
 from zoo_opt.bench.report.table import print_summary
 from zoo_opt.bench.solvers import Solver, make_solver
 from zoo_opt.bench.suite import Suite, SuiteError, load_suite
+from zoo_opt.bench.suite_record import canonical
+from zoo_opt.bench.suite_runner import run_suite
+from zoo_opt.bench.task import run_task
 
 __all__ = [
     "Bbob",
@@ -19,6 +24,9 @@ __all__ = [
     "BbobNoisy",
     "BudgetExceeded",
     "Counted",
+    "ExecutorError",
+    "Experiment",
+    "Job",
     "NoisyProblem",
     "Problem",
     "Record",
@@ -33,6 +41,8 @@ __all__ = [
     "make_solver",
     "print_summary",
     "read_record",
+    "run_job",
+    "run_jobs",
     "run_suite",
     "run_task",
     "write_report",

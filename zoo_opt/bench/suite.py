@@ -19,71 +19,20 @@ A suite is TOML::
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cache, cached_property
+from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from zoo_opt.bench.problems.protocol import Problem
 from zoo_opt.bench.problems.registry import expand, make_problem
-from zoo_opt.bench.solvers import check_method, version_of
+from zoo_opt.bench.solvers import check_method
 from zoo_opt.bench.suite_reader import REQUIRED, Reader, SuiteError
+from zoo_opt.bench.task import Competitor, Task, with_problem
 
-__all__ = [
-    "FORMAT",
-    "Group",
-    "Method",
-    "Suite",
-    "SuiteError",
-    "Task",
-    "load_suite",
-    "load_title",
-    "shipped",
-    "with_problem",
-]
-
-FORMAT = 1  # of the records; a record of another format is refused
-
-
-@dataclass(frozen=True)
-class Method:
-    """One competitor: `use` says whose, `options` its hyper-parameters, `note` how they were chosen.
-
-    `problem_options` replaces the group's for this method alone: a slow one may run on fewer problems.
-    """
-
-    label: str
-    use: str
-    options: dict[str, Any] = field(default_factory=dict)
-    note: str = ""
-    problem_options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Task:
-    """One run: everything that it depends on."""
-
-    group: str
-    problem: str
-    problem_options: dict[str, Any]
-    problem_name: str
-    dim: int
-    method: Method
-    seed: int
-    budget: int
-
-    @cached_property
-    def key(self) -> str:
-        """Hash of what the result depends on: a finished run with the same key is not repeated."""
-        parts = {name: getattr(self, name) for name in ("problem", "problem_options", "problem_name", "seed", "budget")}
-        parts["method"] = {"use": self.method.use, "options": self.method.options}
-        text = json.dumps([FORMAT, version_of(self.method.use), parts], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+__all__ = ["Competitor", "Group", "Suite", "SuiteError", "Task", "load_suite", "load_title", "shipped", "with_problem"]
 
 
 @dataclass(frozen=True)
@@ -94,7 +43,7 @@ class Group:
     seeds: tuple[int, ...]
     problem: str
     problem_options: dict[str, Any]
-    methods: tuple[Method, ...]
+    methods: tuple[Competitor, ...]
     budget: int | None
     budget_per_dim: int | None
     note: str = ""
@@ -120,7 +69,7 @@ class Group:
             if method.label not in on or options in on[method.label]
         ]
 
-    def problems(self, method: Method | None = None) -> list[dict[str, Any]]:
+    def problems(self, method: Competitor | None = None) -> list[dict[str, Any]]:
         """Arguments of the group's problems, or of those that one of its methods runs on."""
         fewer = {} if method is None else method.problem_options
         return [arguments for _, arguments in expand(self.problem, self.problem_options | fewer)]
@@ -131,23 +80,6 @@ def _name_and_dim(kind: str, options: str) -> tuple[str, int]:
     """Of the problem with these options (JSON), which is made once: hundreds of tasks have it, in several groups."""
     problem = make_problem(kind, json.loads(options))
     return problem.name, problem.dim
-
-
-def with_problem(options: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
-    """A method's options with what is left to the problem filled in: ``bounds = "problem"`` takes `problem.bounds`.
-
-    Raises
-    ------
-    ValueError
-        If the problem has nothing of that name.
-    """
-    filled = dict(options)
-    for name, value in options.items():
-        if isinstance(value, str) and value == "problem":
-            filled[name] = getattr(problem, name, None)
-            if filled[name] is None:
-                raise ValueError(f'option {name} = "problem", but {problem.name} has no {name}')
-    return filled
 
 
 @dataclass(frozen=True)
@@ -174,6 +106,17 @@ class Suite:
     def labels(self) -> list[str]:
         """The methods' labels, each once."""
         return list(dict.fromkeys(method.label for group in self.groups for method in group.methods))
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a record says of it."""
+        return {
+            "suite": self.name,
+            "title": self.title,
+            "description": self.description,
+            "notes": {group.name: group.note for group in self.groups},
+            "toml": self.text,
+        }
 
     def tasks(self) -> list[Task]:
         """Every run of the suite."""
@@ -269,10 +212,10 @@ def _group(reader: Reader) -> Group:
     return group
 
 
-def _method(reader: Reader) -> Method:
+def _method(reader: Reader) -> Competitor:
     use = reader.take("use", str, REQUIRED)
     label = reader.take("label", str, use)
-    method = Method(
+    method = Competitor(
         label,
         use,
         reader.take("options", dict, {}),

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 def do_bench(arguments: argparse.Namespace) -> int:
     """Run a suite, or what is left of it, then report."""
-    from zoo_opt.bench.engine.record import current, read_record
-    from zoo_opt.bench.engine.runner import run_suite
+    from zoo_opt.bench.engine.record import read_record
     from zoo_opt.bench.suite import load_suite
+    from zoo_opt.bench.suite_record import current
+    from zoo_opt.bench.suite_runner import run_suite
     from zoo_opt.support.progress import Progress
 
     sys.path.insert(0, os.getcwd())  # for problems and methods named "module:function"
@@ -94,7 +95,7 @@ def do_export(arguments: argparse.Namespace) -> int:
         raise UsageError("nothing to do: give --record FILE, --coco DIR or both")
     record, path = _read(arguments.results)
     if arguments.record:
-        from zoo_opt.bench.engine.export import write_record
+        from zoo_opt.bench.suite_record import write_record
 
         target = Path(arguments.record)
         write_record(record, target)
@@ -109,7 +110,8 @@ def do_export(arguments: argparse.Namespace) -> int:
 
 def _read(name: str) -> tuple[Record, Path]:
     """The current runs of a bench's folder or record, and the record's path."""
-    from zoo_opt.bench.engine.record import current, read_record
+    from zoo_opt.bench.engine.record import read_record
+    from zoo_opt.bench.suite_record import current
 
     path = Path(name)
     path = path / "runs.jsonl" if path.is_dir() else path

@@ -132,7 +132,8 @@ class Progress:
     def __call__(self, done: int, total: int, left: float | None, entry: Mapping[str, Any] | None) -> None:
         """Show that `done` of `total` runs are finished, `entry` the last of them, and `left` seconds are expected."""
         if self._terminal:
-            last = f"{entry['method']} · {entry['problem']}" if entry else ""
+            names = [name for name in ("label", "method", "problem") if entry and name in entry]
+            last = " · ".join(str(entry[name]) for name in names) if entry else ""
             self._update(done, total=total, note=last, left=left)
             return
         now, tenth = time.perf_counter(), 10 * done // max(total, 1)

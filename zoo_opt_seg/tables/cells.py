@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-import traceback
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from zoo_opt.bench.engine.record import plain
+from zoo_opt.bench.engine.job import Entry, Job, run_job
+from zoo_opt.bench.engine.record import Record
 from zoo_opt_seg.data.samples import numbered
 from zoo_opt_seg.tables.sources import data_of, embedded_digest, evaluated, folder_of, model_of, prompt_of
-from zoo_opt_seg.tables.suite import Cell, Row, on_volumes
+from zoo_opt_seg.tables.suite import OVERRIDES, Cell, Row, on_volumes
 from zoo_opt_seg.tables.volumes import atlas
 from zoo_opt_seg.tables.whitebox import trained
 
@@ -20,19 +23,38 @@ BASELINES = {"disk": "disk", "whole-image": "whole image", "region-growing": "re
 Figures = dict[str, Any]
 
 
-def run_cell(cell: Cell) -> Figures:
+def run_cell(cell: Cell) -> Entry:
     """Do one cell and return its entry for the record; an exception becomes the entry's ``error``."""
+    return run_job(job_of(cell))
+
+
+def job_of(cell: Cell, run: Callable[[Cell], Figures] | None = None) -> Job:
+    """The cell for the engine.
+
+    Parameters
+    ----------
+    cell : Cell
+    run : callable or None
+        ``run(cell)`` returns what goes into the entry; None measures the cell. A function of a module.
+    """
+    return Job(
+        cell.key,
+        label=f"{cell.domain} with {cell.row.label}",
+        run=partial(run or _measured, cell),
+        head=head(cell),
+        pace=(cell.row.use, cell.budget),
+    )
+
+
+def _measured(cell: Cell) -> Figures:
+    """What the cell found, from its data to its figures."""
     import torch
 
     from zoo_opt_seg.digests import data_digest
 
     torch.set_num_threads(1)
-    entry = head(cell)
     start = time.process_time()
-    try:
-        found = OWN.get(cell.row.use, trained)(cell)
-    except Exception:
-        return entry | {"error": traceback.format_exc(limit=-4), "seconds": time.process_time() - start}
+    found = OWN.get(cell.row.use, trained)(cell)
     evaluation = found.pop("evaluation")
     arrays = [] if on_volumes(cell.row.use) else [data_of(cell).test.images, data_of(cell).test.masks]
     found["data"] = data_digest(*arrays, *evaluation.names)
@@ -41,38 +63,44 @@ def run_cell(cell: Cell) -> Figures:
     per_image = {name: rounded(evaluation.per_image(name)) for name in ("dice", "hd95")}
     summary = evaluation.summary()
     means = {name: summary[name] for name in ("dice", "iou", "hd95", "images", "failed")}
-    figures = {"seconds": round(time.process_time() - start, 2)} | found | {"figures": means} | per_image
-    return dict(plain(entry | figures))
-
-
-def lost_cell(cell: Cell, error: str) -> Figures:
-    """The entry of a cell that took its process with it."""
-    return head(cell) | {"error": error, "seconds": 0.0}
+    return {"seconds": round(time.process_time() - start, 2)} | found | {"figures": means} | per_image
 
 
 def head(cell: Cell) -> Figures:
     """What is known of a cell before it begins."""
     row = cell.row
-    said = {"prompt_options": row.prompt_options, "options": row.options, "settings": row.settings}
     return {
-        "kind": "run",
-        "key": cell.key,
         "method": row.label,
         "problem": cell.domain,
         "use": row.use,
         "prompt": row.prompt,
         "of": row.method,
         "seed": cell.seed,
-        "budget": cell.calls if row.use == "adapt" else 0,
+        "budget": cell.budget,
         "size": cell.size,
         "repeats": cell.repeats,
         "black_box": cell.black_box,
         "embedded": embedded_digest(cell.black_box["use"]),
-        **said,
+        **{name: getattr(row, name) for name in OVERRIDES},
         "calls": 0,
         "trained": 0,
-        "error": None,
     }
+
+
+def to_repeat(cells: Sequence[Cell], record: Record, labels: Iterable[str] = ()) -> list[str]:
+    """Keys of the cells that a record holds but that are to be done again; what they would resume from is deleted.
+
+    They are those of the rows of these labels, and those that were done with other embedded weights.
+    """
+    again = [
+        cell
+        for cell in cells
+        if (run := record.runs.get(cell.key))
+        and (cell.row.label in set(labels) or run["embedded"] != head(cell)["embedded"])
+    ]
+    for cell in again:
+        shutil.rmtree(folder_of(cell), ignore_errors=True)
+    return [cell.key for cell in again]
 
 
 def rounded(values: np.ndarray) -> list[float | None]:

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import platform
-import subprocess
 import sys
-import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-from zoo_opt.bench.engine.executors import in_processes
-from zoo_opt.bench.engine.export import write_lines
-from zoo_opt.bench.engine.record import Record, Recorder, processor, read_record
-from zoo_opt.bench.suite import FORMAT as RECORD_FORMAT
-from zoo_opt_seg.tables.cells import head, lost_cell, run_cell
+from zoo_opt.bench.engine.record import Record, last_line, read_record, write_lines
+from zoo_opt.bench.engine.runner import OnProgress, run_jobs
+from zoo_opt.bench.engine.session import Experiment
+from zoo_opt.support.progress import Progress
+from zoo_opt_seg.tables.cells import job_of, to_repeat
 from zoo_opt_seg.tables.reader import SuiteError, load_table, read_table
 from zoo_opt_seg.tables.report import console_summary, markdown
 from zoo_opt_seg.tables.sources import absent, place_from
@@ -45,7 +37,6 @@ examples:
   zoo-opt-seg table benchmarks/results/baps_table1.jsonl.xz --markdown table.md
   zoo-opt-seg table benchmarks/baps_table1.toml --record benchmarks/results/baps_table1.jsonl.xz
 """
-Progress = Callable[[int, int, float | None, dict[str, Any] | None], None]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -96,17 +87,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     failed = [run for run in record.runs.values() if run["error"]]
     print(console_summary(suite, record, target), file=sys.stderr)
     for run in failed:
-        print(f"{run['method']} on {run['problem']}, seed {run['seed']}: {_last_line(run['error'])}", file=sys.stderr)
+        print(f"{run['method']} on {run['problem']}, seed {run['seed']}: {last_line(run['error'])}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _last_line(error: str) -> str:
-    return error.rstrip().rpartition("\n")[2]
-
-
 def _run(suite: TableSuite, out: Path, arguments: argparse.Namespace) -> tuple[Record, dict[str, str]]:
-    from zoo_opt.support.progress import Progress as Bar
-
     for option, wanted, known in (
         ("--only", arguments.only + arguments.again, suite.labels),
         ("--domains", arguments.domains, suite.domains),
@@ -116,7 +101,7 @@ def _run(suite: TableSuite, out: Path, arguments: argparse.Namespace) -> tuple[R
             raise SuiteError(f"{suite.name} has no {unknown[0]!r} for {option}; it has {', '.join(known)}")
     found = place_from(data_root=arguments.data_root, weights=arguments.weights)
     missing: dict[str, str] = {}
-    with Bar(suite.title) as progress:
+    with Progress(suite.title) as progress:
         run_table(
             suite,
             out,
@@ -153,7 +138,7 @@ def run_table(
     again: Iterable[str] = (),
     data_root: str | None = None,
     weights: str | None = None,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
     missing: dict[str, str] | None = None,
 ) -> int:
     """Run what the record does not hold yet.
@@ -181,42 +166,17 @@ def run_table(
     int
         Number of cells done now.
     """
-    if workers < 0:
-        raise ValueError(f"workers must be 0 or more, got {workers}")
     place = Place(str(out), data_root, weights)
     wanted = {c.key: c for g in suite.groups for c in g.cells(place) if chosen(g.name, c)}
     here = _present(wanted.values(), {} if missing is None else missing)
-    with Recorder(out / "runs.jsonl") as recorder:
-        record = read_record(out / "runs.jsonl")
-        repeated = [
-            cell.key
-            for cell in here
-            if cell.key in record.runs
-            and (cell.row.label in set(again) or record.runs[cell.key]["embedded"] != head(cell)["embedded"])
-        ]
-        if repeated:
-            _forget(repeated, out)
-            recorder.write({"kind": "again", "keys": repeated})
-            record = read_record(out / "runs.jsonl")
-        finished = record.finished()
-        todo = [cell for cell in here if cell.key not in finished]
-        if progress:
-            progress(len(here) - len(todo), len(here), None, None)
-        texts = [earlier["toml"] for earlier in record.sessions if earlier.get("suite") == suite.name]
-        if todo or texts[-1:] != [suite.text]:  # a title or label that was edited is recorded as well
-            recorder.write(session(suite))
-        if not todo:
-            return 0
-        pace = _Pace(todo, record.runs.values(), workers)
-        arriving = in_processes(todo, workers, run=run_cell, lost=lost_cell) if workers else map(run_cell, todo)
-        with contextlib.ExitStack() as stack:
-            if workers:
-                stack.enter_context(contextlib.closing(arriving))  # type: ignore[type-var]
-            for number, entry in enumerate(arriving, 1):
-                recorder.write(entry)
-                if progress:
-                    progress(len(here) - len(todo) + number, len(here), pace.left(entry), entry)
-    return len(todo)
+    return run_jobs(
+        [job_of(cell) for cell in here],
+        out / "runs.jsonl",
+        Experiment(suite.about, "zoo-opt-seg", PACKAGES, Path(__file__).resolve().parents[1]),
+        workers=workers,
+        again=lambda record: to_repeat(here, record, again),
+        progress=progress,
+    )
 
 
 def _present(cells: Iterable[Cell], missing: dict[str, str]) -> list[Cell]:
@@ -237,77 +197,6 @@ def _present(cells: Iterable[Cell], missing: dict[str, str]) -> list[Cell]:
         else:
             missing |= {f"{label}, {domain}": reason for (label, _), reason in reasons.items() if reason}
     return present
-
-
-def _forget(keys: Sequence[str], out: Path) -> None:
-    import shutil
-
-    for key in keys:
-        shutil.rmtree(out / "cells" / key, ignore_errors=True)
-
-
-class _Pace:
-    """Seconds left, from what cells of the same kind took."""
-
-    def __init__(self, todo: Sequence[Cell], before: Iterable[dict[str, Any]], workers: int) -> None:
-        self._left = Counter((cell.row.use, cell.calls if cell.row.use == "adapt" else 0) for cell in todo)
-        self._took: dict[tuple[str, int], list[float]] = {}
-        self._workers, self._start, self._cpu = max(1, workers), time.perf_counter(), 0.0
-        for run in before:
-            self._add(run)
-
-    def _add(self, run: dict[str, Any]) -> tuple[str, int]:
-        kind = (run["use"], run["budget"])
-        self._took.setdefault(kind, []).append(run["seconds"] or 0.0)
-        return kind
-
-    def left(self, entry: dict[str, Any]) -> float | None:
-        kind = self._add(entry)
-        self._left[kind] -= 1
-        self._cpu += entry["seconds"] or 0.0
-        if self._cpu <= 0:
-            return None
-        mean = {kind: sum(seconds) / len(seconds) for kind, seconds in self._took.items()}
-        typical = sum(mean.values()) / len(mean)
-        cpu = sum(count * mean.get(kind, typical) for kind, count in self._left.items())
-        return cpu * (time.perf_counter() - self._start) / self._cpu
-
-
-def session(suite: TableSuite) -> dict[str, Any]:
-    """What a reader needs to repeat the table: suite, commit, versions, machine and command."""
-    versions = {}
-    for name in PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
-    return {
-        "kind": "session",
-        "format": RECORD_FORMAT,
-        "table": True,
-        "suite": suite.name,
-        "title": suite.title,
-        "description": suite.description,
-        "toml": suite.text,
-        "commit": commit(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["zoo-opt-seg", *sys.argv[1:]]),
-        "versions": {"python": platform.python_version(), **versions},
-        "machine": {"system": platform.platform(), "processor": processor(), "cores": os.cpu_count()},
-    }
-
-
-def commit() -> str:
-    """The commit of the code that runs, with "+" where the tree differs from it; "" outside a repository."""
-    here = Path(__file__).resolve().parents[1]
-
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    try:
-        head = git("rev-parse", "HEAD")
-        return head + ("+" if head and git("status", "--porcelain", "--", str(here)) else "")
-    except OSError:
-        return ""
 
 
 def _current(suite: TableSuite, record: Record) -> Record:
@@ -339,7 +228,7 @@ def write_small_record(record: Record, path: Path) -> None:
     Sessions, settings and, for each test image, Dice and HD95; of errors the last line.
     """
     sessions = [entry | {"toml": ""} for entry in record.sessions[:-1]] + record.sessions[-1:]
-    runs = [run | {"error": run["error"] and _last_line(run["error"])} for run in record.runs.values()]
+    runs = [run | {"error": last_line(run["error"])} for run in record.runs.values()]
     write_lines([*sessions, *runs], path)
 
 

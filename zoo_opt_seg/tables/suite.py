@@ -154,19 +154,13 @@ class Cell:
         """Hash of all that the result depends on; a finished cell is not repeated, whatever group it is in."""
         row = {name: getattr(self.row, name) for name in ("use", "prompt", "method", *OVERRIDES)}
         said = {name: getattr(self, name) for name in ("domain", "seed", "size", "repeats", "black_box")}
-        budget = self.calls if self.row.use == "adapt" else None
-        text = json.dumps([FORMAT, row, said, budget], sort_keys=True)
+        text = json.dumps([FORMAT, row, said, self.budget or None], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
-    def method(self) -> Row:
-        """The row, by the name that `zoo_opt.bench.engine.executors` knows it by."""
-        return self.row
-
-    @property
-    def problem_name(self) -> str:
-        """The domain, likewise."""
-        return self.domain
+    def budget(self) -> int:
+        """Calls that it may make; 0 where it does not depend on them."""
+        return self.calls if self.row.use == "adapt" else 0
 
 
 @dataclass(frozen=True)
@@ -250,6 +244,17 @@ class TableSuite:
     def domains(self) -> list[str]:
         """The domains, each once."""
         return list(dict.fromkeys(domain for group in self.groups for domain in group.domains))
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a record says of it."""
+        return {
+            "table": True,
+            "suite": self.name,
+            "title": self.title,
+            "description": self.description,
+            "toml": self.text,
+        }
 
     def cells(self, place: Place = Place("")) -> list[Cell]:
         """Every cell once: rows that do not depend on the calls are shared by groups."""

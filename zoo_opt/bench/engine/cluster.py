@@ -1,9 +1,8 @@
-"""Runs on a dask cluster: one on this machine, or a scheduler that runs already, with workers on any machines."""
+"""Jobs on a dask cluster: one on this machine, or a scheduler that runs already, with workers on any machines."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import importlib
 import itertools
 import logging
@@ -12,24 +11,23 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
-from zoo_opt.bench.engine.executors import DEATHS, Entry, ExecutorError
-from zoo_opt.bench.engine.one_run import lost_run, run_task
-from zoo_opt.bench.suite import Task
+from zoo_opt.bench.engine.job import Entry, ExecutorError, Job, lost_job, run_job
+from zoo_opt.bench.engine.processes import MAX_DEATHS
 
-PATIENCE = 10  # seconds to find the scheduler, and then a first worker
+WAIT = 10  # seconds to find the scheduler, and then a first worker
 
-_ONE_RUN = threading.Lock()  # some peers draw from numpy's global generator: a process has one run at a time
+_ONE_JOB = threading.Lock()  # some peers draw from numpy's global generator: a process has one job at a time
 
 
-def on_dask(tasks: Sequence[Task], executor: str, workers: int) -> Generator[Entry]:
-    """Runs on a dask cluster, as many in flight as it has workers, which may come and go.
+def on_dask(jobs: Sequence[Job], executor: str, workers: int) -> Generator[Entry]:
+    """Jobs on a dask cluster, as many at a time as it has workers, which may come and go.
 
-    A run whose worker dies is done again by dask on another one; if its workers keep dying it is given up with an
+    A job whose worker dies is done again by dask on another one; if its workers keep dying it is given up with an
     error (on a local cluster after the second, elsewhere as the scheduler's ``allowed-failures`` says).
 
     Parameters
     ----------
-    tasks : sequence of Task
+    jobs : sequence of Job
     executor : str
         ``"dask"`` for a cluster of `workers` processes on this machine, or ``"dask://HOST:PORT"`` of a scheduler.
     workers : int
@@ -46,30 +44,29 @@ def on_dask(tasks: Sequence[Task], executor: str, workers: int) -> Generator[Ent
         distributed: Any = importlib.import_module("distributed")
     except ImportError as error:
         raise ImportError('distributed is not installed; it comes with: pip install "zoo-opt[dask]"') from error
-    queue = iter(tasks)
-    flying: dict[Any, Task] = {}
+    queue = iter(jobs)
+    running: dict[Any, Job] = {}
     with _client(distributed, executor, workers) as client:
 
         def fill() -> list[Any]:
-            """Submit until every worker has a run."""
-            idle = max(1, len(client.nthreads())) - len(flying)
+            """Submit until every worker has a job."""
+            idle = max(1, len(client.nthreads())) - len(running)
             new = {
-                client.submit(_remote_run, task, task.key, pure=False, retries=0): task
-                for task in itertools.islice(queue, max(0, idle))
+                client.submit(_remote, job, pure=False, retries=0): job for job in itertools.islice(queue, max(0, idle))
             }
-            flying.update(new)
+            running.update(new)
             return list(new)
 
-        landed = distributed.as_completed(fill(), loop=client.loop)
-        for future in landed:
-            task = flying.pop(future)
+        completed = distributed.as_completed(fill(), loop=client.loop)
+        for future in completed:
+            job = running.pop(future)
             try:
                 entry = future.result()
             except distributed.KilledWorker as error:
-                entry = lost_run(task, f"given up: its workers died, the last of them {error.last_worker.address}")
+                entry = lost_job(job, f"given up: its workers died, the last of them {error.last_worker.address}")
             except CancelledError as error:
                 raise ExecutorError("the dask scheduler went away; the same command goes on from here") from error
-            landed.update(fill())
+            completed.update(fill())
             future.release()
             yield entry
 
@@ -80,7 +77,7 @@ def _client(distributed: Any, executor: str, workers: int) -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
         if executor == "dask":
             config = importlib.import_module("dask.config")
-            stack.enter_context(config.set({"distributed.scheduler.allowed-failures": DEATHS - 1}))
+            stack.enter_context(config.set({"distributed.scheduler.allowed-failures": MAX_DEATHS - 1}))
             cluster = distributed.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
@@ -93,21 +90,19 @@ def _client(distributed: Any, executor: str, workers: int) -> Iterator[Any]:
         else:
             address = f"tcp://{executor.removeprefix('dask://')}"
         try:
-            client = stack.enter_context(distributed.Client(address, timeout=PATIENCE, set_as_default=False))
-            client.wait_for_workers(1, timeout=PATIENCE)
+            client = stack.enter_context(distributed.Client(address, timeout=WAIT, set_as_default=False))
+            client.wait_for_workers(1, timeout=WAIT)
         except TimeoutError as error:
-            raise ExecutorError(f"no worker has joined the scheduler at {address} for {PATIENCE} s") from error
+            raise ExecutorError(f"no worker has joined the scheduler at {address} for {WAIT} s") from error
         except (OSError, ValueError) as error:
             raise ExecutorError(f"there is no dask scheduler at {address}: {error}") from error
         yield client
 
 
-def _remote_run(task: Task, key: str) -> Entry:
-    """On a worker: do the run, if this is the software that the bench was started with, with one BLAS thread."""
-    if dataclasses.replace(task).key != key:
-        raise ExecutorError(f"a dask worker has another version of the library behind {task.method.use!r}: align them")
-    with _ONE_RUN, _one_blas_thread():
-        return run_task(task)
+def _remote(job: Job) -> Entry:
+    """On a worker: do the job, with one BLAS thread."""
+    with _ONE_JOB, _one_blas_thread():
+        return run_job(job)
 
 
 def _one_blas_thread() -> contextlib.AbstractContextManager[Any]:

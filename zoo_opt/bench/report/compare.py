@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zoo_opt.bench.engine.record import Record, current
+from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.report.table import FIGURES, fraction, percent, say, say_signed, text_table
 from zoo_opt.bench.statistics.bootstrap import Interval
 from zoo_opt.bench.statistics.hits import Run
 from zoo_opt.bench.statistics.pairs import contest, holm, matched
 from zoo_opt.bench.statistics.stats import ecdf_area, fraction_reached, summaries
+from zoo_opt.bench.suite_record import current
 from zoo_opt.support.loading import require
 
 

@@ -1,0 +1,80 @@
+"""A job: work that is done once and recorded. Its entry is the same wherever and in whatever company it was done."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from zoo_opt.bench.engine.record import plain
+
+Entry = dict[str, Any]
+
+
+class ExecutorError(OSError):
+    """The jobs cannot be done where they should; what has finished is in the record."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of work.
+
+    Parameters
+    ----------
+    key : str
+        Tells it from all other jobs: say, a hash of all that its result depends on. A job whose key is in the record
+        with a result is not done again.
+    label : str
+        What messages call it.
+    run : callable
+        ``run()`` does it and returns what goes into its entry of the record: plain values, numpy's included, by name.
+        An exception becomes the entry's ``error``, but for an `ExecutorError`, which ends the experiment. To be done
+        in other processes it must be picklable: a function of a module, or ``functools.partial`` of one.
+    head : mapping
+        What the entry says of the job besides, its settings for example; if empty, its label.
+    lost : callable
+        ``lost()`` returns what goes into the entry in place of what ``run`` returns where that came to no end.
+    pace : (str, int)
+        Name and size of its kind of work, to estimate the time left: jobs of the same pace take seconds in proportion
+        to their `work`, and those of the same name and another size resemble it more than the rest do.
+    work : float
+    """
+
+    key: str
+    label: str
+    run: Callable[[], Mapping[str, Any]]
+    head: Mapping[str, Any] = field(default_factory=dict)
+    lost: Callable[[], Mapping[str, Any]] = dict
+    pace: tuple[str, int] = ("", 0)
+    work: float = 1.0
+
+
+def run_job(job: Job) -> Entry:
+    """Do a job and return its entry for the record; an exception becomes the entry's ``error``.
+
+    Raises
+    ------
+    ExecutorError
+        If the job says that it cannot be done here.
+    """
+    start = time.process_time()
+    try:
+        found = job.run()
+    except ExecutorError as error:
+        raise ExecutorError(f"{job.label}: {error}") from error
+    except Exception:
+        found = {**job.lost(), "error": traceback.format_exc(limit=-4)}
+    return _entry(job, found, time.process_time() - start)
+
+
+def lost_job(job: Job, error: str) -> Entry:
+    """The entry of a job that took its process with it."""
+    return _entry(job, {**job.lost(), "error": error}, 0.0)
+
+
+def _entry(job: Job, found: Mapping[str, Any], seconds: float) -> Entry:
+    """The line of the record; seconds of CPU time, unless the job measured them itself."""
+    entry = {"kind": "run", "key": job.key, **(job.head or {"label": job.label}), **found}
+    return dict(plain({**entry, "error": entry.get("error"), "seconds": entry.get("seconds", round(seconds, 3))}))
