@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo_opt.support.registry import Entry, Registry
+from zoo_opt.support.registry import Entry, Factories, Registry
 
 GROUP = "zoo_opt.tests"
 
@@ -74,6 +74,8 @@ def test_one_that_is_broken_hides_no_other(install: Callable[..., Path], value: 
 def test_a_name_is_declared_once(install: Callable[..., Path]) -> None:
     tools = registry()
     tools.add(tools.find("own"))  # the same again
+    tools.add(Tool(name="added", factory=Hammer))  # for this process, as in a notebook
+    assert tools.find("added").load() is Hammer and tools.find("added").path == f"{__name__}:Hammer"
     with pytest.raises(ValueError, match="tool 'own' must be declared once, got math:sqrt and math:exp"):
         tools.add(Tool(name="own", factory="math:exp"))
     install(GROUP, {"own": "math:exp", "both": "math:sin"})
@@ -84,12 +86,19 @@ def test_a_name_is_declared_once(install: Callable[..., Path]) -> None:
         tools.find("both")
 
 
+def test_factories_by_name(install: Callable[..., Path]) -> None:
+    install(GROUP, {"hammer": f"{__name__}:Hammer"})
+    made = Factories(registry())
+    assert list(made) == ["own", "heavy", "hammer"] and len(made) == 3 and made["hammer"] is Hammer
+    assert "own" in made and "saw" not in made and made.get("saw") is None
+
+
 def test_an_unknown_name_says_what_there_is() -> None:
     with pytest.raises(
         ValueError,
         match=r"--tool must be one of own, heavy or module:factory, got 'saw' \(.*in the group 'zoo_opt.tests' of its",
     ):
-        registry().find("saw", "--tool", " or module:factory")
+        registry().find("saw", "--tool must be one of", " or module:factory")
 
 
 def test_what_is_not_installed_is_said(install: Callable[..., Path]) -> None:

@@ -7,40 +7,41 @@ module is quick: torch comes when a target is made.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo_opt.bench.problems.protocol import FloatArray, pair_seed
 from zoo_opt.support.loading import require
+from zoo_opt_seg.blackbox.protocol import as_black_box
+from zoo_opt_seg.blackbox.registry import BLACK_BOXES, BlackBoxEntry
+from zoo_opt_seg.data.registry import DATA_SETS
+from zoo_opt_seg.visual_prompts.registry import PROMPTS
 
 if TYPE_CHECKING:
     from zoo_opt_seg.adaptation.objective import Objective
 
-BOXES = {"tiny": "SAM", "tiny-clipseg": "CLIPSeg, asked by text"}
-DOMAINS = ("skin", "disc", "tool", "polyp", "polypgen", "dsb2018")
-PROMPTS = ("baps", "filter", "lowrank", "blackvip", "vpt", "bar")
-ABOUT = {
-    "baps": "the image-prompt decoder of BAPS",
-    "filter": "one filter for all images",
-    "lowrank": "an additive image of low rank",
-    "blackvip": "the coordinator of BlackVIP",
-    "vpt": "one additive image for all",
-    "bar": "a frame of free colours",
-}
+NEEDS = ("torch", "monai")  # whatever the black box is
+
+
+def boxes() -> dict[str, BlackBoxEntry]:
+    """The black boxes that need no more than their name."""
+    return {entry.name: entry for entry in BLACK_BOXES.entries() if not entry.words}
 
 
 def targets() -> dict[str, str]:
     """What can follow ``seg:``, with a line about each."""
+    drawn = ", ".join(entry.name for entry in DATA_SETS.entries() if entry.drawn)
+    where = f"DOMAIN {drawn}, or under data_root or $ZOO_OPT_DATA a data set of `zoo-opt-seg list`"
     options = "batch=16, loss=bce+dice, augment, size=96, prompt_options={}, data_root, texts"
-    where = f"DOMAIN {', '.join(DOMAINS[:4])}, drawn; {', '.join(DOMAINS[4:])} under data_root or $ZOO_OPT_DATA"
-    return {
-        f"{box}/DOMAIN/{prompt}": f"the embedded {what}, {ABOUT[prompt]}"
-        + (f"; {where}: {options}" if (box, prompt) == ("tiny", PROMPTS[0]) else "")
-        for box, what in BOXES.items()
-        for prompt in PROMPTS
+    lines = {
+        f"{box}/DOMAIN/{prompt.name}": f"{prompt.about}, for {entry.about}"
+        for box, entry in boxes().items()
+        for prompt in PROMPTS.entries()
     }
+    first = next(iter(lines))
+    return lines | {first: f"{lines[first]}; {where}: {options}"}
 
 
 def make(name: str, **arguments: Any) -> SegmentationTarget:
@@ -63,12 +64,12 @@ def make(name: str, **arguments: Any) -> SegmentationTarget:
     parts = name.split("/")
     if len(parts) != 3:
         raise ValueError(f"a seg target must be box/domain/prompt, such as seg:tiny/disc/baps, got {name!r}")
-    for what, part, known in zip(("box", "domain", "prompt"), parts, (BOXES, DOMAINS, PROMPTS), strict=True):
-        if part not in known:
-            raise ValueError(f"the {what} of a seg target must be one of {', '.join(known)}, got {part!r} in {name!r}")
-    own = {"tiny": ("segment_anything", "segment-anything"), "tiny-clipseg": ("transformers", "transformers")}
-    for module, package in (("torch", "torch"), own[parts[0]], ("monai", "monai")):
-        require(module, package, extra="seg")
+    known: tuple[Collection[str], ...] = (boxes(), list(DATA_SETS), list(PROMPTS))
+    for what, part, names in zip(("box", "domain", "prompt"), parts, known, strict=True):
+        if part not in names:
+            raise ValueError(f"the {what} of a seg target must be one of {', '.join(names)}, got {part!r} in {name!r}")
+    for module in NEEDS:
+        require(module, extra="seg")
     return SegmentationTarget(*parts, **arguments)
 
 
@@ -122,18 +123,17 @@ class SegmentationTarget:
     ) -> None:
         import torch
 
-        from zoo_opt_seg.blackbox import tiny
-        from zoo_opt_seg.data import SYNTHETIC, load_data
+        from zoo_opt_seg.data import load_data
         from zoo_opt_seg.visual_prompts import prompt_for
 
         torch.set_num_threads(1)
-        root = None
-        if domain not in SYNTHETIC:
+        entry, root = DATA_SETS.find(domain), None
+        if not entry.drawn:
             folder = data_root or os.environ.get("ZOO_OPT_DATA")
             if folder is None:
                 raise ValueError(f"data_root must be the folder that {domain} lies in, or set ZOO_OPT_DATA")
-            root = os.path.join(folder, domain)
-        self._box: Any = tiny.TinySam() if box == "tiny" else tiny.TinyClipSeg()
+            root = os.path.join(folder, entry.folder or domain)
+        self._box: Any = as_black_box(BLACK_BOXES.find(box).load()())
         self._splits = load_data(domain, root, size=size)
         if texts:
             self._splits = self._splits.with_texts(*texts)

@@ -212,9 +212,7 @@ class Gamma(VisualPrompt):
         return Context(pixels, {"log": pixels.clamp_min(1 / 255).log()})
 
 
-def test_a_prompt_of_ones_own_is_refused_before_a_call_or_registered(tmp_path, monkeypatch):
-    monkeypatch.setattr("zoo_opt_seg.visual_prompts.registry.PROMPTS", PROMPTS.copy())
-    monkeypatch.setattr("zoo_opt_seg.visual_prompts.saved.PROMPTS", PROMPTS.copy())
+def test_a_prompt_of_ones_own_is_refused_before_a_call_or_registered(tmp_path):
     box = Sent()
     with pytest.raises(TypeError, match="to be saved, got Gamma: decorate its class with @register_prompt"):
         adapt(box, Gamma(SIZE), splits(), **SHORT, out=tmp_path)
@@ -235,7 +233,7 @@ def test_registering(tmp_path):
             with pytest.raises((TypeError, ValueError), match=message):
                 register_prompt(wrong)
     finally:
-        PROMPTS.pop("own-gamma", None)
+        PROMPTS.remove("own-gamma")
 
 
 def test_the_seed_of_a_callable_is_always_a_sequence(tmp_path):

@@ -15,11 +15,15 @@ from seg.prompt_fakes import LinearEncoder, Recorded, brightness, points_of, sce
 
 from zoo_opt_seg.visual_prompts import (  # noqa: E402
     BAR,
+    PROMPTS,
     FilterPrompt,
     IPDecoder,
     PromptFileError,
     TrainedPrompt,
+    Views,
+    VisualPrompt,
     load_prompt,
+    register_prompt,
     save_prompt,
 )
 
@@ -118,6 +122,51 @@ def test_files_of_another_kind(tmp_path: Path, changes, message):
     save_prompt(path, FilterPrompt(32), np.zeros(30))
     rewritten(path, **changes)
     with pytest.raises(PromptFileError, match=message):
+        load_prompt(path)
+
+
+class Shift(VisualPrompt):
+    """One number for all pixels."""
+
+    name, dim = "own-shift", 1
+
+    def forward(self, x, context):
+        return context.images + x
+
+    def config(self):
+        return {"size": self.size}
+
+
+OtherShift = type("OtherShift", (Shift,), {"forward": lambda self, x, context: context.images - x})
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_a_name_that_means_another_class_here(tmp_path: Path, within):
+    path = tmp_path / "p.npz"
+    try:
+        register_prompt(Shift)
+        prompt = Views(32, inner=Shift(32)) if within else Shift(32)
+        save_prompt(path, prompt, prompt.x0())
+        assert type(load_prompt(path).prompt) is type(prompt)
+        PROMPTS.remove("own-shift")
+        register_prompt(OtherShift)
+        with pytest.raises(
+            PromptFileError, match=r"'own-shift' of the class .*:Shift, here this name is .*:OtherShift"
+        ):
+            load_prompt(path)
+        rewritten(path, classes={})  # as files of earlier releases
+        assert np.array_equal(load_prompt(path).x, prompt.x0())
+    finally:
+        PROMPTS.remove("own-shift")
+
+
+def test_own_classes_may_move_to_another_module(tmp_path: Path):
+    path = tmp_path / "p.npz"
+    save_prompt(path, FilterPrompt(32), np.zeros(30))
+    rewritten(path, classes={"filter": "zoo_opt_seg.prompts_of_old:FilterPrompt"})
+    assert type(load_prompt(path).prompt) is FilterPrompt
+    rewritten(path, classes={"filter": "elsewhere:FilterPrompt"})
+    with pytest.raises(PromptFileError, match="of the class elsewhere:FilterPrompt"):
         load_prompt(path)
 
 

@@ -23,6 +23,8 @@ from zoo_opt.bench.suite import SuiteError, load_suite  # noqa: E402
 from zoo_opt.bench.suite_runner import run_suite  # noqa: E402
 from zoo_opt.support import plugins  # noqa: E402
 from zoo_opt_seg import targets  # noqa: E402
+from zoo_opt_seg.data.registry import DATA_SETS  # noqa: E402
+from zoo_opt_seg.visual_prompts.registry import PROMPTS  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -101,7 +103,7 @@ def test_recorded_suite_names_targets_that_exist(entry_points: None, small: None
     text = (ROOT / "benchmarks" / "seg.toml").read_text()
     for name in re.findall(r'problem = "seg:(.*)"', text):
         box_, domain, prompt = name.split("/")
-        assert box_ in targets.BOXES and domain in targets.DOMAINS and prompt in targets.PROMPTS
+        assert box_ in targets.boxes() and domain in DATA_SETS and prompt in PROMPTS
 
 
 @pytest.mark.parametrize(

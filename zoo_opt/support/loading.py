@@ -33,7 +33,7 @@ def require(module: str, package: str = "", extra: str = "bench") -> ModuleType:
     package : str
         Name of the distribution that provides it, for the message, if it is not that of the module.
     extra : str
-        Name of the extra of zoo-opt that brings it, for the message.
+        Name of the extra of zoo-opt that brings it, for the message; "" for none.
 
     Raises
     ------
@@ -45,6 +45,10 @@ def require(module: str, package: str = "", extra: str = "bench") -> ModuleType:
             warnings.simplefilter("ignore")  # such as cma's note that matplotlib is absent
             return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(
-            f'{package or module} is not installed; it comes with the {extra} extra: pip install "zoo-opt[{extra}]"'
-        ) from error
+        brings = f"; it comes with the {extra} extra: {install(extra)}" if extra else ""
+        raise ImportError(f"{package or module} is not installed{brings}") from error
+
+
+def install(extra: str) -> str:
+    """What to type to install an extra of zoo-opt."""
+    return f'pip install "zoo-opt[{extra}]"'

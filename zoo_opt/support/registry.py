@@ -14,12 +14,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from zoo_opt.support.loading import load_object, require
+from zoo_opt.support.loading import install, load_object, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,24 +29,24 @@ class Entry:
     Parameters
     ----------
     name : str
-    factory : str
-        ``"module:object"`` of what makes it, or a module; imported by `load`.
+    factory : str or callable
+        What makes it: ``"module:object"``, or a module's name, that `load` imports; or the object itself.
     about : str
         One line for lists and for the documentation.
     needs : tuple of str
         Modules that must be installed.
     extra : str
-        The extra of zoo-opt that brings them.
+        The extra of zoo-opt that brings them, if one does.
     """
 
     name: str
-    factory: str
+    factory: str | Callable[..., Any]
     about: str = ""
     needs: tuple[str, ...] = ()
     extra: str = ""
 
     def load(self) -> Any:
-        """Import the factory and return it.
+        """Import the factory, if it is a name, and return it.
 
         Raises
         ------
@@ -57,7 +57,14 @@ class Entry:
         """
         for module in self.needs:
             require(module, module.partition(".")[0], self.extra)
+        if not isinstance(self.factory, str):
+            return self.factory
         return load_object(self.factory) if ":" in self.factory else importlib.import_module(self.factory)
+
+    @property
+    def path(self) -> str:
+        """The factory by name, ``"module:object"``; nothing is imported."""
+        return self.factory if isinstance(self.factory, str) else path_of(self.factory)
 
     @property
     def missing(self) -> list[str]:
@@ -94,7 +101,7 @@ class Registry(Generic[E]):
             self.add(entry)
 
     def add(self, entry: E) -> None:
-        """Declare one more, for this process.
+        """Declare one more, for this process; the same again, as when a notebook's cell is run again, is taken anew.
 
         Raises
         ------
@@ -102,8 +109,13 @@ class Registry(Generic[E]):
             If its name is another's.
         """
         other = self._entries.setdefault(entry.name, entry)
-        if other != entry:
-            raise ValueError(self._twice(entry.name, other.factory, entry.factory))
+        if other.path != entry.path:
+            raise ValueError(self._twice(entry.name, other.path, entry.path))
+        self._entries[entry.name] = entry
+
+    def remove(self, name: str) -> None:
+        """Forget what was added."""
+        self._entries.pop(name, None)
 
     def __iter__(self) -> Iterator[str]:
         """The names: the package's own first, then those of other packages."""
@@ -112,16 +124,19 @@ class Registry(Generic[E]):
     def __contains__(self, name: object) -> bool:
         return name in self._entries or name in self._declared()
 
-    def find(self, name: str, argument: str = "name", also: str = "") -> E:
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def find(self, name: str, complaint: str = "name must be one of", also: str = "") -> E:
         """Return the entry of a name.
 
         Parameters
         ----------
         name : str
-        argument : str
-            What the name was given as, for the message.
+        complaint : str
+            How the message about an unknown name begins.
         also : str
-            What else it could have been, for the message.
+            What else it could have been, for this message.
 
         Raises
         ------
@@ -133,8 +148,8 @@ class Registry(Generic[E]):
         points = self._declared().get(name, ())
         if not points:
             raise ValueError(
-                f"{argument} must be one of {', '.join(self)}{also}, got {name!r} (another package that has it must be "
-                f"installed, and declare it in the group {self.group!r} of its entry points)"
+                f"{complaint} {', '.join(self)}{also}, got {name!r} (another package that has it must be installed, "
+                f"and declare it in the group {self.group!r} of its entry points)"
             )
         if len(points) > 1:
             raise ValueError(self._twice(name, *(point.value for point in points)))
@@ -157,8 +172,8 @@ class Registry(Generic[E]):
             except ValueError as error:
                 found[name] = f"cannot be loaded: {error}"
                 continue
-            lacks = f" (needs {', '.join(entry.missing)}: {install(entry.extra)})" if entry.missing else ""
-            found[name] = entry.about + lacks
+            command = f": {install(entry.extra)}" if entry.extra else ""
+            found[name] = entry.about + (f" (needs {', '.join(entry.missing)}{command})" if entry.missing else "")
         for name, points in self._declared().items():
             if name in self._entries:
                 found[f"{name} of {points[0].value}"] = f"refused: {name} is the name of another {self.what}"
@@ -190,6 +205,32 @@ class Registry(Generic[E]):
         return f"{self.what} {name!r} must be declared once, got {' and '.join(factories)}"
 
 
-def install(extra: str) -> str:
-    """What to type to install an extra of zoo-opt."""
-    return f'pip install "zoo-opt[{extra}]"'
+class Factories(Mapping[str, Any]):
+    """What the entries of a registry make their things with, by name; imported when it is looked up.
+
+    Parameters
+    ----------
+    registry : Registry
+    """
+
+    def __init__(self, registry: Registry[Any]) -> None:
+        self.registry = registry
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.registry:
+            raise KeyError(name)
+        return self.registry.find(name).load()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.registry)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.registry)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.registry
+
+
+def path_of(thing: Any) -> str:
+    """The place of a class or function, ``"module:qualified name"``."""
+    return f"{thing.__module__}:{thing.__qualname__}"

@@ -208,3 +208,8 @@ def _checked(model: Any) -> Any:
         if not hasattr(model, part):
             raise TypeError(f"model must be a CLIPSegForImageSegmentation, got {type(model).__name__} without {part}")
     return model
+
+
+def clipseg_in(folder: str | os.PathLike[str] = RELEASED, **options: Any) -> ClipSegBlackBox:
+    """Return the CLIPSeg of a folder, by default the released one in transformers' cache; options of the class."""
+    return ClipSegBlackBox(folder, **options)

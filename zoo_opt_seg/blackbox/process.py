@@ -176,6 +176,11 @@ class ProcessBlackBox(BlackBox):
         return f"\nIt wrote:\n{said}" if said else ""
 
 
+def process_of(command: str) -> ProcessBlackBox:
+    """Return the black box that a command line starts, with the words that a shell would make of it."""
+    return ProcessBlackBox(shlex.split(command))
+
+
 def serve(
     model: SegmentationModel | Callable[..., Any],
     source: BinaryIO | None = None,

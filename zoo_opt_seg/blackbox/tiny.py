@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from zoo_opt_seg.blackbox.registry import TINY, TINY_CLIPSEG
 from zoo_opt_seg.blackbox.sam import SamBlackBox
 from zoo_opt_seg.digests import weights_digest
 
@@ -27,14 +28,14 @@ def TinySam(**options: Any) -> SamBlackBox:
     Returns
     -------
     SamBlackBox
-        Its name is "tiny-" and the first digits of its weights' SHA-256.
+        Its name is its entry's and the first digits of its weights' SHA-256.
     """
     if taken := {"model_type", "checkpoint", "sam"} & options.keys():
         raise TypeError(f"TinySam has its own model, got {', '.join(sorted(taken))}")
     from zoo_opt_seg.embedded import tiny_sam
 
     sam = tiny_sam()
-    return SamBlackBox(sam=sam, **{"name": f"tiny-{weights_digest(sam)[:8]}", **options})
+    return SamBlackBox(sam=sam, **{"name": f"{TINY.name}-{weights_digest(sam)[:8]}", **options})
 
 
 def TinyClipSeg(**options: Any) -> ClipSegBlackBox:
@@ -48,7 +49,7 @@ def TinyClipSeg(**options: Any) -> ClipSegBlackBox:
     Returns
     -------
     ClipSegBlackBox
-        Its name is "tiny-clipseg-" and the first digits of its weights' SHA-256; its text encoder is "tiny".
+        Its name is its entry's and the first digits of its weights' SHA-256; its text encoder is "tiny".
     """
     if taken := {"name_or_path", "model", "tokenizer"} & options.keys():
         raise TypeError(f"TinyClipSeg has its own model, got {', '.join(sorted(taken))}")
@@ -57,7 +58,7 @@ def TinyClipSeg(**options: Any) -> ClipSegBlackBox:
     from zoo_opt_seg.features.text_encoders import make_text_encoder
 
     model = tiny_clipseg()
-    name = f"tiny-clipseg-{weights_digest(model)[:8]}"
+    name = f"{TINY_CLIPSEG.name}-{weights_digest(model)[:8]}"
     box = ClipSegBlackBox(model=model, tokenizer=tiny_tokenizer(), **{"name": name, **options})
     box.text_encoder = make_text_encoder("tiny")  # a copy that a saved prompt can make again, whatever becomes of this
     return box

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
+import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_opt.cli.run import UsageError, read_options
+from zoo_opt.support.loading import load_object
+from zoo_opt_seg.blackbox.registry import BLACK_BOXES, BlackBoxEntry
+from zoo_opt_seg.data.registry import DATA_SETS
 
 if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.protocol import BlackBox
     from zoo_opt_seg.data.samples import Splits
     from zoo_opt_seg.prompts import Array
     from zoo_opt_seg.visual_prompts import TrainedPrompt
-
-SIZES = {
-    "tiny": 96,
-    "tiny-clipseg": 96,
-    "sam": 512,
-    "clipseg": 352,
-}  # pixels, of the images that a model is given, unless --size says otherwise
-OTHER_SIZE = 224
-ALIASES = {"kvasir-seg": "kvasir"}
 
 
 @contextlib.contextmanager
@@ -33,10 +27,9 @@ def black_box(spec: str, *, device: str = "cpu", cache: str | None = None) -> It
     Parameters
     ----------
     spec : str
-        ``tiny``, ``tiny-clipseg``, ``sam:TYPE:CHECKPOINT``, ``clipseg``, ``clipseg:FOLDER``, ``module:factory``, or
-        ``process:COMMAND``.
+        A name of `BLACK_BOXES` with the words that it takes, as ``sam:TYPE:CHECKPOINT``, or ``module:factory``.
     device : str
-        Of a SAM or CLIPSeg.
+        Of a black box that runs on one of ours.
     cache : str, optional
         Folder for answers.
 
@@ -45,40 +38,20 @@ def black_box(spec: str, *, device: str = "cpu", cache: str | None = None) -> It
     UsageError
         If it is none of these, or cannot be made.
     """
-    from zoo_opt_seg.blackbox import Cached, ProcessBlackBox, as_black_box
+    from zoo_opt_seg.blackbox import Cached, as_black_box
 
-    kind, _, rest = spec.partition(":")
+    name, _, words = spec.partition(":")
     with contextlib.ExitStack() as stack:
         try:
-            model: Any
-            if spec == "tiny":
-                from zoo_opt_seg.blackbox import TinySam
-
-                model = TinySam(device=device)
-            elif spec == "tiny-clipseg":
-                from zoo_opt_seg.blackbox import TinyClipSeg
-
-                model = TinyClipSeg(device=device)
-            elif kind == "clipseg":
-                from zoo_opt_seg.blackbox import ClipSegBlackBox
-
-                model = ClipSegBlackBox(rest, device=device) if rest else ClipSegBlackBox(device=device)
-            elif kind == "sam" and rest:
-                from zoo_opt_seg.blackbox import SamBlackBox
-
-                model_type, _, checkpoint = rest.partition(":")
-                if not checkpoint:
-                    raise UsageError(f"--model sam:TYPE:CHECKPOINT needs a checkpoint file, got {spec!r}")
-                model = SamBlackBox(model_type, checkpoint, device=device)
-            elif kind == "process" and rest:
-                model = stack.enter_context(ProcessBlackBox(shlex.split(rest)))
-            elif kind and rest:
+            if name in BLACK_BOXES:
+                model = BLACK_BOXES.find(name).make(words, device)
+            elif name and words:
                 model = _made(spec)
             else:
-                raise UsageError(
-                    "--model must be tiny, sam:TYPE:CHECKPOINT, tiny-clipseg, clipseg:FOLDER, "
-                    f'"module:factory" or process:"command", got {spec!r}'
-                )
+                forms = ", ".join(entry.form for entry in BLACK_BOXES.entries())
+                raise UsageError(f"--model must be {forms} or module:factory, got {spec!r}")
+            if hasattr(model, "__exit__"):  # a process, say
+                stack.enter_context(model)
             box = as_black_box(model)
             if cache is not None:
                 if not box.name:  # the words of --model stay the same when the code behind them is edited
@@ -94,10 +67,6 @@ def black_box(spec: str, *, device: str = "cpu", cache: str | None = None) -> It
 
 def _made(spec: str) -> Any:
     """Return what the factory of ``module:factory`` makes; a function of two arguments is the black box itself."""
-    import inspect
-
-    from zoo_opt.support.loading import load_object
-
     factory = load_object(spec)
     if not callable(factory):
         raise UsageError(f"--model must name a function, got {spec!r}, which is {factory!r}")
@@ -110,7 +79,9 @@ def _made(spec: str) -> Any:
 
 def size_for(model: str, size: int | None) -> int:
     """Return the side of the images for a model, in pixels."""
-    return SIZES.get(model.partition(":")[0], OTHER_SIZE) if size is None else size
+    name = model.partition(":")[0]
+    entry = BLACK_BOXES.find(name) if name in BLACK_BOXES else BlackBoxEntry(name=name, factory=model)
+    return entry.size if size is None else size
 
 
 def prompted(model: BlackBox, texts: Sequence[str]) -> str:
@@ -147,16 +118,18 @@ def splits(spec: str, *, size: int, seed: int = 0, options: Sequence[str] = (), 
     UsageError
         If there is no such data, or it cannot be read.
     """
-    from zoo_opt.support.loading import load_object
-    from zoo_opt_seg.data import DATASETS, SYNTHETIC, Splits, load_data
+    from zoo_opt_seg.data import Splits, load_data
 
-    name, _, root = spec.partition(":")
-    known = (*SYNTHETIC, *DATASETS, *ALIASES)
-    if name not in known:
+    given, _, root = spec.partition(":")
+    aliases = {entry.alias: entry.name for entry in DATA_SETS.entries() if entry.alias}
+    name = aliases.get(given, given)
+    if name not in DATA_SETS:
         if root and (options or seed):
             raise UsageError(f"--data-option and --data-seed are for data sets by name, {spec} knows nothing of them")
         if not root:
-            raise UsageError(f'--data must be one of {", ".join(known)}, or "module:function", got {spec!r}')
+            raise UsageError(
+                f'--data must be one of {", ".join([*DATA_SETS, *aliases])}, or "module:function", got {spec!r}'
+            )
         try:
             own = load_object(spec)()
         except (OSError, ValueError, TypeError) as error:
@@ -165,7 +138,7 @@ def splits(spec: str, *, size: int, seed: int = 0, options: Sequence[str] = (), 
             raise UsageError(f"--data {spec} must return Splits, got {type(own).__name__}")
         return own.with_texts(*texts) if texts else own
     try:
-        found = load_data(ALIASES.get(name, name), root or None, size, seed, **read_options(options))
+        found = load_data(name, root or None, size, seed, **read_options(options))
         return found.with_texts(*texts) if texts else found
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(f"--data {spec}: {error}") from error

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from zoo_opt.core.errors import integer
-from zoo_opt_seg.data.files import DataError
+from zoo_opt_seg.data.errors import DataError
+from zoo_opt_seg.data.registry import VOLUMES
+from zoo_opt_seg.data.sets import known_options
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,13 +185,6 @@ def resized(images: np.ndarray, labels: np.ndarray, size: int) -> tuple[np.ndarr
     return new_images.clip(0, 1), new_labels
 
 
-VOLUMES: Mapping[str, tuple[str, str]] = {
-    "ct": ("zoo_opt_seg.data.synthetic.ct", "drawn abdominal CT: eight organs, 12/4/8 cases"),
-    "synapse": ("zoo_opt_seg.data.loaders.synapse", "Synapse multi-organ CT in TransUNet's form: 18 and 12 cases"),
-}
-"""Sets of volumes by name: the module that reads or draws them, and a line about them."""
-
-
 def load_volumes(
     name: str, root: str | Path | None = None, size: int | None = None, seed: int = 0, **options: Any
 ) -> VolumeSplits:
@@ -198,8 +192,8 @@ def load_volumes(
 
     Parameters
     ----------
-    name : {"ct", "synapse"}
-        A name in :data:`VOLUMES`.
+    name : str
+        A name of :data:`zoo_opt_seg.data.registry.VOLUMES`, such as "ct" or "synapse".
     root : path, optional
         The folder of the set; not for the drawn one.
     size : int, optional
@@ -221,20 +215,13 @@ def load_volumes(
     DataError
         For a file that is missing, unpaired, unreadable or of a wrong size; a ValueError that names the file.
     """
-    if name not in VOLUMES:
-        raise ValueError(f"name: expected one of {', '.join(VOLUMES)}, got {name!r}")
-    if (root is None) != (name == "ct"):
-        says = "is drawn and takes no folder" if name == "ct" else "is read from disk and needs its folder"
-        raise ValueError(f"root: {name!r} {says}")
-    module = importlib.import_module(VOLUMES[name][0])
+    entry = VOLUMES.find(name, "name: expected one of")
+    if complaint := entry.missing_folder(root):
+        raise ValueError(f"root: {complaint}")
     if size is not None:
         options["size"] = size
-    try:
-        splits: VolumeSplits = module.splits(*([] if root is None else [root]), seed=seed, **options)
-    except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
-            raise
-        raise ValueError(f"options: {name!r} has no option of that name ({error})") from None
+    with known_options(name):
+        splits: VolumeSplits = entry.load()(*([] if root is None else [root]), seed=seed, **options)
     return splits
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.statistics.bootstrap import Interval
+from zoo_opt_seg.blackbox.registry import BLACK_BOXES
 from zoo_opt_seg.tables.statistics import Contest, Spread, closed, contests, incomparable, of, spread
 from zoo_opt_seg.tables.suite import Group, Row, TableSuite, on_volumes
 
 NONE = "·"  # a cell that has not been done
 TITLES = {"dice": "Dice", "iou": "IoU", "hd95": "HD95"}
 DIGITS = {"dice": 3, "iou": 3, "hd95": 1}
-ASKED = {"tiny": "point", "sam": "point", "tiny-clipseg": "text", "clipseg": "text"}
 LEGEND = "{figures} ({unit}): mean over {over}, ± standard deviation over seeds.{brackets}"
 BRACKETS = " In brackets what the paper reports, on its own data and model."
 ORGANS = "Dice / HD95 ({unit}) of each organ, mean over test volumes, ± standard deviation over seeds.{brackets}"
@@ -128,7 +128,9 @@ def legend(group: Group, record: Record) -> str:
     if any(on_volumes(row.use) for row in group.rows):
         over = "organs and test volumes"
     else:
-        asked = ASKED.get(group.black_box["use"], "prompt") + "s" * (group.repeats > 1)
+        use = group.black_box["use"]
+        prompted_by = BLACK_BOXES.find(use).prompted_by if use in BLACK_BOXES else ""
+        asked = (prompted_by.removesuffix("s") or "prompt") + "s" * (group.repeats > 1)
         over = f"test images and {group.repeats} random {asked} each"
     return LEGEND.format(
         figures=" / ".join(TITLES[name] for name in group.figures),

@@ -6,11 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_opt.support.loading import load_object
+from zoo_opt_seg.blackbox.registry import BLACK_BOXES, black_box_entry
+from zoo_opt_seg.data.registry import DATA_SETS, VOLUMES, DataEntry
 from zoo_opt_seg.tables.suite import Cell, on_volumes
 from zoo_opt_seg.whitebox.comparators import COMPARATORS
 
@@ -18,16 +20,6 @@ if TYPE_CHECKING:
     from zoo_opt_seg.data.samples import Splits
     from zoo_opt_seg.visual_prompts.base import VisualPrompt
 
-FOLDERS = {  # where a data set lies under --data-root, if not in a folder of its own name
-    "kvasir-poudel": "kvasir",
-    "refuge-disc": "refuge",
-    "refuge-cup": "refuge",
-    "endovis2017-all": "endovis2017",
-    "dsb2018-union": "dsb2018",
-}
-
-
-DRAWN = "ct"  # volumes that are not read
 TEXTS = "+texts"  # after a data set's name: with the split and the texts of the files in <data-root>/prompts
 
 
@@ -35,14 +27,19 @@ class Absent(Exception):
     """Data or weights that are not on this machine: the cell is left out, and the table says so."""
 
 
-EMBEDDED = {"tiny": ("encoder", "sam"), "tiny-clipseg": ("clipseg", "encoder")}  # files of the embedded models
+@cache
+def embedded_digest(use: str) -> str:
+    """What stands behind a black box's name: a digest of its embedded files, or another package's factory.
 
-
-@lru_cache(maxsize=len(EMBEDDED))
-def embedded_digest(use: str = "tiny") -> str:
-    """Of the files of an embedded model, "" for others: what was done with another is done again."""
-    files = [Path(__file__).parents[1] / "embedded" / f"{name}.safetensors" for name in EMBEDDED.get(use, ())]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16] if files else ""
+    "" where the cell's key tells it. What was done with another is done again.
+    """
+    if use not in BLACK_BOXES:
+        return ""
+    entry = BLACK_BOXES.find(use)
+    files = [Path(__file__).parents[1] / "embedded" / f"{name}.safetensors" for name in entry.embedded]
+    if files:
+        return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+    return "" if entry.path.startswith("zoo_opt_seg.") else entry.path
 
 
 def data_of(cell: Cell) -> Splits:
@@ -58,31 +55,36 @@ def data_of(cell: Cell) -> Splits:
 
 @lru_cache(maxsize=2)
 def _data(name: str, size: int, data_root: str | None) -> Splits:
-    from zoo_opt_seg.data import DATASETS, SYNTHETIC, load_data
+    from zoo_opt_seg.data import load_data
 
     if ":" in name:
         splits: Splits = load_object(name)()
         return splits
-    if name in SYNTHETIC:
-        return load_data(name, size=size)
-    if name.removesuffix(TEXTS) not in DATASETS:
+    plain = name.removesuffix(TEXTS)
+    if plain not in DATA_SETS or (plain != name and DATA_SETS.find(plain).drawn):
         raise ValueError(
-            f"domain must be one of {', '.join([*SYNTHETIC, *DATASETS])}, one of the latter with {TEXTS}, or "
+            f"domain must be one of {', '.join(DATA_SETS)}, one that is read from disk with {TEXTS}, or "
             f"module:function, got {name!r}"
         )
     texts = _prompts(data_root) if name.endswith(TEXTS) else None
-    return load_data(name.removesuffix(TEXTS), _root(name, data_root), size=size, texts=texts)
+    return load_data(plain, place_of(DATA_SETS.find(plain), data_root), size=size, texts=texts)
 
 
-def _root(name: str, data_root: str | None) -> Path:
+def place_of(entry: DataEntry, data_root: str | None) -> Path | None:
+    """Where a data set lies on this machine; None where it is drawn.
+
+    Raises
+    ------
+    Absent
+        If it does not.
+    """
+    if entry.drawn:
+        return None
     if data_root is None:
-        raise Absent(f"{name} is read from disk: give --data-root, or set ZOO_OPT_DATA")
-    plain = name.removesuffix(TEXTS)
-    folder = Path(data_root) / FOLDERS.get(plain, plain)
+        raise Absent(f"{entry.name} is read from disk: give --data-root, or set ZOO_OPT_DATA")
+    folder = Path(data_root) / (entry.folder or entry.name)
     if not folder.is_dir():
         raise Absent(f"no folder {folder}")
-    if name.endswith(TEXTS):
-        _prompts(data_root)
     return folder
 
 
@@ -108,29 +110,14 @@ def model_of(cell: Cell) -> Any:
 def _model(described: str, weights: str | None) -> Any:
     options = json.loads(described)
     use = options.pop("use")
-    if ":" in use:
-        return load_object(use)(**options)
-    if use == "tiny":
-        from zoo_opt_seg.blackbox.tiny import TinySam
-
-        return TinySam(**options)
-    if use == "tiny-clipseg":
-        from zoo_opt_seg.blackbox.tiny import TinyClipSeg
-
-        return TinyClipSeg(**options)
-    if use == "clipseg":
-        from zoo_opt_seg.blackbox.clipseg import ClipSegBlackBox
-
-        return ClipSegBlackBox(_folder(options.pop("folder", None), weights), **options)
-    if use == "sam":
-        from zoo_opt_seg.blackbox.sam import SamBlackBox
-
-        return SamBlackBox(**options | {"checkpoint": checkpoint_of(options.get("checkpoint"), weights)})
-    raise ValueError(f"black_box.use must be one of tiny, sam, tiny-clipseg, clipseg, or module:function, got {use!r}")
+    entry = black_box_entry(use, "black_box.use must be one of")
+    if entry.weights:
+        options[entry.weights] = checkpoint_of(options.get(entry.weights), weights, entry.weights)
+    return entry.load()(**options)
 
 
-def checkpoint_of(name: str | None, weights: str | None) -> str:
-    """The path of a file in the folder of weights.
+def checkpoint_of(name: str | None, weights: str | None, what: str = "checkpoint") -> str:
+    """The path of a file or folder in the folder of weights.
 
     Raises
     ------
@@ -138,50 +125,46 @@ def checkpoint_of(name: str | None, weights: str | None) -> str:
         If it is not on this machine.
     """
     if name is None:
-        raise ValueError("black_box needs a checkpoint, the name of a file in the folder of --weights")
+        raise ValueError(f"black_box needs a {what}, the name of one in the folder of --weights")
     path = Path(weights or ".") / name
-    if not path.is_file():
-        raise Absent(f"no weights {path}: give --weights, or set ZOO_OPT_WEIGHTS")
-    return str(path)
-
-
-def _folder(name: str | None, weights: str | None) -> str:
-    if name is None:
-        raise ValueError("black_box needs a folder, the name of one in the folder of --weights")
-    path = Path(weights or ".") / name
-    if not path.is_dir():
+    if not path.exists():
         raise Absent(f"no weights {path}: give --weights, or set ZOO_OPT_WEIGHTS")
     return str(path)
 
 
 def absent(cell: Cell) -> str:
     """Why the cell cannot be done on this machine, or "" if it can."""
-    from zoo_opt_seg.data import DATASETS
-
+    row, use = cell.row, cell.black_box["use"]
+    weights = BLACK_BOXES.find(use).weights if use in BLACK_BOXES else ""
+    needed = COMPARATORS.find(row.use).files if row.use in COMPARATORS else ()
+    files = [row.options[option] for option in needed if option in row.options]
+    plain = cell.domain.removesuffix(TEXTS)
     try:
-        files = COMPARATORS.find(cell.row.use).files if cell.row.use in COMPARATORS else ()
-        for option in files:
-            if option in cell.row.options:
-                checkpoint_of(cell.row.options[option], cell.place.weights)
-        if cell.black_box["use"] == "sam":
-            checkpoint_of(cell.black_box.get("checkpoint"), cell.place.weights)
-        if cell.black_box["use"] == "clipseg":
-            _folder(cell.black_box.get("folder"), cell.place.weights)
-        if cell.domain.removesuffix(TEXTS) in DATASETS:
-            _root(cell.domain, cell.place.data_root)
+        for file in files:
+            checkpoint_of(file, cell.place.weights)
+        if weights:
+            checkpoint_of(cell.black_box.get(weights), cell.place.weights, weights)
+        if plain in DATA_SETS:
+            place_of(DATA_SETS.find(plain), cell.place.data_root)
+        if plain != cell.domain:
+            _prompts(cell.place.data_root)
     except Absent as missing:
         return str(missing)
-    return absent_volumes(cell) if on_volumes(cell.row.use) else ""
+    return absent_volumes(cell) if on_volumes(row.use) else ""
+
+
+def volumes_entry(cell: Cell) -> DataEntry:
+    """What is declared of the cell's volumes; for a name that is not known, what says so when it is read."""
+    return VOLUMES.find(cell.domain) if cell.domain in VOLUMES else DataEntry(name=cell.domain, factory="")
 
 
 def absent_volumes(cell: Cell) -> str:
     """Why the cell's volumes cannot be read on this machine, or "" if they can."""
-    if cell.domain == DRAWN:
-        return ""
-    if cell.place.data_root is None:
-        return f"{cell.domain} is read from disk: give --data-root, or set ZOO_OPT_DATA"
-    folder = Path(cell.place.data_root) / cell.domain
-    return "" if folder.is_dir() else f"no folder {folder}"
+    try:
+        place_of(volumes_entry(cell), cell.place.data_root)
+    except Absent as missing:
+        return str(missing)
+    return ""
 
 
 def evaluated(cell: Cell, model: Any, **prompt: Any) -> Any:

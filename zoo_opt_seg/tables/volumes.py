@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo_opt_seg.tables.sources import DRAWN, Absent, absent_volumes
+from zoo_opt_seg.tables.sources import place_of, volumes_entry
 from zoo_opt_seg.tables.suite import Cell
 
 if TYPE_CHECKING:
@@ -48,14 +48,12 @@ def volumes_of(cell: Cell) -> VolumeSplits:
     Absent
         If their files are not on this machine.
     """
-    if why := absent_volumes(cell):
-        raise Absent(why)
-    root = None if cell.domain == DRAWN else str(Path(cell.place.data_root or "") / cell.domain)
+    root = place_of(volumes_entry(cell), cell.place.data_root)
     return _volumes(cell.domain, root, cell.size, json.dumps(cell.row.options.get("data", {}), sort_keys=True))
 
 
 @lru_cache(maxsize=1)
-def _volumes(name: str, root: str | None, size: int, options: str) -> VolumeSplits:
+def _volumes(name: str, root: Path | None, size: int, options: str) -> VolumeSplits:
     from zoo_opt_seg.data.volumes import load_volumes
 
     return load_volumes(name, root, size, **json.loads(options))

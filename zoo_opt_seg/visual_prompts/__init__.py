@@ -1,32 +1,49 @@
-"""Visual prompts: parametrisations of what is done to an image before the black box sees it."""
+"""Visual prompts: parametrisations of what is done to an image before the black box sees it.
 
-from zoo_opt_seg.visual_prompts.bar import BAR
-from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
-from zoo_opt_seg.visual_prompts.blackvip import BlackVIP
-from zoo_opt_seg.visual_prompts.filter import FilterPrompt
-from zoo_opt_seg.visual_prompts.ip_decoder import IPDecoder
-from zoo_opt_seg.visual_prompts.lowrank import LowRank
-from zoo_opt_seg.visual_prompts.registry import PROMPTS, make_prompt, prompt_for, register_prompt
-from zoo_opt_seg.visual_prompts.saved import PromptFileError, TrainedPrompt, load_prompt, save_prompt
-from zoo_opt_seg.visual_prompts.views import Views
-from zoo_opt_seg.visual_prompts.vpt import VPT
+Names are imported when they are first used, so that their registry can be read without torch.
+"""
 
-__all__ = [
-    "BAR",
-    "PROMPTS",
-    "VPT",
-    "BlackVIP",
-    "Context",
-    "FilterPrompt",
-    "IPDecoder",
-    "LowRank",
-    "PromptFileError",
-    "TrainedPrompt",
-    "Views",
-    "VisualPrompt",
-    "load_prompt",
-    "make_prompt",
-    "prompt_for",
-    "register_prompt",
-    "save_prompt",
-]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zoo_opt.support.lazy import importer
+
+if TYPE_CHECKING:
+    from zoo_opt_seg.visual_prompts.bar import BAR as BAR
+    from zoo_opt_seg.visual_prompts.base import Context as Context
+    from zoo_opt_seg.visual_prompts.base import VisualPrompt as VisualPrompt
+    from zoo_opt_seg.visual_prompts.blackvip import BlackVIP as BlackVIP
+    from zoo_opt_seg.visual_prompts.filter import FilterPrompt as FilterPrompt
+    from zoo_opt_seg.visual_prompts.ip_decoder import IPDecoder as IPDecoder
+    from zoo_opt_seg.visual_prompts.lowrank import LowRank as LowRank
+    from zoo_opt_seg.visual_prompts.registry import PROMPTS as PROMPTS
+    from zoo_opt_seg.visual_prompts.registry import make_prompt as make_prompt
+    from zoo_opt_seg.visual_prompts.registry import prompt_for as prompt_for
+    from zoo_opt_seg.visual_prompts.registry import register_prompt as register_prompt
+    from zoo_opt_seg.visual_prompts.saved import PromptFileError as PromptFileError
+    from zoo_opt_seg.visual_prompts.saved import TrainedPrompt as TrainedPrompt
+    from zoo_opt_seg.visual_prompts.saved import load_prompt as load_prompt
+    from zoo_opt_seg.visual_prompts.saved import save_prompt as save_prompt
+    from zoo_opt_seg.visual_prompts.views import Views as Views
+    from zoo_opt_seg.visual_prompts.vpt import VPT as VPT
+
+_HOME = {
+    "base": ("Context", "VisualPrompt"),
+    "registry": ("PROMPTS", "make_prompt", "prompt_for", "register_prompt"),
+    "saved": ("PromptFileError", "TrainedPrompt", "load_prompt", "save_prompt"),
+    "bar": ("BAR",),
+    "blackvip": ("BlackVIP",),
+    "filter": ("FilterPrompt",),
+    "ip_decoder": ("IPDecoder",),
+    "lowrank": ("LowRank",),
+    "views": ("Views",),
+    "vpt": ("VPT",),
+}
+
+__all__ = [name for names in _HOME.values() for name in names]
+__getattr__ = importer(__name__, _HOME)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

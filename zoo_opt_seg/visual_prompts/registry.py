@@ -1,24 +1,53 @@
-"""The parametrisations by name."""
+"""The visual prompts that can be chosen by name, each declared once; importing this needs no torch.
+
+Other packages declare theirs in the group ``zoo_opt_seg.visual_prompts`` of their entry points: a subclass of
+`VisualPrompt` under its own ``name``.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zoo_opt_seg.features.text_encoders import text_encoder_of
-from zoo_opt_seg.visual_prompts.bar import BAR
-from zoo_opt_seg.visual_prompts.base import VisualPrompt
-from zoo_opt_seg.visual_prompts.blackvip import BlackVIP
-from zoo_opt_seg.visual_prompts.filter import FilterPrompt
-from zoo_opt_seg.visual_prompts.ip_decoder import IPDecoder
-from zoo_opt_seg.visual_prompts.lowrank import LowRank
-from zoo_opt_seg.visual_prompts.views import Views
-from zoo_opt_seg.visual_prompts.vpt import VPT
+from zoo_opt.support.registry import Entry, Registry, path_of
 
-PROMPTS: dict[str, type[VisualPrompt]] = {
-    cls.name: cls for cls in (VPT, BlackVIP, IPDecoder, BAR, FilterPrompt, LowRank, Views)
-}
+if TYPE_CHECKING:
+    from zoo_opt_seg.visual_prompts.base import VisualPrompt
+
+
+def _own(name: str, factory: str, about: str) -> Entry:
+    factory = f"zoo_opt_seg.visual_prompts.{factory}"
+    return Entry(name=name, factory=factory, about=about, needs=("torch",), extra="seg")
+
+
+PROMPTS = Registry(
+    "visual prompt",
+    "zoo_opt_seg.visual_prompts",
+    Entry,
+    _own("vpt", "vpt:VPT", "one additive image for all"),
+    _own("blackvip", "blackvip:BlackVIP", "the coordinator of BlackVIP"),
+    _own("baps", "ip_decoder:IPDecoder", "the image-prompt decoder of BAPS"),
+    _own("bar", "bar:BAR", "a frame of free colours"),
+    _own("filter", "filter:FilterPrompt", "one filter for all images"),
+    _own("lowrank", "lowrank:LowRank", "an additive image of low rank"),
+    _own("views", "views:Views", "another prompt at several magnifications, whose masks are weighed"),
+)
+"""The visual prompts by name."""
+
+
+def prompt_class(name: str) -> type[VisualPrompt]:
+    """Return the class of a registered name.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or what another package declares is no visual prompt of this name.
+    """
+    found: type[VisualPrompt] = PROMPTS.find(name).load()
+    if getattr(found, "name", None) != name:
+        raise ValueError(f"visual prompt {name!r} must be a VisualPrompt of this name, got {found!r}")
+    return found
 
 
 def register_prompt(cls: type[VisualPrompt]) -> type[VisualPrompt]:
@@ -34,27 +63,37 @@ def register_prompt(cls: type[VisualPrompt]) -> type[VisualPrompt]:
     TypeError, ValueError
         If it is none, or its name is another's.
     """
+    from zoo_opt_seg.visual_prompts.base import VisualPrompt
+
     if not (isinstance(cls, type) and issubclass(cls, VisualPrompt)):
         raise TypeError(f"cls must be a subclass of VisualPrompt, got {cls!r}")
     name = getattr(cls, "name", None)
     if not (isinstance(name, str) and name):
         raise ValueError(f"cls must have a name, a non-empty str, got {name!r}")
-    known = PROMPTS.setdefault(name, cls)
-    if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-        raise ValueError(f"cls must have a name of its own, {name!r} is that of {known.__qualname__}")
-    PROMPTS[name] = cls  # defined again, as in a notebook
+    if name in PROMPTS and PROMPTS.find(name).path != path_of(cls):
+        raise ValueError(
+            f"cls must have a name of its own, {name!r} is that of {PROMPTS.find(name).path.rpartition(':')[2]}"
+        )
+    PROMPTS.add(Entry(name=name, factory=cls, about=(inspect.getdoc(cls) or "").partition("\n")[0]))
     return cls
+
+
+def parts_of(prompt: VisualPrompt) -> list[VisualPrompt]:
+    """Return a prompt, and the one within it if there is one."""
+    from zoo_opt_seg.visual_prompts.base import VisualPrompt
+
+    inner = getattr(prompt, "inner", None)
+    return [prompt, *parts_of(inner)] if isinstance(inner, VisualPrompt) else [prompt]
 
 
 def need_registered(prompt: VisualPrompt) -> None:
     """Raise a TypeError unless the prompt's class is known by its name, so that a file of it can be read again."""
-    if isinstance(prompt, Views):
-        need_registered(prompt.inner)
-    if PROMPTS.get(prompt.name) is not type(prompt):
-        raise TypeError(
-            f"prompt must be one of {', '.join(PROMPTS)} to be saved, got {type(prompt).__name__}: "
-            "decorate its class with @register_prompt"
-        )
+    for part in parts_of(prompt):
+        if part.name not in PROMPTS or PROMPTS.find(part.name).load() is not type(part):
+            raise TypeError(
+                f"prompt must be one of {', '.join(PROMPTS)} to be saved, got {type(part).__name__}: "
+                "decorate its class with @register_prompt"
+            )
 
 
 def make_prompt(name: str, size: int, **options: Any) -> VisualPrompt:
@@ -62,7 +101,8 @@ def make_prompt(name: str, size: int, **options: Any) -> VisualPrompt:
 
     Parameters
     ----------
-    name : {"vpt", "blackvip", "baps", "bar", "filter", "lowrank", "views"}
+    name : str
+        A name of `PROMPTS`; ``zoo-opt-seg list`` shows them.
     size : int
         Side in pixels of the images.
     **options
@@ -77,14 +117,13 @@ def make_prompt(name: str, size: int, **options: Any) -> VisualPrompt:
     --------
     prompt_for : For a certain black box.
     """
-    if name not in PROMPTS:
-        raise ValueError(f"name must be one of {', '.join(PROMPTS)}, got {name!r}")
+    cls = prompt_class(name)
     try:
-        return PROMPTS[name](size, **options)
+        return cls(size, **options)
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
-        raise ValueError(f"options of {name} must be those of {PROMPTS[name].__name__}: {error}") from None
+        raise ValueError(f"options of {name} must be those of {cls.__name__}: {error}") from None
 
 
 def prompt_for(model: Any, name: str, size: int, **options: Any) -> VisualPrompt:
@@ -98,10 +137,12 @@ def prompt_for(model: Any, name: str, size: int, **options: Any) -> VisualPrompt
     name, size, **options
         See `make_prompt`.
     """
+    from zoo_opt_seg.features.text_encoders import text_encoder_of
+
     inner = options.get("inner")
     if isinstance(inner, Mapping):  # of views
         options = {**options, "inner": prompt_for(model, **{"name": "filter", "size": size, **inner})}
     text = text_encoder_of(model)
-    if text is not None and name in PROMPTS and "text" in inspect.signature(PROMPTS[name]).parameters:
+    if text is not None and "text" in inspect.signature(prompt_class(name)).parameters:
         options = {"text": text, **options}
     return make_prompt(name, size, **options)

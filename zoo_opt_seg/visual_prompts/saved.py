@@ -13,11 +13,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from zoo_opt.storage.checkpoint import write_atomically
+from zoo_opt.support.registry import path_of
 from zoo_opt_seg.features.encoders import Encoder
 from zoo_opt_seg.features.text_encoders import TextEncoder
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.visual_prompts.base import VisualPrompt
-from zoo_opt_seg.visual_prompts.registry import PROMPTS, make_prompt, need_registered
+from zoo_opt_seg.visual_prompts.registry import PROMPTS, make_prompt, need_registered, parts_of, prompt_class
 
 VERSION = 1
 _FORMAT = "zoo-opt visual prompt"
@@ -124,6 +125,7 @@ def save_prompt(
         "format": _FORMAT,
         "version": VERSION,
         "prompt": prompt.name,
+        "classes": {part.name: path_of(type(part)) for part in parts_of(prompt)},
         "config": prompt.config(),
         "meta": dict(meta or {}),
     }
@@ -152,7 +154,8 @@ def load_prompt(
     FileNotFoundError
         If there is no such file.
     PromptFileError
-        If it is not a saved prompt, corrupt or truncated, or of a newer version.
+        If it is not a saved prompt, corrupt or truncated, of a newer version, or of another class than the one that
+        has its name here.
     ValueError
         If ``encoder`` or ``text`` is needed, or is another than the prompt was trained with.
     """
@@ -161,10 +164,15 @@ def load_prompt(
     kind, config = str(header["prompt"]), header["config"]
     if kind not in PROMPTS:
         raise PromptFileError(f"{name} holds a prompt {kind!r}, which is none of {', '.join(PROMPTS)}")
-    for part in _parts(config):
+    for part_name, saved in header.get("classes", {}).items():  # files of earlier releases have none
+        if not _same(saved, known := path_of(prompt_class(part_name))):
+            raise PromptFileError(
+                f"{name} holds a prompt {part_name!r} of the class {saved}, here this name is {known}"
+            )
+    for settings in _parts(config):
         for what, given in (("encoder", encoder), ("text", text)):
-            if part.get(what) is not None:
-                part[what] = _encoder(name, what, part[what], given)
+            if settings.get(what) is not None:
+                settings[what] = _encoder(name, what, settings[what], given)
     try:
         prompt = make_prompt(kind, **config)
         prompt.set_arrays({key.removeprefix(_ARRAY): value for key, value in values.items() if key.startswith(_ARRAY)})
@@ -185,6 +193,12 @@ def needs_text(path: str | os.PathLike[str]) -> bool:
         As `load_prompt`.
     """
     return any("own" in (part.get("text") or {}) for part in _parts(_read(path)[0]["config"]))
+
+
+def _same(saved: str, known: str) -> bool:
+    """Return whether two classes are one by module and name; those of zoo_opt_seg may move within it."""
+    own = all(path.startswith("zoo_opt_seg.") for path in (saved, known))
+    return saved == known or (own and saved.rpartition(":")[2] == known.rpartition(":")[2])
 
 
 def _parts(config: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import zlib
+from functools import partial
 
 import numpy as np
 
@@ -116,21 +117,35 @@ def _drawn(name: str, seed: int, index: int, size: int) -> tuple[np.ndarray, np.
         raise ValueError(f"name: expected one of {', '.join([*DOMAINS, *SOURCES[:-1]])} or {SOURCES[-1]}, got {name!r}")
     if size < 32:
         raise ValueError(f"size: expected at least 32 pixels, got {size}")
+    return _SAMPLES.get(name, partial(_of_domain, name))(rng_of(name, seed, index), size)
+
+
+def _of_domain(name: str, rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray, Texts]:
+    from zoo_opt_seg.data.synthetic import texts
+
+    image, mask = importlib.import_module(f"zoo_opt_seg.data.synthetic.{name}").scene(rng, size)
+    return image, mask, texts.domain_texts(name, image, mask)
+
+
+def _of_source(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray, Texts]:
+    from zoo_opt_seg.data.synthetic import source, texts
+
+    image, labels = source.scene(rng, size)
+    number = int(rng.integers(1, labels.max() + 1))
+    return image, labels == number, texts.source_texts(rng, image, labels, number)
+
+
+def _of_referring(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray, Texts]:
     from zoo_opt_seg.data.synthetic import referring, texts
 
-    rng = rng_of(name, seed, index)
-    if name == "referring":
-        while True:
-            image, labels, objects = referring.scene(rng, size)
-            wanted = int(rng.integers(len(objects)))
-            if (found := texts.scene_texts(rng, objects, wanted)) is not None:
-                return image, labels == wanted + 1, found
-    module = importlib.import_module(f"zoo_opt_seg.data.synthetic.{name}")
-    image, labels = module.scene(rng, size)
-    if name == "source":
-        number = int(rng.integers(1, labels.max() + 1))
-        return image, labels == number, texts.source_texts(rng, image, labels, number)
-    return image, labels, texts.domain_texts(name, image, labels)
+    while True:
+        image, labels, objects = referring.scene(rng, size)
+        wanted = int(rng.integers(len(objects)))
+        if (said := texts.scene_texts(rng, objects, wanted)) is not None:
+            return image, labels == wanted + 1, said
+
+
+_SAMPLES = {"source": _of_source, "referring": _of_referring}  # the others are domains
 
 
 def domain(name: str, size: int = 96, seed: int = 0, sizes: tuple[int, int, int] = SPLIT_SIZES) -> Splits:

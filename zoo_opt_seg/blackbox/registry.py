@@ -1,0 +1,151 @@
+"""The black boxes that can be chosen by name, each declared once; importing this needs no torch.
+
+Other packages declare theirs in the group ``zoo_opt_seg.black_boxes`` of their entry points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from zoo_opt.support.registry import Entry, Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlackBoxEntry(Entry):
+    """A black box that can be chosen by name.
+
+    Parameters
+    ----------
+    name, factory, about, needs, extra
+        See `Entry`. The factory returns the black box, anything that `as_black_box` takes.
+    size : int
+        Side in pixels of the images that it is given, unless another is asked for.
+    prompted_by : {"points", "text", ""}
+        What its prompts must hold; "" is not known before it is made.
+    words : mapping of str to str
+        What follows the name on the command line, ``name:WORD:WORD``, each with its meaning; the factory takes them in
+        this order.
+    optional : bool
+        Whether the words may be left out.
+    device : bool
+        Whether the factory takes ``device``.
+    weights : str
+        The factory's argument that names a file or folder of the folder of weights, in tables.
+    embedded : tuple of str
+        Files of `zoo_opt_seg.embedded` that its answers depend on.
+    """
+
+    extra: str = "seg"
+    size: int = 224
+    prompted_by: str = ""
+    words: Mapping[str, str] = field(default_factory=dict)
+    optional: bool = False
+    device: bool = False
+    weights: str = ""
+    embedded: tuple[str, ...] = ()
+
+    @property
+    def form(self) -> str:
+        """As it is chosen on the command line."""
+        return ":".join([self.name, *self.words])
+
+    def make(self, words: str = "", device: str = "cpu") -> Any:
+        """Make the black box from what the command line says.
+
+        Parameters
+        ----------
+        words : str
+            What follows the name and a colon.
+        device : str
+
+        Raises
+        ------
+        ValueError
+            If a word is missing, or one is there and none is taken.
+        """
+        given = words.split(":", max(len(self.words) - 1, 0)) if words else []
+        if len(given) > len(self.words):
+            raise ValueError(f"{self.form} takes nothing after its name, got {words!r}")
+        if lacking := [meaning for meaning in list(self.words.values())[len(given) :] if not self.optional]:
+            raise ValueError(f"{self.form} needs a {lacking[0]}, got {':'.join([self.name, *given])!r}")
+        return self.load()(*given, **({"device": device} if self.device else {}))
+
+
+TINY = BlackBoxEntry(
+    name="tiny",
+    factory="zoo_opt_seg.blackbox.tiny:TinySam",
+    about="the small SAM that comes with this package",
+    needs=("torch", "segment_anything"),
+    size=96,
+    prompted_by="points",
+    device=True,
+    embedded=("encoder", "sam"),
+)
+TINY_CLIPSEG = BlackBoxEntry(
+    name="tiny-clipseg",
+    factory="zoo_opt_seg.blackbox.tiny:TinyClipSeg",
+    about="the small CLIPSeg that comes with this package; it is asked by text",
+    needs=("torch", "transformers"),
+    size=96,
+    prompted_by="text",
+    device=True,
+    embedded=("clipseg", "encoder"),
+)
+BLACK_BOXES = Registry(
+    "black box",
+    "zoo_opt_seg.black_boxes",
+    BlackBoxEntry,
+    TINY,
+    BlackBoxEntry(
+        name="sam",
+        factory="zoo_opt_seg.blackbox.sam:SamBlackBox",
+        about="Segment Anything: vit_b, vit_l or vit_h, and a checkpoint file",
+        needs=("torch", "segment_anything"),
+        size=512,
+        prompted_by="points",
+        words={"TYPE": "model type", "CHECKPOINT": "checkpoint file"},
+        device=True,
+        weights="checkpoint",
+    ),
+    TINY_CLIPSEG,
+    BlackBoxEntry(
+        name="clipseg",
+        factory="zoo_opt_seg.blackbox.clipseg:clipseg_in",
+        about="CLIPSeg in a folder of transformers; without one, rd64-refined from its cache",
+        needs=("torch", "transformers"),
+        size=352,
+        prompted_by="text",
+        words={"FOLDER": "folder"},
+        optional=True,
+        device=True,
+        weights="folder",
+    ),
+    BlackBoxEntry(
+        name="process",
+        factory="zoo_opt_seg.blackbox.process:process_of",
+        about="a program that answers on its standard output (zoo_opt_seg.blackbox.serve)",
+        words={"COMMAND": "command"},
+    ),
+)
+"""The black boxes by name."""
+
+
+def black_box_entry(use: str, complaint: str) -> BlackBoxEntry:
+    """Return the entry of a registered name, or of ``"module:factory"``, a function of the user's own.
+
+    Parameters
+    ----------
+    use : str
+    complaint : str
+        How the message begins where there is none.
+
+    Raises
+    ------
+    ValueError
+        If there is no such black box.
+    """
+    if use not in BLACK_BOXES and ":" in use:
+        return BlackBoxEntry(name=use, factory=use)
+    return BLACK_BOXES.find(use, complaint, " or module:factory")

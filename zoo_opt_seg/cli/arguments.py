@@ -1,0 +1,160 @@
+"""The commands' arguments and help."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from typing import Any
+
+from zoo_opt_seg.blackbox.registry import BLACK_BOXES
+from zoo_opt_seg.cli import commands
+from zoo_opt_seg.data.registry import DATA_SETS
+from zoo_opt_seg.visual_prompts.registry import PROMPTS
+
+MAIN = """\
+Adapt a promptable segmentation model that can only be called: train a visual prompt for it by function values.
+
+examples:
+  zoo-opt-seg adapt --model tiny --data polyp --prompt filter --method cma-es -o sigma0=0.1 --out results/polyp
+  zoo-opt-seg evaluate --model tiny --data polyp --prompt results/polyp
+  zoo-opt-seg predict --model tiny --prompt results/polyp --image photo.png --point 210,155 --out mask.png
+  zoo-opt-seg table benchmarks/baps_table1.toml --out results/table1
+  zoo-opt-seg list                              what there is: black boxes, data sets, visual prompts, comparators
+"""
+
+ADAPT = """\
+Train a visual prompt. One call is one image evaluated; validation is paid for from the same budget.
+
+{words}
+Everything goes into the folder OUT: the prompt, log, measures, pictures and a page. Interrupted or killed? The same
+command goes on where it was, and pays for nothing twice but what was in flight.
+
+examples:
+  zoo-opt-seg adapt --model tiny --data polyp --prompt filter --method cma-es -o sigma0=0.1 --out results/polyp
+  zoo-opt-seg adapt --model sam:vit_b:sam_vit_b_01ec64.pth --data folder:scans --prompt filter --out results/scans
+  zoo-opt-seg adapt --model mymodel:connect --data folder:scans --prompt filter --method auto --out results/scans
+  zoo-opt-seg adapt --model tiny --data disc --prompt baps --method spsa-geass -o lr=0.001 --out results/baps
+  zoo-opt-seg adapt --model clipseg:rd64 --data folder:scans --text "a polyp" --prompt filter --out results/text
+"""
+
+EVALUATE = """\
+Measure a trained prompt on the test images of a data set, beside the black box without it and trivial baselines.
+
+{words}"""
+
+PREDICT = """\
+Segment one image with a trained prompt.
+
+{words}"""
+
+
+def words() -> str:
+    """What the words of --model and --data stand for, from the registries."""
+    boxes = {entry.form: entry.about for entry in BLACK_BOXES.entries()}
+    boxes["module:factory"] = "a function of yours that returns the black box, or one that is it:"
+    boxes[""] = "(images, prompts) -> probabilities or bool masks"
+    drawn = ", ".join(entry.name for entry in DATA_SETS.entries() if entry.drawn)
+    read = ", ".join(entry.name for entry in DATA_SETS.entries() if not entry.drawn)
+    return "\n".join(
+        [
+            "MODEL is",
+            *(f"  {form:<29} {about}" for form, about in boxes.items()),
+            "DATA is",
+            *textwrap.wrap(drawn, 76, initial_indent="  ", subsequent_indent="  "),
+            "NAME:PATH, a data set in a folder, with NAME one of",
+            *textwrap.wrap(read, 76, initial_indent="  ", subsequent_indent="  "),
+            "  (folder:PATH has images/ and masks/, or train/, validation/ and test/ with these)",
+            "or module:function, a function of yours that returns zoo_opt_seg.data.Splits",
+            "",
+        ]
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The argument parser, for the program and for the documentation."""
+    from zoo_opt._version import __version__
+
+    raw: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+    about = words()
+    top = argparse.ArgumentParser("zoo-opt-seg", description=MAIN, **raw)
+    top.add_argument("--version", action="version", version=f"zoo-opt {__version__}")
+    names = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    sub = names.add_parser("adapt", help="train a visual prompt", description=ADAPT.format(words=about), **raw)
+    _model(sub)
+    _data(sub)
+    sub.add_argument("--prompt", default="filter", help=f"{', '.join(PROMPTS)} (default: filter)")
+    sub.add_argument("-p", "--prompt-option", **_options("option of the prompt"))
+    sub.add_argument("--method", default="cma-es", help='registered name, as in "zoo-opt list" (default: cma-es)')
+    sub.add_argument("-o", "--option", **_options("hyper-parameter of the method"))
+    sub.add_argument("--calls", type=int, default=3200, metavar="N", help="budget in images (default: 3200)")
+    sub.add_argument("--batch", type=int, default=16, metavar="N", help="images of a minibatch (default: 16)")
+    sub.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
+    sub.add_argument("--out", required=True, metavar="DIR", help="result folder")
+    sub.add_argument("--loss", default="bce+dice", help='"bce+dice" (default), "bce", or "dice" (for hard masks)')
+    sub.add_argument("--augment", choices=("paper", "released"), help="augmentation of the training images")
+    sub.add_argument("--validate", type=int, default=6, metavar="N", help="marks to validate at (default: 6; 0: none)")
+    sub.add_argument("--validation-images", type=int, metavar="N", help="default: all, for a fifth of the calls")
+    sub.add_argument("--select", choices=("dice", "loss"), default="dice", help="by what the iterate is kept")
+    sub.add_argument("--test-images", type=int, metavar="N", help="the first N test images only; 0: none")
+    _repeats(sub)
+    sub.add_argument("--quiet", action="store_true", help="no progress bar")
+    sub.set_defaults(do=commands.do_adapt)
+
+    sub = names.add_parser("evaluate", help="measure a trained prompt", description=EVALUATE.format(words=about), **raw)
+    _model(sub)
+    _data(sub)
+    sub.add_argument("--prompt", metavar="FILE", help="prompt.npz or a result folder (default: zero-shot only)")
+    sub.add_argument("--split", choices=("train", "validation", "test"), default="test", help="default: test")
+    sub.add_argument("--seed", type=int, default=0, metavar="N", help="of the points or texts (default: 0)")
+    _repeats(sub)
+    sub.add_argument("--batch", type=int, default=16, metavar="N", help="images in a question (default: 16)")
+    sub.add_argument("--save", metavar="FILE", help="write the measures as JSON")
+    sub.set_defaults(do=commands.do_evaluate)
+
+    sub = names.add_parser("predict", help="segment one image", description=PREDICT.format(words=about), **raw)
+    _model(sub)
+    _texts(sub, "what to find, for a black box that is asked by text")
+    sub.add_argument("--prompt", metavar="FILE", help="prompt.npz or a result folder (default: zero-shot)")
+    sub.add_argument("--image", required=True, metavar="FILE", help="the image")
+    sub.add_argument(
+        "--point", action="append", default=[], metavar="X,Y", help="in pixels of the image; X,Y,0: not it"
+    )
+    sub.add_argument("--out", required=True, metavar="FILE", help="the mask, 0 and 255, as large as the image")
+    sub.add_argument("--probabilities", action="store_true", help="write 255 times the probability instead")
+    sub.set_defaults(do=commands.do_predict)
+
+    sub = names.add_parser("list", help="black boxes, data sets, visual prompts and comparators")
+    sub.set_defaults(do=commands.do_list)
+
+    names.add_parser("table", help="fill a table of methods, data and seeds", add_help=False)
+    return top
+
+
+def _model(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--model", required=True, help="the black box, see above")
+    sub.add_argument("--device", default="cpu", help="of a SAM or CLIPSeg: cpu (default), cuda, ...")
+    sizes = ", ".join(f"{entry.size} {entry.name}" for entry in BLACK_BOXES.entries())
+    sub.add_argument("--size", type=int, metavar="N", help=f"side of the images in pixels (default: {sizes}, else 224)")
+    sub.add_argument("--cache", metavar="DIR", help="keep answers here, and ask nothing twice")
+
+
+def _data(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--data", required=True, help="the labelled images, see above")
+    sub.add_argument("--data-seed", type=int, default=0, metavar="N", help="of the split (default: 0)")
+    sub.add_argument("--data-option", **_options("option of the loader"))
+    _texts(sub, "what to find in the images, instead of the data's own texts; again: one of these is drawn")
+
+
+def _texts(sub: argparse.ArgumentParser, what: str) -> None:
+    sub.add_argument("--text", action="append", default=[], metavar="TEXT", help=what)
+
+
+def _repeats(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--repeats", type=int, default=3, metavar="N", help="random points or texts per image (default: 3)"
+    )
+
+
+def _options(what: str) -> dict[str, Any]:
+    return {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": what}

@@ -1,0 +1,168 @@
+"""What the commands do, and what they print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from zoo_opt.cli.listing import show
+from zoo_opt.cli.run import UsageError, read_options
+from zoo_opt_seg.blackbox.registry import BLACK_BOXES
+from zoo_opt_seg.cli import inputs
+from zoo_opt_seg.data.registry import DATA_SETS, VOLUMES
+from zoo_opt_seg.visual_prompts.registry import PROMPTS
+from zoo_opt_seg.whitebox.comparators import COMPARATORS
+
+PASSED = ("calls", "batch", "seed", "loss", "augment", "validate", "validation_images", "select", "repeats")
+
+
+def do_adapt(arguments: argparse.Namespace) -> int:
+    """Train a visual prompt and say what it gained."""
+    from zoo_opt_seg.adaptation.page import kept
+    from zoo_opt_seg.adaptation.run import adapt
+    from zoo_opt_seg.visual_prompts import prompt_for
+
+    size = inputs.size_for(arguments.model, arguments.size)
+    splits = _splits(arguments, size)
+    with inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
+        kind = inputs.prompted(model, arguments.text)
+        prompt = prompt_for(model, arguments.prompt, size, **read_options(arguments.prompt_option))
+        if (Path(arguments.out) / "log.jsonl").exists():
+            print(f"going on in {arguments.out}; delete it to start anew", file=sys.stderr)
+        result = adapt(
+            model,
+            prompt,
+            splits,
+            points=kind,
+            method=arguments.method,
+            options=read_options(arguments.option),
+            out=arguments.out,
+            test=arguments.test_images != 0,
+            test_images=arguments.test_images or None,
+            progress=not arguments.quiet,
+            about={"command": arguments.words},
+            **{name: getattr(arguments, name) for name in PASSED},
+        )
+    print(f"{result.calls} calls, {result.nfev} evaluations; kept {kept(result.metrics['chosen'])}")
+    if "test" in result.metrics:
+        print(_rows(result.metrics["test"]["rows"]))
+    print(f"{Path(arguments.out) / 'index.html'}")
+    return 0
+
+
+def do_evaluate(arguments: argparse.Namespace) -> int:
+    """Measure a prompt."""
+    from zoo_opt_seg.adaptation.folder import write_json
+    from zoo_opt_seg.adaptation.reporting import Patient, controls
+    from zoo_opt_seg.measures.baselines import baselines
+    from zoo_opt_seg.measures.evaluation import evaluate
+
+    settings: dict[str, Any] = {"repeats": arguments.repeats, "seed": arguments.seed, "batch": arguments.batch}
+    rows = {}
+    with inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
+        prompt, size = _prompt(arguments, model)
+        splits = _splits(arguments, size)
+        settings["draw"] = inputs.prompted(model, arguments.text)
+        samples = getattr(splits, arguments.split)
+        if settings["draw"] != "text":  # no point can lie on an empty mask
+            samples = samples[samples.with_object]
+        if not len(samples):
+            raise UsageError(f"--split {arguments.split}: {arguments.data} has no such images to be asked about")
+        if samples.size != (size, size) and (prompt or arguments.size):
+            shape = " x ".join(map(str, samples.size))
+            raise UsageError(f"--data must have images of {size} pixels square, as --size or the prompt, got {shape}")
+        asked = Patient(model, controls(splits, settings["draw"]))
+        rows["zero-shot"] = evaluate(asked, samples, **settings).summary()
+        if prompt is not None:
+            rows["adapted"] = evaluate(asked, samples, prompt=prompt, **settings).summary()
+    for name, trivial in baselines(splits, points=settings["draw"]).items():
+        rows[name] = evaluate(trivial, samples, **settings).summary()
+    print(_rows(rows))
+    if arguments.save:
+        about = {"model": arguments.model, "data": arguments.data, "split": arguments.split, "seed": arguments.seed}
+        write_json(Path(arguments.save), {**about, "rows": rows})
+    return 0
+
+
+def do_predict(arguments: argparse.Namespace) -> int:
+    """Segment one image."""
+    import numpy as np
+    from PIL import Image
+
+    from zoo_opt_seg.adaptation.marks import BlackBoxDown
+    from zoo_opt_seg.adaptation.reporting import Patient
+    from zoo_opt_seg.prompts import Prompts
+
+    points, labels = inputs.points(arguments.point)
+    texts = arguments.text
+    if len(texts) > 1:
+        raise UsageError(f"--text must be given once for an image, got {len(texts)}")
+    if not points and not texts:
+        raise UsageError('--point must be given at least once, as x,y in pixels of the image, or --text "..."')
+    image = inputs.Photo(arguments.image)
+    width, height = image.size
+    for x, y in points:
+        if not (0 <= x < width and 0 <= y < height):
+            raise UsageError(f"--point must lie in the image of {width} x {height}, got {x:g},{y:g}")
+    with inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
+        if inputs.prompted(model, texts) == "text" and not texts:
+            raise UsageError(f"--text must say what to find, for {arguments.model} is asked by text")
+        prompt, size = _prompt(arguments, model)
+        small = image.pixels(size)[None]
+        where = {"points": np.array([points], np.float32), "labels": np.array([labels])} if points else {}
+        given = Prompts(**where, texts=tuple(texts) or None)
+        scale = np.array([size / width, size / height])
+        given = given.moved(lambda xy: np.clip((xy + 0.5) * scale - 0.5, 0, size - 1))  # pixel centres: whole numbers
+        asked = Patient(model)
+        answer = asked(small, given) if prompt is None else prompt.predict(asked, small, given)
+        if np.isnan(answer).any():
+            raise BlackBoxDown(f"the black box answers to a part of {arguments.image} only: one view of it failed")
+    large = Image.fromarray(answer[0].astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
+    values = np.asarray(large)
+    mask = np.rint(values * 255) if arguments.probabilities else np.where(values > 0.5, 255, 0)
+    try:
+        Image.fromarray(mask.astype(np.uint8)).save(arguments.out)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--out {arguments.out}: {error}") from error
+    share = float((values > 0.5).mean())
+    print(json.dumps({"mask": arguments.out, "object": round(share, 4)}))
+    return 0
+
+
+def _prompt(arguments: argparse.Namespace, model: Any) -> tuple[Any, int]:
+    """Return the trained prompt, or None, and the side of the images to ask about."""
+    prompt = inputs.trained(arguments.prompt, model) if arguments.prompt else None
+    size = prompt.prompt.size if prompt else inputs.size_for(arguments.model, arguments.size)
+    if arguments.size not in (None, size):
+        raise UsageError(f"--size must be {size}, that of the prompt, got {arguments.size}")
+    return prompt, size
+
+
+def _splits(arguments: argparse.Namespace, size: int) -> Any:
+
+    words: dict[str, Any] = {"seed": arguments.data_seed, "options": arguments.data_option, "texts": arguments.text}
+    return inputs.splits(arguments.data, size=size, **words)
+
+
+def do_list(_: argparse.Namespace) -> int:
+    """Print what there is."""
+    show("black boxes (zoo-opt-seg adapt --model NAME, and in tables)", BLACK_BOXES.lines())
+    show("data sets (zoo-opt-seg adapt --data NAME or NAME:PATH, and in tables)", DATA_SETS.lines())
+    show("sets of volumes (in tables)", VOLUMES.lines())
+    show("visual prompts (zoo-opt-seg adapt --prompt NAME, and in tables)", PROMPTS.lines())
+    show("comparators (use = NAME in tables)", COMPARATORS.lines())
+    return 0
+
+
+def _rows(rows: dict[str, dict[str, float]]) -> str:
+    """Return the measures as text."""
+    lines = [f"{'':>16}  {'Dice':>15}  {'IoU':>15}  {'HD95':>15}"]
+    for who, row in rows.items():
+        values = {name: math.nan if value is None else value for name, value in row.items()}  # as JSON has no NaN
+        cells = "  ".join(f"{values[m]:8.3f} ± {values[m + '_sd']:<5.3f}"[:16] for m in ("dice", "iou", "hd95"))
+        lines.append(f"{who:>16}  {cells}")
+    return "\n".join(lines)

@@ -1,0 +1,119 @@
+"""Data sets by name, read or drawn."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from zoo_opt_seg.data.errors import DataError
+from zoo_opt_seg.data.files import load
+from zoo_opt_seg.data.registry import DATA_SETS
+from zoo_opt_seg.data.samples import Splits
+from zoo_opt_seg.data.texts import attach, read_texts
+
+
+def load_data(
+    name: str,
+    root: str | Path | None = None,
+    size: int = 96,
+    seed: int = 0,
+    *,
+    empty: str | None = None,
+    texts: str | Path | None = None,
+    **options: Any,
+) -> Splits:
+    """Read or draw a data set, resized into memory and divided into train, validation and test.
+
+    Parameters
+    ----------
+    name : str
+        A name of :data:`zoo_opt_seg.data.registry.DATA_SETS`; `zoo-opt-seg list` shows them.
+    root : path, optional
+        The folder of the data set; not for a synthetic domain.
+    size : int
+        Height and width of the samples in pixels; images are stretched to the square.
+    seed : int
+        Of the division, where there is no official one, and of what a synthetic domain draws.
+    empty : {"raise", "skip", "keep"}, optional
+        What to do about an empty mask. Without: "skip" for PolypGen and EndoVis 2017, where such masks are meant,
+        "keep" for the normal images of BUSI, "raise" elsewhere.
+    texts : path, optional
+        Folder of annotation files, ``anns/{train,val,test}.json``, that give both the split and ``Samples.texts``; see
+        :func:`~zoo_opt_seg.data.texts.read_texts`.
+    **options
+        Further options of the loader, as ``fractions=(0.8, 0.1, 0.1)``; see ``files`` in its module. A synthetic
+        domain takes ``sizes``.
+
+    Returns
+    -------
+    Splits
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or a bad option.
+    DataError
+        For a file that is missing, unpaired, corrupt, wrongly sized or empty; a ValueError that names the file.
+
+    Examples
+    --------
+    >>> load_data("kvasir")
+    Traceback (most recent call last):
+    ...
+    ValueError: root: 'kvasir' is read from disk and needs its folder
+    """
+    entry = DATA_SETS.find(name, "name: expected one of")
+    if entry.drawn and (root is not None or empty is not None or texts is not None):
+        raise ValueError(
+            f"root: {name!r} is a synthetic domain, which takes no folder (or texts) and has no empty masks"
+        )
+    if not (entry.drawn or entry.records) and (empty is not None or texts is not None):
+        raise ValueError(
+            f"texts: {name!r} has its own, and its own way with empty masks, so it takes no texts or empty"
+        )
+    if complaint := entry.missing_folder(root):
+        raise ValueError(f"root: {complaint}")
+    place = () if entry.drawn else (root,)
+    make = entry.load()
+    with known_options(name):
+        if not entry.records:
+            splits: Splits = make(*place, size=size, seed=seed, **{**entry.options, **options})
+            return splits
+        undivided = {} if texts is None else _undivided(make, options)
+        records = make(*place, seed=seed, **{**entry.options, **options, **undivided})
+    loader = sys.modules[make.__module__]
+    if texts is not None:
+        named = getattr(loader, "annotated", lambda image, mask, split: (Path(image).stem,))
+        records = attach(records, read_texts(texts, getattr(loader, "TEXTS", "")), named, str(texts))
+    parts = {}
+    for split, part in records.items():
+        asked = [replace(record, empty=record.empty or loader.EMPTY) for record in part]
+        parts[split] = load(asked, size, empty=empty)
+        if part and not len(parts[split]):
+            raise DataError(f"{root}: all {len(part)} masks of the {split} split are empty")
+    return Splits(name, **parts)
+
+
+@contextlib.contextmanager
+def known_options(name: str) -> Iterator[None]:
+    """Turn the TypeError of an option that a data set does not have into a ValueError that names the set."""
+    try:
+        yield
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        raise ValueError(f"options: {name!r} has no option of that name ({error})") from None
+
+
+def _undivided(files: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that read all of a set, for a split that comes from elsewhere."""
+    whole = {"split": "poudel", "fractions": (1, 0, 0)}
+    for name in whole:
+        if name in options:
+            raise ValueError(f"{name}: the annotation files of texts hold the split, leave {name} out")
+    return {name: value for name, value in whole.items() if name in inspect.signature(files).parameters}
