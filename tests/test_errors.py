@@ -1,6 +1,8 @@
 """Every mistake a user of the core can make: the call, the exception, and a message that names what came."""
 
+import copy
 import math
+import pickle
 import re
 
 import numpy as np
@@ -227,3 +229,131 @@ def test_a_schedule_out_of_range_leaves_the_run_as_it_was():
         with pytest.raises(ValueError, match="c must be > 0"):
             opt.ask()
     assert (opt.nit, opt.nfev, opt.pending) == (2, 4, [])
+
+
+# ------------------------------------------------------------------------------------- tells that would pair wrongly
+class Labelled:
+    """As pandas' Series and DataFrame are seen from here: iterating gives labels or what belongs to them."""
+
+    iloc = None
+
+    def __init__(self, items):
+        self.items = items
+
+    def __iter__(self):
+        return iter(self.items)
+
+    def __len__(self):
+        return len(self.items)
+
+
+N = 40  # from 32 on, a set of ids is no longer in their order
+MISPAIRED = {
+    "a set of ids": lambda batch, losses: ({"candidates": set(batch.ids), "losses": losses}, "candidates"),
+    "a frozen set": lambda batch, losses: ({"candidates": frozenset(batch.ids), "losses": losses}, "candidates"),
+    "a dict of ids": lambda batch, losses: (
+        {"candidates": dict(zip(batch.ids, losses, strict=True)), "losses": losses},
+        "candidates",
+    ),
+    "bytes as ids": lambda batch, losses: ({"candidates": bytes(batch.ids), "losses": losses}, "candidates"),
+    "a table as ids": lambda batch, losses: ({"candidates": Labelled(batch.ids), "losses": losses}, "candidates"),
+    "a table as losses": lambda batch, losses: ({"candidates": batch, "losses": Labelled(losses)}, "losses"),
+    "a dict of losses": lambda batch, losses: (
+        {"candidates": batch, "losses": dict(zip(batch.ids, losses, strict=True))},
+        "losses",
+    ),
+    "the batch as losses": lambda batch, losses: ({"candidates": batch, "losses": batch}, "losses"),
+    "a table as sem": lambda batch, losses: ({"candidates": batch, "losses": losses, "sem": Labelled(losses)}, "sem"),
+}
+
+
+def many():
+    """An optimizer with N candidates out, from id 32 on in two steps, and their losses."""
+    opt = zo.Optimizer(zo.BAR(directions=N - 1), [1.0], rng=0)
+    opt.tell(opt.ask(), [1.0] * N)
+    return opt, opt.ask(), [float(i) for i in range(N)]
+
+
+def seen(opt):
+    return [opt.nit, opt.nfev, opt.failures, opt.pending, opt.told, opt.best.id, opt.best.loss, opt.mean.tobytes()]
+
+
+@pytest.mark.parametrize("wrong", MISPAIRED)
+def test_what_would_be_paired_wrongly_is_refused(wrong):
+    opt, batch, losses = many()
+    before = seen(opt)
+    arguments, name = MISPAIRED[wrong](batch, losses)
+    with pytest.raises(TypeError, match=rf"^{name} must be .*, got "):
+        opt.tell(**arguments)
+    assert seen(opt) == before
+    if name == "candidates":
+        with pytest.raises(TypeError, match=r"^candidates must be "):
+            opt.tell_failed(arguments["candidates"])
+        assert seen(opt) == before
+
+
+def test_pandas_is_refused_and_its_values_are_taken():
+    pandas = pytest.importorskip("pandas")
+    opt, batch, losses = many()
+    before = seen(opt)
+    column = pandas.Series(losses, index=batch.ids[::-1])
+    for wrong in (column, pandas.DataFrame({"loss": losses}), pandas.DataFrame([losses], columns=range(N))):
+        with pytest.raises(TypeError, match=r"^losses must be .*, got "):
+            opt.tell(batch, wrong)
+    assert seen(opt) == before
+    opt.tell(batch, column.to_numpy())
+    assert opt.nfev == 2 * N
+
+
+def test_views_of_a_dict_are_in_order():
+    opt, batch, losses = many()
+    results = dict(zip(batch.ids[::-1], losses, strict=True))
+    opt.tell(results.keys(), results.values())
+    assert opt.best.id == batch.ids[-1] and opt.best.loss == 0.0
+
+
+def other(what):
+    """An optimizer that differs from `many`'s in one thing."""
+    method = zo.BAR(directions=N - 1, lr=0.02) if what == "method" else zo.BAR(directions=N - 1)
+    x0 = [2.0] if what == "x0" else [1.0]
+    return zo.Optimizer(method, x0, rng=int(what == "rng"), lookahead=int(what == "lookahead"))
+
+
+@pytest.mark.parametrize("what", ["method", "x0", "rng", "lookahead"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda batch: batch,
+        lambda batch: batch[1:],
+        lambda batch: batch[::-2],
+        lambda batch: [batch[i] for i in range(len(batch))],
+        lambda batch: pickle.loads(pickle.dumps(batch)),
+        lambda batch: [0, pickle.loads(pickle.dumps(batch[1]))],
+        lambda batch: copy.deepcopy(batch)[:5],
+    ],
+)
+def test_candidates_of_another_optimizer_are_refused(what, form):
+    opt = zo.Optimizer(zo.BAR(directions=N - 1), [1.0], rng=0)
+    opt.ask()
+    before, wrong = seen(opt), form(other(what).ask())
+    with pytest.raises(ValueError, match=r"^candidates must be what this optimizer has asked for, got a .* of another"):
+        opt.tell(wrong, [1.0] * len(wrong))
+    with pytest.raises(ValueError, match=r"^candidates must be "):
+        opt.tell_failed(wrong)
+    with pytest.raises(ValueError, match="got a Candidate of another optimizer"):
+        opt.tell(other(what).ask()[0], 1.0)
+    assert seen(opt) == before
+
+
+def test_candidates_of_the_same_run_are_taken(tmp_path):
+    """Pickled, sliced, from before a save or a copy, or from an optimizer of the same method, seed and start."""
+    opt = zo.Optimizer(zo.BAR(directions=N - 1), [1.0], rng=0)
+    batch = opt.ask()
+    opt.save(tmp_path / "run.zoo")
+    twin = zo.Optimizer(zo.BAR(directions=N - 1), [1.0], rng=0, budget=10**6)
+    for same in (zo.Optimizer.load(tmp_path / "run.zoo"), pickle.loads(pickle.dumps(opt)), copy.deepcopy(opt), twin):
+        same.ask()
+        same.tell(pickle.loads(pickle.dumps(batch[:3])), [1.0] * 3)
+        same.tell([pickle.loads(pickle.dumps(batch[3])), batch[4], 5], [1.0] * 3)
+        same.tell(zo.Batch(batch.X[6:8], [6, 7], 0), [1.0] * 2)  # of one's own making: it is of no optimizer
+        assert same.nfev == 8

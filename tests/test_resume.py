@@ -13,7 +13,7 @@ import pytest
 from doubting import TYPES, Doubting
 
 import zoo_opt as zo
-from zoo_opt.storage import resume
+from zoo_opt import resume
 
 X0 = np.array([1.0, -2.0, 3.0])
 SETTINGS = {"budget": 200, "rng": 3}
@@ -189,14 +189,14 @@ def test_an_interrupt_between_journal_and_tell_loses_nothing(tmp_path, monkeypat
         calls.append(1)
         return sphere(x)
 
-    replay = zo.Optimizer._replay
+    replay = zo.Optimizer.replay
 
     def interrupted(self, entries):
         if len(calls) == 40:
             raise KeyboardInterrupt
         replay(self, entries)
 
-    monkeypatch.setattr(zo.Optimizer, "_replay", interrupted)
+    monkeypatch.setattr(zo.Optimizer, "replay", interrupted)
     assert zo.minimize(counted, X0, checkpoint=path, **SETTINGS).status == 3
     monkeypatch.undo()
     resumed = zo.minimize(counted, X0, checkpoint=path, **SETTINGS)

@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import os
 import queue
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo_opt.core.errors import integer, non_negative
-from zoo_opt.core.errors import loss as as_loss
+from zoo_opt.core.errors import integer
+from zoo_opt.core.outcome import Outcome, failed, missing, succeeded
 from zoo_opt.optimizer import Optimizer
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array
-
-
-class Outcome(NamedTuple):
-    """What came back for one candidate: a loss, NaN if it failed, then why, the exception if there was one, the sem."""
-
-    id: int
-    loss: float
-    reason: str = ""
-    error: Exception | None = None
-    sem: float = math.nan
-
-
-def succeeded(id_: int, value: Any, sem: Any = None) -> Outcome:
-    """Return the outcome of a call that returned the loss ``value`` and perhaps its standard error.
-
-    An error of NaN is not known, such as that of the mean of one sample.
-    """
-    loss = as_loss(value)
-    error = math.nan if _missing(sem) or math.isnan(loss) else non_negative("sem", sem)
-    return Outcome(id_, loss, "NaN or None" if math.isnan(loss) else "", None, error)
-
-
-def failed(id_: int, error: Exception) -> Outcome:
-    """Return the outcome of a call that raised ``error``."""
-    return Outcome(id_, math.nan, type(error).__name__, error)
 
 
 @dataclass(frozen=True)
@@ -71,16 +45,11 @@ class Call:
 
 def _pair(value: Any) -> tuple[Any, Any]:
     """Return the loss and the standard error of what an objective gave that gives both; None and NaN are failures."""
-    if _missing(value):
+    if missing(value):
         return None, None
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise TypeError(f"fun must return (loss, standard error) with sem=True, got {value!r}")
     return value[0], value[1]
-
-
-def _missing(value: Any) -> bool:
-    """Return whether ``value`` is None or NaN."""
-    return value is None or (isinstance(value, (float, np.floating)) and math.isnan(value))
 
 
 def evaluate_one(call: Call, x: Array, step: int, executor: Any) -> Outcome:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import numbers
 import os
 import threading
 import zlib
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo_opt.core.arguments import as_ids, as_losses, as_sems
+from zoo_opt.core.arguments import as_ids, as_told
 from zoo_opt.core.batch import Batch, Candidate
 from zoo_opt.core.best import Best
 from zoo_opt.core.errors import CheckpointError, integer, vector
@@ -23,6 +22,7 @@ from zoo_opt.core.pipeline import Pipeline
 from zoo_opt.methods import Method, make
 
 if TYPE_CHECKING:
+    from zoo_opt.core.outcome import Outcome
     from zoo_opt.typing import RNG, Array
 
 _SAVED = ("given", "budget", "d", "key", "origin", "nfev", "failures")  # beside the pipeline and the best
@@ -63,20 +63,13 @@ class Optimizer:
     """
 
     def __init__(
-        self,
-        method: Method | str,
-        x0: Any,
-        *,
-        rng: RNG = None,
-        budget: int | None = None,
-        lookahead: int = 0,
+        self, method: Method | str, x0: Any, *, rng: RNG = None, budget: int | None = None, lookahead: int = 0
     ) -> None:
-        if isinstance(method, str):
-            method = make(method)
+        method = make(method) if isinstance(method, str) else method
         if not isinstance(method, Method):
             raise TypeError(f"method must be a Method or a registered name, got {method!r}")
         integer("lookahead", lookahead, 0)
-        self._budget = None if budget is None else integer("budget", budget, 1)
+        self.budget = budget
         x = vector("x0", x0)
         self._given = method
         method = method.plan(x, self._budget)
@@ -88,8 +81,8 @@ class Optimizer:
         self._nfev = 0
         self._failures: dict[str, int] = {}
         self._best = Best(None, math.inf, None)
+        self._run = self._checksum()
 
-    # ---------------------------------------------------------------------------------------------- ask
     def ask(self, n: int | None = None) -> Batch:
         """Return candidates to evaluate.
 
@@ -107,13 +100,15 @@ class Optimizer:
         with self._lock:
             self._pipeline.close()  # an update that Ctrl-C broke off is made now
             steps = self._pipeline.ledger.open
-            if n is None:
-                return steps[0].hand_out() if steps or self._place() else self._nothing()
-            n = integer("n", n, 1)
-            for step in steps:
-                if step.waiting:
-                    return step.lease(n)
-            return steps[-1].lease(n) if self._place() else self._nothing()
+            limit = None if n is None else integer("n", n, 1)
+            step = next((step for step in steps if n is None or step.waiting), None) if steps else None
+            if step is None and self._place():
+                step = steps[-1]
+            if step is None:
+                return Batch(np.empty((0, self._d)), [], self._pipeline.next_step)
+            batch = step.hand_out() if limit is None else step.lease(limit)
+            batch._run = self._run
+            return batch
 
     def _place(self) -> bool:
         """Open the next step if budget and lookahead allow it."""
@@ -121,15 +116,13 @@ class Optimizer:
 
     def _affordable(self) -> bool:
         """Return whether the budget has room for the next whole step."""
-        pipeline = self._pipeline
-        if self._budget is None:
-            return True
-        return pipeline.ledger.next_id + pipeline.method.size(pipeline.newest) <= self._budget
+        steps = self._pipeline
+        return self._budget is None or steps.ledger.next_id + steps.method.size(steps.newest) <= self._budget
 
-    def _nothing(self) -> Batch:
-        return Batch(np.empty((0, self._d)), [], self._pipeline.next_step)
+    def _checksum(self) -> int:
+        """Return what marks candidates as of this run: equal for all that have the same candidates until told."""
+        return zlib.crc32(repr((self._pipeline.method, self.lookahead, self._origin, self._key)).encode())
 
-    # --------------------------------------------------------------------------------------------- tell
     def tell(self, candidates: Batch | Candidate | int | Sequence[int], losses: Any, sem: Any = None) -> None:
         """Enter losses, in any order and in any parts. All is checked before anything changes.
 
@@ -149,15 +142,15 @@ class Optimizer:
         KeyError
             If an id is not of this optimizer.
         ValueError
-            If a candidate was told before or stands twice, if the lengths differ, if a loss is -inf, or if a standard
-            error is negative, infinite or NaN.
+            If a batch or a candidate is of another optimizer (one of the same method, seed and start is taken for the
+            same), was told before or stands twice, if the lengths differ, if a loss is -inf, or if a standard error is
+            negative, infinite or NaN.
         TypeError
-            If a loss or a standard error is not a real number.
+            If a loss or a standard error is not a real number, or if ids or numbers come without an order of their own
+            (a set, a dict) or under labels (a pandas object), so that they could be paired wrongly.
         """
-        ids = as_ids(candidates)
-        single = not isinstance(candidates, Batch) and isinstance(candidates, (Candidate, numbers.Integral))
-        values = as_losses(losses, len(ids), single)
-        self._enter(ids, values, "NaN or None", None if sem is None else as_sems(sem, len(ids), single))
+        ids, values, errors = as_told(candidates, losses, sem, self._run)
+        self._enter(ids, values, "NaN or None", errors)
 
     def tell_failed(self, candidates: Batch | Candidate | int | Sequence[int], *, reason: str = "failed") -> None:
         """Enter failed evaluations: they count in ``nfev`` and never as a loss.
@@ -169,7 +162,7 @@ class Optimizer:
         reason : str, default "failed"
             Counted in ``failures``.
         """
-        ids = as_ids(candidates)
+        ids = as_ids(candidates, self._run)
         self._enter(ids, [FAILED] * len(ids), str(reason))
 
     def _enter(self, ids: Sequence[int], losses: list[float], reason: str, sem: list[float] | None = None) -> None:
@@ -184,17 +177,23 @@ class Optimizer:
             self._best = self._best.improved(parts, ids, losses)
             self._pipeline.close()
 
-    def _replay(self, entries: Iterable[tuple[int, float, str, float]]) -> None:
-        """Enter losses that were told to an equal optimizer, in its order; those known already are passed over."""
-        for id_, loss, reason, sem in entries:
+    def replay(self, outcomes: Iterable[Outcome]) -> None:
+        """Enter what was told to an equal optimizer, in its order, and pass by what is told already.
+
+        Raises
+        ------
+        CheckpointError
+            If a candidate cannot have been asked for by an equal optimizer.
+        """
+        for outcome in outcomes:
+            id_, sem = outcome.id, outcome.sem
             while id_ >= self._pipeline.ledger.next_id and self._place():
                 pass
             if self._pipeline.ledger.untold(id_) is not None:
-                self._enter([id_], [loss], reason, [sem] if sem == sem else None)
+                self._enter([id_], [outcome.loss], outcome.reason, [sem] if sem == sem else None)
             elif id_ >= self._pipeline.ledger.next_id:
                 raise CheckpointError(f"the journal has candidate {id_}, which this run cannot have asked for")
 
-    # ----------------------------------------------------------------------------------------- read-outs
     def stop(self) -> dict[str, Any]:
         """Return the reasons to stop, an empty dict (false) if there are none.
 
@@ -253,8 +252,17 @@ class Optimizer:
 
     @property
     def budget(self) -> int | None:
-        """The evaluations never to be exceeded."""
+        """The evaluations never to be exceeded; can be set, which does not change the method."""
         return self._budget
+
+    @budget.setter
+    def budget(self, budget: int | None) -> None:
+        self._budget = None if budget is None else integer("budget", budget, 1)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What two optimizers must share to be one run: the method as given, lookahead, a checksum of x0, the key."""
+        return {"method": self._given, "lookahead": self.lookahead, "x0": self._origin, "rng": self._key}
 
     @property
     def lookahead(self) -> int:
@@ -282,7 +290,6 @@ class Optimizer:
         """Give a copy a lock of its own."""
         vars(self).update(state, _lock=threading.RLock())
 
-    # ------------------------------------------------------------------------------------------ save, load
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint, atomically: `load` goes on exactly from here, half-told steps included.
 
@@ -298,16 +305,10 @@ class Optimizer:
         """
         from zoo_opt.storage import checkpoint
 
-        checkpoint.write(path, self._saved())
-
-    def _saved(self) -> dict[str, Any]:
-        """Return all that `_restored` needs."""
         with self._lock:
-            return {
-                "pipeline": self._pipeline.saved(),
-                "best": list(self._best),
-                **{name: copy.copy(getattr(self, f"_{name}")) for name in _SAVED},
-            }
+            own = {name: copy.copy(getattr(self, f"_{name}")) for name in _SAVED}
+            tree = {"pipeline": self._pipeline.saved(), "best": list(self._best), **own}
+        checkpoint.write(path, tree)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, types: Iterable[type] = ()) -> Optimizer:
@@ -330,19 +331,16 @@ class Optimizer:
         from zoo_opt.storage import checkpoint
 
         data = checkpoint.read(path, types)
+        self = cls.__new__(cls)
         try:
-            return cls._restored(data)
+            self._pipeline = Pipeline.restored(data["pipeline"])
+            for name in _SAVED:
+                setattr(self, f"_{name}", data[name])
+            self._best = Best(*data["best"])
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise CheckpointError(f"{os.fspath(path)} is not a checkpoint of an Optimizer: {error}") from error
-
-    @classmethod
-    def _restored(cls, data: dict[str, Any]) -> Optimizer:
-        self = cls.__new__(cls)
-        self._pipeline = Pipeline.restored(data["pipeline"])
-        for name in _SAVED:
-            setattr(self, f"_{name}", data[name])
-        self._best = Best(*data["best"])
         if self._best.x is not None:
             self._best.x.flags.writeable = False
+        self._run = self._checksum()
         self._lock = threading.RLock()
         return self

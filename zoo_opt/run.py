@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from zoo_opt.core.errors import integer
-from zoo_opt.engines import Call, Outcome, evaluate_one, in_flight, one_by_one, whole_steps
+from zoo_opt.core.outcome import Outcome
+from zoo_opt.engines import Call, evaluate_one, in_flight, one_by_one, whole_steps
 from zoo_opt.methods import Method
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.result import Result
-from zoo_opt.storage.resume import Recorder
+from zoo_opt.resume import KeptRun
 from zoo_opt.support.progress import bar
 
 if TYPE_CHECKING:
@@ -134,8 +135,8 @@ def minimize(
             f"budget must be given for {type(opt.method).__name__}, which does not end by itself, got None"
         )
     call = Call(fun, pass_step, vectorized, sem)
-    with Recorder(opt, checkpoint, seeded=rng is not None) as recorder:
-        opt = recorder.opt
+    with KeptRun(opt, checkpoint, seeded=rng is not None) as kept:
+        opt = kept.opt
         if vectorized:
             outcomes = whole_steps(opt, call)
         elif executor is None:
@@ -144,9 +145,9 @@ def minimize(
             outcomes = in_flight(opt, call, executor, workers)
         final = None
         try:
-            status = _drive(recorder, outcomes, on_error, notify, progress)
+            status = _drive(kept, outcomes, on_error, notify, progress)
             if recommend == "mean":
-                final = recorder.final(lambda: evaluate_one(call, opt.mean, opt.nit, executor))
+                final = kept.final(lambda: evaluate_one(call, opt.mean, opt.nit, executor))
         except KeyboardInterrupt:
             status = INTERRUPTED
         if on_error == "raise" and final is not None and final.error is not None:
@@ -155,20 +156,20 @@ def minimize(
 
 
 def _drive(
-    recorder: Recorder,
+    kept: KeptRun,
     outcomes: Iterator[list[Outcome]],
     on_error: str,
     notify: Callable[[Optimizer], bool],
     progress: bool,
 ) -> int:
     """Tell outcomes as they come until there is a reason to stop; return the status."""
-    opt = recorder.opt
+    opt = kept.opt
     try:
         with bar("evaluations", "", opt.budget, progress, stderr=False) as update:
             update(opt.nfev)
             for arrived in outcomes:
                 steps = opt.nit
-                recorder.tell([outcome for outcome in arrived if on_error == "fail" or outcome.error is None])
+                kept.tell([outcome for outcome in arrived if on_error == "fail" or outcome.error is None])
                 for outcome in arrived:
                     if on_error == "raise" and outcome.error is not None:
                         raise outcome.error

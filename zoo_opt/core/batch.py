@@ -12,8 +12,15 @@ if TYPE_CHECKING:
     from zoo_opt.typing import Array
 
 
-class Candidate(NamedTuple):
-    """A point to evaluate.
+class _Candidate(NamedTuple):
+    id: int
+    x: Array
+    step: int
+    of: int | None = None
+
+
+class Candidate(_Candidate):
+    """A point to evaluate; a tuple of its four attributes. It knows the optimizer that it is of, as a `Batch` does.
 
     Attributes
     ----------
@@ -27,17 +34,15 @@ class Candidate(NamedTuple):
         For a point that is evaluated again, the first id that it had; None for a new point.
     """
 
-    id: int
-    x: Array
-    step: int
-    of: int | None = None
+    _run: int | None = None
 
 
 class Batch:
     """Candidates of one step, in id order.
 
     Iterating yields the points, read-only (d,) arrays; ``batch[i]`` is a `Candidate`, a slice of it a `Batch`, and
-    ``numpy.asarray(batch)`` the (n, d) matrix.
+    ``numpy.asarray(batch)`` the (n, d) matrix. A batch knows the optimizer that it is of, by seed, start and settings:
+    slices, pickled copies and a loaded optimizer agree with it, and no other optimizer takes its losses.
 
     Attributes
     ----------
@@ -51,10 +56,13 @@ class Batch:
         The first ids of points that are evaluated again.
     """
 
-    __slots__ = ("X", "_ids", "_of", "step")
+    __slots__ = ("X", "_ids", "_of", "_run", "step")
 
-    def __init__(self, X: Array, ids: Sequence[int], step: int, of: Sequence[int | None] | None = None) -> None:
+    def __init__(
+        self, X: Array, ids: Sequence[int], step: int, of: Sequence[int | None] | None = None, run: int | None = None
+    ) -> None:
         self.X = X
+        self._run = run
         self._ids = ids
         self._of = of
         self.step = step
@@ -83,9 +91,10 @@ class Batch:
 
     def __getitem__(self, index: int | slice) -> Candidate | Batch:
         if isinstance(index, slice):
-            return Batch(self.X[index], self._ids[index], self.step, self._of and self._of[index])
-        of = None if self._of is None else self._of[index]
-        return Candidate(self._ids[index], self.X[index], self.step, of)
+            return Batch(self.X[index], self._ids[index], self.step, self._of and self._of[index], self._run)
+        candidate = Candidate(self._ids[index], self.X[index], self.step, None if self._of is None else self._of[index])
+        candidate._run = self._run
+        return candidate
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.X, dtype=dtype, copy=copy)

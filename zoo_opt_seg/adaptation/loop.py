@@ -8,10 +8,10 @@ import time
 import numpy as np
 
 from zoo_opt.core.batch import Candidate
-from zoo_opt.engines import Outcome, failed, succeeded
-from zoo_opt.methods.base import GradientMethod
+from zoo_opt.core.outcome import Outcome, failed, succeeded
+from zoo_opt.methods import GradientMethod
 from zoo_opt.optimizer import Optimizer
-from zoo_opt.storage.resume import Recorder
+from zoo_opt.resume import KeptRun
 from zoo_opt.support.progress import Update
 from zoo_opt_seg.adaptation.folder import Line, RunFolder, json_line, read_lines, write_lines
 from zoo_opt_seg.adaptation.marks import BlackBoxDown, Marks, mean
@@ -31,7 +31,7 @@ class Driver:
 
     Parameters
     ----------
-    recorder : Recorder
+    recorder : KeptRun
         Open, with the optimizer.
     objective : Objective
         What is minimised.
@@ -49,7 +49,7 @@ class Driver:
 
     def __init__(
         self,
-        recorder: Recorder,
+        recorder: KeptRun,
         objective: Objective,
         marks: Marks,
         due: list[int],

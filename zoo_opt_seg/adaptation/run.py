@@ -17,8 +17,8 @@ import numpy as np
 from zoo_opt.core.errors import instance, integer
 from zoo_opt.methods import Method
 from zoo_opt.optimizer import Optimizer
+from zoo_opt.resume import KeptRun
 from zoo_opt.storage.checkpoint import write_atomically
-from zoo_opt.storage.resume import Recorder
 from zoo_opt.support.progress import bar
 from zoo_opt_seg.adaptation.folder import Line, RunFolder, read_json, versions, write_json
 from zoo_opt_seg.adaptation.loop import Driver
@@ -233,7 +233,7 @@ def adapt(
         if folder is not None and folder.metrics.exists():
             result = _finished(folder, prompt)
         else:
-            with Recorder(opt, None if folder is None else folder.state / "optimizer.zoo", seeded=True) as recorder:
+            with KeptRun(opt, None if folder is None else folder.state / "optimizer.zoo", seeded=True) as recorder:
                 marks = Marks(validation, len(rows), batch, prompt.views, None if folder is None else folder.state)
                 try:
                     due = thresholds(evaluations, validate)

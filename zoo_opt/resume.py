@@ -1,0 +1,156 @@
+"""A run that is kept on the disk: every loss is written down before it is told, and a run that was cut off resumes.
+
+``<path>`` is the optimizer's checkpoint; ``<path>.journal`` has a line for each loss told since: id, loss in
+hexadecimal, why it failed, its standard error where that was told, and a checksum. To resume, the losses are told to
+the loaded optimizer, which is deterministic; those of candidates that it has been told already are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from zoo_opt.core.errors import CheckpointError
+from zoo_opt.core.outcome import Outcome
+from zoo_opt.optimizer import Optimizer
+from zoo_opt.storage import checkpoint
+from zoo_opt.storage.append import AppendFile
+
+_FOLD = 2000  # losses after which the journal is folded into the checkpoint: replaying them takes about a second
+_FINAL = -1  # id of the final evaluation of the mean, which is no candidate
+
+
+class KeptRun:
+    """Passes losses on to ``opt``; with a path, writes them down first.
+
+    Parameters
+    ----------
+    opt : Optimizer
+        A new optimizer. If there is a checkpoint at ``path`` it must be of the same run, and takes its place.
+    path : path-like or None
+        Checkpoint; the journal is ``<path>.journal``. None: nothing is kept.
+    seeded : bool
+        Whether ``opt`` was made from a seed, which the checkpoint's must then equal.
+
+    Attributes
+    ----------
+    opt : Optimizer
+        The optimizer to go on with.
+    """
+
+    def __init__(self, opt: Optimizer, path: str | os.PathLike[str] | None, *, seeded: bool) -> None:
+        self.opt = opt
+        self._journal: AppendFile | None = None
+        self._since = 0
+        self._whole = True
+        self._final: dict[int, Outcome] = {}
+        if path is None:
+            return
+        self._path = Path(path)
+        log = self._path.with_name(self._path.name + ".journal")
+        exists = self._path.exists()
+        if not exists and log.exists() and log.stat().st_size:
+            raise CheckpointError(
+                f"{log} has no checkpoint {self._path} beside it: put that back, or delete the journal"
+            )
+        self._journal = AppendFile(log, in_use=CheckpointError(f"{log} is in use by another run"))
+        try:
+            if exists:
+                self.opt = self._resumed(log, seeded)
+            else:
+                opt.save(self._path)
+        except BaseException:
+            self._journal.close()
+            raise
+
+    def tell(self, outcomes: list[Outcome]) -> None:
+        """Write the outcomes down and tell them."""
+        if not outcomes:
+            return
+        steps = self.opt.nit
+        self._whole = False  # an interrupt from here on may leave the optimizer behind its journal
+        if self._journal is not None:
+            self._journal.append(b"".join(map(_line, outcomes)))
+        self.opt.replay(outcomes)
+        self._whole = True
+        self._since += len(outcomes)
+        if self._since >= _FOLD and self.opt.nit > steps:
+            self._fold()
+
+    def final(self, evaluate: Callable[[], Outcome]) -> Outcome:
+        """Return what the final mean gave, evaluated once in the life of a run."""
+        nfev = self.opt.nfev
+        if nfev not in self._final:
+            outcome = evaluate()
+            if self._journal is not None:
+                self._fold()
+                self._journal.append(_line(Outcome(_FINAL, outcome.loss, f"{outcome.reason} {nfev}")))
+            self._final[nfev] = outcome
+        return self._final[nfev]
+
+    def _resumed(self, log: Path, seeded: bool) -> Optimizer:
+        """Return the optimizer at the path, brought up to date by the journal."""
+        new = self.opt
+        mine = new.identity
+        old = Optimizer.load(self._path, types=checkpoint.types_in([mine, new.method, new.state]))
+        for what, theirs in old.identity.items():
+            if mine[what] != theirs and (seeded or what != "rng"):
+                raise CheckpointError(
+                    f"{self._path} is of another run: its {what} is {theirs!r}, this call's is {mine[what]!r}"
+                )
+        outcomes = _outcomes(log)
+        old.budget = None
+        old.replay([outcome for outcome in outcomes if outcome.id != _FINAL])
+        old.budget = new.budget
+        for outcome in outcomes:
+            if outcome.id == _FINAL:
+                reason, _, nfev = outcome.reason.rpartition(" ")
+                self._final[int(nfev)] = outcome._replace(reason=reason)
+        return old
+
+    def _fold(self) -> None:
+        """Move the journal's losses into the checkpoint. Cut off in between, both hold them, which is harmless."""
+        if self._journal is not None:
+            self.opt.save(self._path)
+            self._journal.clear()
+            self._since = 0
+
+    def __enter__(self) -> KeptRun:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._journal is not None:
+            if self._since and self._whole:
+                self._fold()
+            self._journal.close()
+
+
+def _outcomes(log: Path) -> list[Outcome]:
+    """Return the outcomes that the journal holds; raise CheckpointError if a line is corrupt."""
+    outcomes = []
+    for number, line in enumerate(log.read_bytes().split(b"\n")[:-1], start=1):
+        body, _, check = line.rpartition(b" ")
+        if not body or check != _checksum(body):
+            raise CheckpointError(f"{log} is corrupt at line {number}")
+        id_, loss, reason, *sem = json.loads(body)
+        loss, error = (math.nan if value is None else float.fromhex(value) for value in (loss, *sem, None)[:2])
+        outcomes.append(Outcome(id_, loss, reason, error))
+    return outcomes
+
+
+def _line(outcome: Outcome) -> bytes:
+    loss = None if math.isnan(outcome.loss) else float(outcome.loss).hex()
+    sem = [] if math.isnan(outcome.sem) else [float(outcome.sem).hex()]
+    body = json.dumps([outcome.id, loss, outcome.reason, *sem]).encode()
+    return body + b" " + _checksum(body) + b"\n"
+
+
+def _checksum(body: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(body)
