@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 import zoo_opt as zo
+from zoo_opt.bench.problems.coco import Bbob
 from zoo_opt.bench.problems.counting import BudgetExceeded, Counted
-from zoo_opt.bench.problems.registry import Bbob
 
 SIGMA0, BOX, PER_DIM, SEED = 2.0, (-4.0, 4.0), 1000, 1
 

@@ -82,7 +82,7 @@ def test_a_name_is_declared_once(install: Callable[..., Path]) -> None:
     install(GROUP, {"both": "math:cos"})
     assert tools.find("own").factory == "math:sqrt"
     assert tools.lines()["own of math:exp"] == "refused: own is the name of another tool"
-    with pytest.raises(ValueError, match=r"tool 'both' must be declared once, got math:\w+ and math:\w+"):
+    with pytest.raises(ValueError, match=r"the tool 'both' belongs to one plugin, got math:\w+ and math:\w+"):
         tools.find("both")
 
 

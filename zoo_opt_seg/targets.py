@@ -1,7 +1,7 @@
 """Benchmark targets for `zoo-opt bench`: a black box, a domain and a visual prompt, such as ``seg:tiny/disc/baps``.
 
-Found through the entry point ``seg`` in the group ``zoo_opt.objectives``; see `zoo_opt.support.plugins`. Importing this
-module is quick: torch comes when a target is made.
+Found through the entry point ``seg`` in the group ``zoo_opt.objectives``; see `zoo_opt.bench.problems.targets`.
+Importing this module is quick: torch comes when a target is made.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from zoo_opt.bench.engine.record import Record
+from zoo_opt.bench.problems.coco import BBOB_TARGETS
 from zoo_opt.bench.problems.counting import curve_marks
-from zoo_opt.bench.problems.registry import BBOB_TARGETS
 
 OURS = ("auto", "CMA-ES, BIPOP", "SepCMA-ES", "FZOO", "SPSA", "quasi-Newton, finite differences")
 PEERS = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bench.runs import record, run
 
-from zoo_opt.bench.problems.registry import BBOB_TARGETS
+from zoo_opt.bench.problems.coco import BBOB_TARGETS
 from zoo_opt.bench.report.coco_log import export_coco
 
 
@@ -153,8 +153,8 @@ json.dump(found, open("found.json", "w"))
 def test_cocopp_sees_in_our_log_what_it_sees_in_cocos_own(tmp_path, run_python):
     """Every evaluation count at every target, and so the expected running times, which are also ours."""
     need("cocopp", "cocoex")
+    from zoo_opt.bench.problems.coco import Bbob
     from zoo_opt.bench.problems.counting import Counted
-    from zoo_opt.bench.problems.registry import Bbob
     from zoo_opt.bench.statistics.ert import running_times
 
     budget = 300

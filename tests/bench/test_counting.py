@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from zoo_opt.bench.problems.counting import BudgetExceeded, Counted, curve_marks
-from zoo_opt.bench.problems.registry import Sphere, make_problem
+from zoo_opt.bench.problems.registry import make_problem
+from zoo_opt.bench.problems.sphere import SphereProblem
 from zoo_opt.bench.solvers import make_solver
 
 SOLVERS = [
@@ -21,7 +22,7 @@ SOLVERS = [
 ]
 
 
-class Spy(Sphere):
+class Spy(SphereProblem):
     """A sphere that counts its own rows."""
 
     rows = 0
@@ -56,7 +57,7 @@ def test_a_call_beyond_the_budget_raises_before_it_evaluates():
 
 
 def test_hits_and_curve_are_exact_within_a_batch():
-    problem = Sphere(1)
+    problem = SphereProblem(1)
     problem.targets = (100.0, 10.0, 1.0, 0.01)
     counted = Counted(problem, 10, seed=0)
     counted([[20.0], [9.0], [11.0]])  # 400, 81, 121
@@ -70,7 +71,7 @@ def test_hits_and_curve_are_exact_within_a_batch():
 
 
 def test_the_metric_is_followed_at_marks_only_and_costs_nothing():
-    problem = Sphere(2)
+    problem = SphereProblem(2)
     problem.curve, problem.targets = "size", (5.0, 1.0)
     problem.metrics = lambda x: {"size": float(np.abs(x).max())}
     counted = Counted(problem, 1000, seed=0)
@@ -98,7 +99,7 @@ def test_a_peer_leaves_numpys_global_generator_alone():
         expected = np.random.get_state()[1].copy()  # noqa: NPY002
         solver = make_solver(use, options, np.ones(4), seed=0, budget=60)
         batch = solver.ask()
-        solver.tell(batch, Sphere(4).losses(batch.X, 0, 0))
+        solver.tell(batch, SphereProblem(4).losses(batch.X, 0, 0))
         np.testing.assert_array_equal(np.random.get_state()[1], expected)  # noqa: NPY002
 
 
@@ -110,7 +111,7 @@ def test_the_same_seed_gives_the_same_run(use, options):
         for _ in range(3):
             batch = solver.ask()
             out.append(np.array(batch.X))
-            solver.tell(batch, Sphere(4).losses(batch.X, 0, 0))
+            solver.tell(batch, SphereProblem(4).losses(batch.X, 0, 0))
         return np.concatenate(out)
 
     np.testing.assert_array_equal(points(3), points(3))

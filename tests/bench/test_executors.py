@@ -143,10 +143,10 @@ def test_a_script_without_a_guard_is_told(tmp_path):
 
 def test_a_problem_that_workers_cannot_make_ends_the_bench(tmp_path, monkeypatch):
     (tmp_path / "here.py").write_text(
-        "import multiprocessing\nfrom zoo_opt.bench import Sphere\n"
+        "import multiprocessing\nfrom zoo_opt.bench import SphereProblem\n"
         "def problem():\n"
         "    if multiprocessing.parent_process():\n        raise OSError('no such data set')\n"
-        "    return Sphere(3)\n"
+        "    return SphereProblem(3)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     text = GOOD.replace('"sphere"', '"here:problem"').replace("{ dimension = 3 }", "{}")

@@ -184,16 +184,16 @@ def test_a_problem_is_made_once_for_all_its_tasks(tmp_path, monkeypatch):
 
 def test_a_reusable_problem_is_kept_for_the_next_run(suite, monkeypatch):
     from zoo_opt.bench import task as module
-    from zoo_opt.bench.problems.registry import Sphere
+    from zoo_opt.bench.problems.sphere import SphereProblem
 
     monkeypatch.setattr(module, "_KEPT", {})
     task, *_ = suite.tasks()
     other = dataclasses.replace(task, problem_options={"dimension": 4})
-    monkeypatch.setattr(Sphere, "reusable", True, raising=False)
+    monkeypatch.setattr(SphereProblem, "reusable", True, raising=False)
     first = module.problem_of(task)
     assert module.problem_of(task) is first
     assert module.problem_of(other).dim == 4
-    monkeypatch.setattr(Sphere, "reusable", False, raising=False)
+    monkeypatch.setattr(SphereProblem, "reusable", False, raising=False)
     first = module.problem_of(task)
     assert module.problem_of(task) is not first, "runs may leave a trace in it"
 

@@ -52,10 +52,10 @@ def test_methods_at_a_seed_start_together(suite, tmp_path):
     (tmp_path / "s.toml").write_text(text)
     run_suite(load_suite(tmp_path / "s.toml"), path, workers=0)
     runs = {run["method"]: run for run in read_record(path).runs.values()}
-    from zoo_opt.bench.problems.registry import Sphere
+    from zoo_opt.bench.problems.sphere import SphereProblem
 
     assert runs["f"]["curve"][0][1] == pytest.approx(
-        float((Sphere(3).x0(1) ** 2).sum())
+        float((SphereProblem(3).x0(1) ** 2).sum())
     )  # FZOO's first probe is its base
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from zoo_opt.bench.problems.counting import Counted
-from zoo_opt.bench.problems.registry import Sphere, make_problem
+from zoo_opt.bench.problems.registry import make_problem
+from zoo_opt.bench.problems.sphere import SphereProblem
 from zoo_opt.bench.problems.wrappers import Wrapped
 from zoo_opt.bench.suite import load_suite
 
@@ -14,7 +15,7 @@ X = np.random.default_rng(0).standard_normal((5000, 3))
 
 
 def test_additive_noise_has_the_deviation_asked_for():
-    noise = Wrapped(Sphere(3), additive=0.5).losses(X, 0, 1) - Sphere(3).losses(X, 0, 1)
+    noise = Wrapped(SphereProblem(3), additive=0.5).losses(X, 0, 1) - SphereProblem(3).losses(X, 0, 1)
     assert abs(noise.mean()) < 0.03 and noise.std() == pytest.approx(0.5, rel=0.05)
 
 
@@ -26,16 +27,16 @@ def test_multiplicative_noise_is_relative_to_the_optimum():
 
 
 def test_failures_come_at_the_rate_asked_for_and_do_not_hide_the_truth():
-    problem = Wrapped(Sphere(3), failures=0.2)
+    problem = Wrapped(SphereProblem(3), failures=0.2)
     counted = Counted(problem, 5000, seed=1)
     losses = counted(X)
     assert np.isnan(losses).mean() == pytest.approx(0.2, abs=0.02)
-    assert counted.precision == pytest.approx(Sphere(3).losses(X, 0, 0).min())
+    assert counted.precision == pytest.approx(SphereProblem(3).losses(X, 0, 0).min())
     assert counted.best == np.nanmin(losses)
 
 
 def test_noise_depends_on_problem_seed_and_order_alone():
-    first, second, other = (Counted(Wrapped(Sphere(3), additive=1), 100, seed) for seed in (1, 1, 2))
+    first, second, other = (Counted(Wrapped(SphereProblem(3), additive=1), 100, seed) for seed in (1, 1, 2))
     a = np.concatenate([first(X[:10]), first(X[:10])])
     np.testing.assert_array_equal(a, np.concatenate([second(X[:10]), second(X[:10])]))
     assert not np.array_equal(a[:10], a[10:])  # the same points again, other noise
@@ -44,18 +45,18 @@ def test_noise_depends_on_problem_seed_and_order_alone():
 
 def test_delay_is_per_candidate():
     start = time.perf_counter()
-    Wrapped(Sphere(3), delay=0.005).losses(X[:4], 0, 0)
+    Wrapped(SphereProblem(3), delay=0.005).losses(X[:4], 0, 0)
     assert time.perf_counter() - start >= 0.02
 
 
 def test_quantised_inputs_have_so_many_levels():
-    problem = Wrapped(Sphere(2), levels=5, box=(-1, 1))
+    problem = Wrapped(SphereProblem(2), levels=5, box=(-1, 1))
     points = np.column_stack([np.linspace(-2, 2, 401), np.zeros(401)])
     assert sorted(set(problem.losses(points, 0, 0))) == [0, 0.25, 1]
     single = points.astype(np.float32)
     assert problem.quantised(single).dtype == np.float32
     assert problem.name == "sphere-d2-levels5" and problem.metrics(points[0]) == {}
-    assert Wrapped(Sphere(2)).quantised(points) is points
+    assert Wrapped(SphereProblem(2)).quantised(points) is points
 
 
 def test_wrappers_go_around_noisy_problems_and_each_other():

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,9 @@ from seg.small import box, disc_splits  # noqa: E402
 from zoo_opt.bench.engine.record import read_record  # noqa: E402
 from zoo_opt.bench.problems.protocol import Problem  # noqa: E402
 from zoo_opt.bench.problems.registry import make_problem  # noqa: E402
+from zoo_opt.bench.problems.targets import TARGETS  # noqa: E402
 from zoo_opt.bench.suite import SuiteError, load_suite  # noqa: E402
 from zoo_opt.bench.suite_runner import run_suite  # noqa: E402
-from zoo_opt.support import plugins  # noqa: E402
 from zoo_opt_seg import targets  # noqa: E402
 from zoo_opt_seg.data.registry import DATA_SETS  # noqa: E402
 from zoo_opt_seg.visual_prompts.registry import PROMPTS  # noqa: E402
@@ -30,15 +31,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def entry_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def entry_points(install: Callable[..., Path]) -> None:
     """What an installed zoo-opt declares, read from pyproject.toml: the tests run from a bare tree too."""
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][plugins.GROUP]
-    folder = tmp_path / "installed" / "zoo_opt_declared-0.dist-info"
-    folder.mkdir(parents=True)
-    lines = [f"{name} = {value}" for name, value in declared.items()]
-    (folder / "entry_points.txt").write_text("\n".join([f"[{plugins.GROUP}]", *lines, ""]))
-    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo-opt-declared\nVersion: 0\n")
-    monkeypatch.syspath_prepend(str(folder.parent))
+    install(
+        TARGETS.group, tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][TARGETS.group]
+    )
 
 
 @pytest.fixture
@@ -130,7 +127,7 @@ def test_wrong_argument_names_the_target(entry_points: None, small: None) -> Non
 
 
 def test_absent_plugin_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(plugins, "entry_points", lambda group: ())
+    monkeypatch.setattr("zoo_opt.support.registry.declared", lambda *_: {})
     with pytest.raises(ValueError, match=r"'seg', which is not installed: pip install \"zoo-opt\[seg\]\""):
         make_problem("seg:tiny/disc/baps")
     with pytest.raises(ValueError, match="install the package that has an entry point 'lab' in the group"):
@@ -146,25 +143,25 @@ def test_absent_plugin_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_module_and_function_still_name_a_problem(entry_points: None) -> None:
-    assert make_problem("zoo_opt.bench.problems.registry:Sphere", {"dimension": 3}).dim == 3
+    assert make_problem("zoo_opt.bench.problems.sphere:SphereProblem", {"dimension": 3}).dim == 3
 
 
-def test_two_packages_with_one_prefix_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = [plugins.EntryPoint("lab", value, plugins.GROUP) for value in ("a.b", "c.d")]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: entries)
+def test_two_packages_with_one_prefix_are_refused(install: Callable[..., Path]) -> None:
+    for value in ("c.d", "a.b"):  # the later is found first
+        install(TARGETS.group, {"lab": value})
     with pytest.raises(ValueError, match=r"prefix 'lab' belongs to one plugin, got a\.b and c\.d"):
-        plugins.plugins()
+        TARGETS.find("lab")
 
 
 def test_list_shows_targets_and_a_plugin_that_is_broken(
-    entry_points: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    entry_points: None, install: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     from zoo_opt.cli import main
 
     assert main(["list"]) == 0
     out = capsys.readouterr().out
     assert "problems of plugins" in out and "seg:tiny/DOMAIN/baps" in out
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [plugins.EntryPoint("lab", "no.such", plugins.GROUP)])
+    install(TARGETS.group, {"lab": "no.such"})
     assert main(["list"]) == 0
     assert "lab:  cannot be loaded: ModuleNotFoundError" in re.sub(r" +", "  ", capsys.readouterr().out).replace(
         "cannot  be  loaded:  Mod", "cannot be loaded: Mod"

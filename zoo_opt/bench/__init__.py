@@ -6,9 +6,11 @@ from zoo_opt.bench.engine.job import ExecutorError, Job, run_job
 from zoo_opt.bench.engine.record import Record, read_record
 from zoo_opt.bench.engine.runner import run_jobs
 from zoo_opt.bench.engine.session import Experiment
+from zoo_opt.bench.problems.coco import Bbob, BbobLargescale, BbobNoisy
 from zoo_opt.bench.problems.counting import BudgetExceeded, Counted
-from zoo_opt.bench.problems.protocol import NoisyProblem
-from zoo_opt.bench.problems.registry import Bbob, BbobLargescale, BbobNoisy, Problem, Sphere, make_problem
+from zoo_opt.bench.problems.protocol import NoisyProblem, Problem
+from zoo_opt.bench.problems.registry import make_problem
+from zoo_opt.bench.problems.sphere import SphereProblem
 from zoo_opt.bench.problems.wrappers import Wrapped
 from zoo_opt.bench.report.html import write_report
 from zoo_opt.bench.report.table import print_summary
@@ -31,7 +33,7 @@ __all__ = [
     "Problem",
     "Record",
     "Solver",
-    "Sphere",
+    "SphereProblem",
     "Suite",
     "SuiteError",
     "Wrapped",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
@@ -13,22 +13,77 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zoo_opt.support.loading import load_object
+from zoo_opt.support.registry import Entry, Registry
 
-PEERS: dict[str, tuple[str, str]] = {
-    "pycma": (
+
+@dataclass(frozen=True, kw_only=True)
+class PeerEntry(Entry):
+    """Another library's optimiser that can be chosen by name in a suite.
+
+    Parameters
+    ----------
+    name, factory, about, needs, extra
+        See `Entry`. The factory is called as ``factory(x0, rng=, budget=, **options)`` and returns a `Solver`; the
+        first of `needs` is the library, whose version is part of a run's key.
+    argument, default : str
+        The factory's argument that takes what follows the name and a colon, as in ``"cmaes:SepCMA"``, and its value
+        without; "" where nothing follows.
+    """
+
+    extra: str = "bench"
+    argument: str = ""
+    default: str = ""
+
+
+def _peer(name: str, factory: str, package: str, about: str, **rest: Any) -> PeerEntry:
+    return PeerEntry(name=name, factory=f"zoo_opt.interop.{factory}", needs=(package,), about=about, **rest)
+
+
+PEERS = Registry(
+    "peer",
+    "zoo_opt.peers",
+    PeerEntry,
+    _peer(
+        "pycma",
+        "pycma:PyCMA",
         "cma",
-        "pycma's CMA-ES: sigma0, popsize, diagonal, sampler, restarts, restart_from, options; pycma:noise-handler: "
-        "sigma0, maxevals, restarts, restart_from, options",
+        "pycma's CMA-ES: sigma0, popsize, diagonal, sampler, restarts, restart_from, options",
     ),
-    "cmaes": ("cmaes", "cmaes:CMA or cmaes:SepCMA: sigma0, popsize, lr_adapt, restarts, restart_from"),
-    "nevergrad": ("nevergrad", "nevergrad:NAME for any registered optimiser: sigma0, batch, config"),
-    "scipy": (
+    _peer(
+        "pycma:noise-handler",
+        "pycma:PyCMANoiseHandler",
+        "cma",
+        "the same with its noise handler: sigma0, maxevals, restarts, restart_from, options",
+    ),
+    _peer(
+        "cmaes",
+        "cmaes:CMAESPackage",
+        "cmaes",
+        "cmaes:CMA or cmaes:SepCMA: sigma0, popsize, lr_adapt, restarts, restart_from",
+        argument="kind",
+        default="CMA",
+    ),
+    _peer(
+        "nevergrad",
+        "nevergrad:Nevergrad",
+        "nevergrad",
+        "nevergrad:NAME for any registered optimiser: sigma0, batch, config",
+        argument="name",
+        default="OnePlusOne",
+    ),
+    _peer(
         "scipy",
-        "scipy:L-BFGS-B (finite differences), scipy:Nelder-Mead, ...: bounds, restart_from, step, options; "
-        "scipy:differential_evolution: bounds, options",
+        "scipy_peers:ScipyMinimize",
+        "scipy",
+        "scipy:L-BFGS-B (finite differences), scipy:Nelder-Mead, ...: bounds, restart_from, step, options",
+        argument="name",
+        default="L-BFGS-B",
     ),
-    "noisyopt": ("noisyopt", "noisyopt:SPSA: a, c, alpha, gamma, bounds, paired"),
-}
+    _peer("scipy:differential_evolution", "scipy_peers:DifferentialEvolution", "scipy", "bounds, options"),
+    _peer("noisyopt", "noisyopt:NoisyoptSPSA", "noisyopt", "its SPSA: a, c, alpha, gamma, bounds, paired"),
+    _peer("noisyopt:SPSA", "noisyopt:NoisyoptSPSA", "noisyopt", "the same"),
+)
+"""Other libraries' optimisers by name."""
 
 
 class Solver(Protocol):
@@ -50,21 +105,26 @@ class Solver(Protocol):
         ...
 
 
-def installed(peer: str) -> bool:
-    """Whether the peer's package can be imported (without importing it)."""
-    return importlib.util.find_spec(PEERS[peer][0]) is not None
+def peer_of(method: str) -> PeerEntry | None:
+    """Return the entry that a method of a suite belongs to, by its whole name or what is before the colon."""
+    name = next((name for name in (method, method.partition(":")[0]) if name in PEERS), None)
+    return None if name is None else PEERS.find(name)
 
 
 @cache
 def version_of(method: str) -> str:
-    """Version of the library that a method of a suite comes from; empty for a factory of the user's."""
+    """Version of the library that a method of a suite comes from; empty for a factory of the user's.
+
+    For a method that another package has declared, where its class is: another class of this name is another method.
+    """
     import zoo_opt as zo
 
     if method in zo.METHODS:
-        return zo.__version__
-    module = PEERS.get(method.partition(":")[0], ("", ""))[0]
+        path = zo.METHODS.registry.find(method).path
+        return zo.__version__ if path.startswith("zoo_opt.") else path
+    peer = peer_of(method)
     try:
-        return importlib.metadata.version(module) if module else ""
+        return importlib.metadata.version(peer.needs[0]) if peer and peer.needs else ""
     except importlib.metadata.PackageNotFoundError:
         return ""
 
@@ -123,31 +183,11 @@ def check_method(method: str, options: Mapping[str, Any], *, budget: int) -> Non
 
 def _factory(method: str) -> tuple[Callable[..., Any] | None, dict[str, Any]]:
     """Who makes a method, and with what fixed arguments; None stands for ours."""
-    kind, _, name = method.partition(":")
-    if method in ("pycma", "pycma:noise-handler"):
-        from zoo_opt.interop import pycma
-
-        return (pycma.PyCMANoiseHandler if name else pycma.PyCMA), {}
-    if kind == "cmaes":
-        from zoo_opt.interop.cmaes import CMAESPackage
-
-        return CMAESPackage, {"kind": name or "CMA"}
-    if kind == "nevergrad":
-        from zoo_opt.interop.nevergrad import Nevergrad
-
-        return Nevergrad, {"name": name or "OnePlusOne"}
-    if method == "scipy:differential_evolution":
-        from zoo_opt.interop.scipy_peers import DifferentialEvolution
-
-        return DifferentialEvolution, {}
-    if kind == "scipy":
-        from zoo_opt.interop.scipy_peers import ScipyMinimize
-
-        return ScipyMinimize, {"name": name or "L-BFGS-B"}
-    if method in ("noisyopt", "noisyopt:SPSA"):
-        from zoo_opt.interop.noisyopt import NoisyoptSPSA
-
-        return NoisyoptSPSA, {}
+    name = method.partition(":")[2]
+    peer = peer_of(method)
+    if peer is not None and (peer.argument or peer.name == method):
+        fixed = {peer.argument: name or peer.default} if peer.argument else {}
+        return load_object(peer.path), fixed  # not `load`: a suite can be checked where its peers are not installed
     return (load_object(method), {}) if name else (None, {})
 
 

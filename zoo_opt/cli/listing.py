@@ -1,8 +1,32 @@
-"""What there is, for the commands ``list``."""
+"""``zoo-opt list``: what there is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import argparse
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import zoo_opt as zo
+
+
+def do_list(_: argparse.Namespace) -> int:
+    """Print what can be run."""
+    from zoo_opt.bench.problems.registry import PROBLEMS
+    from zoo_opt.bench.problems.targets import target_lines
+    from zoo_opt.bench.solvers import PEERS
+    from zoo_opt.bench.suite import load_title, shipped
+
+    methods = zo.METHODS.registry.lines() | {
+        entry.name: f"{entry.about}: {_defaults(entry.load())}" for entry in zo.METHODS.registry.entries()
+    }
+    show("methods (zoo-opt run --method NAME, with their defaults)", methods)
+    show("problems (zoo-opt run NAME, and in suites)", PROBLEMS.lines())
+    if targets := target_lines():
+        show("problems of plugins (the same)", targets)
+    show("suites (zoo-opt bench NAME)", {name: load_title(path) for name, path in shipped().items()})
+    show('peers, in suites (from the extra: pip install "zoo-opt[bench]")', PEERS.lines())
+    return 0
 
 
 def show(title: str, lines: Mapping[str, str]) -> None:
@@ -12,3 +36,14 @@ def show(title: str, lines: Mapping[str, str]) -> None:
     for name, line in lines.items():
         print(f"  {name:<{width}}  {line}")
     print()
+
+
+def _defaults(method: Callable[..., Any]) -> str:
+    """The signature of a method's class as one line."""
+    signature = inspect.signature(method)
+    parts = [
+        p.name if p.default is p.empty else f"{p.name}={p.default!r}"
+        for p in signature.parameters.values()
+        if p.default is p.empty or "factory" not in repr(p.default)
+    ]
+    return f"{getattr(method, '__name__', method)}({', '.join(parts)})"

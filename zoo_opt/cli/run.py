@@ -75,25 +75,25 @@ def same_target(checkpoint: Path, about: dict[str, Any]) -> None:
         )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def do_run(arguments: argparse.Namespace) -> int:
     """Minimize one function and say what was found."""
     import numpy as np
 
     import zoo_opt as zo
     from zoo_opt.bench.problems.protocol import Problem
     from zoo_opt.bench.problems.registry import PROBLEMS, make_problem
+    from zoo_opt.bench.problems.targets import is_target
     from zoo_opt.bench.solvers import make_method
     from zoo_opt.bench.suite import with_problem
     from zoo_opt.run import INTERRUPTED
     from zoo_opt.support.loading import load_object
-    from zoo_opt.support.plugins import is_plugin
 
     sys.path.insert(0, os.getcwd())
     problem: Problem | None = None
     objective: Callable[..., Any]
     settings: dict[str, Any] = {}
     options, about = read_options(arguments.option), read_options(arguments.problem_option)
-    if arguments.target in PROBLEMS or is_plugin(arguments.target):
+    if arguments.target in PROBLEMS or is_target(arguments.target):
         chosen = problem = make_problem(arguments.target, about)
         if arguments.method == "auto" and getattr(problem, "bounds", None) is not None:
             options.setdefault("bounds", "problem")

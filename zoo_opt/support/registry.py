@@ -14,12 +14,16 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from zoo_opt.support.loading import install, load_object, require
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +114,7 @@ class Registry(Generic[E]):
         """
         other = self._entries.setdefault(entry.name, entry)
         if other.path != entry.path:
-            raise ValueError(self._twice(entry.name, other.path, entry.path))
+            raise ValueError(f"{self.what} {entry.name!r} must be declared once, got {other.path} and {entry.path}")
         self._entries[entry.name] = entry
 
     def remove(self, name: str) -> None:
@@ -152,7 +156,8 @@ class Registry(Generic[E]):
                 f"and declare it in the group {self.group!r} of its entry points)"
             )
         if len(points) > 1:
-            raise ValueError(self._twice(name, *(point.value for point in points)))
+            both = " and ".join(point.value for point in points)
+            raise ValueError(f"the {self.what} {name!r} belongs to one plugin, got {both}")
         return self._entry_of(points[0])
 
     def entries(self) -> Iterator[E]:
@@ -170,7 +175,7 @@ class Registry(Generic[E]):
             try:
                 entry = self.find(name)
             except ValueError as error:
-                found[name] = f"cannot be loaded: {error}"
+                found[name] = f"cannot be loaded: {reason(error)}"
                 continue
             command = f": {install(entry.extra)}" if entry.extra else ""
             found[name] = entry.about + (f" (needs {', '.join(entry.missing)}{command})" if entry.missing else "")
@@ -179,14 +184,8 @@ class Registry(Generic[E]):
                 found[f"{name} of {points[0].value}"] = f"refused: {name} is the name of another {self.what}"
         return found
 
-    def _declared(self) -> dict[str, list[EntryPoint]]:
-        """The entry points of other packages by name; equal ones, as of a package that is found twice, are one."""
-        found: dict[str, list[EntryPoint]] = {}
-        for point in entry_points(group=self.group):
-            same = found.setdefault(point.name, [])
-            if point.value not in {other.value for other in same}:
-                same.append(point)
-        return dict(sorted(found.items()))
+    def _declared(self) -> Mapping[str, list[EntryPoint]]:
+        return declared(self.group, tuple(sys.path))
 
     def _entry_of(self, point: EntryPoint) -> E:
         declared = f"{self.what} {point.name!r} is declared as {point.value}, which"
@@ -201,8 +200,24 @@ class Registry(Generic[E]):
             raise ValueError(f"{declared} must be a {self.kind.__name__} of this name, got {loaded!r}")
         return loaded
 
-    def _twice(self, name: str, *factories: str) -> str:
-        return f"{self.what} {name!r} must be declared once, got {' and '.join(factories)}"
+
+@lru_cache(maxsize=64)
+def declared(group: str, _path: tuple[str, ...]) -> Mapping[str, list[EntryPoint]]:
+    """The entry points of a group by name, for a search path; equal ones, as of a package found twice, are one."""
+    from importlib.metadata import entry_points  # takes longer to import than all of this package
+
+    found: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=group):
+        same = found.setdefault(point.name, [])
+        if point.value not in {other.value for other in same}:
+            same.append(point)
+    return dict(sorted(found.items()))
+
+
+def reason(error: BaseException) -> str:
+    """The kind and message of what first went wrong."""
+    cause = error.__cause__ or error
+    return f"{type(cause).__name__}: {cause}"
 
 
 class Factories(Mapping[str, Any]):

@@ -1,0 +1,194 @@
+"""The commands' arguments and help."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from zoo_opt.cli.bench import do_bench, do_compare, do_export, do_report
+from zoo_opt.cli.listing import do_list
+from zoo_opt.cli.run import do_run
+
+MAIN = """\
+Zeroth-order optimization: minimize a function from its values alone.
+
+examples:
+  zoo-opt list                                      what there is: methods, problems, suites, peers
+  zoo-opt run mymodule:loss --x0 0,0,0 --budget 2000
+  zoo-opt run sphere --method fzoo -o lr=1e-4       a named problem, one hyper-parameter set
+  zoo-opt bench quick                               compare optimizers: COCO bbob, a network (about 2 minutes)
+  zoo-opt bench compare before after                what a change made better or worse
+  zoo-opt report results/quick                      write the HTML report again
+"""
+
+RUN = """\
+Minimize a function of yours, or a named problem.
+
+TARGET is "module:function", a function of one vector that returns a number, looked for in the current folder and
+on the Python path; or a problem that `zoo-opt list` names. A function needs --x0: numbers separated by commas,
+"zeros:N", or a .npy file.
+
+examples:
+  zoo-opt run mymodule:loss --x0 1.5,-2 --method cma-es -o sigma0=0.5 --budget 1000
+  zoo-opt run mymodule:loss --x0 zeros:50 --method spsa -o lr=0.05 -o c=0.01 --budget 20000 --save best.json
+  zoo-opt run bbob -p function=8 -p dimension=10 --method cma-es -o sigma0=2 -o restarts=bipop --budget 10000
+  zoo-opt run digits --method fzoo -o lr=3e-5 --budget 5000
+  zoo-opt run bbob -p function=8 -p dimension=10 --method auto --budget 10000       no settings at all
+  zoo-opt run mymodule:loss --x0 zeros:50 --method auto -o 'bounds=[-5, 5]' --budget 2000
+  zoo-opt run mymodule:loss --x0 zeros:50 --checkpoint run.zoo     interrupted? repeat the command to go on
+
+An option's value is read as JSON where it is JSON (0.5, true, [-4, 4]) and as text otherwise (bipop). For schedules
+and draws give an object with a type: -o 'lr={"type": "Cosine", "start": 0.1, "end": 0.001}' (its steps, if not given,
+are those that the budget allows).
+"""
+
+BENCH = """\
+Run a benchmark suite, print its tables and write one self-contained HTML report.
+
+SUITE is a suite shipped with the package (`zoo-opt list`) or a TOML file; the shipped ones are good examples.
+Evaluations are counted by a wrapper, all methods start from the same points and see the same minibatches, and each
+run has one thread. Finished runs are kept in DIR/runs.jsonl as they finish: after an interruption the same command
+goes on where it stopped. The results are the same however the runs are spread.
+
+examples:
+  zoo-opt bench quick
+  zoo-opt bench benchmarks/quick.toml --out results/today --workers 4
+  zoo-opt bench quick --only FZOO SPSA              these methods now; the command without --only does the rest
+  zoo-opt bench quick --again FZOO                  its code has changed: repeat its runs, keep the others
+  zoo-opt bench quick --executor dask --workers 2   a dask cluster on this machine
+  zoo-opt bench quick --executor dask://node1:8786  more machines: a scheduler that runs already, with its workers
+  zoo-opt bench mysuite.toml --restart              put earlier results aside and start over
+  zoo-opt bench compare results/before results/after       see zoo-opt bench compare --help
+"""
+
+COMPARE = """\
+Compare two results of a suite, method by method over the runs that both hold: B's advantage over A, with a confidence
+interval and a paired rank test, and the problems that changed most.
+
+A and B are a bench's folder, or a record: runs.jsonl, or what `zoo-opt export` wrote.
+
+examples:
+  zoo-opt bench compare benchmarks/results/quick.jsonl.xz results/quick
+  zoo-opt bench compare results/before results/after --html change.html
+"""
+
+REPORT = """\
+Print the tables of a finished or interrupted bench, and write its HTML report.
+
+examples:
+  zoo-opt report results/quick                      reads results/quick/runs.jsonl, writes results/quick/report.html
+  zoo-opt report benchmarks/results/quick.jsonl.xz         writes benchmarks/results/quick.html
+  zoo-opt report results/quick --earlier results/before    with a view of what changed
+  zoo-opt report results/quick --markdown table.md         the tables for a README too
+"""
+
+EXPORT = """\
+Write the results of a bench in another form: a small record to keep or send, or COCO's log files.
+
+--record keeps what tables, statistics, reports and comparisons need, compressed if the name ends in .xz or .gz, always
+the same bytes for the same results: the last of repeated runs, numbers to 6 digits, and of convergence curves about
+a dozen points. --coco writes a folder for each method, for `python -m cocopp`.
+
+examples:
+  zoo-opt export results/quick --record benchmarks/results/quick.jsonl.xz
+  zoo-opt export results/quick --coco results/quick/coco
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The argument parser, for the program and for the documentation."""
+    from zoo_opt._version import __version__
+
+    def text(name: str, help: str, description: str) -> dict[str, Any]:
+        return {
+            "name": name,
+            "help": help,
+            "description": description,
+            "formatter_class": argparse.RawDescriptionHelpFormatter,
+        }
+
+    top = argparse.ArgumentParser("zoo-opt", description=MAIN, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top.add_argument("--version", action="version", version=f"zoo-opt {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    sub = commands.add_parser(
+        **text(
+            "list",
+            "methods, problems, suites and peers",
+            "Show what can be run, with its settings' defaults.",
+        )
+    )
+    sub.set_defaults(do=do_list)
+
+    sub = commands.add_parser(**text("run", "minimize a function or a named problem", RUN))
+    sub.add_argument("target", metavar="TARGET", help='"module:function" or a problem\'s name')
+    sub.add_argument("--method", default="cma-es", help="registered name (default: cma-es)")
+    sub.add_argument("--budget", type=int, default=1000, metavar="N", help="evaluations (default: 1000)")
+    sub.add_argument("--x0", help='start: "1,2,3", "zeros:N" or a .npy file')
+    sub.add_argument("--seed", type=int, default=0, help="of the method, and of a problem's start (default: 0)")
+    sub.add_argument(
+        "-o",
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="hyper-parameter of the method",
+    )
+    sub.add_argument(
+        "-p",
+        "--problem-option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="argument of the problem",
+    )
+    sub.add_argument("--checkpoint", metavar="FILE", help="journal every loss here, and resume from it if it exists")
+    sub.add_argument(
+        "--recommend",
+        choices=["best", "mean"],
+        help="the lowest loss told, or the method's mean, re-evaluated (default: mean where the problem is noisy)",
+    )
+    sub.add_argument("--save", metavar="FILE", help="write the result as JSON")
+    sub.add_argument("--quiet", action="store_true", help="no progress bar")
+    sub.set_defaults(do=do_run)
+
+    sub = commands.add_parser(**text("bench", "run a benchmark suite and report", BENCH))
+    sub.add_argument("suite", metavar="SUITE", help="a shipped suite's name, or a TOML file")
+    sub.add_argument("--out", metavar="DIR", help="where results go (default: results/<suite>)")
+    sub.add_argument(
+        "--workers",
+        type=int,
+        default=None,
+        metavar="N",
+        help="processes, or workers of a local dask cluster (default: the number of cores, at most 8)",
+    )
+    sub.add_argument(
+        "--executor",
+        default="processes",
+        metavar="WHERE",
+        help="processes (default), serial (in this one), dask (a cluster on this machine), or dask://HOST:PORT",
+    )
+    for option, what in (("--only", "run these methods only, now"), ("--again", "repeat the runs of these methods")):
+        sub.add_argument(option, nargs="+", action="extend", default=[], metavar="LABEL", help=what)
+    sub.add_argument("--restart", action="store_true", help="start over, keeping earlier results as runs.jsonl.old")
+    sub.set_defaults(do=do_bench)
+
+    sub = commands.add_parser(**text("bench compare", "compare two results of a suite", COMPARE))
+    sub.add_argument("earlier", metavar="A", help="the earlier result: a bench's folder or a record")
+    sub.add_argument("later", metavar="B", help="the later one")
+    sub.add_argument("--html", metavar="FILE", help="write B's report with a view of what changed since A")
+    sub.set_defaults(do=do_compare)
+
+    sub = commands.add_parser(**text("report", "tables and HTML report from recorded runs", REPORT))
+    sub.add_argument("record", metavar="RESULT", help="a bench's folder or a record (.jsonl, .jsonl.xz, .jsonl.gz)")
+    sub.add_argument("--html", metavar="FILE", help="where to write (default: beside the record)")
+    sub.add_argument("--earlier", metavar="RESULT", help="an earlier result to compare with in the report")
+    sub.add_argument("--markdown", metavar="FILE", help="write the tables as Markdown too")
+    sub.set_defaults(do=do_report)
+
+    sub = commands.add_parser(**text("export", "a small record to keep, or COCO's log files", EXPORT))
+    sub.add_argument("results", metavar="RESULT", help="a bench's folder or a record")
+    sub.add_argument("--record", metavar="FILE", help="write a small record (.jsonl, .jsonl.xz or .jsonl.gz)")
+    sub.add_argument("--coco", metavar="DIR", help="write COCO's log files, a folder for each method")
+    sub.set_defaults(do=do_export)
+    return top
