@@ -29,7 +29,7 @@ from zoo_opt.support.progress import Progress
 from zoo_opt_seg.tables.cells import adapted, job_of, to_repeat
 from zoo_opt_seg.tables.reader import load_table
 from zoo_opt_seg.tables.sources import absent, place_from
-from zoo_opt_seg.tables.suite import Cell, Group, Place, Row
+from zoo_opt_seg.tables.suite import Cell, Place, Row, TableGroup
 from zoo_opt_seg.tables.whitebox import chosen
 from zoo_opt_seg.whitebox.comparators import COMPARATORS
 
@@ -85,7 +85,9 @@ def runs_of(cells: Sequence[Cell], out: Path, workers: int) -> dict[str, dict[st
     return read_record(out / "runs.jsonl").runs
 
 
-def shown(group: Group, row: Row, domains: Sequence[str], grid: list[Point], place: Place, runs: dict) -> Iterator[str]:
+def shown(
+    group: TableGroup, row: Row, domains: Sequence[str], grid: list[Point], place: Place, runs: dict
+) -> Iterator[str]:
     """The lines to print of a row."""
     dice = np.full((len(grid), len(domains)), np.nan)
     calls = f" in {group.calls:,} calls" if row.use == "adapt" else ""

@@ -8,7 +8,7 @@ from bench.runs import record, run, tables
 from hypothesis import given, settings
 from rich.console import Console
 
-from zoo_opt.bench.report.compare import compare, print_comparison
+from zoo_opt.bench.report.comparison import compare, print_comparison
 
 
 def two_results():

@@ -9,8 +9,8 @@ from hypothesis import given
 from scipy import stats as scipy_stats
 from statsmodels.stats.multitest import multipletests
 
-from zoo_opt.bench.statistics.pairs import contest, holm, matched, wilcoxon
-from zoo_opt.bench.statistics.ranks import all_pairs, paired_tests
+from zoo_opt.bench.statistics.method_pairs import all_pairs, paired_tests
+from zoo_opt.bench.statistics.pairs import holm, matched, pair_units, wilcoxon
 
 
 def test_wilcoxon_is_scipys_without_the_zeros():
@@ -49,7 +49,7 @@ def two_methods(n=8, **more):
 
 def test_gains_by_hand():
     a, b = two_methods()
-    c = contest(a, b)
+    c = pair_units(a, b)
     assert (c.units, c.measure, c.names[:2]) == ("problems", "area", ("p0", "p1"))
     np.testing.assert_allclose(c.gains, [i / 4 / 8 for i in range(8)], atol=1e-12)
     assert c.gain.estimate == pytest.approx(3.5 / 32)
@@ -68,14 +68,14 @@ def test_gains_by_hand():
 def test_without_targets_final_figures_are_compared_by_ratio():
     a = [run("a", f"p{i}", final=10.0) for i in range(6)]
     b = [run("b", f"p{i}", final=0.1 if i else math.inf, figures={"precision": 0.1 if i else None}) for i in range(6)]
-    c = contest(a, b)
+    c = pair_units(a, b)
     assert c.measure == "log10 final"
     assert c.gains[1:].tolist() == pytest.approx([2.0] * 5)
     assert c.gains[0] == pytest.approx(1 - 300)  # an overflow is clipped, not dropped
     below = [run("b", f"p{i}", curve_of="cost", figures={"cost": -1.0}) for i in range(6)]
     above = [run("a", f"p{i}", curve_of="cost", figures={"cost": 1.0}) for i in range(6)]
-    assert contest(above, below).measure == "final"
-    assert contest(above, below).gain.estimate == 2.0
+    assert pair_units(above, below).measure == "final"
+    assert pair_units(above, below).gain.estimate == 2.0
 
 
 def test_seeds_are_ranked_on_a_single_problem():
@@ -111,13 +111,13 @@ def test_errors_name_what_was_expected():
     with pytest.raises(ValueError, match=r"against must be one of \['b', 'a'\], got 'z'"):
         paired_tests(a + b, against="z")
     with pytest.raises(ValueError, match="a and b must be matched"):
-        contest(a, b[1:])
+        pair_units(a, b[1:])
 
 
 @given(tables())
 def test_a_contest_turned_round_turns_its_gains(runs):
     x, y = matched([r for r in runs if r["method"] == "a"], [r for r in runs if r["method"] == "b"])
-    forth, back = contest(x, y), contest(y, x)
+    forth, back = pair_units(x, y), pair_units(y, x)
     np.testing.assert_allclose(forth.gains, -back.gains)
     if len(x):
         assert forth.p == pytest.approx(back.p)

@@ -9,7 +9,7 @@ from bench.test_suite import GOOD
 
 from zoo_opt.bench.engine.record import Record, RecordFile, read_record
 from zoo_opt.bench.problems.counting import curve_marks
-from zoo_opt.bench.statistics.stats import ecdf_area, fraction_reached, held
+from zoo_opt.bench.statistics.stats import curve_at, ecdf_area, fraction_reached
 from zoo_opt.bench.suite import load_suite
 from zoo_opt.bench.suite_record import canonical, current, in_order, rounded, thinned, write_record
 from zoo_opt.bench.suite_runner import run_suite
@@ -84,7 +84,7 @@ def test_small_records_say_the_same(path, tmp_path, ending):
     for run, old in zip(runs, before, strict=True):
         assert run["figures"]["precision"] == pytest.approx(old["figures"]["precision"], rel=5e-6)
         marks = curve_marks(old["budget"])[::3]
-        np.testing.assert_allclose(held(run["curve"], marks), held(old["curve"], marks), rtol=5e-4)
+        np.testing.assert_allclose(curve_at(run["curve"], marks), curve_at(old["curve"], marks), rtol=5e-4)
         assert len(run["curve"]) <= len(marks) + 1
         assert run["targets"] == old["targets"] and run["options"] == old["options"]
     assert found.sessions == whole.sessions

@@ -12,7 +12,7 @@ from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.report.data import differences, pack
 from zoo_opt.bench.report.html import write_report
 from zoo_opt.bench.report.page import esc, table
-from zoo_opt.bench.statistics.stats import held
+from zoo_opt.bench.statistics.stats import curve_at
 
 
 def embedded(path, name="data"):
@@ -81,7 +81,7 @@ def test_embedded_curves_follow_the_runs(record, report):
         steps = summed(packed)
         steps += [steps[-1]] * (len(grid) - start - len(steps))
         on_axis = [math.inf if s is None else origin + step * s for s in steps]
-        values = held(run["curve"], grid)
+        values = curve_at(run["curve"], grid)
         assert np.isnan(values[:start]).all()
         expected = values[start:] if kind == "linear" else np.log10(np.maximum(values[start:], 1e-9))
         np.testing.assert_allclose(on_axis, expected, atol=0.51 * step)

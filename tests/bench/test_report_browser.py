@@ -6,7 +6,7 @@ import pytest
 from bench.browser import PHONE, opened
 from bench.synthetic import by_group, full_record, lines, small_record, task_runs
 
-from zoo_opt.bench.report.compare import compare
+from zoo_opt.bench.report.comparison import compare
 from zoo_opt.bench.report.html import write_report
 from zoo_opt.bench.statistics.stats import summaries
 

@@ -7,9 +7,9 @@ import pytest
 from bench.browser import opened
 from bench.synthetic import by_group, lines
 
-from zoo_opt.bench.report.compare import compare
+from zoo_opt.bench.report.comparison import compare
 from zoo_opt.bench.statistics.ert import performance_profile, running_times
-from zoo_opt.bench.statistics.ranks import all_pairs, paired_tests
+from zoo_opt.bench.statistics.method_pairs import all_pairs, paired_tests
 from zoo_opt.bench.statistics.stats import curve_band, ecdf, ecdf_area, rows, summaries
 from zoo_opt.bench.statistics.subgroups import subgroups
 

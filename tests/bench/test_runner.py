@@ -6,7 +6,7 @@ import pytest
 from bench.test_suite import GOOD
 
 from zoo_opt.bench.engine.record import RecordFile, read_record
-from zoo_opt.bench.report.table import print_summary
+from zoo_opt.bench.report.terminal import print_summary
 from zoo_opt.bench.suite import load_suite
 from zoo_opt.bench.suite_runner import run_suite
 from zoo_opt.bench.task import run_task

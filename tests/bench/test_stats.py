@@ -48,7 +48,7 @@ def test_band_holds_the_last_value_and_begins_where_all_have_begun():
 
 
 def test_held_reads_null_as_infinite():
-    assert stats.held([(1, 3.0), (5, None)], [0, 1, 4, 5, 6]).tolist()[1:] == [3.0, 3.0, np.inf, np.inf]
+    assert stats.curve_at([(1, 3.0), (5, None)], [0, 1, 4, 5, 6]).tolist()[1:] == [3.0, 3.0, np.inf, np.inf]
 
 
 def test_geometric_mean_by_hand():

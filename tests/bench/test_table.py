@@ -8,11 +8,19 @@ import pytest
 from bench.runs import record, run
 from rich.console import Console
 
-from zoo_opt.bench.report.compare import compare
-from zoo_opt.bench.report.table import fraction, heading, percent, print_summary, say, say_interval, say_signed
+from zoo_opt.bench.report.comparison import compare
+from zoo_opt.bench.report.terminal import (
+    fraction,
+    heading,
+    interval_text,
+    percent,
+    print_summary,
+    short_text,
+    signed_text,
+)
 from zoo_opt.bench.statistics.bootstrap import Interval
 from zoo_opt.bench.statistics.ert import performance_profile, running_times
-from zoo_opt.bench.statistics.ranks import paired_tests
+from zoo_opt.bench.statistics.method_pairs import paired_tests
 from zoo_opt.bench.statistics.stats import summaries
 from zoo_opt.bench.statistics.subgroups import subgroups
 
@@ -30,17 +38,22 @@ def row(text, name):
 
 
 def test_numbers_for_people():
-    assert [say(None), say(float("nan")), say(float("inf")), say(0.0123456)] == ["-", "-", "inf", "0.0123"]
+    assert [short_text(None), short_text(float("nan")), short_text(float("inf")), short_text(0.0123456)] == [
+        "-",
+        "-",
+        "inf",
+        "0.0123",
+    ]
     assert [percent(0.5), percent(1.0), percent(float("nan"))] == ["50.0%", "100.0%", "-"]
     assert [fraction(0.0), fraction(0.1234), fraction(1.0), fraction(float("nan"))] == [".000", ".123", "1.000", "-"]
-    assert [say_signed(0.0), say_signed(0.01), say_signed(-2.0), say_signed(float("nan"))] == [
+    assert [signed_text(0.0), signed_text(0.01), signed_text(-2.0), signed_text(float("nan"))] == [
         "0",
         "+0.010",
         "-2.000",
         "-",
     ]
-    assert say_interval(Interval(0.2, 0.1, 0.25)) == ".100-.250"
-    assert say_interval(Interval(0.2, float("nan"), float("nan"))) == "-"
+    assert interval_text(Interval(0.2, 0.1, 0.25)) == ".100-.250"
+    assert interval_text(Interval(0.2, float("nan"), float("nan"))) == "-"
 
 
 def test_a_heading_says_budgets_per_dimension_where_dimensions_differ():

@@ -26,7 +26,7 @@ from zoo_opt_seg.tables.cells import method_of, run_cell  # noqa: E402
 from zoo_opt_seg.tables.reader import SuiteError, load_table, read_table  # noqa: E402
 from zoo_opt_seg.tables.report import markdown  # noqa: E402
 from zoo_opt_seg.tables.sources import absent, data_of  # noqa: E402
-from zoo_opt_seg.tables.statistics import closed, contests, incomparable, of, spread  # noqa: E402
+from zoo_opt_seg.tables.statistics import cells_of, gap_closed, on_other_data, row_tests, spread_over_seeds  # noqa: E402
 from zoo_opt_seg.tables.suite import Place  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -196,7 +196,7 @@ def test_every_use_gives_figures_per_image(done) -> None:
     for row, domain in group.places():
         if domain != DISCS:
             continue
-        cells = of(group, row, domain, record.runs)
+        cells = cells_of(group, row, domain, record.runs)
         assert sorted(cells) == [0, 1]
         for run in cells.values():
             assert run["error"] is None and len(run["dice"]) == len(run["hd95"]) == 6
@@ -370,11 +370,11 @@ def test_statistics_by_hand() -> None:
     base = rng.uniform(0.4, 0.6, (2, 30))
     better = base + rng.uniform(0.0, 0.2, (2, 30))
     group, runs = synthetic({"SPSA": base.tolist(), "backprop": better.tolist(), "disk": base.tolist()})
-    cells = of(group, group.rows[3], DISCS, runs)
+    cells = cells_of(group, group.rows[3], DISCS, runs)
     means = better.mean(axis=1)
-    assert spread(cells, "dice").mean == pytest.approx(means.mean())
-    assert spread(cells, "dice").sd == pytest.approx(abs(means[0] - means[1]) / np.sqrt(2))
-    by_row = {c.row: c for c in contests(group, DISCS, runs)}
+    assert spread_over_seeds(cells, "dice").mean == pytest.approx(means.mean())
+    assert spread_over_seeds(cells, "dice").sd == pytest.approx(abs(means[0] - means[1]) / np.sqrt(2))
+    by_row = {c.row: c for c in row_tests(group, DISCS, runs)}
     assert sorted(by_row) == ["backprop", "disk"]
     difference = (better - base).mean(axis=0)
     expected, found = interval(difference), by_row["backprop"].gain["dice"]
@@ -393,7 +393,7 @@ def test_groups_are_resampled_together() -> None:
     base = rng.uniform(0.4, 0.6, (1, 30))
     alone = synthetic({"SPSA": base.tolist(), "disk": (base + effect).tolist()})
     together = synthetic({"SPSA": base.tolist(), "disk": (base + effect).tolist()}, groups)
-    (a,), (b,) = contests(alone[0], DISCS, alone[1]), contests(together[0], DISCS, together[1])
+    (a,), (b,) = row_tests(alone[0], DISCS, alone[1]), row_tests(together[0], DISCS, together[1])
     assert (a.groups, b.groups, b.images) == (30, 6, 30)
     assert a.gain["dice"].estimate == pytest.approx(b.gain["dice"].estimate)
     width = [c.gain["dice"].high - c.gain["dice"].low for c in (a, b)]
@@ -407,8 +407,8 @@ def test_rows_of_other_data_are_not_compared(change: str) -> None:
         run["data"] = "a"
     other = runs[group.cell(group.rows[3], DISCS, 0).key]
     other |= {"data": "b"} if change == "data" else {"dice": [0.7] * 9, "hd95": [10.0] * 9}
-    assert [c.row for c in contests(group, DISCS, runs)] == ["disk"]
-    assert incomparable(group, DISCS, runs) == ["backprop"]
+    assert [c.row for c in row_tests(group, DISCS, runs)] == ["disk"]
+    assert on_other_data(group, DISCS, runs) == ["backprop"]
 
 
 def test_an_entry_tells_its_data(done) -> None:
@@ -420,11 +420,13 @@ def test_an_entry_tells_its_data(done) -> None:
 def test_part_of_the_gap() -> None:
     group, runs = synthetic({"zero-shot": [[0.5]], "SPSA": [[0.6]], "LoRA": [[0.9]]})
     changed = {key: run | {"data": str(i)} for i, (key, run) in enumerate(runs.items())}
-    assert np.isnan(closed(group, group.rows[2], DISCS, changed))
-    assert closed(group, group.rows[2], DISCS, runs) == pytest.approx(0.25)
-    assert np.isnan(closed(group, group.rows[2], "kvasir", runs))
+    assert np.isnan(gap_closed(group, group.rows[2], DISCS, changed))
+    assert gap_closed(group, group.rows[2], DISCS, runs) == pytest.approx(0.25)
+    assert np.isnan(gap_closed(group, group.rows[2], "kvasir", runs))
     more = synthetic({"zero-shot": [[0.5], [0.1]], "SPSA": [[0.6]], "LoRA": [[0.9], [0.2]]})
-    assert closed(more[0], more[0].rows[2], DISCS, more[1]) == pytest.approx(0.25)  # over the seed that all three have
+    assert gap_closed(more[0], more[0].rows[2], DISCS, more[1]) == pytest.approx(
+        0.25
+    )  # over the seed that all three have
 
 
 def test_markdown_holds_figures_costs_and_tests(done) -> None:

@@ -13,7 +13,7 @@ from zoo_opt.bench.problems.registry import make_problem
 from zoo_opt.bench.problems.sphere import SphereProblem
 from zoo_opt.bench.problems.wrappers import Wrapped
 from zoo_opt.bench.report.html import write_report
-from zoo_opt.bench.report.table import print_summary
+from zoo_opt.bench.report.terminal import print_summary
 from zoo_opt.bench.solvers import Solver, make_solver
 from zoo_opt.bench.suite import Suite, SuiteError, load_suite
 from zoo_opt.bench.suite_record import canonical

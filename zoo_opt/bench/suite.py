@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -42,11 +42,15 @@ class Group:
     name: str
     seeds: tuple[int, ...]
     problem: str
-    problem_options: dict[str, Any]
     methods: tuple[Competitor, ...]
-    budget: int | None
-    budget_per_dim: int | None
+    problem_options: dict[str, Any] = field(default_factory=dict)
+    budget: int | None = None
+    budget_per_dim: int | None = None
     note: str = ""
+
+    def budget_in(self, dim: int) -> int:
+        """Evaluations of a run in this dimension."""
+        return self.budget or (self.budget_per_dim or 0) * dim
 
     def tasks(self) -> list[Task]:
         """Every run of the group, seed by seed, so that an interrupted bench has all methods at the seeds done."""
@@ -61,7 +65,7 @@ class Group:
                 dim,
                 method,
                 seed,
-                self.budget or self.budget_per_dim * dim,  # type: ignore[operator]
+                self.budget_in(dim),
             )
             for seed in self.seeds
             for options, name, dim in made
@@ -98,9 +102,9 @@ class Suite:
 
     name: str
     title: str
-    description: str
     groups: tuple[Group, ...]
     text: str
+    description: str = ""
 
     @property
     def labels(self) -> list[str]:
@@ -157,23 +161,14 @@ def load_suite(name_or_path: str | Path) -> Suite:
         if text_name not in shipped():
             raise SuiteError(f"no suite file {text_name!r}, and no shipped suite of that name: {', '.join(shipped())}")
         path = shipped()[text_name]
-    try:
-        text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{path.name}: not valid TOML: {error}") from error
-    reader = Reader(path.name, table)
-    groups = tuple(
-        _group(Reader(f"{path.name}, group {i}", g)) for i, g in enumerate(reader.take("group", list, REQUIRED), 1)
-    )
+    reader = Reader.of_toml(path.name, path.read_bytes())
+    groups = tuple(map(_group, reader.readers("group", "group")))
     if not groups:
-        raise SuiteError(f"{path.name}: expected at least one [[group]]")
+        raise reader.error("expected at least one [[group]]")
     if len({group.name for group in groups}) != len(groups):
-        raise SuiteError(f"{path.name}: the groups' names must differ, got {[group.name for group in groups]}")
+        raise reader.error(f"the groups' names must differ, got {[group.name for group in groups]}")
     title = reader.take("title", str, path.stem)
-    description = reader.take("description", str, "")
-    reader.done()
-    return Suite(path.stem, title, description, groups, text)
+    return reader.fill(Suite, name=path.stem, title=title, groups=groups, text=path.read_text(encoding="utf-8"))
 
 
 def _group(reader: Reader) -> Group:
@@ -181,32 +176,23 @@ def _group(reader: Reader) -> Group:
     reader.where += f" ({name})"
     seeds = tuple(reader.take("seeds", list, REQUIRED))
     if not seeds or len(set(seeds)) != len(seeds) or not all(type(s) is int and s >= 0 for s in seeds):
-        raise SuiteError(f"{reader.where}: 'seeds' must be different integers of 0 or more, got {list(seeds)}")
-    budget = reader.take("budget", int, None)
-    per_dim = reader.take("budget_per_dim", int, None)
-    if (budget is None) == (per_dim is None) or (budget or per_dim or 0) < 1:
-        raise SuiteError(f"{reader.where}: expected one positive 'budget' or 'budget_per_dim'")
-    kind = reader.take("problem", str, REQUIRED)
-    options = reader.take("problem_options", dict, {})
-    methods = tuple(
-        _method(Reader(f"{reader.where}, method {i}", m))
-        for i, m in enumerate(reader.take("method", list, REQUIRED), 1)
-    )
+        raise reader.error(f"'seeds' must be different integers of 0 or more, got {list(seeds)}")
+    methods = tuple(map(_method, reader.readers("method", "method")))
     if not methods or len({m.label for m in methods}) != len(methods):
-        raise SuiteError(f"{reader.where}: expected [[group.method]] tables with different labels")
-    note = reader.take("note", str, "")
-    reader.done()
-    group = Group(name, seeds, kind, options, methods, budget, per_dim, note)
+        raise reader.error("expected [[group.method]] tables with different labels")
+    group = reader.fill(Group, name=name, seeds=seeds, methods=methods)
+    if (group.budget is None) == (group.budget_per_dim is None) or (group.budget or group.budget_per_dim or 0) < 1:
+        raise reader.error("expected one positive 'budget' or 'budget_per_dim'")
     try:
         problems = group.problems()
-        first = make_problem(kind, problems[0])
+        first = make_problem(group.problem, problems[0])
     except (ValueError, TypeError) as error:
-        raise SuiteError(f"{reader.where}: {error}") from error
+        raise reader.error(str(error)) from error
     for method in methods:
         try:
             if any(arguments not in problems for arguments in group.problems(method)):
                 raise ValueError("its 'problem_options' must choose among the group's problems")
-            check_method(method.use, with_problem(method.options, first), budget=budget or per_dim * first.dim)
+            check_method(method.use, with_problem(method.options, first), budget=group.budget_in(first.dim))
         except (ValueError, TypeError) as error:
             raise SuiteError(f"{reader.where}, method {method.label!r}: {error}") from error
     return group
@@ -214,13 +200,4 @@ def _group(reader: Reader) -> Group:
 
 def _method(reader: Reader) -> Competitor:
     use = reader.take("use", str, REQUIRED)
-    label = reader.take("label", str, use)
-    method = Competitor(
-        label,
-        use,
-        reader.take("options", dict, {}),
-        reader.take("note", str, ""),
-        reader.take("problem_options", dict, {}),
-    )
-    reader.done()
-    return method
+    return reader.fill(Competitor, use=use, label=reader.take("label", str, use))

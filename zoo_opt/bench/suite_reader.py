@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tomllib
 from collections.abc import Mapping
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 
 class SuiteError(ValueError):
@@ -11,6 +14,7 @@ class SuiteError(ValueError):
 
 
 REQUIRED: Any = object()
+T = TypeVar("T")
 
 
 class Reader:
@@ -22,19 +26,53 @@ class Reader:
         self.where, self.table = where, dict(table)
         self.known: list[str] = []
 
+    @classmethod
+    def of_toml(cls, where: str, text: str | bytes) -> Reader:
+        """The table that a file's content holds."""
+        try:
+            return cls(where, tomllib.loads(text if isinstance(text, str) else text.decode()))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SuiteError(f"{where}: not valid TOML: {error}") from error
+
+    def error(self, message: str) -> SuiteError:
+        """The message with the place before it."""
+        return SuiteError(f"{self.where}: {message}")
+
     def take(self, key: str, kind: type, default: Any) -> Any:
         """The value of `key`, which must be a `kind`; `default` if it is not there."""
         self.known.append(key)
         if key not in self.table:
             if default is REQUIRED:
-                raise SuiteError(f"{self.where}: {key!r} is missing (expected a {kind.__name__})")
+                raise self.error(f"{key!r} is missing (expected a {kind.__name__})")
             return default
         value = self.table.pop(key)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise SuiteError(f"{self.where}: {key!r} must be a {kind.__name__}, got {value!r}")
+            raise self.error(f"{key!r} must be a {kind.__name__}, got {value!r}")
         return value
+
+    def readers(self, key: str, name: str, default: Any = REQUIRED) -> list[Reader]:
+        """A reader for each table of the array `key`; `name` is what a message calls one of them."""
+        tables = self.take(key, list, default)
+        return [Reader(f"{self.where}, {name} {i}", table) for i, table in enumerate(tables, 1)]
+
+    def fill(self, kind: type[T], **known: Any) -> T:
+        """An instance of a dataclass: the `known` fields, and the others from the keys of their names; no other keys.
+
+        A field without a default is a key that must be there; a tuple is a list in the file.
+        """
+        types = get_type_hints(kind)
+        for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+            if field.name not in known:
+                type_ = types[field.name]
+                type_ = get_args(type_)[0] if isinstance(type_, UnionType) else get_origin(type_) or type_
+                made = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+                default = REQUIRED if made is dataclasses.MISSING else made
+                value = self.take(field.name, list if type_ is tuple else type_, default)
+                known[field.name] = tuple(value) if type_ is tuple else value
+        self.done()
+        return kind(**known)
 
     def done(self) -> None:
         """Object to what is left."""
         if self.table:
-            raise SuiteError(f"{self.where}: unknown key {sorted(self.table)[0]!r}; expected {', '.join(self.known)}")
+            raise self.error(f"unknown key {sorted(self.table)[0]!r}; expected {', '.join(self.known)}")

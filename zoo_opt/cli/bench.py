@@ -64,7 +64,7 @@ def _workers(arguments: argparse.Namespace) -> int:
 
 def do_compare(arguments: argparse.Namespace) -> int:
     """Say what became better and worse from one result to another."""
-    from zoo_opt.bench.report.compare import compare, print_comparison
+    from zoo_opt.bench.report.comparison import compare, print_comparison
     from zoo_opt.bench.report.html import write_report
 
     earlier, later = (_read(name)[0] for name in (arguments.earlier, arguments.later))
@@ -123,7 +123,7 @@ def _read(name: str) -> tuple[Record, Path]:
 def _report(record: Record, path: Path, html: Path, *, earlier: Record | None = None) -> int:
     """Tables and HTML; status 1 if a run failed."""
     from zoo_opt.bench.report.html import write_report
-    from zoo_opt.bench.report.table import print_summary
+    from zoo_opt.bench.report.terminal import print_summary
 
     print_summary(record)
     write_report(record, html, earlier=earlier)

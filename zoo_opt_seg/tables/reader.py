@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from zoo_opt.bench.suite_reader import REQUIRED, Reader, SuiteError
-from zoo_opt_seg.tables.suite import FIGURES, OVERRIDES, Group, Published, Row, TableSuite, uses
+from zoo_opt_seg.tables.suite import FIGURES, OVERRIDES, Published, Row, TableGroup, TableSuite, uses
 from zoo_opt_seg.whitebox.comparators import COMPARATORS
 
 __all__ = ["SuiteError", "load_table", "read_table"]
@@ -25,82 +24,64 @@ def load_table(path: Path) -> TableSuite:
     """
     if not path.is_file():
         raise SuiteError(f"no suite file {str(path)!r}")
-    try:
-        return read_table(path.read_text(encoding="utf-8"), path.stem)
-    except UnicodeDecodeError as error:
-        raise SuiteError(f"{path.name}: not valid TOML: {error}") from error
+    return _suite(Reader.of_toml(path.stem, path.read_bytes()), path.read_text(encoding="utf-8"))
 
 
 def read_table(text: str, name: str) -> TableSuite:
     """Read a table suite from its text; see `load_table`."""
-    try:
-        reader = Reader(name, tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise SuiteError(f"{name}: not valid TOML: {error}") from error
-    tables: dict[str, dict[str, Any]] = {}
-    groups = tuple(_group(reader, tables) for reader in _group_readers(reader.take("group", list, REQUIRED), name))
+    return _suite(Reader.of_toml(name, text), text)
+
+
+def _suite(reader: Reader, text: str) -> TableSuite:
+    name, tables = reader.where, dict[str, dict[str, Any]]()
+    groups = tuple(_group(part, tables) for part in reader.readers("group", "group"))
     if not groups or len({group.name for group in groups}) != len(groups):
-        raise SuiteError(f"{name}: expected [[group]] tables with different names, got {[g.name for g in groups]}")
-    title, description = reader.take("title", str, name), reader.take("description", str, "")
-    note = reader.take("note", str, "")
-    papers = [Reader(f"{name}, published {i}", t) for i, t in enumerate(reader.take("published", list, []), 1)]
-    published = tuple(_paper(paper) for paper in papers)
-    reader.done()
-    return TableSuite(name, title, description, note, groups, text, published)
+        raise reader.error(f"expected [[group]] tables with different names, got {[g.name for g in groups]}")
+    published = tuple(map(_paper, reader.readers("published", "published", [])))
+    title = reader.take("title", str, name)
+    return reader.fill(TableSuite, name=name, title=title, groups=groups, text=text, published=published)
 
 
 def _paper(reader: Reader) -> Published:
-    title, columns = reader.take("title", str, REQUIRED), tuple(_list(reader, "columns", str))
+    columns = tuple(_list(reader, "columns", str))
     rows = {label: tuple(map(str, row)) for label, row in reader.take("rows", dict, REQUIRED).items()}
     for label, row in rows.items():
         if len(row) != len(columns):
-            raise SuiteError(f"{reader.where}: row {label!r} must have {len(columns)} figures, got {len(row)}")
-    reader.done()
-    return Published(title, columns, rows)
+            raise reader.error(f"row {label!r} must have {len(columns)} figures, got {len(row)}")
+    return reader.fill(Published, columns=columns, rows=rows)
 
 
-def _group_readers(tables: list[Any], name: str) -> list[Reader]:
-    return [Reader(f"{name}, group {i}", table) for i, table in enumerate(tables, 1)]
-
-
-def _group(reader: Reader, earlier: dict[str, dict[str, Any]]) -> Group:
+def _group(reader: Reader, earlier: dict[str, dict[str, Any]]) -> TableGroup:
     """Read a group and put its table, with what it has from another, among the `earlier` ones."""
     name = reader.take("name", str, REQUIRED)
     reader.where += f" ({name})"
     if like := reader.take("like", str, ""):
         if like not in earlier:
-            raise SuiteError(f"{reader.where}: 'like' must be the name of a group before it, got {like!r}")
+            raise reader.error(f"'like' must be the name of a group before it, got {like!r}")
         reader.table = _inherited(reader, earlier[like])
     earlier[name] = dict(reader.table)
     defaults = {use: reader.take(use, dict, {}) for use in ("adapt", *COMPARATORS)}
-    rows = tuple(
-        _row(Reader(f"{reader.where}, row {i}", row)) for i, row in enumerate(reader.take("row", list, REQUIRED), 1)
-    )
+    rows = tuple(map(_row, reader.readers("row", "row")))
     rows = tuple(replace(row, settings={**defaults.get(row.use, {}), **row.settings}) for row in rows)
     labels = [row.label for row in rows]
     if not rows or len(set(labels)) != len(labels):
-        raise SuiteError(f"{reader.where}: expected [[group.row]] tables with different labels, got {labels}")
-    group = Group(
-        name,
-        tuple(_list(reader, "seeds", int, minimum=0)),
-        _at_least(reader, "calls", *((REQUIRED, 1) if any(row.use == "adapt" for row in rows) else (0, 0))),
-        tuple(_list(reader, "domains", str)),
-        rows,
-        reader.take("black_box", dict, {"use": "tiny"}),
-        _at_least(reader, "size", 96, 8),
-        _at_least(reader, "repeats", 3, 1),
-        reader.take("reference", str, ""),
-        reader.take("floor", str, ""),
-        reader.take("ceiling", str, ""),
-        reader.take("note", str, ""),
-        tuple(map(str, reader.take("figures", list, ["dice", "hd95"]))),
+        raise reader.error(f"expected [[group.row]] tables with different labels, got {labels}")
+    group = reader.fill(
+        TableGroup,
+        name=name,
+        rows=rows,
+        seeds=tuple(_list(reader, "seeds", int, minimum=0)),
+        calls=_at_least(reader, "calls", *((REQUIRED, 1) if any(row.use == "adapt" for row in rows) else (0, 0))),
+        domains=tuple(_list(reader, "domains", str)),
+        size=_at_least(reader, "size", 96, 8),
+        repeats=_at_least(reader, "repeats", 3, 1),
+        figures=tuple(map(str, reader.take("figures", list, ["dice", "hd95"]))),
     )
-    reader.done()
     _check(reader.where, group)
     return group
 
 
-def _check(where: str, group: Group) -> None:
+def _check(where: str, group: TableGroup) -> None:
     """Raise SuiteError where parts of a group do not fit together."""
     if not isinstance(group.black_box.get("use"), str):
         raise SuiteError(f"{where}: 'black_box' must be a table with a 'use', got {group.black_box}")
@@ -125,7 +106,7 @@ def _inherited(reader: Reader, base: Mapping[str, Any]) -> dict[str, Any]:
     table = {**base, **reader.table}
     known = {row.get("label"): row for row in base.get("row", [])}
     if unknown := [label for label in keep if label not in known]:
-        raise SuiteError(f"{reader.where}: 'keep' must be labels of rows, got {unknown[0]!r}")
+        raise reader.error(f"'keep' must be labels of rows, got {unknown[0]!r}")
     domains = table.get("domains", [])
     rows = [_of_domains(known[label], domains) for label in keep]
     labels = {row.get("label") for row in rows}
@@ -150,35 +131,24 @@ def _row(reader: Reader) -> Row:
     label, use = reader.take("label", str, REQUIRED), reader.take("use", str, REQUIRED)
     reader.where += f" ({label})"
     if use not in uses():
-        raise SuiteError(f"{reader.where}: 'use' must be one of {', '.join(uses())}, got {use!r}")
-    prompt, method = reader.take("prompt", str, ""), reader.take("method", str, "")
-    prompted = ("adapt", *(comparator.name for comparator in COMPARATORS.entries() if comparator.prompt))
-    for key, value, goes_with in (("prompt", prompt, prompted), ("method", method, ("adapt",))):
-        if bool(value) is not (use in goes_with):
-            raise SuiteError(f"{reader.where}: {key!r} goes with {' and '.join(goes_with)}, got {value!r} with {use!r}")
-    on = reader.take("on", dict, {})
-    for domain, table in on.items():
-        if not isinstance(table, Mapping) or set(table) - set(OVERRIDES):
-            raise SuiteError(f"{reader.where}: 'on.{domain}' may have {', '.join(OVERRIDES)}, got {table!r}")
-    row = Row(
-        label,
-        use,
-        prompt,
-        reader.take("prompt_options", dict, {}),
-        method,
-        reader.take("options", dict, {}),
-        reader.take("settings", dict, {}),
-        on,
-        tuple(reader.take("domains", list, [])),
-        {domain: _published(reader, figures) for domain, figures in reader.take("published", dict, {}).items()},
-        {domain: _organs(reader, organs) for domain, organs in reader.take("published_organs", dict, {}).items()},
-        reader.take("grid", dict, {}),
-        reader.take("note", str, ""),
+        raise reader.error(f"'use' must be one of {', '.join(uses())}, got {use!r}")
+    row = reader.fill(
+        Row,
+        label=label,
+        use=use,
+        published={name: _published(reader, own) for name, own in reader.take("published", dict, {}).items()},
+        published_organs={name: _organs(reader, o) for name, o in reader.take("published_organs", dict, {}).items()},
     )
+    prompted = ("adapt", *(comparator.name for comparator in COMPARATORS.entries() if comparator.prompt))
+    for key, value, goes_with in (("prompt", row.prompt, prompted), ("method", row.method, ("adapt",))):
+        if bool(value) is not (use in goes_with):
+            raise reader.error(f"{key!r} goes with {' and '.join(goes_with)}, got {value!r} with {use!r}")
+    for domain, table in row.on.items():
+        if not isinstance(table, Mapping) or set(table) - set(OVERRIDES):
+            raise reader.error(f"'on.{domain}' may have {', '.join(OVERRIDES)}, got {table!r}")
     for name, values in row.grid.items():
         if name.partition(".")[0] not in OVERRIDES or "." not in name or not isinstance(values, list):
-            raise SuiteError(f"{reader.where}: 'grid' must have lists by names such as \"options.lr\", got {name!r}")
-    reader.done()
+            raise reader.error(f"'grid' must have lists by names such as \"options.lr\", got {name!r}")
     return row
 
 
@@ -186,27 +156,27 @@ def _list(reader: Reader, key: str, kind: type, minimum: int | None = None) -> l
     values = reader.take(key, list, REQUIRED)
     good = values and len(set(map(repr, values))) == len(values) and all(type(v) is kind for v in values)
     if not good or (minimum is not None and min(values) < minimum):
-        raise SuiteError(f"{reader.where}: {key!r} must be different {kind.__name__} values, got {values}")
+        raise reader.error(f"{key!r} must be different {kind.__name__} values, got {values}")
     return list(values)
 
 
 def _at_least(reader: Reader, key: str, default: Any, minimum: int) -> int:
     value: int = reader.take(key, int, default)
     if value < minimum:
-        raise SuiteError(f"{reader.where}: {key!r} must be {minimum} or more, got {value}")
+        raise reader.error(f"{key!r} must be {minimum} or more, got {value}")
     return value
 
 
 def _published(reader: Reader, figures: Any) -> tuple[float, ...]:
     if isinstance(figures, list) and 1 <= len(figures) <= len(FIGURES) and all(map(_is_number, figures)):
         return tuple(float(v) for v in figures)
-    raise SuiteError(f"{reader.where}: 'published' must have [Dice] or [Dice, HD95] by domain, got {figures!r}")
+    raise reader.error(f"'published' must have [Dice] or [Dice, HD95] by domain, got {figures!r}")
 
 
 def _organs(reader: Reader, organs: Any) -> dict[str, float]:
     if isinstance(organs, Mapping) and all(map(_is_number, organs.values())):
         return {name: float(v) for name, v in organs.items()}
-    raise SuiteError(f"{reader.where}: 'published_organs' must have Dice by domain and organ, got {organs!r}")
+    raise reader.error(f"'published_organs' must have Dice by domain and organ, got {organs!r}")
 
 
 def _is_number(value: Any) -> bool:

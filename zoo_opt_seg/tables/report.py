@@ -6,14 +6,24 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, median, stdev
+from statistics import median
 from typing import Any
 
 from zoo_opt.bench.engine.record import Record
+from zoo_opt.bench.report.markdown import markdown_table
 from zoo_opt.bench.statistics.bootstrap import Interval
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES
-from zoo_opt_seg.tables.statistics import Contest, Spread, closed, contests, incomparable, of, spread
-from zoo_opt_seg.tables.suite import Group, Row, TableSuite, on_volumes
+from zoo_opt_seg.tables.statistics import (
+    RowTest,
+    Spread,
+    cells_of,
+    gap_closed,
+    on_other_data,
+    row_tests,
+    spread,
+    spread_over_seeds,
+)
+from zoo_opt_seg.tables.suite import Row, TableGroup, TableSuite, on_volumes
 
 NONE = "·"  # a cell that has not been done
 TITLES = {"dice": "Dice", "iou": "IoU", "hd95": "HD95"}
@@ -36,7 +46,7 @@ class Cost:
 
     title: str
     known: Callable[[Mapping[str, Any]], bool]
-    say: Callable[[Runs], str]
+    text: Callable[[Runs], str]
 
 
 COSTS = (
@@ -45,7 +55,9 @@ COSTS = (
     Cost("CPU min", lambda run: run["seconds"] is not None, lambda runs: _median(runs, "seconds", 60, 1)),
     Cost("peak MB", lambda run: run.get("memory") is not None, lambda runs: _median(runs, "memory", 1e6, 0)),
     Cost(
-        "gate", lambda run: _gate(run) is not None, lambda runs: say(_of_values([*filter(None, map(_gate, runs))]), 2)
+        "gate",
+        lambda run: _gate(run) is not None,
+        lambda runs: spread_text(spread([*filter(None, map(_gate, runs))]), 2),
     ),
 )
 
@@ -78,7 +90,7 @@ def markdown(suite: TableSuite, record: Record, missing: Mapping[str, str] | Non
     return "\n\n".join(part.strip() for part in parts if part and part.strip()) + "\n"
 
 
-def heading(group: Group) -> str:
+def heading(group: TableGroup) -> str:
     """The group's name with what all of its rows share."""
     box = group.black_box.get("model_type", group.black_box["use"])
     seeds = f"{len(group.seeds)} seed{'s' * (len(group.seeds) > 1)}"
@@ -86,44 +98,44 @@ def heading(group: Group) -> str:
     return f"### {group.name}\n\n{calls}black box {box}, {group.size} px, {seeds}"
 
 
-def group_tables(group: Group, record: Record) -> list[str]:
+def group_tables(group: TableGroup, record: Record) -> list[str]:
     """The figures, and the tests where the group has a reference."""
-    found = [results_table(group, record), legend(group, record)]
+    parts = [results_table(group, record), legend(group, record)]
     done = _done(group, record)
     if kinds := dict.fromkeys(run["memory_kind"] for run in done if run.get("memory") is not None):
-        found.append(MEMORY.format(kinds=", or ".join(kinds)))
+        parts.append(MEMORY.format(kinds=", or ".join(kinds)))
     notes = [f"- {row.label}: {row.note}" for row in group.rows if row.note]
     if notes:
-        found.append("\n".join(notes))
+        parts.append("\n".join(notes))
     if any("organs" in run for run in done):
         brackets = BRACKETS if any(row.published_organs for row in group.rows) else ""
-        found += [organs_table(group, record), ORGANS.format(unit=_unit(done), brackets=brackets)]
-    tests = [contest for domain in group.domains for contest in contests(group, domain, record.runs)]
-    found += [
+        parts += [organs_table(group, record), ORGANS.format(unit=_unit(done), brackets=brackets)]
+    tests = [test for domain in group.domains for test in row_tests(group, domain, record.runs)]
+    parts += [
         f"Not compared on {domain}, as the data have changed since: {', '.join(rows)}. `--again` repeats a row."
         for domain in group.domains
-        if (rows := incomparable(group, domain, record.runs))
+        if (rows := on_other_data(group, domain, record.runs))
     ]
     if tests:
         gap = GAP.format(floor=group.floor, ceiling=group.ceiling) if group.floor and group.ceiling else ""
-        found += [tests_table(group, tests, record), TESTS.format(reference=group.reference, gap=gap)]
-    return found
+        parts += [tests_table(group, tests, record), TESTS.format(reference=group.reference, gap=gap)]
+    return parts
 
 
-def results_table(group: Group, record: Record) -> str:
+def results_table(group: TableGroup, record: Record) -> str:
     """Rows by domains, and what they cost."""
     done = _done(group, record)
     costs = [cost for cost in COSTS if any(map(cost.known, done))]
     lines = []
     for row in group.rows:
-        cells = {domain: of(group, row, domain, record.runs) for r, domain in group.places() if r is row}
+        cells = {domain: cells_of(group, row, domain, record.runs) for r, domain in group.places() if r is row}
         runs = [run for by_seed in cells.values() for run in by_seed.values()]
         figures = [figure_cell(group, row, domain, record) if domain in cells else "" for domain in group.domains]
-        lines.append([row.label, *figures, *(cost.say(runs) for cost in costs)])
+        lines.append([row.label, *figures, *(cost.text(runs) for cost in costs)])
     return table(["", *group.domains, *(cost.title for cost in costs)], lines)
 
 
-def legend(group: Group, record: Record) -> str:
+def legend(group: TableGroup, record: Record) -> str:
     """What the figures are."""
     if any(on_volumes(row.use) for row in group.rows):
         over = "organs and test volumes"
@@ -140,24 +152,26 @@ def legend(group: Group, record: Record) -> str:
     )
 
 
-def organs_table(group: Group, record: Record) -> str:
+def organs_table(group: TableGroup, record: Record) -> str:
     """Rows by organs, where cells are measured on volumes."""
     lines, header = [], list[str]()
     for row, domain in group.places():
-        runs = list(of(group, row, domain, record.runs).values())
+        runs = list(cells_of(group, row, domain, record.runs).values())
         if not runs or "organs" not in runs[0]:
             continue
         header = list(runs[0]["organs"])
         known, line = row.published_organs.get(domain, {}), [row.label]
         for organ in header:
-            dice, hd95 = (_of_values([run["organs"][organ][i] for run in runs]) for i in (0, 1))
-            line.append(f"{say(dice, 3)} / {say(hd95, 1)}" + (f" [{known[organ]:g}]" if organ in known else ""))
+            dice, hd95 = (spread([run["organs"][organ][i] for run in runs]) for i in (0, 1))
+            line.append(
+                f"{spread_text(dice, 3)} / {spread_text(hd95, 1)}" + (f" [{known[organ]:g}]" if organ in known else "")
+            )
         lines.append(line)
     return table(["", *header], lines)
 
 
-def _done(group: Group, record: Record) -> list[Mapping[str, Any]]:
-    return [run for row, domain in group.places() for run in of(group, row, domain, record.runs).values()]
+def _done(group: TableGroup, record: Record) -> list[Mapping[str, Any]]:
+    return [run for row, domain in group.places() for run in cells_of(group, row, domain, record.runs).values()]
 
 
 def _unit(runs: Runs) -> str:
@@ -177,15 +191,11 @@ def _gate(run: Mapping[str, Any]) -> float | None:
     return gate if gate is not None and 0 < gate < 1 else None
 
 
-def _of_values(values: Sequence[float]) -> Spread:
-    sd = stdev(values) if len(values) > 1 else math.nan
-    return Spread(fmean(values) if values else math.nan, sd, len(values))
-
-
-def figure_cell(group: Group, row: Row, domain: str, record: Record) -> str:
+def figure_cell(group: TableGroup, row: Row, domain: str, record: Record) -> str:
     """Dice / HD95 with spread, and the published figures in brackets."""
-    cells = of(group, row, domain, record.runs)
-    text = " / ".join(say(spread(cells, name), DIGITS[name]) for name in group.figures) if cells else NONE
+    cells = cells_of(group, row, domain, record.runs)
+    texts = [spread_text(spread_over_seeds(cells, name), DIGITS[name]) for name in group.figures]
+    text = " / ".join(texts) if cells else NONE
     if 0 < len(cells) < len(group.seeds):
         text += f" ({len(cells)} of {len(group.seeds)} seeds)"
     if domain in row.published:
@@ -193,18 +203,18 @@ def figure_cell(group: Group, row: Row, domain: str, record: Record) -> str:
     return text
 
 
-def tests_table(group: Group, tests: Iterable[Contest], record: Record) -> str:
+def tests_table(group: TableGroup, tests: Iterable[RowTest], record: Record) -> str:
     """Each row against the reference, domain by domain."""
     rows = {row.label: row for row in group.rows}
     lines = [
         [
             test.domain,
             test.row,
-            say_interval(test.gain["dice"], 3),
-            say_p(test.p["dice"]),
-            say_interval(test.gain["hd95"], 1),
-            say_p(test.p["hd95"]),
-            say_part(closed(group, rows[test.row], test.domain, record.runs)),
+            interval_text(test.gain["dice"], 3),
+            p_text(test.p["dice"]),
+            interval_text(test.gain["hd95"], 1),
+            p_text(test.p["hd95"]),
+            part_text(gap_closed(group, rows[test.row], test.domain, record.runs)),
             str(test.images) + (f" in {test.groups}" if test.groups < test.images else ""),
         ]
         for test in tests
@@ -212,30 +222,29 @@ def tests_table(group: Group, tests: Iterable[Contest], record: Record) -> str:
     return table(["domain", "row", "Dice", "p", "HD95", "p", "gap", "images"], lines)
 
 
-def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, first column to the left, the rest to the right."""
-    rule = [":--", *["--:"] * (len(header) - 1)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *lines))
+def table(headings: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """A Markdown table with the marks of alignment that the recorded pages have."""
+    return markdown_table(headings, body, rules=(":--", "--:"))
 
 
-def say(value: Spread, digits: int) -> str:
+def spread_text(value: Spread, digits: int) -> str:
     """The mean, and the deviation where there is one."""
     if math.isnan(value.mean):
         return NONE
     return f"{value.mean:.{digits}f}" + ("" if math.isnan(value.sd) else f" ± {value.sd:.{digits}f}")
 
 
-def say_interval(value: Interval, digits: int) -> str:
+def interval_text(value: Interval, digits: int) -> str:
     """The difference with its sign and bounds."""
     return f"{value.estimate:+.{digits}f} [{value.low:+.{digits}f}, {value.high:+.{digits}f}]"
 
 
-def say_p(p: float) -> str:
+def p_text(p: float) -> str:
     """A p value with two digits, small ones as a bound."""
     return NONE if math.isnan(p) else "< 1e-4" if p < 1e-4 else f"{p:.2g}"
 
 
-def say_part(part: float) -> str:
+def part_text(part: float) -> str:
     """A fraction in per cent."""
     return NONE if math.isnan(part) else f"{100 * part:.0f} %"
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo_opt.bench.statistics.bootstrap import Interval, interval
 from zoo_opt.bench.statistics.pairs import holm, wilcoxon
-from zoo_opt_seg.tables.suite import Group, Row
+from zoo_opt_seg.tables.suite import Row, TableGroup
 
 Runs = Mapping[str, Mapping[str, Any]]  # by key
 FIGURES = ("dice", "hd95")
@@ -26,7 +26,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Contest:
+class RowTest:
     """A row against the reference on one domain.
 
     Attributes
@@ -50,18 +50,22 @@ class Contest:
     seeds: int
 
 
-def of(group: Group, row: Row, domain: str, runs: Runs) -> dict[int, Mapping[str, Any]]:
+def cells_of(group: TableGroup, row: Row, domain: str, runs: Runs) -> dict[int, Mapping[str, Any]]:
     """The finished cells of a row on a domain, by seed."""
-    found = {seed: runs.get(group.cell(row, domain, seed).key) for seed in group.seeds}
-    return {seed: run for seed, run in found.items() if run is not None and not run["error"]}
+    known = {seed: runs.get(group.cell(row, domain, seed).key) for seed in group.seeds}
+    return {seed: run for seed, run in known.items() if run is not None and not run["error"]}
 
 
-def spread(cells: Mapping[int, Mapping[str, Any]], figure: str) -> Spread:
-    """Mean and standard deviation over seeds; NaN of nothing, and the deviation of one."""
-    values = [_float(cell["figures"][figure]) for cell in cells.values()]
+def spread(values: Sequence[float]) -> Spread:
+    """Mean and standard deviation; NaN of nothing, and the deviation of one."""
     if not values:
         return Spread(np.nan, np.nan, 0)
     return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else np.nan, len(values))
+
+
+def spread_over_seeds(cells: Mapping[int, Mapping[str, Any]], figure: str) -> Spread:
+    """Spread of a figure over the seeds."""
+    return spread([_float(cell["figures"][figure]) for cell in cells.values()])
 
 
 def per_image(cells: Mapping[int, Mapping[str, Any]], seeds: Sequence[int], figure: str) -> np.ndarray:
@@ -69,15 +73,15 @@ def per_image(cells: Mapping[int, Mapping[str, Any]], seeds: Sequence[int], figu
     return np.mean([[_float(v) for v in cells[seed][figure]] for seed in seeds], axis=0)
 
 
-def contests(group: Group, domain: str, runs: Runs) -> list[Contest]:
+def row_tests(group: TableGroup, domain: str, runs: Runs) -> list[RowTest]:
     """Every row against the group's reference on a domain, over the seeds that both have."""
     rows = [row for row, where in group.places() if where == domain]
     reference = next((row for row in rows if row.label == group.reference), None)
-    if reference is None or not (theirs := of(group, reference, domain, runs)):
+    if reference is None or not (theirs := cells_of(group, reference, domain, runs)):
         return []
-    found = []
+    tests = []
     for row in rows:
-        ours = of(group, row, domain, runs)
+        ours = cells_of(group, row, domain, runs)
         seeds = sorted(ours.keys() & theirs.keys())
         if row.label == reference.label or not seeds or not _same_data(seeds, ours, theirs):
             continue
@@ -87,16 +91,16 @@ def contests(group: Group, domain: str, runs: Runs) -> list[Contest]:
             sums, counts = _grouped(difference, ours[seeds[0]].get("groups"))
             gain[figure], p[figure] = interval(sums, counts), wilcoxon(sums / counts)
             images, groups = int(counts.sum()), len(counts)
-        found.append(Contest(row.label, domain, gain, p, images, groups, len(seeds)))
+        tests.append(RowTest(row.label, domain, gain, p, images, groups, len(seeds)))
     for figure in FIGURES:
-        for contest, corrected in zip(found, holm([c.p[figure] for c in found]), strict=True):
-            contest.p[figure] = corrected
-    return found
+        for test, corrected in zip(tests, holm([c.p[figure] for c in tests]), strict=True):
+            test.p[figure] = corrected
+    return tests
 
 
-def incomparable(group: Group, domain: str, runs: Runs) -> list[str]:
+def on_other_data(group: TableGroup, domain: str, runs: Runs) -> list[str]:
     """Labels of the rows that were measured on other data than the reference: images or masks have changed since."""
-    cells = {row.label: of(group, row, domain, runs) for row, where in group.places() if where == domain}
+    cells = {row.label: cells_of(group, row, domain, runs) for row, where in group.places() if where == domain}
     theirs = cells.pop(group.reference, {})
     return [label for label, ours in cells.items() if not _same_data(ours.keys() & theirs.keys(), ours, theirs)]
 
@@ -117,7 +121,7 @@ def _grouped(difference: np.ndarray, groups: Sequence[int] | None) -> tuple[np.n
     return sums[counts > 0], counts[counts > 0]
 
 
-def closed(group: Group, row: Row, domain: str, runs: Runs) -> float:
+def gap_closed(group: TableGroup, row: Row, domain: str, runs: Runs) -> float:
     """Part of the gap in Dice between the floor and the ceiling that a row closes, over the seeds that all three have.
 
     NaN where there is none, or their data are not the same.
@@ -125,11 +129,11 @@ def closed(group: Group, row: Row, domain: str, runs: Runs) -> float:
     labels = {r.label: r for r, where in group.places() if where == domain}
     if group.floor not in labels or group.ceiling not in labels:
         return float("nan")
-    three = [of(group, r, domain, runs) for r in (labels[group.floor], labels[group.ceiling], row)]
+    three = [cells_of(group, r, domain, runs) for r in (labels[group.floor], labels[group.ceiling], row)]
     seeds = set.intersection(*map(set, three))
     if not _same_data(seeds, *three):
         return float("nan")
-    low, high, here = (spread({seed: cells[seed] for seed in seeds}, "dice").mean for cells in three)
+    low, high, here = (spread_over_seeds({seed: cells[seed] for seed in seeds}, "dice").mean for cells in three)
     return (here - low) / (high - low) if high > low else float("nan")
 
 

@@ -49,7 +49,7 @@ from typing import Any
 
 from zoo_opt_seg.whitebox.comparators import COMPARATORS
 
-__all__ = ["FIGURES", "FORMAT", "OVERRIDES", "Cell", "Group", "Place", "Published", "Row", "TableSuite", "uses"]
+__all__ = ["FIGURES", "FORMAT", "OVERRIDES", "Cell", "Place", "Published", "Row", "TableGroup", "TableSuite", "uses"]
 
 FORMAT = 1  # of what a cell records; part of its key
 OWN_USES = ("zero-shot", "disk", "whole-image", "region-growing", "atlas", "adapt")  # the others are comparators
@@ -90,7 +90,7 @@ class Row:
     domains : tuple of str
         That the row is for; empty: all of the group.
     published : dict
-        By domain, the paper's (Dice,), or all of the group's `Group.figures`.
+        By domain, the paper's (Dice,), or all of the group's `TableGroup.figures`.
     published_organs : dict
         By domain and organ, the paper's Dice.
     grid : dict
@@ -164,7 +164,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Group:
+class TableGroup:
     """Rows on the same domains at the same number of calls.
 
     Attributes
@@ -192,7 +192,7 @@ class Group:
     calls: int
     domains: tuple[str, ...]
     rows: tuple[Row, ...]
-    black_box: dict[str, Any]
+    black_box: dict[str, Any] = field(default_factory=lambda: {"use": "tiny"})
     size: int = 96
     repeats: int = 3
     reference: str = ""
@@ -229,10 +229,10 @@ class TableSuite:
 
     name: str
     title: str
-    description: str
-    note: str
-    groups: tuple[Group, ...]
+    groups: tuple[TableGroup, ...]
     text: str
+    description: str = ""
+    note: str = ""
     published: tuple[Published, ...] = ()
 
     @property

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from zoo_opt.bench.engine.record import Record
-from zoo_opt.bench.report.table import FIGURES
+from zoo_opt.bench.report.terminal import FIGURES
 from zoo_opt.bench.solvers import PEERS
 from zoo_opt.bench.statistics.hits import FloatArray
-from zoo_opt.bench.statistics.stats import Run, Summary, held
+from zoo_opt.bench.statistics.stats import Run, Summary, curve_at
 
 DATA_FORMAT = 1
 CURVE_POINTS = 48  # evaluation counts, log-spaced, at which a curve is embedded
@@ -164,7 +164,7 @@ def steps_of(values: FloatArray, kind: str, origin: float, step: float) -> Float
 
 def packed_curve(run: Run, at: FloatArray, scale: tuple[str, float, float]) -> list[int | None]:
     """A run's curve on a grid, as `pack` describes it; empty without a value."""
-    values = held(run["curve"], at) if run["curve"] else np.empty(0)
+    values = curve_at(run["curve"], at) if run["curve"] else np.empty(0)
     known = np.flatnonzero(~np.isnan(values))
     if known.size == 0:
         return []

@@ -9,10 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from zoo_opt.bench.engine.record import Record
-from zoo_opt.bench.report.table import FIGURES, NOTE, fraction, heading, percent, say, say_signed, summary_cells
+from zoo_opt.bench.report.terminal import (
+    FIGURES,
+    NOTE,
+    fraction,
+    heading,
+    percent,
+    short_text,
+    signed_text,
+    summary_cells,
+)
 from zoo_opt.bench.statistics.ert import case_of, performance_profile, running_times
 from zoo_opt.bench.statistics.hits import Run
-from zoo_opt.bench.statistics.ranks import Paired, paired_tests
+from zoo_opt.bench.statistics.method_pairs import MethodPair, paired_tests
 from zoo_opt.bench.statistics.stats import rows, summaries
 from zoo_opt.bench.statistics.subgroups import subgroups
 
@@ -47,7 +56,7 @@ def markdown_tables(record: Record) -> str:
     for group in dict.fromkeys(run["group"] for run in runs):
         of_group = [run for run in runs if run["group"] == group]
         found = summaries(of_group)
-        parts += [f"### {heading(of_group)}", _table(*summary_cells(of_group, found))]
+        parts += [f"### {heading(of_group)}", markdown_table(*summary_cells(of_group, found))]
         if len({run["problem"] for run in of_group}) > FEW:
             parts += [area_table(of_group)]
         else:
@@ -77,7 +86,7 @@ def area_table(runs: Sequence[Run]) -> str:
         return fraction(s.area) + ("" if s.complete else f" ({s.problems})")
 
     headings = ["area under the ECDF", *(f"{name} ({count[name]})" for name in parts)]
-    return _table(headings, [[method, *(cell(name, method) for name in parts)] for method in of_part["all"]])
+    return markdown_table(headings, [[method, *(cell(name, method) for name in parts)] for method in of_part["all"]])
 
 
 def final_table(runs: Sequence[Run]) -> str:
@@ -86,21 +95,29 @@ def final_table(runs: Sequence[Run]) -> str:
     found = sorted(rows(runs), key=lambda row: (row.problem, row.median))
     extras = list(dict.fromkeys(name for row in found for name in row.extra))
     body = [
-        [row.problem, row.method, str(row.seeds), say(row.median), f"{say(row.low)} to {say(row.high)}"]
-        + [say(row.mean) + ("" if np.isnan(row.sd) else f" ± {say(row.sd, 2)}")]
-        + [say(row.extra.get(name)) for name in extras]
+        [
+            row.problem,
+            row.method,
+            str(row.seeds),
+            short_text(row.median),
+            f"{short_text(row.low)} to {short_text(row.high)}",
+        ]
+        + [short_text(row.mean) + ("" if np.isnan(row.sd) else f" ± {short_text(row.sd, 2)}")]
+        + [short_text(row.extra.get(name)) for name in extras]
         for row in found
     ]
     names = [FIGURES.get(name, name) for name in extras]
-    return _table(["problem", "method", "seeds", f"final {figure}", "quartiles", "mean ± sd", *names], body, left=2)
+    return markdown_table(
+        ["problem", "method", "seeds", f"final {figure}", "quartiles", "mean ± sd", *names], body, left=2
+    )
 
 
-def paired_table(found: Sequence[Paired]) -> str:
+def paired_table(found: Sequence[MethodPair]) -> str:
     """Methods against one of them, over what both ran."""
     if not found:
         return ""
     measure = "area" if found[0].measure == "area" else "final figure, " + found[0].measure.removesuffix(" final")
-    return _table(
+    return markdown_table(
         [
             f"against {found[0].against}",
             found[0].units,
@@ -116,11 +133,11 @@ def paired_table(found: Sequence[Paired]) -> str:
                 pair.method,
                 str(pair.problems if pair.units == "problems" else pair.runs),
                 " / ".join(percent(value) for value in pair.reached),
-                say_signed(pair.gain.estimate),
-                f"{say_signed(pair.gain.low)} to {say_signed(pair.gain.high)}",
+                signed_text(pair.gain.estimate),
+                f"{signed_text(pair.gain.low)} to {signed_text(pair.gain.high)}",
                 str(pair.wins),
                 str(pair.losses),
-                say(pair.p_holm, 2),
+                short_text(pair.p_holm, 2),
             ]
             for pair in found
         ],
@@ -137,7 +154,7 @@ def profile_table(runs: Sequence[Run]) -> str:
     body = [[profile.methods[m], *(fraction(v) for v in values[m])] for m in order]
     left_out = [[method, *("-" for _ in FACTORS)] for method in profile.left_out]
     headings = [f"of {len(profile.cases)} problems' targets within ERT x", *map(str, FACTORS)]
-    return _table(headings, body + left_out)
+    return markdown_table(headings, body + left_out)
 
 
 def ert_table(runs: Sequence[Run], targets: Sequence[float] | None = None) -> str:
@@ -171,10 +188,12 @@ def ert_table(runs: Sequence[Run], targets: Sequence[float] | None = None) -> st
         for m, method in enumerate(times.methods)
         if times.runs[m, c]
     ]
-    return _table(["ERT / d", "method", *(f"{t:g}" for t in times.targets)], body, left=2)
+    return markdown_table(["ERT / d", "method", *(f"{t:g}" for t in times.targets)], body, left=2)
 
 
-def _table(headings: Sequence[str], body: Iterable[Sequence[str]], *, left: int = 1) -> str:
-    """A Markdown table, its first columns aligned left, the others right."""
-    lines = [headings, ["---" if i < left else "---:" for i in range(len(headings))], *body]
+def markdown_table(
+    headings: Sequence[str], body: Iterable[Sequence[str]], *, left: int = 1, rules: tuple[str, str] = ("---", "---:")
+) -> str:
+    """A Markdown table, its first columns aligned left, the others right; `rules` mark the two in its second line."""
+    lines = [headings, [rules[i >= left] for i in range(len(headings))], *body]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.report.data import is_ours
-from zoo_opt.bench.report.table import say
+from zoo_opt.bench.report.terminal import short_text
 from zoo_opt.bench.statistics.stats import Run, Summary
 
 MOST_ERRORS = 50  # shown in full; a suite that always fails would fill the page
@@ -32,7 +32,7 @@ def table(headings: Sequence[str], body: Iterable[Sequence[object]]) -> Markup:
 
 
 def _cell(value: object) -> str:
-    return f'<td class="n">{say(value)}</td>' if isinstance(value, float) else f"<td>{esc(value)}</td>"
+    return f'<td class="n">{short_text(value)}</td>' if isinstance(value, float) else f"<td>{esc(value)}</td>"
 
 
 def who(method: str, use: str) -> Markup:

@@ -30,7 +30,7 @@ def matched(a: Iterable[Run], b: Iterable[Run]) -> tuple[list[Run], list[Run]]:
 
 
 @dataclass(frozen=True)
-class Contest:
+class PairedUnits:
     """Matched runs of A and B, unit by unit; what is positive speaks for B.
 
     Attributes
@@ -72,7 +72,7 @@ class Contest:
         return wilcoxon(self.gains)
 
 
-def contest(a: Sequence[Run], b: Sequence[Run]) -> Contest:
+def pair_units(a: Sequence[Run], b: Sequence[Run]) -> PairedUnits:
     """Pit B's runs against those of A, which stand in the same order: see `matched`.
 
     Raises
@@ -88,11 +88,11 @@ def contest(a: Sequence[Run], b: Sequence[Run]) -> Contest:
     weights = sum_by(unit, both[0].targets)
     if len(weights) and (weights > 0).all():
         x, y = (sum_by(unit, hits.areas) / weights for hits in both)
-        return Contest(kind, names, "area", x, y, weights)
+        return PairedUnits(kind, names, "area", x, y, weights)
     weights = np.bincount(unit).astype(float)
     ratio = by_ratio([*a, *b])
     x, y = (sum_by(unit, _finals(runs, ratio)) / weights for runs in (a, b))
-    return Contest(kind, names, "log10 final" if ratio else "final", x, y, weights)
+    return PairedUnits(kind, names, "log10 final" if ratio else "final", x, y, weights)
 
 
 def _finals(runs: Sequence[Run], ratio: bool) -> FloatArray:
@@ -106,7 +106,7 @@ def wilcoxon(gains: ArrayLike) -> float:
     Parameters
     ----------
     gains : array_like, shape (n,)
-        Paired differences. NaN is returned of an empty array.
+        MethodPair differences. NaN is returned of an empty array.
 
     References
     ----------

@@ -20,6 +20,7 @@ __all__ = [
     "Run",
     "Summary",
     "by_ratio",
+    "curve_at",
     "curve_band",
     "ecdf",
     "ecdf_area",
@@ -27,7 +28,6 @@ __all__ = [
     "final",
     "fraction_reached",
     "geometric_mean",
-    "held",
     "quartiles",
     "rows",
     "summaries",
@@ -112,7 +112,7 @@ class Band:
 def curve_band(runs: Sequence[Run]) -> Band:
     """Median and quartiles over the runs' curves, each held at its last value: one that solved its problem stays."""
     grid = np.unique([point[0] for run in runs for point in run["curve"]]).astype(float)
-    rows = np.array([held(run["curve"], grid) for run in runs if run["curve"]])
+    rows = np.array([curve_at(run["curve"], grid) for run in runs if run["curve"]])
     if rows.size == 0:
         empty = np.empty(0)
         return Band(empty, empty, empty, empty)
@@ -121,7 +121,7 @@ def curve_band(runs: Sequence[Run]) -> Band:
     return Band(grid[keep], low, median, high)
 
 
-def held(curve: Sequence[Sequence[float | None]], grid: ArrayLike) -> FloatArray:
+def curve_at(curve: Sequence[Sequence[float | None]], grid: ArrayLike) -> FloatArray:
     """The curve's latest value at each point of `grid`; NaN before the first, inf where it is null."""
     at = np.array([point[0] for point in curve], dtype=float)
     value = np.array([np.inf if point[1] is None else point[1] for point in curve] + [np.nan], dtype=float)

@@ -21,14 +21,14 @@ NOTE = (
 )
 
 
-def say(value: float | None, digits: int = 3) -> str:
+def short_text(value: float | None, digits: int = 3) -> str:
     """A number for people: "inf" where it overflowed, "-" where there is none."""
     if value is None or np.isnan(value):
         return "-"
     return f"{value:.{digits}g}"
 
 
-def say_signed(value: float, decimals: int = 3) -> str:
+def signed_text(value: float, decimals: int = 3) -> str:
     """A difference with its sign."""
     if np.isnan(value):
         return "-"
@@ -45,7 +45,7 @@ def fraction(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.3f}".removeprefix("0")
 
 
-def say_interval(interval: Interval) -> str:
+def interval_text(interval: Interval) -> str:
     """The bounds of an interval of fractions, such as ".120-.135"; "-" where it has none."""
     if np.isnan(interval.low):
         return "-"
@@ -82,10 +82,10 @@ def summary_cells(runs: list[Run], found: Sequence[Summary]) -> tuple[list[str],
             str(s.problems),
             percent(s.reached),
             fraction(s.area),
-            say_interval(s.area_interval),
-            say(s.score),
-            *(say(s.extra.get(e)) for e in extras),
-            f"{s.microseconds:.0f}" if s.microseconds >= 100 else say(s.microseconds),
+            interval_text(s.area_interval),
+            short_text(s.score),
+            *(short_text(s.extra.get(e)) for e in extras),
+            f"{s.microseconds:.0f}" if s.microseconds >= 100 else short_text(s.microseconds),
             *([str(s.errors or "")] if errors else []),
         ]
         for s in found

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zoo_opt.bench.engine.record import Record
-from zoo_opt.bench.report.table import FIGURES, fraction, percent, say, say_signed, text_table
+from zoo_opt.bench.report.terminal import FIGURES, fraction, percent, short_text, signed_text, text_table
 from zoo_opt.bench.statistics.bootstrap import Interval
 from zoo_opt.bench.statistics.hits import Run
-from zoo_opt.bench.statistics.pairs import contest, holm, matched
+from zoo_opt.bench.statistics.pairs import holm, matched, pair_units
 from zoo_opt.bench.statistics.stats import ecdf_area, fraction_reached, summaries
 from zoo_opt.bench.suite_record import current
 from zoo_opt.support.loading import require
@@ -128,7 +128,7 @@ def _cells(record: Record) -> dict[tuple[str, str], list[Run]]:
 
 def _difference(group: str, method: str, a: list[Run], b: list[Run]) -> Difference:
     x, y = matched(a, b)
-    c = contest(x, y)
+    c = pair_units(x, y)
     both = sorted(zip(c.names, c.a, c.b, c.gains, strict=True), key=lambda row: -row[3])
     back = (lambda v: 10.0**v) if c.measure == "log10 final" else float
     return Difference(
@@ -196,16 +196,16 @@ def print_comparison(found: Sequence[Difference], console: Any = None, *, most: 
 
 def _cells_of(d: Difference) -> list[str]:
     alone = "".join(f"\n+{n} in {where}" for n, where in ((d.only_a, "A"), (d.only_b, "B")) if n)
-    low, high = say_signed(d.gain.low), say_signed(d.gain.high)
+    low, high = signed_text(d.gain.low), signed_text(d.gain.high)
     return [
         f"{d.runs}{alone}",
         str(d.identical),
         "\n".join(percent(v) for v in d.reached),
         "\n".join(fraction(v) for v in d.area),
-        "\n".join(say(v) for v in d.final),
-        say_signed(d.gain.estimate),
+        "\n".join(short_text(v) for v in d.final),
+        signed_text(d.gain.estimate),
         low if low == high else f"{low}\n{high}",
-        say(d.p_holm, 2),
+        short_text(d.p_holm, 2),
     ]
 
 
@@ -213,7 +213,7 @@ def _lines(d: Difference, most: int) -> list[str]:
     """The problems that changed most: better ones, worse ones."""
     better = [c for c in d.changes if c.gain > 0][:most]
     worse = [c for c in reversed(d.changes) if c.gain < 0][:most]
-    one = fraction if d.measure == "area" else say
+    one = fraction if d.measure == "area" else short_text
     unit = "seed " if d.units == "seeds" else ""
     return [
         f"{d.method}, {word}: " + ", ".join(f"{unit}{c.problem} {one(c.a)} to {one(c.b)}" for c in changes)

@@ -8,12 +8,12 @@ from itertools import combinations
 
 from zoo_opt.bench.statistics.bootstrap import Interval
 from zoo_opt.bench.statistics.hits import Run
-from zoo_opt.bench.statistics.pairs import contest, holm, matched
+from zoo_opt.bench.statistics.pairs import holm, matched, pair_units
 from zoo_opt.bench.statistics.stats import fraction_reached, summaries
 
 
 @dataclass(frozen=True)
-class Paired:
+class MethodPair:
     """One method against another over the (problem, seed) pairs that both ran.
 
     Attributes
@@ -22,7 +22,7 @@ class Paired:
     problems, runs : int
         In common.
     units, measure : str
-        See `zoo_opt.bench.statistics.pairs.Contest`.
+        See `zoo_opt.bench.statistics.pairs.PairedUnits`.
     own, other : float
         Mean of the measure over what both ran, of `method` and of `against`.
     reached : (float, float)
@@ -51,7 +51,7 @@ class Paired:
     p_holm: float
 
 
-def paired_tests(runs: Sequence[Run], against: str | None = None) -> list[Paired]:
+def paired_tests(runs: Sequence[Run], against: str | None = None) -> list[MethodPair]:
     """Every method of a group against one of them.
 
     Parameters
@@ -63,7 +63,7 @@ def paired_tests(runs: Sequence[Run], against: str | None = None) -> list[Paired
 
     Returns
     -------
-    list of Paired
+    list of MethodPair
         In the order of `summaries`; a method that shares no run with `against` is left out.
 
     Raises
@@ -79,7 +79,7 @@ def paired_tests(runs: Sequence[Run], against: str | None = None) -> list[Paired
     return _corrected([_pair(methods, method, against) for method in methods if method != against])
 
 
-def all_pairs(runs: Sequence[Run]) -> list[Paired]:
+def all_pairs(runs: Sequence[Run]) -> list[MethodPair]:
     """Every method of a group against every other, the better placed of the two first, corrected for all the tests."""
     methods = _by_method(runs)
     return _corrected([_pair(methods, a, b) for a, b in combinations(methods, 2)])
@@ -92,13 +92,13 @@ def _by_method(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return found
 
 
-def _pair(methods: dict[str, list[Run]], method: str, against: str) -> Paired | None:
+def _pair(methods: dict[str, list[Run]], method: str, against: str) -> MethodPair | None:
     other, own = matched(methods[against], methods[method])
     if not own:
         return None
-    c = contest(other, own)
+    c = pair_units(other, own)
     total = c.weights.sum()
-    return Paired(
+    return MethodPair(
         method=method,
         against=against,
         problems=len({run["problem"] for run in own}),
@@ -116,6 +116,6 @@ def _pair(methods: dict[str, list[Run]], method: str, against: str) -> Paired | 
     )
 
 
-def _corrected(pairs: Sequence[Paired | None]) -> list[Paired]:
+def _corrected(pairs: Sequence[MethodPair | None]) -> list[MethodPair]:
     found = [pair for pair in pairs if pair]
     return [replace(pair, p_holm=p) for pair, p in zip(found, holm([pair.p for pair in found]), strict=True)]
