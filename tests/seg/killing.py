@@ -22,9 +22,9 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 from zoo_opt_seg import cli  # noqa: E402
 
-OURS = "zoo_opt_seg/adapt zoo_opt_seg/driving zoo_opt_seg/selection zoo_opt_seg/run_folder zoo_opt_seg/reporting"
-THEIRS = "zoo_opt_seg/page zoo_opt/resume zoo_opt/journal zoo_opt/checkpoint"
-WATCHED = tuple(str(HERE.parents[1] / f"{name}.py") for name in f"{OURS} {THEIRS}".split())
+WATCHED = tuple(
+    str(HERE.parents[1] / name) for name in ("zoo_opt_seg/adaptation/", "zoo_opt/storage/", "zoo_opt/resume.py")
+)
 
 
 COMMAND = ["adapt", "--model", "tiny_box:factory", "--size", "24", "--data", "tiny_box:splits", "--quiet"]
@@ -51,7 +51,7 @@ def born(out: Path, log: Path, delay: float, settings: list[str], after: int = 0
         return local
 
     def called(frame, event, argument):
-        return local if frame.f_code.co_filename in WATCHED else None
+        return local if frame.f_code.co_filename.startswith(WATCHED) else None
 
     if after or count:
         sys.settrace(called)

@@ -17,9 +17,13 @@ from seg.tiny_box import SIZE, Bright, samples, splits
 
 import zoo_opt as zo
 from zoo_opt_seg.adaptation.folder import Lines, RunFolder, read_lines
-from zoo_opt_seg.adaptation.marks import BlackBoxDown, Marks, thresholds
+from zoo_opt_seg.adaptation.history import History
 from zoo_opt_seg.adaptation.objective import Objective
+from zoo_opt_seg.adaptation.plan import planned
+from zoo_opt_seg.adaptation.retrying import BlackBoxDown
 from zoo_opt_seg.adaptation.run import adapt
+from zoo_opt_seg.adaptation.settings import settings_from
+from zoo_opt_seg.adaptation.validation import Validator
 from zoo_opt_seg.blackbox import Counted, ProcessBlackBox
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.measures.losses import LossError
@@ -137,13 +141,16 @@ def test_marks_are_compared_on_the_images_that_all_of_them_have():
             raise OSError("down")
         return values, [1 - v for v in values]
 
-    marks = Marks(ask, 4, 1, 1, None)
+    history = History(4, 1, None)
     for number in answers:
         current.append(number)
-        marks.judge(number, 10 * number, np.full(2, number, float))
-    assert marks.calls == 12 and all(marks.done(number) for number in answers)
-    assert marks.chosen("dice").number == 1  # .6 + .9 + .1 against .5 + 0 + .9; mark 2 lost too many
-    assert thresholds(100, 5) == [0, 25, 50, 75, 100] and thresholds(100, 0) == []
+        Validator(ask, history, 1).validate(number, 10 * number, np.full(2, number, float))
+    assert history.calls == 12 and all(history.done(number) for number in answers)
+    assert history.best("dice").number == 1  # .6 + .9 + .1 against .5 + 0 + .9; mark 2 lost too many
+    settings = {"method": zo.FZOO(lr=0.1, c=0.1), "calls": 4 * 100 + 5 * 6, "batch": 4}
+    for validate, due in ((5, [0, 25, 50, 75, 100]), (0, [])):
+        plan = planned(Bright(), FILTER, splits(), *settings_from({**settings, "validate": validate}))
+        assert plan.validations == due
 
 
 # ------------------------------------------------------------------------------------------------------------ failures

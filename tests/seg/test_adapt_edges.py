@@ -16,7 +16,7 @@ from seg.tiny_box import SIZE, Bright, samples, splits
 import zoo_opt as zo
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg.adaptation.folder import RunFolder
-from zoo_opt_seg.adaptation.marks import BlackBoxDown
+from zoo_opt_seg.adaptation.retrying import BlackBoxDown
 from zoo_opt_seg.adaptation.run import adapt
 from zoo_opt_seg.blackbox import Counted
 from zoo_opt_seg.cli import main

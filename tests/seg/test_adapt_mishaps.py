@@ -17,9 +17,8 @@ from seg.tiny_box import SIZE, Bright, samples, splits
 
 import zoo_opt as zo
 from zoo_opt.core.errors import CheckpointError
-from zoo_opt_seg.adaptation.marks import BlackBoxDown
 from zoo_opt_seg.adaptation.panel import panel
-from zoo_opt_seg.adaptation.reporting import Patient, controls
+from zoo_opt_seg.adaptation.retrying import BlackBoxDown, Retrying, controls
 from zoo_opt_seg.adaptation.run import adapt
 from zoo_opt_seg.blackbox import Cached, Hardened, ProcessBlackBox, as_black_box
 from zoo_opt_seg.blackbox.process import _as_prompts
@@ -113,7 +112,7 @@ def test_a_box_that_goes_down_after_training_is_asked_again_later(after, cached,
 def test_a_box_that_goes_down_among_single_questions_is_down():
     """A bad image makes them; the quota ends within them, and the images after it are not at fault."""
     data = samples(5, 3)
-    points, some = draw_prompts("random", data, 0), controls(splits(), "random")
+    points, some = draw_prompts("random", data, 0), controls(splits().train, "random")
     bad = data.images[0]
 
     def fails(box, images):
@@ -121,22 +120,22 @@ def test_a_box_that_goes_down_among_single_questions_is_down():
 
     box = Sent(lambda box, images: box.sent > 15 + 1 + 3 + 1 or fails(box, images))
     with pytest.raises(BlackBoxDown, match="failed 3 times on one question"):
-        Patient(as_black_box(box), some)(data.images, points)
+        Retrying(as_black_box(box), some)(data.images, points)
     assert box.sent == 15 + 1 + 3 + 1 + 3 * 3 + 4
-    answer = Patient(as_black_box(Sent(fails)), some)(data.images, points)
+    answer = Retrying(as_black_box(Sent(fails)), some)(data.images, points)
     assert np.isnan(answer).all(axis=(1, 2)).tolist() == [True, False, False, False, False]
 
 
 def test_without_controls_a_box_that_fails_is_down():
     data = samples(3, 3)
     points = draw_prompts("random", data, 0)
-    flaky = Patient(as_black_box(Sent(lambda box, images: box.sent <= 2)))  # its first question, of one image, twice
+    flaky = Retrying(as_black_box(Sent(lambda box, images: box.sent <= 2)))  # its first question, of one image, twice
     assert np.isfinite(flaky(data.images[:1], points[:1])).all()
-    up = Sent(lambda box, images: box.sent <= 3)
-    assert np.isfinite(Patient(as_black_box(up), controls(splits(), "random"))(data.images[:1], points[:1])).all()
+    up = Retrying(as_black_box(Sent(lambda box, images: box.sent <= 3)), controls(splits().train, "random"))
+    assert np.isfinite(up(data.images[:1], points[:1])).all()
     never = Sent(lambda box, images: True)
     with pytest.raises(BlackBoxDown, match="failed 3 times on one question"):
-        Patient(as_black_box(never))(data.images, points)
+        Retrying(as_black_box(never))(data.images, points)
     assert never.sent == 3 * 3
 
 
@@ -151,7 +150,7 @@ def test_hard_masks_stay_hard_beside_a_failure(name, options):
             return super().__call__(images, prompts) > 0.3
 
     def predicted(fails):
-        box = Patient(as_black_box(Hard(fails)), controls(splits(), "random"))
+        box = Retrying(as_black_box(Hard(fails)), controls(splits().train, "random"))
         return trained.predict(box, data.images, points)
 
     whole = predicted(lambda box, images: False)

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from seg.small import disc_splits, discs  # noqa: E402
 
 from zoo_opt_seg.adaptation.objective import Objective  # noqa: E402
-from zoo_opt_seg.adaptation.validation import fingerprint  # noqa: E402
+from zoo_opt_seg.adaptation.plan import fingerprint  # noqa: E402
 from zoo_opt_seg.blackbox import Budgeted, Cached, Hardened, Quantized, as_black_box  # noqa: E402
 from zoo_opt_seg.data import Samples, centre_points, random_points  # noqa: E402
 from zoo_opt_seg.data.draws import draw_prompts, kind_for  # noqa: E402

@@ -108,7 +108,7 @@ def row_of(text: str, label: str) -> list[str]:
 @pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*_table*.toml")), ids=lambda p: p.stem)
 def test_recorded_suites_are_valid(path: Path) -> None:
     """They can be read, and every method, prompt, comparator and recipe takes its options."""
-    from zoo_opt_seg.adaptation.run import _method
+    from zoo_opt_seg.adaptation.plan import method_from
     from zoo_opt_seg.tables.whitebox import recipe_of
     from zoo_opt_seg.visual_prompts import PROMPTS
     from zoo_opt_seg.whitebox.comparators import COMPARATORS
@@ -126,7 +126,7 @@ def test_recorded_suites_are_valid(path: Path) -> None:
         row = cell.row
         assert row.use not in ("adapt", "backprop") or row.prompt in PROMPTS
         if row.use == "adapt":
-            _method(*method_of(row, 1000), 100)
+            method_from(*method_of(row, 1000), 100)
         if row.use in takes:
             takes[row.use](row.options)
         if row.use in COMPARATORS:

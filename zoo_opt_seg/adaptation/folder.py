@@ -30,6 +30,7 @@ from zoo_opt.core.errors import CheckpointError
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.storage.append import AppendFile, locked
 from zoo_opt.storage.checkpoint import write_atomically
+from zoo_opt.support.json_files import read_json, read_json_lines
 
 Line = dict[str, Any]
 ZERO_SHOT, ADAPTED = "zero-shot", "adapted"  # the rows of the test in metrics.json that asked the black box
@@ -98,7 +99,7 @@ class RunFolder:
         before: Mapping[str, Any] = {}
         if self.config.exists():
             with contextlib.suppress(*(() if paid else (CheckpointError,))):
-                before = read_json(self.config)
+                before = read_json(self.config, CheckpointError)
         different = next((name for name, value in what.items() if before.get(name) != value), None)
         if paid and before and different:
             raise CheckpointError(
@@ -125,22 +126,33 @@ class RunFolder:
             return True
 
 
-class Lines(AppendFile):
+class Lines:
     """A journal of JSON lines; what `add` was given is on the disk when it returns.
 
     Parameters
     ----------
-    path : Path
-        Opened to append to; a last line that a kill cut off is taken away.
+    path : Path or None
+        Opened to append to; a last line that a kill cut off is taken away. None: nothing is kept.
+
+    Attributes
+    ----------
+    known : list of Line
+        What was there before.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.known = read_lines(path)
-        super().__init__(path)
+    def __init__(self, path: Path | None) -> None:
+        self.known = [] if path is None else read_lines(path)
+        self._file = None if path is None else AppendFile(path)
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Append one line."""
-        self.append(json_line(line))
+        if self._file is not None:
+            self._file.append(json_line(line))
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
 
 
 def read_lines(path: Path) -> list[Line]:
@@ -151,19 +163,7 @@ def read_lines(path: Path) -> list[Line]:
     CheckpointError
         If any other line is no JSON object.
     """
-    if not path.exists():
-        return []
-    *whole, _cut = path.read_bytes().split(b"\n")
-    lines = []
-    for number, text in enumerate(whole, start=1):
-        try:
-            line = json.loads(text)
-        except ValueError:
-            line = None
-        if not isinstance(line, dict):
-            raise CheckpointError(f"{path} is corrupt at line {number}")
-        lines.append(line)
-    return lines
+    return read_json_lines(path, error=CheckpointError)[0] if path.exists() else []
 
 
 def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
@@ -179,20 +179,6 @@ def json_line(line: Mapping[str, Any]) -> bytes:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically."""
     write_atomically(path, json.dumps(clean(value), indent=1, ensure_ascii=False).encode() + b"\n")
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises
-    ------
-    CheckpointError
-        If it is none.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{path} is corrupt: {error}") from None
 
 
 def clean(value: Any) -> Any:
@@ -217,8 +203,8 @@ def short(value: Any) -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of what a run runs on."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in ("zoo-opt", "numpy", "torch", "segment-anything", "monai", "timm"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return {**found, "zoo-opt": zoo_opt_version}
+            installed[name] = importlib.metadata.version(name)
+    return {**installed, "zoo-opt": zoo_opt_version}

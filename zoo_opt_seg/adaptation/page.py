@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from zoo_opt.bench.report.template import fill
+from zoo_opt.core.errors import CheckpointError
 from zoo_opt.storage.checkpoint import write_atomically
+from zoo_opt.support.json_files import read_json
 from zoo_opt_seg.adaptation.charts import Chart, smoothed
-from zoo_opt_seg.adaptation.folder import ADAPTED, ZERO_SHOT, Line, RunFolder, read_json, read_lines
+from zoo_opt_seg.adaptation.folder import ADAPTED, ZERO_SHOT, Line, RunFolder, read_lines
 
 NAMES = {ZERO_SHOT: "Zero-shot", ADAPTED: "Adapted", "disk": "Best disk", "whole image": "Whole image"}
 BOTH = {
@@ -43,7 +45,8 @@ def write_page(folder: RunFolder) -> None:
     folder : RunFolder
         With ``config.json``, ``metrics.json`` and ``log.jsonl``; the panel is shown where it is there.
     """
-    config, metrics, log = read_json(folder.config), read_json(folder.metrics), read_lines(folder.log)
+    config, metrics = (read_json(path, CheckpointError) for path in (folder.config, folder.metrics))
+    log = read_lines(folder.log)
     test, told = metrics.get("test"), "text" if config.get("points") == "text" else "point"
     title = f"{config['data']['name']}: {config['prompt']['name']} prompt for {config['model']}"
     fields = {

@@ -1,32 +1,37 @@
-"""The validation of an adaptation: fixed images, one fixed random prompt each, no augmentation."""
+"""The validation of iterates: fixed images, one fixed random prompt each, no augmentation."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
 from zoo_opt.core.errors import integer
+from zoo_opt_seg.adaptation.folder import Line
+from zoo_opt_seg.adaptation.history import History, ValidationPoint
+from zoo_opt_seg.adaptation.retrying import BlackBoxDown
+from zoo_opt_seg.adaptation.settings import Selection
+from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone
+from zoo_opt_seg.blackbox.wrappers import BudgetExhausted
 from zoo_opt_seg.data.draws import Draw, draw_prompts
-from zoo_opt_seg.data.samples import Samples, Splits
-from zoo_opt_seg.digests import data_digest
-from zoo_opt_seg.measures.losses import LOSSES, check_loss, dice_loss
+from zoo_opt_seg.data.samples import Samples
+from zoo_opt_seg.measures.losses import LOSSES, LossError, check_loss, dice_loss
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.visual_prompts import TrainedPrompt, VisualPrompt
-
-if TYPE_CHECKING:
-    from zoo_opt_seg.blackbox.protocol import BlackBox
 
 SHARE = 0.2  # of the calls, at most, where the number of validation images is not given
 _ROWS, _POINTS = 11, 12  # streams of the seed, none of them one of the objective's
 
 
-class Validation:
+class ValidationImages:
     """Dice and loss of a vector on the validation images.
 
     Parameters
     ----------
+    box : BlackBox
+        What is asked.
     prompt : VisualPrompt
     samples : Samples
         No empty masks.
@@ -36,19 +41,12 @@ class Validation:
         Of the prompts.
     points : str or callable
         Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`.
-
-    Attributes
-    ----------
-    model : BlackBox
-        What is asked; to be set before the first question.
     """
 
-    model: BlackBox
-
     def __init__(
-        self, prompt: VisualPrompt, samples: Samples, *, loss: str, seed: int, points: str | Draw = "random"
+        self, box: BlackBox, prompt: VisualPrompt, samples: Samples, *, loss: str, seed: int, points: str | Draw
     ) -> None:
-        self.prompt, self.samples, self.loss = prompt, samples, loss
+        self.box, self.prompt, self.samples, self.loss = box, prompt, samples, loss
         self.prompts = draw_prompts(points, samples, (seed, _POINTS)) if len(samples) else None
 
     def __call__(self, x: Array, rows: slice) -> tuple[list[float], list[float]]:
@@ -56,7 +54,7 @@ class Validation:
         assert self.prompts is not None
         part = self.samples[rows]
         trained = TrainedPrompt(self.prompt, x)
-        answer = trained.predict(self.model, part.images, self.prompts[rows], batch=len(part))
+        answer = trained.predict(self.box, part.images, self.prompts[rows], batch=len(part))
         check_loss(self.loss, answer)
         loss = LOSSES[self.loss]
         p = torch.from_numpy(np.ascontiguousarray(answer, np.float32))
@@ -65,44 +63,106 @@ class Validation:
         return dice.tolist(), loss(p, masks, "none").tolist()
 
 
-def validation_rows(splits: Splits, images: int | None, marks: int, calls: int, seed: int) -> Array:
+class Validator:
+    """Validates iterates, a question at a time, and keeps each answer in the history.
+
+    Parameters
+    ----------
+    ask : callable
+        ``ask(x, rows) -> (dice, loss)``: evaluates some of the validation images, one question to the black box.
+    history : History
+    batch : int
+        Images in a question.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[Array, slice], tuple[Sequence[float], Sequence[float]]],
+        history: History,
+        batch: int,
+    ) -> None:
+        self._ask, self.history, self._batch = ask, history, batch
+
+    def validate(self, number: int, nfev: int, x: Array) -> ValidationPoint:
+        """Validate an iterate, or on the rest of its images where a kill came in between.
+
+        Raises
+        ------
+        BlackBoxDown
+            If the black box failed on every question, or can be asked nothing any more; what is kept of the questions
+            that failed is that they were paid for.
+        """
+        history = self.history
+        point = history.begin(number, nfev, x)
+        if not np.isfinite(point.x.astype(np.float32)).all():  # it diverged: nothing to ask
+            history.add(point, *_nothing(history.images - len(point.dice)), error="not finite")
+            return point
+        failed: list[Line] = []
+        last: Exception | None = None
+        gone: BlackBoxGone | None = None
+        for start in range(len(point.dice), history.images, self._batch):
+            rows = slice(start, min(start + self._batch, history.images))
+            try:
+                dice, loss = self._ask(point.x, rows)
+            except (LossError, BudgetExhausted):
+                raise
+            except BlackBoxGone as error:
+                gone = error
+                break
+            except Exception as error:
+                last = error
+                dice, loss = _nothing(rows.stop - rows.start)
+                failed.append({"dice": dice, "loss": loss, "error": f"{type(error).__name__}: {error}"})
+                continue
+            for line in failed:
+                history.add(point, **line)
+            failed = []
+            history.add(point, list(map(float, dice)), list(map(float, loss)))
+        if point.dice:
+            for line in failed:  # also where the black box is gone, or what ended it would be asked for ever
+                history.add(point, **line)
+        elif failed:
+            history.add(point, [], [], error=failed[-1]["error"], lost=sum(len(line["dice"]) for line in failed))
+        if gone is not None:
+            raise BlackBoxDown(str(gone)) from gone
+        if not point.dice:
+            raise BlackBoxDown(
+                f"the black box failed on all {history.images} validation images, the last time with "
+                f"{failed[-1]['error']}"
+            ) from last
+        return point
+
+
+def validation_rows(samples: Samples, selection: Selection, calls: int, seed: int) -> Array:
     """Return the indices of the validation images to use, drawn by the seed among those with an object.
 
     Parameters
     ----------
-    splits : Splits
-    images : int or None
-        How many; None: all, as long as the validations at all ``marks`` cost at most a fifth of the calls.
-    marks, calls, seed : int
+    samples : Samples
+        The validation split.
+    selection : Selection
+        Without ``validation_images`` all are used, as long as all validations cost at most a fifth of the calls.
+    calls, seed : int
 
     Raises
     ------
     ValueError
-        If there are marks and no images, or fewer than asked for.
+        If there are validations and no images, or fewer than asked for.
     """
-    if not marks:
+    if not selection.validate:
         return np.arange(0)
-    rows = splits.validation.with_object
-    if images is None:
-        n = min(len(rows), max(1, int(SHARE * calls) // marks))
+    rows = samples.with_object
+    if selection.validation_images is None:
+        n = min(len(rows), max(1, int(SHARE * calls) // selection.validate))
     else:
-        n = integer("validation_images", images, 1)
+        n = integer("validation_images", selection.validation_images, 1)
     if not 0 < n <= len(rows):
-        what = "validate must be 0 for" if not len(rows) else f"validation_images must be at most {len(rows)} for"
-        raise ValueError(
-            f"{what} data with {len(rows)} validation images with an object, got {n if len(rows) else marks}"
-        )
+        what = f"validation_images must be at most {len(rows)} for" if len(rows) else "validate must be 0 for"
+        got = n if len(rows) else selection.validate
+        raise ValueError(f"{what} data with {len(rows)} validation images with an object, got {got}")
     return np.sort(np.random.default_rng([seed, _ROWS]).permutation(rows)[:n])
 
 
-def parts(splits: Splits) -> tuple[Samples, Samples, Samples]:
-    """Return train, validation and test."""
-    return splits.train, splits.validation, splits.test
-
-
-def fingerprint(splits: Splits, texts: bool = False) -> str:
-    """Return the first digits of the SHA-256 of all images and masks, and of the texts where they are used."""
-    said: list[Array | str] = []
-    for samples in parts(splits):
-        said += [samples.images, samples.masks, *([repr(samples.texts)] if texts else [])]
-    return data_digest(*said)
+def _nothing(n: int) -> tuple[list[float], list[float]]:
+    """Return Dice and loss of n images that the black box did not answer for."""
+    return [math.nan] * n, [math.nan] * n

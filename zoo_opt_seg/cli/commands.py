@@ -17,13 +17,12 @@ from zoo_opt_seg.data.registry import DATA_SETS, VOLUMES
 from zoo_opt_seg.visual_prompts.registry import PROMPTS
 from zoo_opt_seg.whitebox.comparators import COMPARATORS
 
-PASSED = ("calls", "batch", "seed", "loss", "augment", "validate", "validation_images", "select", "repeats")
-
 
 def do_adapt(arguments: argparse.Namespace) -> int:
     """Train a visual prompt and say what it gained."""
     from zoo_opt_seg.adaptation.page import kept
     from zoo_opt_seg.adaptation.run import adapt
+    from zoo_opt_seg.adaptation.settings import SETTINGS
     from zoo_opt_seg.visual_prompts import prompt_for
 
     size = inputs.size_for(arguments.model, arguments.size)
@@ -31,21 +30,19 @@ def do_adapt(arguments: argparse.Namespace) -> int:
     with inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
         kind = inputs.prompted(model, arguments.text)
         prompt = prompt_for(model, arguments.prompt, size, **read_options(arguments.prompt_option))
+        given = {name: value for name, value in vars(arguments).items() if name in SETTINGS}
+        given |= {"points": kind, "options": read_options(arguments.option)}
+        given |= {"test": arguments.test_images != 0, "test_images": arguments.test_images or None}
         if (Path(arguments.out) / "log.jsonl").exists():
             print(f"going on in {arguments.out}; delete it to start anew", file=sys.stderr)
         result = adapt(
             model,
             prompt,
             splits,
-            points=kind,
-            method=arguments.method,
-            options=read_options(arguments.option),
             out=arguments.out,
-            test=arguments.test_images != 0,
-            test_images=arguments.test_images or None,
             progress=not arguments.quiet,
             about={"command": arguments.words},
-            **{name: getattr(arguments, name) for name in PASSED},
+            **given,
         )
     print(f"{result.calls} calls, {result.nfev} evaluations; kept {kept(result.metrics['chosen'])}")
     if "test" in result.metrics:
@@ -57,7 +54,7 @@ def do_adapt(arguments: argparse.Namespace) -> int:
 def do_evaluate(arguments: argparse.Namespace) -> int:
     """Measure a prompt."""
     from zoo_opt_seg.adaptation.folder import write_json
-    from zoo_opt_seg.adaptation.reporting import Patient, controls
+    from zoo_opt_seg.adaptation.retrying import Retrying, controls
     from zoo_opt_seg.measures.baselines import baselines
     from zoo_opt_seg.measures.evaluation import evaluate
 
@@ -75,7 +72,7 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
         if samples.size != (size, size) and (prompt or arguments.size):
             shape = " x ".join(map(str, samples.size))
             raise UsageError(f"--data must have images of {size} pixels square, as --size or the prompt, got {shape}")
-        asked = Patient(model, controls(splits, settings["draw"]))
+        asked = Retrying(model, controls(splits.train, settings["draw"]))
         rows["zero-shot"] = evaluate(asked, samples, **settings).summary()
         if prompt is not None:
             rows["adapted"] = evaluate(asked, samples, prompt=prompt, **settings).summary()
@@ -93,8 +90,7 @@ def do_predict(arguments: argparse.Namespace) -> int:
     import numpy as np
     from PIL import Image
 
-    from zoo_opt_seg.adaptation.marks import BlackBoxDown
-    from zoo_opt_seg.adaptation.reporting import Patient
+    from zoo_opt_seg.adaptation.retrying import BlackBoxDown, Retrying
     from zoo_opt_seg.prompts import Prompts
 
     points, labels = inputs.points(arguments.point)
@@ -117,7 +113,7 @@ def do_predict(arguments: argparse.Namespace) -> int:
         given = Prompts(**where, texts=tuple(texts) or None)
         scale = np.array([size / width, size / height])
         given = given.moved(lambda xy: np.clip((xy + 0.5) * scale - 0.5, 0, size - 1))  # pixel centres: whole numbers
-        asked = Patient(model)
+        asked = Retrying(model)
         answer = asked(small, given) if prompt is None else prompt.predict(asked, small, given)
         if np.isnan(answer).any():
             raise BlackBoxDown(f"the black box answers to a part of {arguments.image} only: one view of it failed")

@@ -112,10 +112,14 @@ class Splits:
             if not isinstance(getattr(self, split), Samples):
                 raise TypeError(f"{split}: expected Samples, got {type(getattr(self, split)).__name__}")
 
+    @property
+    def parts(self) -> tuple[Samples, Samples, Samples]:
+        """Train, validation and test."""
+        return self.train, self.validation, self.test
+
     def with_texts(self, *texts: str) -> Splits:
         """The same data set, each image to be asked by one of ``texts``, whichever is drawn."""
-        train, validation, test = (part.with_texts(*texts) for part in (self.train, self.validation, self.test))
-        return Splits(self.name, train, validation, test)
+        return Splits(self.name, *(part.with_texts(*texts) for part in self.parts))
 
 
 def numbered(groups: Sequence[str]) -> np.ndarray:

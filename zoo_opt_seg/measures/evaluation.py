@@ -15,7 +15,7 @@ from zoo_opt_seg.measures.metrics import dice, hd95, iou
 from zoo_opt_seg.prompts import Prompts
 
 RESAMPLES = 10_000  # of the bootstrap: a bound's Monte Carlo error is then 0.7 % of the width, for a normal mean
-_MEASURES = ("dice", "iou", "hd95")
+MEASURES = ("dice", "iou", "hd95")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Evaluation:
         ----------
         measure : {"dice", "iou", "hd95"}
         """
-        if measure not in _MEASURES:
+        if measure not in MEASURES:
             raise ValueError(f"measure: expected dice, iou or hd95, got {measure!r}")
         return _mean(getattr(self, measure))
 
@@ -61,7 +61,7 @@ class Evaluation:
         Keys: dice, dice_sd, iou, iou_sd, hd95, hd95_sd, images, repeats, failed.
         """
         result: dict[str, float] = {}
-        for measure in _MEASURES:
+        for measure in MEASURES:
             values = self.per_image(measure)
             values = values[~np.isnan(values)]
             result[measure] = float(values.mean()) if values.size else float("nan")
@@ -173,7 +173,7 @@ def evaluate(
             scores = _scores(output, samples.masks[rows], distances, spacing)
             results[:, repeat, rows] = scores
             if on_batch is not None:
-                on_batch(repeat, start, dict(zip(_MEASURES, scores.tolist(), strict=True)))
+                on_batch(repeat, start, dict(zip(MEASURES, scores.tolist(), strict=True)))
     calls = getattr(model, "calls", None)
     counted = calls - before if isinstance(calls, int) and isinstance(before, int) else None
     return Evaluation(results[0], results[1], results[2], samples.names, samples.groups, counted)
@@ -213,10 +213,10 @@ def _scores(output: Any, truth: np.ndarray, distances: bool, spacing: float | Se
 
 def _recalled(scores: Mapping[str, Sequence[float]], rows: slice) -> np.ndarray:
     wanted = rows.stop - rows.start
-    lengths = [len(scores[measure]) if measure in scores else 0 for measure in _MEASURES]
+    lengths = [len(scores[measure]) if measure in scores else 0 for measure in MEASURES]
     if lengths != [wanted] * 3:
         raise ValueError(f"known: expected {wanted} scores of each measure from row {rows.start} on, got {lengths}")
-    return np.asarray([scores[measure] for measure in _MEASURES], np.float64)
+    return np.asarray([scores[measure] for measure in MEASURES], np.float64)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

@@ -1,0 +1,181 @@
+"""What an adaptation will do, worked out and checked before anything is asked or written."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo_opt.core.errors import instance
+from zoo_opt.methods import Method
+from zoo_opt.optimizer import Optimizer
+from zoo_opt_seg.adaptation.objective import Objective
+from zoo_opt_seg.adaptation.settings import Reporting, Selection, Training
+from zoo_opt_seg.adaptation.validation import ValidationImages, validation_rows
+from zoo_opt_seg.blackbox.protocol import BlackBox, SegmentationModel, as_black_box, name_of
+from zoo_opt_seg.data.draws import Draw, kind_for, need_texts
+from zoo_opt_seg.data.samples import Samples, Splits
+from zoo_opt_seg.digests import data_digest
+from zoo_opt_seg.prompts import Array
+from zoo_opt_seg.visual_prompts import VisualPrompt
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """An adaptation before it begins; made by `planned`.
+
+    Attributes
+    ----------
+    box, prompt, splits, training, selection, reporting
+        As given.
+    points : str or callable
+        By what the black box is asked.
+    start : (d,) array
+        The vector that training starts from.
+    method : Method
+    optimizer : Optimizer
+        New; in a result folder may be one that has come further.
+    validated : Samples
+        The validation images.
+    tested : Samples or None
+        The test images, None if there are none or they are not to be looked at.
+    """
+
+    box: BlackBox
+    prompt: VisualPrompt
+    splits: Splits
+    training: Training
+    selection: Selection
+    reporting: Reporting
+    points: str | Draw
+    start: Array
+    method: Method
+    optimizer: Optimizer
+    validated: Samples
+    tested: Samples | None
+
+    @property
+    def validations(self) -> list[int]:
+        """The numbers of evaluations after which the mean is validated: 0, evenly spaced, all."""
+        n, evaluations = self.selection.validate, self.optimizer.budget or 0
+        return [evaluations * k // (n - 1) for k in range(n)] if n else []
+
+    def objective(self, box: BlackBox) -> Objective:
+        """Return what is minimised, by questions to ``box``."""
+        t = self.training
+        about: dict[str, Any] = {"batch": t.batch, "seed": t.seed, "points": self.points}
+        about |= {"loss": t.loss, "reduction": t.reduction, "augment": t.augment}
+        return Objective(box, self.prompt, self.splits.train, **about)
+
+    def validation(self, box: BlackBox) -> ValidationImages:
+        """Return what validates, by questions to ``box``."""
+        t = self.training
+        return ValidationImages(box, self.prompt, self.validated, loss=t.loss, seed=t.seed, points=self.points)
+
+    @property
+    def shown(self) -> Samples:
+        """The images of the picture panel."""
+        others = (part[part.with_object] for part in (self.splits.validation, self.splits.train))
+        return next(part for part in (self.tested, *others) if part is not None and len(part))
+
+    def config(self) -> dict[str, Any]:
+        """Return all that decides the result, for ``config.json`` and to tell another run by."""
+        t, s = self.training, self.selection
+        return {
+            "format": 2,
+            "model": self.box.label,
+            "data": {
+                "name": self.splits.name,
+                "sha256": fingerprint(self.splits, self.points == "text"),
+                "images": [len(part) for part in self.splits.parts],
+            },
+            "prompt": {"name": self.prompt.name, **self.prompt.config(), "dim": self.prompt.dim},
+            "method": repr(self.method),
+            **{name: getattr(t, name) for name in ("calls", "batch", "seed", "loss", "reduction", "augment")},
+            "points": self.points if isinstance(self.points, str) else name_of(self.points),
+            "x0": zlib.crc32(np.ascontiguousarray(self.start).data),
+            "validation": {"marks": s.validate, "images": len(self.validated), "select": s.select},
+            "test": {
+                "images": 0 if self.tested is None else len(self.tested),
+                "repeats": self.reporting.repeats,
+                "seed": self.reporting.test_seed,
+            },
+        }
+
+
+def planned(
+    model: SegmentationModel | Callable[..., Any],
+    prompt: VisualPrompt,
+    splits: Splits,
+    training: Training,
+    selection: Selection,
+    reporting: Reporting,
+) -> Plan:
+    """Return the plan of an adaptation.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its form, does not go with another, or the calls are too few for one step.
+    """
+    instance("splits", splits, Splits)
+    instance("prompt", prompt, VisualPrompt)
+    box = as_black_box(model)
+    points = kind_for(box, training.points)
+    for part in splits.parts:
+        if len(part) and part.size != (prompt.size, prompt.size):
+            shape = " x ".join(map(str, part.size))
+            raise ValueError(f"splits must hold images of {prompt.size} pixels square, the prompt's size, got {shape}")
+        if points == "text":
+            need_texts(part)
+    start = prompt.x0(training.seed) if training.x0 is None else np.array(training.x0)
+    if start.shape != (prompt.dim,):
+        raise ValueError(f"x0 must have shape ({prompt.dim},), as many numbers as the prompt has, got {start.shape}")
+    rows = validation_rows(splits.validation, selection, training.calls // prompt.views, training.seed)
+    validating, each = selection.validate * len(rows) * prompt.views, training.batch * prompt.views
+    evaluations = (training.calls - validating) // each
+    if evaluations < 1:
+        raise ValueError(
+            f"calls must be at least {validating + each}, for one candidate of {training.batch} images and "
+            f"{selection.validate} validations of {len(rows)}, got {training.calls}"
+        )
+    method = method_from(training.method, training.options, evaluations)
+    optimizer = Optimizer(method, start, rng=training.seed, budget=evaluations)
+    if optimizer.stop():
+        least = validating + each * optimizer.method.size(optimizer.state)
+        raise ValueError(
+            f"calls must be at least {least}, for validation and one step of {method}, got {training.calls}"
+        )
+    test = splits.test if points == "text" else splits.test[splits.test.with_object]
+    test = test[: reporting.test_images]
+    plan = Plan(
+        *(box, prompt, splits, training, selection, reporting, points, start, method, optimizer),
+        validated=splits.validation[rows],
+        tested=test if reporting.test and len(test) else None,
+    )
+    plan.objective(box)  # raises what is wrong with its settings and the training images
+    return plan
+
+
+def method_from(method: Method | str, options: Mapping[str, Any] | None, evaluations: int) -> Method:
+    """Return the method, made from its name and options where it is given so."""
+    if isinstance(method, str):
+        from zoo_opt.bench.solvers import make_method
+
+        made: Method = make_method(method, options or {}, budget=evaluations)
+        return made
+    if options:
+        raise ValueError(f"options go with a method's name, not with {method!r}")
+    instance("method", method, Method)
+    return method
+
+
+def fingerprint(splits: Splits, texts: bool = False) -> str:
+    """Return the first digits of the SHA-256 of all images and masks, and of the texts where they are used."""
+    parts: list[Array | str] = []
+    for part in splits.parts:
+        parts += [part.images, part.masks, *([repr(part.texts)] if texts else [])]
+    return data_digest(*parts)

@@ -1,0 +1,83 @@
+"""A black box that is asked again where it fails: for what is measured after the training, image by image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone
+from zoo_opt_seg.data.draws import Draw, draw_prompts
+from zoo_opt_seg.data.samples import Samples
+from zoo_opt_seg.prompts import Array, Prompts
+
+TRIES = 3  # times that a question is put
+CONTROLS = 4  # training images at most that tell whether the black box is up
+
+
+class BlackBoxDown(RuntimeError):
+    """The black box failed so often that going on makes no sense. What was paid for is kept."""
+
+
+class Retrying(BlackBox):
+    """A black box that is asked again where it fails, and then about each image alone: NaN where that fails as well.
+
+    Parameters
+    ----------
+    model : BlackBox
+    controls : (images, prompts), optional
+        Images uint8 (m, H, W, 3) that it answers while it is up: they tell images at which it fails from a black box
+        that is down. They are asked with noise in the last bit, so that no cache answers. Without them it is down
+        wherever it fails.
+
+    Raises
+    ------
+    BlackBoxDown
+        If it is down.
+    """
+
+    def __init__(self, model: BlackBox, controls: tuple[Array, Prompts] | None = None) -> None:
+        self.model, self.name, self.prompted_by = model, model.label, model.prompted_by
+        self._controls = controls
+
+    def __call__(self, images: Array, prompts: Prompts, /) -> Array:
+        """Return what the model answers; float32 with NaN for images on which it fails."""
+        answer = self._asked(images, prompts)
+        if not isinstance(answer, Exception):
+            return answer
+        self._must_be_up(answer)
+        alone = [self._asked(images[i : i + 1], prompts[i : i + 1]) for i in range(len(images))]
+        answered = [one for one in alone if not isinstance(one, Exception)]
+        if len(answered) == len(images):
+            return np.concatenate(answered)
+        self._must_be_up(answer)  # still
+        nothing = np.full((1, *images.shape[1:3]), np.nan, np.float32)
+        return np.concatenate([nothing if isinstance(one, Exception) else np.float32(one) for one in alone])
+
+    def _asked(self, images: Array, prompts: Prompts, tries: int = TRIES) -> Array | Exception:
+        """Return the answer to one question, or what its last try failed with."""
+        last: Exception
+        for _ in range(tries):
+            try:
+                return self.model(images, prompts)
+            except BlackBoxGone as error:
+                raise BlackBoxDown(str(error)) from error
+            except Exception as error:
+                last = error
+        return last
+
+    def _must_be_up(self, error: Exception) -> None:
+        """Raise BlackBoxDown unless it answers about one of the controls."""
+        if self._controls is not None:
+            images, prompts = self._controls
+            images = images ^ np.random.default_rng().integers(0, 2, images.shape, np.uint8)
+            for i in range(len(images)):
+                if not isinstance(self._asked(images[i : i + 1], prompts[i : i + 1], tries=1), Exception):
+                    return
+        raise BlackBoxDown(
+            f"the black box failed {TRIES} times on one question, the last time with {type(error).__name__}: {error}"
+        ) from error
+
+
+def controls(train: Samples, points: str | Draw) -> tuple[Array, Prompts] | None:
+    """Return what `Retrying` can tell a black box that is down by: some training images and their prompts."""
+    some = train[train.with_object[:CONTROLS]]
+    return (some.images, draw_prompts(points, some, (0,))) if len(some) else None

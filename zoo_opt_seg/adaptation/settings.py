@@ -1,0 +1,139 @@
+"""The settings of an adaptation: how the prompt is trained, how its iterate is selected, how the result is tested."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from zoo_opt.core.errors import integer
+from zoo_opt.methods import Method
+
+if TYPE_CHECKING:
+    from zoo_opt_seg.data.draws import Draw
+    from zoo_opt_seg.prompts import Array
+
+SCORES = ("dice", "loss")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Training:
+    """How a visual prompt is trained.
+
+    Parameters
+    ----------
+    method : Method or str
+        Any method of `zoo_opt`, or its registered name.
+    options : mapping
+        Hyper-parameters of a method that is given by name, as in `zoo-opt run -o`.
+    calls : int
+        Budget, never exceeded; a step that would exceed it is not begun.
+    batch : int
+        Images in a minibatch, and in a question of the validation.
+    seed : int
+        Of everything that is random.
+    loss, reduction, augment : str
+        See `zoo_opt_seg.adaptation.objective.Objective`.
+    points : {"random", "centre", "text"} or callable, optional
+        By what the black box is asked, in training, validation and tests; see `zoo_opt_seg.data.draws.draw_prompts`. By
+        default texts for a black box that is prompted by text, and random points for others.
+    x0 : (d,) array, optional
+        Start; by default that of the prompt.
+    patience : int
+        Failed questions in a row after which the black box counts as down.
+    """
+
+    method: Method | str = "cma-es"
+    options: Mapping[str, Any] | None = field(default_factory=dict)
+    calls: int = 3200
+    batch: int = 16
+    seed: int = 0
+    loss: str = "bce+dice"
+    reduction: str = "image"
+    augment: str | None = None
+    points: str | Draw | None = None
+    x0: Array | None = None
+    patience: int = 8
+
+    def __post_init__(self) -> None:
+        for name, minimum in (("calls", 1), ("batch", 1), ("seed", 0), ("patience", 1)):
+            integer(name, getattr(self, name), minimum)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which iterate is kept.
+
+    Parameters
+    ----------
+    validate : int
+        How often the optimizer's mean is validated: at the start, at the end, and evenly spaced between. 0: never, the
+        last mean is kept, or, where the method diverged, the candidate with the lowest loss.
+    validation_images : int, optional
+        Images of the validation split to use; by default all, as long as they cost at most a fifth of the budget.
+    select : {"dice", "loss"}
+        What the iterate that is kept has the best of, on the validation images.
+    """
+
+    validate: int = 6
+    validation_images: int | None = None
+    select: str = "dice"
+
+    def __post_init__(self) -> None:
+        if integer("validate", self.validate, 0) == 1:
+            raise ValueError("validate must be 0, or 2 or more: the start and the end are two, got 1")
+        if self.select not in SCORES:
+            raise ValueError(f"select must be {' or '.join(map(repr, SCORES))}, got {self.select!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reporting:
+    """What is measured and shown once the prompt is trained.
+
+    Parameters
+    ----------
+    test : bool
+        Whether to measure zero-shot, adapted and trivial baselines on the test images, ``repeats`` prompts each; those
+        without an object are asked about by text alone.
+    test_images : int, optional
+        The first so many test images only.
+    repeats, test_seed : int
+        Random prompts per test image, and their seed: it is not that of the training, so that runs are comparable.
+    panel : bool
+        Whether to write the picture panel and the HTML page, if there is a result folder. It shows test images, or
+        validation images where the test split is not to be looked at.
+    """
+
+    test: bool = True
+    test_images: int | None = None
+    repeats: int = 3
+    test_seed: int = 0
+    panel: bool = True
+
+    def __post_init__(self) -> None:
+        integer("repeats", self.repeats, 1)
+        integer("test_seed", self.test_seed, 0)
+        if self.test_images is not None:
+            integer("test_images", self.test_images, 1)
+
+
+SETTINGS = tuple(item.name for kind in (Training, Selection, Reporting) for item in fields(kind))
+"""The names of all settings: keywords of `zoo_opt_seg.adaptation.run.adapt`."""
+
+
+def settings_from(given: Mapping[str, Any]) -> tuple[Training, Selection, Reporting]:
+    """Return the settings that keywords give, all others as by default.
+
+    Raises
+    ------
+    TypeError
+        If there is no setting of a name.
+    """
+    for name in given:
+        if name not in SETTINGS:
+            raise TypeError(f"settings of adapt must be among {', '.join(SETTINGS)}, got {name!r}")
+
+    def of(kind: type[Any]) -> dict[str, Any]:
+        return {item.name: given[item.name] for item in fields(kind) if item.name in given}
+
+    return Training(**of(Training)), Selection(**of(Selection)), Reporting(**of(Reporting))
