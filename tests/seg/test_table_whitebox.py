@@ -16,6 +16,7 @@ from zoo_opt_seg.tables.cells import run_cell  # noqa: E402
 from zoo_opt_seg.tables.reader import SuiteError, read_table  # noqa: E402
 from zoo_opt_seg.tables.sources import absent  # noqa: E402
 from zoo_opt_seg.tables.suite import Place  # noqa: E402
+from zoo_opt_seg.whitebox.comparators import COMPARATORS  # noqa: E402
 
 SPOTS, POLYPS, DISCS = "seg.vlsm_cases:spot_splits", "seg.vlsm_cases:few_polyps", "seg.small:disc_splits"
 QUICK = "{ epochs = 2, batch = 8 }"
@@ -197,3 +198,11 @@ def test_defaults_go_with_their_use() -> None:
     assert rows["zero-shot"].settings == {}
     with pytest.raises(SuiteError, match=r"'use' must be one of .*vlsm, clipseg, cris, san, ladder, got 'vlsn'"):
         read_table(SUITE.replace('use = "vlsm"', 'use = "vlsn"'), "small")
+
+
+def test_the_documentation_has_every_comparator() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/seg-whitebox.md").read_text()
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `")]
+    assert [name.strip(" `") for name, _ in rows] == list(COMPARATORS)
+    for name, about in rows:
+        assert about.strip().startswith(COMPARATORS.find(name.strip(" `")).about)

@@ -1,1 +1,40 @@
-"""White-box comparators: what is reached by those who have the gradient, under one trainer."""
+"""White-box comparators: what the gradient that the black box hides would give.
+
+The names here are what a comparator of another package needs: it declares a `Comparator` and trains by `fit`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zoo_opt.support.lazy import importer
+
+if TYPE_CHECKING:
+    from zoo_opt_seg.whitebox.comparators import COMPARATORS as COMPARATORS
+    from zoo_opt_seg.whitebox.core.comparator import Comparator as Comparator
+    from zoo_opt_seg.whitebox.core.comparator import Request as Request
+    from zoo_opt_seg.whitebox.core.comparator import Trained as Trained
+    from zoo_opt_seg.whitebox.core.recipe import Recipe as Recipe
+    from zoo_opt_seg.whitebox.core.recipe import Validation as Validation
+    from zoo_opt_seg.whitebox.core.segmentation import Segmentation as Segmentation
+    from zoo_opt_seg.whitebox.core.trainer import Fitted as Fitted
+    from zoo_opt_seg.whitebox.core.trainer import Trainable as Trainable
+    from zoo_opt_seg.whitebox.core.trainer import fit as fit
+    from zoo_opt_seg.whitebox.core.training import Training as Training
+    from zoo_opt_seg.whitebox.core.training import WeightsTraining as WeightsTraining
+
+_HOME = {
+    "comparators": ("COMPARATORS",),
+    "core.comparator": ("Comparator", "Request", "Trained"),
+    "core.recipe": ("Recipe", "Validation"),
+    "core.segmentation": ("Segmentation",),
+    "core.trainer": ("Fitted", "Trainable", "fit"),
+    "core.training": ("Training", "WeightsTraining"),
+}
+
+__all__ = [*(name for names in _HOME.values() for name in names)]
+__getattr__ = importer(__name__, _HOME)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
