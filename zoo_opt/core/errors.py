@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,6 +65,13 @@ def instance(name: str, value: Any, kind: type) -> None:
     """Raise unless ``value`` is a ``kind``."""
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be a {kind.__name__}, got {value!r}")
+
+
+def one_of(name: str, value: str, known: Iterable[str]) -> str:
+    """Return ``value`` if it is one of the names that are known, or raise."""
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    return value
 
 
 def vector(name: str, value: Any) -> Array:

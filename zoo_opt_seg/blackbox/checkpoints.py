@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_opt.core.errors import CheckpointError
+from zoo_opt.core.errors import CheckpointError, one_of
 
 WIDTHS = {"vit_b": 768, "vit_l": 1024, "vit_h": 1280}  # of the image encoders
 
@@ -32,8 +32,7 @@ def load_sam(model_type: str, checkpoint: str | os.PathLike[str] | None) -> nn.M
     ValueError
         If the model type is unknown, or `checkpoint` is None.
     """
-    if model_type not in WIDTHS:
-        raise ValueError(f"model_type must be one of {', '.join(WIDTHS)}, got {model_type!r}")
+    one_of("model_type", model_type, WIDTHS)
     if checkpoint is None:
         raise ValueError(f"checkpoint must be a file with SAM's {model_type} weights, got None (or give sam=)")
     state = read_state_dict(checkpoint)

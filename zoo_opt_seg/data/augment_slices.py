@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from zoo_opt.core.errors import one_of
+
 KINDS = ("released", "turns")
 
 
@@ -42,8 +44,7 @@ def augment_slices(
     ----------
     The recipe is that of J. Chen et al., TransUNet, arXiv 2102.04306, as SAM-LST has taken it over (its code).
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    one_of("kind", kind, KINDS)
     if images.shape[1] != images.shape[2]:
         raise ValueError(f"images must be square to be turned, got {images.shape[1]} x {images.shape[2]}")
     entropy = [int(value) for value in np.atleast_1d(np.asarray(seed))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zoo_opt.support.lazy import importer
+from zoo_opt_seg.embedded.size import TINY_SIZE
 
 if TYPE_CHECKING:
     from zoo_opt_seg.embedded.clipseg import TinyTokenizer as TinyTokenizer
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from zoo_opt_seg.embedded.sam import build_tiny_sam as build_tiny_sam
     from zoo_opt_seg.embedded.sam import decode_batch as decode_batch
     from zoo_opt_seg.embedded.sam import tiny_sam as tiny_sam
-
-TINY_SIZE = 96
-"""Side of the tiny models' images in pixels."""
 
 _HOME = {
     "clipseg": ("TinyTokenizer", "build_tiny_clipseg", "tiny_clipseg", "tiny_tokenizer"),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from zoo_opt_seg.embedded import TINY_SIZE
+from zoo_opt_seg.embedded.size import TINY_SIZE
 from zoo_opt_seg.embedded.weights import stored
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from zoo_opt_seg.embedded import TINY_SIZE
+from zoo_opt_seg.embedded.size import TINY_SIZE
 from zoo_opt_seg.embedded.weights import stored
 
 PATCH = 8

@@ -6,11 +6,11 @@ It is trained by ``benchmarks/pretrain_sam.py`` on the source scenes and stored 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from zoo_opt_seg.embedded import TINY_SIZE
+from zoo_opt_seg.embedded.size import TINY_SIZE
 from zoo_opt_seg.embedded.weights import stored
 
 if TYPE_CHECKING:
@@ -71,18 +71,19 @@ def tiny_sam() -> Sam:
 
 
 def decode_batch(
-    sam: Sam, embeddings: Tensor, sparse: Tensor, dense: Tensor, image_pe: Tensor | None = None
+    sam: Any, embeddings: Tensor, sparse: Tensor, dense: Tensor, image_pe: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Decode prompt i on image i: ``MaskDecoder.predict_masks``, which knows one image, for a batch of images.
 
     Parameters
     ----------
     sam : Sam
+        Or anything with its ``mask_decoder`` and ``prompt_encoder``.
     embeddings : Tensor (n, c, h, w)
         Of the image encoder.
     sparse : Tensor (n, tokens, c)
         Of the prompt encoder.
-    dense : Tensor (n, c, h, w)
+    dense : Tensor (n or 1, c, h, w)
         Of the prompt encoder.
     image_pe : Tensor (1, c, h, w), optional
         ``sam.prompt_encoder.get_dense_pe()``, to compute it once.

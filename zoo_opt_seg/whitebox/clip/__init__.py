@@ -1,24 +1,9 @@
 """CRIS and SAN on a CLIP of open_clip's."""
 
-from zoo_opt_seg.whitebox.core.comparator import Comparator
+from zoo_opt_seg.whitebox.core.comparator import ON_CLIPSEG, declared
 
-CRIS = Comparator(
-    name="cris",
-    about="CRIS end to end, CLIP included",
-    factory="zoo_opt_seg.whitebox.clip.rows:cris",
-    recipe="zoo_opt_seg.whitebox.core.recipes:CRIS",
-    part="around",
-    model="a CLIPSeg",
-    files=("weights",),
-    needs=("torch", "open_clip", "transformers"),
-)
-SAN = Comparator(
-    name="san",
-    about="SAN's side adapter beside a frozen CLIP",
-    factory="zoo_opt_seg.whitebox.clip.rows:san",
-    recipe="zoo_opt_seg.whitebox.core.recipes:SAN",
-    part="around",
-    model="a CLIPSeg",
-    files=("weights",),
-    needs=("torch", "open_clip", "transformers"),
+_CLIP = {"files": ("weights",), "needs": ("open_clip",)}
+CRIS = declared("cris", "CRIS end to end, CLIP included", "clip.rows:cris", "core.recipes:CRIS", ON_CLIPSEG, **_CLIP)
+SAN = declared(
+    "san", "SAN's side adapter beside a frozen CLIP", "clip.rows:san", "core.recipes:SAN", ON_CLIPSEG, **_CLIP
 )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_opt.core.errors import fraction, integer
-from zoo_opt_seg.embedded import TINY_SIZE
+from zoo_opt_seg.embedded.size import TINY_SIZE
 from zoo_opt_seg.whitebox.clip.backbone import drawn, encoded, grid_positions
 from zoo_opt_seg.whitebox.clip.cris_parts import Decoder, Neck, Projector
 from zoo_opt_seg.whitebox.clip.text_net import TextNet
@@ -91,16 +91,7 @@ class CRIS(TextNet):
         self.to(device)
 
     def forward(self, pixels: Tensor, ids: Tensor, ends: Tensor) -> Tensor:
-        """Return logits (n, size / 4, size / 4).
-
-        Parameters
-        ----------
-        pixels : (n, 3, size, size) tensor
-            Normalised as CLIP's.
-        ids : (n, L) tensor of int64
-        ends : (n,) tensor of int64
-            Place of the end-of-text token.
-        """
+        """Return logits (n, size / 4, size / 4), as `TextNet` says."""
         words, sentence = encoded(self.clip, ids, ends)
         v = self.neck(*self.image(pixels), sentence)  # F_v
         return self.projector(self.decoder(v, words, ends), sentence)  # type: ignore[no-any-return]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_opt.core.errors import integer
-from zoo_opt_seg.embedded import TINY_SIZE
+from zoo_opt_seg.embedded.size import TINY_SIZE
 from zoo_opt_seg.whitebox.clip.backbone import drawn, encoded, grid_positions, resized
 from zoo_opt_seg.whitebox.clip.san_parts import Proposals, SideAdapter, recognised, through
 from zoo_opt_seg.whitebox.clip.text_net import TextNet
@@ -133,16 +133,7 @@ class SAN(TextNet):
         self.to(device)
 
     def forward(self, pixels: Tensor, ids: Tensor, ends: Tensor) -> Tensor:
-        """Return logits (n, size / patch, size / patch).
-
-        Parameters
-        ----------
-        pixels : (n, 3, size, size) tensor
-            Normalised as CLIP's.
-        ids : (n, L) tensor of int64
-        ends : (n,) tensor of int64
-            Place of the end-of-text token.
-        """
+        """Return logits (n, size / patch, size / patch), as `TextNet` says."""
         masks, classes = self.propose(pixels)
         with torch.no_grad():
             sentence = encoded(self.clip, ids, ends)[1]

@@ -66,6 +66,19 @@ class TextNet(nn.Module):
         """Check the CLIP and add the network to it."""
         raise NotImplementedError
 
+    def forward(self, pixels: Tensor, ids: Tensor, ends: Tensor) -> Tensor:
+        """Return logits (n, h, w) at a lower resolution.
+
+        Parameters
+        ----------
+        pixels : (n, 3, size, size) tensor
+            Normalised as CLIP's.
+        ids : (n, L) tensor of int64
+        ends : (n,) tensor of int64
+            Place of the end-of-text token.
+        """
+        raise NotImplementedError
+
     @classmethod
     def published(
         cls,

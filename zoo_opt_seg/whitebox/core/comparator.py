@@ -57,6 +57,18 @@ class Comparator(Entry):
         return found(options) if callable(found) else found  # type: ignore[no-any-return]
 
 
+ON_SAM = {"part": "sam", "model": "a SAM", "needs": ("torch", "segment_anything")}
+ON_CLIPSEG = {"part": "around", "model": "a CLIPSeg", "needs": ("torch", "transformers")}
+
+
+def declared(name: str, about: str, factory: str, recipe: str, on: Mapping[str, Any], **more: Any) -> Comparator:
+    """Return a comparator of this package: the objects are named as from ``zoo_opt_seg.whitebox``, needs are added."""
+    home, needs = "zoo_opt_seg.whitebox.", (*on["needs"], *more.pop("needs", ()))
+    return Comparator(
+        name=name, about=about, factory=home + factory, recipe=home + recipe, **{**on, **more, "needs": needs}
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """What a row of a table asks a comparator for.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zoo_opt.core.errors import finite, fraction, integer, non_negative, positive
+from zoo_opt.core.errors import finite, fraction, integer, non_negative, one_of, positive
 
 OPTIMIZERS = ("adamw", "adam")
 SCHEDULES = ("constant", "polynomial", "plateau")
@@ -88,8 +88,7 @@ class Recipe:
             positive("clip", self.clip)
         choices = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "keep": KEEPS, "precision": PRECISIONS}
         for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+            one_of(name, getattr(self, name), allowed)
         if self.keep == "last" and self.stop_after is not None:
             raise ValueError(f"stop_after must be None to keep the last epoch, got {self.stop_after}")
 

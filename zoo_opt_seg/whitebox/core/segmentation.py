@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from zoo_opt.core.errors import one_of
 from zoo_opt_seg.data.augment import augment
 from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for
 from zoo_opt_seg.data.samples import Samples, Splits
@@ -81,8 +82,7 @@ class Segmentation(Trainable):
         prompts: str | Draw | None = None,
         loss: str = "bce+dice",
     ) -> None:
-        if loss not in LOSSES:
-            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
+        one_of("loss", loss, LOSSES)
         self.model, self.augmentation, self._kind = model, augmentation, kind_for(model, prompts)
         self._train, self._validation, self._loss = splits.train, splits.validation, LOSSES[loss]
         self.size = len(splits.train)

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_opt.core.errors import CheckpointError, integer
+from zoo_opt.core.errors import CheckpointError, integer, one_of
+from zoo_opt_seg.embedded.sam import decode_batch
 from zoo_opt_seg.whitebox.core import adapter_file
 from zoo_opt_seg.whitebox.core.trainer import seeded
 from zoo_opt_seg.whitebox.ladder.resnet import ResNetToLayer3, load_imagenet
@@ -60,14 +61,9 @@ class Ladder:
 
     def __post_init__(self) -> None:
         integer("classes", self.classes, 2)
-        choices = (
-            ("encoders", ENCODERS),
-            ("normalisation", ("sam", "none")),
-            ("tokens", ("random", "sam")),
-        )
-        for name, allowed in choices:
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        one_of("encoders", self.encoders, ENCODERS)
+        one_of("normalisation", self.normalisation, ("sam", "none"))
+        one_of("tokens", self.tokens, ("random", "sam"))
 
 
 class LadderSam(nn.Module):
@@ -194,15 +190,7 @@ class LadderSam(nn.Module):
     def decode(self, e: Tensor) -> Tensor:
         """Return logits (n, classes, 4 h, 4 w) of embeddings (n, c, h, w), without prompts."""
         sparse, dense = self.prompt_encoder(points=None, boxes=None, masks=None)
-        # The decoder repeats one image's embedding for each of its prompts and adds the dense embedding: an image of
-        # zeros, whose prompts bring embeddings of their own, is many images.
-        logits, _ = self.mask_decoder.predict_masks(
-            image_embeddings=e.new_zeros(1, *e.shape[1:]),
-            image_pe=self.prompt_encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse.expand(len(e), -1, -1),
-            dense_prompt_embeddings=e + dense,
-        )
-        return logits
+        return decode_batch(self, e, sparse.expand(len(e), -1, -1), dense)[0]
 
     def forward(self, pixels: Tensor, embeddings: Tensor | None = None, gate: float | None = None) -> Tensor:
         """Return low-resolution logits (n, classes, 4 h, 4 w).

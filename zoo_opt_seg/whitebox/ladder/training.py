@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,30 +33,10 @@ PAPER = Recipe(
 )
 """What the paper says; of what follows the warm-up it says nothing."""
 
-RELEASED = Recipe(
-    epochs=200,
-    batch=24,
-    optimizer="adamw",
-    lr=1e-3,
-    weight_decay=0.1,
-    warmup=250,
-    schedule="polynomial",
-    power=0.9,
-    stop_after=None,
-)
+RELEASED = replace(PAPER, optimizer="adamw", weight_decay=0.1, schedule="polynomial", power=0.9)
 """The authors' code: AdamW, and (1 - t / T)^0.9 after the warm-up, T the steps that are left."""
 
-EMBEDDED = Recipe(
-    epochs=40,
-    batch=8,
-    optimizer="adamw",
-    lr=3e-3,
-    weight_decay=0.1,
-    warmup=40,
-    schedule="polynomial",
-    power=0.9,
-    stop_after=None,
-)
+EMBEDDED = replace(RELEASED, epochs=40, batch=8, lr=3e-3, warmup=40)
 """For the embedded SAM on the drawn CT: a few hundred slices want smaller batches and longer steps."""
 
 

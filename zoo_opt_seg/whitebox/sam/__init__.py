@@ -1,22 +1,12 @@
 """Trained inside SAM: LoRA, and all of it."""
 
-from zoo_opt_seg.whitebox.core.comparator import Comparator
+from zoo_opt_seg.whitebox.core.comparator import ON_SAM, declared
 
-LORA = Comparator(
-    name="lora",
-    about="LoRA by peft on the qkv of SAM's image encoder, the mask decoder with it or not",
-    factory="zoo_opt_seg.whitebox.sam.rows:lora",
-    recipe="zoo_opt_seg.whitebox.sam.lora_training:TO_PLATEAU",
-    part="sam",
-    model="a SAM",
-    needs=("torch", "segment_anything", "peft"),
+LORA = declared(
+    "lora",
+    "LoRA by peft on the qkv of SAM's image encoder, the mask decoder with it or not",
+    *("sam.rows:lora", "sam.lora_training:TO_PLATEAU"),
+    ON_SAM,
+    needs=("peft",),
 )
-SAM_FULL = Comparator(
-    name="sam-full",
-    about="all of SAM, or its parts",
-    factory="zoo_opt_seg.whitebox.sam.rows:full",
-    recipe="zoo_opt_seg.whitebox.sam.full:FULL",
-    part="sam",
-    model="a SAM",
-    needs=("torch", "segment_anything"),
-)
+SAM_FULL = declared("sam-full", "all of SAM, or its parts", "sam.rows:full", "sam.full:FULL", ON_SAM)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_opt.core.errors import integer
+from zoo_opt.core.errors import integer, one_of
 
 KINDS = ("shallow", "dense")
 PLACEMENTS = ("V", "VL", "VLC")
@@ -38,9 +38,8 @@ class VLSM:
     conditional: int = 256
 
     def __post_init__(self) -> None:
-        for name, allowed in (("kind", KINDS), ("placement", PLACEMENTS)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        one_of("kind", self.kind, KINDS)
+        one_of("placement", self.placement, PLACEMENTS)
         if self.hidden is not None:
             integer("hidden", self.hidden, 1)
         integer("conditional", self.conditional, 1)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from zoo_opt.core.errors import one_of
 from zoo_opt.storage.checkpoint import write_atomically
 from zoo_opt_seg.blackbox.clipseg import ClipSegBlackBox
 from zoo_opt_seg.data.samples import Splits
@@ -62,8 +63,7 @@ def clipseg_training(
     **settings
         As of `vlsm_training`.
     """
-    if parts not in PARTS:
-        raise ValueError(f"parts must be one of {', '.join(PARTS)}, got {parts!r}")
+    one_of("parts", parts, PARTS)
     for name, parameter in clipseg.named_parameters():
         parameter.requires_grad_(parts == "all" or name.startswith("decoder."))
     trained = {name: p for name, p in clipseg.named_parameters() if p.requires_grad}
