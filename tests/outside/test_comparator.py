@@ -25,15 +25,10 @@ repeats = 1
 domains = ["seg.small:disc_splits"]
 black_box = { use = "seg.small:box" }
 platt = { epochs = 2 }
-
-[[group.row]]
-label = "zero-shot"
-use = "zero-shot"
-
-[[group.row]]
-label = "Platt's scaling"
-use = "platt"
-settings = { lr = 0.5, keep = "last" }
+row = [
+    { label = "zero-shot", use = "zero-shot" },
+    { label = "Platt's scaling", use = "platt", settings = { lr = 0.5, keep = "last" } },
+]
 """
 
 
@@ -53,7 +48,9 @@ def test_it_is_a_row_of_a_table(tmp_path: Path) -> None:
     assert main(["table", str(suite), "--out", str(out)]) == 0
     runs = {run["method"]: run for run in read_record(out / "runs.jsonl").runs.values()}
     ours, zero_shot = runs["Platt's scaling"], runs["zero-shot"]
-    assert ours["error"] is None and ours["trained"] == 2 and ours["settings"] == {"epochs": 2, "lr": 0.5, "keep": "last"}
+    assert (
+        ours["error"] is None and ours["trained"] == 2 and ours["settings"] == {"epochs": 2, "lr": 0.5, "keep": "last"}
+    )
     assert "of 2, ended by epochs" in ours["about"] and ours["dice"] != zero_shot["dice"]
     assert "| Platt's scaling |" in next(out.glob("*.md")).read_text()
 

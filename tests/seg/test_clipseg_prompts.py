@@ -211,7 +211,7 @@ def test_the_text_tower_of_open_clip(tmp_path: Path, monkeypatch: pytest.MonkeyP
         model = open_clip.CLIP(embed_dim=16, vision_cfg=vision, text_cfg=text).eval()
         other = open_clip.CLIP(embed_dim=16, vision_cfg=vision, text_cfg=text)
     monkeypatch.setattr(open_clip, "create_model", lambda *_, **__: other)
-    monkeypatch.setitem(text_encoders.RECIPES, "clip", text_encoders.RECIPES["clip"]._replace(dim=16))
+    monkeypatch.setitem(text_encoders.SOURCES, "clip", text_encoders.SOURCES["clip"]._replace(dim=16))
     torch.save(model.state_dict(), tmp_path / "clip.pt")
     encoder = make_text_encoder("clip", tmp_path / "clip.pt")
     with torch.no_grad():
@@ -219,7 +219,7 @@ def test_the_text_tower_of_open_clip(tmp_path: Path, monkeypatch: pytest.MonkeyP
     np.testing.assert_allclose(encoder(("a polyp", "a disc")), wanted, atol=1e-5)
     assert isinstance(encoder, EncodedTexts) and encoder.dim == 16
     assert encoder.config() == {"text": "clip", "weights": str(tmp_path / "clip.pt")}
-    assert text_encoders.text_config(Lengths()) == {"own": "lengths", "dim": 6}
+    assert text_encoders.encoder_config(Lengths()) == {"own": "lengths", "dim": 6}
 
 
 def test_the_panel_shows_the_text() -> None:

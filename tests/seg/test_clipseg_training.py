@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+from seg.checks import checksum, die_after  # noqa: E402
 from seg.vlsm_cases import box, small, spot_splits  # noqa: E402
 
 from zoo_opt_seg.data.draws import draw_prompts  # noqa: E402
@@ -29,13 +29,6 @@ from zoo_opt_seg.whitebox.vlsm.training import (  # noqa: E402
 
 RECIPE = Recipe(epochs=4, batch=4, lr=1e-2, weight_decay=1e-3, clip=0.5, stop_after=None, seed=1)
 KINDS = [("shallow", "VLC"), ("dense", "VLC"), ("shallow", "V"), ("dense", "V")]
-
-
-def checksum(tensors) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(name.encode() + tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 # ---------------------------------------------------------------------------------------------------- adapters
@@ -67,12 +60,8 @@ def test_training_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     config, splits = VLSM("dense", "VL", hidden=4), spot_splits()
     whole, expected = train_vlsm(box(), splits, config, recipe=RECIPE)
 
-    def die(epoch, recipe) -> None:
-        if epoch.epoch == 2:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        train_vlsm(box(), splits, config, recipe=RECIPE, out=tmp_path, report=die)
+        train_vlsm(box(), splits, config, recipe=RECIPE, out=tmp_path, report=die_after(2))
     resumed, found = train_vlsm(box(), splits, config, recipe=RECIPE, out=tmp_path)
     assert checksum(whole.tensors()) == checksum(resumed.tensors())
     assert [(e.loss, e.dice) for e in found.history] == [(e.loss, e.dice) for e in expected.history]

@@ -10,10 +10,10 @@ import pytest
 torch = pytest.importorskip("torch")
 open_clip = pytest.importorskip("open_clip")
 
+from seg.checks import checksum, die_after  # noqa: E402
 from seg.text_cases import (  # noqa: E402
     RESNET,
     VIT,
-    checksum,
     clip_config,
     small_clip,
     two_discs,
@@ -26,7 +26,7 @@ from zoo_opt.core.errors import CheckpointError  # noqa: E402
 from zoo_opt_seg.prompts import Prompts  # noqa: E402
 from zoo_opt_seg.whitebox.clip.backbone import encoded, grid_positions, open_clip_model, tokens  # noqa: E402
 from zoo_opt_seg.whitebox.clip.cris import CRIS, CRISConfig, pooled_places  # noqa: E402
-from zoo_opt_seg.whitebox.clip.cris_parts import Decoder, Projector, coordinates  # noqa: E402
+from zoo_opt_seg.whitebox.clip.cris_parts import Projector, VisionLanguageDecoder, coordinates  # noqa: E402
 from zoo_opt_seg.whitebox.clip.san import SAN, SANConfig  # noqa: E402
 from zoo_opt_seg.whitebox.clip.text_segmenter import TextSegmenter  # noqa: E402
 from zoo_opt_seg.whitebox.clip.training import text_training, train_text_net  # noqa: E402
@@ -180,7 +180,7 @@ def test_projector_is_a_convolution_for_each_image() -> None:
 def test_decoder_is_its_equations() -> None:
     """One layer: F' = MHSA(LN(F)) + F, F'' = MHCA(LN(F'), T) + F', MLP(LN(F'')) + F''; words after the end unseen."""
     with seeded((2,)):
-        decoder = Decoder(width=8, words=6, layers=1, heads=2, hidden=12, dropout=0.0).eval()
+        decoder = VisionLanguageDecoder(width=8, words=6, layers=1, heads=2, hidden=12, dropout=0.0).eval()
         v, t, ends = torch.randn(2, 8, 3, 4), torch.randn(2, 5, 6), torch.tensor([2, 4])
     seen = {}
     decoder.layers[0].register_forward_pre_hook(lambda _, given: seen.update(f=given[0], t=given[1]))
@@ -245,12 +245,8 @@ def test_killed_training_ends_in_the_same_weights(tmp_path: Path) -> None:
     whole = small_cris()
     fit(text_training(TextSegmenter(whole), splits), recipe)
 
-    def die(epoch, _) -> None:
-        if epoch.epoch == 1:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        fit(text_training(TextSegmenter(small_cris()), splits), recipe, out=tmp_path, report=die)
+        fit(text_training(TextSegmenter(small_cris()), splits), recipe, out=tmp_path, report=die_after(1))
     resumed = small_cris()
     fit(text_training(TextSegmenter(resumed), splits), recipe, out=tmp_path)
     assert checksum(resumed.trained()) == checksum(whole.trained())

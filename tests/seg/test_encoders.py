@@ -14,7 +14,7 @@ from torch import nn  # noqa: E402
 
 from zoo_opt_seg import embedded  # noqa: E402
 from zoo_opt_seg.features.encoders import (  # noqa: E402
-    RECIPES,
+    SOURCES,
     Encoder,
     TorchEncoder,
     WeightsError,
@@ -149,7 +149,7 @@ def test_vit_mae_of_the_paper(tmp_path):
     model = small_model("vit_base_patch16_224.mae", 224)
     torch.save(model.state_dict(), path)
     encoder = make_encoder("vit-mae", path)
-    assert (encoder.dim, encoder.size) == (768, 224) == (RECIPES["vit-mae"].dim, 224)
+    assert (encoder.dim, encoder.size) == (768, 224) == (SOURCES["vit-mae"].dim, 224)
     assert sum(p.numel() for p in encoder.module.parameters()) == 85_798_656  # ViT-B/16 without a classifier
     assert encoder(IMAGES[:1]).shape == (1, 768)
 
@@ -157,7 +157,7 @@ def test_vit_mae_of_the_paper(tmp_path):
 def test_clip_is_built_as_it_was_trained():
     """OpenAI's weights were trained with the quick GELU; with another the vectors are wrong, and nothing fails."""
     open_clip = pytest.importorskip("open_clip")
-    recipe = RECIPES["clip"]
+    recipe = SOURCES["clip"]
     config = open_clip.get_model_config(recipe.arch)
     assert recipe.tag == "openai" and config["quick_gelu"] and config["embed_dim"] == recipe.dim
 
@@ -223,7 +223,7 @@ def test_no_network(monkeypatch):
         with pytest.raises(WeightsError, match=message) as caught:
             make_encoder(name)
         assert "\n" not in str(caught.value)
-        assert asked["pretrained"] is True and asked["arch"] == RECIPES[name].arch
+        assert asked["pretrained"] is True and asked["arch"] == SOURCES[name].arch
     assert asked["pretrained_cfg_overlay"]["url"].endswith("dino_resnet50_pretrain.pth")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("segment_anything")
 pytest.importorskip("torchvision")
 
+from seg.checks import checksum  # noqa: E402
 from seg.small import small_sam  # noqa: E402
 
 from zoo_opt.core.errors import CheckpointError  # noqa: E402
@@ -60,13 +60,6 @@ def splits() -> VolumeSplits:
 
 def ladder(encoders: str = "both", classes: int = 3, seed: int = 0, **options: str) -> LadderSam:
     return LadderSam(small_sam(), Ladder(classes, encoders, **options), seed=seed)
-
-
-def checksum(tensors: dict) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode() + tensors[name].detach().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 # ------------------------------------------------------------------------------------------------ counts

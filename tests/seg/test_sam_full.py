@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("segment_anything")
 
+from seg.checks import checksum  # noqa: E402
 from seg.small import disc_splits, small_sam  # noqa: E402
 
 from zoo_opt_seg.blackbox.sam import SamBlackBox  # noqa: E402
@@ -19,13 +19,6 @@ from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
 from zoo_opt_seg.whitebox.sam.full import PARTS, sam_training, train_sam  # noqa: E402
 
 RECIPE = Recipe(epochs=4, batch=4, lr=3e-3, stop_after=None, seed=1)
-
-
-def checksum(tensors) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(name.encode() + tensor.detach().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def test_all_of_sam_is_trained_in_a_copy(tmp_path: Path) -> None:

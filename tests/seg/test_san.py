@@ -11,7 +11,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("open_clip")
 
-from seg.text_cases import RESNET, VIT, checksum, small_clip, two_discs, two_discs_splits, words  # noqa: E402
+from seg.checks import checksum  # noqa: E402
+from seg.text_cases import RESNET, VIT, small_clip, two_discs, two_discs_splits, words  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from zoo_opt_seg.prompts import Prompts  # noqa: E402

@@ -19,7 +19,7 @@ from zoo_opt_seg.tables.suite import Place  # noqa: E402
 from zoo_opt_seg.whitebox.comparators import COMPARATORS  # noqa: E402
 
 SPOTS, POLYPS, DISCS = "seg.vlsm_cases:spot_splits", "seg.vlsm_cases:few_polyps", "seg.small:disc_splits"
-QUICK = "{ epochs = 2, batch = 8 }"
+QUICK, SHALLOW = "{ epochs = 2, batch = 8 }", '{ kind = "shallow", placement = "V", hidden = 4 }'
 SUITE = f"""
 [[group]]
 name = "texts"
@@ -33,42 +33,15 @@ vlsm = {QUICK}
 clipseg = {{ epochs = 2, batch = 8, lr = 0.01, stop_after = 0, keep = "last" }}
 backprop = {QUICK}
 adapt = {{ batch = 4, validate = 2 }}
-
-[[group.row]]
-label = "zero-shot"
-use = "zero-shot"
-
-[[group.row]]
-label = "dense"
-use = "vlsm"
-options = {{ kind = "dense", placement = "VLC", hidden = 4, conditional = 4 }}
-
-[[group.row]]
-label = "shallow"
-use = "vlsm"
-options = {{ kind = "shallow", placement = "V", hidden = 4 }}
-settings = {{ loss = "bce+dice", lr = 0.01 }}
-
-[[group.row]]
-label = "decoder"
-use = "clipseg"
-options = {{ parts = "decoder" }}
-
-[[group.row]]
-label = "end to end"
-use = "clipseg"
-
-[[group.row]]
-label = "VPT, gradient"
-use = "backprop"
-prompt = "vpt"
-
-[[group.row]]
-label = "VPT"
-use = "adapt"
-prompt = "vpt"
-method = "spsa"
-options = {{ lr = 0.01, c = 0.1 }}
+row = [
+    {{ label = "zero-shot", use = "zero-shot" }},
+    {{ label = "dense", use = "vlsm", options = {{ kind = "dense", placement = "VLC", hidden = 4, conditional = 4 }} }},
+    {{ label = "shallow", use = "vlsm", options = {SHALLOW}, settings = {{ loss = "bce+dice", lr = 0.01 }} }},
+    {{ label = "decoder", use = "clipseg", options = {{ parts = "decoder" }} }},
+    {{ label = "end to end", use = "clipseg" }},
+    {{ label = "VPT, gradient", use = "backprop", prompt = "vpt" }},
+    {{ label = "VPT", use = "adapt", prompt = "vpt", method = "spsa", options = {{ lr = 0.01, c = 0.1 }} }},
+]
 """
 NETS = f"""
 [[group]]
@@ -80,19 +53,11 @@ domains = ["{POLYPS}"]
 black_box = {{ use = "tiny-clipseg" }}
 cris = {{ epochs = 1, batch = 4 }}
 san = {{ epochs = 1, batch = 4 }}
-
-[[group.row]]
-label = "CRIS"
-use = "cris"
-
-[[group.row]]
-label = "SAN"
-use = "san"
-
-[[group.row]]
-label = "SAN of ViT-B"
-use = "san"
-options = {{ weights = "ViT-B-16.pt" }}
+row = [
+    {{ label = "CRIS", use = "cris" }},
+    {{ label = "SAN", use = "san" }},
+    {{ label = "SAN of ViT-B", use = "san", options = {{ weights = "ViT-B-16.pt" }} }},
+]
 """
 SAM = f"""
 [[group]]
@@ -104,19 +69,11 @@ repeats = 1
 domains = ["{DISCS}"]
 black_box = {{ use = "seg.small:box" }}
 sam-full = {{ epochs = 1, batch = 8, augment = "paper" }}
-
-[[group.row]]
-label = "all of SAM"
-use = "sam-full"
-
-[[group.row]]
-label = "its head"
-use = "sam-full"
-options = {{ parts = ["prompt_encoder", "mask_decoder"] }}
-
-[[group.row]]
-label = "adapters"
-use = "vlsm"
+row = [
+    {{ label = "all of SAM", use = "sam-full" }},
+    {{ label = "its head", use = "sam-full", options = {{ parts = ["prompt_encoder", "mask_decoder"] }} }},
+    {{ label = "adapters", use = "vlsm" }},
+]
 """
 
 

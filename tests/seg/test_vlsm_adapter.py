@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import re
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+from seg.checks import checksum  # noqa: E402
 from seg.vlsm_cases import EOS, inputs, small  # noqa: E402
 
 from zoo_opt.core.errors import CheckpointError  # noqa: E402
@@ -27,13 +27,6 @@ def by_parts(model, given):
     texts = {name: given[name] for name in ("input_ids", "attention_mask")}
     condition = model.clip.get_text_features(**texts).pooler_output
     return model.decoder([states[i + 1] for i in model.extract_layers], condition).logits
-
-
-def checksum(tensors) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(name.encode() + tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 # ---------------------------------------------------------------------------------------------------- counts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 pytest.importorskip("segment_anything")
 
+from seg.checks import checksum  # noqa: E402
 from seg.small import CropLike, disc_splits, small_sam  # noqa: E402
 
 from zoo_opt.core.errors import CheckpointError  # noqa: E402
@@ -179,13 +179,6 @@ def test_loss_that_is_not_finite_is_an_error() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- LoRA
-
-
-def checksum(tensors: dict) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode() + tensors[name].detach().numpy().tobytes())
-    return digest.hexdigest()
 
 
 @pytest.mark.parametrize("decoder", [True, False])

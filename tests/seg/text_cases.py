@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -63,11 +62,3 @@ def two_discs(n: int, seed: int) -> Samples:
 def two_discs_splits() -> Splits:
     """16, 6 and 4 images."""
     return Splits("two discs", two_discs(16, 1), two_discs(6, 2), two_discs(4, 3))
-
-
-def checksum(tensors: dict[str, torch.Tensor]) -> str:
-    """One number for all weights, names included."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode() + tensors[name].detach().numpy().tobytes())
-    return digest.hexdigest()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from torch.nn import functional as F
 from zoo_opt.core import errors
 from zoo_opt_seg.features.fixed_random import uniform
 from zoo_opt_seg.prompts import Array
+
+Made = TypeVar("Made")
 
 
 @runtime_checkable
@@ -41,7 +44,7 @@ class WeightsError(RuntimeError):
     """Weights that could not be had: no network, no such file, or a file of another model."""
 
 
-class Recipe(NamedTuple):
+class Source(NamedTuple):
     """How a named encoder is made.
 
     Parameters
@@ -62,13 +65,13 @@ class Recipe(NamedTuple):
 
 
 _DINO = "https://dl.fbaipublicfiles.com/dino/dino_resnet50_pretrain/dino_resnet50_pretrain.pth"
-RECIPES: dict[str, Recipe] = {
-    "vit-mae": Recipe("timm", "vit_base_patch16_224.mae", "", 768),
-    "vit": Recipe("timm", "vit_base_patch16_224.augreg_in21k", "", 768),
-    "dino-resnet50": Recipe("timm", "resnet50", _DINO, 2048),
-    "clip": Recipe("open_clip", "ViT-B-32-quickgelu", "openai", 512),  # as OpenAI trained it
+SOURCES: dict[str, Source] = {
+    "vit-mae": Source("timm", "vit_base_patch16_224.mae", "", 768),
+    "vit": Source("timm", "vit_base_patch16_224.augreg_in21k", "", 768),
+    "dino-resnet50": Source("timm", "resnet50", _DINO, 2048),
+    "clip": Source("open_clip", "ViT-B-32-quickgelu", "openai", 512),  # as OpenAI trained it
 }
-ENCODERS = ("tiny", "tiny-random", *RECIPES)
+ENCODERS = ("tiny", "tiny-random", *SOURCES)
 
 
 class TorchEncoder:
@@ -165,32 +168,44 @@ def make_encoder(
     if isinstance(encoder, Mapping):
         return make_encoder(**encoder)
     if not isinstance(encoder, str):
-        if not isinstance(encoder, Encoder):
-            raise TypeError(f"encoder must be a name or have name, dim and __call__, got {encoder!r}")
-        return encoder
+        return own("encoder", encoder, Encoder)
+    errors.one_of("encoder", encoder, ENCODERS)
     if encoder in ("tiny", "tiny-random"):
         return _tiny(encoder, device)
-    if encoder not in RECIPES:
-        raise ValueError(f"encoder must be one of {', '.join(ENCODERS)}, got {encoder!r}")
     if arch is not None and weights is None:
         raise ValueError(f"arch needs weights, as {arch!r} has none by the name of {encoder!r}")
     path = None if weights is None else Path(weights)
     if path is not None and not path.is_file():
         raise WeightsError(f"weights of encoder {encoder!r} must be a file, there is none at {path}")
-    recipe = RECIPES[encoder] if arch is None else RECIPES[encoder]._replace(arch=arch)
-    make: Callable[..., TorchEncoder] = _timm if recipe.library == "timm" else _open_clip
+    source = SOURCES[encoder] if arch is None else SOURCES[encoder]._replace(arch=arch)
+    make: Callable[..., TorchEncoder] = _timm if source.library == "timm" else _open_clip
     settings = {"weights": None if path is None else str(path), "arch": arch, "size": size}
+    with loading(f"encoder {encoder!r}", path):
+        made = make(encoder, source, path, size, device=device, settings=settings)
+    return made
+
+
+@contextlib.contextmanager
+def loading(what: str, path: str | Path | None) -> Iterator[None]:
+    """Turn what the libraries raise, of the network, of files, of state dicts, into a WeightsError in one sentence."""
     try:
-        return make(encoder, recipe, path, size, device=device, settings=settings)
-    except Exception as error:  # the libraries raise all kinds, of the network, of files, of state dicts
-        source = f"from {path}" if path is not None else "over the network; give weights=, a local file, without one"
+        yield
+    except Exception as error:
+        origin = f"from {path}" if path is not None else "over the network; give weights=, a local file, without one"
         reason = " ".join(str(error).split())
         reason = reason if len(reason) <= 200 else f"{reason[:200]}..."
-        raise WeightsError(f"cannot load encoder {encoder!r} {source} ({type(error).__name__}: {reason})") from error
+        raise WeightsError(f"cannot load {what} {origin} ({type(error).__name__}: {reason})") from error
 
 
-def encoder_config(encoder: Encoder) -> dict[str, Any]:
-    """Return what `make_encoder` takes, or for an encoder of the caller's own its name and dim."""
+def own(argument: str, value: Made, kind: type[Made]) -> Made:
+    """Return an encoder of the caller's own, or raise a TypeError."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{argument} must be a name or have name, dim and __call__, got {value!r}")
+    return value
+
+
+def encoder_config(encoder: Any) -> dict[str, Any]:
+    """Return what `make_encoder` or `make_text_encoder` takes, or of an encoder of the caller's own name and dim."""
     config = getattr(encoder, "config", None)
     return dict(config()) if callable(config) else {"own": encoder.name, "dim": encoder.dim}
 
@@ -215,17 +230,17 @@ def _randomise(module: nn.Module) -> None:
                 value.fill_(0.0 if name.endswith("bias") else 1.0)
 
 
-def _timm(name: str, recipe: Recipe, path: Path | None, size: int | None, **options: Any) -> TorchEncoder:
+def _timm(name: str, source: Source, path: Path | None, size: int | None, **options: Any) -> TorchEncoder:
     import timm
 
     arguments: dict[str, Any] = {"num_classes": 0}
-    if recipe.arch.startswith("vit"):
+    if source.arch.startswith("vit"):
         arguments["global_pool"] = "token"  # the CLS vector
         if size is not None:
             arguments["img_size"] = size
-    if path is None and recipe.tag:
-        arguments["pretrained_cfg_overlay"] = {"url": recipe.tag, "hf_hub_id": None, "num_classes": 0}
-    model: Any = timm.create_model(recipe.arch, pretrained=path is None, **arguments)
+    if path is None and source.tag:
+        arguments["pretrained_cfg_overlay"] = {"url": source.tag, "hf_hub_id": None, "num_classes": 0}
+    model: Any = timm.create_model(source.arch, pretrained=path is None, **arguments)
     cfg = model.pretrained_cfg
     if path is not None:
         _load_timm(model, path)
@@ -246,11 +261,11 @@ def _load_timm(model: nn.Module, path: Path) -> None:
     model.load_state_dict(state)
 
 
-def _open_clip(name: str, recipe: Recipe, path: Path | None, size: int | None, **options: Any) -> TorchEncoder:
+def _open_clip(name: str, source: Source, path: Path | None, size: int | None, **options: Any) -> TorchEncoder:
     import open_clip
 
     force = {} if size is None else {"force_image_size": size}
-    model = open_clip.create_model(recipe.arch, pretrained=recipe.tag if path is None else None, **force)
+    model = open_clip.create_model(source.arch, pretrained=source.tag if path is None else None, **force)
     if path is not None:
         model.load_state_dict(read_state(path))
     visual = model.visual

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_opt_seg.features.encoders import RECIPES, WeightsError, read_state
+from zoo_opt.core import errors
+from zoo_opt_seg.features.encoders import SOURCES, loading, own, read_state
 from zoo_opt_seg.prompts import Array, Prompts
 
 TEXT_ENCODERS = ("tiny", "clip")
@@ -93,12 +94,8 @@ def make_text_encoder(
     if isinstance(text, Mapping):
         return make_text_encoder(**text)
     if not isinstance(text, str):
-        if not isinstance(text, TextEncoder):
-            raise TypeError(f"text must be a name or have name, dim and __call__, got {text!r}")
-        return text
-    if text not in TEXT_ENCODERS:
-        raise ValueError(f"text must be one of {', '.join(TEXT_ENCODERS)}, got {text!r}")
-    if text == "clip":
+        return own("text", text, TextEncoder)
+    if errors.one_of("text", text, TEXT_ENCODERS) == "clip":
         return _open_clip(weights, device)
     if weights is not None:
         raise ValueError(f"weights must not be given for 'tiny', which has its own, got {weights!r}")
@@ -109,12 +106,6 @@ def make_text_encoder(
     tokenizer = tiny_tokenizer()
     dim = clip.text_projection.out_features
     return EncodedTexts("tiny", dim, lambda texts: embed_texts(clip, tokenizer, texts), {"text": "tiny"})
-
-
-def text_config(text: TextEncoder) -> dict[str, Any]:
-    """Return what `make_text_encoder` takes, or for an encoder of the caller's own its name and dim."""
-    config = getattr(text, "config", None)
-    return dict(config()) if callable(config) else {"own": text.name, "dim": text.dim}
 
 
 def text_encoder_of(model: Any) -> TextEncoder | None:
@@ -168,16 +159,12 @@ def embed_texts(clip: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor
 def _open_clip(weights: str | Path | None, device: str) -> EncodedTexts:
     import open_clip
 
-    recipe = RECIPES["clip"]
-    try:
-        model = open_clip.create_model(recipe.arch, pretrained=recipe.tag if weights is None else None, device=device)
+    source = SOURCES["clip"]
+    with loading("text encoder 'clip'", weights):
+        model = open_clip.create_model(source.arch, pretrained=source.tag if weights is None else None, device=device)
         if weights is not None:
             model.load_state_dict(read_state(Path(weights)))
-    except Exception as error:  # of the network, of files, of state dicts
-        source = f"from {weights}" if weights is not None else "over the network; give weights=, a local file, without"
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"cannot load text encoder 'clip' {source} ({type(error).__name__}: {reason})") from error
     model.eval().requires_grad_(False)
-    tokenizer = open_clip.get_tokenizer(recipe.arch)
+    tokenizer = open_clip.get_tokenizer(source.arch)
     settings = {"text": "clip", "weights": None if weights is None else str(weights)}
-    return EncodedTexts("clip", recipe.dim, lambda t: model.encode_text(tokenizer(list(t)).to(device)), settings)
+    return EncodedTexts("clip", source.dim, lambda t: model.encode_text(tokenizer(list(t)).to(device)), settings)

@@ -15,7 +15,7 @@ from zoo_opt.core import errors
 from zoo_opt_seg.features.encoders import Encoder, encoder_config, make_encoder
 from zoo_opt_seg.features.fixed_random import uniform
 from zoo_opt_seg.features.point_embedding import PointEmbedding, spots
-from zoo_opt_seg.features.text_encoders import TextEncoder, make_text_encoder, text_config, text_features
+from zoo_opt_seg.features.text_encoders import TextEncoder, make_text_encoder, text_features
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
 from zoo_opt_seg.visual_prompts.decoder import WIDTHS, Decoder, checked_grid
@@ -150,7 +150,7 @@ class IPDecoder(VisualPrompt):
             "scale": self.scale,
             "points": self.embedding.kind,
             "seed": self.seed,
-            **({} if self.text is None else {"text": text_config(self.text)}),
+            **({} if self.text is None else {"text": encoder_config(self.text)}),
         }
 
     def arrays(self) -> dict[str, Array]:

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 from zoo_opt.core import errors
 from zoo_opt_seg.features.encoders import Encoder, encoder_config, make_encoder
 from zoo_opt_seg.features.fixed_random import uniform
-from zoo_opt_seg.features.text_encoders import TextEncoder, make_text_encoder, text_config, text_features
+from zoo_opt_seg.features.text_encoders import TextEncoder, make_text_encoder, text_features
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
-from zoo_opt_seg.visual_prompts.maps import FAR, MIDDLE, NEAR, Views
+from zoo_opt_seg.visual_prompts.maps import FAR, MIDDLE, NEAR, MapInputs
 
 INPUTS = ("constant", "point", "colour", "encoder", "text")
 
@@ -112,7 +112,7 @@ class LowRank(VisualPrompt):
             "encoder": None if self.encoder is None else encoder_config(self.encoder),
             "rank": self.rank,
             "seed": self.seed,
-            **({} if self.text is None else {"text": text_config(self.text)}),
+            **({} if self.text is None else {"text": encoder_config(self.text)}),
         }
 
     def _count(self, name: str) -> int:
@@ -123,14 +123,14 @@ class LowRank(VisualPrompt):
         return torch.from_numpy(uniform(self.seed, stream, (dim, self.rank), -bound, bound))
 
     def _context(self, pixels: Tensor, images: Array, prompts: Prompts) -> Context:
-        views = Views(pixels, prompts, ())
+        views = MapInputs(pixels, prompts, ())
         phi = torch.cat([self._input(name, views, images, prompts) for name in self.inputs], dim=1)
         features = {"phi": phi}
         if self.bumps:
             features["bumps"] = 0.5 * torch.cat([views.around(s) for s in (NEAR, MIDDLE, FAR)], dim=1).flatten(2)
         return Context(pixels, features)
 
-    def _input(self, name: str, views: Views, images: Array, prompts: Prompts) -> Tensor:
+    def _input(self, name: str, views: MapInputs, images: Array, prompts: Prompts) -> Tensor:
         """Return an input (n, count)."""
         if name == "constant":
             return torch.ones(len(images), 1)

@@ -20,7 +20,7 @@ NEAR, MIDDLE, FAR = 6.0, 12.0, 24.0  # standard deviations of the maps around th
 GREY = (0.299, 0.587, 0.114)  # luminance of R, G, B (ITU-R BT.601)
 
 
-class Views:
+class MapInputs:
     """What the groups are computed from, each once.
 
     Parameters
@@ -91,7 +91,7 @@ class Views:
 
 
 @dataclass(frozen=True)
-class Group:
+class MapGroup:
     """A group of maps.
 
     Parameters
@@ -99,66 +99,68 @@ class Group:
     count : int or None
         How many; None: 3 for each blur.
     make : callable
-        Maps `Views` to a Tensor (n, count, size, size).
+        Maps `MapInputs` to a Tensor (n, count, size, size).
     """
 
     count: int | None
-    make: Callable[[Views], Tensor]
+    make: Callable[[MapInputs], Tensor]
 
 
-def _constant(v: Views) -> Tensor:
+def _constant(v: MapInputs) -> Tensor:
     return torch.full_like(v.images[:, :1], 0.5)
 
 
-def _blur(v: Views) -> Tensor:
+def _blur(v: MapInputs) -> Tensor:
     return torch.cat([v.blurred(sigma) - 0.5 for sigma in v.blurs], dim=1)
 
 
-def _edge(v: Views) -> Tensor:
+def _edge(v: MapInputs) -> Tensor:
     smooth = v.blurred(1.0, v.grey)
     dy, dx = torch.gradient(smooth, dim=(2, 3))
     return 4.0 * v.unit * torch.sqrt(dy**2 + dx**2 + 1e-12)
 
 
-def _contrast(v: Views) -> Tensor:
+def _contrast(v: MapInputs) -> Tensor:
     mean = v.blurred(6.0)
     spread = (v.blurred(6.0, v.images**2) - mean**2).clamp_min(0.0).sqrt()
     return 0.25 * (v.images - mean) / (spread + 0.05)
 
 
-def _texture(v: Views) -> Tensor:
+def _texture(v: MapInputs) -> Tensor:
     mean = v.blurred(3.0, v.grey)
     return 2.0 * (v.blurred(3.0, v.grey**2) - mean**2).clamp_min(1e-12).sqrt()
 
 
-def _position(v: Views) -> Tensor:
+def _position(v: MapInputs) -> Tensor:
     u = (torch.arange(v.size, dtype=torch.float32) + 0.5) / v.size - 0.5
     x, y = u.expand(v.size, v.size), u[:, None].expand(v.size, v.size)
     return torch.stack([x, y, x**2 + y**2]).expand(len(v.images), -1, -1, -1)
 
 
-def _square(v: Views) -> Tensor:
+def _square(v: MapInputs) -> Tensor:
     x = v.images - 0.5
     r, g, b = x.unbind(dim=1)
     return 2.0 * torch.stack([r * r, g * g, b * b, r * g, g * b, b * r], dim=1)
 
 
-GROUPS: dict[str, Group] = {
-    "image": Group(3, lambda v: v.images - 0.5),
-    "blur": Group(None, _blur),
-    "constant": Group(1, _constant),
-    "mean": Group(3, lambda v: (v.images.mean(dim=(2, 3), keepdim=True) - 0.5).expand_as(v.images)),
-    "square": Group(6, _square),
-    "position": Group(3, _position),
-    "edge": Group(1, _edge),
-    "texture": Group(1, _texture),
-    "contrast": Group(3, _contrast),
-    "point": Group(3, lambda v: 0.5 * torch.cat([v.around(s) for s in (NEAR, MIDDLE, FAR)], dim=1)),
-    "colour": Group(3, lambda v: v.images - v.colour),
-    "similar": Group(2, lambda v: v.similar),
-    "image*point": Group(9, lambda v: torch.cat([(v.images - 0.5) * v.around(s) for s in (NEAR, MIDDLE, FAR)], dim=1)),
-    "colour*point": Group(3, lambda v: (v.images - v.colour) * v.middle),
-    "similar*point": Group(2, lambda v: v.similar * v.around(FAR)),
+GROUPS: dict[str, MapGroup] = {
+    "image": MapGroup(3, lambda v: v.images - 0.5),
+    "blur": MapGroup(None, _blur),
+    "constant": MapGroup(1, _constant),
+    "mean": MapGroup(3, lambda v: (v.images.mean(dim=(2, 3), keepdim=True) - 0.5).expand_as(v.images)),
+    "square": MapGroup(6, _square),
+    "position": MapGroup(3, _position),
+    "edge": MapGroup(1, _edge),
+    "texture": MapGroup(1, _texture),
+    "contrast": MapGroup(3, _contrast),
+    "point": MapGroup(3, lambda v: 0.5 * torch.cat([v.around(s) for s in (NEAR, MIDDLE, FAR)], dim=1)),
+    "colour": MapGroup(3, lambda v: v.images - v.colour),
+    "similar": MapGroup(2, lambda v: v.similar),
+    "image*point": MapGroup(
+        9, lambda v: torch.cat([(v.images - 0.5) * v.around(s) for s in (NEAR, MIDDLE, FAR)], dim=1)
+    ),
+    "colour*point": MapGroup(3, lambda v: (v.images - v.colour) * v.middle),
+    "similar*point": MapGroup(2, lambda v: v.similar * v.around(FAR)),
 }
 
 
@@ -186,7 +188,7 @@ def feature_maps(groups: tuple[str, ...], images: Tensor, prompts: Prompts, blur
     ValueError
         If a group needs a point that a row does not have.
     """
-    views = Views(images, prompts, blurs)
+    views = MapInputs(images, prompts, blurs)
     return torch.cat([GROUPS[name].make(views) for name in groups], dim=1)
 
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from zoo_opt.support.registry import path_of
 from zoo_opt_seg.features.encoders import Encoder
 from zoo_opt_seg.features.text_encoders import TextEncoder
 from zoo_opt_seg.prompts import Array, Prompts
-from zoo_opt_seg.visual_prompts.base import VisualPrompt
+from zoo_opt_seg.visual_prompts.base import Model, VisualPrompt
 from zoo_opt_seg.visual_prompts.registry import PROMPTS, make_prompt, need_registered, parts_of, prompt_class
 
 VERSION = 1
@@ -27,10 +27,6 @@ _HEADER, _X, _ARRAY = "header", "x", "array "
 
 class PromptFileError(ValueError):
     """A file that is no saved prompt, is corrupt or truncated, or of a newer version."""
-
-
-class _Model(Protocol):
-    def __call__(self, images: Array, prompts: Prompts, /) -> Array: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +64,7 @@ class TrainedPrompt:
         prompted = self.prompt(self.x, self.prompt.context(images[None] if single else images, prompts))
         return prompted[0] if single else prompted
 
-    def predict(self, model: _Model, images: Array, prompts: Prompts, batch: int = 16) -> Array:
+    def predict(self, model: Model, images: Array, prompts: Prompts, batch: int = 16) -> Array:
         """Return what a black box makes of the prompted images.
 
         Parameters

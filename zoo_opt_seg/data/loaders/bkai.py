@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zoo_opt_seg.data.files import Record
-from zoo_opt_seg.data.loaders.layout import POUDEL, checked, divide, folder, images_in, pair
+from zoo_opt_seg.data.loaders.layout import POUDEL, checked, divide, folder, paired
 from zoo_opt_seg.data.readers import Channels
 
 EMPTY = "raise"
@@ -52,6 +52,6 @@ def files(
             masks=tuple(Channels(path, CHANNELS[label]) for path in record.masks if isinstance(path, Path)),
             empty=None if label == "polyp" else "skip",
         )
-        for record in pair(images_in(images), images_in(masks), str(images))
+        for record in paired(images, masks)
     ]
     return divide(records, fractions, seed, str(images))

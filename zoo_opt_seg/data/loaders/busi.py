@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo_opt_seg.data.files import DataError, Record
-from zoo_opt_seg.data.loaders.layout import POUDEL, checked, divide, folder, images_in
+from zoo_opt_seg.data.loaders.layout import POUDEL, check_pairs, checked, divide, folder, images_in
 
 EMPTY = "raise"  # of a lesion; the masks of normal images are empty
 TEXTS = "busi"
@@ -66,11 +66,6 @@ def _records(place: Path, kind: str) -> list[Record]:
             raise DataError(f"{path}: expected a name as '{kind} (1).png' or '{kind} (1)_mask.png'")
     if not images:
         raise DataError(f"{place}: expected images there, found none")
-    for name, path in images.items():
-        if name not in masks:
-            raise DataError(f"{path}: the image has no mask")
-    for name, paths in masks.items():
-        if name not in images:
-            raise DataError(f"{paths[0]}: the mask has no image")
+    check_pairs(images, {name: paths[0] for name, paths in masks.items()})
     empty = "keep" if kind == "normal" else None
     return [Record(name, path, tuple(masks[name]), (1, 255), empty=empty) for name, path in images.items()]

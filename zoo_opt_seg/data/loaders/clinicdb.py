@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zoo_opt_seg.data.files import DataError, Record
-from zoo_opt_seg.data.loaders.layout import POUDEL, checked, divide, folder, images_in, pair
+from zoo_opt_seg.data.loaders.layout import POUDEL, checked, divide, folder, paired
 
 EMPTY = "raise"
 TEXTS = "clinicdb_polyp"
@@ -39,7 +39,7 @@ def files(
     checked(split, "poudel", "blocks")
     images = folder(root, *(f"{base}{place}" for base in ("", "CVC-ClinicDB/") for place in _PLACES))
     masks = folder(images.parent, "Ground Truth")
-    records = pair(images_in(images), images_in(masks), str(images))
+    records = paired(images, masks)
     if split == "poudel":
         parts = divide(records, fractions, seed, str(images))
         return {name: [replace(record, group=_block(record.name)) for record in part] for name, part in parts.items()}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo_opt_seg.data.files import DataError, Record, image_size
-from zoo_opt_seg.data.loaders.layout import folder, images_in
+from zoo_opt_seg.data.loaders.layout import check_pairs, folder, images_in
 
 EMPTY = "skip"  # an instrument that is out of view in a frame has an empty file
 FRAME = (1920, 1080)
@@ -77,7 +77,7 @@ def _train(path: Path, objects: str) -> list[Record]:
         raise DataError(f"{path.parent / 'ground_truth'}: expected folders <instrument>_labels in it")
     records = []
     for tool, labels in tools.items():
-        _check(images, labels, path.parent / "ground_truth" / f"{tool}_labels")
+        check_pairs(images, labels, f" in {path.parent / 'ground_truth' / tool}_labels")
     for stem, image in images.items():
         files_of = {tool: labels[stem] for tool, labels in tools.items()}
         name = f"train-{sequence}-{stem}"
@@ -96,7 +96,7 @@ def _test(path: Path, types: dict[str, Path], objects: str) -> list[Record]:
     if sequence not in types:
         raise DataError(f"{path}: expected labels of the sequence in a folder {sequence}/gt/TypeSegmentation")
     labels = images_in(types[sequence])
-    _check(images, labels, types[sequence])
+    check_pairs(images, labels, f" in {types[sequence]}")
     spans = {"": (1, 6)} if objects == "all" else {f"-{k}": (k, k) for k in TYPES}
     return [
         Record(f"test-{sequence}-{stem}{end}", image, (labels[stem],), span, f"test-{sequence}", box)
@@ -111,12 +111,3 @@ def _frames(path: Path) -> tuple[str, dict[str, Path], tuple[int, int, int, int]
         raise DataError(f"{path}: expected images there, found none")
     box = INSIDE if image_size(next(iter(images.values()))) == FRAME else None  # some copies are cut already
     return _sequence(path), images, box
-
-
-def _check(images: dict[str, Path], labels: dict[str, Path], where: Path) -> None:
-    for stem, image in images.items():
-        if stem not in labels:
-            raise DataError(f"{image}: the image has no mask in {where}")
-    for stem, label in labels.items():
-        if stem not in images:
-            raise DataError(f"{label}: the mask has no image")

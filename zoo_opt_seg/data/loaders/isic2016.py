@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from zoo_opt_seg.data.files import DataError, Record
-from zoo_opt_seg.data.loaders.layout import checked, divide, folder, images_in, pair
+from zoo_opt_seg.data.files import Record
+from zoo_opt_seg.data.loaders.layout import checked, divide, folder, paired
 
 EMPTY = "raise"
 TEXTS = "isic"
 SHARES = (0.9, 0.1, 0.0)
-_ENDING = "_Segmentation"
 
 
 def files(
@@ -41,9 +40,4 @@ def files(
 def _records(root: Path, official: str) -> list[Record]:
     images = folder(root, f"ISBI2016_ISIC_Part1_{official}_Data")
     masks = folder(root, f"ISBI2016_ISIC_Part1_{official}_GroundTruth")
-    labels: dict[str, Path] = {}
-    for stem, path in images_in(masks).items():
-        if not stem.endswith(_ENDING):
-            raise DataError(f"{path}: expected a name that ends in {_ENDING}")
-        labels[stem.removesuffix(_ENDING)] = path
-    return pair(images_in(images), labels, str(images))
+    return paired(images, masks, "_Segmentation")

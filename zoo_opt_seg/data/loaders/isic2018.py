@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo_opt_seg.data.files import DataError, Record
-from zoo_opt_seg.data.loaders.layout import SPLITS, folder, images_in, pair
+from zoo_opt_seg.data.files import Record
+from zoo_opt_seg.data.loaders.layout import SPLITS, folder, paired
 
 EMPTY = "raise"
-_ENDING = "_segmentation"
 
 
 def files(root: str | Path, *, seed: int = 0, test: int | None = 100) -> dict[str, list[Record]]:
@@ -32,12 +31,7 @@ def files(root: str | Path, *, seed: int = 0, test: int | None = 100) -> dict[st
     for split, official in zip(SPLITS, ("Training", "Validation", "Test"), strict=True):
         images = folder(root, f"ISIC2018_Task1-2_{official}_Input")
         masks = folder(root, f"ISIC2018_Task1_{official}_GroundTruth")
-        labels: dict[str, Path] = {}
-        for stem, path in images_in(masks).items():
-            if not stem.endswith(_ENDING):
-                raise DataError(f"{path}: expected a name that ends in {_ENDING}")
-            labels[stem.removesuffix(_ENDING)] = path
-        found[split] = pair(images_in(images), labels, str(images))
+        found[split] = paired(images, masks, "_segmentation")
     if test is not None and test < len(found["test"]):
         rows = np.random.default_rng(seed).choice(len(found["test"]), test, replace=False)
         found["test"] = [found["test"][i] for i in sorted(rows)]

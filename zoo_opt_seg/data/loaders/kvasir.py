@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo_opt_seg.data.files import Record
-from zoo_opt_seg.data.loaders.layout import POUDEL, checked, divide, folder, images_in, pair
+from zoo_opt_seg.data.loaders.layout import POUDEL, checked, divide, folder, paired
 
 EMPTY = "raise"
 TEXTS = "kvasir_polyp"
@@ -34,4 +34,4 @@ def files(
     shares = fractions or {"baps": BAPS, "poudel": POUDEL}[checked(split, "baps", "poudel")]
     base = folder(root, "Kvasir-SEG", "")
     images, masks = folder(base, "images"), folder(base, "masks")
-    return divide(pair(images_in(images), images_in(masks), str(images)), shares, seed, str(images))
+    return divide(paired(images, masks), shares, seed, str(images))

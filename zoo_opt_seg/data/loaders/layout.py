@@ -61,9 +61,18 @@ def pair(
     """
     if not images:
         raise DataError(f"{where}: expected images there, found none")
-    _unpaired(images, masks, "image", "mask")
-    _unpaired(masks, images, "mask", "image")
+    check_pairs(images, masks)
     return [Record(stem, images[stem], (masks[stem],), values) for stem in sorted(images)]
+
+
+def paired(images: Path, masks: Path, ending: str = "") -> list[Record]:
+    """Return a record per image of a folder and its mask in another, whose name has this ``ending`` in addition."""
+    labels: dict[str, Path] = {}
+    for stem, path in images_in(masks).items():
+        if not stem.endswith(ending):
+            raise DataError(f"{path}: expected a name that ends in {ending}")
+        labels[stem.removesuffix(ending)] = path
+    return pair(images_in(images), labels, str(images))
 
 
 def checked(split: str, *known: str) -> str:
@@ -71,6 +80,12 @@ def checked(split: str, *known: str) -> str:
     if split not in known:
         raise ValueError(f"split: expected {' or '.join(known)}, got {split!r}")
     return split
+
+
+def check_pairs(images: Mapping[str, Path], masks: Mapping[str, Path], where: str = "") -> None:
+    """Raise if an image has no mask of its name, or the other way round; ``where`` says where masks are."""
+    _unpaired(images, masks, "image", "mask" + where)
+    _unpaired(masks, images, "mask", "image")
 
 
 def _unpaired(these: Mapping[str, Path], others: Mapping[str, Path], kind: str, missing: str) -> None:

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from zoo_opt_seg.data.files import DataError, Record
-from zoo_opt_seg.data.loaders.layout import FRACTIONS, divide, folder, images_in, pair
+from zoo_opt_seg.data.files import Record
+from zoo_opt_seg.data.loaders.layout import FRACTIONS, divide, folder, paired
 
 EMPTY = "skip"  # negative frames have empty masks
 BLOCK = 25  # consecutive frame numbers that stay together where a name tells no patient
-_ENDING = "_mask"
 
 
 def files(root: str | Path, *, seed: int = 0, fractions: Sequence[float] = FRACTIONS) -> dict[str, list[Record]]:
@@ -57,9 +56,4 @@ def group(name: str) -> str:
 
 
 def _records(images: Path, masks: Path) -> list[Record]:
-    labels: dict[str, Path] = {}
-    for stem, path in images_in(masks).items():
-        if not stem.endswith(_ENDING):
-            raise DataError(f"{path}: expected a name that ends in {_ENDING}")
-        labels[stem.removesuffix(_ENDING)] = path
-    return [replace(record, group=group(record.name)) for record in pair(images_in(images), labels, str(images))]
+    return [replace(record, group=group(record.name)) for record in paired(images, masks, "_mask")]

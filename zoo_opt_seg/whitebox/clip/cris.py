@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from zoo_opt.core.errors import fraction, integer
 from zoo_opt_seg.embedded.size import TINY_SIZE
 from zoo_opt_seg.whitebox.clip.backbone import drawn, encoded, grid_positions
-from zoo_opt_seg.whitebox.clip.cris_parts import Decoder, Neck, Projector
+from zoo_opt_seg.whitebox.clip.cris_parts import Neck, Projector, VisionLanguageDecoder
 from zoo_opt_seg.whitebox.clip.text_net import TextNet
 from zoo_opt_seg.whitebox.core import recipes
 
@@ -86,7 +86,8 @@ class CRIS(TextNet):
         with drawn((seed, 0xC215), device):
             self.beside = nn.Sequential(nn.Conv2d(c4, d, 1, bias=False), nn.BatchNorm2d(d))
             self.neck = Neck((c2, c3, d), d, config.fused, config.width)
-            self.decoder = Decoder(config.width, words, config.layers, config.heads, config.hidden, config.dropout)
+            sizes = config.width, words, config.layers, config.heads, config.hidden
+            self.decoder = VisionLanguageDecoder(*sizes, config.dropout)
             self.projector = Projector(config.width, d)
         self.to(device)
 

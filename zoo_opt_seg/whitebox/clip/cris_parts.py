@@ -81,7 +81,7 @@ def sines(places: Tensor, channels: int) -> Tensor:
     return F.pad(torch.cat([angle.sin(), angle.cos()], dim=-1), (0, channels - 2 * half))
 
 
-class Decoder(nn.Module):
+class VisionLanguageDecoder(nn.Module):
     """The vision-language decoder: each place attends to all places, then to the words.
 
     F'_v = MHSA(LN(F_v)) + F_v, F'_c = MHCA(LN(F'_v), F_t) + F'_v, F_c = MLP(LN(F'_c)) + F'_c; sines of the positions

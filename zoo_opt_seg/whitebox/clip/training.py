@@ -7,9 +7,12 @@ from functools import partial
 from typing import Any
 
 from zoo_opt_seg.data.samples import Splits
+from zoo_opt_seg.whitebox.clip.cris import CRIS
+from zoo_opt_seg.whitebox.clip.san import SAN
 from zoo_opt_seg.whitebox.clip.text_net import TextNet
 from zoo_opt_seg.whitebox.clip.text_segmenter import TextSegmenter
 from zoo_opt_seg.whitebox.core import recipes
+from zoo_opt_seg.whitebox.core.comparator import Request, Trained
 from zoo_opt_seg.whitebox.core.trainer import Fitted
 from zoo_opt_seg.whitebox.core.training import Training, WeightsTraining
 
@@ -60,3 +63,15 @@ def train_text_net(net: TextNet, splits: Splits, *, box: Any = None, **training:
     file, trained = f"{type(net).__name__.lower()}.safetensors", TextSegmenter(net, **box)
     task = how.task(partial(text_training, TextSegmenter(net, **box), splits))
     return trained, how.run(task, lambda out: trained.save(out / file))  # its name is that of the trained weights
+
+
+def _row(kind: type[TextNet], request: Request) -> Trained:
+    """A row of a table: the published network around ``weights``, or without them the small one."""
+    if request.options:
+        raise ValueError(f"options of {request.label!r} must be weights, got {min(request.options)!r}")
+    file, seed = request.files.get("weights"), request.recipe.seed
+    net = kind.tiny(request.model.model, seed=seed) if file is None else kind.published(file, seed=seed)
+    return Trained(*train_text_net(net, request.splits, box=request.model.settings, **request.training))
+
+
+cris_row, san_row = partial(_row, CRIS), partial(_row, SAN)

@@ -5,8 +5,8 @@ from zoo_opt_seg.whitebox.core.comparator import ON_SAM, declared
 LORA = declared(
     "lora",
     "LoRA by peft on the qkv of SAM's image encoder, the mask decoder with it or not",
-    *("sam.rows:lora", "sam.lora_training:TO_PLATEAU"),
+    *("sam.lora_training:row", "sam.lora_training:TO_PLATEAU"),
     ON_SAM,
     needs=("peft",),
 )
-SAM_FULL = declared("sam-full", "all of SAM, or its parts", "sam.rows:full", "sam.full:FULL", ON_SAM)
+SAM_FULL = declared("sam-full", "all of SAM, or its parts", "sam.full:row", "sam.full:FULL", ON_SAM)

@@ -15,6 +15,7 @@ import torch
 from zoo_opt.storage.checkpoint import write_atomically
 from zoo_opt_seg.blackbox.sam import SamBlackBox
 from zoo_opt_seg.data.samples import Splits
+from zoo_opt_seg.whitebox.core.comparator import Request, Trained
 from zoo_opt_seg.whitebox.core.recipe import Recipe
 from zoo_opt_seg.whitebox.core.trainer import Fitted
 from zoo_opt_seg.whitebox.core.training import Training, WeightsTraining
@@ -101,3 +102,10 @@ def _save(sam: Sam, out: Path) -> None:
     buffer = io.BytesIO()
     torch.save(sam.state_dict(), buffer)
     write_atomically(out / "sam.pth", buffer.getbuffer())
+
+
+def row(request: Request) -> Trained:
+    """A row of a table: the option is ``parts``; measured as the black box of the other rows is asked."""
+    box = request.model.settings
+    sam, fitted = train_sam(request.model.sam, request.splits, box=box, **request.options, **request.training)
+    return Trained(SamBlackBox(sam=sam, **box), fitted)

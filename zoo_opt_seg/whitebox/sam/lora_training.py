@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_opt_seg.blackbox.sam import SamBlackBox
 from zoo_opt_seg.data.samples import Splits
+from zoo_opt_seg.whitebox.core.comparator import Request, Trained
 from zoo_opt_seg.whitebox.core.recipe import Recipe
 from zoo_opt_seg.whitebox.core.trainer import Fitted
 from zoo_opt_seg.whitebox.core.training import Training, WeightsTraining
@@ -67,3 +68,10 @@ def train_lora(
     adapted = LoRASam(sam, config, seed=how.recipe.seed)
     task = how.task(partial(lora_training, adapted, splits, box))
     return adapted, how.run(task, lambda out: adapted.save(out / "lora.safetensors"))
+
+
+def row(request: Request) -> Trained:
+    """A row of a table: the options are those of `LoRA`; measured as the black box of the other rows is asked."""
+    sam, box, config = request.model.sam, request.model.settings, LoRA(**request.options)
+    adapted, fitted = train_lora(sam, request.splits, config, box=box, **request.training)
+    return Trained(SamBlackBox(sam=adapted.sam, **box), fitted)

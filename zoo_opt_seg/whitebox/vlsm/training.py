@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from zoo_opt.storage.checkpoint import write_atomically
 from zoo_opt_seg.blackbox.clipseg import ClipSegBlackBox
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.whitebox.core import recipes
+from zoo_opt_seg.whitebox.core.comparator import Request, Trained
 from zoo_opt_seg.whitebox.core.recipe import Recipe
 from zoo_opt_seg.whitebox.core.trainer import Fitted
 from zoo_opt_seg.whitebox.core.training import Training, WeightsTraining
@@ -141,3 +143,19 @@ def _save(clipseg: Any, folder: Path) -> None:
     clipseg.config.save_pretrained(folder)
     values = {name: tensor.detach().cpu().contiguous() for name, tensor in clipseg.state_dict().items()}
     write_atomically(folder / "model.safetensors", save(values, metadata={"format": "pt"}))
+
+
+def recipe_of(options: Mapping[str, Any]) -> Recipe:
+    """The recipe of a row of adapters with these options."""
+    return recipe_for(VLSM(**options))
+
+
+def adapters_row(request: Request) -> Trained:
+    """A row of a table: adapters; the options are those of `VLSM`."""
+    adapted, fitted = train_vlsm(request.model, request.splits, VLSM(**request.options), **request.training)
+    return Trained(request.model.around(adapted.clipseg), fitted)
+
+
+def clipseg_row(request: Request) -> Trained:
+    """A row of a table: CLIPSeg itself; the option is ``parts``."""
+    return Trained(*train_clipseg(request.model, request.splits, **request.options, **request.training))
