@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,29 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} is absent (set ZOO_OPT_SHARED)")
     return folder
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in an empty folder; returns status, output, errors."""
+    from zoo_opt_seg import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def call(*words: object) -> tuple[int, str, str]:
+        status = cli.main([str(word) for word in words])
+        return status, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def small_video_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EndoVis' frames at a sixteenth of 1920 x 1080, with the camera image in proportion."""
+    from zoo_opt_seg.data.loaders import endovis2017
+
+    monkeypatch.setattr(endovis2017, "FRAME", (120, 68))
+    monkeypatch.setattr(endovis2017, "INSIDE", (20, 2, 100, 66))

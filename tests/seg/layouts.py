@@ -7,11 +7,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from zoo_opt_seg.data import DataError, Samples, Splits
 from zoo_opt_seg.data.loaders import endovis2017
 
 W, H = 24, 16
+SPLITS = ("train", "validation", "test")
+
+
+def every(splits: Splits) -> list[Samples]:
+    """The three parts."""
+    return [getattr(splits, name) for name in SPLITS]
+
+
+def refused(call: Callable[[], object], *parts: str) -> None:
+    """The call raises a DataError of one line with all these parts."""
+    with pytest.raises(DataError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message and all(part in message for part in parts), message
 
 
 def picture(path: Path, seed: int = 0, size: tuple[int, int] = (W, H), mode: str = "RGB") -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from seg.small import discs  # noqa: E402
 from seg.small_clipseg import TEXTS, box, letters, save_folder, small_clipseg, told_splits  # noqa: E402
 
 import zoo_opt as zo  # noqa: E402
-from zoo_opt_seg import cli, targets  # noqa: E402
+from zoo_opt_seg import targets  # noqa: E402
 from zoo_opt_seg.adaptation.panel import CELL, GAP, HEAD, panel  # noqa: E402
 from zoo_opt_seg.adaptation.run import adapt  # noqa: E402
 from zoo_opt_seg.blackbox import Budgeted, Counted, Quantized, as_black_box  # noqa: E402
@@ -242,19 +241,6 @@ def test_the_panel_shows_the_text() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- command line
-
-
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """Run the command line in an empty folder; returns status, output, errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-
-    def call(*words):
-        status = cli.main([str(word) for word in words])
-        return status, *capsys.readouterr()
-
-    return call
 
 
 SIZE32 = ["--size", "32"]

@@ -12,8 +12,10 @@ pytest.importorskip("torch")
 from PIL import Image
 from seg.layouts import (
     LAYOUTS,
+    SPLITS,
     H,
     W,
+    every,
     label,
     picture,
     write_chase_db1,
@@ -28,32 +30,21 @@ from seg.layouts import (
 )
 from seg.layouts_vlsm import VLSM
 
-from zoo_opt_seg.data import DATA_SETS, DataError, Samples, Splits, load_data
+from zoo_opt_seg.data import DATA_SETS, DataError, load_data
 from zoo_opt_seg.data.files import Record, load, mask_array, resized_mask
 from zoo_opt_seg.data.loaders import dsb2018, endovis2017, folder, isic2018, kvasir, polypgen, refuge
 from zoo_opt_seg.data.loaders.layout import divide
 
-SPLITS = ("train", "validation", "test")
-
-
-@pytest.fixture(autouse=True)
-def small_video_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sixteenth of 1920 x 1080, with the camera image in proportion; test_endovis_at_its_own_size undoes it."""
-    monkeypatch.setattr(endovis2017, "FRAME", (120, 68))
-    monkeypatch.setattr(endovis2017, "INSIDE", (20, 2, 100, 66))
-
-
-def every(splits: Splits) -> list[Samples]:
-    return [getattr(splits, name) for name in SPLITS]
+pytestmark = pytest.mark.usefixtures("small_video_frames")  # test_endovis_at_its_own_size undoes it
 
 
 def test_every_set_has_a_layout() -> None:
     assert set(LAYOUTS) | set(VLSM) == {entry.name for entry in DATA_SETS.entries() if not entry.drawn}
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", LAYOUTS | VLSM)
 def test_layout(name: str, tmp_path: Path) -> None:
-    write, sizes = LAYOUTS[name]
+    write, sizes = (LAYOUTS | VLSM)[name]
     root = write(tmp_path)
     splits = load_data(name, root, size=32)
     assert tuple(len(part) for part in every(splits)) == sizes
@@ -61,7 +52,9 @@ def test_layout(name: str, tmp_path: Path) -> None:
     names = [n for part in every(splits) for n in part.names]
     assert len(set(names)) == len(names)
     for part in every(splits):
-        assert part.images.shape[1:] == (32, 32, 3) and part.masks.any(axis=(1, 2)).all()
+        assert part.images.shape[1:] == (32, 32, 3)
+        assert part.masks.any(axis=(1, 2)).tolist() == [not n.startswith("normal") for n in part.names]
+        assert name in LAYOUTS or part.images.std(axis=(1, 2, 3)).min() > 0
     again = load_data(name, str(root), size=32)  # a path as text; the same seed, the same samples
     for part, other in zip(every(splits), every(again), strict=True):
         assert part.names == other.names

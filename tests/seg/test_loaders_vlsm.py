@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("torch")
 
 from PIL import Image
-from seg.layouts import H, W, label, picture
+from seg.layouts import SPLITS, H, W, every, label, picture, refused
 from seg.layouts_vlsm import (
     PATHOLOGIES,
     VLSM,
@@ -37,41 +37,11 @@ from seg.layouts_vlsm import (
     write_isic2016,
 )
 
-from zoo_opt_seg.data import DataError, Samples, Splits, load_data
+from zoo_opt_seg.data import DataError, Splits, load_data
 from zoo_opt_seg.data.files import Record, load, mask_array
 from zoo_opt_seg.data.loaders import bkai, busi, camus, chexlocalize, clinicdb, dfuc2022, isic2016, kvasir
 from zoo_opt_seg.data.loaders.layout import POUDEL, divide
 from zoo_opt_seg.data.readers import Channels, Rle, Scan
-
-SPLITS = ("train", "validation", "test")
-
-
-def every(splits: Splits) -> list[Samples]:
-    return [getattr(splits, name) for name in SPLITS]
-
-
-def refused(call: Callable[[], object], *parts: str) -> None:
-    with pytest.raises(DataError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message and all(part in message for part in parts), message
-
-
-@pytest.mark.parametrize("name", VLSM)
-def test_layout(name: str, tmp_path: Path) -> None:
-    write, sizes = VLSM[name]
-    splits = load_data(name, write(tmp_path), size=32)
-    assert tuple(len(part) for part in every(splits)) == sizes
-    names = [n for part in every(splits) for n in part.names]
-    assert len(set(names)) == len(names)
-    for part in every(splits):
-        assert part.images.shape[1:] == (32, 32, 3) and part.images.std(axis=(1, 2, 3)).min() > 0
-        has = part.masks.any(axis=(1, 2))
-        assert has.tolist() == [not n.startswith("normal") for n in part.names]
-    again = load_data(name, str(tmp_path), size=32)
-    for part, other in zip(every(splits), every(again), strict=True):
-        assert part.names == other.names
-        assert (part.images == other.images).all() and (part.masks == other.masks).all()
 
 
 @pytest.mark.parametrize(

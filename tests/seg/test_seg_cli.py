@@ -16,25 +16,11 @@ pytest.importorskip("monai")
 from PIL import Image
 from seg.tiny_box import SIZE, samples
 
-from zoo_opt_seg import cli
 from zoo_opt_seg.visual_prompts import make_prompt, save_prompt
 
 BOX = ["--model", "seg.tiny_box:factory", "--size", str(SIZE)]
 DATA = ["--data", "seg.tiny_box:splits"]
 QUICK = ["--calls", "200", "--batch", "4", "--validate", "2", "-o", "sigma0=0.1", "-o", "popsize=6", "--repeats", "1"]
-
-
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """Run the command line in an empty folder; returns status, output, errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-
-    def call(*words):
-        status = cli.main([str(word) for word in words])
-        return status, *capsys.readouterr()
-
-    return call
 
 
 def test_adapt_evaluate_predict(run, tmp_path):

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt.support.json_files import read_json
 from zoo_opt_seg.blackbox.checkpoints import misfit
+from zoo_opt_seg.embedded.clipseg import MEAN, STD
 from zoo_opt_seg.features.encoders import read_state
 from zoo_opt_seg.features.text_encoders import Tokenizer
 
 RELEASED = "CIDAS/clipseg-rd64-refined"
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and std that CLIPSeg's images are normalised with
 SIZE = 352  # pixels, of the released CLIPSeg's images
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 PREPARED = {"do_resize": True, "resample": 2, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True}
@@ -36,8 +36,8 @@ class Preparation(NamedTuple):
     """
 
     size: tuple[int, int]
-    mean: tuple[float, ...] = IMAGENET[0]
-    std: tuple[float, ...] = IMAGENET[1]
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
 
 
 class Loaded(NamedTuple):

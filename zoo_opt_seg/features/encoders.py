@@ -197,7 +197,7 @@ def loading(what: str, path: str | Path | None) -> Iterator[None]:
         raise WeightsError(f"cannot load {what} {origin} ({type(error).__name__}: {reason})") from error
 
 
-def own(argument: str, value: Made, kind: type[Made]) -> Made:
+def own(argument: str, value: Made, kind: Any) -> Made:
     """Return an encoder of the caller's own, or raise a TypeError."""
     if not isinstance(value, kind):
         raise TypeError(f"{argument} must be a name or have name, dim and __call__, got {value!r}")

@@ -14,8 +14,8 @@ from zoo_opt.core import errors
 from zoo_opt_seg.prompts import ABSENT, Array, Prompts
 from zoo_opt_seg.visual_prompts.base import Context, Masks, VisualPrompt
 
-_TYPICAL = 2.0  # - log of the share of a view that an object of middling size covers
-_GAIN = 10.0  # of the score's coefficients, so that steps that suit the inner prompt suit them
+_TYPICAL = 2.0  # - log of the share of a view that an object of middling size, an eighth, covers; ours
+_GAIN = 10.0  # of the score's coefficients, so that steps that suit the inner prompt suit them; ours
 _SCORES = 3  # a, b, c
 _MARGIN = 8  # of the image's side, left around points and boxes that a view must hold
 _ORIGINS, _ZOOMS = "view origins", "view zooms"  # in the context

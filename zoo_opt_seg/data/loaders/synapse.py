@@ -19,9 +19,9 @@ from zoo_opt.support.loading import require
 from zoo_opt_seg.data.errors import read_json, reason
 from zoo_opt_seg.data.files import DataError
 from zoo_opt_seg.data.loaders.layout import folder
+from zoo_opt_seg.data.synthetic.ct import CLASSES
 from zoo_opt_seg.data.volumes import LabelledSlices, Volume, VolumeSplits, check_spacing, resized
 
-CLASSES = ("aorta", "gallbladder", "left kidney", "right kidney", "liver", "pancreas", "spleen", "stomach")
 """The eight organs that are reported, in the order of their labels."""
 
 CASE = re.compile(r"case\d{4}")

@@ -1,6 +1,7 @@
 """Images drawn by the project itself: the source scenes, and the domains that are shifted away from them.
 
-Every image and its texts are a function of (name, seed, index) alone.
+Every image and its texts are a function of (name, seed, index) alone. The numbers in these modules define the scenes:
+they are ours, and another number is another domain, on which the embedded models were not trained.
 """
 
 from __future__ import annotations

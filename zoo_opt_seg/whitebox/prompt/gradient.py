@@ -23,6 +23,8 @@ from zoo_opt_seg.whitebox.core.training import Training
 
 KEPT = 2**24  # pixels of a validation split whose contexts are kept, of up to 64 bytes each, and not made again
 BACKPROP = Recipe(lr=1e-2, weight_decay=0.0, optimizer="adam", stop_after=20)
+"""Ours: Adam until a plateau, without weight decay."""
+
 TRAINING = Training(recipe=BACKPROP)
 
 
