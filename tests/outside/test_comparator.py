@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,9 +38,10 @@ def installed(install: Callable[..., Path]) -> None:
     install("zoo_opt_seg.comparators", {"platt": "outside.comparator:COMPARATOR"})
 
 
-def test_it_is_listed_beside_ours() -> None:
+def test_it_is_listed_beside_ours(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(COMPARATORS)[-1] == "platt"
-    assert COMPARATORS.lines()["platt"] == "scale and shift of the logits"
+    assert main(["list"]) == 0
+    assert re.search(r"platt +scale and shift of the logits", capsys.readouterr().out)
 
 
 def test_it_is_a_row_of_a_table(tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ def test_text_encoders_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_the_text_tower_of_open_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import open_clip
 
-    from zoo_opt_seg.features import text_encoders
+    from zoo_opt_seg.features import encoders, text_encoders
 
     vision = {"layers": 1, "width": 64, "head_width": 32, "patch_size": 16, "image_size": 32}
     text = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
@@ -218,7 +218,7 @@ def test_the_text_tower_of_open_clip(tmp_path: Path, monkeypatch: pytest.MonkeyP
     np.testing.assert_allclose(encoder(("a polyp", "a disc")), wanted, atol=1e-5)
     assert isinstance(encoder, EncodedTexts) and encoder.dim == 16
     assert encoder.config() == {"text": "clip", "weights": str(tmp_path / "clip.pt")}
-    assert text_encoders.encoder_config(Lengths()) == {"own": "lengths", "dim": 6}
+    assert encoders.encoder_config(Lengths()) == {"own": "lengths", "dim": 6}
 
 
 def test_the_panel_shows_the_text() -> None:
