@@ -44,7 +44,7 @@ class WeightsError(RuntimeError):
     """Weights that could not be had: no network, no such file, or a file of another model."""
 
 
-class Source(NamedTuple):
+class EncoderSource(NamedTuple):
     """How a named encoder is made.
 
     Parameters
@@ -65,11 +65,11 @@ class Source(NamedTuple):
 
 
 _DINO = "https://dl.fbaipublicfiles.com/dino/dino_resnet50_pretrain/dino_resnet50_pretrain.pth"
-SOURCES: dict[str, Source] = {
-    "vit-mae": Source("timm", "vit_base_patch16_224.mae", "", 768),
-    "vit": Source("timm", "vit_base_patch16_224.augreg_in21k", "", 768),
-    "dino-resnet50": Source("timm", "resnet50", _DINO, 2048),
-    "clip": Source("open_clip", "ViT-B-32-quickgelu", "openai", 512),  # as OpenAI trained it
+SOURCES: dict[str, EncoderSource] = {
+    "vit-mae": EncoderSource("timm", "vit_base_patch16_224.mae", "", 768),
+    "vit": EncoderSource("timm", "vit_base_patch16_224.augreg_in21k", "", 768),
+    "dino-resnet50": EncoderSource("timm", "resnet50", _DINO, 2048),
+    "clip": EncoderSource("open_clip", "ViT-B-32-quickgelu", "openai", 512),  # as OpenAI trained it
 }
 ENCODERS = ("tiny", "tiny-random", *SOURCES)
 
@@ -230,7 +230,7 @@ def _randomise(module: nn.Module) -> None:
                 value.fill_(0.0 if name.endswith("bias") else 1.0)
 
 
-def _timm(name: str, source: Source, path: Path | None, size: int | None, **options: Any) -> TorchEncoder:
+def _timm(name: str, source: EncoderSource, path: Path | None, size: int | None, **options: Any) -> TorchEncoder:
     import timm
 
     arguments: dict[str, Any] = {"num_classes": 0}
@@ -261,7 +261,7 @@ def _load_timm(model: nn.Module, path: Path) -> None:
     model.load_state_dict(state)
 
 
-def _open_clip(name: str, source: Source, path: Path | None, size: int | None, **options: Any) -> TorchEncoder:
+def _open_clip(name: str, source: EncoderSource, path: Path | None, size: int | None, **options: Any) -> TorchEncoder:
     import open_clip
 
     force = {} if size is None else {"force_image_size": size}
