@@ -15,7 +15,7 @@ from seg.tiny_box import SIZE, Bright, splits
 
 import zoo_opt as zo
 from zoo_opt_seg import adapt, evaluate, load_data, make_prompt
-from zoo_opt_seg.data.loaders.polypgen import group
+from zoo_opt_seg.data.loaders.polyps.polypgen import group
 from zoo_opt_seg.data.samples import Samples, numbered
 from zoo_opt_seg.measures.evaluation import gain
 from zoo_opt_seg.tables.cells import run_cell

@@ -32,8 +32,9 @@ from seg.layouts_vlsm import VLSM
 
 from zoo_opt_seg.data import DATA_SETS, DataError, load_data
 from zoo_opt_seg.data.files import Record, load, mask_array, resized_mask
-from zoo_opt_seg.data.loaders import dsb2018, endovis2017, folder, isic2018, kvasir, polypgen, refuge
+from zoo_opt_seg.data.loaders import dsb2018, endovis2017, folder, isic2018, refuge
 from zoo_opt_seg.data.loaders.layout import divide
+from zoo_opt_seg.data.loaders.polyps import kvasir, polypgen
 
 pytestmark = pytest.mark.usefixtures("small_video_frames")  # test_endovis_at_its_own_size undoes it
 

@@ -39,8 +39,9 @@ from seg.layouts_vlsm import (
 
 from zoo_opt_seg.data import DataError, Splits, load_data
 from zoo_opt_seg.data.files import Record, load, mask_array
-from zoo_opt_seg.data.loaders import bkai, busi, camus, chexlocalize, clinicdb, dfuc2022, isic2016, kvasir
+from zoo_opt_seg.data.loaders import busi, camus, chexlocalize, dfuc2022, isic2016
 from zoo_opt_seg.data.loaders.layout import POUDEL, divide
+from zoo_opt_seg.data.loaders.polyps import bkai, clinicdb, kvasir
 from zoo_opt_seg.data.readers import Channels, Rle, Scan
 
 

@@ -61,8 +61,8 @@ def _drawn(name: str, about: str) -> DataEntry:
 
 
 def _files(name: str, loader: str, about: str, alias: str = "", **options: Any) -> DataEntry:
-    factory = f"zoo_opt_seg.data.loaders.{loader}:files"
-    return DataEntry(name=name, factory=factory, about=about, options=options, records=True, folder=loader, alias=alias)
+    factory, folder = f"zoo_opt_seg.data.loaders.{loader}:files", loader.rpartition(".")[2]
+    return DataEntry(name=name, factory=factory, about=about, options=options, records=True, folder=folder, alias=alias)
 
 
 DATA_SETS = Registry(
@@ -75,10 +75,10 @@ DATA_SETS = Registry(
     _drawn("polyp", "polyps on mucosa"),
     _drawn("source", "scenes of several objects, that the embedded SAM was trained on"),
     _drawn("referring", "scenes whose objects can be told apart in words, that the embedded CLIPSeg was trained on"),
-    _files("kvasir", "kvasir", "Kvasir-SEG: polyps, 1000 images, 600/100/300 as BAPS", alias="kvasir-seg"),
-    _files("kvasir-poudel", "kvasir", "Kvasir-SEG, 800/100/100 as Poudel et al.", split="poudel"),
-    _files("clinicdb", "clinicdb", "CVC-ClinicDB: polyps, 612 frames, 490/61/61 as Poudel et al."),
-    _files("bkai", "bkai", "BKAI-IGH NeoPolyp: polyps, 1000 images, 800/100/100 as Poudel et al."),
+    _files("kvasir", "polyps.kvasir", "Kvasir-SEG: polyps, 1000 images, 600/100/300 as BAPS", alias="kvasir-seg"),
+    _files("kvasir-poudel", "polyps.kvasir", "Kvasir-SEG, 800/100/100 as Poudel et al.", split="poudel"),
+    _files("clinicdb", "polyps.clinicdb", "CVC-ClinicDB: polyps, 612 frames, 490/61/61 as Poudel et al."),
+    _files("bkai", "polyps.bkai", "BKAI-IGH NeoPolyp: polyps, 1000 images, 800/100/100 as Poudel et al."),
     _files("isic2016", "isic2016", "ISIC 2016 task 1: skin lesions, 810/90/379 as Poudel et al."),
     _files("dfuc2022", "dfuc2022", "DFUC 2022: foot ulcers, 2000 images, 1600/200/200 as Poudel et al."),
     _files("busi", "busi", "BUSI: breast ultrasound, 780 images, 624/78/78 as Poudel et al."),
@@ -90,7 +90,7 @@ DATA_SETS = Registry(
     _files("refuge-cup", "refuge", "REFUGE: optic cup, 400/400/400", label="cup"),
     _files("endovis2017", "endovis2017", "EndoVis 2017: one surgical instrument per sample, official test sequences"),
     _files("endovis2017-all", "endovis2017", "EndoVis 2017: all instruments of a frame together", objects="all"),
-    _files("polypgen", "polypgen", "PolypGen: polyps of six centres, 50/20/30 % by patient or sequence"),
+    _files("polypgen", "polyps.polypgen", "PolypGen: polyps of six centres, 50/20/30 % by patient or sequence"),
     _files("dsb2018", "dsb2018", "Data Science Bowl 2018: one nucleus per sample, 50/20/30 % by image"),
     _files("dsb2018-union", "dsb2018", "Data Science Bowl 2018: all nuclei of an image together", nuclei=False),
     _files("chase_db1", "chase_db1", "CHASE_DB1: retinal vessels, 16/4/8 images by child"),

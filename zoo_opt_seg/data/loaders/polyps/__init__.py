@@ -1,0 +1,1 @@
+"""Loaders of sets of polyps in colonoscopy."""
