@@ -15,7 +15,7 @@ from typing import Any, Protocol
 PLAIN_EVERY = 300  # seconds: where there is no terminal, a line at every tenth of the runs and at least so often
 
 
-class Update(Protocol):
+class ShowProgress(Protocol):
     """Brings a bar up to date."""
 
     def __call__(
@@ -44,7 +44,7 @@ class Update(Protocol):
 
 
 @contextlib.contextmanager
-def bar(what: str, unit: str, total: int | None, show: bool, *, stderr: bool = True) -> Iterator[Update]:
+def bar(what: str, unit: str, total: int | None, show: bool, *, stderr: bool = True) -> Iterator[ShowProgress]:
     """Yield what brings the bar up to date; without ``show`` it does nothing.
 
     Parameters

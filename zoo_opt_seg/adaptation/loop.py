@@ -12,7 +12,7 @@ from zoo_opt.core.outcome import Outcome, failed, succeeded
 from zoo_opt.methods import GradientMethod
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.resume import KeptRun
-from zoo_opt.support.progress import Update
+from zoo_opt.support.progress import ShowProgress
 from zoo_opt_seg.adaptation.history import mean
 from zoo_opt_seg.adaptation.log import RunLog
 from zoo_opt_seg.adaptation.objective import Objective
@@ -96,7 +96,7 @@ class TrainingLoop:
             reasons["validation"] = "the last mean was not judged, as validations that failed left no calls for it"
         return reasons
 
-    def run(self, update: Update) -> None:
+    def run(self, update: ShowProgress) -> None:
         """Go on until the budget or the method ends the run.
 
         Raises
@@ -112,7 +112,7 @@ class TrainingLoop:
                 return
             self._step(update)
 
-    def _show(self, update: Update) -> None:
+    def _show(self, update: ShowProgress) -> None:
         update(self.calls, {"loss {:.4f}": self._loss, "validation Dice {:.3f}": self._dice})
 
     def _validate(self) -> None:
@@ -129,7 +129,7 @@ class TrainingLoop:
             self.log.add(point.line(self.calls))
         self._dice = mean(history.points[number].dice)
 
-    def _step(self, update: Update) -> None:
+    def _step(self, update: ShowProgress) -> None:
         """Evaluate what is open of a step, or the next one."""
         opt = self.opt
         batch = opt.ask()

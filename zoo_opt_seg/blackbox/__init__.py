@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.protocol import BlackBoxGone as BlackBoxGone
     from zoo_opt_seg.blackbox.protocol import SegmentationModel as SegmentationModel
     from zoo_opt_seg.blackbox.protocol import as_black_box as as_black_box
+    from zoo_opt_seg.blackbox.registry import BLACK_BOXES as BLACK_BOXES
+    from zoo_opt_seg.blackbox.registry import BlackBoxEntry as BlackBoxEntry
     from zoo_opt_seg.blackbox.sam import SamBlackBox as SamBlackBox
     from zoo_opt_seg.blackbox.tiny import TinyClipSeg as TinyClipSeg
     from zoo_opt_seg.blackbox.tiny import TinySam as TinySam
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOME = {  # in the order of reading
     "protocol": ("BlackBox", "BlackBoxError", "BlackBoxGone", "SegmentationModel", "as_black_box"),
+    "registry": ("BLACK_BOXES", "BlackBoxEntry"),
     "wrappers": ("BudgetExhausted", "Budgeted", "Counted", "Hardened", "Quantized"),
     "cache": ("Cached",),
     "process": ("ProcessBlackBox", "serve"),
