@@ -18,7 +18,7 @@ from typing import Any
 
 from zoo_opt._version import __version__
 from zoo_opt.bench.engine.record import Record
-from zoo_opt.bench.statistics.hits import Run
+from zoo_opt.bench.statistics.hits import Run, grouped
 from zoo_opt.bench.statistics.subgroups import Coco, coco_problem
 
 UNKNOWN = 1e99  # precision of a run that failed before an evaluation
@@ -55,11 +55,8 @@ def export_coco(record: Record, out: str | Path) -> list[Path]:
     ValueError
         If no run is of a COCO problem, or one of the folders has files already.
     """
-    cells: dict[tuple[str, str], list[tuple[Coco, Run]]] = {}
-    for run in record.runs.values():
-        coco = coco_problem(run["problem"])
-        if coco is not None:
-            cells.setdefault((run["group"], run["method"]), []).append((coco, run))
+    known = [(coco, run) for run in record.runs.values() if (coco := coco_problem(run["problem"]))]
+    cells = grouped(known, lambda pair: (pair[1]["group"], pair[1]["method"]))
     if not cells:
         raise ValueError("the record holds no run of COCO's bbob, bbob-noisy or bbob-largescale problems to export")
     version = (record.sessions[-1].get("versions", {}) if record.sessions else {}).get("coco-experiment", "unknown")
@@ -84,9 +81,8 @@ def _folders(out: Path, cells: Iterable[tuple[str, str]]) -> list[Path]:
 
 def _write_algorithm(folder: Path, method: str, runs: Sequence[tuple[Coco, Run]], version: str) -> None:
     """One .info file per function; under it .dat and .tdat files per dimension."""
-    by_case: dict[tuple[str, int, int], list[tuple[Coco, Run]]] = {}
-    for coco, run in sorted(runs, key=lambda pair: (pair[0].function, pair[0].dim, pair[0].instance, pair[1]["seed"])):
-        by_case.setdefault((coco.suite, coco.function, coco.dim), []).append((coco, run))
+    in_order = sorted(runs, key=lambda pair: (pair[0].function, pair[0].dim, pair[0].instance, pair[1]["seed"]))
+    by_case = grouped(in_order, lambda pair: (pair[0].suite, pair[0].function, pair[0].dim))
     info: dict[int, list[str]] = {}
     name = method.replace("'", "").replace('"', "").replace(",", "")  # cocopp's parser knows no escapes
     for (suite, function, dim), case in by_case.items():

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.report.terminal import FIGURES, fraction, percent, short_text, signed_text, text_table
-from zoo_opt.bench.statistics.bootstrap import Interval
-from zoo_opt.bench.statistics.hits import Run
-from zoo_opt.bench.statistics.pairs import holm, matched, pair_units
-from zoo_opt.bench.statistics.stats import ecdf_area, fraction_reached, summaries
+from zoo_opt.bench.statistics.hits import Run, grouped
+from zoo_opt.bench.statistics.pairs import PairedTest, corrected, matched, pair_units, tested
+from zoo_opt.bench.statistics.stats import ecdf_area, summaries
 from zoo_opt.bench.suite_record import current
 from zoo_opt.support.loading import require
 
@@ -37,52 +37,34 @@ class Change:
     gain: float
 
 
-@dataclass(frozen=True)
-class Difference:
+@dataclass(frozen=True, kw_only=True)
+class Difference(PairedTest):
     """One method of one group in A and in B, over the runs that both hold (problem, seed and budget alike).
 
     Attributes
     ----------
     group, method : str
-    runs, problems : int
-        Matched runs, and the problems they are on.
     identical : int
         Matched runs with the same evaluations, hits and figures.
     only_a, only_b : int
         Runs without a partner; they count nowhere else.
-    reached, area, final : (float, float)
-        In A and in B: fraction of the targets reached, area under the ECDF (NaN without targets), final figure
-        (geometric mean over problems of the median over seeds).
+    area, final : (float, float)
+        In A and in B: area under the ECDF (NaN without targets), final figure (geometric mean over problems of the
+        median over seeds).
     figure : str
         What `final` is of, such as ``"precision"``.
-    measure : str
-        ``"area"`` or, in a group without targets, ``"log10 final"``: what `gain`, `p` and `changes` are about.
-    units : str
-        ``"problems"``, or ``"seeds"`` where there is one problem only: what is resampled and ranked.
-    gain : Interval
-        Mean of B's advantage with its paired bootstrap interval; positive where B is better.
-    p, p_holm : float
-        Wilcoxon's signed-rank test of no difference, two-sided; corrected after Holm for the methods of the group.
     changes : tuple of Change
         Every problem, from the largest gain to the largest loss.
     """
 
     group: str
     method: str
-    runs: int
-    problems: int
     identical: int
     only_a: int
     only_b: int
-    reached: tuple[float, float]
     area: tuple[float, float]
     final: tuple[float, float]
     figure: str
-    measure: str
-    units: str
-    gain: Interval
-    p: float
-    p_holm: float
     changes: tuple[Change, ...]
 
 
@@ -106,24 +88,15 @@ def compare(a: Record, b: Record) -> list[Difference]:
     ValueError
         If the two have no run in common.
     """
-    old, new = (_cells(x) for x in (a, b))
-    found = []
+    old, new = (grouped(current(x).runs.values(), itemgetter("group", "method")) for x in (a, b))
+    differences: list[Difference] = []
     for group in dict.fromkeys(group for group, _ in old):
         methods = [name for g, name in old if g == group and (g, name) in new]
         of_group = [_difference(group, m, old[group, m], new[group, m]) for m in methods]
-        with_runs = [d for d in of_group if d.runs]
-        found += [replace(d, p_holm=p) for d, p in zip(with_runs, holm([d.p for d in with_runs]), strict=True)]
-    if not found:
+        differences += corrected([d for d in of_group if d.runs])
+    if not differences:
         raise ValueError("the two results have no run in common: no group, method, problem, seed and budget alike")
-    return found
-
-
-def _cells(record: Record) -> dict[tuple[str, str], list[Run]]:
-    """The current runs by (group, method)."""
-    found: dict[tuple[str, str], list[Run]] = {}
-    for run in current(record).runs.values():
-        found.setdefault((run["group"], run["method"]), []).append(run)
-    return found
+    return differences
 
 
 def _difference(group: str, method: str, a: list[Run], b: list[Run]) -> Difference:
@@ -132,22 +105,15 @@ def _difference(group: str, method: str, a: list[Run], b: list[Run]) -> Differen
     both = sorted(zip(c.names, c.a, c.b, c.gains, strict=True), key=lambda row: -row[3])
     back = (lambda v: 10.0**v) if c.measure == "log10 final" else float
     return Difference(
+        **tested(x, y, c),
         group=group,
         method=method,
-        runs=len(x),
-        problems=len({run["problem"] for run in x}),
         identical=sum(same(p, q) for p, q in zip(x, y, strict=True)),
         only_a=len(a) - len(x),
         only_b=len(b) - len(x),
-        reached=(fraction_reached(x), fraction_reached(y)),
         area=(ecdf_area(x), ecdf_area(y)),
         final=(_score(x), _score(y)),
         figure=a[0]["curve_of"],
-        measure=c.measure,
-        units=c.units,
-        gain=c.gain,
-        p=c.p,
-        p_holm=float("nan"),
         changes=tuple(Change(name, float(back(u)), float(back(v)), float(gain)) for name, u, v, gain in both),
     )
 
@@ -165,20 +131,19 @@ def _score(runs: list[Run]) -> float:
     return summaries(runs)[0].score if runs else float("nan")
 
 
-def print_comparison(found: Sequence[Difference], console: Any = None, *, most: int = 3) -> None:
+def print_comparison(differences: Sequence[Difference], console: Any = None, *, most: int = 3) -> None:
     """Print one table per group, and the `most` problems that changed most in either direction.
 
     Parameters
     ----------
-    found : sequence of Difference
+    differences : sequence of Difference
     console : rich.console.Console or None
         None prints to the standard output.
     most : int
         Problems named for every method, in either direction.
     """
     console = console or require("rich.console", "rich").Console()
-    for group in dict.fromkeys(d.group for d in found):
-        own = [d for d in found if d.group == group]
+    for group, own in grouped(differences, lambda d: d.group).items():
         final = f"final {FIGURES.get(own[0].figure, own[0].figure)}"
         headings = ["method", "runs", "same", "targets", "area", final, "gain of B", "95 %", "p"]
         console.print(text_table(f"{group}: A above B", headings, [[d.method, *_cells_of(d)] for d in own]))

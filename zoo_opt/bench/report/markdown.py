@@ -20,7 +20,7 @@ from zoo_opt.bench.report.terminal import (
     summary_cells,
 )
 from zoo_opt.bench.statistics.ert import case_of, performance_profile, running_times
-from zoo_opt.bench.statistics.hits import Run
+from zoo_opt.bench.statistics.hits import Run, by_group
 from zoo_opt.bench.statistics.method_pairs import MethodPair, paired_tests
 from zoo_opt.bench.statistics.stats import rows, summaries
 from zoo_opt.bench.statistics.subgroups import subgroups
@@ -51,10 +51,8 @@ def markdown_tables(record: Record) -> str:
     """
     if not record.runs:
         raise ValueError("the record holds no run to make tables of")
-    runs = list(record.runs.values())
     parts = [f"<!-- zoo-opt report --markdown: {record.sessions[-1]['title']} -->" if record.sessions else ""]
-    for group in dict.fromkeys(run["group"] for run in runs):
-        of_group = [run for run in runs if run["group"] == group]
+    for of_group in by_group(record.runs.values()).values():
         found = summaries(of_group)
         parts += [f"### {heading(of_group)}", markdown_table(*summary_cells(of_group, found))]
         if len({run["problem"] for run in of_group}) > FEW:

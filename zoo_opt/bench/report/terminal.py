@@ -9,6 +9,7 @@ import numpy as np
 
 from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.statistics.bootstrap import Interval
+from zoo_opt.bench.statistics.hits import by_group
 from zoo_opt.bench.statistics.stats import Run, Summary, summaries
 from zoo_opt.support.loading import require
 
@@ -115,9 +116,7 @@ def print_summary(record: Record, console: Any = None) -> None:
         None prints to the standard output.
     """
     console = console or require("rich.console", "rich").Console()
-    runs = list(record.runs.values())
-    for group in dict.fromkeys(run["group"] for run in runs):
-        of_group = [run for run in runs if run["group"] == group]
+    for of_group in by_group(record.runs.values()).values():
         console.print(text_table(heading(of_group), *summary_cells(of_group, summaries(of_group))))
         console.print()
     console.print(NOTE, style="dim")

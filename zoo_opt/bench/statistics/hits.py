@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 Run = dict[str, Any]  # an entry of a record
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,19 @@ def codes(values: Iterable[Hashable]) -> IntArray:
     """Number 0, 1, ... of each value in the order of first appearance."""
     number: dict[Hashable, int] = {}
     return np.array([number.setdefault(value, len(number)) for value in values], dtype=np.intp)
+
+
+def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """The items with the same key, in the order of first appearance."""
+    parts: dict[K, list[T]] = {}
+    for item in items:
+        parts.setdefault(key(item), []).append(item)
+    return parts
+
+
+def by_group(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """The runs of each group of the suite."""
+    return grouped(runs, itemgetter("group"))
 
 
 def units(runs: Sequence[Run]) -> tuple[str, IntArray]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from zoo_opt.bench.statistics.bootstrap import Interval, interval
 from zoo_opt.bench.statistics.hits import FloatArray, Run, hits_of, sum_by, units
-from zoo_opt.bench.statistics.stats import by_ratio, final
+from zoo_opt.bench.statistics.stats import by_ratio, final, fraction_reached
 from zoo_opt.support.loading import require
 
 TINY = 1e-12  # differences of areas below it come from rounding
 FLOOR, CEILING = 1e-8, 1e300  # final figures are clipped to these before a logarithm is taken
+
+
+TestT = TypeVar("TestT", bound="PairedTest")
 
 
 def cell(run: Run) -> Hashable:
@@ -31,7 +35,7 @@ def matched(a: Iterable[Run], b: Iterable[Run]) -> tuple[list[Run], list[Run]]:
 
 @dataclass(frozen=True)
 class PairedUnits:
-    """Matched runs of A and B, unit by unit; what is positive speaks for B.
+    """Matched runs of A and B, unit by unit; a positive gain is in favour of B.
 
     Attributes
     ----------
@@ -72,8 +76,54 @@ class PairedUnits:
         return wilcoxon(self.gains)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PairedTest:
+    """Two sets of matched runs compared, the second's advantage over the first.
+
+    Attributes
+    ----------
+    runs, problems : int
+        Matched runs, and the problems they are on.
+    units, measure : str
+        See `PairedUnits`.
+    reached : (float, float)
+        Fraction of the targets reached by either; NaN without targets.
+    gain : Interval
+        Mean advantage with its paired bootstrap interval, positive where it is one.
+    p, p_holm : float
+        Wilcoxon's signed-rank test, two-sided; corrected after Holm for the tests made together.
+    """
+
+    runs: int
+    problems: int
+    units: str
+    measure: str
+    reached: tuple[float, float]
+    gain: Interval
+    p: float
+    p_holm: float = float("nan")
+
+
+def tested(a: Sequence[Run], b: Sequence[Run], pairs: PairedUnits) -> dict[str, Any]:
+    """The fields of a `PairedTest` of matched runs but for the correction; `reached` is of `a` and of `b`."""
+    return {
+        "runs": len(a),
+        "problems": len({run["problem"] for run in a}),
+        "units": pairs.units,
+        "measure": pairs.measure,
+        "reached": (fraction_reached(a), fraction_reached(b)),
+        "gain": pairs.gain,
+        "p": pairs.p,
+    }
+
+
+def corrected(tests: Sequence[TestT]) -> list[TestT]:
+    """The tests with their p values corrected for the number of them."""
+    return [replace(test, p_holm=p) for test, p in zip(tests, holm([test.p for test in tests]), strict=True)]
+
+
 def pair_units(a: Sequence[Run], b: Sequence[Run]) -> PairedUnits:
-    """Pit B's runs against those of A, which stand in the same order: see `matched`.
+    """Compare B's runs with those of A, which are in the same order: see `matched`.
 
     Raises
     ------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from statistics import median as median_of
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from zoo_opt.bench.statistics.bootstrap import Interval, bounds, interval
-from zoo_opt.bench.statistics.hits import FloatArray, Run, hits_of, sum_by, units
+from zoo_opt.bench.statistics.hits import FloatArray, Run, by_group, grouped, hits_of, sum_by, units
 
 __all__ = [
     "Band",
@@ -180,9 +181,7 @@ class Row:
 
 def rows(runs: Iterable[Run]) -> list[Row]:
     """A row for every (group, problem, method), in the order of first appearance."""
-    cells: dict[tuple[str, str, str], list[Run]] = {}
-    for run in runs:
-        cells.setdefault((run["group"], run["problem"], run["method"]), []).append(run)
+    cells = grouped(runs, lambda run: (run["group"], run["problem"], run["method"]))
     return [_row(*key, cell) for key, cell in cells.items()]
 
 
@@ -251,17 +250,11 @@ class Summary:
 def summaries(runs: Sequence[Run]) -> list[Summary]:
     """A summary for every (group, method), best first within a group; methods that ran fewer problems come last."""
     made: list[Summary] = []
-    for group in dict.fromkeys(run["group"] for run in runs):
-        of_group = [run for run in runs if run["group"] == group]
+    for of_group in by_group(runs).values():
         problems = len({run["problem"] for run in of_group})
-        by_method: dict[str, list[Run]] = {}
-        for run in of_group:
-            by_method.setdefault(run["method"], []).append(run)
         average = geometric_mean if by_ratio(of_group) else np.mean
-        found = [_summary(own, problems, average) for own in by_method.values()]
-        made += sorted(
-            found, key=lambda s: (not s.complete, *(-np.nan_to_num(v) for v in (s.area, s.reached)), s.score)
-        )
+        own = [_summary(runs, problems, average) for runs in grouped(of_group, itemgetter("method")).values()]
+        made += sorted(own, key=lambda s: (not s.complete, *(-np.nan_to_num(v) for v in (s.area, s.reached)), s.score))
     return made
 
 

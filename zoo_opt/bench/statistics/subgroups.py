@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import itemgetter
 
-from zoo_opt.bench.statistics.hits import Run
+from zoo_opt.bench.statistics.hits import Run, grouped
 
 # First function of each class. N. Hansen et al., RR-6829 (noiseless) and RR-6869 (noisy), 2009.
 CLASSES = {
@@ -62,18 +62,11 @@ def subgroups(runs: Sequence[Run]) -> dict[str, list[Run]]:
         ``"all"`` first. Dimensions are left out where there is one only, and so are classes.
     """
     parts: dict[str, list[Run]] = {"all": list(runs)}
-    by_dim = _split((run["dim"], run) for run in runs)
+    by_dim = grouped(runs, itemgetter("dim"))
     if len(by_dim) > 1:
-        parts |= {f"{dim}-D": found for dim, found in sorted(by_dim.items())}
+        parts |= {f"{dim}-D": own for dim, own in sorted(by_dim.items())}
     known = [(coco, run) for run in runs if (coco := coco_problem(run["problem"]))]
-    by_class = _split((coco.kind, run) for coco, run in sorted(known, key=lambda pair: pair[0].function))
+    by_class = grouped(sorted(known, key=lambda pair: pair[0].function), lambda pair: pair[0].kind)
     if len(by_class) > 1:
-        parts |= by_class
+        parts |= {kind: [run for _, run in pairs] for kind, pairs in by_class.items()}
     return parts
-
-
-def _split(pairs: Any) -> dict[Any, list[Run]]:
-    found: dict[Any, list[Run]] = {}
-    for key, run in pairs:
-        found.setdefault(key, []).append(run)
-    return found
