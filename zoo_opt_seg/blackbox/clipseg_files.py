@@ -151,22 +151,22 @@ def _preparation(folder: Path) -> Preparation:
     for name in ("preprocessor_config.json", "processor_config.json"):
         if not (folder / name).is_file():
             continue
-        told = _json(folder / name)
-        told = told.get("image_processor", told)
-        if "image_mean" not in told:
+        given = _json(folder / name)
+        given = given.get("image_processor", given)
+        if "image_mean" not in given:
             continue
-        size = told.get("size", SIZE)
+        size = given.get("size", SIZE)
         try:
             for key, wanted in PREPARED.items():
-                if told.get(key) is not None and abs(float(told[key]) - wanted) > 1e-6:
+                if given.get(key) is not None and abs(float(given[key]) - wanted) > 1e-6:
                     raise CheckpointError(
-                        f"{folder / name} prepares images in another way: its {key} is {told[key]}, expected {wanted}"
+                        f"{folder / name} prepares images in another way: its {key} is {given[key]}, expected {wanted}"
                     )
             height, width = (size["height"], size["width"]) if isinstance(size, dict) else (size, size)
             return Preparation(
                 (int(height), int(width)),
-                tuple(float(value) for value in told["image_mean"]),
-                tuple(float(value) for value in told["image_std"]),
+                tuple(float(value) for value in given["image_mean"]),
+                tuple(float(value) for value in given["image_std"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{folder / name} does not say how images are prepared: {error!r}") from None

@@ -110,7 +110,7 @@ class NetworkBox(BlackBox):
 
     @abstractmethod
     def _answered(self, images: Array, asked: Any) -> Tensor:
-        """The logits (n, H, W) of some images, rounded to 8 bits first if so told."""
+        """The logits (n, H, W) of some images, rounded to 8 bits first with ``quantize``."""
 
     @abstractmethod
     def logits(self, images: Tensor, prompts: Prompts) -> Tensor:

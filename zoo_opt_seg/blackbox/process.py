@@ -60,7 +60,7 @@ class ProcessBlackBox(BlackBox):
     pid : int
         The process.
     command : str
-        The program and its arguments, as a shell would be told.
+        The program and its arguments, as one types them in a shell.
 
     Raises
     ------

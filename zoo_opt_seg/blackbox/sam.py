@@ -211,9 +211,9 @@ def _checked(sam: Any) -> Any:
             get()
         except AttributeError:
             raise TypeError(f"sam must be a segment_anything Sam, got {type(sam).__name__} without {part}") from None
-    side, told = sam.image_encoder.img_size, tuple(sam.prompt_encoder.input_image_size)
-    if told != (side, side):
-        raise ValueError(f"sam must have one image size, got {side} in its image encoder, {told} in its prompt encoder")
+    side, own = sam.image_encoder.img_size, tuple(sam.prompt_encoder.input_image_size)
+    if own != (side, side):
+        raise ValueError(f"sam must have one image size, got {side} in its image encoder, {own} in its prompt encoder")
     return sam
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_opt.core import errors
+from zoo_opt.core.errors import integer, one_of
 from zoo_opt_seg.features.fixed_random import uniform
 from zoo_opt_seg.prompts import Array
 
@@ -108,7 +108,7 @@ class TorchEncoder:
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.name, self.dim, self.size = name, dim, size
-        self.device, self.batch = torch.device(device), errors.integer("batch", batch, 1)
+        self.device, self.batch = torch.device(device), integer("batch", batch, 1)
         self.module = module.eval().requires_grad_(False).to(self.device)
         self._mean, self._std = (torch.tensor(v, device=self.device).view(3, 1, 1) for v in (mean, std))
         self._settings = dict(settings or {})
@@ -151,11 +151,11 @@ def make_encoder(
         ``"tiny"`` comes with the package, ``"tiny-random"`` is the same with random weights, to compare with; the
         others are the published models, of timm and open_clip. A mapping holds these arguments by name.
     weights : path-like, optional
-        File of weights (safetensors, or a torch state dict); loaded over the network by name unless told.
+        File of weights (safetensors, or a torch state dict); by default loaded over the network by name.
     arch : str, optional
         Another architecture of the same library; needs ``weights``.
     size : int, optional
-        Side in pixels that images are resized to; the model's own unless told.
+        Side in pixels that images are resized to; by default the model's own.
     device : str
 
     Raises
@@ -169,7 +169,7 @@ def make_encoder(
         return make_encoder(**encoder)
     if not isinstance(encoder, str):
         return own("encoder", encoder, Encoder)
-    errors.one_of("encoder", encoder, ENCODERS)
+    one_of("encoder", encoder, ENCODERS)
     if encoder in ("tiny", "tiny-random"):
         return _tiny(encoder, device)
     if arch is not None and weights is None:

@@ -1,4 +1,4 @@
-"""Sines and cosines of a point's place: how a point prompt is told to an image-prompt decoder."""
+"""Sines and cosines of a point's place: how a point prompt is given to an image-prompt decoder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_opt.core import errors
+from zoo_opt.core.errors import integer
 from zoo_opt_seg.prompts import OBJECT, Prompts
 
 
@@ -28,7 +28,7 @@ class PointEmbedding:
     """
 
     def __init__(self, dim: int = 256, kind: str = "fourier", seed: int = 0) -> None:
-        self.dim = errors.integer("dim", dim, 4)
+        self.dim = integer("dim", dim, 4)
         if kind == "fourier":
             if dim % 2:
                 raise ValueError(f"dim must be even, got {dim}")

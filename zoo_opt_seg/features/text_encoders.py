@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_opt.core import errors
+from zoo_opt.core.errors import one_of
 from zoo_opt_seg.features.encoders import SOURCES, loading, own, read_state
 from zoo_opt_seg.prompts import Array, Prompts
 
@@ -81,7 +81,7 @@ def make_text_encoder(
         ``"tiny"`` is that of the embedded CLIPSeg; ``"clip"`` that of CLIP ViT-B/32 by open_clip. A mapping holds these
         arguments by name.
     weights : path-like, optional
-        File of weights of ``"clip"``; loaded over the network unless told.
+        File of weights of ``"clip"``; by default loaded over the network.
     device : str
 
     Raises
@@ -95,7 +95,7 @@ def make_text_encoder(
         return make_text_encoder(**text)
     if not isinstance(text, str):
         return own("text", text, TextEncoder)
-    if errors.one_of("text", text, TEXT_ENCODERS) == "clip":
+    if one_of("text", text, TEXT_ENCODERS) == "clip":
         return _open_clip(weights, device)
     if weights is not None:
         raise ValueError(f"weights must not be given for 'tiny', which has its own, got {weights!r}")
@@ -111,9 +111,9 @@ def make_text_encoder(
 def text_encoder_of(model: Any) -> TextEncoder | None:
     """Return the ``text_encoder`` of a black box, or of the one that it is wrapped around; None if it has none."""
     while model is not None:
-        found: TextEncoder | None = getattr(model, "text_encoder", None)
-        if found is not None:
-            return found
+        encoder: TextEncoder | None = getattr(model, "text_encoder", None)
+        if encoder is not None:
+            return encoder
         model = getattr(model, "model", None) or getattr(model, "fn", None)
     return None
 

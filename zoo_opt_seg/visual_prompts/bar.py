@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_opt.core import errors
+from zoo_opt.core.errors import integer
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.visual_prompts.base import Context, Masks, VisualPrompt
 
@@ -26,7 +26,7 @@ class BAR(VisualPrompt):
     size : int
         Side of the frame in pixels, which is also that of the images given.
     inner : int, optional
-        Side of the shrunk image; three quarters of the size unless told. (The released configuration of BlackVIP puts
+        Side of the shrunk image; by default three quarters of the size. (The released configuration of BlackVIP puts
         64 pixels into 224, for classification; too few to segment.)
 
     References
@@ -39,7 +39,7 @@ class BAR(VisualPrompt):
 
     def __init__(self, size: int, *, inner: int | None = None) -> None:
         super().__init__(size)
-        self.inner = 3 * self.size // 4 if inner is None else errors.integer("inner", inner, 4)
+        self.inner = 3 * self.size // 4 if inner is None else integer("inner", inner, 4)
         if self.inner >= self.size:
             raise ValueError(f"inner must be less than size {self.size}, got {self.inner}")
         self._start = (self.size - self.inner) // 2

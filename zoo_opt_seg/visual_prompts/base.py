@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_opt.core import errors
+from zoo_opt.core.errors import integer
 from zoo_opt_seg.prompts import Array, Prompts
 
 Masks = TypeVar("Masks", Array, Tensor)
@@ -29,7 +29,7 @@ class Context:
     features : mapping of str to Tensor
         What else the prompt needs, n along the first axis of each.
     asked : Prompts
-        What the black box is told beside the prompted images, n * views rows; `VisualPrompt.context` fills it in.
+        The black box's prompts, beside the prompted images, n * views rows; `VisualPrompt.context` fills it in.
     """
 
     images: Tensor
@@ -67,7 +67,7 @@ class VisualPrompt(ABC):
     name: ClassVar[str]
 
     def __init__(self, size: int) -> None:
-        self.size = errors.integer("size", size, 8)
+        self.size = integer("size", size, 8)
 
     @property
     @abstractmethod

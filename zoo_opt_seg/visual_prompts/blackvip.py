@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_opt.core import errors
+from zoo_opt.core.errors import integer, positive
 from zoo_opt_seg.features.encoders import Encoder, encoder_config, make_encoder
 from zoo_opt_seg.features.fixed_random import uniform
 from zoo_opt_seg.prompts import Array, Prompts
@@ -36,7 +36,7 @@ class BlackVIP(VisualPrompt):
     encoder : Encoder or str or mapping
         Frozen; a name, or what `make_encoder` takes.
     channels : int, optional
-        Of the grid; the smallest multiple of 32 that leaves the trigger a number, unless told.
+        Of the grid; by default the smallest multiple of 32 that leaves the trigger a number.
     p_eps : float
         Pixel values, of [0, 1], that an output of 1 adds; released: 1.
     zero_output : bool
@@ -60,12 +60,12 @@ class BlackVIP(VisualPrompt):
     ) -> None:
         super().__init__(size)
         self.encoder = make_encoder(encoder)
-        self.p_eps, self.zero_output = errors.positive("p_eps", p_eps), bool(zero_output)
+        self.p_eps, self.zero_output = positive("p_eps", p_eps), bool(zero_output)
         self.grid = checked_grid(self.size)
         cells = self.grid**2
         if channels is None:
             channels = 32 * math.ceil((self.encoder.dim + 1) / (32 * cells))
-        self.channels = errors.integer("channels", channels, 1)
+        self.channels = integer("channels", channels, 1)
         trigger = self.channels * cells - self.encoder.dim
         if trigger < 1:
             raise ValueError(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_opt.core import errors
+from zoo_opt.core.errors import integer
 from zoo_opt_seg.features.fixed_random import uniform
 from zoo_opt_seg.prompts import Array
 
@@ -44,7 +44,7 @@ class Decoder:
         self.widths = checked_widths(widths)
         self.shapes: dict[str, tuple[int, ...]] = {}
         self._groups: list[int] = []
-        width = errors.integer("channels", channels, 1)
+        width = integer("channels", channels, 1)
         for i, (mid, out) in enumerate(self.widths, 1):
             groups = math.gcd(width, mid) if depthwise else 1
             self._groups.append(groups)

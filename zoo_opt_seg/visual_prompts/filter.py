@@ -1,4 +1,4 @@
-"""Filter prompt: every pixel's new colour is a linear map of the image, its blurs, and what else is told."""
+"""Filter prompt: every pixel's new colour is a linear map of the image, its blurs, and further maps."""
 
 from __future__ import annotations
 

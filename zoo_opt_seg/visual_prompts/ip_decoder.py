@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_opt.core import errors
+from zoo_opt.core.errors import integer, positive
 from zoo_opt_seg.features.encoders import Encoder, encoder_config, make_encoder
 from zoo_opt_seg.features.fixed_random import uniform
 from zoo_opt_seg.features.point_embedding import PointEmbedding, spots
@@ -48,7 +48,7 @@ class IPDecoder(VisualPrompt):
     prompt_in : int
         Length of the point embedding; that of a text is its encoder's.
     prompt_out : int, optional
-        Of the point's branch. The largest number up to 256 that fits the grid, unless told: CLS and this together must
+        Of the point's branch. By default the largest number up to 256 that fits the grid: CLS and this together must
         be a multiple of (size / 32)^2.
     widths : sequence of 4 pairs of int
         Channels after each deconvolution but the last, and after its 1x1.
@@ -91,13 +91,13 @@ class IPDecoder(VisualPrompt):
             raise ValueError(f"trained must be 'all' or 'last', got {trained!r}")
         self.encoder = make_encoder(encoder)
         self.trained, self.zero_output = trained, bool(zero_output)
-        self.scale, self.seed = errors.positive("scale", scale), errors.integer("seed", seed, 0)
+        self.scale, self.seed = positive("scale", scale), integer("seed", seed, 0)
         self.grid = checked_grid(self.size)
         cells = self.grid**2
         if prompt_out is None:
             prompt_out = 256 - (self.encoder.dim + 256) % cells
             prompt_out += cells if prompt_out < 1 else 0
-        self.prompt_out = errors.integer("prompt_out", prompt_out, 1)
+        self.prompt_out = integer("prompt_out", prompt_out, 1)
         if (self.encoder.dim + self.prompt_out) % cells:
             raise ValueError(
                 f"prompt_out + {self.encoder.dim} of the encoder must be a multiple of {cells} at {self.size} px, "
@@ -105,10 +105,10 @@ class IPDecoder(VisualPrompt):
             )
         self.embedding = PointEmbedding(prompt_in, points, self.seed)
         self.text = None if text is None else make_text_encoder(text)
-        self._told = self.embedding.dim if self.text is None else self.text.dim
+        self._condition = self.embedding.dim if self.text is None else self.text.dim
         self.decoder = Decoder((self.encoder.dim + self.prompt_out) // cells, widths)
         shapes = {
-            "point.weight": (self.prompt_out, self._told),
+            "point.weight": (self.prompt_out, self._condition),
             "point.bias": (self.prompt_out,),
             "point_norm.weight": (self.prompt_out,),
             "point_norm.bias": (self.prompt_out,),
@@ -189,10 +189,10 @@ class IPDecoder(VisualPrompt):
         return torch.einsum("nkpc,nk->npc", hidden.reshape(n, k, *hidden.shape[1:]), features["share"])
 
     def _start(self, seed: int) -> dict[str, Array]:
-        bound = 1.0 / math.sqrt(self._told)
+        bound = 1.0 / math.sqrt(self._condition)
         ones = np.ones(self.prompt_out, np.float32)
         return {
-            "point.weight": uniform(seed, 100, (self.prompt_out, self._told), -bound, bound),
+            "point.weight": uniform(seed, 100, (self.prompt_out, self._condition), -bound, bound),
             "point.bias": uniform(seed, 101, (self.prompt_out,), -bound, bound),
             "point_norm.weight": ones,
             "point_norm.bias": 0.0 * ones,

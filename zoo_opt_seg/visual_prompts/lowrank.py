@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_opt.core import errors
+from zoo_opt.core.errors import integer
 from zoo_opt_seg.features.encoders import Encoder, encoder_config, make_encoder
 from zoo_opt_seg.features.fixed_random import uniform
 from zoo_opt_seg.features.text_encoders import TextEncoder, make_text_encoder, text_features
@@ -62,13 +62,13 @@ class LowRank(VisualPrompt):
         text: TextEncoder | str | Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(size)
-        self.waves, self.bumps = errors.integer("waves", waves, 1), text is None if bumps is None else bool(bumps)
+        self.waves, self.bumps = integer("waves", waves, 1), text is None if bumps is None else bool(bumps)
         if inputs is None:
             inputs = ("constant", "point" if text is None else "text")
         self.inputs = tuple(inputs)
         if isinstance(inputs, str) or not self.inputs or set(self.inputs) - set(INPUTS):
             raise ValueError(f"inputs must be some of {', '.join(INPUTS)}, got {inputs!r}")
-        self.rank, self.seed = errors.integer("rank", rank, 1), errors.integer("seed", seed, 0)
+        self.rank, self.seed = integer("rank", rank, 1), integer("seed", seed, 0)
         self.encoder: Encoder | None = None
         if "encoder" in self.inputs:
             if encoder is None:

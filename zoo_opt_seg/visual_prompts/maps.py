@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo_opt.core import errors
+from zoo_opt.core.errors import positive
 from zoo_opt_seg.features.point_embedding import spots
 from zoo_opt_seg.prompts import Prompts
 
@@ -40,7 +40,7 @@ class MapInputs:
         self._prompts = prompts
 
     def blurred(self, sigma: float, images: Tensor | None = None) -> Tensor:
-        """Return images, these unless told, convolved with a Gaussian; weights are renormalised at the border."""
+        """Return images, by default these, convolved with a Gaussian; weights are renormalised at the border."""
         B = _blur_matrix(self.size, sigma * self.unit)
         return B @ (self.images if images is None else images) @ B.T
 
@@ -203,7 +203,7 @@ def checked_groups(groups: tuple[str, ...] | list[str] | str) -> tuple[str, ...]
 
 def checked_blurs(blurs: tuple[float, ...] | list[float]) -> tuple[float, ...]:
     """Return standard deviations, each > 0, or raise."""
-    values = tuple(errors.positive("blurs", value) for value in blurs)
+    values = tuple(positive("blurs", value) for value in blurs)
     if not values:
         raise ValueError(f"blurs must hold at least one standard deviation, got {blurs!r}")
     return values

@@ -127,7 +127,7 @@ def make_prompt(name: str, size: int, **options: Any) -> VisualPrompt:
 
 
 def prompt_for(model: Any, name: str, size: int, **options: Any) -> VisualPrompt:
-    """Return the parametrisation of a name for a black box: `make_prompt`, told of the text as the black box is.
+    """Return the parametrisation of a name for a black box: `make_prompt`, with its text encoder if it has one.
 
     Parameters
     ----------

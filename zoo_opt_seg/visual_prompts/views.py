@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_opt.core import errors
+from zoo_opt.core.errors import fraction, positive
 from zoo_opt_seg.prompts import ABSENT, Array, Prompts
 from zoo_opt_seg.visual_prompts.base import Context, Masks, VisualPrompt
 
@@ -58,10 +58,10 @@ class Views(VisualPrompt):
         inner: VisualPrompt | Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(size)
-        self.zooms = tuple(errors.positive("zooms", z) for z in zooms)
+        self.zooms = tuple(positive("zooms", z) for z in zooms)
         if len(self.zooms) < 2 or self.zooms[0] != 1.0:
             raise ValueError(f"zooms must be two or more, the first of them 1, got {zooms!r}")
-        if not errors.fraction("prior", prior) > 0.0:
+        if not fraction("prior", prior) > 0.0:
             raise ValueError(f"prior must be in (0, 1), got {prior!r}")
         self.prior = float(prior)
         self.inner = _made(inner, size)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_opt.core import errors
+from zoo_opt.core.errors import integer
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
 
 
@@ -23,7 +23,7 @@ class VPT(VisualPrompt):
         Side of the images in pixels.
     kind : {"full", "frame"}
     frame : int, optional
-        Width of the frame in pixels; 30 / 224 of the size unless told.
+        Width of the frame in pixels; by default 30 / 224 of the size.
 
     References
     ----------
@@ -43,7 +43,7 @@ class VPT(VisualPrompt):
         self.frame = None
         inside = torch.zeros(self.size, self.size, dtype=torch.bool)
         if kind == "frame":
-            width = max(1, round(self.size * 30 / 224)) if frame is None else errors.integer("frame", frame, 1)
+            width = max(1, round(self.size * 30 / 224)) if frame is None else integer("frame", frame, 1)
             if 2 * width >= self.size:
                 raise ValueError(f"frame must be less than half of size {self.size}, got {width}")
             self.frame = width

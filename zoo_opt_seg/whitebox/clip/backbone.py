@@ -90,8 +90,8 @@ def drawn(seed: Sequence[int], device: str | torch.device) -> Iterator[None]:
 
 def open_clip_tokenizer(name: str) -> Tokenizer:
     """Return the tokenizer of a model of open_clip's."""
-    found: Tokenizer = require("open_clip", "open_clip_torch", extra="seg").get_tokenizer(name)
-    return found
+    tokenizer: Tokenizer = require("open_clip", "open_clip_torch", extra="seg").get_tokenizer(name)
+    return tokenizer
 
 
 def _load(open_clip: Any, clip: nn.Module, path: Path) -> None:
@@ -129,10 +129,10 @@ def resized(images: Tensor, size: int) -> Tensor:
 
 def tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Return the ids (n, L) of texts, and the place (n,) of each one's end-of-text token."""
-    found = tokenizer(list(texts))
-    if isinstance(found, Tensor):
-        return found, found.argmax(dim=1)
-    ids, attended = found
+    answer = tokenizer(list(texts))
+    if isinstance(answer, Tensor):
+        return answer, answer.argmax(dim=1)
+    ids, attended = answer
     return ids, attended.long().sum(dim=1) - 1
 
 

@@ -55,12 +55,12 @@ def clip_of_clipseg(clipseg: Any, *, resnet: dict[str, Any] | None = None, seed:
     }
     clip: Any = open_clip_model(config, seed=seed)
     theirs = {name: tensor.detach() for name, tensor in towers.state_dict().items()}
-    found = {"logit_scale": theirs["logit_scale"], **_text(theirs)}
+    ours = {"logit_scale": theirs["logit_scale"], **_text(theirs)}
     if resnet is None:
-        found |= {f"visual.{name}": tensor for name, tensor in _vision(theirs).items()}
+        ours |= {f"visual.{name}": tensor for name, tensor in _vision(theirs).items()}
     else:
-        found |= {name: tensor for name, tensor in clip.state_dict().items() if name.startswith("visual.")}
-    clip.load_state_dict({name: tensor.cpu() for name, tensor in found.items()})
+        ours |= {name: tensor for name, tensor in clip.state_dict().items() if name.startswith("visual.")}
+    clip.load_state_dict({name: tensor.cpu() for name, tensor in ours.items()})
     return clip  # type: ignore[no-any-return]
 
 
@@ -89,7 +89,7 @@ def _vision(theirs: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _blocks(part: dict[str, Tensor]) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
+    blocks: dict[str, Tensor] = {}
     layers = 1 + max(int(name.split(".")[2]) for name in part if name.startswith("encoder.layers."))
     for i in range(layers):
         theirs, ours = _under(part, f"encoder.layers.{i}."), f"transformer.resblocks.{i}."
@@ -102,8 +102,8 @@ def _blocks(part: dict[str, Tensor]) -> dict[str, Tensor]:
         }
         for kind in ("weight", "bias"):
             block[f"attn.in_proj_{kind}"] = torch.cat([theirs[f"self_attn.{x}_proj.{kind}"] for x in "qkv"])
-        found |= {ours + name: tensor for name, tensor in block.items()}
-    return found
+        blocks |= {ours + name: tensor for name, tensor in block.items()}
+    return blocks
 
 
 def _norm(part: dict[str, Tensor], theirs: str, ours: str) -> dict[str, Tensor]:

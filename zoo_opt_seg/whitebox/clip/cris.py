@@ -124,5 +124,5 @@ def pooled_places(pool: Any, x: Tensor) -> Tensor:
         return linear(of).reshape(n, -1, pool.num_heads, c // pool.num_heads).transpose(1, 2)  # type: ignore[no-any-return]
 
     q, k, v = heads(pool.q_proj, places[:, 1:]), heads(pool.k_proj, places), heads(pool.v_proj, places)
-    found = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, h * w, c)
-    return pool.c_proj(found).transpose(1, 2).reshape(n, -1, h, w)  # type: ignore[no-any-return]
+    attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, h * w, c)
+    return pool.c_proj(attended).transpose(1, 2).reshape(n, -1, h, w)  # type: ignore[no-any-return]

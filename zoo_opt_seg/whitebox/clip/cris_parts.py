@@ -150,5 +150,5 @@ class Projector(nn.Module):
         made = self.kernel(sentence)
         kernel, bias = made[:, :-1].reshape(n, channels, self.side, self.side), made[:, -1]
         # One image's kernel each: images side by side as groups of one convolution.
-        found = F.conv2d(z.reshape(1, n * channels, h, w), kernel, bias, padding=self.side // 2, groups=n)
-        return found[0]
+        logits = F.conv2d(z.reshape(1, n * channels, h, w), kernel, bias, padding=self.side // 2, groups=n)
+        return logits[0]

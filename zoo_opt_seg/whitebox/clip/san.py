@@ -159,7 +159,7 @@ class SAN(TextNet):
         x = x.flatten(2).transpose(1, 2)
         x = torch.cat([visual.class_embedding.expand(len(x), 1, -1).to(x.dtype), x], dim=1)
         x = visual.ln_pre(x + grid_positions(self.positions, grid).to(x.dtype))
-        found = {0: x}
+        features = {0: x}
         for i, block in enumerate(visual.transformer.resblocks[: self.config.split], 1):
-            found[i] = x = through(block, x)
-        return found
+            features[i] = x = through(block, x)
+        return features

@@ -158,11 +158,11 @@ def recognised(visual: Any, x: Tensor, bias: Tensor, blocks: Sequence[Any]) -> T
     for block in blocks:
         asked, seen = block.ln_1(sls), block.ln_1(x[:, 1:])
         if block.attn.batch_first:
-            found = block.attn(asked, seen, seen, need_weights=False, attn_mask=flat)[0]
+            attended = block.attn(asked, seen, seen, need_weights=False, attn_mask=flat)[0]
         else:
             asked, seen = asked.transpose(0, 1), seen.transpose(0, 1)
-            found = block.attn(asked, seen, seen, need_weights=False, attn_mask=flat)[0].transpose(0, 1)
-        sls = sls + block.ls_1(found)
+            attended = block.attn(asked, seen, seen, need_weights=False, attn_mask=flat)[0].transpose(0, 1)
+        sls = sls + block.ls_1(attended)
         sls = sls + block.ls_2(block.mlp(block.ln_2(sls)))
         x = through(block, x)
     return visual.ln_post(sls) @ visual.proj  # type: ignore[no-any-return]

@@ -28,7 +28,7 @@ FORMAT = "zoo-opt-seg text segmenter 1"
 
 
 class TextSegmenter(NetworkBox):
-    """CRIS or SAN as a model that is told by a text what to look for.
+    """CRIS or SAN as a black box that is prompted by text.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ class TextSegmenter(NetworkBox):
 
     def _answered(self, images: Array, asked: Prompts) -> Tensor:
         pixels = to_bytes(images) if self.quantize else images
-        found = torch.tensor(pixels, device=self.device).permute(0, 3, 1, 2).float()
-        return self.logits(found / 255 if pixels.dtype == np.uint8 else found, asked).float()
+        tensor = torch.tensor(pixels, device=self.device).permute(0, 3, 1, 2).float()
+        return self.logits(tensor / 255 if pixels.dtype == np.uint8 else tensor, asked).float()
 
     def logits(self, images: Tensor, prompts: Prompts) -> Tensor:
         """Return the logits whose sigmoid is answered, differentiably, as `NetworkBox` says."""

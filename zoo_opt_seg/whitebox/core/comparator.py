@@ -53,8 +53,8 @@ class Comparator(Entry):
 
     def start(self, options: Mapping[str, Any]) -> Recipe:
         """Return the recipe that a row with these options starts from."""
-        found: Any = load_object(self.recipe)
-        return found(options) if callable(found) else found  # type: ignore[no-any-return]
+        start: Any = load_object(self.recipe)
+        return start(options) if callable(start) else start  # type: ignore[no-any-return]
 
 
 ON_SAM = {"part": "sam", "model": "a SAM", "needs": ("torch", "segment_anything")}
@@ -110,8 +110,8 @@ class Request:
     @property
     def training(self) -> dict[str, Any]:
         """Keywords of a training function: recipe, augment, out, and a loss where the row has one."""
-        found = {"recipe": self.recipe, "augment": self.augment, "out": self.out}
-        return found if self.loss is None else {**found, "loss": self.loss}
+        keywords = {"recipe": self.recipe, "augment": self.augment, "out": self.out}
+        return keywords if self.loss is None else {**keywords, "loss": self.loss}
 
 
 @dataclass(frozen=True)

@@ -149,17 +149,17 @@ class Progress:
     waiting: int = 0
     drops: int = 0
 
-    def see(self, epoch: int, found: Validation, recipe: Recipe) -> bool:
+    def see(self, epoch: int, validation: Validation, recipe: Recipe) -> bool:
         """Take in an epoch's validation; return whether its weights are those to keep so far."""
-        if found.loss < self.lowest - recipe.min_delta:
-            self.lowest, self.waiting = found.loss, 0
+        if validation.loss < self.lowest - recipe.min_delta:
+            self.lowest, self.waiting = validation.loss, 0
         elif epoch:
             self.waiting += 1
             if self.waiting >= recipe.patience:
                 self.drops, self.waiting = self.drops + 1, 0
-        better = recipe.keep == "last" or found.dice > self.best_dice + (recipe.min_delta if epoch else 0.0)
+        better = recipe.keep == "last" or validation.dice > self.best_dice + (recipe.min_delta if epoch else 0.0)
         if better:
-            self.best_dice, self.best_epoch = found.dice, epoch
+            self.best_dice, self.best_epoch = validation.dice, epoch
         return better
 
     def stopped(self, epoch: int, recipe: Recipe) -> str:

@@ -216,12 +216,12 @@ class _Run:
         start = self._clock() if start is None else start
         self.task.train(False)
         with torch.no_grad():
-            found = self.task.validate()
-        if self.progress.see(epoch, found, self.recipe):
+            validation = self.task.validate()
+        if self.progress.see(epoch, validation, self.recipe):
             self.best = {name: tensor.detach().clone() for name, tensor in self.tensors.items()}
         seconds = round(self._clock() - start, 3)
         self.memory = max(self.memory, self.meter.bytes() if self.meter else 0)
-        self.history.append(Epoch(epoch, lr, loss, found.loss, found.dice, seconds))
+        self.history.append(Epoch(epoch, lr, loss, validation.loss, validation.dice, seconds))
         self._save()
         if report:
             report(self.history[-1], self.recipe)

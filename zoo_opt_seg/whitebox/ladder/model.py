@@ -138,10 +138,10 @@ class LadderSam(nn.Module):
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that training changes: `trained`, and the CNN's running means and variances."""
-        found: dict[str, Tensor] = dict(self.trained())
+        changing: dict[str, Tensor] = dict(self.trained())
         if self.config.encoders != "sam":
-            found |= {f"cnn.{name}": buffer for name, buffer in self.cnn.named_buffers()}
-        return found
+            changing |= {f"cnn.{name}": buffer for name, buffer in self.cnn.named_buffers()}
+        return changing
 
     def frozen(self) -> dict[str, Tensor]:
         """Everything else, buffers too."""
@@ -223,8 +223,8 @@ class LadderSam(nn.Module):
     def enlarged(logits: Tensor, size: tuple[int, ...]) -> np.ndarray:
         """Return labels, uint8 (n, H, W) of this size: the largest of the logits, enlarged bilinearly."""
         large = F.interpolate(logits.detach().float(), size, mode="bilinear", align_corners=False)
-        found: np.ndarray = large.argmax(dim=1).to(torch.uint8).cpu().numpy()
-        return found
+        labels: np.ndarray = large.argmax(dim=1).to(torch.uint8).cpu().numpy()
+        return labels
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all that is not the SAM's own, with the configuration, as safetensors, all or nothing."""

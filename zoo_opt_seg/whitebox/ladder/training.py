@@ -141,8 +141,8 @@ class LadderTraining(Trainable):
             with torch.no_grad():
                 logits = self.ladder.logits(part.images, embed=self.embed)
             total += float(ladder_loss(logits, low_resolution(part.labels, logits))) * len(part)
-            found = self.ladder.enlarged(logits, part.images.shape[1:])
-            for row, labels in enumerate((found[found == part.labels], found, part.labels)):
+            predicted = self.ladder.enlarged(logits, part.images.shape[1:])
+            for row, labels in enumerate((predicted[predicted == part.labels], predicted, part.labels)):
                 counts[row] += np.bincount(labels.ravel(), minlength=classes)
         both, p, t = counts[:, 1:]
         some = p + t > 0

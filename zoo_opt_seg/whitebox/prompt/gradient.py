@@ -84,7 +84,7 @@ class PromptByGradient(Segmentation):
         """Return the black box's probabilities on the prompted images, `ROWS` at a time."""
         x = self.x.detach().cpu().numpy()
         keep = images is self._validation.images and images[..., 0].size <= KEPT
-        found = []
+        answers = []
         for start in range(0, len(images), ROWS):
             context = self._contexts.get(start) if keep else None
             if context is None:
@@ -92,8 +92,8 @@ class PromptByGradient(Segmentation):
                 context = self.prompt.context(images[rows], prompts[rows]).to(self.x.device)
             if keep:
                 self._contexts[start] = context
-            found.append(self.prompt.answer(self.model, x, context))
-        return np.concatenate(found)
+            answers.append(self.prompt.answer(self.model, x, context))
+        return np.concatenate(answers)
 
 
 def train_prompt(model: NetworkBox, prompt: VisualPrompt, splits: Splits, **training: Any) -> tuple[np.ndarray, Fitted]:

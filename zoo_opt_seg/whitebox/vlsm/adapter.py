@@ -72,7 +72,7 @@ class VLSMAdapter:
         with seeded((seed, 0x715A)):
             self.adapters = Adapters(clipseg.config, self.config).to(clipseg.device)
         self.clipseg = _sharing_weights(clipseg).eval()
-        setattr(self.clipseg, PLACE, self.adapters)  # moved, copied and told apart with it
+        setattr(self.clipseg, PLACE, self.adapters)  # moved and copied with it, and part of its name
         self._on = True
         self._grad: bool | None = None  # the caller's mode, while the model is called as a whole
         self._ends: Tensor | None = None  # of the texts that are being encoded
