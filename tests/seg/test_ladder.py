@@ -349,7 +349,7 @@ def test_without_a_disk_training_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     def full(path: Path, mask: np.ndarray) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("zoo_opt_seg.whitebox.ladder.embeddings.write_mask", full)
+    monkeypatch.setattr("zoo_opt_seg.blackbox.cache.write_mask", full)
     model = ladder()
     cache = CachedEmbeddings(model, tmp_path)
     with pytest.warns(RuntimeWarning, match="embeddings cannot be kept in .*no space left"):

@@ -28,6 +28,42 @@ _STALE = 3600.0  # seconds after which a temporary file is no longer being writt
 _numbers = itertools.count()
 
 
+class MaskFolder:
+    """Masks in a folder by hexadecimal keys, for any number of processes.
+
+    Parameters
+    ----------
+    folder : path
+        Made where it does not exist.
+    what : str
+        What the masks are, for the warning where the folder takes none.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], what: str) -> None:
+        self.folder, self._what, self._full = Path(folder), what, False
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in self.folder.glob("*/*.tmp"):  # what killed processes left
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _STALE:
+                    path.unlink()
+
+    def read(self, key: str, size: tuple[int, ...]) -> Array | None:
+        """Return the mask of a key, or None where there is none of this size that is whole."""
+        return read_mask(self._path(key), size)
+
+    def write(self, key: str, mask: Array) -> None:
+        """Keep a mask; a full disk is a warning, once, since it must not end what has been paid for."""
+        try:
+            write_mask(self._path(key), mask)
+        except OSError as error:
+            if not self._full:
+                warnings.warn(f"{self._what} cannot be kept in {self.folder}: {error}", RuntimeWarning, stacklevel=4)
+            self._full = True
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key[2:]}.mask"
+
+
 class Cached(BlackBox):
     """A black box that answers from a folder what it was asked before.
 
@@ -62,12 +98,9 @@ class Cached(BlackBox):
         self.name = self.model.name
         if not self.name:
             raise ValueError("model must have a name to be cached under: as_black_box(model, name=...)")
-        self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._masks = MaskFolder(folder, "masks")
         self.hits = self.misses = 0
         self._prefix = hashlib.sha256(b"zoo-opt-seg 1 %s\0" % self.name.encode())
-        self._full = False
-        self._sweep()
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return the masks, those asked for before from the folder."""
@@ -75,12 +108,12 @@ class Cached(BlackBox):
         check_prompts(prompts, len(images))
         keys = [self._key(image, prompts, row) for row, image in enumerate(images)]
         size = images.shape[1:3]
-        known: dict[str, Any] = {key: read_mask(self._path(key), size) for key in dict.fromkeys(keys)}
+        known: dict[str, Any] = {key: self._masks.read(key, size) for key in dict.fromkeys(keys)}
         rows = [keys.index(key) for key, mask in known.items() if mask is None]
         if rows or not len(images):
             answers = self.model(images[rows], prompts[rows])
             for row, mask in zip(rows, answers, strict=True):
-                self._write(self._path(keys[row]), mask)
+                self._masks.write(keys[row], mask)
                 known[keys[row]] = mask
             if not len(images):
                 return answers
@@ -94,24 +127,6 @@ class Cached(BlackBox):
         digest.update(np.ascontiguousarray(image).data)
         digest.update(prompts.key(row))
         return digest.hexdigest()
-
-    def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key[2:]}.mask"
-
-    def _write(self, path: Path, mask: Array) -> None:
-        try:
-            write_mask(path, mask)
-        except OSError as error:  # a full disk must not end a run that has paid for its answers
-            if not self._full:
-                warnings.warn(f"masks cannot be kept in {self.folder}: {error}", RuntimeWarning, stacklevel=3)
-            self._full = True
-
-    def _sweep(self) -> None:
-        """Remove what killed processes left."""
-        for path in self.folder.glob("*/*.tmp"):
-            with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > _STALE:
-                    path.unlink()
 
 
 def write_mask(path: Path, mask: Array) -> None:

@@ -17,7 +17,27 @@ class BudgetExhausted(RuntimeError):
     """The call would have exceeded the budget; no image of it reached the model."""
 
 
-class Counted(BlackBox):
+class Wrapped(BlackBox):
+    """A black box around another one, whose prompts, name and label it has.
+
+    Parameters
+    ----------
+    model : callable
+        A black box, or anything that `as_black_box` takes.
+    """
+
+    def __init__(self, model: SegmentationModel | Callable[..., Any]) -> None:
+        self.model = as_black_box(model)
+        self.prompted_by = self.model.prompted_by
+        self.name = None if self.model.name is None else self.label
+
+    @property
+    def label(self) -> str:
+        """That of the model."""
+        return self.model.label
+
+
+class Counted(Wrapped):
     """A black box that counts its calls, images evaluated. Threads may share it.
 
     Parameters
@@ -32,16 +52,9 @@ class Counted(BlackBox):
     """
 
     def __init__(self, model: SegmentationModel | Callable[..., Any]) -> None:
-        self.model = as_black_box(model)
-        self.prompted_by = self.model.prompted_by
-        self.name = self.model.name
+        super().__init__(model)
         self.calls = 0
         self._lock = threading.Lock()
-
-    @property
-    def label(self) -> str:
-        """That of the model."""
-        return self.model.label
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return what the model answers, after counting its images."""
@@ -89,7 +102,7 @@ class Budgeted(Counted):
             raise BudgetExhausted(f"{n} calls asked for, {self.left} left of a budget of {self.budget}")
 
 
-class Quantized(BlackBox):
+class Quantized(Wrapped):
     """A black box that is given 8-bit images, as one behind an API would be.
 
     Parameters
@@ -97,11 +110,6 @@ class Quantized(BlackBox):
     model : callable
         Called with uint8 images only: floats in [0, 1] are multiplied by 255 and rounded.
     """
-
-    def __init__(self, model: SegmentationModel | Callable[..., Any]) -> None:
-        self.model = as_black_box(model)
-        self.prompted_by = self.model.prompted_by
-        self.name = None if self.model.name is None else self.label
 
     @property
     def label(self) -> str:
@@ -113,7 +121,7 @@ class Quantized(BlackBox):
         return self.model(to_bytes(check_images(images)), prompts)
 
 
-class Hardened(BlackBox):
+class Hardened(Wrapped):
     """A black box that answers with bool masks.
 
     Parameters
@@ -125,10 +133,8 @@ class Hardened(BlackBox):
     """
 
     def __init__(self, model: SegmentationModel | Callable[..., Any], threshold: float = 0.5) -> None:
-        self.model = as_black_box(model)
-        self.prompted_by = self.model.prompted_by
         self.threshold = fraction("threshold", threshold)
-        self.name = None if self.model.name is None else self.label
+        super().__init__(model)
 
     @property
     def label(self) -> str:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_opt_seg.blackbox.cache import read_mask, write_mask
+from zoo_opt_seg.blackbox.cache import MaskFolder
 from zoo_opt_seg.digests import weights_digest
 from zoo_opt_seg.whitebox.ladder.model import LadderSam
 
@@ -37,15 +35,13 @@ class CachedEmbeddings:
     """
 
     def __init__(self, ladder: LadderSam, folder: str | os.PathLike[str]) -> None:
-        self.ladder, self.folder = ladder, Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.ladder, self._masks = ladder, MaskFolder(folder, "embeddings")
         self.hits = self.misses = 0
         weights, on = weights_digest(ladder.image_encoder), ladder.pixel_mean.device.type  # bits differ
         said = f"zoo-opt-seg embeddings 1 {weights} {ladder.config.normalisation} {on}"
         self._prefix = hashlib.sha256(said.encode())
         side = ladder.prompt_encoder.image_embedding_size
         self._shape = (int(ladder.prompt_encoder.embed_dim), int(side[0]), int(side[1]))
-        self._full = False
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Return the embeddings (n, c, h, w) of pixels (n, 3, size, size) with equal channels."""
@@ -53,25 +49,19 @@ class CachedEmbeddings:
 
     def _one(self, pixels: Tensor) -> Tensor:
         channels, height, width = self._shape
-        path = self._path(pixels)
-        known = read_mask(path, (channels, height * width))
+        key = self._key(pixels)
+        known = self._masks.read(key, (channels, height * width))
         if known is not None:
             self.hits += 1
             return torch.from_numpy(known.reshape(1, *self._shape).copy()).to(pixels.device)
         self.misses += 1
         embedding = self.ladder.embed(pixels)
-        try:
-            write_mask(path, embedding[0].float().reshape(channels, -1).cpu().numpy())
-        except OSError as error:  # a full disk must not end a training
-            if not self._full:
-                warnings.warn(f"embeddings cannot be kept in {self.folder}: {error}", RuntimeWarning, stacklevel=4)
-            self._full = True
+        self._masks.write(key, embedding[0].float().reshape(channels, -1).cpu().numpy())
         return embedding
 
-    def _path(self, pixels: Tensor) -> Path:
+    def _key(self, pixels: Tensor) -> str:
         digest = self._prefix.copy()
         channel = pixels[0, 0].detach().cpu().numpy()  # the others are this one, shifted and scaled
         digest.update(str(channel.shape).encode())
         digest.update(np.ascontiguousarray(channel).data)
-        key = digest.hexdigest()
-        return self.folder / key[:2] / f"{key[2:]}.mask"
+        return digest.hexdigest()
