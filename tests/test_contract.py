@@ -162,7 +162,22 @@ class Blows(Walk):
             return replace(new, x=(new.x - min(losses, key=abs) * 10.0).astype(new.x.dtype))
 
 
+class Says(Walk):
+    """It says that it ends, and gives no reason ever."""
+
+    ends = True
+
+
+class Silent(Walk):
+    """Its steps have no candidates: they close by themselves, and nothing is ever told."""
+
+    def ask(self, state, step, out=None):
+        return zo.Asked(super().ask(state, step).X[:0])
+
+
 FINDINGS = {
+    Says: "test_a_method_that_ends_says_why",
+    Silent: "test_one_at_a_time",
     Remembers: "test_saved_and_loaded_after_every_tell",
     OrderMatters: "test_global_random_state_is_untouched",
     RanksFailures: "test_step_of_failures_moves_nothing",
@@ -178,3 +193,15 @@ FINDINGS = {
 def test_suite_finds(broken):
     with pytest.raises(AssertionError):
         getattr(MethodContract(), FINDINGS[broken])(case_of(broken()))
+
+
+def test_no_loop_of_the_suite_is_endless():
+    with pytest.raises(AssertionError, match=r"step \d has no candidates, or they are not given out"):
+        Recorder(case_of(Silent())).run(whole)
+    with pytest.raises(AssertionError, match="the budget was not spent after 3000 turns"):
+        case_of(Silent()).solve(ellipsoid)
+
+
+def test_a_method_that_does_not_say_that_it_ends_needs_a_budget():
+    with pytest.raises(ValueError, match="budget must be given for Walk, which does not end by itself"):
+        zo.minimize(lambda x: float(x @ x), [1.0], method=Walk())

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from zoo_opt.core.batch import Candidate as Candidate
     from zoo_opt.core.best import Best as Best
     from zoo_opt.core.errors import CheckpointError as CheckpointError
+    from zoo_opt.core.keys import generator as generator
     from zoo_opt.core.method import Asked as Asked
     from zoo_opt.gradient.draws import Draws as Draws
     from zoo_opt.gradient.draws import Gaussian as Gaussian
@@ -65,6 +66,7 @@ _HOME = {
     "core.batch": ("Batch", "Candidate"),
     "calibration": ("Calibration", "calibrate"),
     "core.errors": ("CheckpointError",),
+    "core.keys": ("generator",),
     "core.method": ("Asked",),
     "gradient.draws": ("Draws", "Gaussian", "QuantileGaussian", "Rademacher", "SegmentedUniform", "Sphere"),
     "gradient.gains": ("Constant", "Cosine", "PolyDecay", "PowerLaw", "StepDecay"),

@@ -58,11 +58,9 @@ class Batch:
 
     __slots__ = ("X", "_ids", "_of", "_run", "step")
 
-    def __init__(
-        self, X: Array, ids: Sequence[int], step: int, of: Sequence[int | None] | None = None, run: int | None = None
-    ) -> None:
+    def __init__(self, X: Array, ids: Sequence[int], step: int, of: Sequence[int | None] | None = None) -> None:
         self.X = X
-        self._run = run
+        self._run: int | None = None
         self._ids = ids
         self._of = of
         self.step = step
@@ -91,10 +89,12 @@ class Batch:
 
     def __getitem__(self, index: int | slice) -> Candidate | Batch:
         if isinstance(index, slice):
-            return Batch(self.X[index], self._ids[index], self.step, self._of and self._of[index], self._run)
-        candidate = Candidate(self._ids[index], self.X[index], self.step, None if self._of is None else self._of[index])
-        candidate._run = self._run
-        return candidate
+            part: Batch | Candidate = Batch(self.X[index], self._ids[index], self.step, self._of and self._of[index])
+        else:
+            of = None if self._of is None else self._of[index]
+            part = Candidate(self._ids[index], self.X[index], self.step, of)
+        part._run = self._run
+        return part
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.X, dtype=dtype, copy=copy)

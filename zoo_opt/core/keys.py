@@ -79,7 +79,22 @@ _live: _Live | None = None
 
 
 def generator(key: Key, step: int, stream: int = STEP) -> Generator:
-    """Return this thread's generator, set to the start of ``(key, step, stream)``. Use it at once."""
+    """Return random numbers that are a function of a key and a step alone.
+
+    Parameters
+    ----------
+    key : Key
+        What `Method.init` was given.
+    step : int
+        Number of the step.
+    stream : int, default 0
+        A further one, for draws that must not meet those of the steps.
+
+    Returns
+    -------
+    numpy.random.Generator
+        This thread's only one, set to the start of what belongs to the step: use it before another is asked for.
+    """
     global _live
     if _live is None:
         _live = _Live()

@@ -41,12 +41,12 @@ class Method(ABC):
     ----------
     lookahead : bool
         Whether a step may be placed before the steps before it are closed.
-    ends : bool
-        Whether `stop` gives reasons sooner or later; if not, only a budget ends a run.
+    ends : bool, default False
+        Whether `stop` gives a reason sooner or later; if not, only a budget ends a run.
     """
 
     lookahead: ClassVar[bool] = False
-    ends: ClassVar[bool] = True
+    ends: ClassVar[bool] = False
 
     def plan(self, x0: Array, budget: int | None) -> Method:
         """Return this method with what was left to ``"auto"`` filled in from ``x0`` (d,) and the budget.

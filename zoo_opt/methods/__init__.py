@@ -1,4 +1,4 @@
-"""The methods, by their registered names."""
+"""The methods, by their registered names; other packages declare theirs in the group ``zoo_opt.methods``."""
 
 from __future__ import annotations
 

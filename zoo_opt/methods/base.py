@@ -17,7 +17,6 @@ class GradientMethod(Method):
     """A method composed from the gradient kit: a subclass says how, in `compose`, and nothing else."""
 
     lookahead: ClassVar[bool] = True
-    ends: ClassVar[bool] = False
 
     @abstractmethod
     def compose(self) -> ZOGradient:

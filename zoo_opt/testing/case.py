@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,10 +64,19 @@ class Case:
     def solve(self, loss: Callable[[Array], float], **options: Any) -> Optimizer:
         """Return an optimizer that has spent its budget, `evaluations` unless told otherwise, on ``loss``."""
         opt = self.start(**{"budget": self.evaluations, **options})
-        while not opt.stop():
+        for _ in turns(opt.budget or self.evaluations, "the budget was not spent"):
+            if opt.stop():
+                break
             batch = opt.ask()
             opt.tell(batch, [loss(x) for x in batch])
         return opt
+
+
+def turns(most: int, failure: str) -> Iterator[None]:
+    """Yield ``most`` times and once more to look at what came of it, then raise: no loop of the contract is endless."""
+    for _ in range(most + 1):
+        yield
+    raise AssertionError(f"{failure} after {most} turns, each of which should have told at least one candidate")
 
 
 def sphere(x: Array) -> float:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from zoo_opt.core.method import Method
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.testing import recorder
-from zoo_opt.testing.case import Case, ellipsoid, hazy, rugged, sphere
+from zoo_opt.testing.case import Case, ellipsoid, hazy, rugged, sphere, turns
 from zoo_opt.testing.recorder import Recorder, Way
 
 BAD_TELLS: dict[str, Callable[[Optimizer, list[int]], Any]] = {  # what is wrong -> a call with the ids that are out
@@ -115,6 +116,12 @@ class MethodContract:
             assert planned.plan(case.x0(), budget) == planned
             assert case.start(budget=budget).method == planned
 
+    def test_a_method_that_ends_says_why(self, case: Case) -> None:
+        """A method whose `ends` is true has a `stop` of its own, which gives no reason before the first step."""
+        method = case.start().method
+        assert not method.ends or type(method).stop is not Method.stop, "ends is true, and stop never gives a reason"
+        assert case.start().stop() == {}
+
     def test_mean_moves_when_a_step_closes(self, case: Case) -> None:
         """The mean stays until the last candidate of a step is told, and then moves, if not at every step."""
         opt, moved = case.start(), 0
@@ -194,9 +201,7 @@ class MethodContract:
         for _ in range(3):
             first, *rest = run.ask()
             run.tell([first])
-            while not rest:  # a step of one candidate: nothing is left to tell badly
-                first, *rest = run.ask()
-                run.tell([first])
+            rest = rest or run.ask()  # after a step of one candidate it is the next one that is told badly
             for what, call in BAD_TELLS.items():
                 before = _read_outs(run.opt)
                 _raises((KeyError, ValueError, TypeError), "", functools.partial(call, run.opt, run.opt.pending))
@@ -249,7 +254,9 @@ class MethodContract:
         for budget in {1, size - 1, size, size + 1, 3 * size - 1, 3 * size + 1} - {0}:
             for n in (None, 1):
                 opt = case.start(budget=budget)
-                while not opt.stop():
+                for _ in turns(budget, "the budget was not spent"):
+                    if opt.stop():
+                        break
                     batch = opt.ask(n)
                     assert opt.nfev + len(opt.pending) <= budget
                     opt.tell(batch, [ellipsoid(x) for x in batch])

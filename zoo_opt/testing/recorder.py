@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from zoo_opt.core.batch import Candidate
     from zoo_opt.typing import Array
 
+_PATIENCE = 300.0  # seconds that threads may take for all steps of a case
+
 
 class Recorder:
     """An optimizer whose candidates, first ids (by id) and means (by steps closed) are written down.
@@ -78,7 +80,9 @@ class Recorder:
         """Go ``way`` until ``steps`` are closed, by default those of the case."""
         rng = np.random.default_rng(0)
         while self.opt.nit < (steps or self.case.steps):
+            before = self.opt.nfev
             way(self, rng)
+            assert self.opt.nfev > before, f"step {self.opt.nit} has no candidates, or they are not given out"
         return self
 
     def assert_same(self, other: Recorder) -> None:
@@ -142,10 +146,12 @@ def reloading(folder: str) -> Way:
 def in_threads(run: Recorder, rng: np.random.Generator, threads: int = 4) -> None:
     """Let ``threads`` workers ask for and tell one candidate at a time until all steps of the case are closed."""
     errors: list[BaseException] = []
+    deadline = time.monotonic() + _PATIENCE
 
     def work() -> None:
         try:
             while run.opt.nit < run.case.steps and not errors:
+                assert time.monotonic() < deadline, f"step {run.opt.nit} did not close within {_PATIENCE} s"
                 candidates = run.ask(1)
                 if candidates:
                     run.opt.tell(candidates[0], run.loss(candidates[0]))

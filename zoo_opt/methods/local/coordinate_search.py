@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -79,6 +79,8 @@ class CoordinateSearch(Method):
     ----------
     [1] Langerman, Seront, Bersini. S.T.E.P.: the easiest way to optimize a function. IEEE WCCI 1994.
     """
+
+    ends: ClassVar[bool] = True
 
     bounds: Any
     patience: int = 150

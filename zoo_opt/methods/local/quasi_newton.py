@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -119,6 +119,8 @@ class QuasiNewton(Method):
     ValueError, TypeError
         If an argument is outside its range, or x0 outside ``bounds``.
     """
+
+    ends: ClassVar[bool] = True
 
     bounds: Any = None
     scale: float = 1.0
