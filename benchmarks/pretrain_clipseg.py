@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pretraining import HELD_OUT_SEED, go_on, mixed_waves, muon, options
+from pretraining import HELD_OUT_SEED, go_on, mixed_waves, muon, options, trained
 from torch import Tensor
 
 from zoo_opt_seg.data.draws import draw_prompts
@@ -36,7 +36,7 @@ from zoo_opt_seg.embedded.clipseg import (
     build_tiny_clipseg,
     tokens_of,
 )
-from zoo_opt_seg.embedded.weights import load_weights, save_weights
+from zoo_opt_seg.embedded.weights import save_weights
 from zoo_opt_seg.measures.baselines import baselines
 from zoo_opt_seg.measures.evaluation import evaluate
 
@@ -193,11 +193,8 @@ def train(out: Path, steps: int, scenes: int, seed: int, stop_at: int | None = N
 
 def main() -> None:
     args = options(__doc__, "results/pretrain-clipseg", steps=2200, scenes=8000, every=100)
-    model = train(args.out, args.steps, args.scenes, args.seed, args.stop_at, args.every)
-    weights = args.out / WEIGHTS.name
-    load_weights(model, weights)
+    model = trained(args, train, WEIGHTS.name)
     tokenizer = TinyTokenizer(json.loads((args.out / TOKENS.name).read_text())["tokens"])
-    print(f"{weights}: {weights.stat().st_size / 1e6:.2f} MB")
     print(f"Dice on 1,000 held-out scenes: {held_out_dice(model, tokenizer, 1000):.4f}")
     for name in DOMAINS:
         print(f"{name}, validation: {zero_shot(model, tokenizer, name)}")

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pretraining import HELD_OUT_SEED, LR, go_on, options
+from pretraining import HELD_OUT_SEED, LR, go_on, options, trained
 from torch import Tensor, nn
 
 from zoo_opt_seg.data.synthetic import source_scenes
 from zoo_opt_seg.embedded.encoder import PATCH, WEIGHTS, TinyEncoder
-from zoo_opt_seg.embedded.weights import load_weights, save_weights
+from zoo_opt_seg.embedded.weights import save_weights
 
 BATCH, SEEN = 32, 48
 WARM_UP, WEIGHT_DECAY = 150, 0.05
@@ -117,13 +117,10 @@ def train(out: Path, steps: int, scenes: int, seed: int, stop_at: int | None = N
 
 def main() -> None:
     args = options(__doc__, "results/pretrain-encoder", steps=2000, scenes=6000, every=250)
-    encoder = train(args.out, args.steps, args.scenes, args.seed, args.stop_at, args.every)
-    weights = args.out / "encoder.safetensors"
-    load_weights(encoder, weights)
+    encoder = trained(args, train, WEIGHTS.name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(args.seed)
         untrained = TinyEncoder().eval()
-    print(f"{weights}: {weights.stat().st_size / 1e6:.2f} MB")
     print("R^2 of linear probes, trained:  ", probes(encoder))
     print("R^2 of linear probes, untrained:", probes(untrained))
     if args.ship:

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pretraining import HELD_OUT_SEED, go_on, mixed_waves, muon, options
+from pretraining import HELD_OUT_SEED, go_on, mixed_waves, muon, options, trained
 from torch import Tensor
 
 from zoo_opt_seg.data.synthetic import domain, source_scenes
 from zoo_opt_seg.embedded.sam import WEIGHTS, build_tiny_sam, decode_batch
-from zoo_opt_seg.embedded.weights import load_weights, save_weights
+from zoo_opt_seg.embedded.weights import save_weights
 
 IMAGES, PROMPTS = 16, 3
 WARM_UP = 200
@@ -166,11 +166,8 @@ def train(out: Path, steps: int, scenes: int, seed: int, stop_at: int | None = N
 
 def main() -> None:
     args = options(__doc__, "results/pretrain-sam", steps=5600, scenes=12000, every=400)
-    sam = train(args.out, args.steps, args.scenes, args.seed, args.stop_at, args.every)
-    weights = args.out / WEIGHTS.name
-    load_weights(sam, weights)
+    sam = trained(args, train, WEIGHTS.name)
     single, best = held_out_dice(sam, 1000)
-    print(f"{weights}: {weights.stat().st_size / 1e6:.2f} MB")
     print(f"Dice on 1,000 held-out scenes: single mask {single:.4f}, best of three by predicted IoU {best:.4f}")
     if args.ship:
         save_weights(sam, WEIGHTS)

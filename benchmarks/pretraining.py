@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo_opt_seg.embedded.weights import load_weights
+
 LR, CLIP = 1e-3, 1.0
 HELD_OUT_SEED = 1_000_001
 
@@ -98,6 +100,15 @@ def go_on(
             )
             os.replace(part, checkpoint)
             save()
+
+
+def trained(args: argparse.Namespace, train: Callable[..., Any], file: str) -> Any:
+    """What a script's ``train`` makes of its options, with the weights as they are stored, whose size is printed."""
+    model = train(args.out, args.steps, args.scenes, args.seed, args.stop_at, args.every)
+    weights = args.out / file
+    load_weights(model, weights)
+    print(f"{weights}: {weights.stat().st_size / 1e6:.2f} MB")
+    return model
 
 
 def options(description: str | None, out: str, *, steps: int, scenes: int, every: int) -> argparse.Namespace:

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("segment_anything")
 pytest.importorskip("safetensors")
 
+from zoo_opt_seg import embedded
 from zoo_opt_seg.data.points import random_points
 from zoo_opt_seg.data.synthetic import DOMAINS, domain
 from zoo_opt_seg.embedded import TINY_SIZE, TinyEncoder, build_tiny_sam, decode_batch, tiny_encoder, tiny_sam
@@ -69,14 +70,19 @@ def test_the_tiny_sam_loads_and_is_small(sam):
     assert 0.55e6 < sum(p.numel() for p in sam.parameters()) < 0.7e6
 
 
-def test_loading_leaves_the_global_generator_alone_and_gives_equal_models(sam):
+@pytest.mark.parametrize("name", ["tiny_sam", "tiny_clipseg"])
+def test_loading_leaves_the_global_generator_alone_and_gives_equal_models(name):
+    if name == "tiny_clipseg":
+        pytest.importorskip("transformers")
+    load = getattr(embedded, name)
+    first = load()
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    other, encoder = tiny_sam(), tiny_encoder()
+    other, encoder = load(), tiny_encoder()
     torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
-    assert all(torch.equal(a, b) for a, b in zip(sam.parameters(), other.parameters(), strict=True))
-    assert other is not sam and not any(p.requires_grad for p in encoder.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
+    assert other is not first and not any(p.requires_grad for p in encoder.parameters())
 
 
 def test_a_batch_is_decoded_as_sam_decodes_each_image(sam):

@@ -50,16 +50,6 @@ def test_it_loads_and_is_small(model):
     assert model.config.text_config.num_hidden_layers > max(model.config.extract_layers)  # for adapters on text skips
 
 
-def test_loading_leaves_the_global_generator_alone_and_gives_equal_models(model):
-    torch.manual_seed(7)
-    expected = torch.rand(3)
-    torch.manual_seed(7)
-    other = tiny_clipseg()
-    torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
-    pairs = zip(model.parameters(), other.parameters(), strict=True)
-    assert other is not model and all(torch.equal(a, b) for a, b in pairs)
-
-
 def test_tokens_are_open_clips(tokenizer):
     from open_clip import tokenize
 
