@@ -5,7 +5,7 @@ from functools import partial
 import torch
 
 from zoo_opt_seg.blackbox.protocol import BlackBox
-from zoo_opt_seg.whitebox import Comparator, Recipe, Trained, Training, WeightsTraining
+from zoo_opt_seg.whitebox import Comparator, Recipe, Trained, TrainingSettings, WeightsTraining
 
 RECIPE = Recipe(epochs=5, batch=8, lr=0.1, stop_after=None)  # a row's settings change it
 
@@ -32,7 +32,7 @@ class Scaled(BlackBox):
 
 def train(request):
     """What a row asks for, trained and ready to be measured."""
-    box, training = Scaled(request.model), Training(**request.training)
+    box, training = Scaled(request.model), TrainingSettings(**request.training)
     task = training.task(partial(WeightsTraining, box, request.splits, "scale and shift", lambda: {"ab": box.ab}))
     return Trained(box, training.run(task))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from zoo_opt_seg.whitebox.core.trainer import Fitted as Fitted
     from zoo_opt_seg.whitebox.core.trainer import Trainable as Trainable
     from zoo_opt_seg.whitebox.core.trainer import fit as fit
-    from zoo_opt_seg.whitebox.core.training import Training as Training
+    from zoo_opt_seg.whitebox.core.training import TrainingSettings as TrainingSettings
     from zoo_opt_seg.whitebox.core.training import WeightsTraining as WeightsTraining
 
 _HOME = {
@@ -29,7 +29,7 @@ _HOME = {
     "core.recipe": ("Recipe", "Validation"),
     "core.segmentation": ("Segmentation",),
     "core.trainer": ("Fitted", "Trainable", "fit"),
-    "core.training": ("Training", "WeightsTraining"),
+    "core.training": ("TrainingSettings", "WeightsTraining"),
 }
 
 __all__ = [*(name for names in _HOME.values() for name in names)]

@@ -14,7 +14,7 @@ from zoo_opt_seg.whitebox.clip.text_segmenter import TextSegmenter
 from zoo_opt_seg.whitebox.core import recipes
 from zoo_opt_seg.whitebox.core.comparator import Request, Trained
 from zoo_opt_seg.whitebox.core.trainer import Fitted
-from zoo_opt_seg.whitebox.core.training import Training, WeightsTraining
+from zoo_opt_seg.whitebox.core.training import TrainingSettings, WeightsTraining
 
 
 def text_training(model: TextSegmenter, splits: Splits, **settings: Any) -> WeightsTraining:
@@ -44,8 +44,8 @@ def train_text_net(net: TextNet, splits: Splits, *, box: Any = None, **training:
     box : mapping, optional
         Options of the `TextSegmenter` around it, such as ``quantize``.
     **training
-        See `Training`. Without: the network's own recipe, no augmentation and the loss ``"bce+1.5dice"``, as compared
-        in VLSM-Adapter. ``cris.safetensors`` or ``san.safetensors`` is written into the folder ``out``.
+        See `TrainingSettings`. Without: the network's own recipe, no augmentation and the loss ``"bce+1.5dice"``, as
+        compared in VLSM-Adapter. ``cris.safetensors`` or ``san.safetensors`` is written into the folder ``out``.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def train_text_net(net: TextNet, splits: Splits, *, box: Any = None, **training:
     label as for many classes. There (released), the proposals' embeddings are computed without a gradient, so that the
     biases stay as they were drawn; here the gradient passes through CLIP's last layers, as in SAN's own training.
     """
-    how, box = replace(Training(recipe=net.recipe, loss=recipes.VLSM_LOSS), **training), box or {}
+    how, box = replace(TrainingSettings(recipe=net.recipe, loss=recipes.VLSM_LOSS), **training), box or {}
     file, trained = f"{type(net).__name__.lower()}.safetensors", TextSegmenter(net, **box)
     task = how.task(partial(text_training, TextSegmenter(net, **box), splits))
     return trained, how.run(task, lambda out: trained.save(out / file))  # its name is that of the trained weights

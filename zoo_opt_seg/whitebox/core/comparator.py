@@ -90,7 +90,7 @@ class Request:
     out, shared : Path
         Folder to resume from, and one that all rows of a table have in common.
     augment, loss : str or None
-        As in `Training`; a loss of None is the comparator's own.
+        As in `TrainingSettings`; a loss of None is the comparator's own.
     prompt : VisualPrompt or None
     """
 

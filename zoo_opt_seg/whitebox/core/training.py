@@ -66,7 +66,7 @@ class WeightsTraining(Segmentation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class TrainingSettings:
     """How weights are trained: the keywords of every training function.
 
     Parameters

@@ -19,13 +19,13 @@ from zoo_opt_seg.whitebox.core.comparator import Request, Trained
 from zoo_opt_seg.whitebox.core.recipe import Recipe
 from zoo_opt_seg.whitebox.core.segmentation import ROWS, Segmentation
 from zoo_opt_seg.whitebox.core.trainer import Fitted
-from zoo_opt_seg.whitebox.core.training import Training
+from zoo_opt_seg.whitebox.core.training import TrainingSettings
 
 KEPT = 2**24  # pixels of a validation split whose contexts are kept, of up to 64 bytes each, and not made again
 BACKPROP = Recipe(lr=1e-2, weight_decay=0.0, optimizer="adam", stop_after=20)
 """Ours: Adam until a plateau, without weight decay."""
 
-TRAINING = Training(recipe=BACKPROP)
+TRAINING = TrainingSettings(recipe=BACKPROP)
 
 
 class PromptByGradient(Segmentation):
@@ -105,7 +105,7 @@ def train_prompt(model: NetworkBox, prompt: VisualPrompt, splits: Splits, **trai
     prompt : VisualPrompt
     splits : Splits
     **training
-        In place of those of `TRAINING`; see `Training`. The recipe's seed is that of the prompt's start too.
+        In place of those of `TRAINING`; see `TrainingSettings`. The recipe's seed is that of the prompt's start too.
 
     Returns
     -------

@@ -18,7 +18,7 @@ from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.whitebox.core.comparator import Request, Trained
 from zoo_opt_seg.whitebox.core.recipe import Recipe
 from zoo_opt_seg.whitebox.core.trainer import Fitted
-from zoo_opt_seg.whitebox.core.training import Training, WeightsTraining
+from zoo_opt_seg.whitebox.core.training import TrainingSettings, WeightsTraining
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -27,7 +27,7 @@ PARTS = ("image_encoder", "prompt_encoder", "mask_decoder")
 FULL = Recipe(lr=1e-4, weight_decay=1e-2, warmup=50, schedule="plateau", stop_after=20, clip=1.0)
 """Ours: a tenth of LoRA's rate, ten times its weight decay, gradients clipped."""
 
-TRAINING = Training(recipe=FULL, augment="paper")
+TRAINING = TrainingSettings(recipe=FULL, augment="paper")
 
 
 def sam_training(
@@ -86,8 +86,8 @@ def train_sam(
     box : mapping, optional
         Options of the `SamBlackBox` around the model while it is trained, such as ``masks``.
     **training
-        In place of those of `TRAINING`; see `Training`. ``sam.pth``, a checkpoint like SAM's own, is written into the
-        folder ``out``.
+        In place of those of `TRAINING`; see `TrainingSettings`. ``sam.pth``, a checkpoint like SAM's own, is written
+        into the folder ``out``.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.whitebox.core.comparator import Request, Trained
 from zoo_opt_seg.whitebox.core.recipe import Recipe
 from zoo_opt_seg.whitebox.core.trainer import Fitted
-from zoo_opt_seg.whitebox.core.training import Training, WeightsTraining
+from zoo_opt_seg.whitebox.core.training import TrainingSettings, WeightsTraining
 from zoo_opt_seg.whitebox.sam.lora import LoRA, LoRASam
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TO_PLATEAU = Recipe(lr=1e-3, weight_decay=1e-3, warmup=50, schedule="plateau", stop_after=20)
 """Ours: fixed before any optimiser was run on the data of the tables (docs/seg-tables.md, the order of work)."""
 
-TRAINING = Training(recipe=TO_PLATEAU, augment="paper")
+TRAINING = TrainingSettings(recipe=TO_PLATEAU, augment="paper")
 
 
 def lora_training(
@@ -58,7 +58,7 @@ def train_lora(
     box : mapping, optional
         Options of the `SamBlackBox` around the adapted model, such as ``quantize`` and ``masks``.
     **training
-        In place of those of `TRAINING`; see `Training`. ``lora.safetensors`` is written into the folder ``out``.
+        In place of those of `TRAINING`; see `TrainingSettings`. ``lora.safetensors`` is written into ``out``.
 
     Returns
     -------

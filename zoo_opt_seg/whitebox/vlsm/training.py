@@ -17,12 +17,12 @@ from zoo_opt_seg.whitebox.core import recipes
 from zoo_opt_seg.whitebox.core.comparator import Request, Trained
 from zoo_opt_seg.whitebox.core.recipe import Recipe
 from zoo_opt_seg.whitebox.core.trainer import Fitted
-from zoo_opt_seg.whitebox.core.training import Training, WeightsTraining
+from zoo_opt_seg.whitebox.core.training import TrainingSettings, WeightsTraining
 from zoo_opt_seg.whitebox.vlsm.adapter import VLSMAdapter
 from zoo_opt_seg.whitebox.vlsm.layers import VLSM
 
 PARTS = ("all", "decoder")
-TRAINING = Training(recipe=recipes.CLIPSEG, loss=recipes.VLSM_LOSS)  # without augmentation, as in the paper
+TRAINING = TrainingSettings(recipe=recipes.CLIPSEG, loss=recipes.VLSM_LOSS)  # without augmentation, as in the paper
 
 
 def recipe_for(config: VLSM) -> Recipe:
@@ -87,8 +87,8 @@ def train_vlsm(
     config : VLSM or None
         None: dense, in both encoders.
     **training
-        In place of those of `TRAINING`, the recipe of `recipe_for`; see `Training`. ``vlsm.safetensors``, the adapters,
-        is written into the folder ``out``.
+        In place of those of `TRAINING`, the recipe of `recipe_for`; see `TrainingSettings`. ``vlsm.safetensors``, the
+        adapters, is written into the folder ``out``.
 
     Returns
     -------
@@ -118,8 +118,8 @@ def train_clipseg(
         ``"all"``: end to end, text and image encoder too. ``"decoder"``: what the authors' row "CLIPSeg
         E2E" trains in fact, 1,127,009 of 150,747,746, since transformers runs both encoders without gradient.
     **training
-        In place of those of `TRAINING`; see `Training`. Model and configuration are written into the folder ``out`` as
-        the folder ``clipseg``, for transformers' ``from_pretrained``.
+        In place of those of `TRAINING`; see `TrainingSettings`. Model and configuration are written into ``out`` as the
+        folder ``clipseg``, for transformers' ``from_pretrained``.
 
     Returns
     -------
