@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import zoo_opt
+from zoo_opt.support.loading import load_object
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -148,3 +149,30 @@ def test_readme_lists_every_method() -> None:
 
 def test_changelog_names_this_version() -> None:
     assert zoo_opt.__version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+REGISTERED = [
+    ("methods.md", "zoo_opt.methods.registry:METHODS"),
+    ("problems.md", "zoo_opt.bench.problems.registry:PROBLEMS"),
+    ("interop.md", "zoo_opt.bench.solvers:PEERS"),
+    ("seg-adapt.md", "zoo_opt_seg.blackbox.registry:BLACK_BOXES"),
+    ("seg-data.md", "zoo_opt_seg.data.registry:DATA_SETS"),
+    ("seg-ladder.md", "zoo_opt_seg.data.registry:VOLUMES"),
+    ("seg-prompts.md", "zoo_opt_seg.visual_prompts.registry:PROMPTS"),
+    ("seg-tables.md", "zoo_opt_seg.whitebox.comparators:COMPARATORS"),
+]
+
+
+@pytest.mark.parametrize(
+    ("page", "registry"), REGISTERED, ids=[registry.rpartition(":")[2] for _, registry in REGISTERED]
+)
+def test_every_registered_name_is_in_its_page(page: str, registry: str) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert [name for name in load_object(registry) if not re.search(rf"`{re.escape(name)}[`:]", text)] == []
+
+
+def test_every_group_of_entry_points_is_in_the_guide() -> None:
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    registries = [load_object(path) for _, path in REGISTERED] + [load_object("zoo_opt.bench.problems.targets:TARGETS")]
+    groups = [getattr(registry, "registry", registry).group for registry in registries]
+    assert [group for group in groups if f"`{group}`" not in text] == []

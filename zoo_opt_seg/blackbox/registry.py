@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from zoo_opt.support.registry import Entry, Registry
@@ -73,61 +74,46 @@ class BlackBoxEntry(Entry):
         return self.load()(*given, **({"device": device} if self.device else {}))
 
 
-TINY = BlackBoxEntry(
-    name="tiny",
-    factory="zoo_opt_seg.blackbox.tiny:TinySam",
-    about="the small SAM that comes with this package",
-    needs=("torch", "segment_anything"),
-    size=96,
-    prompted_by="points",
-    device=True,
-    embedded=("encoder", "sam"),
-)
-TINY_CLIPSEG = BlackBoxEntry(
-    name="tiny-clipseg",
-    factory="zoo_opt_seg.blackbox.tiny:TinyClipSeg",
-    about="the small CLIPSeg that comes with this package; it is asked by text",
-    needs=("torch", "transformers"),
-    size=96,
-    prompted_by="text",
-    device=True,
+def _own(name: str, factory: str, about: str, size: int, **more: Any) -> BlackBoxEntry:
+    place, needs = f"zoo_opt_seg.blackbox.{factory}", ("torch", "segment_anything")
+    more = {"needs": needs, "prompted_by": "points", "device": True, **more}
+    return BlackBoxEntry(name=name, factory=place, about=about, size=size, **more)
+
+
+_clipseg = partial(_own, needs=("torch", "transformers"), prompted_by="text")
+TINY = _own("tiny", "tiny:TinySam", "the small SAM that comes with this package", 96, embedded=("encoder", "sam"))
+TINY_CLIPSEG = _clipseg(
+    "tiny-clipseg",
+    "tiny:TinyClipSeg",
+    "the small CLIPSeg that comes with this package; it is asked by text",
+    96,
     embedded=("clipseg", "encoder"),
 )
+SAM = _own(
+    "sam",
+    "sam:SamBlackBox",
+    "Segment Anything: vit_b, vit_l or vit_h, and a checkpoint file",
+    512,
+    words={"TYPE": "model type", "CHECKPOINT": "checkpoint file"},
+    weights="checkpoint",
+)
+CLIPSEG = _clipseg(
+    "clipseg",
+    "clipseg:clipseg_in",
+    "CLIPSeg in a folder of transformers; without one, rd64-refined from its cache",
+    352,
+    words={"FOLDER": "folder"},
+    optional=True,
+    weights="folder",
+)
+PROCESS = BlackBoxEntry(
+    name="process",
+    factory="zoo_opt_seg.blackbox.process:process_of",
+    about="a program that answers on its standard output (zoo_opt_seg.blackbox.serve)",
+    words={"COMMAND": "command"},
+)
 BLACK_BOXES = Registry(
-    "black box",
-    "zoo_opt_seg.black_boxes",
-    BlackBoxEntry,
-    TINY,
-    BlackBoxEntry(
-        name="sam",
-        factory="zoo_opt_seg.blackbox.sam:SamBlackBox",
-        about="Segment Anything: vit_b, vit_l or vit_h, and a checkpoint file",
-        needs=("torch", "segment_anything"),
-        size=512,
-        prompted_by="points",
-        words={"TYPE": "model type", "CHECKPOINT": "checkpoint file"},
-        device=True,
-        weights="checkpoint",
-    ),
-    TINY_CLIPSEG,
-    BlackBoxEntry(
-        name="clipseg",
-        factory="zoo_opt_seg.blackbox.clipseg:clipseg_in",
-        about="CLIPSeg in a folder of transformers; without one, rd64-refined from its cache",
-        needs=("torch", "transformers"),
-        size=352,
-        prompted_by="text",
-        words={"FOLDER": "folder"},
-        optional=True,
-        device=True,
-        weights="folder",
-    ),
-    BlackBoxEntry(
-        name="process",
-        factory="zoo_opt_seg.blackbox.process:process_of",
-        about="a program that answers on its standard output (zoo_opt_seg.blackbox.serve)",
-        words={"COMMAND": "command"},
-    ),
+    "black box", "zoo_opt_seg.black_boxes", BlackBoxEntry, *(TINY, SAM, TINY_CLIPSEG, CLIPSEG, PROCESS)
 )
 """The black boxes by name."""
 

@@ -36,52 +36,32 @@ class ProblemEntry(Entry):
     functions: range | None = None
 
 
+def _own(name: str, factory: str, about: str, needs: str = "", functions: range | None = None) -> ProblemEntry:
+    place = f"zoo_opt.bench.problems.{factory}"
+    modules = (needs,) if needs else ()
+    return ProblemEntry(name=name, factory=place, about=about, needs=modules, functions=functions)
+
+
+_BBOB = "COCO bbob, 24 functions: function=1..24, dimension=2|3|5|10|20|40, instance=1.."
+_NOISY = "COCO bbob-noisy, 30 functions: function=101..130, dimension, instance as for bbob"
+_LARGE = "COCO bbob-largescale: function=1..24, dimension=20|40|80|160|320|640, instance=1.."
+_DIGITS = "scikit-learn digits, 64-128-10 MLP of 9,610 parameters by minibatch loss: hidden=128, batch=128"
+_PENDULUM = "gymnasium's Pendulum-v1, swing-up by a small network: hidden=8, episodes=8"
+_SVM = "an SVM on scikit-learn's breast cancer set: C, gamma and 30 feature scales by random splits"
 PROBLEMS = Registry(
     "problem",
     "zoo_opt.problems",
     ProblemEntry,
-    ProblemEntry(
-        name="bbob",
-        factory="zoo_opt.bench.problems.coco:Bbob",
-        about="COCO bbob, 24 functions: function=1..24, dimension=2|3|5|10|20|40, instance=1..",
-        needs=("cocoex",),
-        functions=range(1, 25),
-    ),
-    ProblemEntry(
-        name="bbob-noisy",
-        factory="zoo_opt.bench.problems.coco:BbobNoisy",
-        about="COCO bbob-noisy, 30 functions: function=101..130, dimension, instance as for bbob",
-        needs=("cocoex",),
-        functions=range(101, 131),
-    ),
-    ProblemEntry(
-        name="bbob-largescale",
-        factory="zoo_opt.bench.problems.coco:BbobLargescale",
-        about="COCO bbob-largescale: function=1..24, dimension=20|40|80|160|320|640, instance=1..",
-        needs=("cocoex",),
-        functions=range(1, 25),
-    ),
-    ProblemEntry(
-        name="digits",
-        factory="zoo_opt.bench.problems.digits:DigitsMLP",
-        about="scikit-learn digits, 64-128-10 MLP of 9,610 parameters by minibatch loss: hidden=128, batch=128",
-        needs=("sklearn",),
-    ),
-    ProblemEntry(
-        name="pendulum",
-        factory="zoo_opt.bench.problems.control:PendulumPolicy",
-        about="gymnasium's Pendulum-v1, swing-up by a small network: hidden=8, episodes=8",
-    ),
-    ProblemEntry(
-        name="svm",
-        factory="zoo_opt.bench.problems.svm:SVMScales",
-        about="an SVM on scikit-learn's breast cancer set: C, gamma and 30 feature scales by random splits",
-        needs=("sklearn",),
-    ),
-    ProblemEntry(
-        name="sphere", factory="zoo_opt.bench.problems.sphere:SphereProblem", about="f(x) = |x|^2: dimension=10"
-    ),
+    _own("bbob", "coco:Bbob", _BBOB, "cocoex", range(1, 25)),
+    _own("bbob-noisy", "coco:BbobNoisy", _NOISY, "cocoex", range(101, 131)),
+    _own("bbob-largescale", "coco:BbobLargescale", _LARGE, "cocoex", range(1, 25)),
+    _own("digits", "digits:DigitsMLP", _DIGITS, "sklearn"),
+    _own("pendulum", "control:PendulumPolicy", _PENDULUM),
+    _own("svm", "svm:SVMScales", _SVM, "sklearn"),
+    _own("sphere", "sphere:SphereProblem", "f(x) = |x|^2: dimension=10"),
 )
+"""The problems by name."""
+
 _LISTS = {"functions": "function", "dimensions": "dimension", "instances": "instance"}
 
 
