@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import numpy as np
+from bench import runs
 
 from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.problems.coco import BBOB_TARGETS
@@ -125,30 +126,12 @@ def task_runs(group: str, problem: str, figure: str, *, targets=(), seeds=(1, 2,
         values = values if figure == "train_loss" else -500 + 200 * values
         hits = [next((int(n) for n, v in zip(marks, values, strict=True) if v <= t), None) for t in targets]
         key = f"{group}|{problem}|{method}|{s}"
-        entries[key] = {
-            "kind": "run",
-            "key": key,
-            "group": group,
-            "problem": problem,
-            "method": method,
-            "use": use,
-            "version": "1",
-            "options": {},
-            "note": "",
-            "seed": s,
-            "budget": 10_000,
-            "dim": 9610,
-            "curve_of": figure,
-            "targets": list(targets),
-            "error": None,
-            "nfev": 10_000,
-            "best": float(values[-1]),
-            "hits": hits,
-            "curve": [[int(n), float(v)] for n, v in zip(marks, values, strict=True)],
-            "figures": {figure: float(values[-1]), "test_accuracy": float(rng.uniform(0.8, 0.95))},
-            "stop": {},
-            "seconds": 4.2,
-        }
+        entries[key] = runs.run(
+            *(method, problem, s, hits, list(zip(marks.tolist(), values.tolist(), strict=True)), 9610, 10_000),
+            **{"final": float(values[-1]), "key": key, "group": group, "use": use, "version": "1", "note": ""},
+            **{"curve_of": figure, "targets": list(targets), "stop": {}, "seconds": 4.2},
+            figures={figure: float(values[-1]), "test_accuracy": float(rng.uniform(0.8, 0.95))},
+        )
     return entries
 
 

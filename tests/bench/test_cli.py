@@ -4,10 +4,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
+from bench.commands import started
+from bench.commands import zoo_opt as cli
 from bench.test_suite import GOOD
 
 from zoo_opt.bench.engine.record import read_record
@@ -19,20 +20,6 @@ import os
 def bowl(x):
     return float(((x - 1) ** 2).sum())
 """
-
-
-def cli(*arguments, cwd, **kwargs):
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    env = os.environ | {"PYTHONPATH": root}
-    return subprocess.run(
-        [sys.executable, "-m", "zoo_opt.cli", *arguments],
-        cwd=cwd,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        **kwargs,
-    )
 
 
 def test_bench_and_report_from_any_folder(tmp_path):
@@ -71,10 +58,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     """As in ``zoo-opt list | head -1``: the pipe is closed before anything is written."""
     reading, writing = os.pipe()
     os.close(reading)
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    command = [sys.executable, "-m", "zoo_opt.cli", "list"]
-    env = os.environ | {"PYTHONPATH": root}
-    done = subprocess.run(command, cwd=tmp_path, env=env, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    options = {"stdout": writing, "stderr": subprocess.PIPE, "capture_output": False}
+    done = cli("list", cwd=tmp_path, **options)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -199,11 +184,7 @@ def test_a_killed_bench_goes_on_and_leaves_no_workers(tmp_path):
         GOOD.replace("budget = 60", "budget = 20000").replace("[1, 2]", "[1, 2, 3, 4]").replace("lr = 0.1", "lr = 1e-6")
     )
     (tmp_path / "slow.toml").write_text(text)
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "zoo_opt.cli", "bench", "slow.toml", "--workers", "1"],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": root}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    process = started("bench", "slow.toml", "--workers", "1", cwd=tmp_path)
     record = tmp_path / "results" / "slow" / "runs.jsonl"
     while not (record.exists() and record.read_bytes().count(b"\n") >= 3):
         assert process.poll() is None

@@ -3,12 +3,10 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
+from bench.commands import python, started, zoo_opt
 from bench.test_suite import GOOD
 
 from zoo_opt.bench.engine.executors import check_executor
@@ -18,8 +16,6 @@ from zoo_opt.bench.engine.record import read_record
 from zoo_opt.bench.suite import load_suite
 from zoo_opt.bench.suite_record import canonical
 from zoo_opt.bench.suite_runner import run_suite
-
-ROOT = Path(__file__).parents[2]
 
 DEADLY = """
 import os, signal
@@ -62,12 +58,8 @@ use = "cma-es"
 
 
 def bench(cwd, *arguments, check=True):
-    """``zoo-opt bench`` in a folder, as a user runs it."""
-    command = [sys.executable, "-m", "zoo_opt.cli", "bench", *arguments]
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=120)
-    assert not check or done.returncode == 0, done.stderr
-    return done
+    """``zoo-opt bench`` in a folder."""
+    return zoo_opt("bench", *arguments, cwd=cwd, check=check)
 
 
 @pytest.fixture
@@ -132,10 +124,7 @@ def test_a_script_without_a_guard_is_told(tmp_path):
         "from pathlib import Path\nfrom zoo_opt.bench import load_suite, run_suite\n"
         "run_suite(load_suite('s.toml'), Path('r.jsonl'), workers=1)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "script.py"],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    done = python("script.py", cwd=tmp_path)
     assert done.returncode == 1
     assert "before its first run" in done.stderr and '`if __name__ == "__main__":`' in done.stderr
     assert read_record(tmp_path / "r.jsonl").runs == {}
@@ -234,14 +223,10 @@ def test_twenty_kills_lose_nothing_and_repeat_nothing(tmp_path):
     calm = entries_in(tmp_path / "calm")
     rng = random.Random(0)
     path = tmp_path / "killed" / "runs.jsonl"
-    command = [sys.executable, "-m", "zoo_opt.cli", "bench", "s.toml", "--out", "killed", "--workers", "2"]
     kills = torn = 0
     while kills < 20:
         before = path.read_bytes() if path.exists() else b""
-        process = subprocess.Popen(
-            command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        process = started("bench", "s.toml", "--out", "killed", "--workers", "2", cwd=tmp_path)
         grown = len(before) + rng.choice([0, 1, 5000, 10000])  # sometimes as soon as a line is being written
         end = time.monotonic() + 5
         while time.monotonic() < end and not (path.exists() and path.stat().st_size > grown):

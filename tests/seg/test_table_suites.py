@@ -22,6 +22,8 @@ from zoo_opt_seg.tables.suite import Place, TableSuite  # noqa: E402
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TOLD = "seg.small_clipseg:told_splits"
+CMA = 'use = "adapt", method = "cma-es", options = { popsize = 4 }'
+BAPS = 'use = "adapt", method = "spsa-geass:paper", options = { lr = 0.0003 }'
 VOLUMES = """
 [[group]]
 name = "ladder"
@@ -65,34 +67,12 @@ figures = ["dice", "iou", "hd95"]
 domains = ["{TOLD}"]
 black_box = {{ use = "seg.small_clipseg:box" }}
 adapt = {{ batch = 4, validate = 2 }}
-
-[[group.row]]
-label = "middle"
-use = "disk"
-
-[[group.row]]
-label = "filter"
-use = "adapt"
-prompt = "filter"
-method = "cma-es"
-options = {{ popsize = 4 }}
-published = {{ "{TOLD}" = [0.8685, 0.7926, 52.18] }}
-
-[[group.row]]
-label = "views"
-use = "adapt"
-prompt = "views"
-prompt_options = {{ zooms = [1.0, 2.0] }}
-method = "cma-es"
-options = {{ popsize = 4 }}
-
-[[group.row]]
-label = "BAPS"
-use = "adapt"
-prompt = "baps"
-method = "spsa-geass:paper"
-options = {{ lr = 0.0003 }}
-published = {{ "{TOLD}" = [0.5] }}
+row = [
+    {{ label = "middle", use = "disk" }},
+    {{ label = "filter", prompt = "filter", {CMA}, published = {{ "{TOLD}" = [0.8685, 0.7926, 52.18] }} }},
+    {{ label = "views", prompt = "views", prompt_options = {{ zooms = [1.0, 2.0] }}, {CMA} }},
+    {{ label = "BAPS", prompt = "baps", {BAPS}, published = {{ "{TOLD}" = [0.5] }} }},
+]
 """
 
 

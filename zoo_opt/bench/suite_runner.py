@@ -51,12 +51,8 @@ def run_suite(
 
     Raises
     ------
-    ValueError
-        If an argument is not of this form, or the record is not one.
-    OSError
-        If the record is in use by another bench.
-    ExecutorError
-        If the runs cannot be done there: no scheduler, processes that do not start.
+    ValueError, OSError, ExecutorError
+        As `zoo_opt.bench.run_jobs`; or if no method has one of the labels.
     """
     only, again = set(only), set(again)
     if unknown := (only | again).difference(suite.labels):

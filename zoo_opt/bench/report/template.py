@@ -16,8 +16,8 @@ def fill(package: str, name: str, fields: Mapping[str, str]) -> str:
     name : str
         Of the template, and of the style sheet beside it.
     fields : mapping of str to str
-        HTML for each ``{{field}}`` but ``{{css}}``, which is theme and style sheet, and ``{{theme}}``, the switch
-        between light and dark.
+        HTML for each ``{{field}}`` but ``{{head}}``, what all pages begin with: title, theme and style sheet (scripts
+        are allowed to pages with a field ``js``); and ``{{theme}}``, the switch between light and dark.
 
     Returns
     -------
@@ -25,9 +25,12 @@ def fill(package: str, name: str, fields: Mapping[str, str]) -> str:
         The page, which needs no other file.
     """
     css = asset("zoo_opt.bench.report", "theme.css") + asset(package, f"{name}.css")
-    known = {**fields, "css": css, "theme": asset("zoo_opt.bench.report", "theme.html").rstrip()}
-    head, *parts = asset(package, f"{name}.html").split("{{")
-    return head + "".join(known[field] + rest for field, rest in (part.split("}}", 1) for part in parts))
+    start, theme = (asset("zoo_opt.bench.report", f"{part}.html").rstrip() for part in ("head", "theme"))
+    scripts = "script-src 'unsafe-inline'; " if "js" in fields else ""
+    page = asset(package, f"{name}.html").replace("{{head}}", start)
+    known = {**fields, "css": css, "theme": theme, "scripts": scripts}
+    before, *parts = page.split("{{")
+    return before + "".join(known[field] + rest for field, rest in (part.split("}}", 1) for part in parts))
 
 
 def asset(package: str, name: str) -> str:
