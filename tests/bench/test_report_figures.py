@@ -9,9 +9,9 @@ from bench.synthetic import by_group, lines
 
 from zoo_opt.bench.report.comparison import compare
 from zoo_opt.bench.statistics.ert import performance_profile, running_times
+from zoo_opt.bench.statistics.group_parts import subgroups
 from zoo_opt.bench.statistics.method_pairs import all_pairs, paired_tests
 from zoo_opt.bench.statistics.stats import curve_band, ecdf, ecdf_area, rows, summaries
-from zoo_opt.bench.statistics.subgroups import subgroups
 
 CLOSE = {"rel": 1e-4, "abs": 1e-6, "nan_ok": True}  # what is embedded has six digits
 RUNS = "const runs = result.runs.filter((r) => r.group.name === group);"

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo_opt.bench.statistics import stats
+from zoo_opt.bench.statistics.group_parts import coco_problem, subgroups
 from zoo_opt.bench.statistics.hits import hits_of, units
-from zoo_opt.bench.statistics.subgroups import coco_problem, subgroups
 
 
 def test_ecdf_by_hand():

@@ -20,9 +20,9 @@ from zoo_opt.bench.report.terminal import (
 )
 from zoo_opt.bench.statistics.bootstrap import Interval
 from zoo_opt.bench.statistics.ert import performance_profile, running_times
+from zoo_opt.bench.statistics.group_parts import subgroups
 from zoo_opt.bench.statistics.method_pairs import paired_tests
 from zoo_opt.bench.statistics.stats import summaries
-from zoo_opt.bench.statistics.subgroups import subgroups
 
 
 def printed(runs, width=80):

@@ -157,31 +157,25 @@ def test_the_papers_forms_say_what_is_not_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("text", "old", "new", "message"),
     [
-        ('figures = ["dice", "iou", "hd95"]', 'figures = ["dice", "dsc"]', "'figures' must be of dice, iou, hd95"),
-        ('figures = ["dice", "iou", "hd95"]\n', "", r"'published.*' must be \[dice\] or \[dice, hd95\]"),
-        ("calls = 60\n", "", "'calls'"),
+        (
+            TEXTS,
+            'figures = ["dice", "iou", "hd95"]',
+            'figures = ["dice", "dsc"]',
+            "'figures' must be of dice, iou, hd95",
+        ),
+        (TEXTS, 'figures = ["dice", "iou", "hd95"]\n', "", r"'published.*' must be \[dice\] or \[dice, hd95\]"),
+        (TEXTS, "calls = 60\n", "", "'calls'"),
+        (VOLUMES, '["79.45", 35.35]', '["79.45"]', "published 1: row 'both' must have 2 figures, got 1"),
+        (VOLUMES, "{ liver = 0.9456 }", "[0.9456]", "'published_organs' must have Dice by domain and organ"),
+        (VOLUMES, "{ ct = { liver", "{ synapse = { liver", "no domain 'synapse'"),
     ],
 )
-def test_suite_errors(old: str, new: str, message: str) -> None:
-    assert old in TEXTS
+def test_suite_errors(text: str, old: str, new: str, message: str) -> None:
+    assert old in text
     with pytest.raises(SuiteError, match=message):
-        read_table(TEXTS.replace(old, new), "texts")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ('["79.45", 35.35]', '["79.45"]', "published 1: row 'both' must have 2 figures, got 1"),
-        ("{ liver = 0.9456 }", "[0.9456]", "'published_organs' must have Dice by domain and organ"),
-        ("{ ct = { liver", "{ synapse = { liver", "no domain 'synapse'"),
-    ],
-)
-def test_errors_of_what_is_published(old: str, new: str, message: str) -> None:
-    assert old in VOLUMES
-    with pytest.raises(SuiteError, match=message):
-        read_table(VOLUMES.replace(old, new), "volumes")
+        read_table(text.replace(old, new), "suite")
 
 
 # ---------------------------------------------------------------------------------------------------- reports

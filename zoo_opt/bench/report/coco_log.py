@@ -18,8 +18,8 @@ from typing import Any
 
 from zoo_opt._version import __version__
 from zoo_opt.bench.engine.record import Record
+from zoo_opt.bench.statistics.group_parts import Coco, coco_problem
 from zoo_opt.bench.statistics.hits import Run, grouped
-from zoo_opt.bench.statistics.subgroups import Coco, coco_problem
 
 UNKNOWN = 1e99  # precision of a run that failed before an evaluation
 BELOW = 1 - 1e-10  # of a target just reached: written as it is, a reader's rounding could put it above

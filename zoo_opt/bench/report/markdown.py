@@ -20,10 +20,10 @@ from zoo_opt.bench.report.terminal import (
     summary_cells,
 )
 from zoo_opt.bench.statistics.ert import case_of, performance_profile, running_times
+from zoo_opt.bench.statistics.group_parts import subgroups
 from zoo_opt.bench.statistics.hits import Run, by_group
 from zoo_opt.bench.statistics.method_pairs import MethodPair, paired_tests
 from zoo_opt.bench.statistics.stats import rows, summaries
-from zoo_opt.bench.statistics.subgroups import subgroups
 
 ERT_TARGETS = (1e1, 1e0, 1e-1, 1e-3, 1e-5, 1e-7)  # of COCO's own tables, less one
 FACTORS = (1, 2, 5, 10, 100)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from zoo_opt.bench.statistics.group_parts import coco_problem
 from zoo_opt.bench.statistics.hits import FloatArray, Run, codes, hits_of
-from zoo_opt.bench.statistics.subgroups import coco_problem
 
 
 @dataclass(frozen=True)
