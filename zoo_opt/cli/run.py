@@ -64,11 +64,12 @@ def same_target(checkpoint: Path, about: dict[str, Any]) -> None:
     """
     from zoo_opt.core.errors import CheckpointError
     from zoo_opt.storage.checkpoint import write_atomically
+    from zoo_opt.support.json_files import read_json
 
     note = checkpoint.with_name(checkpoint.name + ".target")
     if not checkpoint.exists():
         write_atomically(note, json.dumps(about).encode())
-    elif note.exists() and (before := json.loads(note.read_text(encoding="utf-8"))) != about:
+    elif note.exists() and (before := read_json(note, CheckpointError)) != about:
         what = next(name for name in about if before.get(name) != about[name])
         raise CheckpointError(
             f"{checkpoint} is of another run: its {what} is {before.get(what)!r}, this call's is {about[what]!r}"

@@ -30,7 +30,10 @@ def read_json(path: Path, error: type[ValueError] = ValueError, complaint: str =
 
 
 def read_json_lines(
-    path: Path, content: bytes | None = None, error: type[ValueError] = ValueError
+    path: Path,
+    content: bytes | None = None,
+    error: type[ValueError] = ValueError,
+    complaint: str = " is corrupt at line {}",
 ) -> tuple[list[dict[str, Any]], bool]:
     """Return the objects of a file with one JSON object per line, and whether its last line was cut off.
 
@@ -41,6 +44,8 @@ def read_json_lines(
         What the file holds, where it was read already.
     error : type
         What is raised for a line that is no JSON object; a last line without a newline is left out instead.
+    complaint : str
+        What its message says after the path, with a place for the line's number.
 
     Returns
     -------
@@ -55,6 +60,6 @@ def read_json_lines(
         except ValueError:
             line = None
         if not isinstance(line, dict):
-            raise error(f"{path} is corrupt at line {number}: expected a JSON object, got {text[:40]!r}")
+            raise error(f"{path}{complaint.format(number)}: expected a JSON object, got {text[:40]!r}")
         lines.append(line)
     return lines, bool(rest)

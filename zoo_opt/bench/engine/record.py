@@ -19,6 +19,7 @@ from typing import Any
 
 from zoo_opt.storage.append import AppendFile
 from zoo_opt.storage.checkpoint import write_atomically
+from zoo_opt.support.json_files import read_json_lines
 
 Entry = dict[str, Any]  # a line of the record
 FORMAT = 1  # a record of another format is refused
@@ -65,14 +66,12 @@ def read_record(path: Path) -> Record:
         content = _OPEN.get(path.suffix, Path.read_bytes)(path)
     except (EOFError, gzip.BadGzipFile, lzma.LZMAError) as error:
         raise ValueError(f"{path} is not a whole {path.suffix} file: {error}") from error
-    *lines, rest = content.split(b"\n")
-    record.torn = len(rest) > 0  # no newline follows: the write was interrupted
-    for number, line in enumerate(lines, 1):
-        try:
-            entry = json.loads(line)
-            kind = entry["kind"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{path}: line {number} is not an entry of a benchmark's record: {error}") from error
+    complaint = ": line {} is not an entry of a benchmark's record"
+    entries, record.torn = read_json_lines(path, content, complaint=complaint)  # torn: the last write was interrupted
+    for number, entry in enumerate(entries, 1):
+        kind = entry.get("kind")
+        if kind is None:
+            raise ValueError(f"{path}{complaint.format(number)}: it has no kind")
         if kind == "session":
             if entry.get("format") != FORMAT:
                 raise ValueError(
