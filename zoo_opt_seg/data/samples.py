@@ -50,7 +50,7 @@ class Samples:
     groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        images, masks = _array("images", self.images, np.uint8), _array("masks", self.masks, np.bool_)
+        images, masks = typed_array("images", self.images, np.uint8), typed_array("masks", self.masks, np.bool_)
         if images.ndim != 4 or images.shape[3] != 3:
             raise ValueError(f"images: expected the shape (n, H, W, 3), got {images.shape}")
         if masks.shape != images.shape[:3]:
@@ -160,7 +160,8 @@ def _texts(texts: Any, n: int) -> tuple[Texts, ...]:
     return tuple(found)
 
 
-def _array(name: str, value: Any, dtype: type[np.generic]) -> np.ndarray:
+def typed_array(name: str, value: Any, dtype: type[np.generic]) -> np.ndarray:
+    """Return ``value``, or raise a TypeError unless it is an array of ``dtype``."""
     if not isinstance(value, np.ndarray) or value.dtype != dtype:
         got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
         raise TypeError(f"{name}: expected an array of {np.dtype(dtype)}, got {got}")

@@ -12,6 +12,7 @@ import numpy as np
 from zoo_opt.core.errors import integer
 from zoo_opt_seg.data.errors import DataError
 from zoo_opt_seg.data.registry import VOLUMES
+from zoo_opt_seg.data.samples import typed_array
 from zoo_opt_seg.data.sets import known_options
 
 
@@ -237,10 +238,8 @@ def check_spacing(spacing: Sequence[float]) -> tuple[float, float, float]:
 
 
 def _check_pair(image: Any, label: Any, shape: str, image_name: str, label_name: str) -> None:
-    for name, value, dtype in ((image_name, image, np.float32), (label_name, label, np.uint8)):
-        if not isinstance(value, np.ndarray) or value.dtype != dtype:
-            got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
-            raise TypeError(f"{name}: expected an array of {np.dtype(dtype)}, got {got}")
+    typed_array(image_name, image, np.float32)
+    typed_array(label_name, label, np.uint8)
     if image.ndim != 3:
         raise ValueError(f"{image_name}: expected the shape {shape}, got {image.shape}")
     if label.shape != image.shape:

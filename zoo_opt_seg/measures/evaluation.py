@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,6 +38,12 @@ class Evaluation:
     names: tuple[str, ...]
     groups: tuple[str, ...]
     calls: int | None = None
+    averaged: ClassVar[int] = 0  # axis of what one image has several of
+
+    @property
+    def repeats(self) -> int:
+        """How often each image was asked about."""
+        return len(self.dice)
 
     @property
     def failed(self) -> int:
@@ -53,7 +59,7 @@ class Evaluation:
         """
         if measure not in MEASURES:
             raise ValueError(f"measure: expected dice, iou or hd95, got {measure!r}")
-        return _mean(getattr(self, measure))
+        return _mean(getattr(self, measure), self.averaged)
 
     def summary(self) -> dict[str, float]:
         """Return means over images and repeats, standard deviations over images of their means, and counts.
@@ -66,7 +72,7 @@ class Evaluation:
             values = values[~np.isnan(values)]
             result[measure] = float(values.mean()) if values.size else float("nan")
             result[f"{measure}_sd"] = float(values.std(ddof=1)) if values.size > 1 else float("nan")
-        return {**result, "images": self.dice.shape[1], "repeats": self.dice.shape[0], "failed": self.failed}
+        return {**result, "images": len(self.names), "repeats": self.repeats, "failed": self.failed}
 
 
 def gain(before: Evaluation, after: Evaluation) -> dict[str, float]:
@@ -219,8 +225,8 @@ def _recalled(scores: Mapping[str, Sequence[float]], rows: slice) -> np.ndarray:
     return np.asarray([scores[measure] for measure in MEASURES], np.float64)
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Mean over the first axis of what is not NaN; NaN where nothing is."""
+def _mean(values: np.ndarray, axis: int) -> np.ndarray:
+    """Mean over an axis of what is not NaN; NaN where nothing is."""
     known = ~np.isnan(values)
-    count = known.sum(axis=0)
-    return np.where(count, np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
+    count = known.sum(axis=axis)
+    return np.where(count, np.where(known, values, 0.0).sum(axis=axis) / np.maximum(count, 1), np.nan)

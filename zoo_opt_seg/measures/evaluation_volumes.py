@@ -4,77 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from zoo_opt.core.errors import integer
 from zoo_opt_seg.data.volumes import Volume
+from zoo_opt_seg.measures.evaluation import Evaluation
 from zoo_opt_seg.measures.metrics_volumes import volume_dice, volume_hd95
 
-_MEASURES = ("dice", "iou", "hd95")
 Predictor = Callable[[np.ndarray], np.ndarray]
 """Slices, float32 (n, H, W) in [0, 1], to labels, uint8 (n, H, W)."""
 
 
 @dataclass(frozen=True, eq=False)
-class VolumeEvaluation:
-    """Measures per volume and class.
+class VolumeEvaluation(Evaluation):
+    """Measures per volume and class; a volume counts as an image, and its figures are means over the classes.
 
     Parameters
     ----------
-    dice, hd95 : ndarray of float64, shape (volumes, classes)
-    names : tuple of str
-        Of the volumes.
+    dice, iou, hd95 : ndarray of float64, shape (volumes, classes)
+    names, groups : tuple of str
+        Of the volumes, each of them its own.
+    calls : None
     classes : tuple of str
     unit : str
         Of HD95: "mm" or "voxel".
     """
 
-    dice: np.ndarray
-    hd95: np.ndarray
-    names: tuple[str, ...]
-    classes: tuple[str, ...]
-    unit: str
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """What each volume belongs to: itself."""
-        return self.names
-
-    @property
-    def iou(self) -> np.ndarray:
-        """Intersection over union of each volume and class: Dice / (2 - Dice)."""
-        return self.dice / (2 - self.dice)
-
-    def per_image(self, measure: str = "dice") -> np.ndarray:
-        """Return the mean over classes of each volume, float64 (volumes,), for paired tests.
-
-        Parameters
-        ----------
-        measure : {"dice", "iou", "hd95"}
-        """
-        if measure not in _MEASURES:
-            raise ValueError(f"measure: expected dice, iou or hd95, got {measure!r}")
-        values: np.ndarray = getattr(self, measure)
-        return values.mean(axis=1)
+    classes: tuple[str, ...] = ()
+    unit: str = "mm"
+    averaged: ClassVar[int] = 1
+    repeats: ClassVar[int] = 1  # type: ignore[assignment]
 
     def per_class(self) -> dict[str, tuple[float, float]]:
         """Return Dice and HD95 of each class, means over volumes."""
         means = zip(self.dice.mean(axis=0), self.hd95.mean(axis=0), strict=True)
         return {name: (float(d), float(h)) for name, (d, h) in zip(self.classes, means, strict=True)}
-
-    def summary(self) -> dict[str, float]:
-        """Return means over volumes and classes, and standard deviations over volumes of their means.
-
-        Keys, those of `zoo_opt_seg.measures.evaluation.Evaluation.summary`, a volume counting as an image: dice,
-        dice_sd, iou, iou_sd, hd95, hd95_sd, images, repeats, failed.
-        """
-        result: dict[str, float] = {}
-        for name in _MEASURES:
-            of_volumes = self.per_image(name)
-            result[name] = float(of_volumes.mean())
-            result[f"{name}_sd"] = float(of_volumes.std(ddof=1)) if len(of_volumes) > 1 else 0.0
-        return {**result, "images": float(len(self.names)), "repeats": 1.0, "failed": 0.0}
 
 
 def evaluate_volumes(
@@ -124,7 +90,8 @@ def evaluate_volumes(
         labels = predict_volume(predict, volume, batch)
         dice[row] = volume_dice(labels, volume.label, len(classes), empty=empty)
         hd95[row] = volume_hd95(labels, volume.label, len(classes), spacing=spacing, empty=empty)
-    return VolumeEvaluation(dice, hd95, tuple(volume.name for volume in volumes), tuple(classes), unit)
+    names, iou = tuple(volume.name for volume in volumes), dice / (2 - dice)
+    return VolumeEvaluation(dice, iou, hd95, names, names, classes=tuple(classes), unit=unit)
 
 
 def predict_volume(predict: Predictor, volume: Volume, batch: int = 16) -> np.ndarray:

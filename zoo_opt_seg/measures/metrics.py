@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zoo_opt_seg.data.samples import typed_array
+
 if TYPE_CHECKING:
     import torch
 
@@ -97,8 +99,6 @@ def hd95(predicted: np.ndarray, truth: np.ndarray, *, spacing: float | Sequence[
     >>> hd95(square, np.roll(square, 2, axis=2)).tolist(), hd95(square, square & False).round(2).tolist()
     ([2.0], [11.31])
     """
-    from monai.metrics.hausdorff_distance import compute_hausdorff_distance
-
     p, t = _tensors(predicted, truth)
     down, across = _spacing(spacing)
     some_p, some_t = predicted.any(axis=(1, 2)), truth.any(axis=(1, 2))
@@ -106,14 +106,20 @@ def hd95(predicted: np.ndarray, truth: np.ndarray, *, spacing: float | Sequence[
     distances[some_p != some_t] = math.hypot(predicted.shape[1] * down, predicted.shape[2] * across)
     rows = np.flatnonzero(some_p & some_t)
     if rows.size:
-        with warnings.catch_warnings():
-            # MONAI 1.6 passes its own deprecated argument.
-            warnings.filterwarnings("ignore", ".*always_return_as_numpy.*", FutureWarning)
-            measured = compute_hausdorff_distance(
-                p[rows], t[rows], include_background=True, percentile=95, spacing=(down, across)
-            )
-        distances[rows] = _column(measured)
+        distances[rows] = hausdorff95(p[rows], t[rows], (down, across))
     return distances
+
+
+def hausdorff95(predicted: torch.Tensor, truth: torch.Tensor, spacing: Sequence[float]) -> np.ndarray:
+    """Return MONAI's distance of masks that are not empty, (n, 1, ...), as float64 (n,) in the units of ``spacing``."""
+    from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+
+    with warnings.catch_warnings():
+        # MONAI 1.6 passes its own deprecated argument.
+        warnings.filterwarnings("ignore", ".*always_return_as_numpy.*", FutureWarning)
+        return _column(
+            compute_hausdorff_distance(predicted, truth, include_background=True, percentile=95, spacing=list(spacing))
+        )
 
 
 def _overlap(compute: Callable[..., Any], predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -125,10 +131,7 @@ def _tensors(predicted: np.ndarray, truth: np.ndarray) -> tuple[torch.Tensor, to
     import torch
 
     for name, masks in (("predicted", predicted), ("truth", truth)):
-        if not isinstance(masks, np.ndarray) or masks.dtype != np.bool_:
-            got = masks.dtype if isinstance(masks, np.ndarray) else type(masks).__name__
-            raise TypeError(f"{name}: expected an array of bool, got {got}")
-        if masks.ndim != 3:
+        if typed_array(name, masks, np.bool_).ndim != 3:
             raise ValueError(f"{name}: expected the shape (n, H, W), got {masks.shape}")
     if predicted.shape != truth.shape:
         raise ValueError(f"predicted: expected the shape {truth.shape} of truth, got {predicted.shape}")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zoo_opt.core.errors import integer
+from zoo_opt_seg.data.samples import typed_array
 from zoo_opt_seg.data.volumes import check_spacing
+from zoo_opt_seg.measures.metrics import hausdorff95
 
 if TYPE_CHECKING:
     import torch
@@ -101,8 +102,6 @@ def volume_hd95(
     TypeError, ValueError
         As :func:`volume_dice`, or for a spacing that is not positive.
     """
-    from monai.metrics.hausdorff_distance import compute_hausdorff_distance
-
     _check(predicted, truth, classes, empty)
     apart = check_spacing(spacing) if spacing is not None else (1.0, 1.0, 1.0)
     diagonal = math.sqrt(sum((n * step) ** 2 for n, step in zip(truth.shape, apart, strict=True)))
@@ -110,13 +109,7 @@ def volume_hd95(
     for k in range(1, classes + 1):
         p, t = _part(predicted, truth, k)
         if p.any() and t.any():
-            with warnings.catch_warnings():
-                # MONAI 1.6 passes its own deprecated argument.
-                warnings.filterwarnings("ignore", ".*always_return_as_numpy.*", FutureWarning)
-                distance = compute_hausdorff_distance(
-                    _tensor(p), _tensor(t), include_background=True, percentile=95, spacing=list(apart)
-                )
-            found[k - 1] = float(distance)
+            found[k - 1] = hausdorff95(_tensor(p), _tensor(t), apart)[0]
         elif p.any() != t.any() and empty == "stated":
             found[k - 1] = diagonal
     return found
@@ -127,10 +120,7 @@ def _check(predicted: np.ndarray, truth: np.ndarray, classes: int, empty: str) -
     if empty not in EMPTY:
         raise ValueError(f"empty: expected one of {', '.join(EMPTY)}, got {empty!r}")
     for name, labels in (("predicted", predicted), ("truth", truth)):
-        if not isinstance(labels, np.ndarray) or labels.dtype != np.uint8:
-            got = labels.dtype if isinstance(labels, np.ndarray) else type(labels).__name__
-            raise TypeError(f"{name}: expected an array of uint8, got {got}")
-        if labels.ndim != 3 or labels.shape != truth.shape:
+        if typed_array(name, labels, np.uint8).ndim != 3 or labels.shape != truth.shape:
             raise ValueError(f"{name}: expected the shape (D, H, W) of truth, got {labels.shape} and {truth.shape}")
         if labels.max(initial=0) > classes:
             raise ValueError(f"{name}: expected labels up to {classes}, got {labels.max()}")
