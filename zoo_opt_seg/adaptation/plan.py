@@ -13,7 +13,7 @@ from zoo_opt.core.errors import instance
 from zoo_opt.methods import Method
 from zoo_opt.optimizer import Optimizer
 from zoo_opt_seg.adaptation.objective import Objective
-from zoo_opt_seg.adaptation.settings import Reporting, Selection, Training
+from zoo_opt_seg.adaptation.settings import ReportSettings, SearchSettings, SelectionSettings
 from zoo_opt_seg.adaptation.validation import ValidationImages, validation_rows
 from zoo_opt_seg.blackbox.protocol import BlackBox, SegmentationModel, as_black_box, name_of
 from zoo_opt_seg.data.draws import Draw, kind_for, need_texts
@@ -47,9 +47,9 @@ class Plan:
     box: BlackBox
     prompt: VisualPrompt
     splits: Splits
-    training: Training
-    selection: Selection
-    reporting: Reporting
+    training: SearchSettings
+    selection: SelectionSettings
+    reporting: ReportSettings
     points: str | Draw
     start: Array
     method: Method
@@ -110,9 +110,9 @@ def planned(
     model: SegmentationModel | Callable[..., Any],
     prompt: VisualPrompt,
     splits: Splits,
-    training: Training,
-    selection: Selection,
-    reporting: Reporting,
+    training: SearchSettings,
+    selection: SelectionSettings,
+    reporting: ReportSettings,
 ) -> Plan:
     """Return the plan of an adaptation.
 

@@ -99,9 +99,9 @@ def adapt(
         What to write down in ``config.json`` as well; not compared on resuming.
     **settings
         ``method``, ``options``, ``calls``, ``batch``, ``seed``, ``loss``, ``reduction``, ``augment``, ``points``,
-        ``x0``, ``patience``: see `zoo_opt_seg.adaptation.settings.Training`; ``validate``, ``validation_images``,
-        ``select``: `zoo_opt_seg.adaptation.settings.Selection`; ``test``, ``test_images``, ``repeats``,
-        ``test_seed``, ``panel``: `zoo_opt_seg.adaptation.settings.Reporting`.
+        ``x0``, ``patience``: see `zoo_opt_seg.adaptation.settings.SearchSettings`; ``validate``,
+        ``validation_images``, ``select``: `zoo_opt_seg.adaptation.settings.SelectionSettings`; ``test``,
+        ``test_images``, ``repeats``, ``test_seed``, ``panel``: `zoo_opt_seg.adaptation.settings.ReportSettings`.
 
     Returns
     -------

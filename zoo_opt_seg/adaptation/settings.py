@@ -17,7 +17,7 @@ SCORES = ("dice", "loss")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Training:
+class SearchSettings:
     """How a visual prompt is trained.
 
     Parameters
@@ -61,7 +61,7 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection:
+class SelectionSettings:
     """Which iterate is kept.
 
     Parameters
@@ -87,7 +87,7 @@ class Selection:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reporting:
+class ReportSettings:
     """What is measured and shown once the prompt is trained.
 
     Parameters
@@ -117,11 +117,12 @@ class Reporting:
             integer("test_images", self.test_images, 1)
 
 
-SETTINGS = tuple(item.name for kind in (Training, Selection, Reporting) for item in fields(kind))
+KINDS = (SearchSettings, SelectionSettings, ReportSettings)
+SETTINGS = tuple(item.name for kind in KINDS for item in fields(kind))
 """The names of all settings: keywords of `zoo_opt_seg.adaptation.run.adapt`."""
 
 
-def settings_from(given: Mapping[str, Any]) -> tuple[Training, Selection, Reporting]:
+def settings_from(given: Mapping[str, Any]) -> tuple[SearchSettings, SelectionSettings, ReportSettings]:
     """Return the settings that keywords give, all others as by default.
 
     Raises
@@ -133,7 +134,7 @@ def settings_from(given: Mapping[str, Any]) -> tuple[Training, Selection, Report
         if name not in SETTINGS:
             raise TypeError(f"settings of adapt must be among {', '.join(SETTINGS)}, got {name!r}")
 
-    def of(kind: type[Any]) -> dict[str, Any]:
-        return {item.name: given[item.name] for item in fields(kind) if item.name in given}
-
-    return Training(**of(Training)), Selection(**of(Selection)), Reporting(**of(Reporting))
+    search, selection, report = (
+        {item.name: given[item.name] for item in fields(kind) if item.name in given} for kind in KINDS
+    )
+    return SearchSettings(**search), SelectionSettings(**selection), ReportSettings(**report)

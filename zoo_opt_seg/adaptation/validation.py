@@ -12,7 +12,7 @@ from zoo_opt.core.errors import integer
 from zoo_opt_seg.adaptation.folder import Line
 from zoo_opt_seg.adaptation.history import History, ValidationPoint
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown
-from zoo_opt_seg.adaptation.settings import Selection
+from zoo_opt_seg.adaptation.settings import SelectionSettings
 from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone
 from zoo_opt_seg.blackbox.wrappers import BudgetExhausted
 from zoo_opt_seg.data.draws import Draw, draw_prompts
@@ -133,14 +133,14 @@ class Validator:
         return point
 
 
-def validation_rows(samples: Samples, selection: Selection, calls: int, seed: int) -> Array:
+def validation_rows(samples: Samples, selection: SelectionSettings, calls: int, seed: int) -> Array:
     """Return the indices of the validation images to use, drawn by the seed among those with an object.
 
     Parameters
     ----------
     samples : Samples
         The validation split.
-    selection : Selection
+    selection : SelectionSettings
         Without ``validation_images`` all are used, as long as all validations cost at most a fifth of the calls.
     calls, seed : int
 
