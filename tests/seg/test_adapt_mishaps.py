@@ -17,7 +17,7 @@ from seg.tiny_box import SIZE, Bright, samples, splits
 
 import zoo_opt as zo
 from zoo_opt.core.errors import CheckpointError
-from zoo_opt_seg.adaptation.panel import panel
+from zoo_opt_seg.adaptation.pictures import panel
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown, Retrying, controls
 from zoo_opt_seg.adaptation.run import adapt
 from zoo_opt_seg.blackbox import Cached, Hardened, ProcessBlackBox, as_black_box

@@ -10,7 +10,7 @@ pytest.importorskip("torchvision")
 
 from seg.prompt_fakes import scenes
 
-from zoo_opt_seg.data.augment import Change, apply, augment, draw
+from zoo_opt_seg.data.augmentation import Change, apply, augment, draw
 
 
 @pytest.mark.parametrize("kind", ["paper", "released"])

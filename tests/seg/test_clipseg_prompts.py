@@ -20,7 +20,7 @@ from seg.small_clipseg import TEXTS, box, letters, save_folder, small_clipseg, t
 
 import zoo_opt as zo  # noqa: E402
 from zoo_opt_seg import targets  # noqa: E402
-from zoo_opt_seg.adaptation.panel import CELL, GAP, HEAD, panel  # noqa: E402
+from zoo_opt_seg.adaptation.pictures import CELL, GAP, HEAD, panel  # noqa: E402
 from zoo_opt_seg.adaptation.run import adapt  # noqa: E402
 from zoo_opt_seg.blackbox import Budgeted, Counted, Quantized, as_black_box  # noqa: E402
 from zoo_opt_seg.data.draws import draw_prompts  # noqa: E402

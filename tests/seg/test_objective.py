@@ -14,7 +14,7 @@ from hypothesis import strategies as st  # noqa: E402
 from seg.prompt_fakes import LinearEncoder, Recorded, brightness, scenes  # noqa: E402
 
 from zoo_opt_seg.adaptation.objective import Objective  # noqa: E402
-from zoo_opt_seg.data.augment import augment  # noqa: E402
+from zoo_opt_seg.data.augmentation import augment  # noqa: E402
 from zoo_opt_seg.data.points import centre_points, random_points  # noqa: E402
 from zoo_opt_seg.data.samples import Samples  # noqa: E402
 from zoo_opt_seg.prompts import Prompts  # noqa: E402

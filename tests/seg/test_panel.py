@@ -19,7 +19,7 @@ import zoo_opt as zo
 from zoo_opt_seg.adaptation.charts import Chart, number, smoothed, ticks
 from zoo_opt_seg.adaptation.folder import RunFolder
 from zoo_opt_seg.adaptation.page import write_page
-from zoo_opt_seg.adaptation.panel import CELL, COLUMNS, GAP, HEAD, chosen_rows, panel
+from zoo_opt_seg.adaptation.pictures import CELL, COLUMNS, GAP, HEAD, chosen_rows, panel
 from zoo_opt_seg.adaptation.run import adapt
 from zoo_opt_seg.blackbox import Counted
 from zoo_opt_seg.visual_prompts import TrainedPrompt, make_prompt

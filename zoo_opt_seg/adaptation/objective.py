@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from zoo_opt.core import errors
-from zoo_opt_seg.data.augment import KINDS, augment
+from zoo_opt_seg.data.augmentation import KINDS, augment
 from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for, need_texts
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.measures.losses import LOSSES, black_box_loss
@@ -58,7 +58,7 @@ class Objective:
     batch : int
         Images of a minibatch, which is also the number of calls of one evaluation.
     augment : {None, "paper", "released"}
-        See `zoo_opt_seg.data.augment`.
+        See `zoo_opt_seg.data.augmentation`.
     points : {"random", "centre", "text"} or callable, optional
         Prompts of a minibatch, see `zoo_opt_seg.data.draws.draw_prompts`; without, texts for a model that is prompted
         by text, and random points for others. Points are drawn on the augmented masks.

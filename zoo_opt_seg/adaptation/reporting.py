@@ -109,7 +109,7 @@ def illustrate(plan: Plan, trained: TrainedPrompt, metrics: dict[str, Any], fold
     Their number goes into the metrics, as ``panel_calls``.
     """
     from zoo_opt_seg.adaptation.page import write_page
-    from zoo_opt_seg.adaptation.panel import chosen_rows, panel
+    from zoo_opt_seg.adaptation.pictures import chosen_rows, panel
 
     if not folder.panel.exists():
         cache = folder.state / "panel"

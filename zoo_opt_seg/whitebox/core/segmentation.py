@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo_opt.core.errors import one_of
-from zoo_opt_seg.data.augment import augment
+from zoo_opt_seg.data.augmentation import augment
 from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for
 from zoo_opt_seg.data.samples import Samples, Splits
 from zoo_opt_seg.digests import data_digest
@@ -58,7 +58,7 @@ class Segmentation(Trainable):
     splits : Splits
         Trained on ``splits.train``, stopped by ``splits.validation``; its test split is not looked at.
     augmentation : str or None
-        ``"paper"``, ``"released"`` (`zoo_opt_seg.data.augment`), or None. It flips: not for texts that say where.
+        ``"paper"``, ``"released"`` (`zoo_opt_seg.data.augmentation`), or None. It flips: not for texts that say where.
     seed : int
         Of the validation prompts, so that they are the same for all that is compared.
     prompts : str, callable or None

@@ -74,7 +74,7 @@ class TrainingSettings:
     recipe : Recipe
         Its seed is that of all that is drawn at the start too.
     augment : str or None
-        ``"paper"`` or ``"released"`` (those of BAPS, `zoo_opt_seg.data.augment`), or None. It flips: not for texts that
+        ``"paper"`` or ``"released"`` (those of BAPS, `zoo_opt_seg.data.augmentation`), or None. It flips: not for texts that
         say where.
     loss : str
         A name of `zoo_opt_seg.whitebox.core.segmentation.LOSSES`.
