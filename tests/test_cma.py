@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 import zoo_opt as zo
 from zoo_opt.methods.box import contains, fold
-from zoo_opt.methods.cma.parameters import default_popsize, parameters, rank
+from zoo_opt.methods.cma.full import FullDistribution
+from zoo_opt.methods.cma.parameters import default_parameters, default_popsize, rank
 from zoo_opt.methods.cma.restarts import FIRST, LARGE, SMALL, Run, RunEnd, next_run
-from zoo_opt.methods.cma.stop import default_generations, history_length, shape_reasons
+from zoo_opt.methods.cma.stop import default_generations, history_length
 from zoo_opt.testing import sphere
 
 NAN, INF = math.nan, math.inf
@@ -127,14 +128,17 @@ def test_reasons_of_the_shape_are_not_missed(n, log_sigma, log_shortest, log_m, 
         "noeffectaxis": (m == m + 0.1 * sigma * D[i] * B[:, i]).all(),
         "conditioncov": (D[-1] / D[0]) ** 2 > tol.conditioncov,
     }
-    found = shape_reasons(m, sigma, 1.0, C, B, D, p_c, g, tol)
+    dist = FullDistribution(m=m, sigma=sigma, C=C, B=B, D=D, p_sigma=p_c, p_c=p_c, stale=0)
+    found = zo.CMAES().shape_reasons(dist, 1.0, g)
     assert set(found) == {reason for reason, holds in expected.items() if holds}
 
 
 def test_noeffectaxis_takes_the_axes_in_turn():
     D, x = np.array([1e-20, 1.0]), np.array([0.6, 0.8])
+    C = np.diag(D**2) + 1
+    dist = FullDistribution(m=x, sigma=1.0, C=C, B=np.eye(2), D=D, p_sigma=x, p_c=x, stale=0)
     for g in range(4):
-        found = shape_reasons(x, 1.0, 1.0, np.diag(D**2) + 1, np.eye(2), D, x, g, OFF)
+        found = zo.CMAES(tolerances=OFF).shape_reasons(dist, 1.0, g)
         assert ("noeffectaxis" in found) is (g % 2 == 0)
 
 
@@ -226,16 +230,16 @@ def test_restarted_runs_and_their_log(name):
     tolerances = zo.Tolerances(tolfun=1e-3)
     method = zo.CMAES(restarts=name, popsize=6, bounds=(-3, 3), restart_from=(-2, -1), tolerances=tolerances)
     opt, sizes = zo.Optimizer(method, [1.0, 2.0], rng=4, budget=4000), []
-    starts = [opt.state.m]
+    starts = [opt.state.distribution.m]
     while not opt.stop():
         batch = opt.ask()
         sizes.append(len(batch))
         runs = len(opt.state.log)
         opt.tell(batch, [sphere(x) for x in batch])
         if len(opt.state.log) > runs:
-            starts.append(opt.state.m)
-            assert opt.state.g == 0 and opt.state.sigma == opt.state.run.sigma0
-            assert np.array_equal(opt.state.C, np.eye(2))
+            starts.append(opt.state.distribution.m)
+            assert opt.state.g == 0 and opt.state.distribution.sigma == opt.state.run.sigma0
+            assert np.array_equal(opt.state.distribution.C, np.eye(2))
     log = opt.state.log
     assert list(opt.stop()) == ["budget"] and len(log) >= 3
     assert all(set(end.reasons) <= {"tolfun", "maxiter"} for end in log)
@@ -293,7 +297,7 @@ def test_rank(losses):
 
 @given(st.integers(1, 60), st.integers(1, 200))
 def test_weights_keep_the_covariance_positive(n, popsize):
-    p = parameters(n, popsize)
+    p = default_parameters(n, popsize)
     assert p.plus.shape == p.rank_mu_plus.shape == p.rank_mu_minus.shape == (popsize,)
     assert p.plus.sum() == pytest.approx(1) and (p.plus >= 0).all() and (np.diff(p.plus) <= 0).all()
     assert p.mu_eff == pytest.approx(1 / np.sum(p.plus**2))

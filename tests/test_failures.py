@@ -165,7 +165,7 @@ def test_covariance_stays_positive_definite(popsize, failing):
     for _ in range(60):
         batch = opt.ask()
         opt.tell(batch, [NAN if rng.random() < failing else sphere(x) for x in batch])
-        values = np.linalg.eigvalsh(opt.state.C)
+        values = np.linalg.eigvalsh(opt.state.distribution.C)
         assert values[0] > (1e-3 if failing < 0.9 else 0.0) * values[-1]
 
 

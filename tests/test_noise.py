@@ -8,7 +8,7 @@ import pytest
 from oracles import noise as oracles
 
 import zoo_opt as zo
-from zoo_opt.methods.cma.uncertainty import uncertainty
+from zoo_opt.methods.cma.uncertainty import uncertainty_measure
 from zoo_opt.testing import ellipsoid
 
 HANDLINGS = [zo.QuadraticModel(), zo.UncertaintyHandling(), zo.LearningRateAdaptation()]
@@ -43,15 +43,17 @@ def test_uncertainty_is_that_of_the_paper(theta, reevaluated):
         second = {i: first[i] + 0.3 * seed / 20 * rng.standard_normal() for i in rows if seed} or {0: first[0] + 1e-9}
         again = np.full(12, np.nan)
         again[list(second)] = list(second.values())
-        assert uncertainty(first, again, theta) == pytest.approx(oracles.uncertainty(first.tolist(), second, theta))
+        assert uncertainty_measure(first, again, theta) == pytest.approx(
+            oracles.uncertainty(first.tolist(), second, theta)
+        )
 
 
 def test_uncertainty_passes_failures_by():
     first, again = np.array([1.0, np.nan, 3.0, 2.0, 5.0]), np.array([np.nan, 2.5, 1.2, np.nan, np.nan])
     alive = [0, 2, 3, 4]
-    assert uncertainty(first, again, 0.2) == uncertainty(first[alive], again[alive], 0.2) > 0
-    assert math.isnan(uncertainty(first, np.full(5, np.nan), 0.2))
-    assert uncertainty(first, first, 0.2) <= 0
+    assert uncertainty_measure(first, again, 0.2) == uncertainty_measure(first[alive], again[alive], 0.2) > 0
+    assert math.isnan(uncertainty_measure(first, np.full(5, np.nan), 0.2))
+    assert uncertainty_measure(first, first, 0.2) <= 0
 
 
 def test_learning_rates_are_those_of_the_paper():
@@ -63,12 +65,12 @@ def test_learning_rates_are_those_of_the_paper():
         before, batch = opt.state, opt.ask()
         losses = [noisy(x, id_, 0.5) for x, id_ in zip(batch, batch.ids, strict=True)]
         plain, asked = zo.CMAES(sigma0=1.0), method.ask(before, batch.step)
-        cma = plain.update(replace(before, noise=None), asked, losses)
+        cma = plain.update(replace(before, noise=None), asked, losses).distribution
         m, sigma, C = oracle.step(m, sigma**2 * C, cma.m, cma.sigma**2 * cma.C)
         opt.tell(batch, losses)
-        np.testing.assert_allclose(opt.state.m, m, rtol=1e-7)
-        np.testing.assert_allclose(opt.state.sigma, sigma, rtol=1e-7)
-        np.testing.assert_allclose(opt.state.C, C, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(opt.state.distribution.m, m, rtol=1e-7)
+        np.testing.assert_allclose(opt.state.distribution.sigma, sigma, rtol=1e-7)
+        np.testing.assert_allclose(opt.state.distribution.C, C, rtol=1e-6, atol=1e-9)
     assert opt.state.noise.m.eta == pytest.approx(oracle.eta["m"]) and oracle.eta["m"] < 0.7
 
 
@@ -77,7 +79,7 @@ def test_the_model_is_a_penalised_regression():
     opt = zo.Optimizer(zo.CMAES(sigma0=1.0, noise=handling), np.full(n, 3.0), rng=0)
     points, losses, injections = [], [], 0
     for _ in range(40):
-        s, batch = opt.state, opt.ask()
+        s, batch = opt.state.distribution, opt.ask()
         z = (batch.X - s.m) @ s.B / (s.sigma * s.D)
         if len(losses) >= 2 * n + 3:
             archive = (np.array(points[-27:]) - s.m) @ s.B / (s.sigma * s.D)
@@ -99,11 +101,10 @@ def test_candidates_are_ranked_by_their_own_rank_and_the_models():
     state = method.init(np.zeros(n), zo.Optimizer(method, np.zeros(n), rng=0)._key)
     rng = np.random.default_rng(0)
     X = rng.standard_normal((20, n))
-    memory = handling.heard(state.noise, 20, X, (X[:, 0] + 1.0).tolist(), state.key, 0)
-    state = replace(state, noise=memory)
+    memory, _ = handling.observe(state, X, (X[:, 0] + 1.0).tolist(), 0)
     by_first = np.array([[-2.0, 0, 0], [-1.0, 0, 0], [1.0, 0, 0], [2.0, 0, 0]])
     own = [4.0, math.nan, 1.0, 2.0]  # the model ranks 0, 2, 3; own ranks are 2, 0, 1
-    ranked = handling.ranked_by(state, by_first, own)
+    ranked = handling.ranking_values(memory, state.distribution, by_first, own)
     assert ranked[0] == 1.0 and math.isnan(ranked[1]) and ranked[2:] == [0.5, 1.5]
 
 
@@ -153,7 +154,7 @@ def test_sigma_grows_where_the_population_cannot():
     for step in range(20):
         batch = opt.ask()
         opt.tell(batch, np.random.default_rng(step).standard_normal(len(batch)))
-    assert opt.state.sigma > 100 and opt.state.noise.growth == 1
+    assert opt.state.distribution.sigma > 100 and opt.state.noise.growth == 1
 
 
 @pytest.mark.parametrize("handling", HANDLINGS, ids=NAMES)

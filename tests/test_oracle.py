@@ -12,7 +12,7 @@ from oracles import cma_es, gradient, subspace
 import zoo_opt as zo
 from zoo_opt.core.keys import SUBSPACE, generator
 from zoo_opt.gradient.draws import QuantileGaussian, Rademacher
-from zoo_opt.methods.cma.parameters import parameters
+from zoo_opt.methods.cma.parameters import default_parameters
 
 STEPS, D = 200, 7
 X0 = np.linspace(-1.0, 1.5, D)
@@ -197,13 +197,13 @@ def generations(opt, f, count=50):
     for _ in range(count):
         batch = opt.ask()
         opt.tell(batch, [f(x) for x in batch])
-        states.append(getattr(opt.state, "distribution", opt.state))
+        states.append(getattr(opt.state, "inner", opt.state).distribution)
         points.append(np.array(batch.X))
     return states, points
 
 
 def eigen_gap(method, n, popsize):
-    p = parameters(n, popsize)
+    p = default_parameters(n, popsize)
     return min(method.lazy / n, 0.1) * popsize / (p.c_1 + p.c_mu)
 
 
@@ -273,7 +273,7 @@ def test_subspace_of_cma_es():
         lambda g, lam, n: generator(key, g).standard_normal((lam, n)), 50,
     )  # fmt: skip
     states, _ = generations(opt, valley)
-    assert_states([s.inner for s in states], expected)
+    assert_states(states, expected)
     np.testing.assert_allclose(opt.mean, subspace.to_full(X0, A, expected[-1].m), rtol=1e-9)
 
 
@@ -291,7 +291,7 @@ def test_subspace_is_drawn_in_blocks():
 def test_default_parameters_are_the_tutorials():
     for n in (1, 2, 5, 10, 40, 300):
         for popsize in (5, 6, 13, 100):
-            ours, theirs = parameters(n, popsize), cma_es.tutorial_parameters(n, popsize)
+            ours, theirs = default_parameters(n, popsize), cma_es.tutorial_parameters(n, popsize)
             np.testing.assert_allclose(ours.weights, theirs.w, rtol=1e-12, atol=1e-15)
             for name in ("mu_eff", "c_sigma", "d_sigma", "c_c", "c_1", "c_mu"):
                 assert getattr(ours, name) == pytest.approx(getattr(theirs, name), rel=1e-12), (name, n, popsize)

@@ -25,15 +25,14 @@ _MODULES = {
     "zoo_opt.methods.auto.auto": "Arm Auto AutoState",
     "zoo_opt.methods.bar": "BAR",
     "zoo_opt.methods.cma.dd": "DDCMAES DDDistribution",
-    "zoo_opt.methods.cma.full": "CMAES CMAState",
+    "zoo_opt.methods.cma.full": "CMAES",
     "zoo_opt.methods.cma.learning_rate": "LearningRateAdaptation Rate Rates",
     "zoo_opt.methods.cma.noise": "Repeats",
     "zoo_opt.methods.cma.quadratic_model": "Archive QuadraticModel",
-    "zoo_opt.methods.cma.restarts": "Regime Run RunEnd",
-    "zoo_opt.methods.cma.runs": "RunState",
+    "zoo_opt.methods.cma.restarts": "Run RunEnd",
+    "zoo_opt.methods.cma.runs": "ESState",
     "zoo_opt.methods.cma.sep": "SepCMAES SepDistribution",
     "zoo_opt.methods.cma.stop": "Tolerances",
-    "zoo_opt.methods.cma.strategy": "ESState",
     "zoo_opt.methods.cma.uncertainty": "Uncertainty UncertaintyHandling",
     "zoo_opt.methods.fzoo": "FZOO",
     "zoo_opt.methods.local.coordinate_search": "CoordinateSearch CoordinateState",
@@ -47,7 +46,18 @@ _MODULES = {
 PLACES = {name: f"{module}:{name}" for module, names in _MODULES.items() for name in names.split()}
 """Where the class is now that format 2 called so. A class that got another name has its line below."""
 
-CONVERTERS: dict[str, Callable[[Fields, Make], Any]] = {}
+
+def _cma_state(fields: Fields, make: Make) -> Any:
+    """`CMAES` had a state of its own, with the distribution's fields among the others."""
+    own = {name: fields.pop(name) for name in ("m", "sigma", "C", "B", "D", "p_sigma", "p_c", "stale")}
+    return make(
+        "zoo_opt.methods.cma.runs:ESState",
+        distribution=make("zoo_opt.methods.cma.full:FullDistribution", **own),
+        **fields,
+    )
+
+
+CONVERTERS: dict[str, Callable[[Fields, Make], Any]] = {"CMAState": _cma_state}
 """For a class whose fields have changed since, by its old name: the object made of the fields that format 2 had.
 
 A converter gets the fields, decoded, and ``make``, which makes an object of a class that is named by its place; that

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.core.errors import positive
-from zoo_opt.methods.cma.parameters import expected_length, raw_weights
-from zoo_opt.methods.cma.strategy import ESState, EvolutionStrategy, axis_reasons
+from zoo_opt.methods.cma.parameters import RANK, expected_length, raw_weights
+from zoo_opt.methods.cma.runs import Distribution, ESState
+from zoo_opt.methods.cma.stop import Tolerances, condition_reasons, coordinate_reasons
+from zoo_opt.methods.cma.strategy import EvolutionStrategy
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -19,46 +21,45 @@ if TYPE_CHECKING:
 
     from zoo_opt.typing import Array
 
-BETA_THRESHOLD = 2.0  # beyond this root of the condition number of C the diagonal learns more slowly
+BETA_THRESHOLD = 2.0  # beta_thresh (31): beyond this root of C's condition number D learns more slowly; the paper's
+MOST_TAKEN = 0.75  # the part of C's variance along an axis that one decomposition may take away (22); the paper's
 
 
-@dataclass(frozen=True, slots=True)
-class DDDistribution:
-    """The search distribution N(m, sigma^2 D C D), float64.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DDDistribution(Distribution):
+    """The search distribution N(m, sigma^2 D C D).
 
     Attributes
     ----------
-    m, sigma : (d,) array, float
-        Mean and step size.
     D : (d,) array
         The diagonal decoding: scales of the coordinates.
     root, B, E : (d, d), (d, d) and (d,) array
         The symmetric root of C = B diag(E)^2 B', a correlation matrix.
     Z : (d, d) array
         What C has learnt since its last decomposition, in the coordinates where C is the identity.
-    p_sigma, p_c, p_D : (d,) array
-        Evolution paths of the step size, of C and of D.
+    p_D : (d,) array
+        Evolution path of D.
     gamma_sigma, gamma_c, gamma_D : float
         How much of its stationary variance each path has.
     """
 
-    m: Array
-    sigma: float
     D: Array
     root: Array
     B: Array
     E: Array
     Z: Array
-    p_sigma: Array
-    p_c: Array
     p_D: Array
-    gamma_sigma: float
-    gamma_c: float
-    gamma_D: float
+    gamma_sigma: float = 0.0
+    gamma_c: float = 0.0
+    gamma_D: float = 0.0
+
+    def std(self) -> Array:
+        """See `Distribution.std`."""
+        return self.D
 
 
 @dataclass(frozen=True, slots=True)
-class _Rates:
+class MatrixRates:
     """How fast a matrix of so many degrees of freedom is learnt, and the weights that go with it."""
 
     c_1: float
@@ -70,7 +71,7 @@ class _Rates:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parameters:
+class DDParameters:
     """Defaults of Akimoto and Hansen (2020), with their symbols, times the paces and the damping of the method."""
 
     w: Array  # (lambda,) positive weights that sum to 1, 0 elsewhere
@@ -78,12 +79,12 @@ class _Parameters:
     c_sigma: float
     d_sigma: float
     chi_n: float
-    C: _Rates
-    D: _Rates
+    C: MatrixRates
+    D: MatrixRates
 
 
 @functools.lru_cache(maxsize=256)
-def _parameters(n: int, popsize: int, pace_C: float, pace_D: float, damping: float) -> _Parameters:
+def _parameters(n: int, popsize: int, pace_C: float, pace_D: float, damping: float) -> DDParameters:
     plus, minus = raw_weights(popsize)
     plus /= plus.sum()
     mu_w, mu_w_minus = 1 / float(plus @ plus), 0.0
@@ -92,15 +93,15 @@ def _parameters(n: int, popsize: int, pace_C: float, pace_D: float, damping: flo
         mu_w_minus = 1 / float(minus @ minus)
     mu_prime = mu_w + 1 / mu_w - 2 + popsize / (2 * (popsize + 5))
 
-    def rates(freedom: float, pace: float) -> _Rates:
+    def rates(freedom: float, pace: float) -> MatrixRates:
         c_1 = pace / (2 * (freedom / n + 1) * (n + 1) ** 0.75 + mu_w / 2)
         c_mu = min(mu_prime * c_1, 1 - c_1)
         negative = min(1 + c_1 / c_mu, 1 + 2 * mu_w_minus / (mu_w + 2)) * minus
         total = c_mu * float(plus.sum() + negative.sum())
-        return _Rates(c_1, c_mu, math.sqrt(mu_w * c_1) / 2, c_mu * plus, n * c_mu * negative, total)
+        return MatrixRates(c_1, c_mu, math.sqrt(mu_w * c_1) / 2, c_mu * plus, n * c_mu * negative, total)
 
     c_sigma = (mu_w + 2) / (n + mu_w + 5)
-    return _Parameters(
+    return DDParameters(
         w=plus,
         mu_w=mu_w,
         c_sigma=c_sigma,
@@ -148,6 +149,8 @@ class DDCMAES(EvolutionStrategy):
         If an argument is outside its range, or x0 outside ``bounds``; the message names it.
     """
 
+    tolerances: Tolerances = Tolerances()
+    # measured on bbob-largescale in 160 dimensions: docs/large-scale.md, "What differs from the paper", "What failed"
     pace_C: float = 2.0
     pace_D: float = 1.5
     damping: float = 0.5
@@ -173,44 +176,50 @@ class DDCMAES(EvolutionStrategy):
         """See `EvolutionStrategy.begin`."""
         n = m.size
         eye, ones, zeros = np.eye(n), np.ones(n), np.zeros(n)
-        return DDDistribution(m, sigma, ones, eye, eye, ones, np.zeros((n, n)), zeros, zeros, zeros, 0.0, 0.0, 0.0)
+        return DDDistribution(
+            m=m, sigma=sigma, D=ones, root=eye, B=eye, E=ones, Z=np.zeros((n, n)), p_sigma=zeros, p_c=zeros, p_D=zeros
+        )
 
-    def sample(self, dist: DDDistribution, rng: Generator, popsize: int, out: Array | None) -> tuple[Array, Array]:
+    def sample(self, state: ESState, rng: Generator, popsize: int, out: Array | None) -> tuple[Array, Array]:
         """See `EvolutionStrategy.sample`."""
-        Z = rng.standard_normal((popsize, dist.m.size))
-        X = Z.dot(dist.root)
-        X *= dist.sigma * dist.D
-        X += dist.m  # x_k = m + sigma D sqrt(C) z_k
+        s: DDDistribution = state.distribution
+        Z = rng.standard_normal((popsize, s.m.size))  # z_k ~ N(0, I)
+        X = Z.dot(s.root)
+        X *= s.sigma * s.D
+        X += s.m  # x_k = m + sigma D C^1/2 z_k
         return X, Z
 
     def adapt(self, dist: DDDistribution, kept: Array, order: NDArray[np.intp], g: int) -> DDDistribution:
         """See `EvolutionStrategy.adapt`; the numbers are the paper's equations."""
         s, n = dist, dist.m.size
         p = self._parameters(n, len(order))
-        Z = kept.take(order, axis=0)
-        z_w = p.w.dot(Z)
-        y_w = s.D * s.root.dot(z_w)
-        m = s.m + s.sigma * y_w
+        Z = kept.take(order, axis=0)  # z_{i:lambda}
 
-        # step size by the length of its path
-        p_sigma = (1 - p.c_sigma) * s.p_sigma + math.sqrt(p.c_sigma * (2 - p.c_sigma) * p.mu_w) * z_w
-        gamma_sigma = (1 - p.c_sigma) ** 2 * s.gamma_sigma + p.c_sigma * (2 - p.c_sigma)
+        # selection and recombination
+        z_w = p.w.dot(Z)  # sum_i w_i z_{i:lambda}
+        y_w = s.D * s.root.dot(z_w)
+        m = s.m + s.sigma * y_w  # c_m = 1
+
+        # step-size control
+        p_sigma, gamma_sigma = _path(s.p_sigma, s.gamma_sigma, p.c_sigma, p.mu_w, z_w)
         square = float(p_sigma.dot(p_sigma))
         change = p.c_sigma / p.d_sigma * (math.sqrt(square) / p.chi_n - math.sqrt(gamma_sigma))
-        sigma = s.sigma * math.exp(min(1.0, change))
-        h_sigma = square / gamma_sigma < (2 + 4 / (n + 1)) * n
+        sigma = s.sigma * math.exp(min(1.0, change))  # at most a factor of e, as in pycma
 
+        h_sigma = square / gamma_sigma < (2 + 4 / (n + 1)) * n
         p_c, gamma_c = _path(s.p_c, s.gamma_c, p.C.c_c, p.mu_w, y_w if h_sigma else None)
         p_D, gamma_D = _path(s.p_D, s.gamma_D, p.D.c_c, p.mu_w, y_w if h_sigma else None)
-        v_c, v_D = ((p / s.D).dot(s.B) / s.E for p in (p_c, p_D))
+        v_c, v_D = ((path / s.D).dot(s.B) / s.E for path in (p_c, p_D))
         v_c, v_D = s.B.dot(v_c), s.B.dot(v_D)  # C^-1/2 D^-1 p
 
+        # what C has learnt
         lengths = np.vecdot(Z, Z)  # a negative weight is that of z |n^1/2 / z|
         learnt = (Z.T * (p.C.plus + p.C.minus / lengths)).dot(Z)  # (19)
         learnt += (p.C.c_1 * v_c)[:, None] * v_c
         learnt.ravel()[:: n + 1] -= p.C.total + p.C.c_1 * gamma_c
         learnt += s.Z
 
+        # D
         delta = (p.D.plus + p.D.minus / lengths).dot(Z * Z) - p.D.total + p.D.c_1 * (v_D * v_D - gamma_D)  # (28)
         beta = max(1.0, float(s.E[-1] / s.E[0]) - BETA_THRESHOLD + 1)  # (31)
         D = s.D * np.exp(delta / (2 * beta))  # (29)
@@ -219,17 +228,17 @@ class DDCMAES(EvolutionStrategy):
         if g % self._interval(n, len(kept)) == 0:
             D, root, B, E = _decompose(D, root, learnt)
             learnt = np.zeros((n, n))
-        return DDDistribution(m, sigma, D, root, B, E, learnt, p_sigma, p_c, p_D, gamma_sigma, gamma_c, gamma_D)
+        return DDDistribution(
+            m=m, sigma=sigma, D=D, root=root, B=B, E=E, Z=learnt, p_sigma=p_sigma, p_c=p_c, p_D=p_D,
+            gamma_sigma=gamma_sigma, gamma_c=gamma_c, gamma_D=gamma_D,
+        )  # fmt: skip
 
-    def shape_reasons(self, state: ESState) -> dict[str, Any]:
-        """See `MethodInRuns.shape_reasons`."""
-        dist: DDDistribution = state.distribution
-        reasons = axis_reasons(dist.m, dist.sigma, dist.D, dist.p_c, state.run.sigma0, self.tolerances)
-        if dist.E[-1] > math.sqrt(self.tolerances.conditioncov) * dist.E[0]:
-            reasons["conditioncov"] = self.tolerances.conditioncov
-        return reasons
+    def shape_reasons(self, dist: DDDistribution, sigma0: float, g: int) -> dict[str, Any]:
+        """See `EvolutionStrategy.shape_reasons`."""
+        reasons = coordinate_reasons(dist, float(dist.D.min()), float(dist.D.max()), sigma0, self.tolerances)
+        return reasons | condition_reasons(float(dist.E[0]), float(dist.E[-1]), self.tolerances)
 
-    def _parameters(self, n: int, popsize: int) -> _Parameters:
+    def _parameters(self, n: int, popsize: int) -> DDParameters:
         return _parameters(n, popsize, self.pace_C, self.pace_D, self.damping)
 
     def _interval(self, n: int, popsize: int) -> int:
@@ -252,12 +261,12 @@ def _decompose(D: Array, root: Array, Z: Array) -> tuple[Array, Array, Array, Ar
     n = len(D)
     eye = np.eye(n)
     try:
-        np.linalg.cholesky(Z + 0.75 * eye)  # no eigenvalue below -0.75: alpha = 1
+        np.linalg.cholesky(Z + MOST_TAKEN * eye)  # no eigenvalue below -3/4: alpha = 1
         alpha = 1.0
     except np.linalg.LinAlgError:
-        alpha = min(1.0, 0.75 / abs(float(np.linalg.eigvalsh(Z)[0])))  # (22)
+        alpha = min(1.0, MOST_TAKEN / abs(float(np.linalg.eigvalsh(Z)[0])))  # (22)
     C = root.dot(eye + alpha * Z).dot(root)  # (21)
     scale = np.sqrt(C.diagonal())
     values, B = np.linalg.eigh(C / scale / scale[:, None])  # (35)
-    E = np.sqrt(np.maximum(values, 1e-14 * values[-1]))
+    E = np.sqrt(np.maximum(values, RANK * values[-1]))
     return D * scale, (B * E).dot(B.T), B, E  # (34)

@@ -1,67 +1,58 @@
-"""CMA-ES: evolution strategy with covariance matrix adaptation, active, with restarts and box bounds."""
+"""CMA-ES: evolution strategy with covariance matrix adaptation, active.
+
+The equations are those of N. Hansen, The CMA evolution strategy: a tutorial (arXiv 1604.00772, version of 2023), in its
+symbols. Those of the parameters, (48) to (58), are in `zoo_opt.methods.cma.parameters`.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo_opt.core.errors import instance, positive
-from zoo_opt.core.keys import generator
-from zoo_opt.core.method import Asked
-from zoo_opt.methods.cma.noise import NoiseHandling, Repeats
-from zoo_opt.methods.cma.parameters import parameters, rank
-from zoo_opt.methods.cma.restarts import Run, RunEnd
-from zoo_opt.methods.cma.runs import MethodInRuns, RunState, recent
-from zoo_opt.methods.cma.stop import Tolerances, shape_reasons
+from zoo_opt.methods.cma.noise import NoiseHandling
+from zoo_opt.methods.cma.parameters import RANK, default_parameters
+from zoo_opt.methods.cma.runs import Distribution, ESState
+from zoo_opt.methods.cma.stop import NO_EFFECT, Tolerances, condition_reasons, coordinate_reasons
+from zoo_opt.methods.cma.strategy import NO_HANDLING, EvolutionStrategy
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from zoo_opt.typing import Array, Key
+    from zoo_opt.typing import Array
 
 
-@dataclass(frozen=True, slots=True)
-class CMAState(RunState):
-    """State between two generations, float64.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullDistribution(Distribution):
+    """The search distribution N(m, sigma^2 C).
 
     Attributes
     ----------
-    m, sigma, C : (d,) array, float, (d, d) array
-        The search distribution N(m, sigma^2 C).
+    C : (d, d) array
+        Covariance matrix over sigma^2.
     B, D : (d, d) and (d,) array
         C = B diag(D)^2 B' as of the last decomposition.
-    p_sigma, p_c : (d,) array
-        Evolution paths.
     stale : int
         Evaluations since the last decomposition.
-    noise : object
-        What the noise handling remembers.
     """
 
-    m: Array
-    sigma: float
     C: Array
     B: Array
     D: Array
-    p_sigma: Array
-    p_c: Array
     stale: int
-    noise: Any = None
 
-
-class CMAMemo(NamedTuple):
-    """What the update needs of a generation: its step number, and the z_k and y_k of its points."""
-
-    step: int
-    Z: Array
-    Y: Array
+    def std(self) -> Array:
+        """See `Distribution.std`."""
+        return np.sqrt(self.C.diagonal())
 
 
 @dataclass(frozen=True, kw_only=True)
-class CMAES(MethodInRuns):
+class CMAES(EvolutionStrategy):
     """Covariance matrix adaptation evolution strategy (Hansen, arXiv 1604.00772), with active covariance update.
 
     Ranks alone matter, so that any increasing transformation of the loss gives the same run. The whole covariance
@@ -94,129 +85,98 @@ class CMAES(MethodInRuns):
         If an argument is outside its range, or x0 outside ``bounds``; the message names it.
     """
 
-    lazy: float = 1.0
+    lazy: float = 1.0  # measured on bbob: docs/design.md, "What was tried and dropped"
     tolerances: Tolerances = Tolerances()
     noise: NoiseHandling | None = None
 
     def __post_init__(self) -> None:
-        MethodInRuns.__post_init__(self)
+        EvolutionStrategy.__post_init__(self)
         positive("lazy", self.lazy)
         if self.noise is not None:
             instance("noise", self.noise, NoiseHandling)
 
-    # -------------------------------------------------------------------------------------------- see `Method`
-    def start(self, key: Key, x0: Array, m: Array, run: Run, log: tuple[RunEnd, ...]) -> CMAState:
-        """See `MethodInRuns.start`."""
+    @functools.cached_property
+    def handling(self) -> NoiseHandling:
+        """See `EvolutionStrategy.handling`."""
+        return NO_HANDLING if self.noise is None else self.noise
+
+    def begin(self, m: Array, sigma: float) -> FullDistribution:
+        """See `EvolutionStrategy.begin`."""
         n = m.size
         eye, zeros, ones = np.eye(n), np.zeros(n), np.ones(n)
-        memory = None if self.noise is None else self.noise.begin(n)
-        return CMAState(
-            key, x0, run, 0, (), 0, 0, {}, log, m, run.sigma0, eye, eye, ones, zeros, zeros, 0, memory
-        )  # fmt: skip
+        return FullDistribution(m=m, sigma=sigma, C=eye, B=eye, D=ones, p_sigma=zeros, p_c=zeros, stale=0)
 
-    def size(self, state: CMAState) -> int:
-        """See `Method.size`."""
-        repeats = self._repeats(state)
-        return self._popsize(state) + (0 if repeats is None else len(repeats.rows))
-
-    def ask(self, state: CMAState, step: int, out: Array | None = None) -> Asked:
-        """See `Method.ask`."""
-        Z = generator(state.key, step).standard_normal((self._popsize(state), state.m.size))
-        z = None if self.noise is None else self.noise.injected(state)
+    def sample(
+        self, state: ESState, rng: Generator, popsize: int, out: Array | None
+    ) -> tuple[Array, tuple[Array, Array]]:
+        """See `EvolutionStrategy.sample`: equations 38 to 40."""
+        s: FullDistribution = state.distribution
+        Z = rng.standard_normal((popsize, s.m.size))  # z_k ~ N(0, I)  (38)
+        z = self.handling.injected(state)
         if z is not None:
             Z[-1] = z
-        Y = (Z * state.D).dot(state.B.T)  # y_k = B D z_k ~ N(0, C)  (39)
-        X = state.sigma * Y
-        X += state.m  # x_k = m + sigma y_k ~ N(m, sigma^2 C)  (40)
-        X, memo = self.inside(X), CMAMemo(step, Z, Y)
-        repeats = self._repeats(state)
-        if repeats is None:
-            return Asked(X, memo)
-        again = [*[None] * len(X), *(row - repeats.size for row in repeats.rows)]
-        return Asked(np.concatenate([X, repeats.X]), memo, again)
+        Y = (Z * s.D).dot(s.B.T)  # y_k = B D z_k ~ N(0, C)  (39)
+        X = s.sigma * Y
+        X += s.m  # x_k = m + sigma y_k ~ N(m, sigma^2 C)  (40)
+        return X, (Z, Y)
 
-    def told_sem(self, state: CMAState, asked: Asked, sem: list[float]) -> CMAState:
-        """See `Method.told_sem`."""
-        return state if self.noise is None else replace(state, noise=self.noise.told(state.noise, sem))
+    def adapt(
+        self, dist: FullDistribution, kept: tuple[Array, Array], order: NDArray[np.intp], g: int
+    ) -> FullDistribution:
+        """See `EvolutionStrategy.adapt`: equations 41 to 47, as a population of the survivors."""
+        s, n, popsize = dist, dist.m.size, len(kept[0])
+        p = default_parameters(n, len(order))
+        Z, Y = (rows.take(order, axis=0) for rows in kept)  # z_{i:lambda}, y_{i:lambda}
 
-    def update(self, state: CMAState, asked: Asked, losses: list[float]) -> CMAState:
-        """See `Method.update`."""
-        X, memo = asked.X, asked.memo
-        spent = len(losses)
-        if self.noise is not None:
-            popsize = self._popsize(state)
-            memory = self.noise.heard(state.noise, popsize, X, losses, state.key, memo.step)
-            state = replace(state, noise=memory)
-            losses = losses[:popsize]
-        order = rank(losses if self.noise is None else self.noise.ranked_by(state, X[: len(losses)], losses))
-        if not len(order):
-            return state
-        ranked = sorted([losses[k] for k in order])
-        after = self._adapt(state, memo, order, ranked, spent)
-        if self.noise is not None:
-            after = self.noise.adjusted(state, after)
-        return self.judged(after, memo.step, ranked)
+        # selection and recombination
+        y_w = p.plus.dot(Y)  # <y>_w = sum_{i <= mu} w_i y_{i:lambda}  (41)
+        m = s.m + s.sigma * y_w  # (42), c_m = 1
 
-    def mean(self, state: CMAState) -> Array:
-        """See `Method.mean`."""
-        return self.inside(state.m)
-
-    def shape_reasons(self, state: CMAState) -> dict[str, Any]:
-        """See `MethodInRuns.shape_reasons`: looked for after a decomposition."""
-        s = state
-        if s.stale > 0:
-            return {}
-        return shape_reasons(s.m, s.sigma, s.run.sigma0, s.C, s.B, s.D, s.p_c, s.g, self.tolerances)
-
-    # -------------------------------------------------------------------------------------------------- parts
-    def _popsize(self, s: CMAState) -> int:
-        """Return lambda of the next generation."""
-        return s.run.popsize if self.noise is None else self.noise.popsize(s.noise, s.run.popsize)
-
-    def _repeats(self, s: CMAState) -> Repeats | None:
-        """Return what the next step evaluates again."""
-        return None if self.noise is None else self.noise.repeats(s.noise)
-
-    def _adapt(self, s: CMAState, q: CMAMemo, order: NDArray[np.intp], ranked: list[float], spent: int) -> CMAState:
-        """Return the state with the distribution moved: equations 41 to 47, as a population of the survivors."""
-        n, g = s.m.size, s.g + 1
-        p = parameters(n, len(order))
-        Z, Y = q.Z.take(order, axis=0), q.Y.take(order, axis=0)
-        y_w = p.plus.dot(Y)  # <y>_w = sum_i w_i y_i  (41)
-        m = s.m + s.sigma * y_w  # (42) with c_m = 1
-        # (43), as C^-1/2 <y>_w = B <z>_w
+        # step-size control
         p_sigma = (1 - p.c_sigma) * s.p_sigma
-        p_sigma += math.sqrt(p.c_sigma * (2 - p.c_sigma) * p.mu_eff) * s.B.dot(p.plus.dot(Z))
+        p_sigma += math.sqrt(p.c_sigma * (2 - p.c_sigma) * p.mu_eff) * s.B.dot(p.plus.dot(Z))  # (43): C^-1/2 y = B z
         norm = math.sqrt(p_sigma.dot(p_sigma))
-        sigma = s.sigma * math.exp(min(1.0, p.c_sigma / p.d_sigma * (norm / p.chi_n - 1)))  # (44)
+        # (44), at most a factor of e, as in pycma
+        sigma = s.sigma * math.exp(min(1.0, p.c_sigma / p.d_sigma * (norm / p.chi_n - 1)))
+
+        # covariance matrix adaptation
         h_sigma = norm / math.sqrt(1 - (1 - p.c_sigma) ** (2 * g)) < (1.4 + 2 / (n + 1)) * p.chi_n
         p_c = (1 - p.c_c) * s.p_c
         if h_sigma:
             p_c += math.sqrt(p.c_c * (2 - p.c_c) * p.mu_eff) * y_w  # (45)
-        # c_mu w_i^o, where w_i^o = w_i n / |C^-1/2 y_i|^2 = w_i n / |z_i|^2 if w_i < 0, else w_i  (46)
-        rank_mu = p.rank_mu_plus + p.rank_mu_minus / np.vecdot(Z, Z)
+        # c_mu w_i^o: w_i^o = w_i where positive, else w_i n / |C^-1/2 y_i|^2 = w_i n / |z_i|^2  (46)
+        c_mu_w = p.rank_mu_plus + p.rank_mu_minus / np.vecdot(Z, Z)
         delta_h = 0.0 if h_sigma else p.c_c * (2 - p.c_c)
-        C = (Y.T * rank_mu).dot(Y)  # (47)
-        C += (p.c_1 * p_c)[:, None] * p_c
-        C += (1 + p.c_1 * delta_h - p.c_1 - p.c_mu * p.total) * s.C
+        C = (Y.T * c_mu_w).dot(Y)  # (47): rank mu,
+        C += (p.c_1 * p_c)[:, None] * p_c  # rank one,
+        C += (1 + p.c_1 * delta_h - p.c_1 - p.c_mu * p.total) * s.C  # and what is left of C
 
-        B, D, stale = s.B, s.D, s.stale + len(q.Z)
+        B, D, stale = s.B, s.D, s.stale + popsize
         # at most a tenth of C is new by then: (52) keeps C positive definite where B and D are those of C
-        if stale > min(self.lazy / n, 0.1) * len(q.Z) / (p.c_1 + p.c_mu):
+        if stale > min(self.lazy / n, 0.1) * popsize / (p.c_1 + p.c_mu):
             B, D, C = _decompose(C)
             stale = 0
-        history, flat = recent(s, ranked)
-        return CMAState(
-            s.key, s.x0, s.run, g, history, flat, s.evaluations + spent, s.reasons, s.log,
-            m, sigma, C, B, D, p_sigma, p_c, stale, s.noise,
-        )  # fmt: skip
+        return FullDistribution(m=m, sigma=sigma, C=C, B=B, D=D, p_sigma=p_sigma, p_c=p_c, stale=stale)
+
+    def shape_reasons(self, dist: FullDistribution, sigma0: float, g: int) -> dict[str, Any]:
+        """See `EvolutionStrategy.shape_reasons`: looked for after a decomposition."""
+        if dist.stale > 0:
+            return {}
+        m, D = dist.m, dist.D
+        shortest, longest = float(D[0]), float(D[-1])
+        reasons = coordinate_reasons(dist, shortest, longest, sigma0, self.tolerances)
+        i = g % m.size  # each axis in turn
+        near = dist.sigma * shortest < NO_EFFECT * math.sqrt(m.size * m.dot(m))
+        if near and (m == m + 0.1 * dist.sigma * D[i] * dist.B[:, i]).all():
+            reasons["noeffectaxis"] = i
+        return reasons | condition_reasons(shortest, longest, self.tolerances)
 
 
 def _decompose(C: Array) -> tuple[Array, Array, Array]:
     """Return B, D and C, with C raised to positive definite where rounding has made it otherwise."""
     values, B = np.linalg.eigh(C)
     if values[0] <= 0.0:
-        floor = 1e-14 * values[-1] - values[0]
+        floor = RANK * values[-1] - values[0]
         C = C + floor * np.eye(len(C))
         values = values + floor
     return B, np.sqrt(values), C

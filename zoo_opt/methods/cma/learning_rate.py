@@ -10,9 +10,10 @@ import numpy as np
 
 from zoo_opt.core.errors import fraction, positive
 from zoo_opt.methods.cma.noise import NoiseHandling
+from zoo_opt.methods.cma.parameters import RANK
 
 if TYPE_CHECKING:
-    from zoo_opt.methods.cma.full import CMAState
+    from zoo_opt.methods.cma.full import FullDistribution
     from zoo_opt.typing import Array
 
 
@@ -71,9 +72,10 @@ class LearningRateAdaptation(NoiseHandling):
         """See `NoiseHandling.begin`."""
         return Rates(Rate(1.0, np.zeros(n)), Rate(1.0, np.zeros((n, n))))
 
-    def adjusted(self, before: CMAState, after: CMAState) -> CMAState:
-        """See `NoiseHandling.adjusted`: algorithm 1 of the paper, with its symbols."""
-        rates: Rates = before.noise
+    def adjust(
+        self, memory: Rates, before: FullDistribution, after: FullDistribution
+    ) -> tuple[Rates, FullDistribution]:
+        """See `NoiseHandling.adjust`: algorithm 1 of the paper, with its symbols."""
         Sigma = before.sigma**2 * before.C
         delta_m = after.m - before.m
         delta_Sigma = after.sigma**2 * after.C - Sigma
@@ -82,19 +84,18 @@ class LearningRateAdaptation(NoiseHandling):
         local_m = inv_root.dot(delta_m)
         local_Sigma = inv_root.dot(delta_Sigma).dot(inv_root) / math.sqrt(2)
         if not (np.isfinite(local_m).all() and np.isfinite(local_Sigma).all()):
-            return after
-        new = Rates(
-            self._adapted(rates.m, local_m, self.beta_m), self._adapted(rates.Sigma, local_Sigma, self.beta_Sigma)
-        )
-        m = before.m + new.m.eta * delta_m
-        Sigma = Sigma + new.Sigma.eta * delta_Sigma
+            return memory, after
+        rate_m = self._adapted(memory.m, local_m, self.beta_m)
+        rate_Sigma = self._adapted(memory.Sigma, local_Sigma, self.beta_Sigma)
+        m = before.m + rate_m.eta * delta_m
+        Sigma = Sigma + rate_Sigma.eta * delta_Sigma
         values, B = np.linalg.eigh((Sigma + Sigma.T) / 2)
-        values = np.maximum(values, 1e-14 * values[-1])
+        values = np.maximum(values, RANK * values[-1])
         sigma = math.exp(np.log(values).mean() / 2)  # det(Sigma)^(1/2d), so that det(C) = 1
         D = np.sqrt(values) / sigma
         C = (B * D**2).dot(B.T)
-        sigma *= rates.m.eta / new.m.eta  # the best step size is in proportion to 1 / eta_m
-        return replace(after, m=m, sigma=sigma, C=C, B=B, D=D, stale=0, noise=new)
+        sigma *= memory.m.eta / rate_m.eta  # the best step size is in proportion to 1 / eta_m
+        return Rates(rate_m, rate_Sigma), replace(after, m=m, sigma=sigma, C=C, B=B, D=D, stale=0)
 
     def _adapted(self, rate: Rate, step: Array, beta: float) -> Rate:
         """Return the learning rate after ``step``, given in local coordinates."""

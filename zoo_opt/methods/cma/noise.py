@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from zoo_opt.methods.cma.full import CMAState
-    from zoo_opt.typing import Array, Key
+    from zoo_opt.methods.cma.full import FullDistribution
+    from zoo_opt.methods.cma.runs import ESState
+    from zoo_opt.typing import Array
 
 
 class Repeats(NamedTuple):
@@ -31,37 +31,36 @@ class Repeats(NamedTuple):
     size: int
 
 
-class NoiseHandling(ABC):
-    """Noise handling of a CMA-ES: a frozen dataclass, whose memory, a dataclass too, is a part of `CMAState`."""
+class NoiseHandling:
+    """Noise handling of a CMA-ES: a frozen dataclass, whose memory is a part of the state. This one does nothing."""
 
-    @abstractmethod
     def begin(self, n: int) -> Any:
         """Return the memory at the start of a run in ``n`` dimensions."""
+        return None
 
-    def popsize(self, memory: Any, popsize: int) -> int:
-        """Return the population of the next generation, where the run's is ``popsize``."""
-        return popsize
+    def popsize(self, state: ESState) -> int:
+        """Return the population of the next generation."""
+        return state.run.popsize
 
-    def injected(self, state: CMAState) -> Array | None:
+    def injected(self, state: ESState) -> Array | None:
         """Return z (n,) of the last candidate, in coordinates in which candidates are N(0, I); None: random, too."""
         return None
 
-    def repeats(self, memory: Any) -> Repeats | None:
+    def repeats(self, state: ESState) -> Repeats | None:
         """Return what the next step evaluates again, None if nothing."""
         return None
 
-    def told(self, memory: Any, sem: list[float]) -> Any:
-        """Return the memory with the standard errors of a generation, NaN where not known."""
-        return memory
+    def with_errors(self, state: ESState, sem: list[float]) -> Any:
+        """Return the memory with the standard errors of the open step, NaN where not known."""
+        return state.noise
 
-    def heard(self, memory: Any, popsize: int, X: Array, losses: list[float], key: Key, step: int) -> Any:
-        """Return the memory after step ``step``: ``popsize`` new candidates, then the repeats, NaN where failed."""
-        return memory
+    def observe(self, state: ESState, X: Array, losses: list[float], step: int) -> tuple[Any, list[float]]:
+        """Return the memory after step ``step``, and what its new candidates are ranked by.
 
-    def ranked_by(self, state: CMAState, X: Array, losses: list[float]) -> list[float]:
-        """Return what the new candidates are ranked by, NaN where failed."""
-        return losses
+        ``X`` and ``losses`` are those of the new candidates, then those of the repeats; NaN where failed.
+        """
+        return state.noise, losses
 
-    def adjusted(self, before: CMAState, after: CMAState) -> CMAState:
-        """Return the state ``after`` a generation, as the plain CMA-ES has it, adjusted to the noise."""
-        return after
+    def adjust(self, memory: Any, before: FullDistribution, after: FullDistribution) -> tuple[Any, FullDistribution]:
+        """Return the memory and the distribution ``after`` a generation, as the plain CMA-ES has it, adjusted."""
+        return memory, after

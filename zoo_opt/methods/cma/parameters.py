@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from zoo_opt.typing import Array
 
 
+RANK = 1e-14  # of the largest eigenvalue: less than that is rounding; about 50 times the machine's, chosen, not tuned
+
+
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """Table 1 of Hansen's tutorial (arXiv 1604.00772), with its symbols."""
@@ -47,21 +50,21 @@ def raw_weights(popsize: int) -> tuple[Array, Array]:
 
 
 def expected_length(n: int) -> float:
-    """Return E |N(0, I)| in ``n`` dimensions, to the order of n^-2."""
+    """Return E |N(0, I)| in ``n`` dimensions, as the tutorial approximates it."""
     return math.sqrt(n) * (1 - 1 / (4 * n) + 1 / (21 * n**2))
 
 
 @functools.lru_cache(maxsize=256)
-def parameters(n: int, popsize: int) -> Parameters:
+def default_parameters(n: int, popsize: int) -> Parameters:
     """Return the default parameters for dimension ``n`` and ``popsize`` candidates."""
     plus, minus = raw_weights(popsize)
     mu_eff = plus.sum() ** 2 / (plus**2).sum()  # (8)
     mu_eff_minus = minus.sum() ** 2 / (minus**2).sum() if minus.any() else 0.0
 
     c_sigma = (mu_eff + 2) / (n + mu_eff + 5)  # (55)
-    d_sigma = 1 + 2 * max(0.0, math.sqrt((mu_eff - 1) / (n + 1)) - 1) + c_sigma
+    d_sigma = 1 + 2 * max(0.0, math.sqrt((mu_eff - 1) / (n + 1)) - 1) + c_sigma  # (55)
     c_c = (4 + mu_eff / n) / (n + 4 + 2 * mu_eff / n)  # (56)
-    c_1 = 2 / ((n + 1.3) ** 2 + mu_eff)  # (57)
+    c_1 = 2 / ((n + 1.3) ** 2 + mu_eff)  # (57), alpha_cov = 2
     c_mu = min(1 - c_1, 2 * (1 / 4 + mu_eff + 1 / mu_eff - 2) / ((n + 2) ** 2 + mu_eff))  # (58)
 
     alpha_mu = 1 + c_1 / c_mu  # (50)

@@ -12,8 +12,9 @@ from zoo_opt.core.errors import finite, non_negative, positive
 from zoo_opt.methods.cma.noise import NoiseHandling
 
 if TYPE_CHECKING:
-    from zoo_opt.methods.cma.full import CMAState
-    from zoo_opt.typing import Array, Key
+    from zoo_opt.methods.cma.full import FullDistribution
+    from zoo_opt.methods.cma.runs import ESState
+    from zoo_opt.typing import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,10 @@ class QuadraticModel(NoiseHandling):
     [2] N. Hansen. Injecting external solutions into CMA-ES. arXiv 1110.4181, 2011.
     """
 
-    memory: float = 4.0
+    memory: float = 4.0  # with trust and locality measured on bbob-noisy: docs/noise.md, "What was measured"
     trust: float = 0.5
     locality: float = 4.0
-    ridge: float = 1.0
+    ridge: float = 1.0  # chosen, not tuned
 
     def __post_init__(self) -> None:
         if finite("memory", self.memory) <= 1:
@@ -69,42 +70,43 @@ class QuadraticModel(NoiseHandling):
         """See `NoiseHandling.begin`."""
         return Archive(np.empty((0, n)), np.empty(0))
 
-    def heard(self, memory: Archive, popsize: int, X: Array, losses: list[float], key: Key, step: int) -> Archive:
-        """See `NoiseHandling.heard`."""
+    def observe(self, state: ESState, X: Array, losses: list[float], step: int) -> tuple[Archive, list[float]]:
+        """See `NoiseHandling.observe`."""
+        archive: Archive = state.noise
         new = np.array(losses)
         alive = ~np.isnan(new)
-        kept = math.ceil(self.memory * _coefficients(X.shape[1]))
-        points, values = np.concatenate([memory.X, X[alive]]), np.concatenate([memory.losses, new[alive]])
-        return Archive(points[-kept:], values[-kept:])
+        size = math.ceil(self.memory * _coefficients(X.shape[1]))
+        points, values = np.concatenate([archive.X, X[alive]]), np.concatenate([archive.losses, new[alive]])
+        archive = Archive(points[-size:], values[-size:])
+        return archive, self.ranking_values(archive, state.distribution, X, losses)
 
-    def ranked_by(self, state: CMAState, X: Array, losses: list[float]) -> list[float]:
-        """See `NoiseHandling.ranked_by`."""
-        c = self._fitted(state)
+    def ranking_values(self, archive: Archive, dist: FullDistribution, X: Array, losses: list[float]) -> list[float]:
+        """Return the means of the candidates' own ranks and of their ranks in the model, NaN where failed."""
+        c = self._fitted(archive, dist)
         own = np.array(losses)
         alive = ~np.isnan(own)
         if c is None or not alive.any():
             return losses
-        modelled = _ranks(_features(_coordinates(state, X[alive])).dot(c))
+        modelled = _ranks(_features(_coordinates(dist, X[alive])).dot(c))
         own[alive] = (1 - self.trust) * _ranks(own[alive]) + self.trust * modelled
         values: list[float] = own.tolist()
         return values
 
-    def injected(self, state: CMAState) -> Array | None:
+    def injected(self, state: ESState) -> Array | None:
         """See `NoiseHandling.injected`."""
-        c = self._fitted(state)
+        c = self._fitted(state.noise, state.distribution)
         if c is None:
             return None
-        n = state.m.size
+        n = state.distribution.m.size
         slope, curvature = c[1 : n + 1], 2 * c[n + 1 :]
-        z: Array = -slope / np.maximum(curvature, np.abs(slope) / 2 + 1e-12)  # at most 2 a coordinate
+        z: Array = -slope / np.maximum(curvature, np.abs(slope) / 2 + 1e-12)  # at most 2 a coordinate, and never 0 / 0
         length = math.sqrt(z.dot(z))
-        if not length > 1e-3:  # next to the mean a candidate tells nothing of the shape
+        if not length > 1e-3:  # so near to the mean a candidate tells nothing of the shape; chosen, not tuned
             return None
-        return z * min(1.0, (math.sqrt(n) + 1) / length)
+        return z * min(1.0, (math.sqrt(n) + 1) / length)  # about the longest that a candidate's z is
 
-    def _fitted(self, s: CMAState) -> Array | None:
-        """Return the model's coefficients (2 d + 1,) around the distribution of ``s``; None with few evaluations."""
-        archive: Archive = s.noise
+    def _fitted(self, archive: Archive, s: FullDistribution) -> Array | None:
+        """Return the model's coefficients (2 d + 1,) in the coordinates of ``s``; None with few evaluations."""
         n = s.m.size
         if len(archive.losses) < _coefficients(n) + 2:
             return None
@@ -113,7 +115,7 @@ class QuadraticModel(NoiseHandling):
         t = (_ranks(archive.losses) + 0.5) / len(archive.losses) - 0.5
         phi = _features(Z)
         penalty = np.full(_coefficients(n), self.ridge)
-        penalty[0] = 1e-6 * self.ridge  # the constant is next to free
+        penalty[0] = 1e-6 * self.ridge  # the constant is next to free; chosen, not tuned
         A = phi.T.dot(w[:, None] * phi) + np.diag(penalty)
         b = phi.T.dot(w * t)
         return np.linalg.solve(A, b) if np.isfinite(A).all() else None
@@ -124,7 +126,7 @@ def _coefficients(n: int) -> int:
     return 2 * n + 1
 
 
-def _coordinates(s: CMAState, X: Array) -> Array:
+def _coordinates(s: FullDistribution, X: Array) -> Array:
     """Return z (k, d), in which the search distribution is N(0, I)."""
     Z: Array = (X - s.m).dot(s.B) / (s.sigma * s.D)
     return np.clip(Z, -1e6, 1e6)  # beyond, nothing counts

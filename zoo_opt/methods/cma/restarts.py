@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 
+POLICIES = ("ipop", "bipop")
 FIRST, SMALL, LARGE = "first", "small", "large"
 
 
@@ -34,7 +35,7 @@ class RunEnd:
 
 
 class Regime(NamedTuple):
-    """What kind of run comes next, how often the population has doubled by then, and what large runs have used."""
+    """Kind of the next run, how often the population has doubled by then, and the evaluations of all large runs."""
 
     kind: str
     doublings: int
@@ -47,7 +48,7 @@ def next_run(policy: str, log: tuple[RunEnd, ...], rng: Generator) -> Run:
     IPOP doubles the population at each restart. BIPOP has two regimes and takes the one that has used fewer
     evaluations: large doubles the population at each of its runs; small draws a population between the first and
     the last large one and a smaller step size, and gets at most half of the evaluations of the large runs. The first
-    run counts as small.
+    run counts as small. The draws, lambda 2^(doublings u^2) and sigma0 100^-u, are those of Hansen 2009 as in pycma.
     """
     first = log[0].run
     kind, doublings, large = regime(policy, [(end.run.kind, end.evaluations) for end in log])

@@ -12,7 +12,9 @@ import numpy as np
 from zoo_opt.core.buffers import empty
 from zoo_opt.gradient.draws import QuantileGaussian
 from zoo_opt.methods.cma.parameters import expected_length
-from zoo_opt.methods.cma.strategy import ESState, EvolutionStrategy, axis_reasons
+from zoo_opt.methods.cma.runs import Distribution, ESState
+from zoo_opt.methods.cma.stop import Tolerances, condition_reasons, coordinate_reasons
+from zoo_opt.methods.cma.strategy import EvolutionStrategy
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -20,30 +22,29 @@ if TYPE_CHECKING:
 
     from zoo_opt.typing import Array
 
-_BLOCK = 2**16  # elements worked on at a time, so that temporaries stay in cache; sums over candidates round by it
+_BLOCK = 2**16  # elements worked on at a time, so that temporaries stay in cache; sums over candidates round by it;
+# chosen, not tuned
 
 
-@dataclass(frozen=True, slots=True)
-class SepDistribution:
-    """The search distribution N(m, sigma^2 diag(C)), float64.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SepDistribution(Distribution):
+    """The search distribution N(m, sigma^2 diag(C)).
 
     Attributes
     ----------
-    m, sigma, C : (d,) array, float, (d,) array
-        Mean, step size and variances.
-    p_sigma, p_c : (d,) array
-        Evolution paths.
+    C : (d,) array
+        Variances over sigma^2.
     """
 
-    m: Array
-    sigma: float
     C: Array
-    p_sigma: Array
-    p_c: Array
+
+    def std(self) -> Array:
+        """See `Distribution.std`."""
+        return np.sqrt(self.C)
 
 
 @dataclass(frozen=True, slots=True)
-class _Parameters:
+class SepParameters:
     """Constants of Ros and Hansen (2008), with the paper's symbols."""
 
     weights: Array
@@ -56,7 +57,7 @@ class _Parameters:
 
 
 @functools.lru_cache(maxsize=64)
-def _parameters(n: int, popsize: int) -> _Parameters:
+def _parameters(n: int, popsize: int) -> SepParameters:
     mu = max(1, popsize // 2)
     w = math.log(mu + 1) - np.log(np.arange(1, mu + 1))
     w /= w.sum()
@@ -64,7 +65,7 @@ def _parameters(n: int, popsize: int) -> _Parameters:
     c_sigma = (mu_eff + 2) / (n + mu_eff + 3)
     c_cov = (1 / mu_eff) * 2 / (n + math.sqrt(2)) ** 2
     c_cov += (1 - 1 / mu_eff) * min(1.0, (2 * mu_eff - 1) / ((n + 2) ** 2 + mu_eff))
-    return _Parameters(
+    return SepParameters(
         weights=w,
         mu_eff=mu_eff,
         c_sigma=c_sigma,
@@ -103,57 +104,65 @@ class SepCMAES(EvolutionStrategy):
         If an argument is outside its range, or x0 outside ``bounds``; the message names it.
     """
 
+    tolerances: Tolerances = Tolerances()
+
     def begin(self, m: Array, sigma: float) -> SepDistribution:
         """See `EvolutionStrategy.begin`."""
         zeros = np.zeros_like(m)
-        return SepDistribution(m, sigma, np.ones_like(m), zeros, zeros)
+        return SepDistribution(m=m, sigma=sigma, C=np.ones_like(m), p_sigma=zeros, p_c=zeros)
 
-    def sample(self, dist: SepDistribution, rng: Generator, popsize: int, out: Array | None) -> tuple[Array, None]:
-        """See `EvolutionStrategy.sample`."""
-        d = dist.m.size
+    def sample(self, state: ESState, rng: Generator, popsize: int, out: Array | None) -> tuple[Array, None]:
+        """See `EvolutionStrategy.sample`: x_k = m + sigma diag(C)^1/2 z_k."""
+        s: SepDistribution = state.distribution
+        d = s.m.size
         X = empty((popsize, d), np.float64, out)
-        scale = dist.sigma * np.sqrt(dist.C)
+        scale = s.sigma * np.sqrt(s.C)
         rows = max(1, _BLOCK // d)
         for start in range(0, popsize, rows):
             block = X[start : start + rows]
             QuantileGaussian().sample(rng, block)
             block *= scale
-            block += dist.m
+            block += s.m
         return X, None
 
     def adapt(self, dist: SepDistribution, kept: Array, order: NDArray[np.intp], g: int) -> SepDistribution:
-        """See `EvolutionStrategy.adapt`."""
+        """See `EvolutionStrategy.adapt`: the CMA-ES of the paper's section 2, for each coordinate by itself."""
         s, n = dist, dist.m.size
         p = _parameters(n, len(kept))
         ranked = order[: p.weights.size]
         w = p.weights[: ranked.size] / p.weights[: ranked.size].sum()
         mu_eff = 1 / float((w**2).sum())
 
-        step, squares = _moments(kept, ranked, w, s.m)
-        m = s.m + step  # <x>_w
-        step /= s.sigma  # <y>_w
-        p_sigma = (1 - p.c_sigma) * s.p_sigma
-        p_sigma += math.sqrt(p.c_sigma * (2 - p.c_sigma) * mu_eff) * (step / np.sqrt(s.C))
-        norm = math.sqrt(float(p_sigma @ p_sigma))
-        h_sigma = norm / math.sqrt(1 - (1 - p.c_sigma) ** (2 * g)) < (1.4 + 2 / (n + 1)) * p.chi_n
-        p_c = (1 - p.c_c) * s.p_c
-        if h_sigma:
-            step *= math.sqrt(p.c_c * (2 - p.c_c) * mu_eff)
-            p_c += step
-        squares *= p.c_cov * (1 - 1 / p.mu_eff) / s.sigma**2
-        C = (1 - p.c_cov) * s.C + (p.c_cov / p.mu_eff) * (p_c * p_c)
-        C += squares
-        sigma = s.sigma * math.exp(min(1.0, (p.c_sigma / p.d_sigma) * (norm / p.chi_n - 1)))
-        return SepDistribution(m, sigma, C, p_sigma, p_c)
+        # selection and recombination
+        sigma_y_w, squares = _moments(kept, ranked, w, s.m)
+        m = s.m + sigma_y_w  # <x>_w
+        y_w = sigma_y_w
+        y_w /= s.sigma
 
-    def shape_reasons(self, state: ESState) -> dict[str, Any]:
-        """See `MethodInRuns.shape_reasons`."""
-        dist: SepDistribution = state.distribution
-        tol, std = self.tolerances, np.sqrt(dist.C)
-        reasons = axis_reasons(dist.m, dist.sigma, std, dist.p_c, state.run.sigma0, tol)
-        if std.max() > math.sqrt(tol.conditioncov) * std.min():
-            reasons["conditioncov"] = tol.conditioncov
-        return reasons
+        # step-size control; y_w / sqrt(C) = <z>_w
+        p_sigma = (1 - p.c_sigma) * s.p_sigma
+        p_sigma += math.sqrt(p.c_sigma * (2 - p.c_sigma) * mu_eff) * (y_w / np.sqrt(s.C))
+        norm = math.sqrt(float(p_sigma @ p_sigma))
+        sigma = s.sigma * math.exp(min(1.0, (p.c_sigma / p.d_sigma) * (norm / p.chi_n - 1)))  # at most e, as in pycma
+
+        # adaptation of the variances
+        H_sigma = norm / math.sqrt(1 - (1 - p.c_sigma) ** (2 * g)) < (1.4 + 2 / (n + 1)) * p.chi_n
+        p_c = (1 - p.c_c) * s.p_c
+        if H_sigma:
+            y_w *= math.sqrt(p.c_c * (2 - p.c_c) * mu_eff)
+            p_c += y_w
+        rank_mu = squares
+        rank_mu *= p.c_cov * (1 - 1 / p.mu_eff) / s.sigma**2  # of sum_i w_i y_i^2; mu_cov = mu_eff
+        C = (1 - p.c_cov) * s.C + (p.c_cov / p.mu_eff) * (p_c * p_c)
+        C += rank_mu
+        return SepDistribution(m=m, sigma=sigma, C=C, p_sigma=p_sigma, p_c=p_c)
+
+    def shape_reasons(self, dist: SepDistribution, sigma0: float, g: int) -> dict[str, Any]:
+        """See `EvolutionStrategy.shape_reasons`."""
+        std = dist.std()
+        shortest, longest = float(std.min()), float(std.max())
+        reasons = coordinate_reasons(dist, shortest, longest, sigma0, self.tolerances)
+        return reasons | condition_reasons(shortest, longest, self.tolerances)
 
 
 def _moments(X: Array, ranked: Any, w: Array, m: Array) -> tuple[Array, Array]:

@@ -6,12 +6,13 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from zoo_opt.core.errors import non_negative
 
 if TYPE_CHECKING:
-    from zoo_opt.typing import Array
+    from zoo_opt.methods.cma.runs import Distribution, ESState
+
+
+NO_EFFECT = 1e-14  # a step longer than this part of |m| changes m: more than ten times what its rounding allows
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,12 @@ class Tolerances:
 
 
 def history_length(n: int, popsize: int) -> int:
-    """Return how many generations' best losses the tolerances look back on."""
+    """Return how many generations' best losses the tolerances look back on, as pycma does."""
     return 10 + 30 * n // popsize
 
 
 def default_generations(n: int, popsize: int) -> int:
-    """Return the number of generations after which a run is given up."""
+    """Return the number of generations after which a run is given up, ``maxiter`` of pycma."""
     return int(100 + 150 * (n + 3) ** 2 / math.sqrt(popsize))
 
 
@@ -64,61 +65,49 @@ def flat_generations(before: int, ranked: list[float]) -> int:
     return before + (len(ranked) > 1 and ranked[0] < math.inf)
 
 
-def run_reasons(
-    ranked: list[float], history: tuple[float, ...], full: bool, flat: int, tol: Tolerances
-) -> dict[str, Any]:
+def loss_reasons(state: ESState, ranked: list[float], tol: Tolerances) -> dict[str, Any]:
     """Return the reasons that the losses give.
 
-    ``ranked`` are those of the generation's survivors, best first (one alone has no range), ``history`` the best of
-    the recent generations, ``full`` whether the history has its whole length, and ``flat`` how many generations running
-    were flat.
+    ``state`` is the one after a generation whose survivors had the losses ``ranked``, best first; one alone has no
+    range.
     """
     reasons: dict[str, Any] = {}
-    if flat > 1:
-        reasons["tolflatfitness"] = flat
-    if len(ranked) < 2 or not history:
+    if state.flat > 1:
+        reasons["tolflatfitness"] = state.flat
+    if len(ranked) < 2:
         return reasons
-    spread = max(history) - min(history)  # infinite losses: infinite or NaN, never small
+    spread = max(state.history) - min(state.history)  # infinite losses: infinite or NaN, never small
     if spread < tol.tolfun and ranked[-1] - ranked[0] < tol.tolfun:
         reasons["tolfun"] = tol.tolfun
-    if full and spread < tol.tolfunhist:
+    if spread < tol.tolfunhist and len(state.history) == history_length(state.x0.size, state.run.popsize):
         reasons["tolfunhist"] = tol.tolfunhist
     return reasons
 
 
-def shape_reasons(
-    m: Array, sigma: float, sigma0: float, C: Array, B: Array, D: Array, p_c: Array, g: int, tol: Tolerances
+def coordinate_reasons(
+    dist: Distribution, shortest: float, longest: float, sigma0: float, tol: Tolerances
 ) -> dict[str, Any]:
-    """Return the reasons that the distribution N(m, sigma^2 C), C = B D^2 B', gives in generation ``g``.
+    """Return the reasons that N(m, sigma^2 C) gives by its coordinates, in a run that began with ``sigma0``.
 
-    Most generations are far from all of them, which the extreme axes show: sigma D_1 <= std_i <= sigma D_n.
+    Most generations are far from all of them, which ``shortest`` and ``longest`` show: the roots of C's extreme
+    eigenvalues, or of the extremes of its diagonal.
     """
+    m, sigma = dist.m, dist.sigma
     reasons: dict[str, Any] = {}
     length, root_n = math.sqrt(m.dot(m)), math.sqrt(m.size)
     if not (math.isfinite(sigma) and math.isfinite(length)):
         reasons["notfinite"] = sigma
         return reasons
-    shortest, longest = sigma * float(D[0]), sigma * float(D[-1])
-    if longest < root_n * tol.tolx and is_small(sigma, np.sqrt(C.diagonal()), p_c, tol):
+    near = sigma * longest < root_n * tol.tolx
+    if near and (sigma * dist.std() < tol.tolx).all() and (sigma * dist.p_c < tol.tolx).all():
         reasons["tolx"] = tol.tolx
-    if shortest < 1e-14 * root_n * length:
-        if has_no_effect(m, sigma * np.sqrt(C.diagonal())):
-            reasons["noeffectcoord"] = 0.2
-        i = g % m.size
-        if (m == m + 0.1 * sigma * D[i] * B[:, i]).all():
-            reasons["noeffectaxis"] = i
-    if longest > math.sqrt(tol.conditioncov) * shortest:
-        reasons["conditioncov"] = tol.conditioncov
-    if sigma > tol.tolupsigma * sigma0 * float(D[-1]):
+    if sigma * shortest < NO_EFFECT * root_n * length and (m == m + 0.2 * (sigma * dist.std())).any():
+        reasons["noeffectcoord"] = 0.2
+    if sigma > tol.tolupsigma * sigma0 * longest:
         reasons["tolupsigma"] = tol.tolupsigma
     return reasons
 
 
-def is_small(sigma: float, std: Array, p_c: Array, tol: Tolerances) -> bool:
-    """Return whether the steps in every coordinate are below ``tolx``; ``std`` is the root of the diagonal of C."""
-    return bool((sigma * std < tol.tolx).all() and (sigma * p_c < tol.tolx).all())
-
-
-def has_no_effect(m: Array, std: Array) -> bool:
-    """Return whether some coordinate of ``m`` does not change by 0.2 standard deviations."""
-    return bool((m == m + 0.2 * std).any())
+def condition_reasons(shortest: float, longest: float, tol: Tolerances) -> dict[str, Any]:
+    """Return the reason that C gives by the roots of its extreme eigenvalues."""
+    return {"conditioncov": tol.conditioncov} if longest > math.sqrt(tol.conditioncov) * shortest else {}

@@ -2,63 +2,81 @@
 
 from __future__ import annotations
 
-import math
+import functools
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zoo_opt.core.keys import generator
-from zoo_opt.core.method import Asked
-from zoo_opt.methods.cma.parameters import rank
-from zoo_opt.methods.cma.restarts import Run, RunEnd
-from zoo_opt.methods.cma.runs import MethodInRuns, RunState, recent
-from zoo_opt.methods.cma.stop import Tolerances, has_no_effect, is_small
+import numpy as np
+
+from zoo_opt.core.errors import instance, integer, positive
+from zoo_opt.core.keys import RESTART, generator
+from zoo_opt.core.method import Asked, Method
+from zoo_opt.methods import box as boxes
+from zoo_opt.methods.cma.noise import NoiseHandling
+from zoo_opt.methods.cma.parameters import default_popsize, rank
+from zoo_opt.methods.cma.restarts import POLICIES, Run, RunEnd, next_run
+from zoo_opt.methods.cma.runs import ESState
+from zoo_opt.methods.cma.stop import Tolerances, default_generations, loss_reasons
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.random import Generator
     from numpy.typing import NDArray
 
     from zoo_opt.typing import Array, Key
 
-
-@dataclass(frozen=True, slots=True)
-class ESState(RunState):
-    """State between two generations.
-
-    Attributes
-    ----------
-    distribution : object
-        The subclass's own part: the search distribution with mean ``m``, and what adapts it.
-    """
-
-    distribution: Any
+NO_HANDLING = NoiseHandling()
 
 
-class ESMemo(NamedTuple):
-    """What the update needs of a generation: its step number, and what `sample` gave for `adapt`."""
+class Generation(NamedTuple):
+    """What the update needs of a generation: its step number, and what `EvolutionStrategy.sample` kept for `adapt`."""
 
     step: int
     kept: Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvolutionStrategy(MethodInRuns):
+class EvolutionStrategy(Method):
     """An evolution strategy: a subclass says in four functions what its search distribution is and how it adapts.
 
-    Those are the three here and `shape_reasons`. The hyper-parameters are those of `CMAES`, where they are explained.
+    The hyper-parameters are those of `CMAES`, where they are explained; ``tolerances`` is a field of the subclass.
     """
 
-    tolerances: Tolerances = Tolerances()
+    sigma0: float = 0.3
+    popsize: int | None = None
+    restarts: str | None = None
+    bounds: Any = None
+    restart_from: Any = None
+
+    def __post_init__(self) -> None:
+        positive("sigma0", self.sigma0)
+        instance("tolerances", self.tolerances, Tolerances)
+        if self.popsize is not None:
+            integer("popsize", self.popsize, 2)
+        if self.restarts is not None and self.restarts not in POLICIES:
+            raise ValueError(f"restarts must be None, 'ipop' or 'bipop', got {self.restarts!r}")
+        for name in ("bounds", "restart_from"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, boxes.check_box(name, getattr(self, name)))
 
     # ------------------------------------------------------------------------------------ what a subclass brings
+    @property
+    @abstractmethod
+    def tolerances(self) -> Tolerances:
+        """Thresholds that end a run."""
+
+    @functools.cached_property
+    def handling(self) -> NoiseHandling:
+        """What is done about noise."""
+        return NO_HANDLING
+
     @abstractmethod
     def begin(self, m: Array, sigma: float) -> Any:
         """Return the distribution N(m, sigma^2 I) at the start of a run."""
 
     @abstractmethod
-    def sample(self, dist: Any, rng: Generator, popsize: int, out: Array | None) -> tuple[Array, Any]:
-        """Return X (popsize, d), drawn from ``dist``, and what `adapt` shall be given besides (None: X itself)."""
+    def sample(self, state: ESState, rng: Generator, popsize: int, out: Array | None) -> tuple[Array, Any]:
+        """Return X (popsize, d), drawn from the distribution, and what `adapt` shall be given (None: X itself)."""
 
     @abstractmethod
     def adapt(self, dist: Any, kept: Any, order: NDArray[np.intp], g: int) -> Any:
@@ -67,52 +85,105 @@ class EvolutionStrategy(MethodInRuns):
         ``kept`` is what `sample` gave, with a row for every candidate.
         """
 
+    @abstractmethod
+    def shape_reasons(self, dist: Any, sigma0: float, g: int) -> dict[str, Any]:
+        """Return the reasons that the distribution gives to end a run that began with ``sigma0``."""
+
     # -------------------------------------------------------------------------------------------- see `Method`
-    def start(self, key: Key, x0: Array, m: Array, run: Run, log: tuple[RunEnd, ...]) -> ESState:
-        """See `MethodInRuns.start`."""
-        return ESState(key, x0, run, 0, (), 0, 0, {}, log, self.begin(m, run.sigma0))
+    @property
+    def ends(self) -> bool:  # type: ignore[override]
+        """Whether a run is not followed by another."""
+        return self.restarts is None
+
+    def init(self, x0: Array, key: Key) -> ESState:
+        """See `Method.init`."""
+        x0 = x0.astype(np.float64)
+        if self.restart_from is not None:
+            boxes.check_fits("restart_from", self.restart_from, x0.size)
+        if self.bounds is not None:
+            boxes.check_start(x0, self.bounds)
+        popsize = self.popsize or default_popsize(x0.size)
+        run = Run(popsize, float(self.sigma0), default_generations(x0.size, popsize))
+        return self._start(key, x0, x0, run, ())
 
     def size(self, state: ESState) -> int:
         """See `Method.size`."""
-        return state.run.popsize
+        repeats = self.handling.repeats(state)
+        return self.handling.popsize(state) + (0 if repeats is None else len(repeats.rows))
 
     def ask(self, state: ESState, step: int, out: Array | None = None) -> Asked:
         """See `Method.ask`."""
-        X, kept = self.sample(state.distribution, generator(state.key, step), state.run.popsize, out)
-        if self.bounds is not None and kept is None:
-            kept = X
-        return Asked(self.inside(X), ESMemo(step, kept))
+        handling = self.handling
+        X, kept = self.sample(state, generator(state.key, step), handling.popsize(state), out)
+        if self.bounds is not None:
+            X, kept = boxes.fold(X, self.bounds), X if kept is None else kept
+        repeats = handling.repeats(state)
+        if repeats is None:
+            return Asked(X, Generation(step, kept))
+        again = [*[None] * len(X), *(row - repeats.size for row in repeats.rows)]
+        return Asked(np.concatenate([X, repeats.X]), Generation(step, kept), again)
+
+    def told_sem(self, state: ESState, asked: Asked, sem: list[float]) -> ESState:
+        """See `Method.told_sem`."""
+        return replace(state, noise=self.handling.with_errors(state, sem))
 
     def update(self, state: ESState, asked: Asked, losses: list[float]) -> ESState:
         """See `Method.update`."""
-        step, kept = asked.memo
-        order = rank(losses)
+        X, (step, kept) = asked.X, asked.memo
+        handling, dist = self.handling, state.distribution
+        noise, values = handling.observe(state, X, losses, step)
+        order = rank(values)
         if not len(order):
-            return state
-        s, g = state, state.g + 1
-        dist = self.adapt(s.distribution, asked.X if kept is None else kept, order, g)
-        ranked = [losses[k] for k in order]
-        history, flat = recent(s, ranked)
-        spent = s.evaluations + s.run.popsize
-        after = ESState(s.key, s.x0, s.run, g, history, flat, spent, s.reasons, s.log, dist)
-        return self.judged(after, step, ranked)
+            return replace(state, noise=noise)
+        after = self.adapt(dist, X if kept is None else kept, order, state.g + 1)
+        noise, after = handling.adjust(noise, dist, after)
+        ranked = sorted([losses[k] for k in order])
+        return self._judged(state.next_generation(after, noise, ranked, len(losses)), step, ranked)
 
     def mean(self, state: ESState) -> Array:
         """See `Method.mean`."""
-        return self.inside(state.distribution.m)
+        return self._inside(state.distribution.m)
 
+    def stop(self, state: ESState) -> dict[str, Any]:
+        """See `Method.stop`."""
+        return dict(state.reasons)
 
-def axis_reasons(m: Array, sigma: float, std: Array, p_c: Array, sigma0: float, tol: Tolerances) -> dict[str, Any]:
-    """Return the reasons that N(m, sigma^2 C) gives by its marginals; ``std`` is the root of the diagonal of C."""
-    reasons: dict[str, Any] = {}
-    length, least, most = math.sqrt(m.dot(m)), float(std.min()), float(std.max())
-    if not (math.isfinite(sigma) and math.isfinite(length)):
-        reasons["notfinite"] = sigma
-        return reasons
-    if sigma * most < tol.tolx and is_small(sigma, std, p_c, tol):
-        reasons["tolx"] = tol.tolx
-    if sigma * least < 1e-14 * length and has_no_effect(m, sigma * std):
-        reasons["noeffectcoord"] = 0.2
-    if sigma > tol.tolupsigma * sigma0 * most:
-        reasons["tolupsigma"] = tol.tolupsigma
-    return reasons
+    # --------------------------------------------------------------------------------------------------- runs
+    def _start(self, key: Key, x0: Array, m: Array, run: Run, log: tuple[RunEnd, ...]) -> ESState:
+        """Return the state at the start of ``run``, at ``m``."""
+        noise = self.handling.begin(m.size)
+        return ESState(
+            key=key, x0=x0, run=run, distribution=self.begin(m, run.sigma0), noise=noise, reasons={}, log=log
+        )
+
+    def _judged(self, state: ESState, step: int, ranked: list[float]) -> ESState:
+        """Return ``state`` if its run goes on after step ``step``, else marked as ended, or at the start of the next.
+
+        ``ranked`` are the losses of the generation's survivors, best first.
+        """
+        run = state.run
+        reasons = loss_reasons(state, ranked, self.tolerances)
+        reasons |= self.shape_reasons(state.distribution, run.sigma0, state.g)
+        if state.g >= run.generations:
+            reasons["maxiter"] = run.generations
+        if not reasons:
+            return state
+        if state.reasons:  # asked on after its end: the log has it
+            return replace(state, reasons=reasons)
+        log = (*state.log, RunEnd(run, step, state.evaluations, reasons))
+        if self.restarts is None:
+            return replace(state, reasons=reasons, log=log)
+        rng = generator(state.key, step, RESTART)
+        following = next_run(self.restarts, log, rng)
+        return self._start(state.key, state.x0, self._restart_point(state.x0, rng), following, log)
+
+    def _restart_point(self, x0: Array, rng: Generator) -> Array:
+        """Return where the next run starts."""
+        box = self.bounds if self.restart_from is None else self.restart_from
+        if box is None:
+            return x0
+        return self._inside(rng.uniform(*(np.broadcast_to(side, x0.shape) for side in box)))
+
+    def _inside(self, x: Array) -> Array:
+        """Return ``x``, reflected into the bounds if there are any."""
+        return x if self.bounds is None else boxes.fold(x, self.bounds)

@@ -15,8 +15,9 @@ from zoo_opt.methods.cma.noise import NoiseHandling, Repeats
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from zoo_opt.methods.cma.full import CMAState
-    from zoo_opt.typing import Array, Key
+    from zoo_opt.methods.cma.full import FullDistribution
+    from zoo_opt.methods.cma.runs import ESState
+    from zoo_opt.typing import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Uncertainty:
     repeats : Repeats or None
         What the next step evaluates again.
     sem : tuple of float
-        Standard errors told of the open step.
+        Known standard errors of the open step's losses.
     """
 
     s: float = math.nan
@@ -56,7 +57,7 @@ class UncertaintyHandling(NoiseHandling):
     grows, and where it is at its limit the step size; else the population shrinks back to that of the run. (The paper
     evaluates each candidate several times where this draws more candidates.)
 
-    Where standard errors are told, nothing is evaluated again: a second loss is drawn from them.
+    Where standard errors are known, nothing is evaluated again: a second loss is drawn from them.
 
     Parameters
     ----------
@@ -79,13 +80,13 @@ class UncertaintyHandling(NoiseHandling):
        optimization with an application to feedback control of combustion. IEEE Trans. Evol. Comput. 13, 2009.
     """
 
-    ratio: float = 0.1
-    theta: float = 0.2
-    c_s: float = 1.0
-    grow: float = 1.2
+    ratio: float = 0.1  # r_lambda of the paper is max(0.1, 2 / lambda)
+    theta: float = 0.2  # of the paper
+    c_s: float = 1.0  # of the paper
+    grow: float = 1.2  # measured on bbob-noisy, as is shrink: docs/noise.md, "What was measured"
     shrink: float = 0.8
-    limit: float = 30.0
-    widen: float | None = None
+    limit: float = 30.0  # chosen, not tuned
+    widen: float | None = None  # that of the paper
 
     def __post_init__(self) -> None:
         fraction("ratio", self.ratio)
@@ -102,42 +103,45 @@ class UncertaintyHandling(NoiseHandling):
         """See `NoiseHandling.begin`."""
         return Uncertainty()
 
-    def popsize(self, memory: Uncertainty, popsize: int) -> int:
+    def popsize(self, state: ESState) -> int:
         """See `NoiseHandling.popsize`."""
-        return round(memory.growth * popsize)
+        memory: Uncertainty = state.noise
+        return round(memory.growth * state.run.popsize)
 
-    def repeats(self, memory: Uncertainty) -> Repeats | None:
+    def repeats(self, state: ESState) -> Repeats | None:
         """See `NoiseHandling.repeats`."""
+        memory: Uncertainty = state.noise
         return memory.repeats
 
-    def told(self, memory: Uncertainty, sem: list[float]) -> Uncertainty:
-        """See `NoiseHandling.told`."""
+    def with_errors(self, state: ESState, sem: list[float]) -> Uncertainty:
+        """See `NoiseHandling.with_errors`."""
+        memory: Uncertainty = state.noise
         return replace(memory, sem=tuple(sem))
 
-    def heard(
-        self, memory: Uncertainty, popsize: int, X: Array, losses: list[float], key: Key, step: int
-    ) -> Uncertainty:
-        """See `NoiseHandling.heard`."""
+    def observe(self, state: ESState, X: Array, losses: list[float], step: int) -> tuple[Uncertainty, list[float]]:
+        """See `NoiseHandling.observe`."""
+        memory, popsize = state.noise, self.popsize(state)
         new = np.array(losses[:popsize])
         sem = np.array(memory.sem[:popsize])
         measure, repeats, carry = math.nan, None, memory.carry
         if len(sem) and not np.isnan(sem).any():
-            again = new + math.sqrt(2) * sem * generator(key, step, NOISE).standard_normal(popsize)
-            measure = uncertainty(new, again, self.theta)
+            again = new + math.sqrt(2) * sem * generator(state.key, step, NOISE).standard_normal(popsize)
+            measure = uncertainty_measure(new, again, self.theta)
         elif memory.repeats is not None:
             first = np.array(memory.repeats.losses)
             again = np.full(len(first), np.nan)
             again[list(memory.repeats.rows)] = losses[popsize:]
-            measure = uncertainty(first, again, self.theta)
+            measure = uncertainty_measure(first, again, self.theta)
         if not len(sem):
             carry += self.ratio * popsize
             chosen = np.flatnonzero(~np.isnan(new))[: int(carry)]
             carry -= int(carry)
             if len(chosen):
                 repeats = Repeats(X[chosen], tuple(chosen.tolist()), tuple(losses[:popsize]), len(losses))
-        return self._answered(replace(memory, carry=carry, repeats=repeats, sem=(), widen=1.0), measure, X.shape[1])
+        memory = replace(memory, carry=carry, repeats=repeats, sem=(), widen=1.0)
+        return self._answer(memory, measure, X.shape[1]), losses[:popsize]
 
-    def _answered(self, memory: Uncertainty, measure: float, n: int) -> Uncertainty:
+    def _answer(self, memory: Uncertainty, measure: float, n: int) -> Uncertainty:
         """Return the memory with the answer to a new measure, NaN where there is none."""
         if math.isnan(measure):
             return memory
@@ -148,13 +152,14 @@ class UncertaintyHandling(NoiseHandling):
             return replace(memory, s=s, growth=min(self.limit, self.grow * memory.growth))
         return replace(memory, s=s, widen=1 + 2 / (n + 10) if self.widen is None else self.widen)
 
-    def adjusted(self, before: CMAState, after: CMAState) -> CMAState:
-        """See `NoiseHandling.adjusted`."""
-        memory: Uncertainty = after.noise
-        return after if memory.widen == 1.0 else replace(after, sigma=after.sigma * memory.widen)
+    def adjust(
+        self, memory: Uncertainty, before: FullDistribution, after: FullDistribution
+    ) -> tuple[Uncertainty, FullDistribution]:
+        """See `NoiseHandling.adjust`."""
+        return memory, after if memory.widen == 1.0 else replace(after, sigma=after.sigma * memory.widen)
 
 
-def uncertainty(first: NDArray[np.float64], again: NDArray[np.float64], theta: float) -> float:
+def uncertainty_measure(first: NDArray[np.float64], again: NDArray[np.float64], theta: float) -> float:
     """Return the uncertainty measure s of section III-A of the paper; NaN if nothing was evaluated twice.
 
     Parameters
