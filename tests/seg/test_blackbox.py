@@ -15,16 +15,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from zoo_opt_seg.blackbox import (
-    BlackBox,
-    Budgeted,
-    BudgetExhausted,
-    Cached,
-    Counted,
-    Hardened,
-    Quantized,
-    as_black_box,
-)
+from zoo_opt_seg.blackbox import BlackBox, Budgeted, BudgetExhausted, Cached, Counted, Hardened, Quantized, as_black_box
 from zoo_opt_seg.prompts import Prompts
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,5 +1,6 @@
 """CLIPSeg as a black box: what transformers' processor and model answer, from a folder or a model, and its errors."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import inspect
@@ -16,13 +17,13 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("open_clip")
 
-from PIL import Image  # noqa: E402
-from seg.small_clipseg import LETTERS, box, letters, pictures, save_folder, small_clipseg  # noqa: E402
-from torch.nn import functional as F  # noqa: E402
+from PIL import Image
+from seg.small_clipseg import LETTERS, box, letters, pictures, save_folder, small_clipseg
+from torch.nn import functional as F
 
-from zoo_opt.core.errors import CheckpointError  # noqa: E402
-from zoo_opt_seg.blackbox import Budgeted, Cached, ClipSegBlackBox, ProcessBlackBox, TinyClipSeg  # noqa: E402
-from zoo_opt_seg.prompts import Prompts  # noqa: E402
+from zoo_opt.core.errors import CheckpointError
+from zoo_opt_seg.blackbox import Budgeted, Cached, ClipSegBlackBox, ProcessBlackBox, TinyClipSeg
+from zoo_opt_seg.prompts import Prompts
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = ("a bright disc", "the polyp", "a bright disc", "something red, on the left!", "the polyp")

@@ -1,5 +1,6 @@
 """Visual prompts for a black box that is asked by text: trained, told the text, saved, shown, on the command line."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import json
@@ -13,21 +14,21 @@ pytest.importorskip("transformers")
 pytest.importorskip("open_clip")
 pytest.importorskip("monai")
 
-from PIL import Image  # noqa: E402
-from seg.prompt_fakes import LinearEncoder  # noqa: E402
-from seg.small import discs  # noqa: E402
-from seg.small_clipseg import TEXTS, box, letters, save_folder, small_clipseg, told_splits  # noqa: E402
+from PIL import Image
+from seg.prompt_fakes import LinearEncoder
+from seg.small import discs
+from seg.small_clipseg import TEXTS, box, letters, save_folder, small_clipseg, told_splits
 
-import zoo_opt as zo  # noqa: E402
-from zoo_opt_seg import targets  # noqa: E402
-from zoo_opt_seg.adaptation.pictures import CELL, GAP, HEAD, panel  # noqa: E402
-from zoo_opt_seg.adaptation.run import adapt  # noqa: E402
-from zoo_opt_seg.blackbox import Budgeted, Counted, Quantized, as_black_box  # noqa: E402
-from zoo_opt_seg.data.draws import draw_prompts  # noqa: E402
-from zoo_opt_seg.features.text_encoders import EncodedTexts, TextEncoder, make_text_encoder, text_encoder_of  # noqa: E402
-from zoo_opt_seg.measures.evaluation import evaluate  # noqa: E402
-from zoo_opt_seg.prompts import Prompts  # noqa: E402
-from zoo_opt_seg.visual_prompts import (  # noqa: E402
+import zoo_opt as zo
+from zoo_opt_seg import targets
+from zoo_opt_seg.adaptation.pictures import CELL, GAP, HEAD, panel
+from zoo_opt_seg.adaptation.run import adapt
+from zoo_opt_seg.blackbox import Budgeted, Counted, Quantized, as_black_box
+from zoo_opt_seg.data.draws import draw_prompts
+from zoo_opt_seg.features.text_encoders import EncodedTexts, TextEncoder, make_text_encoder, text_encoder_of
+from zoo_opt_seg.measures.evaluation import evaluate
+from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.visual_prompts import (
     PROMPTS,
     FilterPrompt,
     IPDecoder,

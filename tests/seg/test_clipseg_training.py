@@ -1,5 +1,6 @@
 """CLIPSeg trained on a domain: adapters around it, end to end, the decoder alone."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 from dataclasses import replace
@@ -11,21 +12,16 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from seg.checks import checksum, die_after  # noqa: E402
-from seg.vlsm_cases import box, small, spot_splits  # noqa: E402
+from seg.checks import checksum, die_after
+from seg.vlsm_cases import box, small, spot_splits
 
-from zoo_opt_seg.data.draws import draw_prompts  # noqa: E402
-from zoo_opt_seg.whitebox.core import recipes  # noqa: E402
-from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
-from zoo_opt_seg.whitebox.core.trainer import fit  # noqa: E402
-from zoo_opt_seg.whitebox.vlsm.adapter import VLSMAdapter  # noqa: E402
-from zoo_opt_seg.whitebox.vlsm.layers import VLSM  # noqa: E402
-from zoo_opt_seg.whitebox.vlsm.training import (  # noqa: E402
-    clipseg_training,
-    train_clipseg,
-    train_vlsm,
-    vlsm_training,
-)
+from zoo_opt_seg.data.draws import draw_prompts
+from zoo_opt_seg.whitebox.core import recipes
+from zoo_opt_seg.whitebox.core.recipe import Recipe
+from zoo_opt_seg.whitebox.core.trainer import fit
+from zoo_opt_seg.whitebox.vlsm.adapter import VLSMAdapter
+from zoo_opt_seg.whitebox.vlsm.layers import VLSM
+from zoo_opt_seg.whitebox.vlsm.training import clipseg_training, train_clipseg, train_vlsm, vlsm_training
 
 RECIPE = Recipe(epochs=4, batch=4, lr=1e-2, weight_decay=1e-3, clip=0.5, stop_after=None, seed=1)
 KINDS = [("shallow", "VLC"), ("dense", "VLC"), ("shallow", "V"), ("dense", "V")]

@@ -1,5 +1,6 @@
 """CRIS: counts, parts recomputed by hand, texts, training, resuming, files, errors; and the CLIPs under it."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,28 +11,20 @@ import pytest
 torch = pytest.importorskip("torch")
 open_clip = pytest.importorskip("open_clip")
 
-from seg.checks import checksum, die_after  # noqa: E402
-from seg.text_cases import (  # noqa: E402
-    RESNET,
-    VIT,
-    clip_config,
-    small_clip,
-    two_discs,
-    two_discs_splits,
-    words,
-)
-from torch.nn import functional as F  # noqa: E402
+from seg.checks import checksum, die_after
+from seg.text_cases import RESNET, VIT, clip_config, small_clip, two_discs, two_discs_splits, words
+from torch.nn import functional as F
 
-from zoo_opt.core.errors import CheckpointError  # noqa: E402
-from zoo_opt_seg.prompts import Prompts  # noqa: E402
-from zoo_opt_seg.whitebox.clip.backbone import encoded, grid_positions, open_clip_model, tokens  # noqa: E402
-from zoo_opt_seg.whitebox.clip.cris import CRIS, CRISConfig, pooled_places  # noqa: E402
-from zoo_opt_seg.whitebox.clip.cris_parts import Projector, VisionLanguageDecoder, coordinates  # noqa: E402
-from zoo_opt_seg.whitebox.clip.san import SAN, SANConfig  # noqa: E402
-from zoo_opt_seg.whitebox.clip.text_segmenter import TextSegmenter  # noqa: E402
-from zoo_opt_seg.whitebox.clip.training import text_training, train_text_net  # noqa: E402
-from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
-from zoo_opt_seg.whitebox.core.trainer import fit, seeded  # noqa: E402
+from zoo_opt.core.errors import CheckpointError
+from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.whitebox.clip.backbone import encoded, grid_positions, open_clip_model, tokens
+from zoo_opt_seg.whitebox.clip.cris import CRIS, CRISConfig, pooled_places
+from zoo_opt_seg.whitebox.clip.cris_parts import Projector, VisionLanguageDecoder, coordinates
+from zoo_opt_seg.whitebox.clip.san import SAN, SANConfig
+from zoo_opt_seg.whitebox.clip.text_segmenter import TextSegmenter
+from zoo_opt_seg.whitebox.clip.training import text_training, train_text_net
+from zoo_opt_seg.whitebox.core.recipe import Recipe
+from zoo_opt_seg.whitebox.core.trainer import fit, seeded
 
 SMALL = CRISConfig(size=64, fused=(8, 12, 16), width=16, layers=2, heads=2, hidden=32, dropout=0.1)
 SMALL_SAN = SANConfig(64, 32, patch=8, width=16, layers=2, heads=2, queries=3, embed=8, fusion=((0, 0),), split=2)

@@ -1,5 +1,6 @@
 """The decoder and the prompts made with it, BAPS and BlackVIP, against networks of torch's modules."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import math
@@ -9,16 +10,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from seg.prompt_cases import ENCODER, vector  # noqa: E402
-from seg.prompt_fakes import LinearEncoder, points_of, scenes  # noqa: E402
-from torch import nn  # noqa: E402
+from seg.prompt_cases import ENCODER, vector
+from seg.prompt_fakes import LinearEncoder, points_of, scenes
+from torch import nn
 
-from zoo_opt_seg.prompts import Prompts  # noqa: E402
-from zoo_opt_seg.visual_prompts import (  # noqa: E402
-    BlackVIP,
-    IPDecoder,
-)
-from zoo_opt_seg.visual_prompts.decoder import Decoder  # noqa: E402
+from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.visual_prompts import BlackVIP, IPDecoder
+from zoo_opt_seg.visual_prompts.decoder import Decoder
 
 # ------------------------------------------------------------------------------------------ the decoder
 

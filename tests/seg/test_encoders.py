@@ -1,5 +1,6 @@
 """Encoders: the tiny one, and published architectures with weights from a file; no network."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 from pathlib import Path
@@ -9,11 +10,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from seg.prompt_fakes import LinearEncoder, scenes  # noqa: E402
-from torch import nn  # noqa: E402
+from seg.prompt_fakes import LinearEncoder, scenes
+from torch import nn
 
-from zoo_opt_seg import embedded  # noqa: E402
-from zoo_opt_seg.features.encoders import (  # noqa: E402
+from zoo_opt_seg import embedded
+from zoo_opt_seg.features.encoders import (
     SOURCES,
     Encoder,
     TorchEncoder,
@@ -22,8 +23,8 @@ from zoo_opt_seg.features.encoders import (  # noqa: E402
     make_encoder,
     read_state,
 )
-from zoo_opt_seg.features.point_embedding import PointEmbedding, spots  # noqa: E402
-from zoo_opt_seg.prompts import Prompts  # noqa: E402
+from zoo_opt_seg.features.point_embedding import PointEmbedding, spots
+from zoo_opt_seg.prompts import Prompts
 
 IMAGES = scenes(5, 48).images
 

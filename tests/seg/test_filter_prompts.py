@@ -1,5 +1,6 @@
 """Filter prompts, their maps, and the low-rank decoder against their formulas."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import numpy as np
@@ -7,16 +8,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from scipy import ndimage  # noqa: E402
-from seg.prompt_cases import vector  # noqa: E402
-from seg.prompt_fakes import points_of, scenes  # noqa: E402
+from scipy import ndimage
+from seg.prompt_cases import vector
+from seg.prompt_fakes import points_of, scenes
 
-from zoo_opt_seg.prompts import Prompts  # noqa: E402
-from zoo_opt_seg.visual_prompts import (  # noqa: E402
-    FilterPrompt,
-    LowRank,
-)
-from zoo_opt_seg.visual_prompts.maps import GROUPS  # noqa: E402
+from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.visual_prompts import FilterPrompt, LowRank
+from zoo_opt_seg.visual_prompts.maps import GROUPS
 
 # ------------------------------------------------------------------------------------------ filters, low rank
 

@@ -1,5 +1,6 @@
 """The ladder SAM-LST: its counts, its gate, what is frozen, its cache of embeddings, its loss, and that it learns."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import copy
@@ -13,22 +14,22 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("segment_anything")
 pytest.importorskip("torchvision")
 
-from seg.checks import checksum  # noqa: E402
-from seg.small import small_sam  # noqa: E402
+from seg.checks import checksum
+from seg.small import small_sam
 
-from zoo_opt.core.errors import CheckpointError  # noqa: E402
-from zoo_opt_seg.data.synthetic.ct import CLASSES  # noqa: E402
-from zoo_opt_seg.data.volumes import LabelledSlices, Volume, VolumeSplits  # noqa: E402
-from zoo_opt_seg.embedded.sam import decode_batch, tiny_sam  # noqa: E402
-from zoo_opt_seg.tables.sources import Absent, absent_volumes  # noqa: E402
-from zoo_opt_seg.tables.suite import Cell, Place, Row  # noqa: E402
-from zoo_opt_seg.tables.whitebox import measured, train  # noqa: E402
-from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
-from zoo_opt_seg.whitebox.core.trainer import fit, seeded  # noqa: E402
-from zoo_opt_seg.whitebox.ladder.embeddings import CachedEmbeddings  # noqa: E402
-from zoo_opt_seg.whitebox.ladder.model import Ladder, LadderSam, sam_of_size  # noqa: E402
-from zoo_opt_seg.whitebox.ladder.resnet import ResNetToLayer3, load_imagenet  # noqa: E402
-from zoo_opt_seg.whitebox.ladder.training import (  # noqa: E402
+from zoo_opt.core.errors import CheckpointError
+from zoo_opt_seg.data.synthetic.ct import CLASSES
+from zoo_opt_seg.data.volumes import LabelledSlices, Volume, VolumeSplits
+from zoo_opt_seg.embedded.sam import decode_batch, tiny_sam
+from zoo_opt_seg.tables.sources import Absent, absent_volumes
+from zoo_opt_seg.tables.suite import Cell, Place, Row
+from zoo_opt_seg.tables.whitebox import measured, train
+from zoo_opt_seg.whitebox.core.recipe import Recipe
+from zoo_opt_seg.whitebox.core.trainer import fit, seeded
+from zoo_opt_seg.whitebox.ladder.embeddings import CachedEmbeddings
+from zoo_opt_seg.whitebox.ladder.model import Ladder, LadderSam, sam_of_size
+from zoo_opt_seg.whitebox.ladder.resnet import ResNetToLayer3, load_imagenet
+from zoo_opt_seg.whitebox.ladder.training import (
     PAPER,
     RELEASED,
     LadderTraining,

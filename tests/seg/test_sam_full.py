@@ -1,5 +1,6 @@
 """Full fine-tuning of SAM: all of it is trained, in a copy, and the result is a checkpoint like SAM's own."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,13 +11,13 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("segment_anything")
 
-from seg.checks import checksum  # noqa: E402
-from seg.small import disc_splits, small_sam  # noqa: E402
+from seg.checks import checksum
+from seg.small import disc_splits, small_sam
 
-from zoo_opt_seg.blackbox.sam import SamBlackBox  # noqa: E402
-from zoo_opt_seg.data.points import random_points  # noqa: E402
-from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
-from zoo_opt_seg.whitebox.sam.full import PARTS, sam_training, train_sam  # noqa: E402
+from zoo_opt_seg.blackbox.sam import SamBlackBox
+from zoo_opt_seg.data.points import random_points
+from zoo_opt_seg.whitebox.core.recipe import Recipe
+from zoo_opt_seg.whitebox.sam.full import PARTS, sam_training, train_sam
 
 RECIPE = Recipe(epochs=4, batch=4, lr=3e-3, stop_after=None, seed=1)
 

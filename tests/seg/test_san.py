@@ -1,5 +1,6 @@
 """SAN: counts, the biased attention recomputed by hand, frozen CLIP, training, towers of a CLIPSeg, errors."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import copy
@@ -11,19 +12,19 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("open_clip")
 
-from seg.checks import checksum  # noqa: E402
-from seg.text_cases import RESNET, VIT, small_clip, two_discs, two_discs_splits, words  # noqa: E402
-from torch.nn import functional as F  # noqa: E402
+from seg.checks import checksum
+from seg.text_cases import RESNET, VIT, small_clip, two_discs, two_discs_splits, words
+from torch.nn import functional as F
 
-from zoo_opt_seg.prompts import Prompts  # noqa: E402
-from zoo_opt_seg.whitebox.clip.backbone import tokens  # noqa: E402
-from zoo_opt_seg.whitebox.clip.convert import clip_of_clipseg  # noqa: E402
-from zoo_opt_seg.whitebox.clip.san import SAN, SANConfig  # noqa: E402
-from zoo_opt_seg.whitebox.clip.san_parts import Proposals, SideAdapter, recognised, through  # noqa: E402
-from zoo_opt_seg.whitebox.clip.text_segmenter import TextSegmenter  # noqa: E402
-from zoo_opt_seg.whitebox.clip.training import text_training, train_text_net  # noqa: E402
-from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
-from zoo_opt_seg.whitebox.core.trainer import seeded  # noqa: E402
+from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.whitebox.clip.backbone import tokens
+from zoo_opt_seg.whitebox.clip.convert import clip_of_clipseg
+from zoo_opt_seg.whitebox.clip.san import SAN, SANConfig
+from zoo_opt_seg.whitebox.clip.san_parts import Proposals, SideAdapter, recognised, through
+from zoo_opt_seg.whitebox.clip.text_segmenter import TextSegmenter
+from zoo_opt_seg.whitebox.clip.training import text_training, train_text_net
+from zoo_opt_seg.whitebox.core.recipe import Recipe
+from zoo_opt_seg.whitebox.core.trainer import seeded
 
 SMALL = SANConfig(
     size=64,

@@ -1,5 +1,6 @@
 """Prompts in files: exact, no damage goes unnoticed, clear errors."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import json
@@ -10,10 +11,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from seg.prompt_cases import CASES, ENCODER, vector  # noqa: E402
-from seg.prompt_fakes import LinearEncoder, Recorded, brightness, points_of, scenes  # noqa: E402
+from seg.prompt_cases import CASES, ENCODER, vector
+from seg.prompt_fakes import LinearEncoder, Recorded, brightness, points_of, scenes
 
-from zoo_opt_seg.visual_prompts import (  # noqa: E402
+from zoo_opt_seg.visual_prompts import (
     BAR,
     PROMPTS,
     FilterPrompt,

@@ -1,5 +1,6 @@
 """Synapse in TransUNet's form: a written folder in its layout, and every error with the file's name."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import json
@@ -14,10 +15,10 @@ import pytest
 pytest.importorskip("torch")
 h5py = pytest.importorskip("h5py")
 
-from zoo_opt_seg.data import DataError  # noqa: E402
-from zoo_opt_seg.data.loaders.synapse import CLASSES, splits  # noqa: E402
-from zoo_opt_seg.data.volumes import VolumeSplits, load_volumes  # noqa: E402
-from zoo_opt_seg.measures.evaluation_volumes import evaluate_volumes  # noqa: E402
+from zoo_opt_seg.data import DataError
+from zoo_opt_seg.data.loaders.synapse import CLASSES, splits
+from zoo_opt_seg.data.volumes import VolumeSplits, load_volumes
+from zoo_opt_seg.measures.evaluation_volumes import evaluate_volumes
 
 TRAIN = ("case0005", "case0006", "case0007", "case0009")
 TEST = ("case0001", "case0008")

@@ -1,5 +1,6 @@
 """White-box rows of tables: each use trains, is measured, and says its cost; what does not fit is said."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,13 +11,13 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("segment_anything")
 
-from zoo_opt.bench.engine.record import read_record  # noqa: E402
-from zoo_opt_seg.tables import run as tables  # noqa: E402
-from zoo_opt_seg.tables.cells import run_cell  # noqa: E402
-from zoo_opt_seg.tables.reader import SuiteError, read_table  # noqa: E402
-from zoo_opt_seg.tables.sources import absent  # noqa: E402
-from zoo_opt_seg.tables.suite import Place  # noqa: E402
-from zoo_opt_seg.whitebox.comparators import COMPARATORS  # noqa: E402
+from zoo_opt.bench.engine.record import read_record
+from zoo_opt_seg.tables import run as tables
+from zoo_opt_seg.tables.cells import run_cell
+from zoo_opt_seg.tables.reader import SuiteError, read_table
+from zoo_opt_seg.tables.sources import absent
+from zoo_opt_seg.tables.suite import Place
+from zoo_opt_seg.whitebox.comparators import COMPARATORS
 
 SPOTS, POLYPS, DISCS = "seg.vlsm_cases:spot_splits", "seg.vlsm_cases:few_polyps", "seg.small:disc_splits"
 QUICK, SHALLOW = "{ epochs = 2, batch = 8 }", '{ kind = "shallow", placement = "V", hidden = 4 }'

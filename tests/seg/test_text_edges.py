@@ -1,5 +1,6 @@
 """Where asking by text differs from asking by points: images without an object, several views, other images."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 from dataclasses import replace
@@ -12,21 +13,21 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("segment_anything")
 pytest.importorskip("monai")
 
-from seg.small import disc_splits, discs, small_sam  # noqa: E402
+from seg.small import disc_splits, discs, small_sam
 
-import zoo_opt as zo  # noqa: E402
-from zoo_opt.core.errors import CheckpointError  # noqa: E402
-from zoo_opt_seg.adaptation.run import adapt  # noqa: E402
-from zoo_opt_seg.blackbox import Counted  # noqa: E402
-from zoo_opt_seg.blackbox.sam import SamBlackBox  # noqa: E402
-from zoo_opt_seg.data.draws import draw_prompts  # noqa: E402
-from zoo_opt_seg.data.samples import Samples, Splits  # noqa: E402
-from zoo_opt_seg.measures import losses  # noqa: E402
-from zoo_opt_seg.visual_prompts import make_prompt  # noqa: E402
-from zoo_opt_seg.visual_prompts.vpt import VPT  # noqa: E402
-from zoo_opt_seg.whitebox.core.recipe import Recipe  # noqa: E402
-from zoo_opt_seg.whitebox.core.segmentation import Segmentation, bce_dice, vlsm_loss  # noqa: E402
-from zoo_opt_seg.whitebox.prompt.gradient import PromptByGradient, train_prompt  # noqa: E402
+import zoo_opt as zo
+from zoo_opt.core.errors import CheckpointError
+from zoo_opt_seg.adaptation.run import adapt
+from zoo_opt_seg.blackbox import Counted
+from zoo_opt_seg.blackbox.sam import SamBlackBox
+from zoo_opt_seg.data.draws import draw_prompts
+from zoo_opt_seg.data.samples import Samples, Splits
+from zoo_opt_seg.measures import losses
+from zoo_opt_seg.visual_prompts import make_prompt
+from zoo_opt_seg.visual_prompts.vpt import VPT
+from zoo_opt_seg.whitebox.core.recipe import Recipe
+from zoo_opt_seg.whitebox.core.segmentation import Segmentation, bce_dice, vlsm_loss
+from zoo_opt_seg.whitebox.prompt.gradient import PromptByGradient, train_prompt
 
 FEW = {"method": zo.CMAES(sigma0=0.1, popsize=4), "calls": 40, "batch": 4, "validate": 0, "repeats": 2, "panel": False}
 

@@ -1,5 +1,6 @@
 """The one trainer beyond resuming: memory, time, precision, what is kept, progress and TensorBoard, recipes, losses."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import builtins
@@ -12,13 +13,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from zoo_opt_seg.prompts import Prompts  # noqa: E402
-from zoo_opt_seg.whitebox.core import memory, recipes  # noqa: E402
-from zoo_opt_seg.whitebox.core.memory import PeakMemory  # noqa: E402
-from zoo_opt_seg.whitebox.core.recipe import Epoch, Recipe, Validation  # noqa: E402
-from zoo_opt_seg.whitebox.core.reports import TensorBoard, epochs_bar, together  # noqa: E402
-from zoo_opt_seg.whitebox.core.segmentation import LOSSES, Segmentation, bce_dice, vlsm_loss  # noqa: E402
-from zoo_opt_seg.whitebox.core.trainer import Trainable, fit  # noqa: E402
+from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.whitebox.core import memory, recipes
+from zoo_opt_seg.whitebox.core.memory import PeakMemory
+from zoo_opt_seg.whitebox.core.recipe import Epoch, Recipe, Validation
+from zoo_opt_seg.whitebox.core.reports import TensorBoard, epochs_bar, together
+from zoo_opt_seg.whitebox.core.segmentation import LOSSES, Segmentation, bce_dice, vlsm_loss
+from zoo_opt_seg.whitebox.core.trainer import Trainable, fit
 
 
 class Net(Trainable):

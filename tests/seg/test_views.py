@@ -1,5 +1,6 @@
 """Several magnifications of an image: what the black box is shown, and where its masks go."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import numpy as np
@@ -7,12 +8,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from scipy import ndimage  # noqa: E402
-from seg.prompt_fakes import scenes  # noqa: E402
+from scipy import ndimage
+from seg.prompt_fakes import scenes
 
-from zoo_opt_seg.adaptation.objective import Objective  # noqa: E402
-from zoo_opt_seg.prompts import Prompts  # noqa: E402
-from zoo_opt_seg.visual_prompts import BAR, FilterPrompt, Views, load_prompt, make_prompt, save_prompt  # noqa: E402
+from zoo_opt_seg.adaptation.objective import Objective
+from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.visual_prompts import BAR, FilterPrompt, Views, load_prompt, make_prompt, save_prompt
 
 SIZE = 32
 

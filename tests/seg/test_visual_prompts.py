@@ -1,5 +1,6 @@
 """Visual prompts: what all have in common, and VPT and BAR against plain implementations."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import json
@@ -9,21 +10,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from scipy import ndimage  # noqa: E402
-from seg.prompt_cases import CASES, ENCODER, ZERO_SHOT, vector  # noqa: E402
-from seg.prompt_fakes import points_of, scenes  # noqa: E402
+from scipy import ndimage
+from seg.prompt_cases import CASES, ENCODER, ZERO_SHOT, vector
+from seg.prompt_fakes import points_of, scenes
 
-from zoo_opt_seg.prompts import Prompts  # noqa: E402
-from zoo_opt_seg.visual_prompts import (  # noqa: E402
-    BAR,
-    PROMPTS,
-    VPT,
-    BlackVIP,
-    FilterPrompt,
-    IPDecoder,
-    LowRank,
-    make_prompt,
-)
+from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.visual_prompts import BAR, PROMPTS, VPT, BlackVIP, FilterPrompt, IPDecoder, LowRank, make_prompt
 
 
 @pytest.fixture(params=CASES)

@@ -1,5 +1,6 @@
 """VLSM adapters: counts, the forward against one recomputed by hand, identity, gradients, files."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import copy
@@ -11,12 +12,12 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from seg.checks import checksum  # noqa: E402
-from seg.vlsm_cases import EOS, inputs, small  # noqa: E402
+from seg.checks import checksum
+from seg.vlsm_cases import EOS, inputs, small
 
-from zoo_opt.core.errors import CheckpointError  # noqa: E402
-from zoo_opt_seg.whitebox.vlsm.adapter import VLSMAdapter  # noqa: E402
-from zoo_opt_seg.whitebox.vlsm.layers import VLSM  # noqa: E402
+from zoo_opt.core.errors import CheckpointError
+from zoo_opt_seg.whitebox.vlsm.adapter import VLSMAdapter
+from zoo_opt_seg.whitebox.vlsm.layers import VLSM
 
 KINDS = [(kind, placement) for kind in ("shallow", "dense") for placement in ("V", "VL", "VLC")]
 

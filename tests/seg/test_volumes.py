@@ -9,14 +9,7 @@ pytest.importorskip("torch")
 
 from zoo_opt_seg.data import DataError
 from zoo_opt_seg.data.augment_slices import augment_slices
-from zoo_opt_seg.data.volumes import (
-    LabelledSlices,
-    Volume,
-    VolumeSplits,
-    load_volumes,
-    resized,
-    slices_of,
-)
+from zoo_opt_seg.data.volumes import LabelledSlices, Volume, VolumeSplits, load_volumes, resized, slices_of
 
 
 def some(n: int = 4, size: int = 8, seed: int = 0) -> LabelledSlices:

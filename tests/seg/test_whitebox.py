@@ -1,5 +1,6 @@
 """The white-box comparators: trainer, LoRA, backpropagation through a visual prompt."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import csv
@@ -14,20 +15,20 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 pytest.importorskip("segment_anything")
 
-from seg.checks import checksum  # noqa: E402
-from seg.small import CropLike, disc_splits, small_sam  # noqa: E402
+from seg.checks import checksum
+from seg.small import CropLike, disc_splits, small_sam
 
-from zoo_opt.core.errors import CheckpointError  # noqa: E402
-from zoo_opt_seg.blackbox.sam import SamBlackBox  # noqa: E402
-from zoo_opt_seg.data.points import random_points  # noqa: E402
-from zoo_opt_seg.visual_prompts import TrainedPrompt  # noqa: E402
-from zoo_opt_seg.visual_prompts.vpt import VPT  # noqa: E402
-from zoo_opt_seg.whitebox.core.recipe import Progress, Recipe, Validation  # noqa: E402
-from zoo_opt_seg.whitebox.core.segmentation import POINTS, bce_dice  # noqa: E402
-from zoo_opt_seg.whitebox.core.trainer import Trainable, fit, seeded  # noqa: E402
-from zoo_opt_seg.whitebox.prompt.gradient import PromptByGradient, train_prompt  # noqa: E402
-from zoo_opt_seg.whitebox.sam.lora import LoRA, LoRASam  # noqa: E402
-from zoo_opt_seg.whitebox.sam.lora_training import lora_training, train_lora  # noqa: E402
+from zoo_opt.core.errors import CheckpointError
+from zoo_opt_seg.blackbox.sam import SamBlackBox
+from zoo_opt_seg.data.points import random_points
+from zoo_opt_seg.visual_prompts import TrainedPrompt
+from zoo_opt_seg.visual_prompts.vpt import VPT
+from zoo_opt_seg.whitebox.core.recipe import Progress, Recipe, Validation
+from zoo_opt_seg.whitebox.core.segmentation import POINTS, bce_dice
+from zoo_opt_seg.whitebox.core.trainer import Trainable, fit, seeded
+from zoo_opt_seg.whitebox.prompt.gradient import PromptByGradient, train_prompt
+from zoo_opt_seg.whitebox.sam.lora import LoRA, LoRASam
+from zoo_opt_seg.whitebox.sam.lora_training import lora_training, train_lora
 
 
 class Line(Trainable):
