@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import zoo_opt as zo
-from zoo_opt.methods.auto.auto import LOCAL, QUIET, WIDE
-from zoo_opt.methods.auto.units import units
+from zoo_opt.methods.auto.method import MOST_WITHOUT_GAIN
+from zoo_opt.methods.auto.state import EVOLUTION, QUASI_NEWTON
+from zoo_opt.methods.auto.units import unit_lengths
 from zoo_opt.methods.local.coordinate_search import separable
 
 BOX = (-5.0, 5.0)
@@ -52,14 +53,14 @@ def test_start_centre_and_repeat() -> None:
 
 def test_smooth_loss_is_the_quasi_newton_methods() -> None:
     opt = run(rosenbrock, np.full(5, -1.5), 400, bounds=BOX)
-    assert opt.state.active == LOCAL and opt.best.loss < 1e-8
+    assert opt.state.active == QUASI_NEWTON and opt.best.loss < 1e-8
 
 
 def test_noisy_loss_is_the_noise_handling_evolution_strategys() -> None:
     rng = np.random.default_rng(0)
     opt = run(lambda x: float(x @ x) + rng.standard_normal(), np.full(4, 3.0), 400, bounds=BOX)
-    assert opt.state.noisy and set(opt.state.arms) == {WIDE}
-    assert opt.state.arms[WIDE].method.noise == zo.QuadraticModel()
+    assert opt.state.noisy and set(opt.state.searches) == {EVOLUTION}
+    assert opt.state.searches[EVOLUTION].method.noise == zo.QuadraticModel()
     assert float(opt.mean @ opt.mean) < 3.0  # of 36: the mean is the one of the strategy, not the luckiest point
 
 
@@ -67,7 +68,7 @@ def test_a_told_standard_error_is_noise() -> None:
     opt = zo.Optimizer(zo.Auto(bounds=BOX), np.ones(3), rng=0)
     batch = opt.ask()
     opt.tell(batch, [1.0, 2.0], sem=[0.1, None])
-    assert opt.state.noisy and opt.state.active == WIDE
+    assert opt.state.noisy and opt.state.active == EVOLUTION
 
 
 def test_sum_over_coordinates_is_searched_coordinate_by_coordinate() -> None:
@@ -80,7 +81,7 @@ def test_many_basins_are_the_evolution_strategys_and_later_searches() -> None:
     rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((2, 2)))[0]
     opt = run(lambda x: rastrigin(rotation @ x), np.full(2, 3.0), 6000, bounds=BOX)
     assert opt.best.loss < 1e-8
-    assert {LOCAL, WIDE} <= set(opt.state.arms)
+    assert {QUASI_NEWTON, EVOLUTION} <= set(opt.state.searches)
 
 
 def test_many_parameters_and_few_evaluations_are_the_gradient_familys() -> None:
@@ -93,7 +94,7 @@ def test_many_parameters_and_few_evaluations_are_the_gradient_familys() -> None:
         batch = bounded.ask()
         bounded.tell(batch, [float(x @ x) for x in batch])
     assert np.abs(bounded.ask().X).max() <= 5.0
-    assert isinstance(bounded.state.arm.method, zo.SepCMAES)
+    assert isinstance(bounded.state.search.method, zo.SepCMAES)
 
 
 def test_failed_start_goes_on() -> None:
@@ -118,7 +119,7 @@ def test_candidates_keep_to_the_box() -> None:
 
 def test_ends_when_converged_unless_there_is_a_budget() -> None:
     opt = run(lambda x: float(x @ x), np.ones(2), None, bounds=BOX)
-    assert opt.stop() == {"converged": QUIET} and opt.best.loss < 1e-12
+    assert opt.stop() == {"converged": MOST_WITHOUT_GAIN} and opt.best.loss < 1e-12
     assert zo.Auto().ends and not zo.Auto(budget=5).ends
     assert run(lambda x: float(x @ x), np.ones(2), 3000, bounds=BOX).stop() == {"budget": 3000}
 
@@ -142,11 +143,11 @@ def test_units_do_not_matter(factor: float) -> None:
 
 def test_units_are_powers_of_two_near_the_declared_lengths() -> None:
     x0 = np.array([3.0, -4.0])
-    assert units(x0, (-5.0, 5.0), None).tolist() == [1.0, 1.0]
-    assert units(x0, ((0.0, 0.0), (40.0, 1e-3)), None).tolist() == [4.0, 2.0**-13]
-    assert units(x0, None, [2.0, 16.0]).tolist() == [1.0, 8.0]
-    assert units(np.zeros(2), None, None).tolist() == [0.5, 0.5]
-    assert units(x0, None, None).tolist() == [0.5, 0.5]  # 0.3 * 3.5 / 2
+    assert unit_lengths(x0, (-5.0, 5.0), None).tolist() == [1.0, 1.0]
+    assert unit_lengths(x0, ((0.0, 0.0), (40.0, 1e-3)), None).tolist() == [4.0, 2.0**-13]
+    assert unit_lengths(x0, None, [2.0, 16.0]).tolist() == [1.0, 8.0]
+    assert unit_lengths(np.zeros(2), None, None).tolist() == [0.5, 0.5]
+    assert unit_lengths(x0, None, None).tolist() == [0.5, 0.5]  # 0.3 * 3.5 / 2
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo_opt.core.method import Asked, Method
-from zoo_opt.methods.auto.auto import Auto
+from zoo_opt.methods.auto.method import Auto
 from zoo_opt.methods.bar import BAR
 from zoo_opt.methods.base import GradientMethod
 from zoo_opt.methods.cma.dd import DDCMAES

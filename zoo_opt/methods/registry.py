@@ -22,7 +22,7 @@ METHODS = Factories(
         "method",
         "zoo_opt.methods",
         Entry,
-        _own("auto", "auto.auto:Auto", "chooses among the others; no settings"),
+        _own("auto", "auto.method:Auto", "chooses among the others; no settings"),
         _own("quasi-newton", "local.quasi_newton:QuasiNewton", "L-BFGS from finite differences, for smooth losses"),
         _own("spsa", "spsa:SPSA", "simultaneous perturbation: two evaluations a step"),
         _own("spsa-gc", "spsa:SPSAGC", "with Nesterov's gradient correction"),

@@ -22,7 +22,8 @@ _MODULES = {
     "zoo_opt.gradient.trend": "GuardedRate Trend",
     "zoo_opt.gradient.updates": "GradientCorrection Nesterov Plain",
     "zoo_opt.gradient.zo_gradient": "ZOState",
-    "zoo_opt.methods.auto.auto": "Arm Auto AutoState",
+    "zoo_opt.methods.auto.method": "Auto",
+    "zoo_opt.methods.auto.state": "AutoState",
     "zoo_opt.methods.bar": "BAR",
     "zoo_opt.methods.cma.dd": "DDCMAES DDDistribution",
     "zoo_opt.methods.cma.full": "CMAES",
@@ -45,6 +46,7 @@ _MODULES = {
 }
 PLACES = {name: f"{module}:{name}" for module, names in _MODULES.items() for name in names.split()}
 """Where the class is now that format 2 called so. A class that got another name has its line below."""
+PLACES["Arm"] = "zoo_opt.methods.auto.state:Search"
 
 
 def _cma_state(fields: Fields, make: Make) -> Any:
@@ -57,7 +59,23 @@ def _cma_state(fields: Fields, make: Make) -> Any:
     )
 
 
-CONVERTERS: dict[str, Callable[[Fields, Make], Any]] = {"CMAState": _cma_state}
+def _auto_state(fields: Fields, make: Make) -> Any:
+    """The searches of `Auto` were its arms, and had other names, as had the kinds of its steps."""
+    search = {"": "", "local": "quasi-newton", "coordinates": "coordinates", "wide": "evolution"}
+    return make(
+        "zoo_opt.methods.auto.state:AutoState",
+        stage={"mixes": "exchange", "arm": "search"}.get(fields["stage"], fields["stage"]),
+        active=search[fields["active"]],
+        searches={search[name]: arm for name, arm in fields["arms"].items()},
+        **{new: fields[old] for old, new in _AUTO_FIELDS.items()},
+        **{name: fields[name] for name in ("key", "unit", "x0", "f0", "x", "f", "evaluations", "noisy")},
+    )
+
+
+_AUTO_FIELDS = {"own": "points", "tested": "sum_tested", "before": "f_before", "quiet": "without_gain"}
+
+
+CONVERTERS: dict[str, Callable[[Fields, Make], Any]] = {"AutoState": _auto_state, "CMAState": _cma_state}
 """For a class whose fields have changed since, by its old name: the object made of the fields that format 2 had.
 
 A converter gets the fields, decoded, and ``make``, which makes an object of a class that is named by its place; that

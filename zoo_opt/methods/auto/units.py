@@ -9,6 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from zoo_opt.typing import Array
 
+# chosen, not tuned; docs/auto.md, "What did not help", has what was tried of the first step in units
 PER_BOX = 10.0  # units across the bounds
 PER_SCALE = 2.0  # units in what was declared as the scale
 FROM_START = 0.3  # scale, as a part of the root mean square of x0
@@ -16,7 +17,7 @@ LIMIT = 900  # |log2| of the largest and the smallest unit: a search from there 
 SPREAD = 4.0  # units on either side of x0 where nothing bounds the search
 
 
-def units(x0: Array, bounds: Any, scale: Any) -> Array:
+def unit_lengths(x0: Array, bounds: Any, scale: Any) -> Array:
     """Return one unit of each coordinate (d,), a power of 2, so that to change the unit rounds nothing.
 
     Parameters

@@ -1,0 +1,76 @@
+"""The searches that `Auto` is composed of: how each is begun, and when it is over."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from zoo_opt.core.method import Asked, Method
+from zoo_opt.methods.auto.state import COORDINATES, EVOLUTION, QUASI_NEWTON, AutoState, Search
+from zoo_opt.methods.cma.dd import DDCMAES
+from zoo_opt.methods.cma.full import CMAES
+from zoo_opt.methods.cma.quadratic_model import QuadraticModel
+from zoo_opt.methods.cma.sep import SepCMAES
+from zoo_opt.methods.local.coordinate_search import CoordinateSearch
+from zoo_opt.methods.local.quasi_newton import QuasiNewton
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array
+
+MOST_FULL = 40  # dimensions up to which the CMA-ES is the full one: docs/large-scale.md, and docs/auto.md for below it
+MOST_DENSE = 1000  # dimensions up to which any d x d matrix is used: 8 MB; chosen, not tuned
+SIGMA0 = 2.0  # of the evolution strategies, in units; 1 was no different: docs/auto.md, "What did not help"
+FIRST_LIMIT = 500.0  # evaluations per dimension of the first quasi-Newton search; 100 was worse: docs/auto.md
+MOST_HOPED = 10.0  # times the decrease that a later quasi-Newton search expects must reach the best; chosen, not tuned
+
+
+def quasi_newton(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
+    """Return the state at the start of a quasi-Newton search from ``x``, whose loss is ``f``."""
+    method = QuasiNewton(bounds=box)
+    state = method.init(x, s.key)
+    # what came before the evolution strategy does not count
+    used = s.searches[QUASI_NEWTON].used if EVOLUTION in s.searches else 0
+    return s.searching(QUASI_NEWTON, Search(method, replace(state, f=f) if math.isfinite(f) else state, used))
+
+
+def coordinates(s: AutoState, box: Any) -> AutoState:
+    """Return the state at the start of the coordinate search, from the best point."""
+    method = CoordinateSearch(bounds=box)
+    return s.searching(COORDINATES, Search(method, method.init(s.x, s.key)))
+
+
+def evolution(s: AutoState, box: Any) -> AutoState:
+    """Return the state at the start of the evolution strategy, from the best point."""
+    if QUASI_NEWTON in s.searches:
+        s = replace(s, searches={**s.searches, QUASI_NEWTON: replace(s.searches[QUASI_NEWTON], used=0)})
+    method: Method
+    if s.x.size > MOST_DENSE:
+        sigma0 = SIGMA0 * MOST_FULL / s.x.size  # the best step falls so, and sigma takes d generations to follow
+        method = SepCMAES(sigma0=sigma0, restarts="bipop", bounds=box)
+    elif s.x.size > MOST_FULL:
+        method = DDCMAES(sigma0=SIGMA0, restarts="bipop", bounds=box)
+    else:
+        noise = QuadraticModel() if s.noisy else None
+        method = CMAES(sigma0=SIGMA0, restarts="bipop", bounds=box, noise=noise)
+    return s.searching(EVOLUTION, Search(method, method.init(s.x, s.key)))
+
+
+def advanced(s: AutoState, asked: Asked, losses: list[float]) -> AutoState:
+    """Return the state after a step of the search now going."""
+    method, used = s.search.method, s.search.used + len(losses)
+    return s.searching(s.active, Search(method, method.update(s.search.state, asked, losses), used))
+
+
+def is_over(before: AutoState, s: AutoState) -> bool:
+    """Return whether the search now going is over after the step that has led from ``before`` to ``s``."""
+    if s.active == EVOLUTION:  # a run that ended is followed by another in it
+        return len(s.search.state.log) > len(before.search.state.log)
+    if s.search.has_ended():
+        return True
+    if s.active == COORDINATES:
+        return False
+    if EVOLUTION not in s.searches:
+        return s.evaluations >= FIRST_LIMIT * s.x.size
+    state = s.search.state
+    return bool(state.expects() > (s.f - state.f) / MOST_HOPED)

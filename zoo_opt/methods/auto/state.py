@@ -1,0 +1,94 @@
+"""The state of `Auto`: what has been seen of the loss, the searches that have begun, and what the next step is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from zoo_opt.core.method import Method
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array, Key
+
+# what a step is: points that Auto evaluates to see what kind of loss it has, or a step of the search now going
+START, REPEAT, EXCHANGE, SAMPLE, SEARCH = "start", "repeat", "exchange", "sample", "search"
+QUASI_NEWTON, COORDINATES, EVOLUTION = "quasi-newton", "coordinates", "evolution"  # the searches
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A method that Auto is composed of, its state, and the evaluations that count as its share."""
+
+    method: Method
+    state: Any
+    used: int = 0
+
+    def has_ended(self) -> bool:
+        """Return whether the method has reasons to stop."""
+        return bool(self.method.stop(self.state))
+
+
+@dataclass(frozen=True, slots=True)
+class AutoState:
+    """State between two steps, float64; points are in units (see `unit_lengths`).
+
+    Attributes
+    ----------
+    key : Key
+        Where all draws come from.
+    unit : (d,) array
+        One unit of each coordinate in parameter units, a power of 2.
+    x0, f0 : (d,) array, float
+        The start and its loss, NaN if it failed.
+    x, f : (d,) array, float
+        The best point and its loss.
+    stage : str
+        What the next step is: START, REPEAT, EXCHANGE, SAMPLE, or SEARCH.
+    points : (n, d) array
+        The points of the next step, if it is not one of a search.
+    active : str
+        Name of the search now going, "" before the first.
+    searches : dict of Search
+        Those that have begun, by name.
+    evaluations : int
+        Evaluations made.
+    sum_tested : bool
+        Whether it has been tested that the loss is a sum over coordinates.
+    noisy : bool
+        Whether the start had another loss when it was evaluated again, or a standard error was told.
+    f_before : float
+        Best loss when the search now going began.
+    without_gain : int
+        Searches in a row that ended without a gain.
+    """
+
+    key: Key
+    unit: Array
+    x0: Array
+    f0: float
+    x: Array
+    f: float
+    stage: str
+    points: Array
+    active: str = ""
+    searches: dict[str, Search] = field(default_factory=dict)
+    evaluations: int = 0
+    sum_tested: bool = False
+    noisy: bool = False
+    f_before: float = math.inf
+    without_gain: int = 0
+
+    @property
+    def search(self) -> Search:
+        """The search now going."""
+        return self.searches[self.active]
+
+    def searching(self, active: str, search: Search | None = None) -> AutoState:
+        """Return the state in which this search is going, as ``search`` if that is given."""
+        searches = self.searches if search is None else {**self.searches, active: search}
+        return replace(self, stage=SEARCH, active=active, searches=searches, points=self.points[:0])
+
+    def evaluating(self, stage: str, points: Array) -> AutoState:
+        """Return the state whose next step is ``stage``, with ``points`` (n, d)."""
+        return replace(self, stage=stage, points=points)
