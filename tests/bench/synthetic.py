@@ -152,11 +152,3 @@ def mixed_record(**options: Any) -> Record:
 def lines(record: Record) -> str:
     """The record as the text of a runs.jsonl."""
     return "".join(json.dumps(entry) + "\n" for entry in [*record.sessions, *record.runs.values()])
-
-
-def by_group(record: Record) -> dict[str, list[dict[str, Any]]]:
-    """The runs of each group."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for run in record.runs.values():
-        groups.setdefault(run["group"], []).append(run)
-    return groups

@@ -4,10 +4,11 @@ import gzip
 
 import pytest
 from bench.browser import PHONE, opened
-from bench.synthetic import by_group, full_record, lines, small_record, task_runs
+from bench.synthetic import full_record, lines, small_record, task_runs
 
 from zoo_opt.bench.report.comparison import compare
 from zoo_opt.bench.report.html import write_report
+from zoo_opt.bench.statistics.hits import by_group
 from zoo_opt.bench.statistics.stats import summaries
 
 SECTIONS = ("glance", "targets", "parts", "curves", "final", "ert", "tests", "profile", "compare", "made", "read")
@@ -84,12 +85,12 @@ def test_odd_records_open_quietly(browser, tmp_path, change):
 
 
 def test_the_overview_ranks_every_group(page, records):
-    for group, runs in by_group(records[0]).items():
+    for group, runs in by_group(records[0].runs.values()).items():
         card = page.locator(f".card[data-group='{group}']")
         card.scroll_into_view_if_needed()
         names = card.locator("tbody th").all_text_contents()
         assert names == [s.method for s in summaries(runs)]
-    best = summaries(by_group(records[0])["bbob, 300 d"])[0]
+    best = summaries(by_group(records[0].runs.values())["bbob, 300 d"])[0]
     text = page.locator(".card[data-group='bbob, 300 d'] .body").text_content()
     assert f"{best.method} leads (area {best.area:.3f})" in text
 
@@ -131,7 +132,7 @@ def test_methods_that_ran_less_are_not_ranked_until_only_common_problems_count(b
     record = small_record()
     record.runs = {k: r for k, r in record.runs.items() if r["method"] != "auto" or r["dim"] == 2}
     write_report(record, tmp_path / "r.html")
-    runs = by_group(record)["bbob, 100 d"]
+    runs = by_group(record.runs.values())["bbob, 100 d"]
     with opened(browser, tmp_path / "r.html") as page:
         card = page.locator(".card[data-group='bbob, 100 d']")
         assert card.locator("tbody tr").last.text_content().startswith("–auto 6 of 12")

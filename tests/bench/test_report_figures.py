@@ -5,11 +5,12 @@ import math
 
 import pytest
 from bench.browser import opened
-from bench.synthetic import by_group, lines
+from bench.synthetic import lines
 
 from zoo_opt.bench.report.comparison import compare
 from zoo_opt.bench.statistics.ert import performance_profile, running_times
 from zoo_opt.bench.statistics.group_parts import subgroups
+from zoo_opt.bench.statistics.hits import by_group
 from zoo_opt.bench.statistics.method_pairs import all_pairs, paired_tests
 from zoo_opt.bench.statistics.stats import curve_band, ecdf, ecdf_area, rows, summaries
 
@@ -36,7 +37,7 @@ def asked(page, script, argument=None):
 
 
 def test_summaries_are_pythons(page, records):
-    for group, runs in by_group(records[0]).items():
+    for group, runs in by_group(records[0].runs.values()).items():
         found = asked(page, RUNS + "return figuresOf(runs).rows.map(({ runs, ...row }) => row);", group)
         expected = summaries(runs)
         assert [row["method"]["name"] for row in found] == [s.method for s in expected]
@@ -53,14 +54,14 @@ def test_summaries_are_pythons(page, records):
 def test_unfiltered_intervals_are_pythons_exactly(page, records):
     group = "bbob, 100 d"
     found = asked(page, RUNS + "return figuresOf(runs, result.intervals[group]).rows.map((row) => row.area);", group)
-    expected = [s.area_interval for s in summaries(by_group(records[0])[group])]
+    expected = [s.area_interval for s in summaries(by_group(records[0].runs.values())[group])]
     assert [[a["low"], a["high"]] for a in found] == [pytest.approx([i.low, i.high], rel=1e-5) for i in expected]
 
 
 def test_rows_and_curves_are_pythons(page, records):
     """Of problems without instances, whose families are single problems."""
     for group in ("digits MLP", "policy search"):
-        runs = by_group(records[0])[group]
+        runs = by_group(records[0].runs.values())[group]
         found = asked(page, RUNS + "return finalRows(runs);", group)
         for row, expected in zip(found, rows(runs), strict=True):
             got = [number(row[name]) for name in ("low", "median", "high", "reached", "nfev", "seconds")]
@@ -77,7 +78,7 @@ def test_rows_and_curves_are_pythons(page, records):
 
 def test_ecdf_is_pythons(page, records):
     group = "bbob, 300 d"
-    runs = [run for run in by_group(records[0])[group] if run["method"] == "auto"]
+    runs = [run for run in by_group(records[0].runs.values())[group] if run["method"] == "auto"]
     budgets, fractions = ecdf(runs)
     script = RUNS + f"return ecdf(runs.filter((r) => r.method.name === 'auto'), {json.dumps(budgets.tolist())});"
     assert asked(page, script, group) == pytest.approx(fractions.tolist())
@@ -91,7 +92,7 @@ def test_parts_are_pythons(page, records):
         rows: partRows(figuresOf(runs).rows, parts).map((row) => [row.method.name, row.areas]) };"""
     )
     found = asked(page, script, group)
-    expected = subgroups(by_group(records[0])[group])
+    expected = subgroups(by_group(records[0].runs.values())[group])
     assert found["titles"] == list(expected)
     for method, areas in found["rows"]:
         own = [ecdf_area([run for run in runs if run["method"] == method]) for runs in expected.values()]
@@ -99,7 +100,7 @@ def test_parts_are_pythons(page, records):
 
 
 def test_tests_are_pythons(page, records):
-    for group, runs in by_group(records[0]).items():
+    for group, runs in by_group(records[0].runs.values()).items():
         for against, expected in ((summaries(runs)[0].method, paired_tests(runs)), (None, all_pairs(runs))):
             script = f"return testRows(figuresOf(runs).rows, {json.dumps(against)}).map(({{ pairs, ...row }}) => row);"
             found = asked(page, RUNS + script, group)
@@ -135,7 +136,7 @@ def test_wilcoxon_is_scipys(page):
 
 def test_running_times_and_profile_are_pythons(page, records):
     group = "bbob, 300 d"
-    times = running_times(by_group(records[0])[group], pool=True)
+    times = running_times(by_group(records[0].runs.values())[group], pool=True)
     script = (
         RUNS
         + """return ertRows(runs, 1e-3).map((row) =>

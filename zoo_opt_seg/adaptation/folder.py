@@ -16,7 +16,6 @@ box: whole files are written beside and renamed, journals are appended to, one l
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
 import math
 import os
@@ -30,6 +29,7 @@ from zoo_opt.core.errors import CheckpointError
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.storage.append import AppendFile, locked
 from zoo_opt.storage.checkpoint import write_atomically
+from zoo_opt.support.installed import versions
 from zoo_opt.support.json_files import read_json, read_json_lines
 
 Line = dict[str, Any]
@@ -201,10 +201,7 @@ def short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def versions() -> dict[str, str]:
+def versions_used() -> dict[str, str]:
     """Return the versions of what a run runs on."""
-    installed = {"python": platform.python_version()}
-    for name in ("zoo-opt", "numpy", "torch", "segment-anything", "monai", "timm"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            installed[name] = importlib.metadata.version(name)
-    return {**installed, "zoo-opt": zoo_opt_version}
+    installed = versions(("numpy", "torch", "segment-anything", "monai", "timm"))
+    return {"python": platform.python_version(), "zoo-opt": zoo_opt_version, **installed}

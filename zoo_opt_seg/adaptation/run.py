@@ -16,7 +16,7 @@ from zoo_opt.core.errors import CheckpointError
 from zoo_opt.resume import KeptRun
 from zoo_opt.support.json_files import read_json
 from zoo_opt.support.progress import bar
-from zoo_opt_seg.adaptation.folder import Line, RunFolder, versions, write_json
+from zoo_opt_seg.adaptation.folder import Line, RunFolder, versions_used, write_json
 from zoo_opt_seg.adaptation.history import History, write_vector
 from zoo_opt_seg.adaptation.log import RunLog
 from zoo_opt_seg.adaptation.loop import TrainingLoop
@@ -121,7 +121,7 @@ def adapt(
         return _adapted(plan, None, progress)
     need_registered(prompt)
     folder = RunFolder(out)
-    noted = {**(about or {}), "versions": versions(), "started": time.strftime("%Y-%m-%d %H:%M:%S")}
+    noted = {**(about or {}), "versions": versions_used(), "started": time.strftime("%Y-%m-%d %H:%M:%S")}
     with folder.claim(plan.config(), noted):  # until the end, so that no second process pays for the same
         result = _finished(plan, folder) if folder.metrics.exists() else _adapted(plan, folder, progress)
         if plan.reporting.panel:

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from zoo_opt.bench.engine.record import FORMAT, Entry, plain
+from zoo_opt.support.installed import versions
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,6 @@ class Experiment:
         """Whether the last session of this name says the same of it."""
         own = [session for session in sessions if session.get("suite") == self.about.get("suite")]
         return bool(own) and all(own[-1].get(name) == value for name, value in plain(self.about).items())
-
-
-def versions(packages: Sequence[str]) -> dict[str, str]:
-    """Versions of those of the packages that are installed."""
-    found = {}
-    for name in packages:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
 
 
 def processor() -> str:
