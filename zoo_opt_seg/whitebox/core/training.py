@@ -74,8 +74,8 @@ class TrainingSettings:
     recipe : Recipe
         Its seed is that of all that is drawn at the start too.
     augment : str or None
-        ``"paper"`` or ``"released"`` (those of BAPS, `zoo_opt_seg.data.augmentation`), or None. It flips: not for texts that
-        say where.
+        ``"paper"`` or ``"released"`` (those of BAPS, `zoo_opt_seg.data.augmentation`), or None. It flips: not for texts
+        that say where.
     loss : str
         A name of `zoo_opt_seg.whitebox.core.segmentation.LOSSES`.
     out : path or None
