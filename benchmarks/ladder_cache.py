@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zoo_opt_seg.data.augment_slices import augment_slices
+from zoo_opt_seg.data.slice_augmentation import augment_slices
 from zoo_opt_seg.data.volumes import VolumeSplits, load_volumes
 from zoo_opt_seg.whitebox.core.trainer import seeded
 from zoo_opt_seg.whitebox.ladder.embeddings import CachedEmbeddings

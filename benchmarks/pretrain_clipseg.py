@@ -37,8 +37,8 @@ from zoo_opt_seg.embedded.clipseg import (
     tokens_of,
 )
 from zoo_opt_seg.embedded.weights import save_weights
-from zoo_opt_seg.measures.baselines import baselines
 from zoo_opt_seg.measures.evaluation import evaluate
+from zoo_opt_seg.measures.trivial import baselines
 
 IMAGES, TEXTS = 16, 3
 WARM_UP = 200

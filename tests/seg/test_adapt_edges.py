@@ -21,8 +21,8 @@ from zoo_opt_seg.adaptation.run import adapt
 from zoo_opt_seg.blackbox import Counted
 from zoo_opt_seg.cli import main
 from zoo_opt_seg.data.samples import Samples, Splits
-from zoo_opt_seg.measures.baselines import best_disk
 from zoo_opt_seg.measures.losses import LossError
+from zoo_opt_seg.measures.trivial import best_disk
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.visual_prompts import make_prompt
 

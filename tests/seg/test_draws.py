@@ -14,9 +14,9 @@ from zoo_opt_seg.adaptation.plan import fingerprint  # noqa: E402
 from zoo_opt_seg.blackbox import Budgeted, Cached, Hardened, Quantized, as_black_box  # noqa: E402
 from zoo_opt_seg.data import Samples, centre_points, random_points  # noqa: E402
 from zoo_opt_seg.data.draws import draw_prompts, kind_for  # noqa: E402
-from zoo_opt_seg.measures.baselines import Disk, baselines, best_disk  # noqa: E402
 from zoo_opt_seg.measures.evaluation import evaluate  # noqa: E402
 from zoo_opt_seg.measures.metrics import dice  # noqa: E402
+from zoo_opt_seg.measures.trivial import Disk, baselines, best_disk  # noqa: E402
 from zoo_opt_seg.prompts import Prompts  # noqa: E402
 from zoo_opt_seg.visual_prompts import FilterPrompt  # noqa: E402
 

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch")
 
 from zoo_opt_seg.data import DataError
-from zoo_opt_seg.data.augment_slices import augment_slices
+from zoo_opt_seg.data.slice_augmentation import augment_slices
 from zoo_opt_seg.data.volumes import LabelledSlices, Volume, VolumeSplits, load_volumes, resized, slices_of
 
 

@@ -10,8 +10,8 @@ from zoo_opt_seg.adaptation.folder import ADAPTED, ZERO_SHOT, Line, Lines, RunFo
 from zoo_opt_seg.adaptation.retrying import Retrying, controls
 from zoo_opt_seg.blackbox.cache import Cached
 from zoo_opt_seg.blackbox.wrappers import Counted
-from zoo_opt_seg.measures.baselines import baselines
 from zoo_opt_seg.measures.evaluation import MEASURES, Evaluation, evaluate, gain
+from zoo_opt_seg.measures.trivial import baselines
 
 if TYPE_CHECKING:
     from zoo_opt_seg.adaptation.plan import Plan

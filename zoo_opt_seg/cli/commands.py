@@ -55,8 +55,8 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
     """Measure a prompt."""
     from zoo_opt_seg.adaptation.folder import write_json
     from zoo_opt_seg.adaptation.retrying import Retrying, controls
-    from zoo_opt_seg.measures.baselines import baselines
     from zoo_opt_seg.measures.evaluation import evaluate
+    from zoo_opt_seg.measures.trivial import baselines
 
     settings: dict[str, Any] = {"repeats": arguments.repeats, "seed": arguments.seed, "batch": arguments.batch}
     rows = {}

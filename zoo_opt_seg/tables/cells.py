@@ -117,7 +117,7 @@ def _zero_shot(cell: Cell) -> Figures:
 
 def _baseline(cell: Cell) -> Figures:
     from zoo_opt_seg.data.draws import kind_for
-    from zoo_opt_seg.measures.baselines import baselines
+    from zoo_opt_seg.measures.trivial import baselines
 
     kind = kind_for(model_of(cell))  # points or texts, as the cell's black box is asked by
     box = baselines(data_of(cell), seed=cell.seed, points=kind)[BASELINES[cell.row.use]]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_opt_seg.data.augment_slices import KINDS, augment_slices
+from zoo_opt_seg.data.slice_augmentation import KINDS, augment_slices
 from zoo_opt_seg.data.volumes import LabelledSlices, VolumeSplits
 from zoo_opt_seg.digests import data_digest, weights_digest
 from zoo_opt_seg.whitebox.core.comparator import Request, Trained
@@ -77,7 +77,7 @@ class LadderTraining(Trainable):
     splits : VolumeSplits
         Trained on ``splits.train``, chosen by ``splits.validation``; the test volumes are not looked at.
     augment : str or None
-        ``"released"``, ``"turns"`` (`zoo_opt_seg.data.augment_slices`) or None.
+        ``"released"``, ``"turns"`` (`zoo_opt_seg.data.slice_augmentation`) or None.
     cache : path or None
         Folder for SAM's embeddings. The training is the same with it, bit for bit.
     batch : int
