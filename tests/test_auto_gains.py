@@ -276,3 +276,31 @@ def test_without_a_budget_steps_shrink_and_get_there():
         batch = opt.ask()
         opt.tell(batch, [sphere(x) for x in batch])
     assert sphere(opt.mean) < 1.0
+
+
+# ----------------------------------------------------------------------------------------- any gains under an escape
+@pytest.mark.parametrize("changes", [{}, {"c": 0.01}, {"lr": 0.01}, {"draws": zo.Rademacher(), "pairs": 2}])
+def test_geass_that_never_fires_is_gradient_correction_whatever_the_gains(changes):
+    auto = {"lr": "auto", "c": "auto"} | changes
+    geass, gc = (run(cls(**auto), sphere, np.ones(D), noise=0.2) for cls in (zo.SPSAGEASS, zo.SPSAGC))
+    assert np.array_equal(geass.mean, gc.mean) and geass.state.gains.base == gc.state.gains
+    assert geass.state.gains.base.noise.repeats == gc.state.gains.noise.repeats
+
+
+def test_geass_boosts_gains_that_follow_what_is_measured(tmp_path):
+    method = zo.SPSAGEASS(lr="auto", c="auto", pairs=2, threshold=1e300, strikes=2, cooldown=1, lr_boost=3, c_boost=2)
+    opt, boosted = zo.Optimizer(method, np.ones(D), rng=0, budget=400), []
+    for t in range(6):
+        gains, kit = opt.state.gains, opt.method.kit
+        boosted.append(kit.gain(opt.state, t) != kit.gains.base.at(gains.base, t))
+        batch = opt.ask()
+        opt.tell(batch, [sphere(x) for x in batch])
+    assert boosted == [False, False, True, False, False, True]
+    opt.save(tmp_path / "run.zoo")
+    loaded = zo.Optimizer.load(tmp_path / "run.zoo")
+    assert repr(loaded.state.gains) == repr(opt.state.gains) and np.array_equal(loaded.ask().X, opt.ask().X)
+
+
+def test_told_standard_errors_reach_the_gains_under_an_escape():
+    opt = run(zo.SPSAGEASS(lr="auto", c="auto"), sphere, np.ones(D), budget=200, sem=0.25)
+    assert opt.state.gains.base.noise.told and opt.state.gains.base.noise.variance == pytest.approx(0.0625)

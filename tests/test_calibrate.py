@@ -86,13 +86,18 @@ def test_what_is_given_stays():
     assert found.c == found.method.c == 0.5
 
 
+def test_gains_under_an_escape_are_calibrated_as_those_without():
+    found, plain = (zo.calibrate(linear, X0, name, rng=0, budget=100) for name in ("spsa-geass", "spsa-gc"))
+    assert (found.c, found.lr, found.slope, found.nfev) == (plain.c, plain.lr, plain.slope, plain.nfev)
+    assert isinstance(found.method, zo.SPSAGEASS)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         ({"fun": 3}, TypeError, "fun must be callable, got 3"),
         ({"method": zo.SPSA()}, ValueError, "method must be a gradient method with lr='auto' or c='auto', got SPSA"),
         ({"method": zo.CMAES()}, ValueError, "method must be a gradient method"),
-        ({"method": "spsa-geass"}, TypeError, "lr must be a real number, got 'auto'"),
         ({"steps": 4}, ValueError, "steps must be >= 5, got 4"),
         ({"budget": 0}, ValueError, "budget must be >= 1, got 0"),
     ],

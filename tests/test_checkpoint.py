@@ -448,12 +448,12 @@ def test_format_2_names_places_that_exist():
 
 
 def test_format_2_converts_fields(path, monkeypatch):
-    opt = running("spsa-gc", told=0)
+    opt = running("geass paper", told=0)
     opt.save(path)
     as_format_2(path)
 
     def longer(fields, make):
-        return make("zoo_opt.gradient.gains:GainState", strikes=fields["0"] + 7)
+        return make("zoo_opt.methods.spsa_geass:GainState", strikes=fields["0"] + 7)
 
     monkeypatch.setitem(CONVERTERS, "GainState", longer)
     assert zo.Optimizer.load(path).state.gains.strikes == 7

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 import zoo_opt as zo
 from zoo_opt.core.buffers import BLOCK
 from zoo_opt.core.keys import Key
-from zoo_opt.gradient.estimators import Centered, OneSided, TwoSided
-from zoo_opt.gradient.gains import Gain, GainState, Geass, Scheduled
-from zoo_opt.gradient.scaling import LossSpread, SlopeRMS, Unscaled
+from zoo_opt.gradient.gains import Gain, Scheduled
+from zoo_opt.gradient.scaling import SlopeRMS, Unscaled
 from zoo_opt.gradient.updates import Plain
 from zoo_opt.gradient.zo_gradient import ZOGradient
+from zoo_opt.methods.bar import OneSided
+from zoo_opt.methods.fzoo import Centered, LossSpread
+from zoo_opt.methods.spsa import TwoSided
+from zoo_opt.methods.spsa_geass import GainState, Geass
 
 KEY = Key(1, 2)
 DRAWS = [zo.Rademacher(), zo.SegmentedUniform(), zo.Gaussian(), zo.QuantileGaussian(), zo.Sphere()]
@@ -235,7 +238,7 @@ def walk(policy, norms):
     state, gains = GainState(), []
     for t, norm in enumerate(norms):
         gains.append(policy.at(state, t))
-        state = policy.observe(state, norm)
+        state = policy.after(state, norm)
     return gains, state
 
 

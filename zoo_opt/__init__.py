@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from zoo_opt.gradient.scaling import SlopeRMS as SlopeRMS
     from zoo_opt.gradient.scaling import Unscaled as Unscaled
     from zoo_opt.gradient.trend import GuardedRate as GuardedRate
-    from zoo_opt.gradient.updates import GradientCorrection as GradientCorrection
-    from zoo_opt.gradient.updates import Nesterov as Nesterov
     from zoo_opt.interop.scipy import scipy_method as scipy_method
     from zoo_opt.methods import BAR as BAR
     from zoo_opt.methods import CMAES as CMAES
@@ -58,6 +56,8 @@ if TYPE_CHECKING:
     from zoo_opt.methods.cma.quadratic_model import QuadraticModel as QuadraticModel
     from zoo_opt.methods.cma.stop import Tolerances as Tolerances
     from zoo_opt.methods.cma.uncertainty import UncertaintyHandling as UncertaintyHandling
+    from zoo_opt.methods.spsa import GradientCorrection as GradientCorrection
+    from zoo_opt.methods.spsa_geass import Nesterov as Nesterov
     from zoo_opt.optimizer import Optimizer as Optimizer
     from zoo_opt.result import Result as Result
     from zoo_opt.run import minimize as minimize
@@ -73,7 +73,8 @@ _HOME = {
     "gradient.noise": ("MeasuredRadius",),
     "gradient.scaling": ("SlopeRMS", "Unscaled"),
     "gradient.trend": ("GuardedRate",),
-    "gradient.updates": ("GradientCorrection", "Nesterov"),
+    "methods.spsa": ("GradientCorrection",),
+    "methods.spsa_geass": ("Nesterov",),
     "interop.scipy": ("scipy_method",),
     "methods": (
         *("BAR", "CMAES", "DDCMAES", "FZOO", "METHODS", "SPSA", "SPSAGC", "SPSAGEASS"),

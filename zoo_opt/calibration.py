@@ -12,6 +12,7 @@ from zoo_opt.engines import Call, one_by_one, whole_steps
 from zoo_opt.gradient.auto import is_auto
 from zoo_opt.gradient.gains import Constant
 from zoo_opt.methods import GradientMethod, make
+from zoo_opt.methods.spsa_geass import GainState
 from zoo_opt.optimizer import Optimizer
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def calibrate(
         Where to measure.
     method : Method or str, default "fzoo"
         A registered name, both of whose gains are calibrated, or a method with ``lr="auto"``, ``c="auto"`` or both:
-        SPSA, SPSAGC, BAR or FZOO.
+        SPSA, SPSAGC, SPSAGEASS, BAR or FZOO.
     budget : int or None, optional
         Evaluations of the run to come, for the decay of lr.
     steps : int, default 6
@@ -122,7 +123,8 @@ def calibrate(
                 opt.tell_failed(outcome.id, reason=outcome.reason)
             else:
                 opt.tell(outcome.id, outcome.loss, sem=None if math.isnan(outcome.sem) else outcome.sem)
-    known = opt.state.gains.noise
+    gains = opt.state.gains
+    known = (gains.base if isinstance(gains, GainState) else gains).noise
     c = cast(GradientMethod, opt.method).kit.gain(opt.state, 0).c
     ready = cast(GradientMethod, (replace(cast(Any, given), c=c) if open_c else given).plan(x, budget))
     first = ready.kit.gain(ready.init(x, opt.state.key), 0)

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from zoo_opt.gradient.gains import Gain, Scheduled
+from zoo_opt.gradient.gains import Gain, Gains, Observation, Scheduled
 from zoo_opt.gradient.noise import MeasuredRadius, Noise
 from zoo_opt.gradient.trend import GuardedRate, Trend
 
-_SHORTEST = 0.1  # factor on the length of steps that are lost in noise
+_SHORTEST = 0.1  # factor on the length of steps that are lost in noise; ours: they must not come to a stop
 
 
 class AdaptiveState(NamedTuple):
@@ -21,7 +21,7 @@ class AdaptiveState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Adaptive:
+class Adaptive(Gains):
     """Scheduled gains of which lr is a `GuardedRate`, c a `MeasuredRadius`, or both.
 
     Parameters
@@ -42,7 +42,7 @@ class Adaptive:
     per_c: bool
     normalised: bool
     start = AdaptiveState()
-    observes = False
+    observes = True
 
     def repeats(self, state: AdaptiveState, t: int) -> bool:
         """Return whether step t evaluates its first point twice."""
@@ -50,7 +50,7 @@ class Adaptive:
 
     def at(self, state: AdaptiveState, t: int) -> Gain:
         """Return the scheduled gains, with c as the noise wants it and lr as the trend allows."""
-        lr, c, momentum = self.base.at(state, t)  # type: ignore[arg-type]
+        lr, c, momentum = self.base.at(None, t)
         if isinstance(self.base.lr, GuardedRate):
             lr *= state.trend.factor
         known, radius = state.noise, self.base.c
@@ -64,19 +64,17 @@ class Adaptive:
             lr *= max(_SHORTEST, math.sqrt(signal / (signal + noise / wider**2)))
         return Gain(lr, wider, momentum)
 
-    def observe(self, state: AdaptiveState, norm: float) -> AdaptiveState:
-        """Return the state unchanged."""
-        return state
-
-    def repeated(self, state: AdaptiveState, first: float, second: float) -> AdaptiveState:
-        """Return the state after two losses of one point."""
-        return state._replace(noise=state.noise.after_repeat(first, second))
-
-    def told(self, state: AdaptiveState, sem: list[float]) -> AdaptiveState:
-        """Return the state after the standard errors of a step's losses, NaN where not told."""
+    def told_sem(self, state: AdaptiveState, sem: list[float]) -> AdaptiveState:
+        """See `Gains.told_sem`."""
         return state._replace(noise=state.noise.after_sem(sem))
 
-    def measured(self, state: AdaptiveState, losses: list[float], square: float, c: float) -> AdaptiveState:
-        """Return the state after a step: its losses, the mean square of its slopes, and its radius."""
-        added = self.noise * state.noise.cautious / c**2
-        return AdaptiveState(state.noise.after_slopes(square, added), state.trend.after(losses))
+    def observe(self, state: AdaptiveState, seen: Observation) -> AdaptiveState:
+        """Take in the losses of a point that was evaluated twice, the slopes and the trend of the losses."""
+        noise, losses = state.noise, seen.losses
+        if seen.repeats:
+            noise = noise.after_repeat(losses[0], losses[1])
+            losses = [losses[0], *losses[2:]]
+        if seen.square is None:
+            return state._replace(noise=noise)
+        added = self.noise * noise.cautious / seen.c**2
+        return AdaptiveState(noise.after_slopes(seen.square, added), state.trend.after(losses))

@@ -9,12 +9,14 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from zoo_opt.core.errors import finite, fraction, integer, non_negative, positive
 
 if TYPE_CHECKING:
-    from zoo_opt.typing import Schedule
+    from zoo_opt.typing import Array, Schedule
 
 
 class Gain(NamedTuple):
@@ -167,50 +169,76 @@ def schedule(name: str, value: Any, check: Any = positive) -> Schedule:
 
 
 # --------------------------------------------------------------------------------------------------- policies
-_LARGEST_FACTOR = 1e6  # a loss that stays flat must not drive c to infinity; the released trainer has no such bound
+class Observation(NamedTuple):
+    """What a step has shown.
 
+    Attributes
+    ----------
+    losses : list of float
+        Of its n candidates, NaN where failed.
+    repeats : bool
+        Whether the second candidate was the first one again.
+    c : float
+        Its radius.
+    square : float or None
+        Mean square of its slopes; None if too few losses were finite for an estimate.
+    ghat : (d,) array or None
+        The estimate times ``factor``, which the scaling gave; None beside a square of None.
+    """
 
-class GainState(NamedTuple):
-    """What `Geass` remembers between steps; `Scheduled` leaves it at zero."""
-
-    strikes: int = 0
-    cooldown: int = 0
-    c_factor: float = 1.0
-
-
-class Gains(Protocol):
-    """What decides the gains of a step."""
+    losses: list[float]
+    repeats: bool
+    c: float
+    square: float | None = None
+    ghat: Array | None = None
+    factor: float = 1.0
 
     @property
-    def start(self) -> Any:
-        """The state before the first step."""
-        ...
+    def norm(self) -> float:
+        """|ghat|, the 2-norm of the estimate before it was scaled."""
+        return math.nan if self.ghat is None else math.sqrt(float(np.dot(self.ghat, self.ghat))) / self.factor
 
-    @property
-    def observes(self) -> bool:
-        """Whether `observe` wants the norm of ghat."""
-        ...
+
+class Gains:
+    """What decides the gains of a step: a subclass is a frozen dataclass, its state a named tuple.
+
+    Attributes
+    ----------
+    start : object
+        The state before the first step.
+    observes : bool
+        Whether `observe` is to be called.
+    """
+
+    start: Any = None
+    observes: bool = False
 
     def at(self, state: Any, t: int) -> Gain:
         """Return the gains of step t."""
-        ...
+        raise NotImplementedError(f"{type(self).__name__} must define at")
 
-    def observe(self, state: Any, norm: float) -> Any:
-        """Return the state after a step whose unscaled estimate had this 2-norm."""
-        ...
+    def repeats(self, state: Any, t: int) -> bool:
+        """Return whether step t evaluates its first point twice."""
+        return False
+
+    def observe(self, state: Any, seen: Observation) -> Any:
+        """Return the state after a step."""
+        return state
+
+    def told_sem(self, state: Any, sem: list[float]) -> Any:
+        """Return the state after the standard errors of a step's losses, NaN where not told."""
+        return state
 
 
 @dataclass(frozen=True)
-class Scheduled:
+class Scheduled(Gains):
     """Gains that depend on t alone."""
 
     lr: Schedule
     c: Schedule
     momentum: Schedule = Constant(0.0)
-    start = GainState()
-    observes = False
 
-    def at(self, state: GainState, t: int) -> Gain:
+    def at(self, state: Any, t: int) -> Gain:
         """Return the scheduled gains."""
         return self._constant or checked(self.lr(t), self.c(t), self.momentum(t), t)
 
@@ -220,53 +248,6 @@ class Scheduled:
         if all(isinstance(schedule, Constant) for schedule in (self.lr, self.c, self.momentum)):
             return checked(self.lr(0), self.c(0), self.momentum(0), 0)
         return None
-
-    def observe(self, state: GainState, norm: float) -> GainState:
-        """Return the state unchanged."""
-        return state
-
-
-@dataclass(frozen=True)
-class Geass:
-    """Gradient escape by an adaptive spike of the step size (figure 3 of BAPS) around scheduled gains.
-
-    ``strikes`` counts steps in a row with |ghat| < ``threshold``; at ``k1`` of them lr and c are multiplied by
-    ``eta1`` and ``eta2`` for the next ``k2`` steps, and all returns to the start.
-    """
-
-    base: Scheduled
-    threshold: float
-    k1: int
-    k2: int
-    eta1: float
-    eta2: float
-    count_in_cooldown: bool = False
-    cooldown_momentum: float | None = None
-    zero_gradient_boost: float = 1.0
-    start = GainState()
-    observes = True
-
-    def at(self, state: GainState, t: int) -> Gain:
-        """Return the scheduled gains, boosted while cooling down."""
-        lr, c, beta = self.base.at(state, t)
-        c *= state.c_factor
-        if state.cooldown == 0:
-            return Gain(lr, c, beta)
-        boosted_beta = beta if self.cooldown_momentum is None else self.cooldown_momentum
-        return checked(self.eta1 * lr, self.eta2 * c, boosted_beta, t)
-
-    def observe(self, state: GainState, norm: float) -> GainState:
-        """Count the strike; the boost that it may cause starts at the next step."""
-        strikes, cooldown, c_factor = state
-        if norm == 0.0:
-            c_factor = min(c_factor * self.zero_gradient_boost, _LARGEST_FACTOR)
-        cooling = cooldown > 0
-        cooldown = max(0, cooldown - 1)
-        if not cooling or self.count_in_cooldown:
-            strikes = strikes + 1 if norm < self.threshold else 0
-        if strikes >= self.k1:
-            strikes, cooldown = 0, self.k2
-        return GainState(strikes, cooldown, c_factor)
 
 
 def checked(lr: Any, c: Any, momentum: Any, t: int) -> Gain:

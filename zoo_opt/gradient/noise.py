@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from zoo_opt.core.errors import positive
 
-_KAPPA = 2.0  # how far a slope is to stand out of its noise
+# Spall (1998) advises a c of about the noise's standard deviation; the numbers are ours: docs/methods.md, "Radius".
+_KAPPA = 2.0  # how many standard deviations of its noise a slope is to be
 _FIRST, _EVERY, _NOISY = 4, 32, 8  # steps with a repeated point: so many at the start, later every so many
-_NEWEST = 0.05  # weight of the newest measurement in a running mean, once there are twenty
+_NEWEST = 0.05  # weight of the newest measurement in a running mean, once there are twenty: 1/20
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Scalings: one factor per step on the gradient estimate."""
+"""Scalings: one factor per step on the gradient estimate. `LossSpread` stands in methods/fzoo.py."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from zoo_opt.core.errors import fraction
 from zoo_opt.gradient.estimators import mean_square
 
 Memory: TypeAlias = tuple[float, ...]
-
-_LARGEST_STEP = 100.0
 
 
 class Scaling(Protocol):
@@ -32,34 +30,6 @@ class Unscaled:
     def factor(self, losses: list[float], slopes: list[float], memory: Memory) -> tuple[float, Memory]:
         """Return 1."""
         return 1.0, memory
-
-
-@dataclass(frozen=True)
-class LossSpread:
-    """Divide by the standard deviation of the probes' losses (FZOO, arXiv 2506.09034).
-
-    Probes that tie, all unlike the base, would give a step without bound, at the minimum of a symmetric loss for one:
-    sigma is at least a hundredth of the RMS of the differences, so that no coordinate moves by more than 100 lr / c.
-    That bound is ours. A step whose losses are all equal has an estimate of zero, and the factor is 1.
-
-    Parameters
-    ----------
-    base : bool, default True
-        Whether the first loss is that of a base that the probes share.
-    """
-
-    base: bool = True
-
-    def factor(self, losses: list[float], slopes: list[float], memory: Memory) -> tuple[float, Memory]:
-        """Return 1 / sigma, sigma over the N one-sided probes, N - 1 in the denominator."""
-        probes = [loss for loss in losses[self.base :] if math.isfinite(loss)]
-        n = len(probes)
-        mean = sum(loss / n for loss in probes)
-        sigma = math.hypot(*(loss - mean for loss in probes)) / math.sqrt(n - 1)
-        if self.base:
-            floor = math.hypot(*(loss - losses[0] for loss in probes)) / math.sqrt(n) / _LARGEST_STEP
-            sigma = max(sigma, floor)
-        return (1.0 / sigma if sigma > 0.0 else 1.0), memory
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from zoo_opt.typing import Schedule
 
+# The guard's constants are ours, chosen once and checked on two networks and on quadratics: docs/methods.md, "A guard".
 _SHORTEST, _PART = 8, 0.1  # a window's steps: so many, or this part of all steps so far if that is more
-_SIGMAS = 4.0  # standard errors between two windows that make a rise
-_CUT = 0.5
+_SIGMAS = 4.0  # standard errors between two windows that make a rise; with many windows, chance alone must not
+_CUT = 0.5  # factor on lr after a rise
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class GuardedRate:
     """A learning rate that is halved for good whenever the losses have risen, what ``lr="auto"`` becomes.
 
     The mean losses of the steps are compared from one window of steps to the next (8 steps, or a tenth of those so
-    far). A rise by more than three standard errors means that the steps are too long for the loss's curvature.
+    far). A rise by more than four standard errors means that the steps are too long for the loss's curvature.
 
     Parameters
     ----------

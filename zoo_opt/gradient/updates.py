@@ -1,4 +1,7 @@
-"""Updates: where the next probes are centred, and how an estimate moves the iterate."""
+"""Update rules: where the next probes are centred, and how an estimate moves the iterate.
+
+`GradientCorrection` stands in methods/spsa.py, `Nesterov` in methods/spsa_geass.py.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
     from zoo_opt.typing import Array
 
 
-class Update(Protocol):
+class UpdateRule(Protocol):
     """What an update rule provides. ``m`` is its momentum buffer, empty where it has none."""
 
     def init(self, x: Array) -> Array:
@@ -43,48 +46,5 @@ class Plain:
 
     def step(self, x: Array, m: Array, ghat: Array, gain: Gain) -> tuple[Array, Array]:
         """Return x - lr ghat."""
-        ghat *= gain.lr
-        return np.subtract(x, ghat, out=ghat), m
-
-
-@dataclass(frozen=True)
-class GradientCorrection:
-    """m <- beta m - lr ghat(x + beta m); x <- x + m (equation 2 of BAPS)."""
-
-    def init(self, x: Array) -> Array:
-        """Return m = 0."""
-        return np.zeros_like(x)
-
-    def center(self, x: Array, m: Array, gain: Gain) -> Array:
-        """Return the look-ahead point x + beta m."""
-        return x + gain.momentum * m
-
-    def step(self, x: Array, m: Array, ghat: Array, gain: Gain) -> tuple[Array, Array]:
-        """Return x + m and m."""
-        ghat *= gain.lr
-        m = np.subtract(gain.momentum * m, ghat, out=ghat)
-        return x + m, m
-
-
-@dataclass(frozen=True)
-class Nesterov:
-    """m <- beta m + ghat(x); x <- x - lr (ghat + beta m), the order of BlackVIP's and BAPS's released code.
-
-    For a constant lr and beta it is `GradientCorrection` seen from the look-ahead point: x here is x + beta m there.
-    """
-
-    def init(self, x: Array) -> Array:
-        """Return m = 0, so that m = ghat after the first step."""
-        return np.zeros_like(x)
-
-    def center(self, x: Array, m: Array, gain: Gain) -> Array:
-        """Return x."""
-        return x
-
-    def step(self, x: Array, m: Array, ghat: Array, gain: Gain) -> tuple[Array, Array]:
-        """Return x - lr (ghat + beta m) and m."""
-        beta = gain.momentum
-        m = beta * m + ghat
-        ghat += beta * m
         ghat *= gain.lr
         return np.subtract(x, ghat, out=ghat), m

@@ -12,12 +12,11 @@ from zoo_opt.core.buffers import BLOCK, empty, scratch
 from zoo_opt.core.errors import instance
 from zoo_opt.core.keys import generator
 from zoo_opt.core.method import Asked
-from zoo_opt.gradient.adaptive import Adaptive
 from zoo_opt.gradient.draws import Draws
 from zoo_opt.gradient.estimators import Estimator
-from zoo_opt.gradient.gains import Gain, Gains, GainState
+from zoo_opt.gradient.gains import Gain, Gains, Observation
 from zoo_opt.gradient.scaling import Memory, Scaling, Unscaled
-from zoo_opt.gradient.updates import Plain, Update
+from zoo_opt.gradient.updates import Plain, UpdateRule
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -39,7 +38,7 @@ class ZOState:
         The iterate.
     m : (d,) or empty array
         The momentum buffer of the update rule.
-    gains : GainState or AdaptiveState
+    gains : object
         What the gains remember.
     memory : tuple of float
         What the scaling remembers.
@@ -48,7 +47,7 @@ class ZOState:
     key: Key
     x: Array
     m: Array
-    gains: Any = GainState()
+    gains: Any = None
     memory: Memory = ()
 
 
@@ -66,7 +65,7 @@ class ZOGradient:
     draws: Draws
     estimator: Estimator
     gains: Gains
-    rule: Update = Plain()
+    rule: UpdateRule = Plain()
     scaling: Scaling = Unscaled()
 
     def __post_init__(self) -> None:
@@ -85,7 +84,7 @@ class ZOGradient:
     def ask(self, state: ZOState, step: int, out: Array | None = None) -> Asked:
         """See `Method.ask`."""
         gain = self.gain(state, step)
-        repeats = isinstance(self.gains, Adaptive) and self.gains.repeats(state.gains, step)
+        repeats = self.gains.repeats(state.gains, step)
         center = self.rule.center(state.x, state.m, gain)
         q, d = self.estimator.q, center.size
         X = empty((self.estimator.n, d), center.dtype, out)
@@ -112,30 +111,27 @@ class ZOGradient:
     def update(self, state: ZOState, asked: Asked, losses: list[float]) -> ZOState:
         """Return the state after the step; too few finite losses, or slopes that overflow, change nothing."""
         X, (gain, repeats), gains = asked.X, asked.memo, state.gains
-        adaptive = self.gains if isinstance(self.gains, Adaptive) else None
-        if adaptive is not None and repeats:
-            gains = adaptive.repeated(gains, losses[0], losses[1])
-            losses = [losses[0], math.nan, *losses[2:]]
-        slopes = self.estimator.slopes(losses, gain.c)
+        counted = [losses[0], math.nan, *losses[2:]] if repeats else losses
+        slopes = self.estimator.slopes(counted, gain.c)
         if slopes is None:
+            if self.gains.observes:
+                gains = self.gains.observe(gains, Observation(losses, repeats, gain.c))
             return state if gains is state.gains else replace(state, gains=gains)
-        if adaptive is not None:
-            gains = adaptive.measured(gains, losses, self.estimator.square(slopes), gain.c)
-        factor, memory = self.scaling.factor(losses, slopes, state.memory)
-        slopes = [factor * slope for slope in slopes]
-        if not sum(map(abs, slopes)) < _LARGEST[X.dtype.char]:  # a NaN too
+        factor, memory = self.scaling.factor(counted, slopes, state.memory)
+        scaled = [factor * slope for slope in slopes]
+        if not sum(map(abs, scaled)) < _LARGEST[X.dtype.char]:  # a NaN too
             return state
-        ghat = self._combine(slopes, X, gain.c)
+        ghat = self._combine(scaled, X, gain.c)
         if self.gains.observes:
-            gains = self.gains.observe(gains, math.sqrt(float(np.dot(ghat, ghat))) / factor)
+            square = self.estimator.square(slopes)
+            gains = self.gains.observe(gains, Observation(losses, repeats, gain.c, square, ghat, factor))
         x, m = self.rule.step(state.x, state.m, ghat, gain)
         return ZOState(state.key, x, m, gains, memory)
 
     def told_sem(self, state: ZOState, sem: list[float]) -> ZOState:
         """Return the state after the standard errors of a step's losses were told."""
-        if not isinstance(self.gains, Adaptive):
-            return state
-        return replace(state, gains=self.gains.told(state.gains, sem))
+        gains = self.gains.told_sem(state.gains, sem)
+        return state if gains is state.gains else replace(state, gains=gains)
 
     def _combine(self, slopes: list[float], X: Array, c: float) -> Array:
         """Return ghat = sum_k slope_k psi_k, with the directions taken from the points: what rounding left of them."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+
 from zoo_opt.core.errors import integer, non_negative, positive
 from zoo_opt.gradient.auto import check_scale, filled_in, gain, gains, is_auto
 from zoo_opt.gradient.draws import Draws, Sphere
-from zoo_opt.gradient.estimators import OneSided
+from zoo_opt.gradient.estimators import mean_slopes, mean_square
 from zoo_opt.gradient.gains import PolyDecay
 from zoo_opt.gradient.scaling import Scaling, SlopeRMS, Unscaled
 from zoo_opt.gradient.zo_gradient import ZOGradient
@@ -16,6 +18,50 @@ from zoo_opt.methods.base import GradientMethod
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Schedule
+
+
+@dataclass(frozen=True)
+class OneSided:
+    """A base x shared by q probes x + c u_k: g = 1 / q sum_k (f(x + c u_k) - f(x)) / c psi_k, q + 1 evaluations.
+
+    psi_k is the dual of u_k, d u_k on the unit sphere (Tsai et al. 2020; c is their beta). Lost with the base, or with
+    fewer than ``at_least`` surviving probes.
+    """
+
+    q: int
+    at_least: int = 1
+    noise = 2.0
+
+    @property
+    def n(self) -> int:
+        """Evaluations per step."""
+        return self.q + 1
+
+    def place(self, X: Array, k: int, center: Array, c_delta: Array) -> None:
+        """Write the base, then the probes."""
+        if k == 0:
+            X[0] = center  # x
+        np.add(center, c_delta, out=X[1 + k : 1 + k + len(c_delta)])  # x + c u_k
+
+    def delta(self, X: Array, c: float) -> Array:
+        """Return (x_k - x_0) / c."""
+        delta: Array = X[1:] - X[0]
+        delta *= 1.0 / c
+        return delta
+
+    def weights(self, slopes: list[float], c: float) -> list[float]:
+        """Return slope / c for each probe, and minus their sum for the base."""
+        probes = [slope / c for slope in slopes]
+        return [-sum(probes), *probes]
+
+    def slopes(self, losses: list[float], c: float) -> list[float] | None:
+        """Return the slope of each probe over the number of surviving probes."""
+        f_x = losses[0]
+        return mean_slopes([f_k - f_x for f_k in losses[1:]], c, self.at_least)  # (f(x + c u_k) - f(x)) / c / q
+
+    def square(self, slopes: list[float]) -> float:
+        """Return the mean square: curvature that the slopes share counts too, which keeps c from growing into it."""
+        return mean_square(slopes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,19 +2,99 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
+
+import numpy as np
 
 from zoo_opt.core.errors import integer
 from zoo_opt.gradient.auto import check_scale, filled_in, gain, gains
 from zoo_opt.gradient.draws import Draws, Rademacher
-from zoo_opt.gradient.estimators import Centered, OneSided
-from zoo_opt.gradient.scaling import LossSpread
+from zoo_opt.gradient.scaling import Memory
 from zoo_opt.gradient.zo_gradient import ZOGradient
+from zoo_opt.methods.bar import OneSided
 from zoo_opt.methods.base import GradientMethod
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Schedule
+
+
+_LARGEST_STEP = 100.0  # sigma is at least the RMS of the differences over this; ours, against a step without bound
+
+
+@dataclass(frozen=True)
+class LossSpread:
+    """Divide by the standard deviation of the probes' losses (FZOO, arXiv 2506.09034).
+
+    Probes that tie, all unlike the base, would give a step without bound, at the minimum of a symmetric loss for one:
+    sigma is at least a hundredth of the RMS of the differences, so that no coordinate moves by more than 100 lr / c.
+    That bound is ours. A step whose losses are all equal has an estimate of zero, and the factor is 1.
+
+    Parameters
+    ----------
+    base : bool, default True
+        Whether the first loss is that of a base that the probes share.
+    """
+
+    base: bool = True
+
+    def factor(self, losses: list[float], slopes: list[float], memory: Memory) -> tuple[float, Memory]:
+        """Return 1 / sigma, sigma over the N one-sided probes, N - 1 in the denominator."""
+        probes = [loss for loss in losses[self.base :] if math.isfinite(loss)]
+        n = len(probes)
+        mean = sum(loss / n for loss in probes)
+        sigma = math.hypot(*(loss - mean for loss in probes)) / math.sqrt(n - 1)
+        if self.base:
+            floor = math.hypot(*(loss - losses[0] for loss in probes)) / math.sqrt(n) / _LARGEST_STEP
+            sigma = max(sigma, floor)
+        return (1.0 / sigma if sigma > 0.0 else 1.0), memory
+
+
+@dataclass(frozen=True)
+class Centered:
+    """q probes x + c delta_k and no base: coefficients (f_k - mean f) / (c (q - 1)), for q evaluations.
+
+    Curvature that all probes share drops out, and so does a base's noise, which would enter every slope. Only for draws
+    that are their own dual: the points alone do not tell where their centre is. Lost with fewer than ``at_least``
+    surviving probes.
+    """
+
+    q: int
+    at_least: int = 2
+    noise = 1.0
+
+    @property
+    def n(self) -> int:
+        """Evaluations per step."""
+        return self.q
+
+    def place(self, X: Array, k: int, center: Array, c_delta: Array) -> None:
+        """Write the probes."""
+        np.add(center, c_delta, out=X[k : k + len(c_delta)])
+
+    def delta(self, X: Array, c: float) -> Array:
+        """Raise: the centre is not known."""
+        raise NotImplementedError("Centered needs draws that are their own dual")
+
+    def weights(self, slopes: list[float], c: float) -> list[float]:
+        """Return slope / c for each probe; they sum to zero, so that the centre drops out."""
+        return [slope / c for slope in slopes]
+
+    def slopes(self, losses: list[float], c: float) -> list[float] | None:
+        """Return the slope of each probe over the number of surviving probes less one."""
+        alive = [loss for loss in losses if math.isfinite(loss)]
+        n = len(alive)
+        if n < self.at_least:
+            return None
+        mean = sum(loss / n for loss in alive)
+        scale = 1.0 / (c * (n - 1))
+        return [(loss - mean) * scale if math.isfinite(loss) else 0.0 for loss in losses]
+
+    def square(self, slopes: list[float]) -> float:
+        """Return the sample variance of the slopes."""
+        alive = sum(slope != 0.0 for slope in slopes)
+        return (alive - 1) * sum(slope * slope for slope in slopes) if alive else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

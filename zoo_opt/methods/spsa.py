@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+
 from zoo_opt.core.errors import integer
 from zoo_opt.gradient.auto import check_scale, filled_in, gain, gains
 from zoo_opt.gradient.draws import Draws, SegmentedUniform
-from zoo_opt.gradient.estimators import TwoSided
-from zoo_opt.gradient.gains import momentum_schedule
+from zoo_opt.gradient.estimators import mean_slopes, mean_square
+from zoo_opt.gradient.gains import Gain, momentum_schedule
 from zoo_opt.gradient.scaling import Scaling, SlopeRMS, Unscaled
-from zoo_opt.gradient.updates import GradientCorrection
+from zoo_opt.gradient.updates import Plain
 from zoo_opt.gradient.zo_gradient import ZOGradient
 from zoo_opt.methods.base import GradientMethod
 
@@ -19,7 +21,55 @@ if TYPE_CHECKING:
     from zoo_opt.typing import Array, Schedule
 
 
-_CAUTION = 0.7  # on steps with momentum, which swing about a minimum that they would meet without
+# On steps with momentum, which overshoot a minimum; fitted with the rest: docs/methods.md, "Step length".
+_CAUTION = 0.7
+
+
+@dataclass(frozen=True)
+class TwoSided:
+    """The estimate of equation 1, averaged over q directions delta_k.
+
+    ::
+
+        ghat = 1 / q sum_k (L(phi + c delta_k) - L(phi - c delta_k)) / (2 c) delta_k^-1
+
+    ``draws`` give delta_k and delta_k^-1 (psi), `ZOGradient` their sum. A pair is lost with either probe, and with an
+    infinite loss, whose difference measures nothing.
+    """
+
+    q: int = 1
+    noise = 0.5  # the variance of (e+ - e-) / 2
+
+    @property
+    def n(self) -> int:
+        """Evaluations per step."""
+        return 2 * self.q
+
+    def place(self, X: Array, k: int, center: Array, c_delta: Array) -> None:
+        """Write the pairs one after another, the + probe first."""
+        phi, stop = center, 2 * (k + len(c_delta))
+        np.add(phi, c_delta, X[2 * k : stop : 2])  # phi + c delta_k
+        np.subtract(phi, c_delta, X[2 * k + 1 : stop : 2])  # phi - c delta_k
+
+    def slopes(self, losses: list[float], c: float) -> list[float] | None:
+        """Return the slope of each pair over the number of surviving pairs."""
+        L_plus, L_minus = losses[0::2], losses[1::2]
+        differences = [plus - minus for plus, minus in zip(L_plus, L_minus, strict=True)]
+        return mean_slopes(differences, 2 * c)  # (L(phi + c delta_k) - L(phi - c delta_k)) / (2 c) / q
+
+    def delta(self, X: Array, c: float) -> Array:
+        """Return (x+ - x-) / (2 c), the directions as rounding left them."""
+        delta = X[0::2] - X[1::2]
+        delta *= 0.5 / c
+        return delta
+
+    def weights(self, slopes: list[float], c: float) -> list[float]:
+        """Return slope / (2 c) for each + probe, and its negative for the - probe."""
+        return [weight for slope in slopes for weight in (0.5 / c * slope, -0.5 / c * slope)]
+
+    def square(self, slopes: list[float]) -> float:
+        """Return the mean square: the pairs are free of curvature."""
+        return mean_square(slopes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +129,31 @@ class SPSA(GradientMethod):
         return SlopeRMS() if self.scaling == Unscaled() else self.scaling
 
     def compose(self) -> ZOGradient:
-        """Return equation 1: two-sided differences, plain update."""
+        """Return equation 1: delta ~ draws, ghat by two-sided differences, phi <- phi - lr ghat."""
         estimator = TwoSided(self.pairs)
         follows = gains(gain("lr", self.lr), self.c, estimator, self.scaling)
-        return ZOGradient(self.draws, estimator, follows, scaling=self.scaling)
+        return ZOGradient(self.draws, estimator, follows, Plain(), self.scaling)
+
+
+@dataclass(frozen=True)
+class GradientCorrection:
+    """Equation 2 of BAPS: m <- beta m - lr ghat(phi + beta m), phi <- phi + m."""
+
+    def init(self, x: Array) -> Array:
+        """Return m = 0."""
+        return np.zeros_like(x)
+
+    def center(self, x: Array, m: Array, gain: Gain) -> Array:
+        """Return the look-ahead point."""
+        phi, beta = x, gain.momentum
+        return phi + beta * m
+
+    def step(self, x: Array, m: Array, ghat: Array, gain: Gain) -> tuple[Array, Array]:
+        """Return the new phi and m."""
+        phi, beta = x, gain.momentum
+        ghat *= gain.lr
+        m = np.subtract(beta * m, ghat, out=ghat)  # m <- beta m - lr ghat(phi + beta m)
+        return phi + m, m  # phi <- phi + m
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +185,7 @@ class SPSAGC(SPSA):
         return _CAUTION * (1.0 - momentum_schedule(self.momentum)(0))
 
     def compose(self) -> ZOGradient:
-        """Return equation 2: two-sided differences at the look-ahead point."""
+        """Return equation 2: ghat of equation 1 at the look-ahead point."""
         estimator = TwoSided(self.pairs)
         follows = gains(gain("lr", self.lr), self.c, estimator, self.scaling, momentum_schedule(self.momentum))
         return ZOGradient(self.draws, estimator, follows, GradientCorrection(), self.scaling)

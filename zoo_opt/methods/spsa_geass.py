@@ -2,23 +2,120 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from zoo_opt.core.errors import fraction, integer, non_negative, positive
-from zoo_opt.gradient.draws import Draws, SegmentedUniform
-from zoo_opt.gradient.estimators import TwoSided
-from zoo_opt.gradient.gains import Geass, PowerLaw, Scheduled, StepDecay, momentum_schedule, schedule
-from zoo_opt.gradient.updates import GradientCorrection, Nesterov, Update
+from zoo_opt.gradient.gains import Gain, Gains, Observation, PowerLaw, StepDecay, checked
+from zoo_opt.gradient.updates import UpdateRule
 from zoo_opt.gradient.zo_gradient import ZOGradient
-from zoo_opt.methods.base import GradientMethod
+from zoo_opt.methods.spsa import SPSAGC, GradientCorrection
 
 if TYPE_CHECKING:
-    from zoo_opt.typing import Schedule
+    from zoo_opt.typing import Array, Schedule
+
+
+_LARGEST_FACTOR = 1e6  # ours: a loss that stays flat must not drive c to infinity; the released trainer has no bound
+
+
+class GainState(NamedTuple):
+    """What `Geass` remembers between steps: strike and cooldown of figure 3, a factor on c, the state of the base."""
+
+    strikes: int = 0
+    cooldown: int = 0
+    c_factor: float = 1.0
+    base: Any = None
+
+
+@dataclass(frozen=True)
+class Geass(Gains):
+    """Gradient escape by an adaptive spike of the step size (figure 3 of BAPS) around any other gains.
+
+    ``strikes`` counts steps in a row with |ghat| < ``threshold``; at ``k1`` of them lr and c are multiplied by
+    ``eta1`` and ``eta2`` for the next ``k2`` steps, and all returns to the start.
+    """
+
+    base: Gains
+    threshold: float
+    k1: int
+    k2: int
+    eta1: float
+    eta2: float
+    count_in_cooldown: bool = False
+    cooldown_momentum: float | None = None
+    zero_gradient_boost: float = 1.0
+    observes = True
+
+    @property
+    def start(self) -> GainState:
+        """No strikes, and the start of the base."""
+        return GainState(base=self.base.start)
+
+    def at(self, state: GainState, t: int) -> Gain:
+        """Return the gains of the base, boosted while cooling down."""
+        lr, c, beta = self.base.at(state.base, t)
+        c *= state.c_factor
+        if state.cooldown == 0:
+            return Gain(lr, c, beta)
+        boosted_beta = beta if self.cooldown_momentum is None else self.cooldown_momentum
+        return checked(self.eta1 * lr, self.eta2 * c, boosted_beta, t)  # figure 3: lr <- eta1 lr, c <- eta2 c
+
+    def repeats(self, state: GainState, t: int) -> bool:
+        """See `Gains.repeats`."""
+        return self.base.repeats(state.base, t)
+
+    def told_sem(self, state: GainState, sem: list[float]) -> GainState:
+        """See `Gains.told_sem`."""
+        return state._replace(base=self.base.told_sem(state.base, sem))
+
+    def observe(self, state: GainState, seen: Observation) -> GainState:
+        """Count the strike; the boost that it may cause starts at the next step."""
+        base = self.base.observe(state.base, seen) if self.base.observes else state.base
+        if seen.square is None:  # no estimate: no strike, and an escape is not shortened
+            return state._replace(base=base)
+        return self.after(state, seen.norm)._replace(base=base)
+
+    def after(self, state: GainState, norm: float) -> GainState:
+        """Return the state after an estimate of this norm (figure 3, in its order)."""
+        strike, cooldown, c_factor, _ = state
+        if norm == 0.0:  # the released trainer's: c <- 10 c for good
+            c_factor = min(c_factor * self.zero_gradient_boost, _LARGEST_FACTOR)
+        if cooldown == 0 or self.count_in_cooldown:
+            strike = strike + 1 if norm < self.threshold else 0  # strikes in a row with |ghat| < threshold
+        cooldown = max(0, cooldown - 1)
+        if strike >= self.k1:
+            strike, cooldown = 0, self.k2  # escape: for k2 steps, then all returns to the start
+        return state._replace(strikes=strike, cooldown=cooldown, c_factor=c_factor)
+
+
+@dataclass(frozen=True)
+class Nesterov:
+    """m <- beta m + ghat(x); x <- x - lr (ghat + beta m), the order of BlackVIP's and BAPS's released code.
+
+    For a constant lr and beta it is `GradientCorrection` seen from the look-ahead point: x here is x + beta m there.
+    """
+
+    def init(self, x: Array) -> Array:
+        """Return m = 0, so that m = ghat after the first step."""
+        return np.zeros_like(x)
+
+    def center(self, x: Array, m: Array, gain: Gain) -> Array:
+        """Return x."""
+        return x
+
+    def step(self, x: Array, m: Array, ghat: Array, gain: Gain) -> tuple[Array, Array]:
+        """Return x - lr (ghat + beta m) and m."""
+        beta = gain.momentum
+        m = beta * m + ghat
+        ghat += beta * m
+        ghat *= gain.lr
+        return np.subtract(x, ghat, out=ghat), m
 
 
 @dataclass(frozen=True, kw_only=True)
-class SPSAGEASS(GradientMethod):
+class SPSAGEASS(SPSAGC):
     """SPSA-GC with gradient escape by adaptive step size (figure 3 of BAPS, MICCAI 2024).
 
     ``strikes`` steps in a row whose estimate has a 2-norm below ``threshold`` trigger an escape: for the next
@@ -29,8 +126,8 @@ class SPSAGEASS(GradientMethod):
 
     Parameters
     ----------
-    lr, c : float or schedule, default 0.01
-        Learning rate and perturbation radius, as in `SPSA`.
+    lr, c : float, schedule or "auto", default 0.01
+        Learning rate and perturbation radius, as in `SPSAGC`.
     pairs : int, default 1
         Estimates that are averaged in a step.
     draws : Draws, default SegmentedUniform()
@@ -53,6 +150,8 @@ class SPSAGEASS(GradientMethod):
         Factor on c, for good, after an estimate of exactly zero.
     rule : Update, default GradientCorrection()
         Order of the momentum update; `Nesterov` is that of the released trainer.
+    scaling, scale
+        As in `SPSA`. The threshold is compared with the estimate before it is scaled, in units of the loss.
 
     Raises
     ------
@@ -60,11 +159,6 @@ class SPSAGEASS(GradientMethod):
         If an argument is outside the range given above; the message names it.
     """
 
-    lr: float | Schedule = 0.01
-    c: float | Schedule = 0.01
-    pairs: int = 1
-    draws: Draws = SegmentedUniform()
-    momentum: float | Schedule = 0.9
     threshold: float = 0.0
     strikes: int = 3
     cooldown: int = 2
@@ -73,10 +167,9 @@ class SPSAGEASS(GradientMethod):
     count_in_cooldown: bool = False
     cooldown_momentum: float | None = None
     zero_gradient_boost: float = 1.0
-    rule: Update = GradientCorrection()
+    rule: UpdateRule = GradientCorrection()
 
     def __post_init__(self) -> None:
-        integer("pairs", self.pairs, 1)
         non_negative("threshold", self.threshold)
         integer("strikes", self.strikes, 1)
         integer("cooldown", self.cooldown, 1)
@@ -85,13 +178,13 @@ class SPSAGEASS(GradientMethod):
         positive("zero_gradient_boost", self.zero_gradient_boost)
         if self.cooldown_momentum is not None:
             fraction("cooldown_momentum", self.cooldown_momentum)
-        self.compose()  # checks the rest
+        super().__post_init__()
 
     def compose(self) -> ZOGradient:
         """Return equation 2 under the gains of figure 3."""
-        base = Scheduled(schedule("lr", self.lr), schedule("c", self.c), momentum_schedule(self.momentum))
-        gains = Geass(
-            base,
+        gc = super().compose()
+        geass = Geass(
+            gc.gains,
             threshold=self.threshold,
             k1=self.strikes,
             k2=self.cooldown,
@@ -101,7 +194,7 @@ class SPSAGEASS(GradientMethod):
             cooldown_momentum=self.cooldown_momentum,
             zero_gradient_boost=self.zero_gradient_boost,
         )
-        return ZOGradient(self.draws, TwoSided(self.pairs), gains, self.rule)
+        return replace(gc, gains=geass, rule=self.rule)
 
     @classmethod
     def paper(cls, *, threshold: float, lr: float | Schedule = 0.01) -> SPSAGEASS:
