@@ -180,11 +180,11 @@ class _Reader:
 
 
 class _Reader2(_Reader):
-    """The same for format 2, which has bare names; a class in ``types`` comes before one of zoo_opt."""
+    """The same for format 2, which has bare names; a class of others in ``types`` comes before one of zoo_opt."""
 
     def make(self, name: str, items: list[Any], fields: dict[str, Any]) -> Any:
         """Return an object of the class that had this name, its fields converted."""
-        mine = {cls.__name__: cls for cls in self.types.values()}
+        mine = {cls.__name__: cls for place, cls in self.types.items() if not _own_class(place)}
         if name in mine:
             return mine[name](*items, **fields)
         if name in CONVERTERS:
