@@ -136,11 +136,9 @@ name = "one"
 seeds = [0]
 calls = 100
 size = 24
-domains = ["seg.test_groups:grouped"]
 black_box = { use = "seg.tiny_box:factory" }
-[[group.row]]
-label = "disk"
-use = "disk"
+domains = ["seg.test_groups:grouped"]
+row = [{ label = "disk", use = "disk" }]
 """
 
 

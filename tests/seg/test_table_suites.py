@@ -229,7 +229,7 @@ def test_a_report_of_nothing_done() -> None:
 
 def test_the_atlas_and_its_threshold() -> None:
     from zoo_opt_seg.data.volumes import LabelledSlices
-    from zoo_opt_seg.measures.baselines_volumes import best_atlas
+    from zoo_opt_seg.measures.trivial import best_atlas
 
     labels = np.zeros((10, 16, 16), np.uint8)
     labels[:, 2:6, 2:6], labels[:4, 10:14, 10:14] = 1, 2  # the second in four of ten slices

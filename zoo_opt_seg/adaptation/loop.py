@@ -180,9 +180,8 @@ def spread(losses: Sequence[float]) -> dict[str, float]:
 
 def step_size(opt: Optimizer, step: int) -> dict[str, float]:
     """Return the step size that a step is placed with, where the method has one."""
-    sigma = getattr(opt.state, "sigma", None)
-    if isinstance(sigma, float):
-        return {"sigma": sigma}
+    if isinstance(opt.state, ESState):
+        return {"sigma": opt.state.distribution.sigma}
     if not isinstance(opt.method, GradientMethod):
         return {}
     gain = opt.method.kit.gain(opt.state, step)

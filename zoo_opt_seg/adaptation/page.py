@@ -47,16 +47,16 @@ def write_page(folder: RunFolder) -> None:
     """
     config, metrics = (read_json(path, CheckpointError) for path in (folder.config, folder.metrics))
     log = read_lines(folder.log)
-    test, told = metrics.get("test"), "text" if config.get("points") == "text" else "point"
+    test, kind = metrics.get("test"), "text" if config.get("points") == "text" else "point"
     title = f"{config['data']['name']}: {config['prompt']['name']} prompt for {config['model']}"
     fields = {
         "title": esc(title),
         "facts": "".join(f"<li>{esc(fact)}</li>" for fact in _facts(config, metrics)),
-        "glance": _glance(test, metrics, told),
-        "pictures": _pictures(folder, told),
+        "glance": _glance(test, metrics, kind),
+        "pictures": _pictures(folder, kind),
         "curves": _curves(config, metrics, log),
-        "images": _images(test, told),
-        "measures": _measures(test, told),
+        "images": _images(test, kind),
+        "measures": _measures(test, kind),
         "use": _use(config),
         "made": _made(config, metrics),
     }
@@ -81,7 +81,7 @@ def _facts(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], told: str) -> str:
+def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], kind: str) -> str:
     """Return the gain in one sentence and a bar for each row."""
     if test is None:
         marks = metrics["marks"]
@@ -100,12 +100,12 @@ def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], told: st
             interval = f"95 % interval {gain['low']:+.3f} to {gain['high']:+.3f}, paired bootstrap over {over}"
         lead += (
             f'<p><b class="{sign}">{gain["dice"]:+.3f}</b> on {after["images"]} test images with {after["repeats"]} '
-            f"random {told}s each ({interval}); {100 * gain['better']:.0f} % of the images gained.</p>"
+            f"random {kind}s each ({interval}); {100 * gain['better']:.0f} % of the images gained.</p>"
         )
     bars = []
     for who, row in rows.items():
         value = row["dice"] or 0.0
-        name, what = NAMES.get(who, who.capitalize()), WHAT[told].get(who, "")
+        name, what = NAMES.get(who, who.capitalize()), WHAT[kind].get(who, "")
         bars.append(
             f'<div class="who">{esc(name)}<small>{esc(what)}</small></div>'
             f'<div class="bar"><span class="{"own" if who == ADAPTED else "base" if who == ZERO_SHOT else "plain"}" '
@@ -114,14 +114,14 @@ def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], told: st
     return f'{lead}<div class="bars" role="group" aria-label="Dice by row">{"".join(bars)}</div>'
 
 
-def _pictures(folder: RunFolder, told: str) -> str:
+def _pictures(folder: RunFolder, kind: str) -> str:
     if not folder.panel.exists():
         return ""
     data = base64.b64encode(folder.panel.read_bytes()).decode()
     return (
         '<section id="pictures"><h2>Pictures</h2><p class="sub">Images from the largest loss (top) to the largest gain '
-        f"(bottom), evenly spaced in rank; one random {told} each. Dice is that of this {told}.</p>"
-        f'<div class="scroll"><img class="panel" alt="For each image: the image, its {told}, the prompted image, the '
+        f"(bottom), evenly spaced in rank; one random {kind} each. Dice is that of this {kind}.</p>"
+        f'<div class="scroll"><img class="panel" alt="For each image: the image, its {kind}, the prompted image, the '
         f'masks before and after, the truth" src="data:image/png;base64,{data}"></div></section>'
     )
 
@@ -161,7 +161,7 @@ def _curves(config: Mapping[str, Any], metrics: Mapping[str, Any], log: Sequence
     return "".join(charts)
 
 
-def _images(test: Mapping[str, Any] | None, told: str) -> str:
+def _images(test: Mapping[str, Any] | None, kind: str) -> str:
     """Return a chart of Dice before and after, a dot for each test image."""
     if test is None:
         return ""
@@ -177,11 +177,11 @@ def _images(test: Mapping[str, Any] | None, told: str) -> str:
     chart.dots([(b, a) for b, a, _ in pairs], "c0", 4, titles)
     return (
         f"<figure>{chart.svg('Dice of each test image, before and after')}<figcaption>A dot for each test image, the "
-        f"mean over its {told}s; above the line it gained.</figcaption></figure>"
+        f"mean over its {kind}s; above the line it gained.</figcaption></figure>"
     )
 
 
-def _measures(test: Mapping[str, Any] | None, told: str) -> str:
+def _measures(test: Mapping[str, Any] | None, kind: str) -> str:
     if test is None:
         return ""
     headings = ["", "Dice", "± sd", "IoU", "± sd", "HD95, pixels", "± sd"]
@@ -192,7 +192,7 @@ def _measures(test: Mapping[str, Any] | None, told: str) -> str:
         for who, row in test["rows"].items()
     ]
     some = next(iter(test["rows"].values()))
-    note = f"Means over {some['images']} test images with {some['repeats']} random {told}s each; sd over images."
+    note = f"Means over {some['images']} test images with {some['repeats']} random {kind}s each; sd over images."
     return f'<section id="measures"><h2>Measures</h2><p class="sub">{note}</p>{table(headings, body)}</section>'
 
 

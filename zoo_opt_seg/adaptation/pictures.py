@@ -75,8 +75,8 @@ def panel(
         plain, shown_by = _big(image), trained.prompt.prompts(prompts[i : i + 1])
         cells = {
             "image": plain,
-            "prompt": _told(plain.copy(), prompts[i : i + 1], image.shape),
-            "prompted image": _told(_big(prompted[i]), shown_by, image.shape, text=False),
+            "prompt": _with_prompts(plain.copy(), prompts[i : i + 1], image.shape),
+            "prompted image": _with_prompts(_big(prompted[i]), shown_by, image.shape, text=False),
             "zero-shot mask": _overlay(image, before[i] > 0.5, COLOURS["zero-shot mask"]),
             "adapted mask": _overlay(image, after[i] > 0.5, COLOURS["adapted mask"]),
             "truth": _overlay(image, truth, COLOURS["truth"]),
@@ -144,7 +144,7 @@ def _overlay(image: Array, mask: Array, colour: tuple[int, int, int]) -> Image.I
     return Image.fromarray(np.rint(picture).astype(np.uint8))
 
 
-def _told(picture: Image.Image, prompts: Prompts, shape: tuple[int, ...], text: bool = True) -> Image.Image:
+def _with_prompts(picture: Image.Image, prompts: Prompts, shape: tuple[int, ...], text: bool = True) -> Image.Image:
     """Draw the prompts of one image: points, red on the object and grey beside it, boxes, and the text below."""
     draw = ImageDraw.Draw(picture)
     sx, sy = CELL / shape[1], CELL / shape[0]

@@ -22,8 +22,8 @@ MEASURED = ("unit", "empty")  # options of evaluate_volumes
 
 
 def atlas(cell: Cell) -> dict[str, Any]:
-    """What a record holds of the trivial labelling, `zoo_opt_seg.measures.baselines_volumes.best_atlas`."""
-    from zoo_opt_seg.measures.baselines_volumes import best_atlas
+    """What a record holds of the trivial labelling, `zoo_opt_seg.measures.trivial.best_atlas`."""
+    from zoo_opt_seg.measures.trivial import best_atlas
 
     found = best_atlas(volumes_of(cell).train)
     return measured_volumes(cell, found) | {"about": f"threshold {found.threshold}"}
