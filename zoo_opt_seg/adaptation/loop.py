@@ -10,6 +10,7 @@ import numpy as np
 from zoo_opt.core.batch import Candidate
 from zoo_opt.core.outcome import Outcome, failed, succeeded
 from zoo_opt.methods import GradientMethod
+from zoo_opt.methods.cma.runs import ESState
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.resume import KeptRun
 from zoo_opt.support.progress import ShowProgress
