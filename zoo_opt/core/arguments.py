@@ -35,7 +35,8 @@ def as_told(candidates: Any, losses: Any, sem: Any, run: int) -> tuple[Sequence[
 def as_ids(candidates: Any, run: int) -> Sequence[int]:
     """Return the ids that ``candidates`` names, or raise; a batch and its candidates must be of ``run``."""
     if isinstance(candidates, (Batch, Candidate)):
-        _of_this(candidates, run)
+        if candidates._run != run:
+            _of_this(candidates, run)
         return candidates._ids if isinstance(candidates, Batch) else [candidates.id]
     if _is_id(candidates):
         return [int(candidates)]
