@@ -71,10 +71,20 @@ def _auto_state(fields: Fields, make: Make) -> Any:
     )
 
 
+def _renamed(place: str, **names: str) -> Callable[[Fields, Make], Any]:
+    """Return the converter of a class whose fields have other names, given as ``old="new"``."""
+    return lambda fields, make: make(place, **{names.get(old, old): value for old, value in fields.items()})
+
+
 _AUTO_FIELDS = {"own": "points", "tested": "sum_tested", "before": "f_before", "quiet": "without_gain"}
 
 
-CONVERTERS: dict[str, Callable[[Fields, Make], Any]] = {"AutoState": _auto_state, "CMAState": _cma_state}
+CONVERTERS: dict[str, Callable[[Fields, Make], Any]] = {
+    "AutoState": _auto_state,
+    "CMAState": _cma_state,
+    "CoordinateState": _renamed("zoo_opt.methods.local.coordinate_search:CoordinateState", idle="without_gain"),
+    "QNState": _renamed("zoo_opt.methods.local.quasi_newton:QNState", idle="stalls", tries="changes"),
+}
 """For a class whose fields have changed since, by its old name: the object made of the fields that format 2 had.
 
 A converter gets the fields, decoded, and ``make``, which makes an object of a class that is named by its place; that

@@ -73,4 +73,4 @@ def is_over(before: AutoState, s: AutoState) -> bool:
     if EVOLUTION not in s.searches:
         return s.evaluations >= FIRST_LIMIT * s.x.size
     state = s.search.state
-    return bool(state.expects() > (s.f - state.f) / MOST_HOPED)
+    return bool(state.expected_change() > (s.f - state.f) / MOST_HOPED)

@@ -16,8 +16,10 @@ from zoo_opt.methods import box as boxes
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
 
-DIP = 1e-4  # how far below the best point a parabola must reach, as a part of the range of losses seen
-GOLDEN = (3 - math.sqrt(5)) / 2
+DIP = 1e-4  # how far below the best point a parabola must reach, as a part of the range of losses; chosen, not tuned
+GOLDEN = (3 - math.sqrt(5)) / 2  # the golden section
+SUM = 1e-9  # deviation from a sum, as a part of the range of the four losses, that is none; chosen, not tuned
+ROUNDING = 1e-13  # the same as a part of their size: some hundred times the machine's precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class CoordinateState:
         Loss where V is 0 in every coordinate.
     round : int
         Rounds made.
-    idle : int
+    without_gain : int
         Rounds since the global part last found a better basin.
     reasons : dict
         Why the method has ended.
@@ -45,7 +47,7 @@ class CoordinateState:
     V: Array
     f: float
     round: int = 0
-    idle: int = 0
+    without_gain: int = 0
     reasons: dict[str, Any] = field(default_factory=dict)
 
 
@@ -62,7 +64,7 @@ class CoordinateSearch(Method):
     ----------
     bounds : (low, high)
         Box; each side a number or a 1-D array. x0 must lie inside.
-    patience : int, default 40
+    patience : int, default 150
         The search ends after so many rounds in which no coordinate has found a better basin.
 
     Notes
@@ -83,7 +85,7 @@ class CoordinateSearch(Method):
     ends: ClassVar[bool] = True
 
     bounds: Any
-    patience: int = 150
+    patience: int = 150  # chosen, not tuned
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bounds", boxes.check_box("bounds", self.bounds))
@@ -131,16 +133,16 @@ class CoordinateSearch(Method):
         V = values[1:].reshape(2, d) - f + best
         V = np.where(np.isfinite(V), V, math.inf)
         T = np.stack([X[1 + i, i], X[1 + d + i, i]])
-        found = bool((V[0] < np.minimum(best, V[1])).any())
-        idle = 0 if found else state.idle + 1
+        better = bool((V[0] < np.minimum(best, V[1])).any())
+        without_gain = 0 if better else state.without_gain + 1
         return replace(
             state,
             T=np.concatenate([state.T, T]),
             V=np.concatenate([state.V, V]),
             f=float(f) if math.isnan(state.f) else state.f,
             round=state.round + 1,
-            idle=idle,
-            reasons={"patience": self.patience} if idle >= self.patience else {},
+            without_gain=without_gain,
+            reasons={"patience": self.patience} if without_gain >= self.patience else {},
         )
 
     def mean(self, state: CoordinateState) -> Array:
@@ -163,13 +165,12 @@ def separable(f0: float, f1: float, f01: float, f10: float) -> bool:
     if not all(map(math.isfinite, losses)):
         return False
     spread, size = max(losses) - min(losses), max(map(abs, losses))
-    return spread > 1e-9 * size and abs(f0 + f1 - f01 - f10) <= 1e-9 * spread + 1e-13 * size
+    return spread > SUM * size and abs(f0 + f1 - f01 - f10) <= SUM * spread + ROUNDING * size
 
 
 def _easiest(T: Array, V: Array) -> Array:
     """Return for every coordinate the point that STEP tries next (d,)."""
-    order = T.argsort(axis=0, kind="stable")
-    t, v = np.take_along_axis(T, order, 0), np.take_along_axis(V, order, 0)
+    t, v = _sorted(T, V)
     finite = np.where(np.isfinite(v), v, -math.inf)
     worst, best = finite.max(axis=0), v.min(axis=0)
     v = np.where(np.isfinite(v), v, worst)
@@ -179,15 +180,20 @@ def _easiest(T: Array, V: Array) -> Array:
     with np.errstate(divide="ignore"):
         k = np.where(width > 0, root / width, math.inf).argmin(axis=0)  # the root of the curvature
     i = np.arange(t.shape[1])
-    part = np.clip(depth[k, i] / root[k, i], 0.25, 0.75)
+    part = np.clip(depth[k, i] / root[k, i], 0.25, 0.75)  # not next to a point tried; chosen, not tuned
     x: Array = t[k, i] + part * width[k, i]
     return x
 
 
+def _sorted(T: Array, V: Array) -> tuple[Array, Array]:
+    """Return the points and their losses from the lowest coordinate to the highest."""
+    order = T.argsort(axis=0, kind="stable")
+    return np.take_along_axis(T, order, 0), np.take_along_axis(V, order, 0)
+
+
 def _refined(T: Array, V: Array, turn: int) -> Array:
     """Return for every coordinate a point nearer to the bottom of the best point's basin (d,)."""
-    order = T.argsort(axis=0, kind="stable")
-    t, v = np.take_along_axis(T, order, 0), np.take_along_axis(V, order, 0)
+    t, v = _sorted(T, V)
     i = np.arange(t.shape[1])
     m = v.argmin(axis=0)
     before, after = np.maximum(m - 1, 0), np.minimum(m + 1, len(t) - 1)

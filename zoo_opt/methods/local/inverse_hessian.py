@@ -10,9 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from zoo_opt.typing import Array
 
-CURVED = 1e-10  # s'y below this part of |s||y| shows no positive curvature
-ROUNDING = 1e-14  # condition number that eigenvalues are cut off at
-CORRECTION = 100.0  # largest factor by which one measurement corrects a curvature
+CURVED = 1e-10  # s'y below this part of |s||y| shows no positive curvature; chosen, not tuned
+ROUNDING = 1e-14  # of the largest eigenvalue: less than that is rounding; chosen, not tuned
+CORRECTION = 100.0  # largest factor by which one measurement corrects a curvature; chosen, not tuned
 
 
 class Axes(NamedTuple):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-ARMIJO = 1e-4  # part of the decrease that the slope promises
+ARMIJO = 1e-4  # part of the decrease that the slope promises: c_1 of Nocedal and Wright 2006, section 3.1
+SHORTEST, LONGEST = 0.1, 0.5  # parts of a length that was too long (Dennis and Schnabel 1983, algorithm A6.3.1)
+# chosen, not tuned:
 LIMIT = 10  # trials
-SHORTEST, LONGEST = 0.1, 0.5  # parts of a length that was too long
 GROWTH = 10.0  # of a length that was too short
 LEAP = 1e4  # of a length where the loss has followed its slope
 STRAIGHT = 1e-6  # deviation from the slope, as a part of the change, that is none

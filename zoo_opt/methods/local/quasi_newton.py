@@ -18,13 +18,14 @@ from zoo_opt.methods.local.line_search import Trial, accepted, next_length
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
 
-GRADIENT, SEARCH = "gradient", "search"
-NEAR = 2.0**-26  # sqrt(eps): step of forward differences, in units of max(|x_i|, scale)
+GRADIENT, SEARCH = "gradient", "search"  # what a step is: differences for a gradient, or a trial of the line search
+FORWARD = 2.0**-26  # sqrt(eps): step of forward differences over max(|x_i|, scale) (Nocedal and Wright 2006, 8.1)
+# chosen, not tuned:
 LEAST = 1e-13  # change of the loss, as a part of it, that differences along the axes must be good for
-SHORTER, LONGER = 0.1, 4.0  # what delta is multiplied by where nothing is gained, and where all is level
-TINY = 1e-150  # delta below which its square is nothing
-TRIES = 3  # such changes in a row before the run ends
-REPEATS = 5  # steps in a row without a loss at x, or accepted with almost no gain, that are too many
+SHORTER, LONGER = 0.1, 4.0  # factors on delta where nothing is gained, and where all is level
+TINY = 1e-150  # delta below which its square is 0 in floats
+MOST_CHANGES = 3  # changes of delta in a row before the run ends
+MOST_STALLS = 5  # steps in a row without a loss at x, or with almost no gain, that are too many
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,8 @@ class QNState:
         The last step taken and the gradient before it; empty where they do not go with the next gradient.
     gain : float
         By how much the last step taken has lowered the loss.
-    idle, tries : int
-        Steps in a row that led nowhere, and changes of delta.
+    stalls, changes : int
+        Steps in a row that gained almost nothing, and changes of delta in a row.
     reasons : dict
         Why the method has ended.
     """
@@ -79,11 +80,11 @@ class QNState:
     s: Array = field(default_factory=lambda: np.zeros(0))
     g_before: Array = field(default_factory=lambda: np.zeros(0))
     gain: float = 0.0
-    idle: int = 0
-    tries: int = 0
+    stalls: int = 0
+    changes: int = 0
     reasons: dict[str, Any] = field(default_factory=dict)
 
-    def expects(self) -> float:
+    def expected_change(self) -> float:
         """Return how much the loss is expected to change, 0 or less, as H has it; -inf where that is not known."""
         expected = self.stage == SEARCH and self.known and not self.trials
         return self.slope if expected else -math.inf
@@ -154,7 +155,7 @@ class QuasiNewton(Method):
         if state.axes is not None:
             probes = state.delta * state.axes.columns
             return Asked(self._project(x + np.concatenate([probes, -probes])))
-        h = NEAR * np.maximum(np.abs(x), self.scale)
+        h = FORWARD * np.maximum(np.abs(x), self.scale)
         h *= np.where(generator(state.key, step).random(x.size) < 0.5, -1.0, 1.0)  # either side is as good
         probes = np.diag(np.where(self._project(x + h) == x, -h, h))
         if math.isnan(state.f):
@@ -217,10 +218,10 @@ class QuasiNewton(Method):
             return _along_axes(s, math.sqrt(max(s.gain, LEAST * abs(s.f))))
         if s.axes is None and not s.g.any():  # a plateau
             return _along_axes(replace(s, H=self.scale**2 * np.eye(s.x.size)), 1.0)
-        if s.axes is not None and s.tries < TRIES and s.delta > TINY:
+        if s.axes is not None and s.changes < MOST_CHANGES and s.delta > TINY:
             factor = SHORTER if s.g.any() else LONGER
-            return replace(_along_axes(s, factor * s.delta), tries=s.tries + 1)
-        return replace(s, stage=GRADIENT, trials=(), s=np.zeros(0), reasons={"stalled": REPEATS})
+            return replace(_along_axes(s, factor * s.delta), changes=s.changes + 1)
+        return replace(s, stage=GRADIENT, trials=(), s=np.zeros(0), reasons={"stalled": MOST_STALLS})
 
     # -------------------------------------------------------------------------------------------- line search
     def _searched(self, s: QNState, loss: float) -> QNState:
@@ -234,10 +235,11 @@ class QuasiNewton(Method):
         if best is None:
             return self._stalled(s)
         x, gain = self._project(s.x + best.length * s.p), s.f - best.loss
-        idle = s.idle + 1 if gain <= self.tolerance * abs(s.f) else 0
+        stalls = s.stalls + 1 if gain <= self.tolerance * abs(s.f) else 0
         step = x - s.x
-        s = replace(s, stage=GRADIENT, x=x, f=best.loss, s=step, g_before=s.g, gain=gain, idle=idle, tries=0, trials=())
-        if idle >= REPEATS:
+        s = replace(s, stage=GRADIENT, x=x, f=best.loss, s=step, g_before=s.g, gain=gain, trials=())
+        s = replace(s, stalls=stalls, changes=0)
+        if stalls >= MOST_STALLS:
             return self._stalled(s)
         if s.axes is None:
             return s
@@ -260,14 +262,15 @@ class QuasiNewton(Method):
 
 def _along_axes(s: QNState, delta: float) -> QNState:
     """Return the state in which the next gradient is taken over ``delta`` along the principal axes of H."""
-    idle = 0 if s.axes is None else s.idle
-    return replace(s, stage=GRADIENT, axes=principal_axes(s.H), delta=delta, idle=idle, trials=())
+    stalls = 0 if s.axes is None else s.stalls
+    return replace(s, stage=GRADIENT, axes=principal_axes(s.H), delta=delta, stalls=stalls, trials=())
 
 
 def _without_base(s: QNState, X: Array, values: Array) -> QNState:
     """Return the state moved to the best of the probes, as there is no finite loss at x."""
     k = int(np.where(np.isnan(values), math.inf, values).argmin())
     if math.isfinite(values[k]):
-        return replace(s, x=X[k].copy(), f=float(values[k]), idle=0)
-    idle = s.idle + 1
-    return replace(s, f=math.nan, idle=idle, reasons={"nofiniteloss": REPEATS} if idle >= REPEATS else s.reasons)
+        return replace(s, x=X[k].copy(), f=float(values[k]), stalls=0)
+    stalls = s.stalls + 1
+    reasons = {"nofiniteloss": MOST_STALLS} if stalls >= MOST_STALLS else s.reasons
+    return replace(s, f=math.nan, stalls=stalls, reasons=reasons)
