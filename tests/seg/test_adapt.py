@@ -270,6 +270,19 @@ def test_another_run_is_refused_by_name(tmp_path):
         adapt(Bright(), FILTER, splits(train=11), **QUICK, out=tmp_path)
 
 
+def test_a_method_that_was_written_down_with_fewer_settings_is_the_same_run(tmp_path):
+    """A version that did not have them all wrote the others; what differs in one that it had is another run."""
+    first = adapt(Bright(), FILTER, splits(), **QUICK, out=tmp_path)
+    config = tmp_path / "config.json"
+    text = config.read_text()
+    assert ", lazy=1.0" in text
+    config.write_text(text.replace(", lazy=1.0", ""))
+    np.testing.assert_array_equal(adapt(Bright(), FILTER, splits(), **QUICK, out=tmp_path).x, first.x)
+    config.write_text(text.replace("lazy=1.0", "lazy=0.5"))
+    with pytest.raises(zo.CheckpointError, match="holds another run: its method"):
+        adapt(Bright(), FILTER, splits(), **QUICK, out=tmp_path)
+
+
 def test_config_and_metrics_hold_what_it_takes(tmp_path):
     result = adapt(Bright(), FILTER, splits(), **{**QUICK, "test": True}, out=tmp_path, about={"command": ["x"]})
     config = json.loads((tmp_path / "config.json").read_text())

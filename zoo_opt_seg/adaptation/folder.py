@@ -15,6 +15,7 @@ box: whole files are written beside and renamed, journals are appended to, one l
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import math
@@ -100,7 +101,8 @@ class RunFolder:
         if self.config.exists():
             with contextlib.suppress(*(() if paid else (CheckpointError,))):
                 before = read_json(self.config, CheckpointError)
-        different = next((name for name, value in what.items() if before.get(name) != value), None)
+        differing = (name for name, value in what.items() if before.get(name) != value)
+        different = next((n for n in differing if not (n == "method" and _fewer(before.get(n), what[n]))), None)
         if paid and before and different:
             raise CheckpointError(
                 f"{self.path} holds another run: its {different} is {short(before.get(different))}, this call's is "
@@ -205,3 +207,17 @@ def versions_used() -> dict[str, str]:
     """Return the versions of what a run runs on."""
     installed = versions(("numpy", "torch", "segment-anything", "monai", "timm"))
     return {"python": platform.python_version(), "zoo-opt": zoo_opt_version, **installed}
+
+
+def _fewer(before: Any, now: str) -> bool:
+    """Whether ``before`` is the method ``now`` as a version wrote it down that did not have all of its settings.
+
+    Those that came since are compared by the optimizer's checkpoint, where they have their defaults.
+    """
+    try:
+        calls = [ast.parse(str(text), mode="eval").body for text in (before, now)]
+        names = [ast.unparse(call.func) for call in calls]  # type: ignore[attr-defined]
+        settings = [{(word.arg, ast.unparse(word.value)) for word in call.keywords} for call in calls]  # type: ignore[attr-defined]
+    except (SyntaxError, AttributeError):  # a method of another package, whose repr is no call
+        return False
+    return names[0] == names[1] and settings[0] < settings[1]
