@@ -55,8 +55,10 @@ class Geass(Gains):
 
     def at(self, state: GainState, t: int) -> Gain:
         """Return the gains of the base, boosted while cooling down."""
-        lr, c, beta = self.base.at(state.base, t)
-        c *= state.c_factor
+        gain = self.base.at(state.base, t)
+        if state.cooldown == 0 and state.c_factor == 1.0:
+            return gain
+        lr, c, beta = gain.lr, gain.c * state.c_factor, gain.momentum
         if state.cooldown == 0:
             return Gain(lr, c, beta)
         boosted_beta = beta if self.cooldown_momentum is None else self.cooldown_momentum
@@ -72,14 +74,14 @@ class Geass(Gains):
 
     def observe(self, state: GainState, seen: Observation) -> GainState:
         """Count the strike; the boost that it may cause starts at the next step."""
-        base = self.base.observe(state.base, seen) if self.base.observes else state.base
-        if seen.square is None:  # no estimate: no strike, and an escape is not shortened
-            return state._replace(base=base)
-        return self.after(state, seen.norm)._replace(base=base)
+        if self.base.observes:
+            state = state._replace(base=self.base.observe(state.base, seen))
+        # without an estimate no strike is counted, and an escape is not shortened
+        return state if seen.square is None else self.after(state, seen.norm)
 
     def after(self, state: GainState, norm: float) -> GainState:
         """Return the state after an estimate of this norm (figure 3, in its order)."""
-        strike, cooldown, c_factor, _ = state
+        strike, cooldown, c_factor, base = state
         if norm == 0.0:  # the released trainer's: c <- 10 c for good
             c_factor = min(c_factor * self.zero_gradient_boost, _LARGEST_FACTOR)
         if cooldown == 0 or self.count_in_cooldown:
@@ -87,7 +89,7 @@ class Geass(Gains):
         cooldown = max(0, cooldown - 1)
         if strike >= self.k1:
             strike, cooldown = 0, self.k2  # escape: for k2 steps, then all returns to the start
-        return state._replace(strikes=strike, cooldown=cooldown, c_factor=c_factor)
+        return GainState(strike, cooldown, c_factor, base)
 
 
 @dataclass(frozen=True)
