@@ -32,7 +32,7 @@ from zoo_opt_seg.visual_prompts import load_prompt, make_prompt
 FILTER = make_prompt("filter", SIZE)
 CMA = zo.CMAES(sigma0=0.1, popsize=6)
 QUICK = {"method": CMA, "calls": 220, "batch": 4, "validate": 3, "test": False, "panel": False}
-HERE = str(Path(__file__).parent)
+HERE = str(Path(__file__).parents[1])
 
 
 def log_of(folder):

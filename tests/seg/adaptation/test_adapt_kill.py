@@ -15,7 +15,7 @@ pytest.importorskip("monai")
 if not hasattr(os, "fork"):
     pytest.skip("needs fork", allow_module_level=True)
 
-KILLING = Path(__file__).with_name("killing.py")
+KILLING = Path(__file__).parents[1] / "killing.py"
 
 
 def killing(*words: object) -> dict:

@@ -426,7 +426,7 @@ def test_the_embedded_sam_in_another_process(monkeypatch: pytest.MonkeyPatch) ->
     pytest.importorskip("safetensors")
     from zoo_opt_seg.blackbox import ProcessBlackBox, TinySam
 
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[3]))
     here = TinySam()
     images, prompts = pictures(3, 96, 96), asked("1", 3, 96, 96)
     with ProcessBlackBox([sys.executable, "-m", "zoo_opt_seg.blackbox.tiny"], timeout=120) as there:

@@ -134,7 +134,7 @@ class Greedy:
 
 @pytest.mark.parametrize(("options", "message"), [("{}", "exceeded its budget"), ("{ fail = true }", "no idea")])
 def test_a_method_that_misbehaves_is_recorded_as_an_error(tmp_path, options, message):
-    text = GOOD.replace('"spsa"', '"bench.test_runner:Greedy"').replace("{ lr = 0.1 }", options)
+    text = GOOD.replace('"spsa"', '"bench.engine.test_runner:Greedy"').replace("{ lr = 0.1 }", options)
     (tmp_path / "s.toml").write_text(text)
     entry = run_task(load_suite(tmp_path / "s.toml").tasks()[0])
     assert message in entry["error"]

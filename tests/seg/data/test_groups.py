@@ -137,7 +137,7 @@ seeds = [0]
 calls = 100
 size = 24
 black_box = { use = "seg.tiny_box:factory" }
-domains = ["seg.test_groups:grouped"]
+domains = ["seg.data.test_groups:grouped"]
 row = [{ label = "disk", use = "disk" }]
 """
 

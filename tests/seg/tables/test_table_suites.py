@@ -20,7 +20,7 @@ from zoo_opt_seg.tables.report import markdown  # noqa: E402
 from zoo_opt_seg.tables.sources import absent  # noqa: E402
 from zoo_opt_seg.tables.suite import Place, TableSuite  # noqa: E402
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
 TOLD = "seg.small_clipseg:told_splits"
 CMA = 'use = "adapt", method = "cma-es", options = { popsize = 4 }'
 BAPS = 'use = "adapt", method = "spsa-geass:paper", options = { lr = 0.0003 }'

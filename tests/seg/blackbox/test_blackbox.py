@@ -18,7 +18,7 @@ pytest.importorskip("torch")
 from zoo_opt_seg.blackbox import BlackBox, Budgeted, BudgetExhausted, Cached, Counted, Hardened, Quantized, as_black_box
 from zoo_opt_seg.prompts import Prompts
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RNG = np.random.default_rng(1)
 IMAGES = RNG.random((6, 8, 10, 3), dtype=np.float32)
 POINTS = Prompts(points=RNG.random((6, 1, 2)) * 8)

@@ -21,7 +21,7 @@ from zoo_opt_seg.embedded import TINY_SIZE, build_tiny_clipseg, tiny_clipseg, ti
 from zoo_opt_seg.embedded import clipseg as module
 from zoo_opt_seg.embedded.clipseg import FIRST, LENGTH, PADDING, TOKENS, UNKNOWN, WEIGHTS, kept_tokens, tokens_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -159,7 +159,7 @@ def test_defaults_go_with_their_use() -> None:
 
 
 def test_the_documentation_has_every_comparator() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs/seg-whitebox.md").read_text()
+    page = (Path(__file__).resolve().parents[3] / "docs/seg-whitebox.md").read_text()
     rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `")]
     assert [name.strip(" `") for name, _ in rows] == list(COMPARATORS)
     for name, about in rows:

@@ -177,7 +177,7 @@ def model(images, prompts):
     return box(images, prompts)
 serve(as_black_box(model, name="bright"))
 """
-    tests = str(Path(__file__).resolve().parents[1])
+    tests = str(Path(__file__).resolve().parents[2])
     with (
         ProcessBlackBox([sys.executable, "-c", dies, tests, str(limit)]) as box,
         pytest.raises(BlackBoxDown, match="cannot be asked any more: it ended with status 3"),
@@ -315,7 +315,7 @@ def test_the_panel_shows_the_points_that_were_measured():
 
 @pytest.mark.parametrize("validate, words", [(0, "kept the last mean"), (2, "kept mark ")])
 def test_what_was_kept_is_said(validate, words, tmp_path, capsys, monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
     command = f"adapt --model tiny_box:factory --size {SIZE} --data tiny_box:splits --calls 80 --batch 4 --quiet"
     assert main([*command.split(), "--test-images", "1", "--validate", str(validate), "--out", str(tmp_path)]) == 0
     assert words in capsys.readouterr().out

@@ -25,7 +25,7 @@ from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg.blackbox import Budgeted, Cached, ClipSegBlackBox, ProcessBlackBox, TinyClipSeg
 from zoo_opt_seg.prompts import Prompts
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TEXTS = ("a bright disc", "the polyp", "a bright disc", "something red, on the left!", "the polyp")
 TOLD = Prompts(texts=TEXTS)
 

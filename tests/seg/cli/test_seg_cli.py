@@ -59,7 +59,7 @@ def test_adapt_evaluate_predict(run, tmp_path):
 
 
 def test_a_process_as_the_black_box(run):
-    here = str(Path(__file__).parents[1])
+    here = str(Path(__file__).parents[2])
     code = f"import sys; sys.path.insert(0, {here!r}); from seg.tiny_box import Bright; "
     code += "from zoo_opt_seg.blackbox import serve; serve(Bright())"
     Path("serving.py").write_text(code)

@@ -29,7 +29,7 @@ from zoo_opt_seg.tables.sources import absent, data_of  # noqa: E402
 from zoo_opt_seg.tables.statistics import cells_of, gap_closed, on_other_data, row_tests, spread_over_seeds  # noqa: E402
 from zoo_opt_seg.tables.suite import Place  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DISCS = "seg.small:disc_splits"
 SUITE = f"""
 title = "Small table"

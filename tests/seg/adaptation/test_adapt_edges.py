@@ -147,7 +147,7 @@ def test_predict_asks_at_the_point(point, tmp_path):
     from PIL import Image
 
     Image.new("RGB", (640, 320)).save(tmp_path / "big.png")
-    command = ["predict", "--model", "seg.test_adapt_edges:square_on_the_point", "--size", "32"]
+    command = ["predict", "--model", "seg.adaptation.test_adapt_edges:square_on_the_point", "--size", "32"]
     command += [
         "--image",
         str(tmp_path / "big.png"),

@@ -21,7 +21,7 @@ from zoo_opt_seg.data.synthetic import DOMAINS, domain
 from zoo_opt_seg.embedded import TINY_SIZE, TinyEncoder, build_tiny_sam, decode_batch, tiny_encoder, tiny_sam
 from zoo_opt_seg.embedded.weights import load_weights, save_weights
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ROUNDING = 1e-3  # of a logit; float32 sums in another order differ by less, the logits' spread is about 10
 
 

@@ -22,7 +22,7 @@ from zoo_opt_seg.blackbox import BlackBoxError, BlackBoxGone, Budgeted, BudgetEx
 from zoo_opt_seg.blackbox.process import receive, send, serve
 from zoo_opt_seg.prompts import Prompts
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RNG = np.random.default_rng(2)
 IMAGES = RNG.random((4, 12, 9, 3), dtype=np.float32)
 PROMPTS = Prompts(
