@@ -101,24 +101,24 @@ def _column(what: str, values: Any, n: int) -> list[Any]:
 def in_flight(opt: Optimizer, call: Call, executor: Any, workers: int | None) -> Iterator[list[Outcome]]:
     """Evaluate on an executor, with as many calls in flight as it has workers and the open steps have candidates."""
     limit = worker_count(executor) if workers is None else integer("workers", workers, 1)
-    flying: dict[Any, int] = {}
+    submitted: dict[Any, int] = {}
     done: queue.SimpleQueue[Any] = queue.SimpleQueue()
     try:
         while True:
-            while len(flying) < limit and not opt.stop():
+            while len(submitted) < limit and not opt.stop():
                 batch = opt.ask(1)
                 if not len(batch):
                     break
                 candidate = batch[0]
                 future = executor.submit(call, candidate.x, candidate.step, candidate.id)
-                flying[future] = candidate.id
+                submitted[future] = candidate.id
                 future.add_done_callback(done.put)
-            if not flying:
+            if not submitted:
                 return
-            landed = done.get()
-            yield [_outcome(call, flying.pop(landed), landed)]
+            future = done.get()
+            yield [_outcome(call, submitted.pop(future), future)]
     finally:
-        for future in flying:
+        for future in submitted:
             future.cancel()
 
 
