@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from doubting import Doubting
 
 import zoo_opt as zo
 
@@ -357,3 +358,48 @@ def test_candidates_of_the_same_run_are_taken(tmp_path):
         same.tell([pickle.loads(pickle.dumps(batch[3])), batch[4], 5], [1.0] * 3)
         same.tell(zo.Batch(batch.X[6:8], [6, 7], 0), [1.0] * 2)  # of one's own making: it is of no optimizer
         assert same.nfev == 8
+
+
+# ---------------------------------------------------------------------------------------------- one run, and no other
+def test_a_loaded_optimizer_takes_its_batch_whatever_the_repr(tmp_path):
+    """A checkpoint keeps a numpy float as a float, which is written in another way."""
+    opt = zo.Optimizer(zo.CMAES(sigma0=np.float64(0.5)), [1.0, 2.0], rng=0)
+    batch = opt.ask()
+    opt.save(tmp_path / "run.zoo")
+    loaded = zo.Optimizer.load(tmp_path / "run.zoo")
+    loaded.tell(batch, [float(x @ x) for x in batch])
+    assert loaded.nit == 1
+
+
+def test_runs_that_have_parted_do_not_take_each_others_points():
+    one, other = (zo.Optimizer("spsa", np.ones(3), rng=0) for _ in range(2))
+    one.tell(one.ask(), [0.0, 1.0])
+    other.tell(other.ask(), [1.0, 0.0])
+    theirs, ours = one.ask(), other.ask()
+    for candidates, losses in (
+        (theirs, [1.0, 2.0]),
+        (theirs[:1], [1.0]),
+        (theirs[1], 1.0),
+        (pickle.loads(pickle.dumps(theirs)), [1.0, 2.0]),
+    ):
+        with pytest.raises(ValueError, match="of another optimizer"):
+            other.tell(candidates, losses)
+        with pytest.raises(ValueError, match="of another optimizer"):
+            other.tell_failed(candidates)
+    assert (other.nfev, other.pending) == (2, [2, 3])
+    other.tell(pickle.loads(pickle.dumps(ours)), [1.0, 2.0])
+    assert other.nit == 2
+
+
+def test_a_step_without_candidates_is_refused():
+    """It would close by itself, and a run with a budget go on for ever."""
+
+    class Silent(Doubting):
+        def size(self, state):
+            return 0
+
+        def ask(self, state, step, out=None):
+            return zo.Asked(np.zeros((0, state.x.size)))
+
+    with pytest.raises(ValueError, match="must give candidates, got none for step 0"):
+        zo.minimize(lambda x: 0.0, [1.0, 2.0], method=Silent(), budget=10)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo_opt.core.arguments import as_ids, as_told
+from zoo_opt.core.arguments import as_ids, as_told, points_of
 from zoo_opt.core.batch import Batch, Candidate
 from zoo_opt.core.best import Best
 from zoo_opt.core.errors import CheckpointError, integer, vector
@@ -120,8 +120,10 @@ class Optimizer:
         return self._budget is None or steps.ledger.next_id + steps.method.size(steps.newest) <= self._budget
 
     def _checksum(self) -> int:
-        """Return what marks candidates as of this run: equal for all that have the same candidates until told."""
-        return zlib.crc32(repr((self._pipeline.method, self.lookahead, self._origin, self._key)).encode())
+        """Return what marks candidates as of this run, before their points are looked at; a save and load keep it."""
+        from zoo_opt.storage import checkpoint
+
+        return checkpoint.fingerprint([self._pipeline.method, self.lookahead, self._origin, self._key])
 
     def tell(self, candidates: Batch | Candidate | int | Sequence[int], losses: Any, sem: Any = None) -> None:
         """Enter losses, in any order and in any parts. All is checked before anything changes.
@@ -142,15 +144,15 @@ class Optimizer:
         KeyError
             If an id is not of this optimizer.
         ValueError
-            If a batch or a candidate is of another optimizer (one of the same method, seed and start is taken for the
-            same), was told before or stands twice, if the lengths differ, if a loss is -inf, or if a standard error is
+            If a batch or a candidate is of another optimizer (of another method, seed or start, or with other points),
+            was told before or stands twice, if the lengths differ, if a loss is -inf, or if a standard error is
             negative, infinite or NaN.
         TypeError
             If a loss or a standard error is not a real number, or if ids or numbers come without an order of their own
             (a set, a dict) or under labels (a pandas object), so that they could be paired wrongly.
         """
         ids, values, errors = as_told(candidates, losses, sem, self._run)
-        self._enter(ids, values, "NaN or None", errors)
+        self._enter(candidates, ids, values, "NaN or None", errors)
 
     def tell_failed(self, candidates: Batch | Candidate | int | Sequence[int], *, reason: str = "failed") -> None:
         """Enter failed evaluations: they count in ``nfev`` and never as a loss.
@@ -163,12 +165,13 @@ class Optimizer:
             Counted in ``failures``.
         """
         ids = as_ids(candidates, self._run)
-        self._enter(ids, [FAILED] * len(ids), str(reason))
+        self._enter(candidates, ids, [FAILED] * len(ids), str(reason))
 
-    def _enter(self, ids: Sequence[int], losses: list[float], reason: str, sem: list[float] | None = None) -> None:
+    def _enter(self, given: Any, ids: Sequence[int], losses: list[float], reason: str, sem: Any = None) -> None:
         with self._lock:
             ledger = self._pipeline.ledger
             parts = ledger.locate(ids)
+            ledger.check_points(parts, ids, points_of(given))
             for loss in losses:
                 if loss != loss:
                     self._failures[reason] = self._failures.get(reason, 0) + 1
@@ -190,7 +193,7 @@ class Optimizer:
             while id_ >= self._pipeline.ledger.next_id and self._place():
                 pass
             if self._pipeline.ledger.untold(id_) is not None:
-                self._enter([id_], [outcome.loss], outcome.reason, [sem] if sem == sem else None)
+                self._enter(None, [id_], [outcome.loss], outcome.reason, [sem] if sem == sem else None)
             elif id_ >= self._pipeline.ledger.next_id:
                 raise CheckpointError(f"the journal has candidate {id_}, which this run cannot have asked for")
 

@@ -458,3 +458,40 @@ def test_format_2_converts_fields(path, monkeypatch):
     monkeypatch.setitem(CONVERTERS, "GainState", longer)
     for types in ((), checkpoint.types_in([opt.method, opt.state])):  # as a resumed run has them
         assert zo.Optimizer.load(path, types=types).state.gains.strikes == 7
+
+
+# ------------------------------------------------------------------------------------------ one class, one place
+def schedule_of(base):
+    @dataclass(frozen=True)
+    class Falling:
+        start: float
+
+        def __call__(self, t):
+            return self.start / base**t
+
+    return Falling
+
+
+def test_two_classes_at_one_place_are_refused(tmp_path):
+    """Two that a function has made cannot be told apart by their place."""
+    A, B = schedule_of(1), schedule_of(3)
+    opt = zo.Optimizer(zo.SPSAGC(lr=A(0.1), c=B(0.1)), [1.0, 2.0], rng=0)
+    with pytest.raises(TypeError, match="got two different ones at"):
+        opt.save(tmp_path / "run.zoo")
+    zo.Optimizer(zo.SPSAGC(lr=A(0.1), c=A(0.1)), [1.0, 2.0], rng=0).save(tmp_path / "run.zoo")
+    with pytest.raises(TypeError, match="got two different ones at"):
+        zo.Optimizer.load(tmp_path / "run.zoo", types=[A, B])
+
+
+@pytest.mark.parametrize("script", ["__main__", "__mp_main__"])
+def test_a_script_is_the_same_place_imported(tmp_path, script):
+    """A file that was run then and is imported now, or in a spawned process, has another module's name."""
+    A = schedule_of(1)
+    A.__module__ = script
+    zo.Optimizer(zo.SPSA(lr=A(0.1)), [1.0, 2.0], rng=0).save(tmp_path / "run.zoo")
+    imported = schedule_of(1)
+    assert type(zo.Optimizer.load(tmp_path / "run.zoo", types=[imported]).method.lr) is imported
+    other = schedule_of(2)
+    other.__qualname__ = "Rising"
+    with pytest.raises(zo.CheckpointError, match="pass it in types=, got"):
+        zo.Optimizer.load(tmp_path / "run.zoo", types=[other])

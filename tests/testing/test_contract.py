@@ -169,7 +169,7 @@ class Says(Walk):
 
 
 class Silent(Walk):
-    """Its steps have no candidates: they close by themselves, and nothing is ever told."""
+    """Its steps have no candidates."""
 
     def ask(self, state, step, out=None):
         return zo.Asked(super().ask(state, step).X[:0])
@@ -177,7 +177,6 @@ class Silent(Walk):
 
 FINDINGS = {
     Says: "test_a_method_that_ends_says_why",
-    Silent: "test_one_at_a_time",
     Remembers: "test_saved_and_loaded_after_every_tell",
     OrderMatters: "test_global_random_state_is_untouched",
     RanksFailures: "test_step_of_failures_moves_nothing",
@@ -196,9 +195,9 @@ def test_suite_finds(broken):
 
 
 def test_no_loop_of_the_suite_is_endless():
-    with pytest.raises(AssertionError, match=r"step \d has no candidates, or they are not given out"):
+    with pytest.raises(ValueError, match="must give candidates, got none for step 0"):
         Recorder(case_of(Silent())).run(whole)
-    with pytest.raises(AssertionError, match="the budget was not spent after 3000 turns"):
+    with pytest.raises(ValueError, match="must give candidates, got none for step 0"):
         case_of(Silent()).solve(ellipsoid)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,9 +18,10 @@ def do_list(_: argparse.Namespace) -> int:
     from zoo_opt.bench.solvers import PEERS
     from zoo_opt.bench.suite import load_title, shipped
 
-    methods = zo.METHODS.registry.lines() | {
-        entry.name: f"{entry.about}: {_defaults(entry.load())}" for entry in zo.METHODS.registry.entries()
-    }
+    methods = zo.METHODS.registry.lines()
+    for entry in zo.METHODS.registry.entries():
+        with contextlib.suppress(Exception):  # of another package: its line says what it is without the defaults
+            methods[entry.name] = f"{entry.about}: {_defaults(entry.load())}"
     show("methods (zoo-opt run --method NAME, with their defaults)", methods)
     show("problems (zoo-opt run NAME, and in suites)", PROBLEMS.lines())
     if targets := target_lines():

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import KeysView, Mapping, Sequence, Set
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo_opt.core.batch import Batch, Candidate
 from zoo_opt.core.errors import loss as as_loss
 from zoo_opt.core.errors import non_negative
+
+if TYPE_CHECKING:
+    from zoo_opt.typing import Array
 
 
 def as_told(candidates: Any, losses: Any, sem: Any, run: int) -> tuple[Sequence[int], list[float], list[float] | None]:
@@ -53,6 +56,13 @@ def as_ids(candidates: Any, run: int) -> Sequence[int]:
         elif not _is_id(item):
             raise TypeError(f"candidates must be a Batch, a Candidate or ids, got an element {item!r}")
     return [item.id if isinstance(item, Candidate) else int(item) for item in items]
+
+
+def points_of(candidates: Any) -> Array | None:
+    """Return the points (n, d) that a batch or a candidate holds, to be compared; None for ids, which hold none."""
+    if isinstance(candidates, Batch):
+        return candidates.X
+    return candidates.x[None] if isinstance(candidates, Candidate) else None
 
 
 def _is_id(value: Any) -> bool:

@@ -41,8 +41,9 @@ class Batch:
     """Candidates of one step, in id order.
 
     Iterating yields the points, read-only (d,) arrays; ``batch[i]`` is a `Candidate`, a slice of it a `Batch`, and
-    ``numpy.asarray(batch)`` the (n, d) matrix. A batch knows the optimizer that it is of, by seed, start and settings:
-    slices, pickled copies and a loaded optimizer agree with it, and no other optimizer takes its losses.
+    ``numpy.asarray(batch)`` the (n, d) matrix. A batch knows the optimizer that it is of, by method, seed, start and
+    points: slices, pickled copies and a loaded optimizer agree with it, and no optimizer with other points takes its
+    losses.
 
     Attributes
     ----------

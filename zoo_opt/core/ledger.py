@@ -6,10 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from zoo_opt.core.batch import Batch
 
 if TYPE_CHECKING:
     from zoo_opt.core.method import Asked
+    from zoo_opt.typing import Array
 
 WAITING, OUT, TOLD = range(3)
 FAILED = math.nan
@@ -162,6 +165,22 @@ class Ledger:
                 raise ValueError(f"candidate {id_} was told before")
             parts[untold.number] = untold
         return list(parts.values())
+
+    @staticmethod
+    def check_points(parts: list[OpenStep], ids: Sequence[int], X: Array | None) -> None:
+        """Raise if ``X`` (n, d) are not the points of these candidates, which another optimizer has under their ids."""
+        if X is None:
+            return
+        for step in parts:
+            if X is step.X or X.base is step.X:  # what was handed out, or a view of it
+                continue
+            mine = [i for i, id_ in enumerate(ids) if step.holds(id_)]
+            known = step.X[[ids[i] - step.first for i in mine]]
+            if X.shape[1:] != known.shape[1:] or not np.array_equal(X[mine], known, equal_nan=True):
+                raise ValueError(
+                    "candidates must be what this optimizer has asked for, got other points under the ids "
+                    f"{[ids[i] for i in mine]}: a batch of another optimizer"
+                )
 
     def record(
         self, parts: list[OpenStep], ids: Sequence[int], losses: list[float], sem: list[float] | None = None

@@ -58,6 +58,8 @@ class Pipeline:
             return False
         number, first = self.next_step, self.ledger.next_id
         asked = self._asked(number)
+        if not len(asked.X):  # such a step would close by itself, and the run never end
+            raise ValueError(f"ask of {self.method!r} must give candidates, got none for step {number}")
         of = None if asked.again is None else self._first_ids(asked.again, first, len(asked.X))
         self._previous = first, of
         self.ledger.add(OpenStep(number, first, asked, of))

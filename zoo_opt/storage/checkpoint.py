@@ -17,6 +17,7 @@ import json
 import os
 import re
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -29,12 +30,14 @@ from zoo_opt.storage.format2 import CONVERTERS, PLACES
 VERSION = 3
 _MAGIC = b"zoo-opt checkpoint"
 _TREE = "tree"
+_SCRIPT = ("__main__", "__mp_main__")  # what a module is called while it is run, here and in a spawned process
 
 _Make: TypeAlias = Callable[[str, list[Any], dict[str, Any]], Any]  # class, its items or fields -> object
 
 
 def write(path: str | os.PathLike[str], tree: Any) -> None:
     """Write ``tree`` to ``path``, atomically."""
+    _by_place(types_in(tree))
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     text = json.dumps(_encode(tree, arrays))
     buffer = io.BytesIO()
@@ -43,6 +46,19 @@ def write(path: str | os.PathLike[str], tree: Any) -> None:
     digest = hashlib.sha256(payload).hexdigest()
     header = b"%s %d %s\n" % (_MAGIC, VERSION, digest.encode())
     write_atomically(path, header, payload)
+
+
+def fingerprint(tree: Any) -> int:
+    """Return a checksum of ``tree`` that is the same before it is written and after it is read."""
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    try:
+        text = json.dumps(_encode(tree, arrays))
+    except TypeError:  # it cannot be written
+        text = repr(tree)
+    digest = zlib.crc32(text.encode())
+    for array in arrays.values():
+        digest = zlib.crc32(np.ascontiguousarray(array).tobytes(), digest)
+    return digest
 
 
 def read(path: str | os.PathLike[str], types: Iterable[type] = ()) -> Any:
@@ -165,7 +181,7 @@ class _Reader:
     """Makes the objects of a checkpoint at ``path`` from the names of their classes."""
 
     def __init__(self, path: str, types: Iterable[type]) -> None:
-        self.path, self.types = path, {_place(cls): cls for cls in types}
+        self.path, self.types = path, _by_place(types)
 
     def make(self, place: str, items: list[Any], fields: dict[str, Any]) -> Any:
         """Return an object of the class at ``place``."""
@@ -173,10 +189,23 @@ class _Reader:
 
     def class_at(self, place: str) -> type:
         """Return the class, of ``types`` or of zoo_opt."""
-        cls = self.types.get(place) or _own_class(place)
+        cls = self.types.get(place) or _own_class(place) or self._of_script(place)
         if cls is None:
-            raise CheckpointError(f"{self.path} holds a {place}, which is not a type of zoo_opt: pass it in types=")
+            given = f", got {', '.join(self.types)}" if self.types else ""
+            raise CheckpointError(
+                f"{self.path} holds a {place}, which is not a type of zoo_opt: pass it in types={given}"
+            )
         return cls
+
+    def _of_script(self, place: str) -> type | None:
+        """Return the class of ``types`` that this is where a file was run as a script then and imported now, or so."""
+        module, _, name = place.partition(":")
+        same = [
+            cls
+            for other, cls in self.types.items()
+            if other.partition(":")[2] == name and (module in _SCRIPT or other.partition(":")[0] in _SCRIPT)
+        ]
+        return same[0] if len(same) == 1 else None
 
 
 class _Reader2(_Reader):
@@ -199,6 +228,15 @@ _READERS = {2: _Reader2, VERSION: _Reader}
 def _place(cls: type) -> str:
     """Return where ``cls`` is: its module, and its name there."""
     return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _by_place(types: Iterable[type]) -> dict[str, type]:
+    """Return the classes by where they are, or raise if two are at one place: they could not be told apart."""
+    known: dict[str, type] = {}
+    for cls in types:
+        if known.setdefault(_place(cls), cls) is not cls:
+            raise TypeError(f"a checkpoint names a class by its place, got two different ones at {_place(cls)}")
+    return known
 
 
 def _own_class(place: str) -> type | None:

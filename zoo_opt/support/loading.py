@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
@@ -18,7 +19,7 @@ def load_object(path: str) -> Any:
     """
     module, _, name = path.partition(":")
     try:
-        return getattr(importlib.import_module(module), name)
+        return attrgetter(name)(importlib.import_module(module))
     except (ImportError, AttributeError) as error:
         raise ValueError(f'expected "module:name" that can be imported, got {path!r}: {error}') from error
 

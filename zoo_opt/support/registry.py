@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from zoo_opt.support.loading import install, load_object, require
@@ -191,11 +192,14 @@ class Registry(Generic[E]):
         declared = f"{self.what} {point.name!r} is declared as {point.value}, which"
         try:
             loaded = point.load()
-        except Exception as error:  # whatever the import of another package comes across
+        except (Exception, SystemExit) as error:  # whatever the import of another package comes across
             raise ValueError(f"{declared} cannot be loaded: {type(error).__name__}: {error}") from error
+        place = f"{point.module}:{point.attr}" if point.attr else point.module  # without the extras it may name
+        if not (isinstance(loaded, Entry | ModuleType) or callable(loaded)):
+            raise ValueError(f"{declared} must be a {self.kind.__name__} or what makes the thing, got {loaded!r}")
         if not isinstance(loaded, Entry):
             about = (inspect.getdoc(loaded) or "").partition("\n")[0]
-            return self.kind(name=point.name, factory=point.value, about=about)
+            return self.kind(name=point.name, factory=place, about=about)
         if not isinstance(loaded, self.kind) or loaded.name != point.name:
             raise ValueError(f"{declared} must be a {self.kind.__name__} of this name, got {loaded!r}")
         return loaded
@@ -237,10 +241,11 @@ class Factories(Mapping[str, Any]):
         return self.registry.find(name).load()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.registry)
+        """The names whose declaration can be loaded: one package's fault hides no other's."""
+        return (entry.name for entry in self.registry.entries())
 
     def __len__(self) -> int:
-        return sum(1 for _ in self.registry)
+        return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
         return name in self.registry
