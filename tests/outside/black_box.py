@@ -25,6 +25,6 @@ BLACK_BOX = BlackBoxEntry(
     name="like-the-point",
     factory=LikeThePoint,  # or "module:object", imported when it is asked for
     about="what is as bright as the point",
-    size=48,  # side in pixels of its images, unless --size says otherwise
+    size=48,  # side in pixels of its images on the command line, unless --size says otherwise
     prompted_by="points",
 )

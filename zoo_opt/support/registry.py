@@ -199,7 +199,10 @@ class Registry(Generic[E]):
             raise ValueError(f"{declared} must be a {self.kind.__name__} or what makes the thing, got {loaded!r}")
         if not isinstance(loaded, Entry):
             about = (inspect.getdoc(loaded) or "").partition("\n")[0]
-            return self.kind(name=point.name, factory=place, about=about)
+            try:
+                return self.kind(name=point.name, factory=place, about=about)
+            except TypeError as error:  # a kind that cannot do without more than a name
+                raise ValueError(f"{declared} must be a {self.kind.__name__}: {error}") from error
         if not isinstance(loaded, self.kind) or loaded.name != point.name:
             raise ValueError(f"{declared} must be a {self.kind.__name__} of this name, got {loaded!r}")
         return loaded

@@ -76,6 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (SuiteError, ValueError) as error:
         print(f"zoo-opt-seg table: {error}", file=sys.stderr)
         return 2
+    except (ImportError, OSError) as error:  # in use by another, no scheduler, a disk that is full
+        print(f"zoo-opt-seg table: {error}; the same command goes on from here", file=sys.stderr)
+        return 1
     text = markdown(suite, record, missing)
     target = Path(arguments.markdown) if arguments.markdown else out / "table.md" if path.suffix == ".toml" else None
     if target is not None:

@@ -1,10 +1,12 @@
 """The engine, through its public names, with jobs that are of no suite: a user's own."""
 
+import copy
 import os
 import signal
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from zoo_opt.bench import ExecutorError, Experiment, Job, read_record, run_job, run_jobs
@@ -97,3 +99,13 @@ def test_progress_names_jobs_of_any_kind(tmp_path, capsys):
     with Progress("squares") as progress:
         run_jobs(jobs([1, 2]), tmp_path / "r.jsonl", workers=0, progress=progress)
     assert "squares: 2 of 2 runs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("result", [None, {"kind": "mine"}, {"key": "other"}, {"error": 0.03}])
+def test_a_result_that_cannot_be_recorded_is_an_error_of_its_job(tmp_path, result):
+    """It costs this job, not the experiment, and never the record."""
+    jobs = [Job("a", "one", partial(dict, value=np.arange(3))), Job("b", "two", partial(copy.copy, result))]
+    run_jobs(jobs, tmp_path / "runs.jsonl", workers=0)
+    runs = read_record(tmp_path / "runs.jsonl").runs
+    assert runs["a"]["value"] == [0, 1, 2] and runs["a"]["error"] is None
+    assert "run must " in runs["b"]["error"]

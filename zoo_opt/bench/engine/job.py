@@ -61,12 +61,23 @@ def run_job(job: Job) -> Entry:
     """
     start = time.process_time()
     try:
-        found = job.run()
+        return _entry(job, checked(job.run()), time.process_time() - start)
     except ExecutorError as error:
         raise ExecutorError(f"{job.label}: {error}") from error
     except Exception:
-        found = {**job.lost(), "error": traceback.format_exc(limit=-4)}
-    return _entry(job, found, time.process_time() - start)
+        failed = {**job.lost(), "error": traceback.format_exc(limit=-4)}
+        return _entry(job, failed, time.process_time() - start)
+
+
+def checked(result: Any) -> Mapping[str, Any]:
+    """Return what a job gave, or raise if it cannot be a line of the record."""
+    if not isinstance(result, Mapping):
+        raise TypeError(f"run must return a mapping of what is to be recorded, got {result!r}")
+    if taken := {"kind", "key"} & set(result):
+        raise ValueError(f"run must leave the record's own keys alone, got {', '.join(sorted(taken))}")
+    if not isinstance(result.get("error"), str | None):
+        raise TypeError(f"run must say an error in words or not at all, got {result['error']!r}")
+    return result
 
 
 def lost_job(job: Job, error: str) -> Entry:

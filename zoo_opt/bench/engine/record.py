@@ -130,13 +130,13 @@ class RecordFile(AppendFile):
 
 
 def plain(value: Any) -> Any:
-    """`value` with what JSON cannot say made sayable: infinities and NaN become null, numpy's numbers Python's."""
+    """`value` as JSON can hold it: infinities and NaN become null, numpy's numbers and arrays Python's."""
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]
-    if hasattr(value, "item"):
-        value = value.item()
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if isinstance(value, str | int | float | bool | None) else repr(value)
