@@ -171,7 +171,8 @@ class Optimizer:
         with self._lock:
             ledger = self._pipeline.ledger
             parts = ledger.locate(ids)
-            ledger.check_points(parts, ids, points_of(given))
+            if not (type(given) is Batch and len(parts) == 1 and given.X is parts[0].X):  # what was handed out
+                ledger.check_points(parts, ids, points_of(given))
             for loss in losses:
                 if loss != loss:
                     self._failures[reason] = self._failures.get(reason, 0) + 1
