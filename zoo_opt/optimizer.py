@@ -100,15 +100,17 @@ class Optimizer:
         with self._lock:
             self._pipeline.close()  # an update that Ctrl-C broke off is made now
             steps = self._pipeline.ledger.open
-            limit = None if n is None else integer("n", n, 1)
-            step = next((step for step in steps if n is None or step.waiting), None) if steps else None
-            if step is None and self._place():
-                step = steps[-1]
-            if step is None:
-                return Batch(np.empty((0, self._d)), [], self._pipeline.next_step)
-            batch = step.hand_out() if limit is None else step.lease(limit)
+            if n is None:
+                batch = steps[0].hand_out() if steps or self._place() else self._nothing()
+            else:
+                n = integer("n", n, 1)
+                step = next((step for step in steps if step.waiting), None)
+                batch = step.lease(n) if step else steps[-1].lease(n) if self._place() else self._nothing()
             batch._run = self._run
             return batch
+
+    def _nothing(self) -> Batch:
+        return Batch(np.empty((0, self._d)), [], self._pipeline.next_step)
 
     def _place(self) -> bool:
         """Open the next step if budget and lookahead allow it."""

@@ -74,7 +74,7 @@ class Adaptive(Gains):
         if seen.repeats:
             noise = noise.after_repeat(losses[0], losses[1])
             losses = [losses[0], *losses[2:]]
-        if seen.square is None:
+        if seen.slopes is None:
             return state._replace(noise=noise)
-        added = self.noise * noise.cautious / seen.c**2
+        added = self.noise * noise.cautious / seen.gain.c**2
         return AdaptiveState(noise.after_slopes(seen.square, added), state.trend.after(losses))

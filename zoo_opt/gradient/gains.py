@@ -11,11 +11,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from zoo_opt.core.errors import finite, fraction, integer, non_negative, positive
 
 if TYPE_CHECKING:
+    from zoo_opt.gradient.estimators import Estimator
     from zoo_opt.typing import Array, Schedule
 
 
@@ -176,27 +175,36 @@ class Observation(NamedTuple):
     ----------
     losses : list of float
         Of its n candidates, NaN where failed.
+    gain : Gain
+        Its gains.
     repeats : bool
         Whether the second candidate was the first one again.
-    c : float
-        Its radius.
-    square : float or None
-        Mean square of its slopes; None if too few losses were finite for an estimate.
+    estimator : Estimator
+        What made the slopes.
+    slopes : list of float or None
+        Its slopes; None if too few losses were finite for an estimate.
     ghat : (d,) array or None
-        The estimate times ``factor``, which the scaling gave; None beside a square of None.
+        The estimate times ``factor``, which the scaling gave; None beside slopes of None.
     """
 
     losses: list[float]
+    gain: Gain
     repeats: bool
-    c: float
-    square: float | None = None
+    estimator: Estimator
+    slopes: list[float] | None = None
     ghat: Array | None = None
     factor: float = 1.0
 
     @property
+    def square(self) -> float:
+        """Mean square of the slopes; NaN without an estimate."""
+        return math.nan if self.slopes is None else self.estimator.square(self.slopes)
+
+    @property
     def norm(self) -> float:
-        """|ghat|, the 2-norm of the estimate before it was scaled."""
-        return math.nan if self.ghat is None else math.sqrt(float(np.dot(self.ghat, self.ghat))) / self.factor
+        """|ghat|, the 2-norm of the estimate before it was scaled; NaN without an estimate."""
+        ghat = self.ghat
+        return math.nan if ghat is None else math.sqrt(float(ghat.dot(ghat))) / self.factor
 
 
 class Gains:

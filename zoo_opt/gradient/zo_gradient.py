@@ -115,7 +115,7 @@ class ZOGradient:
         slopes = self.estimator.slopes(counted, gain.c)
         if slopes is None:
             if self.gains.observes:
-                gains = self.gains.observe(gains, Observation(losses, repeats, gain.c))
+                gains = self.gains.observe(gains, Observation(losses, gain, repeats, self.estimator))
             return state if gains is state.gains else replace(state, gains=gains)
         factor, memory = self.scaling.factor(counted, slopes, state.memory)
         scaled = [factor * slope for slope in slopes]
@@ -123,8 +123,8 @@ class ZOGradient:
             return state
         ghat = self._combine(scaled, X, gain.c)
         if self.gains.observes:
-            square = self.estimator.square(slopes)
-            gains = self.gains.observe(gains, Observation(losses, repeats, gain.c, square, ghat, factor))
+            seen = Observation(losses, gain, repeats, self.estimator, slopes, ghat, factor)
+            gains = self.gains.observe(gains, seen)
         x, m = self.rule.step(state.x, state.m, ghat, gain)
         return ZOState(state.key, x, m, gains, memory)
 

@@ -77,7 +77,7 @@ class Geass(Gains):
         if self.base.observes:
             state = state._replace(base=self.base.observe(state.base, seen))
         # without an estimate no strike is counted, and an escape is not shortened
-        return state if seen.square is None else self.after(state, seen.norm)
+        return state if seen.slopes is None else self.after(state, seen.norm)
 
     def after(self, state: GainState, norm: float) -> GainState:
         """Return the state after an estimate of this norm (figure 3, in its order)."""
