@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import zlib
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -48,13 +49,7 @@ def source_scenes(count: int, seed: int = 0, first: int = 0, size: int = 96) -> 
     labels : ndarray of uint8, shape (count, size, size)
         0 background, 1 to m the m >= 1 objects of the scene.
     """
-    from zoo_opt_seg.data.synthetic.source import scene
-
-    images = np.empty((count, size, size, 3), np.uint8)
-    labels = np.empty((count, size, size), np.uint8)
-    for i in range(count):
-        images[i], labels[i] = scene(rng_of("source", seed, first + i), size)
-    return images, labels
+    return _scenes("source", count, seed, first, size)[:2]
 
 
 def referring_scenes(
@@ -75,15 +70,23 @@ def referring_scenes(
     objects : list of tuples of Described
         The object with the label k is the one with the index k - 1.
     """
-    from zoo_opt_seg.data.synthetic.referring import scene
+    return _scenes("referring", count, seed, first, size)
 
+
+def _scenes(
+    name: str, count: int, seed: int, first: int, size: int
+) -> tuple[np.ndarray, np.ndarray, list[tuple[Described, ...]]]:
     images = np.empty((count, size, size, 3), np.uint8)
     labels = np.empty((count, size, size), np.uint8)
     objects = []
     for i in range(count):
-        images[i], labels[i], found = scene(rng_of("referring", seed, first + i), size)
-        objects.append(found)
+        images[i], labels[i], *described = _module(name).scene(rng_of(name, seed, first + i), size)
+        objects += described
     return images, labels, objects
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def draw(name: str, seed: int, index: int, size: int = 96) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +127,7 @@ def _drawn(name: str, seed: int, index: int, size: int) -> tuple[np.ndarray, np.
 def _of_domain(name: str, rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray, Texts]:
     from zoo_opt_seg.data.synthetic import texts
 
-    image, mask = importlib.import_module(f"zoo_opt_seg.data.synthetic.{name}").scene(rng, size)
+    image, mask = _module(name).scene(rng, size)
     return image, mask, texts.domain_texts(name, image, mask)
 
 
@@ -175,10 +178,10 @@ def domain(name: str, size: int = 96, seed: int = 0, sizes: tuple[int, int, int]
     parts = []
     for start, count in zip(starts, sizes, strict=False):
         images, masks = np.empty((count, size, size, 3), np.uint8), np.empty((count, size, size), bool)
-        texts = []
+        texts: list[Texts] = []
         for i in range(count):
-            images[i], masks[i], found = _drawn(name, seed, int(start) + i, size)
-            texts.append(found)
+            images[i], masks[i], *said = _drawn(name, seed, int(start) + i, size)
+            texts += said
         names = tuple(f"{name}-{seed}-{start + i:05d}" for i in range(count))
         parts.append(Samples(images, masks, names, tuple(texts)))
     return Splits(name, *parts)

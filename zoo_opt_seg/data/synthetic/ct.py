@@ -10,7 +10,6 @@ x goes to the right of the image, which is the patient's left; y to the back; z 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,39 +29,19 @@ HALF = (165.0, 110.0)  # of the average body: to the sides, to front and back, i
 NO_GALLBLADDER = 0.1  # share of cases: taken out, as in some of Synapse's
 
 
-@dataclass(frozen=True)
-class Phase:
-    """What the contrast agent makes of the tissues, in HU."""
-
-    aorta: float
-    vein: float
-    kidney: float
-    liver: float
-    spleen: float
-    pancreas: float
-    muscle: float
-    fat: float
-    bile: float
-
-    @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Phase:
-        """From arterial (0) to portal venous (1), and each tissue's own deviation."""
-        t = rng.random()
-
-        def value(early: float, late: float, sd: float) -> float:
-            return float((1 - t) * early + t * late + sd * rng.standard_normal())
-
-        return cls(
-            aorta=value(225, 150, 12),
-            vein=value(90, 145, 10),
-            kidney=value(150, 185, 12),
-            liver=value(80, 112, 8),
-            spleen=value(118, 122, 9),
-            pancreas=value(105, 88, 8),
-            muscle=value(55, 62, 5),
-            fat=value(-100, -100, 6),
-            bile=value(8, 12, 6),
-        )
+TISSUES = {  # HU in the arterial and in the portal venous phase, and a case's own deviation (standard) from them
+    "aorta": (225, 150, 12),
+    "vein": (90, 145, 10),
+    "kidney": (150, 185, 12),
+    "liver": (80, 112, 8),
+    "spleen": (118, 122, 9),
+    "pancreas": (105, 88, 8),
+    "muscle": (55, 62, 5),
+    "fat": (-100, -100, 6),
+    "bile": (8, 12, 6),
+}
+Phase = dict[str, float]
+"""What the contrast agent makes of the tissues, in HU."""
 
 
 def splits(size: int = 96, seed: int = 0, cases: tuple[int, int, int] = CASES) -> VolumeSplits:
@@ -109,7 +88,11 @@ def volume(seed: int, number: int, size: int = 96) -> Volume:
     integer("size", size, 32)
     rng = np.random.default_rng([zlib.crc32(b"ct"), integer("seed", seed, 0), integer("number", number, 0)])
     space = Space.drawn(rng, size, HALF)
-    phase = Phase.drawn(rng)
+    t = rng.random()  # from arterial (0) to portal venous (1)
+    phase = {
+        name: float((1 - t) * early + t * late + sd * rng.standard_normal())
+        for name, (early, late, sd) in TISSUES.items()
+    }
     hu, inside = _body(rng, space, phase)
     label = np.zeros(space.shape, np.uint8)
     _bowel(rng, space, hu, inside)
@@ -132,20 +115,20 @@ def _body(rng: np.random.Generator, space: Space, phase: Phase) -> tuple[np.ndar
         return (np.abs(x) / (a - inset)) ** power + (np.abs(y) / (b - inset)) ** power
 
     hu = np.full(space.shape, -1000.0, np.float32)
-    hu[depth(0.0) < 1] = phase.muscle - 40  # skin
-    hu[depth(2.5) < 1] = phase.fat
-    hu[depth(fat) < 1] = phase.muscle
+    hu[depth(0.0) < 1] = phase["muscle"] - 40  # skin
+    hu[depth(2.5) < 1] = phase["fat"]
+    hu[depth(fat) < 1] = phase["muscle"]
     inside = depth(fat + wall) < 1
-    hu[inside] = phase.fat
+    hu[inside] = phase["fat"]
     angle = np.arctan2(y, x)
     ribs = np.cos((z + 22 * np.cos(2 * angle)) * 2 * np.pi / 26 + rng.uniform(0, 2 * np.pi)) > 0.25
     hu[ribs & (depth(fat + 3) < 1) & (depth(fat + wall - 2) >= 1) & (z > 5)] = rng.uniform(180, 330)
     back = ellipsoid(space, (-34, 82, 0), (30, 20, 400)) | ellipsoid(space, (34, 82, 0), (30, 20, 400))
-    hu[back & (depth(fat) < 1)] = phase.muscle
+    hu[back & (depth(fat) < 1)] = phase["muscle"]
     psoas = ellipsoid(space, (-36, 62, -75), (17, 17, 60)) | ellipsoid(space, (36, 62, -75), (17, 17, 60))
     spine = ellipsoid(space, (0, 66, 0), (23, 18, 400))
     arch = ellipsoid(space, (0, 90, 0), (9, 16, 400)) | ellipsoid(space, (0, 84, 0), (26, 5, 400))
-    hu[psoas] = phase.muscle
+    hu[psoas] = phase["muscle"]
     disc = np.cos(z * 2 * np.pi / 34 + rng.uniform(0, 2 * np.pi)) > 0.85
     hu[arch] = rng.uniform(180, 300)
     hu[spine] = np.where(disc, 80, rng.uniform(150, 240))[spine]
@@ -188,7 +171,7 @@ def _organs(rng: np.random.Generator, space: Space, phase: Phase) -> list[tuple[
     hollow = ellipsoid(space, liver + np.array([52, 52, -34]), grown(48, 42, 44))  # pressed in by the kidney
     place, size, turn = near(58, -38, 36, sd=8), grown(44, 32, 50, by=0.2), turned(25, 12)
     stomach, lumen = ellipsoid(space, place, size, turn), ellipsoid(space, place, size - 5, turn)
-    filled = np.full(space.shape, phase.muscle + 20, np.float32)
+    filled = np.full(space.shape, phase["muscle"] + 20, np.float32)
     filled[lumen] = rng.uniform(150, 260) if rng.random() < 0.2 else rng.uniform(5, 50)
     filled[lumen & (space.y < place[1] - rng.uniform(0.0, 0.9) * size[1])] = -900.0
     spleen = ellipsoid(space, near(108, 34, 42, sd=6), grown(27, 46, 42, by=0.18), turned(20))
@@ -208,16 +191,16 @@ def _organs(rng: np.random.Generator, space: Space, phase: Phase) -> list[tuple[
     texture = 6 * smooth_noise(rng, space, 22.0)
     drawn: list[tuple[str, np.ndarray, Any]] = [
         ("stomach", stomach, filled),
-        ("spleen", spleen, phase.spleen + texture),
-        ("liver", (right & ~hollow) | left, phase.liver + texture),
-        ("liver", portal & (right | left) & ~hollow, phase.vein),
-        ("pancreas", pancreas, phase.pancreas + 1.5 * texture),
-        ("vein", cava, phase.vein),
+        ("spleen", spleen, phase["spleen"] + texture),
+        ("liver", (right & ~hollow) | left, phase["liver"] + texture),
+        ("liver", portal & (right | left) & ~hollow, phase["vein"]),
+        ("pancreas", pancreas, phase["pancreas"] + 1.5 * texture),
+        ("vein", cava, phase["vein"]),
     ]
     for side, (kidney, medulla) in kidneys.items():
-        drawn += [(side, kidney, phase.kidney), (side, medulla & kidney, phase.kidney - 45)]
+        drawn += [(side, kidney, phase["kidney"]), (side, medulla & kidney, phase["kidney"] - 45)]
     has, bladder = rng.random() >= NO_GALLBLADDER, ellipsoid(space, near(-48, -46, 0), grown(17, 24, 25, by=0.2))
-    return drawn + [("gallbladder", bladder, phase.bile)] * has + [("aorta", aorta, phase.aorta)]
+    return drawn + [("gallbladder", bladder, phase["bile"])] * has + [("aorta", aorta, phase["aorta"])]
 
 
 def _scanned(rng: np.random.Generator, space: Space, hu: np.ndarray) -> np.ndarray:

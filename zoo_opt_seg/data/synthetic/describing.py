@@ -6,45 +6,26 @@ true, false, or cannot be said; it picks an object if it is true of that one and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from zoo_opt_seg.data.synthetic.attributes import COLOURS, LIKE, NOT_LARGE, NOT_SMALL, Described
 from zoo_opt_seg.data.synthetic.textures import Rng
 
 ANY = ("object", "thing", "region", "area", "structure", "shape", "one")
 ROUND = ("circle", "oval", "blob")
-SHAPE_NOUNS = {  # noun: the shapes it is true of
-    "circle": ("circle",),
-    "disc": ("circle",),
-    "disk": ("circle",),
-    "dot": ("circle",),
-    "round object": ("circle",),
-    "round spot": ("circle",),
-    "round region": ("circle",),
-    "oval": ("oval",),
-    "ellipse": ("oval",),
-    "oval spot": ("oval",),
-    "oval object": ("oval",),
-    "square": ("square",),
-    "rectangle": ("rectangle",),
-    "box": ("square", "rectangle"),
-    "triangle": ("triangle",),
-    "star": ("star",),
-    "blob": ("blob",),
-    "irregular patch": ("blob",),
-    "irregular region": ("blob",),
-    "stain": ("blob",),
-    "spot": ROUND,
-    "patch": ROUND,
-    "mark": ROUND,
-    "rounded region": ROUND,
-    "bar": ("bar",),
-    "rod": ("bar",),
-    "stick": ("bar",),
-    "strip": ("bar",),
-    "long object": ("bar",),
-    "long thin object": ("bar",),
+_NOUNS = {  # shapes: the nouns that are true of them
+    ("circle",): ("circle", "disc", "disk", "dot", "round object", "round spot", "round region"),
+    ("oval",): ("oval", "ellipse", "oval spot", "oval object"),
+    ("square",): ("square",),
+    ("rectangle",): ("rectangle",),
+    ("square", "rectangle"): ("box",),
+    ("triangle",): ("triangle",),
+    ("star",): ("star",),
+    ("blob",): ("blob", "irregular patch", "irregular region", "stain"),
+    ROUND: ("spot", "patch", "mark", "rounded region"),
+    ("bar",): ("bar", "rod", "stick", "strip", "long object", "long thin object"),
 }
+SHAPE_NOUNS = {noun: shapes for shapes, nouns in _NOUNS.items() for noun in nouns}
 CONFUSED = {  # shapes that a second observer might have seen
     "circle": ("oval", "blob"),
     "oval": ("circle", "blob", "bar"),
@@ -55,48 +36,24 @@ CONFUSED = {  # shapes that a second observer might have seen
     "blob": ("circle", "oval", "star"),
     "bar": ("rectangle", "oval"),
 }
-_DARK, _PALE, _FLESH = (
-    ("brown", "black", "grey"),
-    ("yellow", "white", "orange", "pink"),
-    ("red", "pink", "orange", "brown"),
+_DARK, _PALE, _FLESH = "brown black grey", "yellow white orange pink", "red pink orange brown"
+_LOOKS = (  # words of medicine, by what such a thing looks like: shapes, colours, light ("" for any)
+    (("lesion", "skin lesion", "mole"), ROUND, _DARK, "dark"),
+    (("melanoma",), ("blob",), _DARK, "dark"),
+    (("nevus",), ROUND, _DARK, "dark"),
+    (("optic disc", "optic disk", "optic nerve head"), ("circle", "oval"), _PALE, "bright"),
+    (("polyp", "growth", "bump", "tumour"), ROUND, _FLESH, ""),
+    (("instrument", "surgical instrument", "tool", "shaft"), ("bar",), "grey black white", ""),
+    (("metal rod",), ("bar",), "grey white", ""),
+    (("cell",), ("circle", "oval"), "blue purple pink grey", ""),
+    (("nucleus",), ("circle", "oval"), "blue purple black", "dark"),
 )
-CONCEPTS = {  # words of medicine, by what such a thing looks like: shapes, colours, light ("" for any)
-    "lesion": (ROUND, _DARK, "dark"),
-    "skin lesion": (ROUND, _DARK, "dark"),
-    "mole": (ROUND, _DARK, "dark"),
-    "melanoma": (("blob",), _DARK, "dark"),
-    "nevus": (ROUND, _DARK, "dark"),
-    "optic disc": (("circle", "oval"), _PALE, "bright"),
-    "optic disk": (("circle", "oval"), _PALE, "bright"),
-    "optic nerve head": (("circle", "oval"), _PALE, "bright"),
-    "polyp": (ROUND, _FLESH, ""),
-    "growth": (ROUND, _FLESH, ""),
-    "bump": (ROUND, _FLESH, ""),
-    "tumour": (ROUND, _FLESH, ""),
-    "instrument": (("bar",), ("grey", "black", "white"), ""),
-    "surgical instrument": (("bar",), ("grey", "black", "white"), ""),
-    "tool": (("bar",), ("grey", "black", "white"), ""),
-    "shaft": (("bar",), ("grey", "black", "white"), ""),
-    "metal rod": (("bar",), ("grey", "white"), ""),
-    "cell": (("circle", "oval"), ("blue", "purple", "pink", "grey"), ""),
-    "nucleus": (("circle", "oval"), ("blue", "purple", "black"), "dark"),
-}
+CONCEPTS = {noun: (shapes, colours.split(), light) for nouns, shapes, colours, light in _LOOKS for noun in nouns}
 COLOUR_WORDS = {name: (name,) for name in COLOURS} | {"grey": ("grey", "gray"), "purple": ("purple", "violet")}
 LIGHT_WORDS = {"dark": ("dark", "darker"), "bright": ("bright", "light", "pale", "lighter")}
 SIZE_WORDS = {"small": ("small", "little", "tiny"), "large": ("large", "big")}
 TEXTURE_WORDS = {"plain": ("plain", "smooth"), "striped": ("striped",), "spotted": ("spotted", "mottled")}
-PREFIXES = (
-    "the",
-    "the",
-    "the",
-    "a",
-    "",
-    "a photo of the",
-    "a photo of a",
-    "an image of the",
-    "segment the",
-    "find the",
-)
+PREFIXES = (*3 * ("the",), "a", "", "a photo of the", "a photo of a", "an image of the", "segment the", "find the")
 
 Term = Callable[[Described], bool | None]
 
@@ -115,9 +72,7 @@ def describe(rng: Rng, objects: Sequence[Described], wanted: int, tries: int = 1
 
 def _sayable(rng: Rng, target: Described, others: Sequence[Described], keep: float) -> list[tuple[str, str, Term]]:
     """Some true things about the target: what kind each is, the word, and its truth for other objects."""
-    said: list[tuple[str, str, Term]] = []
-    noun, term = _noun(rng, target)
-    said.append(("noun", noun, term))
+    said: list[tuple[str, str, Term]] = [("noun", *_noun(rng, target))]
     light, colour, size, texture, place = target.light, target.colour, target.size, target.texture, target.place
     if light and rng.random() < keep:
         said.append(("light", _one(rng, LIGHT_WORDS[light]), lambda o: _light(o, light)))
@@ -155,15 +110,18 @@ def concept(thing: Described, noun: str) -> bool | None:
 
 
 def _shape(thing: Described, true: Sequence[str]) -> bool | None:
-    if thing.shape is None or thing.shape in true:
-        return None if thing.shape is None else True
-    return None if any(thing.shape in CONFUSED[name] for name in true) else False
+    return _among(thing.shape, true, CONFUSED)
 
 
 def _colour(thing: Described, true: Sequence[str]) -> bool | None:
-    if thing.colour is None or thing.colour in true:
-        return None if thing.colour is None else True
-    return None if any(thing.colour in LIKE[name] for name in true) else False
+    return _among(thing.colour, true, LIKE)
+
+
+def _among(value: str | None, true: Sequence[str], alike: Mapping[str, Sequence[str]]) -> bool | None:
+    """Whether a value is one of some; None where it is not known, or another observer might have said one of them."""
+    if value in true:
+        return True
+    return None if value is None or any(value in alike[name] for name in true) else False
 
 
 def _light(thing: Described, light: str) -> bool | None:
@@ -206,12 +164,11 @@ def _sentence(rng: Rng, said: Sequence[tuple[str, str]]) -> str:
     words = dict(said)
     order = ["size", "light", "texture", "colour"] if rng.random() < 0.7 else ["texture", "size", "light", "colour"]
     front = [words[kind] for kind in order if kind in words]
-    after = []
-    if "place" in words:
-        if words["place"] != "middle" and rng.random() < 0.35:
-            front.insert(0, words["place"])
-        else:
-            after.append(place_phrase(rng, words["place"]))
+    place, after = words.get("place"), []
+    if place and place != "middle" and rng.random() < 0.35:
+        front.insert(0, place)
+    elif place:
+        after.append(place_phrase(rng, place))
     prefix = _one(rng, PREFIXES)
     if words["noun"] == "one" or words.get("size", "").endswith("st"):  # the smallest
         prefix = {"a": "the", "a photo of a": "a photo of the"}.get(prefix, prefix)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from zoo_opt_seg.data.synthetic import shapes
-from zoo_opt_seg.data.synthetic.textures import Rng, blur, fractal_field, gradient, grid, smooth_field, to_uint8
+from zoo_opt_seg.data.synthetic.textures import Rng, blur, fractal_field, gradient, grid, smooth_field, tint, to_uint8
 
 
 def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -19,17 +19,17 @@ def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
     centre = 0.5 + rng.uniform(-1, 1, 2) * (0.38 - 0.6 * radius)
     retina = np.array([0.66, 0.29, 0.14]) * rng.uniform(0.65, 1.1) + rng.normal(0, 0.04, 3)
     image: np.ndarray = np.broadcast_to(retina.astype(np.float32), (size, size, 3))
-    image = image + float(rng.uniform(0.02, 0.06)) * fractal_field(rng, size, 3, 4, 0.7)[..., None] * _tint(1, 0.7, 0.4)
+    image = image + float(rng.uniform(0.02, 0.06)) * fractal_field(rng, size, 3, 4, 0.7)[..., None] * tint(1, 0.7, 0.4)
     if rng.random() < 0.4:  # the choroid shows through
         net = np.abs(smooth_field(rng, size, rng.uniform(6, 12)))
-        image = image - float(rng.uniform(0.03, 0.08)) * np.exp(-((net / 0.3) ** 2))[..., None] * _tint(0.8, 1, 0.6)
+        image = image - float(rng.uniform(0.03, 0.08)) * np.exp(-((net / 0.3) ** 2))[..., None] * tint(0.8, 1, 0.6)
     away = rng.uniform(0, 2 * np.pi)
     macula = centre + radius * rng.uniform(4.0, 5.0) * np.array([np.cos(away), np.sin(away)])
     fovea = np.exp(-((x - macula[0]) ** 2 + (y - macula[1]) ** 2) / (1.6 * radius) ** 2 / 2)
     image = image * (1 - 0.45 * fovea.astype(np.float32))[..., None]
     for _ in range(int(rng.choice([0, 0, 2, 6]))):  # exudates
         spot = shapes.filled(shapes.blob(rng, rng.uniform(0.01, 0.035), 0.3) + rng.uniform(0, 1, 2), size)
-        image = shapes.painted(image, spot, _tint(0.93, 0.78, 0.42), 0.8)
+        image = shapes.painted(image, spot, tint(0.93, 0.78, 0.42), 0.8)
 
     aspect = rng.uniform(0.68, 1.0)
     outline = shapes.ellipse(rng, radius, aspect)
@@ -76,7 +76,3 @@ def _add_vessel(
     for side in (-1, 1) if forks else ():
         turn = angle + side * rng.uniform(0.25, 0.7)
         _add_vessel(rng, cover, path[-1], radius, turn, width * rng.uniform(0.6, 0.8), forks - 1)
-
-
-def _tint(*values: float) -> np.ndarray:
-    return np.array(values, np.float32)

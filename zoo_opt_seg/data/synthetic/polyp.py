@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from zoo_opt_seg.data.synthetic import shapes
-from zoo_opt_seg.data.synthetic.textures import Rng, blur, fractal_field, grid, smooth_field, to_uint8
+from zoo_opt_seg.data.synthetic.textures import Rng, blur, fractal_field, grid, smooth_field, tint, to_uint8
 
 
 def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -23,7 +23,7 @@ def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
     image = _mucosa(rng, size, colour)
     image = _polyp(rng, size, image, mask, colour)
     highlights = shapes.flecks(rng, size, int(rng.integers(2, 16)), 0.06)
-    image = shapes.painted(image, highlights, _tint(1.0, 0.99, 0.97), 0.3)
+    image = shapes.painted(image, highlights, tint(1.0, 0.99, 0.97), 0.3)
     x, y = grid(size)
     light = rng.uniform(0.3, 0.7, 2)
     falling = (x - float(light[0])) ** 2 + (y - float(light[1])) ** 2
@@ -52,7 +52,7 @@ def _outline(rng: Rng) -> np.ndarray:
 
 
 def _mucosa(rng: Rng, size: int, colour: np.ndarray) -> np.ndarray:
-    image = colour.astype(np.float32) + 0.05 * fractal_field(rng, size, 2, 4, 0.6)[..., None] * _tint(1, 0.8, 0.7)
+    image = colour.astype(np.float32) + 0.05 * fractal_field(rng, size, 2, 4, 0.6)[..., None] * tint(1, 0.8, 0.7)
     x, y = grid(size)
     if rng.random() < 0.5:  # the lumen
         place = rng.uniform(-0.1, 1.1, 2)
@@ -68,7 +68,7 @@ def _mucosa(rng: Rng, size: int, colour: np.ndarray) -> np.ndarray:
     for _ in range(int(rng.integers(2, 12))):
         path = shapes.curve(rng, rng.uniform(0, 1, 2), rng.uniform(0, 6.3), rng.uniform(0.2, 0.7), 1.5)
         shapes.add_stroke(vessels, path, rng.uniform(0.006, 0.014), rng.uniform(0.2, 0.7))
-    return shapes.painted(image, vessels, image * _tint(0.75, 0.4, 0.4))
+    return shapes.painted(image, vessels, image * tint(0.75, 0.4, 0.4))
 
 
 def _polyp(rng: Rng, size: int, image: np.ndarray, mask: np.ndarray, colour: np.ndarray) -> np.ndarray:
@@ -82,7 +82,7 @@ def _polyp(rng: Rng, size: int, image: np.ndarray, mask: np.ndarray, colour: np.
     redder = rng.choice([-1.0, 1.0], p=[0.35, 0.65]) * rng.uniform(0.07, 0.19)
     body = colour + np.array([-0.2, -1.0, -0.8]) * redder + rng.normal(0, 0.03, 3)
     body = body + rng.choice([-1.0, 1.0]) * rng.uniform(0.0, 0.09)
-    surface = body.astype(np.float32) + 0.04 * fractal_field(rng, size, 5, 4, 0.8)[..., None] * _tint(1, 0.9, 0.8)
+    surface = body.astype(np.float32) + 0.04 * fractal_field(rng, size, 5, 4, 0.8)[..., None] * tint(1, 0.9, 0.8)
     if rng.random() < 0.4:  # pits
         surface = surface + 0.05 * np.tanh(3 * smooth_field(rng, size, rng.uniform(14, 26)))[..., None]
     surface = surface * (0.72 + 0.35 * height + 0.3 * np.tanh(lit).astype(np.float32))[..., None]
@@ -90,7 +90,3 @@ def _polyp(rng: Rng, size: int, image: np.ndarray, mask: np.ndarray, colour: np.
     shadow = shapes.shifted(blur(cover, size * 0.02), right, down)
     image = image * (1 - float(rng.uniform(0.1, 0.4)) * shadow)[..., None]
     return shapes.painted(image, cover, surface, rng.uniform(0.4, 1.5))
-
-
-def _tint(*values: float) -> np.ndarray:
-    return np.array(values, np.float32)

@@ -6,6 +6,9 @@ domains' features is in them: no hair, vessels, highlights, folds or instruments
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from zoo_opt_seg.data.synthetic import shapes
@@ -13,8 +16,7 @@ from zoo_opt_seg.data.synthetic.attributes import Described, measured
 from zoo_opt_seg.data.synthetic.source import ground_colour, object_colour, painted, photographed, visible
 from zoo_opt_seg.data.synthetic.textures import Rng, fractal_field, smooth_field, stripes
 
-SHAPES = ("circle", "oval", "square", "rectangle", "triangle", "star", "blob", "bar")
-"""Kinds of objects."""
+Outline = Callable[[Rng, float], np.ndarray]
 
 MIN_AREA = 0.015  # of the image: what is smaller is not asked for
 MAX_OVERLAP = 0.15  # with what is there already, of the object's area
@@ -59,9 +61,7 @@ def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray, tuple[Described,
 
 def _draw(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray, list[tuple[str, str | None]]]:
     ground = ground_colour(rng) if rng.random() < 0.75 else _named_colour(rng)
-    image = _surface(
-        rng, size, ground, str(rng.choice(["plain", "rough", "striped", "spotted"], p=[0.35, 0.45, 0.1, 0.1]))
-    )
+    image = _surface(rng, size, ground, str(rng.choice(list(TEXTURES), p=[0.35, 0.45, 0.1, 0.1])))
     labels = np.zeros((size, size), np.uint8)
     areas: list[int] = []
     looks: list[tuple[str, str | None]] = []
@@ -75,7 +75,7 @@ def _draw(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray, list[tuple[str, 
             if np.count_nonzero(labels[cover]) <= MAX_OVERLAP * np.count_nonzero(cover):
                 break
         colour = shared_colour if one_colour else _object_colour(rng, ground)
-        texture = str(rng.choice(["plain", "rough", "striped", "spotted"], p=[0.4, 0.3, 0.15, 0.15]))
+        texture = str(rng.choice(list(TEXTURES), p=[0.4, 0.3, 0.15, 0.15]))
         surface = _surface(rng, size, colour, texture)
         image = painted(rng, image, cover, surface, soften)
         labels[cover] = number
@@ -86,34 +86,54 @@ def _draw(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray, list[tuple[str, 
     return photographed(rng, image), labels, [look for look, keep in zip(looks, kept, strict=True) if keep]
 
 
-def _outline(rng: Rng, shape: str) -> np.ndarray:
-    """An outline somewhere in the image, in units of its side."""
-    radius = float(np.exp(rng.uniform(np.log(0.09), np.log(0.36))))
-    if shape == "circle":
-        outline = shapes.ellipse(rng, radius, rng.uniform(0.85, 1.0))
-    elif shape == "oval":
-        outline = shapes.ellipse(rng, radius, rng.uniform(0.35, 0.68))
-    elif shape in ("square", "rectangle"):
-        half = np.sqrt(rng.uniform(0.88, 1.0) if shape == "square" else rng.uniform(0.32, 0.6))
+def _oval(least: float, most: float) -> Outline:
+    return lambda rng, radius: shapes.ellipse(rng, radius, rng.uniform(least, most))
+
+
+def _box(least: float, most: float) -> Outline:
+    def outline(rng: Rng, radius: float) -> np.ndarray:
+        half = np.sqrt(rng.uniform(least, most))
         corner = radius * np.array([0.88 / half, 0.88 * half])
-        outline = shapes.turned(corner * np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]), rng.uniform(0, 2 * np.pi))
-    elif shape == "triangle":
-        angle = np.arange(3) * 2 * np.pi / 3 + rng.uniform(-0.2, 0.2, 3)
-        outline = 1.25 * radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-        outline = shapes.turned(outline, rng.uniform(0, 2 * np.pi))
-    elif shape == "star":
-        tips = int(rng.integers(4, 7))
-        angle = np.arange(2 * tips) * np.pi / tips
-        distance = max(radius, 0.13) * np.where(np.arange(2 * tips) % 2, rng.uniform(0.4, 0.55), 1.25)
-        outline = np.stack([distance * np.cos(angle), distance * np.sin(angle)], axis=1)
-        outline = shapes.turned(outline, rng.uniform(0, 2 * np.pi))
-    elif shape == "blob":
-        outline = shapes.blob(rng, radius, rng.uniform(0.13, 0.38))
-    else:
-        length, width = rng.uniform(0.35, 1.0), rng.uniform(0.06, 0.2)
-        path = shapes.curve(rng, np.zeros(2), rng.uniform(0, 2 * np.pi), length, rng.choice([0.0, 0.0, 0.9]))
-        outline = shapes.band(path - path.mean(axis=0), min(width, length / 3.2))
-    return outline + rng.uniform(0.12, 0.88, 2)
+        return shapes.turned(corner * np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]), rng.uniform(0, 2 * np.pi))
+
+    return outline
+
+
+def _triangle(rng: Rng, radius: float) -> np.ndarray:
+    angle = np.arange(3) * 2 * np.pi / 3 + rng.uniform(-0.2, 0.2, 3)
+    return shapes.turned(shapes.polar(angle, 1.25 * radius), rng.uniform(0, 2 * np.pi))
+
+
+def _star(rng: Rng, radius: float) -> np.ndarray:
+    tips = int(rng.integers(4, 7))
+    distance = max(radius, 0.13) * np.where(np.arange(2 * tips) % 2, rng.uniform(0.4, 0.55), 1.25)
+    return shapes.turned(shapes.polar(np.arange(2 * tips) * np.pi / tips, distance), rng.uniform(0, 2 * np.pi))
+
+
+def _bar(rng: Rng, radius: float) -> np.ndarray:
+    length, width = rng.uniform(0.35, 1.0), rng.uniform(0.06, 0.2)
+    path = shapes.curve(rng, np.zeros(2), rng.uniform(0, 2 * np.pi), length, rng.choice([0.0, 0.0, 0.9]))
+    return shapes.band(path - path.mean(axis=0), min(width, length / 3.2))
+
+
+OUTLINES: dict[str, Outline] = {
+    "circle": _oval(0.85, 1.0),
+    "oval": _oval(0.35, 0.68),
+    "square": _box(0.88, 1.0),
+    "rectangle": _box(0.32, 0.6),
+    "triangle": _triangle,
+    "star": _star,
+    "blob": lambda rng, radius: shapes.blob(rng, radius, rng.uniform(0.13, 0.38)),
+    "bar": _bar,
+}
+SHAPES = tuple(OUTLINES)
+"""Kinds of objects."""
+
+
+def _outline(rng: Rng, shape: str) -> np.ndarray:
+    """A closed outline, its corners (n, 2), in units of the image's side."""
+    radius = float(np.exp(rng.uniform(np.log(0.09), np.log(0.36))))
+    return OUTLINES[shape](rng, radius) + rng.uniform(0.12, 0.88, 2)
 
 
 def _object_colour(rng: Rng, ground: np.ndarray) -> np.ndarray:
@@ -137,13 +157,25 @@ def _surface(rng: Rng, size: int, colour: np.ndarray, texture: str) -> np.ndarra
     """A surface about a colour, (size, size, 3)."""
     tint = rng.standard_normal(3) * 0.4 + rng.choice([-1.0, 1.0])
     tint = (tint / np.abs(tint).max()).astype(np.float32)
-    if texture == "striped":
-        field = np.float32(rng.uniform(0.09, 0.2)) * np.tanh(2 * stripes(rng, size, rng.uniform(5, 14)))
-    elif texture == "spotted":
-        field = np.float32(rng.uniform(0.1, 0.2)) * np.tanh(4 * smooth_field(rng, size, rng.uniform(10, 22)) - 2)
-    else:
-        strength = rng.uniform(0.0, 0.03) if texture == "plain" else rng.uniform(0.03, 0.1)
-        field = np.float32(strength) * fractal_field(
-            rng, size, rng.choice([1.0, 2.0, 4.0, 8.0]), 4, rng.uniform(0.4, 0.9)
-        )
-    return colour + field[..., None] * tint
+    return colour + TEXTURES[texture](rng, size)[..., None] * tint
+
+
+def _rough(rng: Rng, size: int, least: float = 0.03, most: float = 0.1) -> np.ndarray:
+    strength, cells = np.float32(rng.uniform(least, most)), rng.choice([1.0, 2.0, 4.0, 8.0])
+    return strength * fractal_field(rng, size, cells, 4, rng.uniform(0.4, 0.9))
+
+
+def _striped(rng: Rng, size: int) -> np.ndarray:
+    return np.float32(rng.uniform(0.09, 0.2)) * np.tanh(2 * stripes(rng, size, rng.uniform(5, 14)))
+
+
+def _spotted(rng: Rng, size: int) -> np.ndarray:
+    return np.float32(rng.uniform(0.1, 0.2)) * np.tanh(4 * smooth_field(rng, size, rng.uniform(10, 22)) - 2)
+
+
+TEXTURES: dict[str, Callable[[Rng, int], np.ndarray]] = {
+    "plain": partial(_rough, least=0.0, most=0.03),
+    "rough": _rough,
+    "striped": _striped,
+    "spotted": _spotted,
+}

@@ -32,11 +32,16 @@ def blob(rng: Rng, radius: float, wobble: float, harmonics: int = 6, points: int
     return turned(outline, rng.uniform(0, 2 * np.pi))
 
 
+def polar(angle: np.ndarray, distance: float | np.ndarray) -> np.ndarray:
+    """Points (n, 2) at angles and distances from the origin."""
+    return np.stack([distance * np.cos(angle), distance * np.sin(angle)], axis=1)
+
+
 def polygon(rng: Rng, radius: float, corners: int) -> np.ndarray:
     """A star-shaped polygon with random corners, (corners, 2)."""
     angle = (np.arange(corners) + rng.uniform(-0.35, 0.35, corners)) * 2 * np.pi / corners + rng.uniform(0, 2 * np.pi)
     distance = radius * rng.uniform(0.7, 1.3, corners)
-    return np.stack([distance * np.cos(angle), distance * np.sin(angle)], axis=1)
+    return polar(angle, distance)
 
 
 def curve(rng: Rng, start: np.ndarray, angle: float, length: float, bend: float, points: int = 24) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from zoo_opt_seg.data.synthetic import shapes
-from zoo_opt_seg.data.synthetic.textures import Rng, blur, fractal_field, gradient, grid, smooth_field, to_uint8
+from zoo_opt_seg.data.synthetic.textures import Rng, blur, fractal_field, gradient, grid, smooth_field, tint, to_uint8
 
 
 def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -17,18 +17,18 @@ def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
     skin = np.array([0.90, 0.71, 0.64]) * (1 - tone) + np.array([0.66, 0.44, 0.32]) * tone + rng.normal(0, 0.03, 3)
     image: np.ndarray = np.broadcast_to(skin.astype(np.float32), (size, size, 3))
     image = image + float(rng.uniform(0.01, 0.035)) * fractal_field(rng, size, 6, 4, 0.8)[..., None]
-    image = image + float(rng.uniform(0.0, 0.04)) * smooth_field(rng, size, 3)[..., None] * _vector(0.4, -0.6, -0.5)
+    image = image + float(rng.uniform(0.0, 0.04)) * smooth_field(rng, size, 3)[..., None] * tint(0.4, -0.6, -0.5)
 
     radius = np.exp(rng.uniform(np.log(0.09), np.log(0.38)))
     centre = 0.5 + rng.uniform(-1, 1, 2) * (0.42 - 0.5 * radius)
     mask = shapes.filled(shapes.blob(rng, radius, rng.uniform(0.08, 0.4), 8) + centre, size)
     for _ in range(int(rng.integers(0, 5))):  # other marks, smaller
         mark = shapes.blob(rng, rng.uniform(0.01, 0.04), 0.2) + rng.uniform(0, 1, 2)
-        image = shapes.painted(image, shapes.filled(mark, size), image * _vector(0.72, 0.62, 0.6), 0.7)
+        image = shapes.painted(image, shapes.filled(mark, size), image * tint(0.72, 0.62, 0.6), 0.7)
     image = _lesion(rng, size, image, mask, radius)
     image = _hair(rng, size, image)
     bubbles = shapes.flecks(rng, size, int(rng.integers(0, 5)), 0.05)
-    image = shapes.painted(image, bubbles, _vector(0.97, 0.97, 0.98), 0.4)
+    image = shapes.painted(image, bubbles, tint(0.97, 0.97, 0.98), 0.4)
     image = image * (1 + float(rng.uniform(0.0, 0.3)) * gradient(rng, size))[..., None]
     if rng.random() < 0.3:  # the instrument's round frame
         x, y = grid(size)
@@ -61,7 +61,3 @@ def _hair(rng: Rng, size: int, image: np.ndarray) -> np.ndarray:
         path = shapes.curve(rng, rng.uniform(-0.1, 1.1, 2), along + rng.normal(0, 0.6), rng.uniform(0.3, 1.1), 0.8)
         shapes.add_stroke(cover, path, rng.uniform(0.006, 0.016), rng.uniform(0.6, 1.0))
     return shapes.painted(image, cover, colour.astype(np.float32))
-
-
-def _vector(*values: float) -> np.ndarray:
-    return np.array(values, np.float32)

@@ -101,3 +101,8 @@ def stripes(rng: Rng, size: int, waves: float) -> np.ndarray:
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """Values in [0, 1] as bytes, clipped."""
     return (np.clip(image, 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
+
+
+def tint(red: float, green: float, blue: float) -> np.ndarray:
+    """A colour, or a factor of each channel, (3,) float32."""
+    return np.array([red, green, blue], np.float32)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from zoo_opt_seg.data.synthetic import shapes
-from zoo_opt_seg.data.synthetic.textures import Rng, blur, fractal_field, gradient, grid, smooth_field, to_uint8
+from zoo_opt_seg.data.synthetic.textures import Rng, blur, fractal_field, gradient, grid, smooth_field, tint, to_uint8
 
 
 def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -23,7 +23,7 @@ def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
             break
     if rng.random() < 0.4:  # smoke
         smoke = 1 / (1 + np.exp(-1.5 * fractal_field(rng, size, 2, 3, 0.5)))
-        image = shapes.painted(image, float(rng.uniform(0.1, 0.5)) * smoke, _tint(0.78, 0.76, 0.76))
+        image = shapes.painted(image, float(rng.uniform(0.1, 0.5)) * smoke, tint(0.78, 0.76, 0.76))
     x, y = grid(size)
     vignette = 1 - float(rng.uniform(0.2, 1.0)) * ((x - 0.5) ** 2 + (y - 0.5) ** 2)
     image = image * vignette[..., None] * (1 + float(rng.uniform(0.0, 0.3)) * gradient(rng, size))[..., None]
@@ -33,15 +33,15 @@ def scene(rng: Rng, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _tissue(rng: Rng, size: int) -> np.ndarray:
     colour = np.array([0.66, 0.30, 0.26]) * rng.uniform(0.6, 1.2) + rng.normal(0, 0.05, 3)
-    image = colour.astype(np.float32) + 0.08 * fractal_field(rng, size, 2, 4, 0.6)[..., None] * _tint(1, 0.7, 0.6)
+    image = colour.astype(np.float32) + 0.08 * fractal_field(rng, size, 2, 4, 0.6)[..., None] * tint(1, 0.7, 0.6)
     fat = 1 / (1 + np.exp(-6 * (smooth_field(rng, size, 4) - float(rng.uniform(0.3, 1.5)))))
-    image = shapes.painted(image, fat, _tint(0.85, 0.68, 0.42) + 0.05 * smooth_field(rng, size, 12)[..., None])
+    image = shapes.painted(image, fat, tint(0.85, 0.68, 0.42) + 0.05 * smooth_field(rng, size, 12)[..., None])
     vessels = np.zeros((size, size), np.float32)
     for _ in range(int(rng.integers(0, 7))):
         path = shapes.curve(rng, rng.uniform(0, 1, 2), rng.uniform(0, 6.3), rng.uniform(0.2, 0.8), 1.2)
         shapes.add_stroke(vessels, path, rng.uniform(0.008, 0.02), 0.7)
     image = shapes.painted(image, vessels, image * 0.5)
-    return shapes.painted(image, shapes.flecks(rng, size, int(rng.integers(0, 12)), 0.08), _tint(1.0, 0.97, 0.95), 0.4)
+    return shapes.painted(image, shapes.flecks(rng, size, int(rng.integers(0, 12)), 0.08), tint(1.0, 0.97, 0.95), 0.4)
 
 
 def _instrument(rng: Rng, size: int, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +77,7 @@ def _instrument(rng: Rng, size: int, image: np.ndarray) -> tuple[np.ndarray, np.
     shadow = shapes.shifted(blur(shaft.astype(np.float32), size / 48), int(right), int(down))
     image = image * (1 - 0.5 * shadow)[..., None]
     for jaw in jaws:
-        metal = np.float32(rng.uniform(0.35, 0.8)) + 0.12 * smooth_field(rng, size, 8)[..., None] * _tint(1, 1, 1)
+        metal = np.float32(rng.uniform(0.35, 0.8)) + 0.12 * smooth_field(rng, size, 8)[..., None] * tint(1, 1, 1)
         image = shapes.painted(image, jaw, metal, 0.4)
         mask = mask | jaw
     return shapes.painted(image, shaft, surface, 0.4), mask
@@ -93,7 +93,3 @@ def _jaws(rng: Rng, size: int, tip: np.ndarray, axis: np.ndarray, width: float) 
         path = shapes.curve(rng, start, angle, rng.uniform(0.9, 2.0) * width, 0.4, 12)
         jaws.append(shapes.filled(shapes.band(path, width * np.linspace(0.6, 0.25, 12)), size))
     return jaws
-
-
-def _tint(*values: float) -> np.ndarray:
-    return np.array(values, np.float32)
