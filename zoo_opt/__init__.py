@@ -8,8 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from zoo_opt._version import __version__
-from zoo_opt.support.lazy import importer
+from zoo_opt._version import __version__ as __version__
+from zoo_opt.support.lazy import exports
 
 if TYPE_CHECKING:
     from zoo_opt.calibration import Calibration as Calibration
@@ -62,43 +62,10 @@ if TYPE_CHECKING:
     from zoo_opt.result import Result as Result
     from zoo_opt.run import minimize as minimize
 
-_HOME = {
-    "core.batch": ("Batch", "Candidate"),
-    "calibration": ("Calibration", "calibrate"),
-    "core.errors": ("CheckpointError",),
-    "core.keys": ("generator",),
-    "core.method": ("Asked",),
-    "gradient.draws": ("Draws", "Gaussian", "QuantileGaussian", "Rademacher", "SegmentedUniform", "Sphere"),
-    "gradient.gains": ("Constant", "Cosine", "PolyDecay", "PowerLaw", "StepDecay"),
-    "gradient.noise": ("MeasuredRadius",),
-    "gradient.scaling": ("SlopeRMS", "Unscaled"),
-    "gradient.trend": ("GuardedRate",),
-    "methods.spsa": ("GradientCorrection",),
-    "methods.spsa_geass": ("Nesterov",),
-    "interop.scipy": ("scipy_method",),
-    "methods": (
-        *("BAR", "CMAES", "DDCMAES", "FZOO", "METHODS", "SPSA", "SPSAGC", "SPSAGEASS"),
-        *("Auto", "CoordinateSearch", "GradientMethod", "Method", "QuasiNewton", "RandomSubspace", "SepCMAES", "make"),
-    ),
-    "methods.cma.stop": ("Tolerances",),
-    "methods.cma.learning_rate": ("LearningRateAdaptation",),
-    "methods.cma.quadratic_model": ("QuadraticModel",),
-    "methods.cma.uncertainty": ("UncertaintyHandling",),
-    "core.best": ("Best",),
-    "optimizer": ("Optimizer",),
-    "result": ("Result",),
-    "run": ("minimize",),
-}
-_import = importer(__name__, _HOME)
-
-__all__ = ["__version__", *(name for names in _HOME.values() for name in names)]
+__all__, _import, __dir__ = exports(__name__, "__version__")
 
 
 def __getattr__(name: str) -> Any:
     if name in ("interop", "bench", "testing"):
         return importlib.import_module(f"zoo_opt.{name}")
     return _import(name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoo_opt.support.lazy import importer
+from zoo_opt.support.lazy import exports
 
 if TYPE_CHECKING:
     from zoo_opt_seg.adaptation.objective import Objective as Objective
@@ -25,19 +25,4 @@ if TYPE_CHECKING:
     from zoo_opt_seg.visual_prompts import make_prompt as make_prompt
     from zoo_opt_seg.visual_prompts import save_prompt as save_prompt
 
-_HOME = {
-    "adaptation.run": ("Adaptation", "adapt"),
-    "blackbox": ("SamBlackBox", "TinySam", "as_black_box"),
-    "data": ("Samples", "Splits", "load_data"),
-    "measures.evaluation": ("evaluate",),
-    "adaptation.objective": ("Objective",),
-    "prompts": ("Prompts",),
-    "visual_prompts": ("load_prompt", "make_prompt", "save_prompt"),
-}
-
-__all__ = [name for names in _HOME.values() for name in names]
-__getattr__ = importer(__name__, _HOME)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__, __getattr__, __dir__ = exports(__name__)

@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import inspect
 import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable
 
 
-def importer(package: str, home: Mapping[str, Iterable[str]]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package whose names are in its modules.
+def exports(package: str, *more: str) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+    """The ``__all__``, ``__getattr__`` and ``__dir__`` of a package whose names are in its modules.
+
+    The names are those that the package's source imports for type checkers, under ``if TYPE_CHECKING:``, so that each
+    is declared once, as in `lazy_loader.attach_stub` (SPEC 1).
 
     Parameters
     ----------
     package : str
         Its ``__name__``.
-    home : mapping of str to iterable of str
-        The names of each module, which is named as from the package.
+    *more : str
+        Names that it has already, or imports by itself.
 
     Returns
     -------
-    callable
+    names : list of str
+    getattr : callable
         Imports a name's module and keeps the name in the package; an AttributeError for any other name.
+    dir : callable
+        The names, sorted.
     """
-    module_of = {name: module for module, names in home.items() for name in names}
+    module = sys.modules[package]
+    blocks = [node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.If)]
+    imports = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
+    home = {alias.name: node.module or "" for node in imports for alias in node.names}
+    names = [*more, *home]
 
     def __getattr__(name: str) -> Any:
-        if name not in module_of:
+        if name not in home:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{package}.{module_of[name]}"), name)
-        setattr(sys.modules[package], name, value)
+        value = getattr(importlib.import_module(home[name]), name)
+        setattr(module, name, value)
         return value
 
-    return __getattr__
+    return names, __getattr__, lambda: sorted(names)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoo_opt.support.lazy import importer
+from zoo_opt.support.lazy import exports
 
 if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.cache import Cached as Cached
@@ -30,20 +30,4 @@ if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.wrappers import Hardened as Hardened
     from zoo_opt_seg.blackbox.wrappers import Quantized as Quantized
 
-_HOME = {  # in the order of reading
-    "protocol": ("BlackBox", "BlackBoxError", "BlackBoxGone", "SegmentationModel", "as_black_box"),
-    "registry": ("BLACK_BOXES", "BlackBoxEntry"),
-    "wrappers": ("BudgetExhausted", "Budgeted", "Counted", "Hardened", "Quantized"),
-    "cache": ("Cached",),
-    "process": ("ProcessBlackBox", "serve"),
-    "sam": ("SamBlackBox",),
-    "clipseg": ("ClipSegBlackBox",),
-    "tiny": ("TinySam", "TinyClipSeg"),
-}
-
-__all__ = [name for names in _HOME.values() for name in names]
-__getattr__ = importer(__name__, _HOME)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__all__, __getattr__, __dir__ = exports(__name__)

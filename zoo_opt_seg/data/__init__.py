@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoo_opt.support.lazy import importer
+from zoo_opt.support.lazy import exports
 
 if TYPE_CHECKING:
     from zoo_opt_seg.data.errors import DataError as DataError
@@ -22,18 +22,4 @@ if TYPE_CHECKING:
     from zoo_opt_seg.data.samples import Splits as Splits
     from zoo_opt_seg.data.sets import load_data as load_data
 
-_HOME = {
-    "errors": ("DataError",),
-    "files": ("Record", "load"),
-    "points": ("centre_points", "random_points"),
-    "registry": ("DATA_SETS", "DataEntry"),
-    "samples": ("Samples", "Splits"),
-    "sets": ("load_data",),
-}
-
-__all__ = [name for names in _HOME.values() for name in names]
-__getattr__ = importer(__name__, _HOME)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__all__, __getattr__, __dir__ = exports(__name__)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoo_opt.support.lazy import importer
-from zoo_opt_seg.embedded.size import TINY_SIZE
+from zoo_opt.support.lazy import exports
+from zoo_opt_seg.embedded.size import TINY_SIZE as TINY_SIZE
 
 if TYPE_CHECKING:
     from zoo_opt_seg.embedded.clipseg import TinyTokenizer as TinyTokenizer
@@ -18,15 +18,4 @@ if TYPE_CHECKING:
     from zoo_opt_seg.embedded.sam import decode_batch as decode_batch
     from zoo_opt_seg.embedded.sam import tiny_sam as tiny_sam
 
-_HOME = {
-    "clipseg": ("TinyTokenizer", "build_tiny_clipseg", "tiny_clipseg", "tiny_tokenizer"),
-    "encoder": ("TinyEncoder", "tiny_encoder"),
-    "sam": ("build_tiny_sam", "decode_batch", "tiny_sam"),
-}
-
-__all__ = ["TINY_SIZE", *(name for names in _HOME.values() for name in names)]
-__getattr__ = importer(__name__, _HOME)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__, __getattr__, __dir__ = exports(__name__, "TINY_SIZE")

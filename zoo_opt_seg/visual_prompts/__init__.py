@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoo_opt.support.lazy import importer
+from zoo_opt.support.lazy import exports
 
 if TYPE_CHECKING:
     from zoo_opt_seg.visual_prompts.bar import BAR as BAR
@@ -28,22 +28,4 @@ if TYPE_CHECKING:
     from zoo_opt_seg.visual_prompts.views import Views as Views
     from zoo_opt_seg.visual_prompts.vpt import VPT as VPT
 
-_HOME = {
-    "base": ("Context", "VisualPrompt"),
-    "registry": ("PROMPTS", "make_prompt", "prompt_for", "register_prompt"),
-    "saved": ("PromptFileError", "TrainedPrompt", "load_prompt", "save_prompt"),
-    "bar": ("BAR",),
-    "blackvip": ("BlackVIP",),
-    "filter": ("FilterPrompt",),
-    "ip_decoder": ("IPDecoder",),
-    "lowrank": ("LowRank",),
-    "views": ("Views",),
-    "vpt": ("VPT",),
-}
-
-__all__ = [name for names in _HOME.values() for name in names]
-__getattr__ = importer(__name__, _HOME)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__all__, __getattr__, __dir__ = exports(__name__)

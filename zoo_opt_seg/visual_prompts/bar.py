@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -81,10 +79,6 @@ class BAR(VisualPrompt):
         side = (self.size, self.size)
         whole = F.interpolate(inner.float() if hard else inner, side, mode="bilinear", align_corners=False)[:, 0]
         return whole >= 0.5 if hard else whole.clamp(0.0, 1.0)
-
-    def config(self) -> dict[str, Any]:
-        """Return size and inner."""
-        return {"size": self.size, "inner": self.inner}
 
     def _context(self, pixels: Tensor, images: Array, prompts: Prompts) -> Context:
         side = (self.inner, self.inner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo_opt.core.errors import integer
+from zoo_opt_seg.features.encoders import encoder_config
 from zoo_opt_seg.prompts import Array, Prompts
 
 Masks = TypeVar("Masks", Array, Tensor)
@@ -55,8 +57,9 @@ class Context:
 class VisualPrompt(ABC):
     """A parametrisation: a vector of ``dim`` numbers to a change of the image.
 
-    Subclasses define `name`, `dim`, `forward` and `config`, and what else differs. They hold settings only: the vector
-    is always an argument, so that one object serves all candidates.
+    Subclasses define `name`, `dim` and `forward`, and what else differs. They hold settings only: the vector is always
+    an argument, so that one object serves all candidates. Settings that the class is called with are attributes of the
+    same names, or `config` is defined too.
 
     Parameters
     ----------
@@ -65,6 +68,7 @@ class VisualPrompt(ABC):
     """
 
     name: ClassVar[str]
+    optional: ClassVar[tuple[str, ...]] = ()  # settings that `config` leaves out while they are None
 
     def __init__(self, size: int) -> None:
         self.size = integer("size", size, 8)
@@ -90,9 +94,13 @@ class VisualPrompt(ABC):
             In [0, 1]; all images of the first view come first.
         """
 
-    @abstractmethod
     def config(self) -> dict[str, Any]:
-        """Return the settings as plain values for JSON; the class called with them gives the same prompt."""
+        """Return the settings as plain values for JSON; the class called with them gives the same prompt.
+
+        Unless overridden, they are the arguments of the class, read from the attributes of these names.
+        """
+        values = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {k: _plain(value) for k, value in values.items() if value is not None or k not in self.optional}
 
     def x0(self, seed: int = 0) -> Array:
         """Return the start of a search, float32 of shape (dim,): zeros, which leave the image as it is."""
@@ -213,6 +221,15 @@ class VisualPrompt(ABC):
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.config().items())
         return f"{type(self).__name__}({settings})"
+
+
+def _plain(value: Any) -> Any:
+    """A setting for JSON: sequences as lists, prompts and encoders as what makes them again."""
+    if isinstance(value, VisualPrompt):
+        return {"name": value.name, **value.config()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return encoder_config(value) if callable(value) else value
 
 
 def checked_images(images: Array, size: int | None = None) -> Array:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo_opt.core.errors import integer, positive
-from zoo_opt_seg.features.encoders import Encoder, encoder_config, make_encoder
+from zoo_opt_seg.features.encoders import Encoder, make_encoder
 from zoo_opt_seg.features.fixed_random import uniform
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
@@ -95,16 +95,6 @@ class BlackVIP(VisualPrompt):
         z = torch.cat([cls, p["trigger"].expand(len(cls), -1)], dim=1)
         h = self.decoder.last(self.decoder.hidden(z.reshape(len(z), -1, self.grid, self.grid), p), p)
         return torch.add(context.images, h, alpha=self.p_eps).clamp(0.0, 1.0)
-
-    def config(self) -> dict[str, Any]:
-        """Return all settings; the encoder by its own."""
-        return {
-            "size": self.size,
-            "encoder": encoder_config(self.encoder),
-            "channels": self.channels,
-            "p_eps": self.p_eps,
-            "zero_output": self.zero_output,
-        }
 
     def _context(self, pixels: Tensor, images: Array, prompts: Prompts) -> Context:
         return Context(pixels, {"cls": torch.from_numpy(self.encoder(images))})

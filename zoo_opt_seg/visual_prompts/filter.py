@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,10 +51,6 @@ class FilterPrompt(VisualPrompt):
         A = x.view(3, self.features)
         change = torch.matmul(A, context.features["maps"])  # (n, 3, pixels)
         return (context.images + change.view_as(context.images)).clamp(0.0, 1.0)
-
-    def config(self) -> dict[str, Any]:
-        """Return size, groups and blurs."""
-        return {"size": self.size, "groups": list(self.groups), "blurs": list(self.blurs)}
 
     def _context(self, pixels: Tensor, images: Array, prompts: Prompts) -> Context:
         f = maps.feature_maps(self.groups, pixels, prompts, self.blurs)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo_opt.core.errors import integer, positive
-from zoo_opt_seg.features.encoders import Encoder, encoder_config, make_encoder
+from zoo_opt_seg.features.encoders import Encoder, make_encoder
 from zoo_opt_seg.features.fixed_random import uniform
 from zoo_opt_seg.features.point_embedding import PointEmbedding, spots
 from zoo_opt_seg.features.text_encoders import TextEncoder, make_text_encoder, text_features
@@ -69,7 +69,7 @@ class IPDecoder(VisualPrompt):
     Paranjape, Sikder, Vedula, Patel. Black-box adaptation of SAM for medical image segmentation. MICCAI 2024.
     """
 
-    name = "baps"
+    name, optional = "baps", ("text",)
 
     def __init__(
         self,
@@ -104,9 +104,11 @@ class IPDecoder(VisualPrompt):
                 f"got prompt_out {self.prompt_out}"
             )
         self.embedding = PointEmbedding(prompt_in, points, self.seed)
+        self.prompt_in, self.points = self.embedding.dim, self.embedding.kind
         self.text = None if text is None else make_text_encoder(text)
         self._condition = self.embedding.dim if self.text is None else self.text.dim
         self.decoder = Decoder((self.encoder.dim + self.prompt_out) // cells, widths)
+        self.widths = self.decoder.widths
         shapes = {
             "point.weight": (self.prompt_out, self._condition),
             "point.bias": (self.prompt_out,),
@@ -137,22 +139,6 @@ class IPDecoder(VisualPrompt):
         hidden = context.features["hidden"] if self.trained == "last" else self._hidden(context.features, p)
         return torch.add(context.images, self.decoder.last(hidden, p), alpha=self.scale).clamp(0.0, 1.0)
 
-    def config(self) -> dict[str, Any]:
-        """Return all settings; the encoder by its own."""
-        return {
-            "size": self.size,
-            "encoder": encoder_config(self.encoder),
-            "trained": self.trained,
-            "prompt_in": self.embedding.dim,
-            "prompt_out": self.prompt_out,
-            "widths": [list(pair) for pair in self.decoder.widths],
-            "zero_output": self.zero_output,
-            "scale": self.scale,
-            "points": self.embedding.kind,
-            "seed": self.seed,
-            **({} if self.text is None else {"text": encoder_config(self.text)}),
-        }
-
     def arrays(self) -> dict[str, Array]:
         """Return the matrix of the point embedding."""
         return {"points": self.embedding.matrix} if self.text is None else {}
@@ -164,13 +150,12 @@ class IPDecoder(VisualPrompt):
             self.embedding.matrix = np.asarray(arrays["points"], np.float32)
 
     def _context(self, pixels: Tensor, images: Array, prompts: Prompts) -> Context:
-        points, present = spots(prompts, corners=True)
-        embedded = self.embedding(points, (self.size, self.size)) * present[..., None]
-        if self.text is not None:
-            embedded, present = (
-                text_features(self.text, prompts)[:, None],
-                torch.ones(len(prompts), 1, dtype=torch.bool),
-            )
+        if self.text is None:
+            points, present = spots(prompts, corners=True)
+            embedded = self.embedding(points, (self.size, self.size)) * present[..., None]
+        else:
+            embedded = text_features(self.text, prompts)[:, None]
+            present = torch.ones(len(prompts), 1, dtype=torch.bool)
         features = {"cls": torch.from_numpy(self.encoder(images)), "points": embedded, "share": shares(present)}
         if self.trained == "last":
             features = {"hidden": self._hidden(features, self._frozen)}

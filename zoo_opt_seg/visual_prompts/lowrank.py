@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from zoo_opt.core.errors import integer
-from zoo_opt_seg.features.encoders import Encoder, encoder_config, make_encoder
+from zoo_opt_seg.features.encoders import Encoder, make_encoder
 from zoo_opt_seg.features.fixed_random import uniform
 from zoo_opt_seg.features.text_encoders import TextEncoder, make_text_encoder, text_features
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
 from zoo_opt_seg.visual_prompts.maps import FAR, MIDDLE, NEAR, MapInputs
-
-INPUTS = ("constant", "point", "colour", "encoder", "text")
 
 
 class LowRank(VisualPrompt):
@@ -47,7 +45,7 @@ class LowRank(VisualPrompt):
         For a black box that is prompted by text; a name, or what `make_text_encoder` takes.
     """
 
-    name = "lowrank"
+    name, optional = "lowrank", ("text",)
 
     def __init__(
         self,
@@ -69,22 +67,13 @@ class LowRank(VisualPrompt):
         if isinstance(inputs, str) or not self.inputs or set(self.inputs) - set(INPUTS):
             raise ValueError(f"inputs must be some of {', '.join(INPUTS)}, got {inputs!r}")
         self.rank, self.seed = integer("rank", rank, 1), integer("seed", seed, 0)
-        self.encoder: Encoder | None = None
-        if "encoder" in self.inputs:
-            if encoder is None:
-                raise ValueError("encoder must be given for the input 'encoder', got None")
-            self.encoder = make_encoder(encoder)
-            self._matrix = self._projection(self.encoder.dim, 102)
-        self.text: TextEncoder | None = None
-        if "text" in self.inputs:
-            if text is None:
-                raise ValueError("text must be given for the input 'text', got None")
-            self.text = make_text_encoder(text)
-            self._text_matrix = self._projection(self.text.dim, 103)
+        self.encoder = self._made("encoder", encoder, make_encoder)
+        self.text = self._made("text", text, make_text_encoder)
         u = (torch.arange(self.size, dtype=torch.float64) + 0.5) / self.size
         wave = torch.cos(torch.pi * torch.arange(self.waves)[:, None] * u)
         self._basis = 0.5 * torch.einsum("iy,jx->ijyx", wave, wave).flatten(0, 1).flatten(1).float()
-        self._shape = (3, len(self._basis) + 3 * self.bumps, sum(self._count(name) for name in self.inputs))
+        counts = (INPUTS[name].numbers or self.rank for name in self.inputs)
+        self._shape = (3, len(self._basis) + 3 * self.bumps, sum(counts))
 
     @property
     def dim(self) -> int:
@@ -102,47 +91,63 @@ class LowRank(VisualPrompt):
             change = change + torch.matmul(weight[:, :, fixed:], context.features["bumps"])
         return (context.images + change.view_as(context.images)).clamp(0.0, 1.0)
 
-    def config(self) -> dict[str, Any]:
-        """Return all settings; the encoder by its own, None where it is not used."""
-        return {
-            "size": self.size,
-            "waves": self.waves,
-            "bumps": self.bumps,
-            "inputs": list(self.inputs),
-            "encoder": None if self.encoder is None else encoder_config(self.encoder),
-            "rank": self.rank,
-            "seed": self.seed,
-            **({} if self.text is None else {"text": encoder_config(self.text)}),
-        }
-
-    def _count(self, name: str) -> int:
-        return {"constant": 1, "point": 2, "colour": 6, "encoder": self.rank, "text": self.rank}[name]
-
-    def _projection(self, dim: int, stream: int) -> Tensor:
+    def projection(self, name: str) -> Tensor:
+        """The fixed random projection of the vectors that the encoder of an input gives, (encoder.dim, rank)."""
+        dim = getattr(self, name).dim
         bound = (3.0 / dim) ** 0.5  # variance 1 of a projected vector of unit variance
-        return torch.from_numpy(uniform(self.seed, stream, (dim, self.rank), -bound, bound))
+        return torch.from_numpy(uniform(self.seed, _STREAMS[name], (dim, self.rank), -bound, bound))
+
+    def _made(self, name: str, encoder: Any, make: Callable[[Any], Any]) -> Any:
+        """The encoder of an input, None where this input is not asked for."""
+        if name in self.inputs and encoder is None:
+            raise ValueError(f"{name} must be given for the input {name!r}, got None")
+        return make(encoder) if name in self.inputs else None
 
     def _context(self, pixels: Tensor, images: Array, prompts: Prompts) -> Context:
         views = MapInputs(pixels, prompts, ())
-        phi = torch.cat([self._input(name, views, images, prompts) for name in self.inputs], dim=1)
+        phi = torch.cat([INPUTS[name].make(self, views, images, prompts) for name in self.inputs], dim=1)
         features = {"phi": phi}
         if self.bumps:
             features["bumps"] = 0.5 * torch.cat([views.around(s) for s in (NEAR, MIDDLE, FAR)], dim=1).flatten(2)
         return Context(pixels, features)
 
-    def _input(self, name: str, views: MapInputs, images: Array, prompts: Prompts) -> Tensor:
-        """Return an input (n, count)."""
-        if name == "constant":
-            return torch.ones(len(images), 1)
-        if name == "point":
-            points, present = views.points
-            mean = (points * present[..., None]).sum(dim=1) / present.sum(dim=1, keepdim=True)
-            return 2.0 * (mean + 0.5) / self.size - 1.0
-        if name == "colour":
-            x = views.images.flatten(2)
-            return torch.cat([x.mean(dim=2) - 0.5, x.std(dim=2) - 0.2], dim=1) * 4.0
-        if self.text is not None and name == "text":
-            return text_features(self.text, prompts) @ self._text_matrix
-        assert self.encoder is not None
-        cls = torch.from_numpy(self.encoder(images))
-        return F.layer_norm(cls, cls.shape[1:]) @ self._matrix
+
+class Input(NamedTuple):
+    """One kind of input: how many numbers (None: the rank of the prompt), and what makes them, shape (n, numbers)."""
+
+    numbers: int | None
+    make: Callable[[LowRank, MapInputs, Array, Prompts], Tensor]
+
+
+def _constant(prompt: LowRank, views: MapInputs, images: Array, prompts: Prompts) -> Tensor:
+    return torch.ones(len(images), 1)
+
+
+def _point(prompt: LowRank, views: MapInputs, images: Array, prompts: Prompts) -> Tensor:
+    points, present = views.points
+    mean = (points * present[..., None]).sum(dim=1) / present.sum(dim=1, keepdim=True)
+    return 2.0 * (mean + 0.5) / prompt.size - 1.0
+
+
+def _colour(prompt: LowRank, views: MapInputs, images: Array, prompts: Prompts) -> Tensor:
+    x = views.images.flatten(2)
+    return torch.cat([x.mean(dim=2) - 0.5, x.std(dim=2) - 0.2], dim=1) * 4.0
+
+
+def _encoder(prompt: LowRank, views: MapInputs, images: Array, prompts: Prompts) -> Tensor:
+    cls = torch.from_numpy(prompt.encoder(images))
+    return F.layer_norm(cls, cls.shape[1:]) @ prompt.projection("encoder")
+
+
+def _text(prompt: LowRank, views: MapInputs, images: Array, prompts: Prompts) -> Tensor:
+    return text_features(prompt.text, prompts) @ prompt.projection("text")
+
+
+INPUTS = {
+    "constant": Input(1, _constant),
+    "point": Input(2, _point),
+    "colour": Input(6, _colour),
+    "encoder": Input(None, _encoder),
+    "text": Input(None, _text),
+}
+_STREAMS = {"encoder": 102, "text": 103}  # of the seed

@@ -112,11 +112,6 @@ class Views(VisualPrompt):
             mixed = mixed + w[k] * _resampled(p[k][:, None], -origin * zoom[:, None], 1 / zoom, "zeros")[:, 0]
         return mixed >= 0.5 if hard else mixed.clamp(0.0, 1.0)
 
-    def config(self) -> dict[str, Any]:
-        """Return size, zooms and prior, and the inner prompt's name and settings."""
-        inner = {"name": self.inner.name, **self.inner.config()}
-        return {"size": self.size, "zooms": list(self.zooms), "prior": self.prior, "inner": inner}
-
     def arrays(self) -> dict[str, Array]:
         """Return those of the inner prompt."""
         return self.inner.arrays()

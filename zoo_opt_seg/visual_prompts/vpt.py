@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -62,7 +60,3 @@ class VPT(VisualPrompt):
             whole = v.new_zeros(3, self.size * self.size)
             v = whole.index_copy(1, self._where.to(x.device), v)
         return (context.images + v.view(3, self.size, self.size)).clamp(0.0, 1.0)
-
-    def config(self) -> dict[str, Any]:
-        """Return size, kind and frame."""
-        return {"size": self.size, "kind": self.kind, "frame": self.frame}

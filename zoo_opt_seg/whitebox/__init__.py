@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoo_opt.support.lazy import importer
+from zoo_opt.support.lazy import exports
 
 if TYPE_CHECKING:
     from zoo_opt_seg.whitebox.comparators import COMPARATORS as COMPARATORS
@@ -23,18 +23,4 @@ if TYPE_CHECKING:
     from zoo_opt_seg.whitebox.core.training import TrainingSettings as TrainingSettings
     from zoo_opt_seg.whitebox.core.training import WeightsTraining as WeightsTraining
 
-_HOME = {
-    "comparators": ("COMPARATORS",),
-    "core.comparator": ("Comparator", "Request", "Trained"),
-    "core.recipe": ("Recipe", "Validation"),
-    "core.segmentation": ("Segmentation",),
-    "core.trainer": ("Fitted", "Trainable", "fit"),
-    "core.training": ("TrainingSettings", "WeightsTraining"),
-}
-
-__all__ = [*(name for names in _HOME.values() for name in names)]
-__getattr__ = importer(__name__, _HOME)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__, __getattr__, __dir__ = exports(__name__)

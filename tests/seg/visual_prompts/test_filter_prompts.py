@@ -13,7 +13,7 @@ from seg.prompt_cases import vector
 from seg.prompt_fakes import points_of, scenes
 
 from zoo_opt_seg.prompts import Prompts
-from zoo_opt_seg.visual_prompts import FilterPrompt, LowRank
+from zoo_opt_seg.visual_prompts import FilterPrompt, LowRank, lowrank
 from zoo_opt_seg.visual_prompts.maps import GROUPS
 
 # ------------------------------------------------------------------------------------------ filters, low rank
@@ -107,3 +107,11 @@ def test_low_rank_is_its_formula():
         expected[n] += np.einsum("cbp,p,bhw->hwc", x.reshape(3, 7, 3), phi, np.array(waves + bumps))
     got = prompt(x, prompt.context(samples.images, points))
     np.testing.assert_allclose(got, np.clip(expected, 0, 1), atol=1e-5)
+
+
+def test_low_rank_takes_what_its_table_of_inputs_holds(monkeypatch):
+    monkeypatch.setitem(lowrank.INPUTS, "seven", lowrank.Input(1, lambda *given: torch.full((2, 1), 7.0)))
+    samples = scenes(2)
+    prompt = LowRank(32, waves=1, bumps=False, inputs=("constant", "seven"))
+    assert prompt.dim == 6
+    np.testing.assert_array_equal(prompt.context(samples.images, points_of(samples)).features["phi"], [[1.0, 7.0]] * 2)
