@@ -156,7 +156,7 @@ def test_units_are_powers_of_two_near_the_declared_lengths() -> None:
         ({"scale": 0.0}, "scale must be positive"),
         ({"scale": "x"}, "scale must be a number"),
         ({"scale": [[1.0]]}, "scale must be a number"),
-        ({"bounds": (1.0, 1.0)}, "bounds must have low < high"),
+        ({"bounds": (1.0, 0.0)}, "bounds must have low <= high"),
         ({"budget": 0}, "budget must be >= 1"),
     ],
 )

@@ -206,7 +206,7 @@ def test_a_lone_survivor_and_extreme_losses_keep_the_distribution_whole(losses):
         ({"popsize": 1}, "popsize must be >= 2"),
         ({"popsize": 8.5}, "popsize must be an integer"),
         ({"restarts": "often"}, "restarts must be None, 'ipop' or 'bipop', got 'often'"),
-        ({"bounds": (1.0, -1.0)}, "bounds must have low < high"),
+        ({"bounds": (1.0, -1.0)}, "bounds must have low <= high"),
         ({"restart_from": 3}, "restart_from must be a pair"),
         ({"tolerances": 1e-8}, "tolerances must be"),
     ],

@@ -177,7 +177,7 @@ def test_failures_along_the_way_do_not_derail() -> None:
     [
         ({"scale": 0.0}, "scale must be"),
         ({"tolerance": -1.0}, "tolerance must be"),
-        ({"bounds": (1.0, -1.0)}, "bounds must have low < high"),
+        ({"bounds": (1.0, -1.0)}, "bounds must have low <= high"),
         ({"bounds": 3.0}, "bounds must be a pair"),
     ],
 )

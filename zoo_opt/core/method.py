@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
@@ -55,6 +56,27 @@ class Method(ABC):
         ``budget`` is None where it is not known.
         """
         return self
+
+    def within(self, bounds: Any, grid: Any = None) -> Method:
+        """Return this method in a box and, if it knows grids, on one.
+
+        Parameters
+        ----------
+        bounds : box in any form, or None
+            For its field ``bounds``, which says what forms there are.
+        grid : Grid or None
+            For its field ``grid``; a method without one searches between the grid's points, and is rounded to them.
+
+        Raises
+        ------
+        ValueError
+            If it has no field ``bounds`` and is to be bounded.
+        """
+        known: set[str] = {field.name for field in fields(self)} if is_dataclass(self) else set()
+        changes = {name: value for name, value in (("bounds", bounds), ("grid", grid)) if value is not None}
+        if "bounds" in changes and "bounds" not in known:
+            raise ValueError(f"bounds must be None for {type(self).__name__}, which has none, got {bounds!r}")
+        return replace(self, **{name: value for name, value in changes.items() if name in known})  # type: ignore[type-var]
 
     @abstractmethod
     def init(self, x0: Array, key: Key) -> Any:

@@ -30,6 +30,7 @@ from zoo_opt.storage.format2 import CONVERTERS, PLACES
 VERSION = 3
 _MAGIC = b"zoo-opt checkpoint"
 _TREE = "tree"
+_BOX, _BOXES = "zoo_opt.methods.box:Box", ("bounds", "restart_from")  # fields that were plain tuples once
 _SCRIPT = ("__main__", "__mp_main__")  # what a module is called while it is run, here and in a spawned process
 
 _Make: TypeAlias = Callable[[str, list[Any], dict[str, Any]], Any]  # class, its items or fields -> object
@@ -185,6 +186,8 @@ class _Reader:
 
     def make(self, place: str, items: list[Any], fields: dict[str, Any]) -> Any:
         """Return an object of the class at ``place``."""
+        if _own_class(place):
+            fields |= {name: self.class_at(_BOX)(*fields[name]) for name in _BOXES if type(fields.get(name)) is tuple}
         return self.class_at(place)(*items, **fields)
 
     def class_at(self, place: str) -> type:

@@ -17,7 +17,7 @@ from zoo_opt.core.errors import instance, positive
 from zoo_opt.methods.cma.noise import NoiseHandling
 from zoo_opt.methods.cma.parameters import RANK, default_parameters
 from zoo_opt.methods.cma.runs import Distribution, ESState
-from zoo_opt.methods.cma.stop import NO_EFFECT, Tolerances, condition_reasons, coordinate_reasons
+from zoo_opt.methods.cma.stop import NO_EFFECT, Tolerances, condition_reasons, coordinate_reasons, norm
 from zoo_opt.methods.cma.strategy import NO_HANDLING, EvolutionStrategy
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class CMAES(EvolutionStrategy):
         shortest, longest = float(D[0]), float(D[-1])
         reasons = coordinate_reasons(dist, shortest, longest, sigma0, self.tolerances)
         i = g % m.size  # each axis in turn
-        near = dist.sigma * shortest < NO_EFFECT * math.sqrt(m.size * m.dot(m))
+        near = dist.sigma * shortest < NO_EFFECT * math.sqrt(m.size) * norm(m)
         if near and (m == m + 0.1 * dist.sigma * D[i] * dist.B[:, i]).all():
             reasons["noeffectaxis"] = i
         return reasons | condition_reasons(shortest, longest, self.tolerances)

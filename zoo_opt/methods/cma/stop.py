@@ -6,10 +6,13 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from zoo_opt.core.errors import non_negative
 
 if TYPE_CHECKING:
     from zoo_opt.methods.cma.runs import Distribution, ESState
+    from zoo_opt.typing import Array
 
 
 NO_EFFECT = 1e-14  # a step longer than this part of |m| changes m: more than ten times what its rounding allows
@@ -43,6 +46,16 @@ class Tolerances:
         for name, value in asdict(self).items():
             if value != math.inf:
                 non_negative(name, value)
+
+
+def norm(m: Array) -> float:
+    """Return |m|, also where its square is beyond the numbers."""
+    with np.errstate(over="ignore"):
+        square = float(m.dot(m))
+    if square < math.inf:
+        return math.sqrt(square)
+    largest = float(np.abs(m).max())
+    return largest * math.sqrt(float(np.square(m / largest).sum())) if largest < math.inf else math.inf
 
 
 def history_length(n: int, popsize: int) -> int:
@@ -94,7 +107,7 @@ def coordinate_reasons(
     """
     m, sigma = dist.m, dist.sigma
     reasons: dict[str, Any] = {}
-    length, root_n = math.sqrt(m.dot(m)), math.sqrt(m.size)
+    length, root_n = norm(m), math.sqrt(m.size)
     if not (math.isfinite(sigma) and math.isfinite(length)):
         reasons["notfinite"] = sigma
         return reasons

@@ -55,9 +55,10 @@ class EvolutionStrategy(Method):
             integer("popsize", self.popsize, 2)
         if self.restarts is not None and self.restarts not in POLICIES:
             raise ValueError(f"restarts must be None, 'ipop' or 'bipop', got {self.restarts!r}")
-        for name in ("bounds", "restart_from"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, boxes.check_box(name, getattr(self, name)))
+        if self.bounds is not None:
+            object.__setattr__(self, "bounds", boxes.check_box("bounds", self.bounds))
+        if self.restart_from is not None:
+            object.__setattr__(self, "restart_from", boxes.check_finite_box("restart_from", self.restart_from))
 
     # ------------------------------------------------------------------------------------ what a subclass brings
     @property
@@ -182,7 +183,7 @@ class EvolutionStrategy(Method):
         box = self.bounds if self.restart_from is None else self.restart_from
         if box is None:
             return x0
-        return self._inside(rng.uniform(*(np.broadcast_to(side, x0.shape) for side in box)))
+        return self._inside(boxes.uniform(rng, box, x0))
 
     def _inside(self, x: Array) -> Array:
         """Return ``x``, reflected into the bounds if there are any."""

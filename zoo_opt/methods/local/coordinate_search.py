@@ -88,7 +88,7 @@ class CoordinateSearch(Method):
     patience: int = 150  # chosen, not tuned
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bounds", boxes.check_box("bounds", self.bounds))
+        object.__setattr__(self, "bounds", boxes.check_finite_box("bounds", self.bounds))
         integer("patience", self.patience, 1)
 
     # ------------------------------------------------------------------------------------- the four functions
@@ -113,7 +113,7 @@ class CoordinateSearch(Method):
         else:
             one = _easiest(state.T, state.V)
             if state.round == 1:  # nothing to refine yet
-                other = generator(state.key, step).uniform(low, high)
+                other = boxes.uniform(generator(state.key, step), self.bounds, x)
             else:
                 other = _refined(state.T, state.V, state.round)
         X[1 + i, i], X[1 + d + i, i] = one, other
