@@ -115,7 +115,7 @@ def fold(x: Array, box: Box | tuple[Any, Any]) -> Array:
         width = high - low
         if ((width > 0.0) & (width < _WIDE)).all():
             y = np.abs(np.mod(x - low + width, 2 * width) - width)  # a triangle wave: 0 at low, width at high
-            reflected = low + y
+            reflected: Array = low + y
         else:
             reflected = _reflected(x, low, high)
         inside = (low <= x) & (x <= high)
