@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from zoo_opt.bench.solvers import PEERS, PeerEntry
 from zoo_opt.bench.suite import SuiteError, load_suite, shipped
 
 GOOD = """
@@ -103,6 +104,15 @@ def test_mistakes_are_named(tmp_path, old, new, message):
 def test_the_same_run_twice_is_refused(tmp_path):
     with pytest.raises(SuiteError, match=r"'C' on sphere-d3 with seed 1 occurs twice \(also as 'A'\)"):
         load(tmp_path, GOOD + '[[group.method]]\nlabel = "C"\nuse = "spsa"\noptions = { lr = 0.1 }\n').tasks()
+
+
+def test_a_peer_with_the_name_of_a_method_is_refused(tmp_path):
+    PEERS.add(PeerEntry(name="spsa", factory="bench.engine.test_runner:Greedy"))
+    try:
+        with pytest.raises(SuiteError, match=r"'spsa' must be the name of one thing, got a method \(zoo_opt.* a peer"):
+            load(tmp_path, GOOD)
+    finally:
+        PEERS.remove("spsa")
 
 
 def test_unknown_suite():

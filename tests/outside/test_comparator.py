@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,14 @@ def test_without_the_package_the_row_says_so(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_documentation_shows_this_file() -> None:
     code = (ROOT / "tests/outside/comparator.py").read_text().partition("\n\n")[2].replace("outside.", "mypackage.")
     assert code in (ROOT / "docs/extending.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["disk", "size"])
+def test_one_with_a_word_of_tables_for_its_name_is_refused(tmp_path: Path, name: str) -> None:
+    COMPARATORS.add(replace(COMPARATORS.find("platt"), name=name))
+    try:
+        with pytest.raises(SuiteError, match=f"'use' must be the name of one thing, got '{name}', a word of tables"):
+            read_table(SUITE.replace('use = "zero-shot"', f'use = "{name}"'), "s")
+        assert read_table(SUITE, "s"), "it hides no other"
+    finally:
+        COMPARATORS.remove(name)

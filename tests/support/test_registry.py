@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
 
-from zoo_opt.support.registry import Entry, Factories, Registry
+from zoo_opt.support.loading import load_object
+from zoo_opt.support.registry import Entry, Factories, Registry, find_in
 
 GROUP = "zoo_opt.tests"
 
@@ -109,3 +113,64 @@ def test_what_is_not_installed_is_said(install: Callable[..., Path]) -> None:
     }
     with pytest.raises(ImportError, match=r"no_such_module is not installed; it comes with the seg extra: pip install"):
         lacking.load()
+
+
+def test_what_another_package_needs_is_not_of_an_extra_of_ours(install: Callable[..., Path]) -> None:
+    lacking = Tool(name="lacking", factory="math:sqrt", about="a root", needs=("no_such_module",))
+    assert Registry("tool", GROUP, Tool, lacking).lines() == {
+        "lacking": "a root (needs no_such_module: pip install no_such_module)"
+    }
+    with pytest.raises(ImportError, match=r"no_such_module is not installed: pip install no_such_module$"):
+        lacking.load()
+
+
+@pytest.mark.parametrize(
+    ("factory", "path"),
+    [
+        (partial(Tool, name="x", size=4), f"{__name__}:Tool(name='x', size=4)"),
+        (itemgetter(1), "operator:itemgetter"),
+        ("math:sqrt", "math:sqrt"),
+    ],
+)
+def test_any_callable_can_be_a_factory(factory: Callable[..., object] | str, path: str) -> None:
+    tools = registry()
+    for _ in range(2):  # the same again, as when a cell of a notebook is run again
+        tools.add(Tool(name="added", factory=factory))
+    assert tools.find("added").path == path and callable(tools.find("added").load())
+
+
+def test_a_name_has_no_colon(install: Callable[..., Path]) -> None:
+    tools = registry()
+    with pytest.raises(ValueError, match="the name of a tool must have no colon, got 'my:tool'"):
+        tools.add(Tool(name="my:tool", factory="math:exp"))
+    assert list(Registry("tool", GROUP, Tool, Tool(name="my:tool", factory="math:exp"), colons=True)) == ["my:tool"]
+    install(GROUP, {"her:tool": "math:sin"})
+    assert "must have no colon, got 'her:tool'" in tools.lines()["her:tool"]
+
+
+def test_a_name_in_two_registries_is_refused() -> None:
+    tools, others = registry(), Registry("peer", GROUP, Tool, Tool(name="own", factory="math:exp"))
+    assert find_in("heavy", tools, others) == tools.find("heavy") and find_in("saw", tools, others) is None
+    with pytest.raises(ValueError, match=r"'own' must be the name of one thing, got a tool \(math:sqrt\) and a peer"):
+        find_in("own", tools, others)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("raise RuntimeError('no disk')", "RuntimeError: no disk"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("x = 1 +", "SyntaxError: invalid syntax"),
+        ("", "AttributeError: module 'broken' has no attribute 'thing'"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, said: str
+) -> None:
+    (tmp_path / "broken.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "broken", raising=False)
+    with pytest.raises(ValueError, match=f"can be imported, got 'broken:thing': {said}") as raised:
+        load_object("broken:thing")
+    assert isinstance(raised.value.__cause__, BaseException)
+    monkeypatch.delitem(sys.modules, "broken", raising=False)

@@ -168,6 +168,48 @@ class Says(Walk):
     ends = True
 
 
+class Stays(Says):
+    """It says that it ends, and has a `stop` that stays empty."""
+
+    def stop(self, state):
+        return {}
+
+
+class Counts(Walk):
+    """It counts its steps in the state as it asks."""
+
+    def ask(self, state, step, out=None):
+        state.x[:1] += 1e-9
+        return super().ask(state, step)
+
+
+class Notes(Walk):
+    """It sorts its memo in place."""
+
+    def ask(self, state, step, out=None):
+        return super().ask(state, step)._replace(memo={"order": [3, 2, 1]})
+
+    def update(self, state, asked, losses):
+        asked.memo["order"].sort()
+        return super().update(state, asked, losses)
+
+
+class Scales(Walk):
+    """It writes to the candidates."""
+
+    def update(self, state, asked, losses):
+        new = super().update(state, asked, losses)
+        asked.X[:] *= 2.0
+        return new
+
+
+class Grows(Miscounts):
+    """It makes fewer candidates than it says."""
+
+    def size(self, state):
+        return self.popsize + 1
+
+
 class Silent(Walk):
     """Its steps have no candidates."""
 
@@ -176,6 +218,11 @@ class Silent(Walk):
 
 
 FINDINGS = {
+    Stays: "test_a_method_that_ends_says_why",
+    Counts: "test_functions_are_pure",
+    Notes: "test_functions_are_pure",
+    Scales: "test_functions_are_pure",
+    Grows: "test_ids_and_steps_increase",
     Says: "test_a_method_that_ends_says_why",
     Remembers: "test_saved_and_loaded_after_every_tell",
     OrderMatters: "test_global_random_state_is_untouched",

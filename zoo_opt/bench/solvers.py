@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import contextlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
@@ -12,8 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+import zoo_opt as zo
+from zoo_opt.support.installed import versions
 from zoo_opt.support.loading import load_object
-from zoo_opt.support.registry import Entry, Registry
+from zoo_opt.support.registry import Entry, Registry, find_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +32,13 @@ class PeerEntry(Entry):
         without; "" where nothing follows.
     """
 
-    extra: str = "bench"
     argument: str = ""
     default: str = ""
 
 
 def _peer(name: str, factory: str, package: str, about: str, **rest: Any) -> PeerEntry:
-    return PeerEntry(name=name, factory=f"zoo_opt.interop.{factory}", needs=(package,), about=about, **rest)
+    factory = f"zoo_opt.interop.{factory}"
+    return PeerEntry(name=name, factory=factory, needs=(package,), extra="bench", about=about, **rest)
 
 
 PEERS = Registry(
@@ -82,6 +84,7 @@ PEERS = Registry(
     _peer("scipy:differential_evolution", "scipy_peers:DifferentialEvolution", "scipy", "bounds, options"),
     _peer("noisyopt", "noisyopt:NoisyoptSPSA", "noisyopt", "its SPSA: a, c, alpha, gamma, bounds, paired"),
     _peer("noisyopt:SPSA", "noisyopt:NoisyoptSPSA", "noisyopt", "the same"),
+    colons=True,
 )
 """Other libraries' optimisers by name."""
 
@@ -105,10 +108,18 @@ class Solver(Protocol):
         ...
 
 
-def peer_of(method: str) -> PeerEntry | None:
-    """Return the entry that a method of a suite belongs to, by its whole name or what is before the colon."""
-    name = next((name for name in (method, method.partition(":")[0]) if name in PEERS), None)
-    return None if name is None else PEERS.find(name)
+def entry_of(method: str) -> Entry | None:
+    """Return the entry of a method of a suite, ours or a peer's, by its whole name or what is before the colon.
+
+    None stands for a factory of the user's own, or a name that there is not.
+
+    Raises
+    ------
+    ValueError
+        If the name is that of a method and of a peer.
+    """
+    whole = find_in(method, zo.METHODS.registry, PEERS)
+    return whole or find_in(method.partition(":")[0], PEERS)
 
 
 @cache
@@ -117,16 +128,10 @@ def version_of(method: str) -> str:
 
     For a method that another package has declared, where its class is: another class of this name is another method.
     """
-    import zoo_opt as zo
-
-    if method in zo.METHODS:
-        path = zo.METHODS.registry.find(method).path
-        return zo.__version__ if path.startswith("zoo_opt.") else path
-    peer = peer_of(method)
-    try:
-        return importlib.metadata.version(peer.needs[0]) if peer and peer.needs else ""
-    except importlib.metadata.PackageNotFoundError:
-        return ""
+    entry = entry_of(method)
+    if entry is None or isinstance(entry, PeerEntry):
+        return next(iter(versions(entry.needs[:1] if entry else ()).values()), "")
+    return zo.__version__ if entry.path.startswith("zoo_opt.") else entry.path
 
 
 def make_solver(method: str, options: Mapping[str, Any], x0: NDArray[Any], *, seed: int, budget: int) -> Solver:
@@ -157,15 +162,9 @@ def make_solver(method: str, options: Mapping[str, Any], x0: NDArray[Any], *, se
     arguments: dict[str, Any] = {**options, "rng": np.random.SeedSequence(seed), "budget": budget}
     factory, fixed = _factory(method)
     if factory is None:
-        import zoo_opt as zo
-
-        arguments = {"rng": arguments["rng"], "budget": budget}
-        solver: Solver = zo.Optimizer(make_method(method, options, budget=budget), x0, **arguments)
-        return solver
-    try:
-        solver = factory(x0, **fixed, **arguments)
-    except TypeError as error:
-        raise ValueError(f"method {method!r} refuses its options {dict(options)}: {error}") from error
+        return zo.Optimizer(make_method(method, options, budget=budget), x0, rng=arguments["rng"], budget=budget)
+    with _refusal(f"method {method!r}", options):
+        solver: Solver = factory(x0, **fixed, **arguments)
     return solver
 
 
@@ -175,19 +174,25 @@ def check_method(method: str, options: Mapping[str, Any], *, budget: int) -> Non
     if factory is None:
         make_method(method, options, budget=budget)
         return
-    try:
+    with _refusal(f"method {method!r}", options):
         inspect.signature(factory).bind(None, **fixed, **options, rng=0, budget=budget)
+
+
+@contextlib.contextmanager
+def _refusal(what: str, options: Mapping[str, Any]) -> Iterator[None]:
+    """Name what refuses its options, and them, in place of the TypeError that says so."""
+    try:
+        yield
     except TypeError as error:
-        raise ValueError(f"method {method!r} refuses its options {dict(options)}: {error}") from error
+        raise ValueError(f"{what} refuses its options {dict(options)}: {error}") from error
 
 
 def _factory(method: str) -> tuple[Callable[..., Any] | None, dict[str, Any]]:
     """Who makes a method, and with what fixed arguments; None stands for ours."""
-    name = method.partition(":")[2]
-    peer = peer_of(method)
-    if peer is not None and (peer.argument or peer.name == method):
+    name, peer = method.partition(":")[2], entry_of(method)
+    if isinstance(peer, PeerEntry) and (peer.argument or peer.name == method):
         fixed = {peer.argument: name or peer.default} if peer.argument else {}
-        return load_object(peer.path), fixed  # not `load`: a suite can be checked where its peers are not installed
+        return peer.loaded(), fixed  # not `load`: a suite can be checked where its peers are not installed
     return (load_object(method), {}) if name else (None, {})
 
 
@@ -208,8 +213,6 @@ def make_method(name: str, options: Mapping[str, Any], *, budget: int) -> Any:
     ValueError
         If the name is unknown, or a table among the options has no usable type.
     """
-    import zoo_opt as zo
-
     if name not in zo.METHODS:
         raise ValueError(
             f"method must be one of {sorted(zo.METHODS)}, got {name!r} (a suite takes peers too: {sorted(PEERS)}, "
@@ -230,22 +233,16 @@ def make_method(name: str, options: Mapping[str, Any], *, budget: int) -> Any:
         inner = {k: build(v) for k, v in value.items() if k != "type"}
         if "steps" in inspect.signature(kind).parameters and "steps" not in inner:
             inner["steps"] = max(1, budget // _step_size(name, options))
-        try:
+        with _refusal(kind.__name__, inner):
             return kind(**inner)
-        except TypeError as error:
-            raise ValueError(f"{kind.__name__} refuses its options {inner}: {error}") from error
 
     built = {key: build(value) for key, value in options.items()}
-    try:
+    with _refusal(f"method {name!r}", options):
         method = zo.make(name, **built)
-    except TypeError as error:
-        raise ValueError(f"method {name!r} refuses its options {options}: {error}") from error
     return method if subspace is None else zo.RandomSubspace(method, dim=int(subspace))
 
 
 def _step_size(name: str, options: Mapping[str, Any]) -> int:
     """Evaluations per step of one of our methods, from a first step with its schedules left out."""
-    import zoo_opt as zo
-
     plain = {k: v for k, v in options.items() if not isinstance(v, Mapping | list)}
     return len(zo.Optimizer(zo.make(name, **plain), np.zeros(2), rng=0).ask())

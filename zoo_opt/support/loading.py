@@ -15,13 +15,19 @@ def load_object(path: str) -> Any:
     Raises
     ------
     ValueError
-        If the module cannot be imported or has no such name.
+        If the module cannot be imported, whatever its own code raises, or has no such name.
     """
     module, _, name = path.partition(":")
     try:
         return attrgetter(name)(importlib.import_module(module))
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f'expected "module:name" that can be imported, got {path!r}: {error}') from error
+    except (Exception, SystemExit) as error:
+        raise ValueError(f'expected "module:name" that can be imported, got {path!r}: {reason(error)}') from error
+
+
+def reason(error: BaseException) -> str:
+    """The kind and message of what first went wrong."""
+    cause = error.__cause__ or error
+    return f"{type(cause).__name__}: {cause}"
 
 
 def require(module: str, package: str = "", extra: str = "bench") -> ModuleType:
@@ -46,10 +52,11 @@ def require(module: str, package: str = "", extra: str = "bench") -> ModuleType:
             warnings.simplefilter("ignore")  # such as cma's note that matplotlib is absent
             return importlib.import_module(module)
     except ImportError as error:
-        brings = f"; it comes with the {extra} extra: {install(extra)}" if extra else ""
-        raise ImportError(f"{package or module} is not installed{brings}") from error
+        package = package or module.partition(".")[0]
+        brings = f"; it comes with the {extra} extra" if extra else ""
+        raise ImportError(f"{package} is not installed{brings}: {install(extra, package)}") from error
 
 
-def install(extra: str) -> str:
-    """What to type to install an extra of zoo-opt."""
-    return f'pip install "zoo-opt[{extra}]"'
+def install(extra: str, *packages: str) -> str:
+    """What to type to install an extra of zoo-opt, or without one these packages."""
+    return f'pip install "zoo-opt[{extra}]"' if extra else " ".join(["pip install", *packages])

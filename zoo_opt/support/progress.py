@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from zoo_opt.support.loading import require
+
 PLAIN_EVERY = 300  # seconds: where there is no terminal, a line at every tenth of the runs and at least so often
 
 
@@ -60,15 +62,13 @@ def bar(what: str, unit: str, total: int | None, show: bool, *, stderr: bool = T
     Raises
     ------
     ImportError
-        If ``show`` and rich is not installed.
+        If ``show`` and rich is not installed; the message says what to install.
     """
     if not show:
         yield lambda *_, **__: None
         return
-    try:
-        from rich import console, progress, text
-    except ImportError:
-        raise ImportError('progress needs rich: pip install "zoo-opt[progress]", or do without a bar') from None
+    require("rich", extra="progress")
+    from rich import console, progress, text
 
     class TimeLeft(progress.ProgressColumn):
         """The time that is expected to be left, counted down between updates."""

@@ -17,11 +17,11 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from zoo_opt.support.loading import install, load_object, require
+from zoo_opt.support.loading import install, load_object, reason, require
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -61,14 +61,18 @@ class Entry:
             If there is no such factory.
         """
         for module in self.needs:
-            require(module, module.partition(".")[0], self.extra)
+            require(module, extra=self.extra)
+        return self.loaded()
+
+    def loaded(self) -> Any:
+        """As `load`, whether what it needs is installed or not."""
         if not isinstance(self.factory, str):
             return self.factory
         return load_object(self.factory) if ":" in self.factory else importlib.import_module(self.factory)
 
     @property
     def path(self) -> str:
-        """The factory by name, ``"module:object"``; nothing is imported."""
+        """The factory by name, ``"module:object"`` (see `path_of`); nothing is imported."""
         return self.factory if isinstance(self.factory, str) else path_of(self.factory)
 
     @property
@@ -92,15 +96,18 @@ class Registry(Generic[E]):
     kind : type
         Of the entries.
     *entries : Entry
+    colons : bool, default False
+        Whether a name may have a colon, as ``"scipy:differential_evolution"``; if not, what has one is never taken for
+        a name but for ``"module:object"``.
 
     Raises
     ------
     ValueError
-        If two entries have the same name.
+        If two entries have the same name, or one has a colon that it may not have.
     """
 
-    def __init__(self, what: str, group: str, kind: type[E], *entries: E) -> None:
-        self.what, self.group, self.kind = what, group, kind
+    def __init__(self, what: str, group: str, kind: type[E], *entries: E, colons: bool = False) -> None:
+        self.what, self.group, self.kind, self.colons = what, group, kind, colons
         self._entries: dict[str, E] = {}
         for entry in entries:
             self.add(entry)
@@ -111,8 +118,9 @@ class Registry(Generic[E]):
         Raises
         ------
         ValueError
-            If its name is another's.
+            If its name is another's, or has a colon.
         """
+        self._check(entry.name)
         other = self._entries.setdefault(entry.name, entry)
         if other.path != entry.path:
             raise ValueError(f"{self.what} {entry.name!r} must be declared once, got {other.path} and {entry.path}")
@@ -171,24 +179,29 @@ class Registry(Generic[E]):
 
     def lines(self) -> dict[str, str]:
         """A line about each name: what it is and needs, or why it cannot be loaded."""
-        found = {}
+        lines = {}
         for name in self:
             try:
                 entry = self.find(name)
             except ValueError as error:
-                found[name] = f"cannot be loaded: {reason(error)}"
+                lines[name] = f"cannot be loaded: {reason(error)}"
                 continue
-            command = f": {install(entry.extra)}" if entry.extra else ""
-            found[name] = entry.about + (f" (needs {', '.join(entry.missing)}{command})" if entry.missing else "")
+            needs = f" (needs {', '.join(entry.missing)}: {install(entry.extra, *entry.missing)})"
+            lines[name] = entry.about + (needs if entry.missing else "")
         for name, points in self._declared().items():
             if name in self._entries:
-                found[f"{name} of {points[0].value}"] = f"refused: {name} is the name of another {self.what}"
-        return found
+                lines[f"{name} of {points[0].value}"] = f"refused: {name} is the name of another {self.what}"
+        return lines
+
+    def _check(self, name: str) -> None:
+        if not self.colons and ":" in name:
+            raise ValueError(f"the name of a {self.what} must have no colon, got {name!r}")
 
     def _declared(self) -> Mapping[str, list[EntryPoint]]:
         return declared(self.group, tuple(sys.path))
 
     def _entry_of(self, point: EntryPoint) -> E:
+        self._check(point.name)
         declared = f"{self.what} {point.name!r} is declared as {point.value}, which"
         try:
             loaded = point.load()
@@ -213,18 +226,27 @@ def declared(group: str, _path: tuple[str, ...]) -> Mapping[str, list[EntryPoint
     """The entry points of a group by name, for a search path; equal ones, as of a package found twice, are one."""
     from importlib.metadata import entry_points  # takes longer to import than all of this package
 
-    found: dict[str, list[EntryPoint]] = {}
+    points: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=group):
-        same = found.setdefault(point.name, [])
+        same = points.setdefault(point.name, [])
         if point.value not in {other.value for other in same}:
             same.append(point)
-    return dict(sorted(found.items()))
+    return dict(sorted(points.items()))
 
 
-def reason(error: BaseException) -> str:
-    """The kind and message of what first went wrong."""
-    cause = error.__cause__ or error
-    return f"{type(cause).__name__}: {cause}"
+def find_in(name: str, *registries: Registry[Any]) -> Entry | None:
+    """Return the entry of a name that is chosen from several registries; None where none of them has it.
+
+    Raises
+    ------
+    ValueError
+        If two of them have it, or it cannot be loaded.
+    """
+    having = [registry for registry in registries if name in registry]
+    if len(having) > 1:
+        things = " and ".join(f"a {registry.what} ({registry.find(name).path})" for registry in having)
+        raise ValueError(f"{name!r} must be the name of one thing, got {things}")
+    return having[0].find(name) if having else None
 
 
 class Factories(Mapping[str, Any]):
@@ -255,5 +277,9 @@ class Factories(Mapping[str, Any]):
 
 
 def path_of(thing: Any) -> str:
-    """The place of a class or function, ``"module:qualified name"``."""
-    return f"{thing.__module__}:{thing.__qualname__}"
+    """The place of a class or function, ``"module:qualified name"``; of other callables that of their type."""
+    if isinstance(thing, partial):
+        given = [*map(repr, thing.args), *(f"{name}={value!r}" for name, value in thing.keywords.items())]
+        return f"{path_of(thing.func)}({', '.join(given)})"
+    named = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{named.__module__}:{named.__qualname__}"

@@ -64,7 +64,7 @@ class Case:
     def solve(self, loss: Callable[[Array], float], **options: Any) -> Optimizer:
         """Return an optimizer that has spent its budget, `evaluations` unless told otherwise, on ``loss``."""
         opt = self.start(**{"budget": self.evaluations, **options})
-        for _ in turns(opt.budget or self.evaluations, "the budget was not spent"):
+        for _ in turns(opt.budget or self.evaluations, "the run has not ended"):
             if opt.stop():
                 break
             batch = opt.ask()

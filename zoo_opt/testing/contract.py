@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
-from zoo_opt.core.method import Method
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.testing import recorder
 from zoo_opt.testing.case import Case, ellipsoid, hazy, rugged, sphere, turns
@@ -94,7 +95,7 @@ class MethodContract:
             size = opt.method.size(opt.state)
             batch = opt.ask()
             assert (batch.ids, batch.step) == (list(range(next_id, next_id + size)), step)
-            assert batch.X.shape == (size, case.d)
+            assert batch.X.shape == opt.method.ask(opt.state, step).X.shape == (size, case.d)
             assert opt.pending == batch.ids
             next_id += size
             opt.tell(batch, [rugged(batch[i]) for i in range(size)])
@@ -117,10 +118,25 @@ class MethodContract:
             assert case.start(budget=budget).method == planned
 
     def test_a_method_that_ends_says_why(self, case: Case) -> None:
-        """A method whose `ends` is true has a `stop` of its own, which gives no reason before the first step."""
-        method = case.start().method
-        assert not method.ends or type(method).stop is not Method.stop, "ends is true, and stop never gives a reason"
+        """`stop` gives no reason before the first step, and one at last on the sphere if `ends` is true."""
         assert case.start().stop() == {}
+        if case.start().method.ends:
+            assert case.solve(sphere, budget=None).stop()
+
+    def test_functions_are_pure(self, case: Case) -> None:
+        """Nothing that `ask` is given is written to, nor what `update` is given of the step; both can be repeated."""
+        opt = case.start()
+        for step in range(min(case.steps, 40)):
+            method, state = opt.method, opt.state
+            before = _leaves(state)
+            asked = method.ask(state, step)
+            assert _leaves(state) == before, "ask has written to the state"
+            assert _leaves(method.ask(state, step)) == _leaves(asked), "ask gives something else when asked again"
+            before, batch = _leaves(asked), opt.ask()
+            losses = [rugged(batch[i]) for i in range(len(batch))]
+            method.update(deepcopy(state), asked, list(losses))
+            assert _leaves(asked) == before, "update has written to what was asked"
+            opt.tell(batch, losses)
 
     def test_mean_moves_when_a_step_closes(self, case: Case) -> None:
         """The mean stays until the last candidate of a step is told, and then moves, if not at every step."""
@@ -282,6 +298,17 @@ def check(case: Case) -> None:
 def _same(case: Case, way: Way, steps: int | None = None, **options: Any) -> None:
     run = Recorder(case, **options).run(way, steps)
     run.assert_same(Recorder(case, **options).run(recorder.whole, run.opt.nit))
+
+
+def _leaves(value: Any) -> list[object]:
+    """The bytes of the arrays, and the other values, that a state or a memo is made of."""
+    if isinstance(value, np.ndarray):
+        return [value.tobytes()]
+    if is_dataclass(value):
+        value = [getattr(value, field.name) for field in fields(value)]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return [leaf for part in value for leaf in _leaves(part)] if isinstance(value, list | tuple) else [value]
 
 
 def _raises(kinds: type[Exception] | tuple[type[Exception], ...], text: str, call: Callable[[], object]) -> None:

@@ -38,7 +38,6 @@ class BlackBoxEntry(Entry):
         Files of `zoo_opt_seg.embedded` that its answers depend on.
     """
 
-    extra: str = "seg"
     size: int = 224
     prompted_by: str = ""
     words: Mapping[str, str] = field(default_factory=dict)
@@ -76,7 +75,7 @@ class BlackBoxEntry(Entry):
 
 def _own(name: str, factory: str, about: str, size: int, **more: Any) -> BlackBoxEntry:
     place, needs = f"zoo_opt_seg.blackbox.{factory}", ("torch", "segment_anything")
-    more = {"needs": needs, "prompted_by": "points", "device": True, **more}
+    more = {"needs": needs, "extra": "seg", "prompted_by": "points", "device": True, **more}
     return BlackBoxEntry(name=name, factory=place, about=about, size=size, **more)
 
 

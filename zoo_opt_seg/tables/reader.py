@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from zoo_opt.bench.suite_reader import REQUIRED, Reader, SuiteError
-from zoo_opt_seg.tables.suite import FIGURES, OVERRIDES, Published, Row, TableGroup, TableSuite, uses
+from zoo_opt_seg.tables.suite import FIGURES, OVERRIDES, OWN_USES, Published, Row, TableGroup, TableSuite, uses
 from zoo_opt_seg.whitebox.comparators import COMPARATORS
 
 __all__ = ["SuiteError", "load_table", "read_table"]
+
+GROUP_KEYS = {*(key.name for key in fields(TableGroup)), "like", "keep", "row"}  # which no comparator is named like
 
 
 def load_table(path: Path) -> TableSuite:
@@ -60,7 +62,7 @@ def _group(reader: Reader, earlier: dict[str, dict[str, Any]]) -> TableGroup:
             raise reader.error(f"'like' must be the name of a group before it, got {like!r}")
         reader.table = _inherited(reader, earlier[like])
     earlier[name] = dict(reader.table)
-    defaults = {use: reader.take(use, dict, {}) for use in ("adapt", *COMPARATORS)}
+    defaults = {use: reader.take(use, dict, {}) for use in ("adapt", *COMPARATORS) if use not in GROUP_KEYS}
     rows = tuple(map(_row, reader.readers("row", "row")))
     rows = tuple(replace(row, settings={**defaults.get(row.use, {}), **row.settings}) for row in rows)
     labels = [row.label for row in rows]
@@ -132,6 +134,9 @@ def _row(reader: Reader) -> Row:
     reader.where += f" ({label})"
     if use not in uses():
         raise reader.error(f"'use' must be one of {', '.join(uses())}, got {use!r}")
+    if use in COMPARATORS and use in (*OWN_USES, *GROUP_KEYS):
+        place = COMPARATORS.find(use).path
+        raise reader.error(f"'use' must be the name of one thing, got {use!r}, a word of tables and that of {place}")
     row = reader.fill(
         Row,
         label=label,

@@ -108,6 +108,10 @@ def test_a_file_that_is_no_record_is_refused(tmp_path):
     path.write_text(json.dumps({"kind": "session", "format": 99}) + "\n")
     with pytest.raises(ValueError, match="record format 99, expected 1"):
         read_record(path)
+    for line in ({"kind": "run"}, {"kind": "run", "key": 3}, {"kind": "again"}, {"key": "x"}):
+        path.write_text(json.dumps({"kind": "session", "format": 1}) + "\n" + json.dumps(line) + "\n")
+        with pytest.raises(ValueError, match=r"line 2 is not an entry .*: it must have a kind, and the key of"):
+            read_record(path)
 
 
 class Greedy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -207,14 +208,15 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def without(name: str, *rest: object, **options: object) -> object:
-        if name in ("rich", "torch.utils"):
+        if name == "torch.utils":
             raise ImportError(name)
         return real(name, *rest, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match="TensorBoard needs the package tensorboard"):
         TensorBoard("x")
-    with pytest.raises(ImportError, match="progress needs rich"), epochs_bar():
+    monkeypatch.setitem(sys.modules, "rich", None)
+    with pytest.raises(ImportError, match="rich is not installed; it comes with the progress extra"), epochs_bar():
         pass
 
 

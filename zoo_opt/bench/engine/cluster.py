@@ -13,6 +13,7 @@ from typing import Any
 
 from zoo_opt.bench.engine.job import Entry, ExecutorError, Job, lost_job, run_job
 from zoo_opt.bench.engine.processes import MAX_DEATHS
+from zoo_opt.support.loading import require
 
 WAIT = 10  # seconds to find the scheduler, and then a first worker
 
@@ -40,10 +41,7 @@ def on_dask(jobs: Sequence[Job], executor: str, workers: int) -> Generator[Entry
     ExecutorError
         If there is no scheduler or no worker, a worker's libraries differ in version, or the scheduler goes away.
     """
-    try:
-        distributed: Any = importlib.import_module("distributed")
-    except ImportError as error:
-        raise ImportError('distributed is not installed; it comes with: pip install "zoo-opt[dask]"') from error
+    distributed: Any = require("distributed", extra="dask")
     queue = iter(jobs)
     running: dict[Any, Job] = {}
     with _client(distributed, executor, workers) as client:

@@ -69,20 +69,21 @@ def read_record(path: Path) -> Record:
     complaint = ": line {} is not an entry of a benchmark's record"
     entries, record.torn = read_json_lines(path, content, complaint=complaint)  # torn: the last write was interrupted
     for number, entry in enumerate(entries, 1):
-        kind = entry.get("kind")
-        if kind is None:
-            raise ValueError(f"{path}{complaint.format(number)}: it has no kind")
-        if kind == "session":
-            if entry.get("format") != FORMAT:
-                raise ValueError(
-                    f"{path}: record format {entry.get('format')!r}, expected {FORMAT}; choose another --out"
-                )
-            record.sessions.append(entry)
-        elif kind == "run":
-            record.runs[entry["key"]] = entry
-        elif kind == "again":
-            for key in entry["keys"]:
-                record.runs.pop(key, None)
+        match entry:
+            case {"kind": "session"}:
+                if entry.get("format") != FORMAT:
+                    got = entry.get("format")
+                    raise ValueError(f"{path}: record format {got!r}, expected {FORMAT}; choose another --out")
+                record.sessions.append(entry)
+            case {"kind": "run", "key": str(key)}:
+                record.runs[key] = entry
+            case {"kind": "again", "keys": list(keys)}:
+                for key in keys:
+                    record.runs.pop(key, None)
+            case {"kind": kind} if kind not in ("run", "again"):  # of a later version
+                continue
+            case _:
+                raise ValueError(f"{path}{complaint.format(number)}: it must have a kind, and the key of a run")
     return record
 
 

@@ -32,14 +32,13 @@ class ProblemEntry(Entry):
         ``dimensions`` and ``instances``.
     """
 
-    extra: str = "bench"
     functions: range | None = None
 
 
 def _own(name: str, factory: str, about: str, needs: str = "", functions: range | None = None) -> ProblemEntry:
     place = f"zoo_opt.bench.problems.{factory}"
     modules = (needs,) if needs else ()
-    return ProblemEntry(name=name, factory=place, about=about, needs=modules, functions=functions)
+    return ProblemEntry(name=name, factory=place, about=about, needs=modules, extra="bench", functions=functions)
 
 
 _BBOB = "COCO bbob, 24 functions: function=1..24, dimension=2|3|5|10|20|40, instance=1.."

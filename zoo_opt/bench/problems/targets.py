@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoo_opt.support.loading import install
-from zoo_opt.support.registry import Entry, Registry, reason
+from zoo_opt.support.loading import install, reason
+from zoo_opt.support.registry import Entry, Registry
 
 TARGETS = Registry("prefix", "zoo_opt.objectives", Entry)
 BROUGHT_BY = {"seg": "seg"}  # prefixes that we know of, and the extra of zoo-opt that brings them

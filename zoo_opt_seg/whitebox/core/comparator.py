@@ -49,7 +49,6 @@ class Comparator(Entry):
     prompt: bool = False
     volumes: bool = False
     files: tuple[str, ...] = ()
-    extra: str = "seg"
 
     def start(self, options: Mapping[str, Any]) -> Recipe:
         """Return the recipe that a row with these options starts from."""
@@ -64,9 +63,8 @@ ON_CLIPSEG = {"part": "around", "model": "a CLIPSeg", "needs": ("torch", "transf
 def declared(name: str, about: str, factory: str, recipe: str, on: Mapping[str, Any], **more: Any) -> Comparator:
     """Return a comparator of this package: the objects are named as from ``zoo_opt_seg.whitebox``, needs are added."""
     home, needs = "zoo_opt_seg.whitebox.", (*on["needs"], *more.pop("needs", ()))
-    return Comparator(
-        name=name, about=about, factory=home + factory, recipe=home + recipe, **{**on, **more, "needs": needs}
-    )
+    more = {**on, **more, "needs": needs, "extra": "seg"}
+    return Comparator(name=name, about=about, factory=home + factory, recipe=home + recipe, **more)
 
 
 @dataclass(frozen=True, kw_only=True)
