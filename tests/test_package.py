@@ -197,11 +197,7 @@ def test_no_two_classes_have_one_name(package: str) -> None:
 def repository_files() -> list[Path]:
     """Files that are tracked or would be; without git (an unpacked sdist), all but caches and environments."""
     listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if listed.returncode == 0:
         return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]

@@ -117,8 +117,7 @@ def test_a_journal_without_its_checkpoint_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "what"),
-    [({"rng": 4}, "rng"), ({"x0": X0 + 1}, "x0"), ({"method": zo.CMAES(sigma0=1.0)}, "method")],
+    ("changes", "what"), [({"rng": 4}, "rng"), ({"x0": X0 + 1}, "x0"), ({"method": zo.CMAES(sigma0=1.0)}, "method")]
 )
 def test_a_checkpoint_of_another_run_is_refused(tmp_path, changes, what):
     path = tmp_path / "run.zoo"

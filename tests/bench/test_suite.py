@@ -45,11 +45,7 @@ def test_tasks_pair_problem_seed_and_budget(tmp_path):
 def test_keys_depend_on_what_the_result_depends_on(tmp_path):
     key = load(tmp_path, GOOD).tasks()[0].key
     assert load(tmp_path, GOOD.replace('"A"', '"B"').replace('"g"', '"h"')).tasks()[0].key == key
-    for old, new in [
-        ("lr = 0.1", "lr = 0.2"),
-        ("budget = 60", "budget = 61"),
-        ("dimension = 3", "dimension = 4"),
-    ]:
+    for old, new in [("lr = 0.1", "lr = 0.2"), ("budget = 60", "budget = 61"), ("dimension = 3", "dimension = 4")]:
         assert load(tmp_path, GOOD.replace(old, new)).tasks()[0].key != key
 
 
@@ -124,17 +120,7 @@ def test_quick_is_shipped_and_linked():
     suite = load_suite("quick")
     assert len({t.problem_name for t in suite.tasks() if t.problem == "bbob"}) >= 6
     uses = {method.use.partition(":")[0] for group in suite.groups for method in group.methods}
-    assert {
-        "pycma",
-        "cmaes",
-        "nevergrad",
-        "cma-es",
-        "sep-cma-es",
-        "fzoo",
-        "spsa",
-        "spsa-gc",
-        "spsa-geass",
-    } <= uses
+    assert {"pycma", "cmaes", "nevergrad", "cma-es", "sep-cma-es", "fzoo", "spsa", "spsa-gc", "spsa-geass"} <= uses
     assert all(method.note for group in suite.groups for method in group.methods)  # how the settings were chosen
     link = Path(__file__).parents[2] / "benchmarks" / "quick.toml"
     assert load_suite(link).text == shipped()["quick"].read_text()

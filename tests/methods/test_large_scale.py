@@ -45,14 +45,7 @@ def test_dd_cma_es(n, options):
     key, lam = opt.state.key, opt.state.run.popsize
     every = method._interval(n, lam)
     expected = oracle.dd_cma_es(
-        twisted,
-        x0,
-        0.5,
-        lambda g, lam, n: generator(key, g).standard_normal((lam, n)),
-        lam,
-        50,
-        every,
-        **factors,
+        twisted, x0, 0.5, lambda g, lam, n: generator(key, g).standard_normal((lam, n)), lam, 50, every, **factors
     )
     assert 50 // every >= 2
     for g, e in enumerate(expected):

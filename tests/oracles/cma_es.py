@@ -10,53 +10,28 @@ Time and Space Complexity, PPSN X, 2008.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
-Normals = Callable[[int, int, int], np.ndarray]
-"""(generation g = 0, 1, ..., lambda, n) -> (lambda, n) array of z ~ N(0, I)."""
+State = namedtuple("State", "m sigma C p_c p_sigma")  # after a generation
+Parameters = namedtuple(
+    "Parameters", "lam mu w mu_eff c_m c_sigma d_sigma c_c c_1 c_mu"
+)  # as in table 1 of the tutorial
+SepParameters = namedtuple("SepParameters", "lam mu w mu_eff c_sigma d_sigma c_c mu_cov c_cov")  # as by Ros and Hansen
 
 
-class State(NamedTuple):
-    """The state after a generation."""
-
-    m: np.ndarray
-    sigma: float
-    C: np.ndarray
-    p_c: np.ndarray
-    p_sigma: np.ndarray
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """Strategy parameters of CMA-ES, named as in table 1 of the tutorial."""
-
-    lam: int
-    mu: int
-    w: np.ndarray
-    mu_eff: float
-    c_m: float
-    c_sigma: float
-    d_sigma: float
-    c_c: float
-    c_1: float
-    c_mu: float
-
-
-def default_lambda(n: int) -> int:
+def default_lambda(n):
     """Table 1: lambda = 4 + floor(3 ln n)."""
     return 4 + math.floor(3 * math.log(n))
 
 
-def expected_norm(n: int) -> float:
+def expected_norm(n):
     """E|N(0, I)|, in the approximation that the tutorial gives."""
     return math.sqrt(n) * (1 - 1 / (4 * n) + 1 / (21 * n**2))
 
 
-def tutorial_parameters(n: int, lam: int | None = None, rank_mu_offset: float = 0.25) -> Parameters:
+def tutorial_parameters(n, lam=None, rank_mu_offset=0.25):
     """Table 1 of the tutorial, with alpha_cov = 2.
 
     `rank_mu_offset` is the 1/4 in the numerator of c_mu that the version of 2023 has; it is 0 in that of
@@ -76,8 +51,7 @@ def tutorial_parameters(n: int, lam: int | None = None, rank_mu_offset: float = 
     c_c = (4 + mu_eff / n) / (n + 4 + 2 * mu_eff / n)  # eq. 56
     c_1 = alpha_cov / ((n + 1.3) ** 2 + mu_eff)  # eq. 57
     c_mu = min(  # eq. 58
-        1 - c_1,
-        alpha_cov * (rank_mu_offset + mu_eff + 1 / mu_eff - 2) / ((n + 2) ** 2 + alpha_cov * mu_eff / 2),
+        1 - c_1, alpha_cov * (rank_mu_offset + mu_eff + 1 / mu_eff - 2) / ((n + 2) ** 2 + alpha_cov * mu_eff / 2)
     )
 
     alpha_mu_minus = 1 + c_1 / c_mu  # eq. 50
@@ -85,16 +59,12 @@ def tutorial_parameters(n: int, lam: int | None = None, rank_mu_offset: float = 
     alpha_pos_def_minus = (1 - c_1 - c_mu) / (n * c_mu)  # eq. 52
     positive = sum(v for v in w_prime if v > 0)
     negative = -sum(v for v in w_prime if v < 0)
-    w = []
-    for v in w_prime:  # eq. 53
-        if v >= 0:
-            w.append(v / positive)
-        else:
-            w.append(min(alpha_mu_minus, alpha_mu_eff_minus, alpha_pos_def_minus) / negative * v)
+    least = min(alpha_mu_minus, alpha_mu_eff_minus, alpha_pos_def_minus)
+    w = [v / positive if v >= 0 else least / negative * v for v in w_prime]  # eq. 53
     return Parameters(lam, mu, np.array(w), mu_eff, c_m, c_sigma, d_sigma, c_c, c_1, c_mu)
 
 
-def pycma_parameters(n: int, lam: int | None = None) -> Parameters:
+def pycma_parameters(n, lam=None):
     """The values of pycma 4.5.0: table 1 but for c_sigma and d_sigma (for lambda >= 6, without mirrors).
 
     c_sigma = min(1/2, (mu_eff + 2) / (n + mu_eff + 3)), and the square root in d_sigma is multiplied by
@@ -104,19 +74,10 @@ def pycma_parameters(n: int, lam: int | None = None) -> Parameters:
     c_sigma = min(0.5, (p.mu_eff + 2) / (n + p.mu_eff + 3))
     k = max(1.0, 3 * (1 - 2 ** (-n / 9)))
     d_sigma = 1 + 2 * max(0.0, k * math.sqrt((p.mu_eff - 1) / (n + 1)) - 1) + c_sigma
-    return replace(p, c_sigma=c_sigma, d_sigma=d_sigma)
+    return p._replace(c_sigma=c_sigma, d_sigma=d_sigma)
 
 
-def cma_es(
-    f: Callable[[np.ndarray], float],
-    x0: Sequence[float],
-    sigma0: float,
-    normals: Normals | None,
-    generations: int,
-    eigen_gap: float | None = None,
-    parameters: Parameters | None = None,
-    points: Callable[[int], np.ndarray] | None = None,
-) -> list[State]:
+def cma_es(f, x0, sigma0, normals, generations, eigen_gap=None, parameters=None, points=None):
     """CMA-ES of the tutorial (figure 6, with negative weights); returns the state after each generation.
 
     Parameters
@@ -124,7 +85,7 @@ def cma_es(
     f, x0, sigma0
         The function to minimize, the first mean and step size.
     normals
-        (g, lambda, n) -> z of shape (lambda, n); x_k = m + sigma B D z_k.
+        (g, lambda, n) -> z ~ N(0, I) of shape (lambda, n), g = 0, 1, ...; x_k = m + sigma B D z_k.
     generations
         How many.
     eigen_gap
@@ -148,40 +109,26 @@ def cma_es(
     gap = p.lam / (p.c_1 + p.c_mu) / n / 10 if eigen_gap is None else eigen_gap
     chi_n = expected_norm(n)
 
-    sigma = float(sigma0)
-    p_sigma = np.zeros(n)
-    p_c = np.zeros(n)
-    C = np.eye(n)
-    B = np.eye(n)
-    D = np.ones(n)
-    counteval = 0
-    eigeneval = 0
+    sigma, p_sigma, p_c = float(sigma0), np.zeros(n), np.zeros(n)
+    C, B, D = np.eye(n), np.eye(n), np.ones(n)
+    counteval = eigeneval = 0
     states = []
 
     for g in range(generations):
         # Sample the new population, eq. 38 to 40
-        y = []
-        x = []
         if points is None:
-            assert normals is not None
-            z = normals(g, p.lam, n)
-            for k in range(p.lam):
-                y_k = B @ (D * z[k])  # ~ N(0, C)
-                y.append(y_k)
-                x.append(m + sigma * y_k)
+            y = [B @ (D * z_k) for z_k in normals(g, p.lam, n)]  # ~ N(0, C)
+            x = [m + sigma * y_k for y_k in y]
         else:
-            for x_k in points(g):
-                x.append(np.array(x_k, dtype=np.float64))
-                y.append((x[-1] - m) / sigma)
+            x = [np.array(x_k, dtype=np.float64) for x_k in points(g)]
+            y = [(x_k - m) / sigma for x_k in x]
         values = [float(f(x_k)) for x_k in x]
         counteval += p.lam
         order = sorted(range(p.lam), key=lambda k: values[k])
         y = [y[k] for k in order]  # y[i - 1] is y_{i:lambda}
 
         # Selection and recombination, eq. 41 and 42
-        y_w = np.zeros(n)
-        for i in range(p.mu):
-            y_w = y_w + p.w[i] * y[i]
+        y_w = sum(p.w[i] * y[i] for i in range(p.mu))
         m = m + p.c_m * sigma * y_w
 
         # Step-size control, eq. 43 and 44
@@ -217,22 +164,7 @@ def cma_es(
     return states
 
 
-@dataclass(frozen=True)
-class SepParameters:
-    """Strategy parameters of sep-CMA-ES, named as by Ros and Hansen."""
-
-    lam: int
-    mu: int
-    w: np.ndarray
-    mu_eff: float
-    c_sigma: float
-    d_sigma: float
-    c_c: float
-    mu_cov: float
-    c_cov: float
-
-
-def ros_hansen_parameters(n: int, lam: int | None = None) -> SepParameters:
+def ros_hansen_parameters(n, lam=None):
     """The defaults of Ros and Hansen 2008.
 
     lambda = 4 + floor(3 ln n), mu = floor(lambda / 2), w_i = (ln(mu + 1) - ln i) / sum_j (ln(mu + 1) - ln j),
@@ -255,14 +187,7 @@ def ros_hansen_parameters(n: int, lam: int | None = None) -> SepParameters:
     return SepParameters(lam, mu, w, mu_eff, c_sigma, d_sigma, c_c, mu_cov, c_cov)
 
 
-def sep_cma_es(
-    f: Callable[[np.ndarray], float],
-    x0: Sequence[float],
-    sigma0: float,
-    normals: Normals,
-    generations: int,
-    parameters: SepParameters | None = None,
-) -> list[State]:
+def sep_cma_es(f, x0, sigma0, normals, generations, parameters=None):
     """sep-CMA-ES of Ros and Hansen 2008; returns the state after each generation, C as the vector of
     variances.
 
@@ -275,10 +200,7 @@ def sep_cma_es(
     n = len(m)
     p = ros_hansen_parameters(n) if parameters is None else parameters
     chi_n = expected_norm(n)
-    sigma = float(sigma0)
-    p_sigma = np.zeros(n)
-    p_c = np.zeros(n)
-    C = np.ones(n)
+    sigma, p_sigma, p_c, C = float(sigma0), np.zeros(n), np.zeros(n), np.ones(n)
     states = []
 
     for g in range(generations):
@@ -286,14 +208,11 @@ def sep_cma_es(
         z = normals(g, p.lam, n)
         values = [float(f(m + sigma * D * z[k])) for k in range(p.lam)]
         order = sorted(range(p.lam), key=lambda k: values[k])
-        z_sorted = [np.array(z[k], dtype=np.float64) for k in order]
-        y_sorted = [D * z_i for z_i in z_sorted]
+        z = [np.array(z[k], dtype=np.float64) for k in order]  # z[i - 1] is z_{i:lambda}
+        y = [D * z_i for z_i in z]
 
-        z_w = np.zeros(n)
-        y_w = np.zeros(n)
-        for i in range(p.mu):
-            z_w = z_w + p.w[i] * z_sorted[i]
-            y_w = y_w + p.w[i] * y_sorted[i]
+        z_w = sum(p.w[i] * z[i] for i in range(p.mu))
+        y_w = sum(p.w[i] * y[i] for i in range(p.mu))
         m = m + sigma * y_w
 
         p_sigma = (1 - p.c_sigma) * p_sigma + math.sqrt(p.c_sigma * (2 - p.c_sigma) * p.mu_eff) * z_w
@@ -302,9 +221,7 @@ def sep_cma_es(
         H_sigma = 1.0 if p_sigma_norm / math.sqrt(1 - (1 - p.c_sigma) ** (2 * (g + 1))) < bound else 0.0
         p_c = (1 - p.c_c) * p_c + H_sigma * math.sqrt(p.c_c * (2 - p.c_c) * p.mu_eff) * y_w
 
-        rank_mu = np.zeros(n)
-        for i in range(p.mu):
-            rank_mu = rank_mu + p.w[i] * y_sorted[i] ** 2
+        rank_mu = sum(p.w[i] * y[i] ** 2 for i in range(p.mu))
         C = (1 - p.c_cov) * C + p.c_cov / p.mu_cov * p_c**2 + p.c_cov * (1 - 1 / p.mu_cov) * rank_mu
         sigma = sigma * math.exp(p.c_sigma / p.d_sigma * (p_sigma_norm / chi_n - 1))
 

@@ -9,21 +9,13 @@ Computation 28(3), 2020 (arXiv 1905.05885).
 """
 
 import math
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
-
-class State(NamedTuple):
-    """The state after a generation; the covariance matrix is sigma^2 D C D."""
-
-    m: np.ndarray
-    sigma: float
-    D: np.ndarray
-    C: np.ndarray
-    p_sigma: np.ndarray
-    p_c: np.ndarray
-    p_cD: np.ndarray
+State = namedtuple(
+    "State", "m sigma D C p_sigma p_c p_cD"
+)  # after a generation; the covariance matrix is sigma^2 D C D
 
 
 def learning_rates(n, freedom, mu_w, lam, pace=1.0):

@@ -54,10 +54,7 @@ class LearningRates:
         n = len(m)
         w, U = np.linalg.eigh(Sigma)
         root = np.linalg.inv(U @ np.diag(np.sqrt(w)) @ U.T)
-        local = {
-            "m": root @ (m_cma - m),
-            "Sigma": (root @ (Sigma_cma - Sigma) @ root).flatten() / math.sqrt(2),
-        }
+        local = {"m": root @ (m_cma - m), "Sigma": (root @ (Sigma_cma - Sigma) @ root).flatten() / math.sqrt(2)}
         eta_m_before = self.eta["m"]
         for k in ("m", "Sigma"):
             beta = self.beta[k]

@@ -1,11 +1,9 @@
 """Oracle of the random subspace: x = x0 + A w, nothing more."""
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 
 
-def to_full(x0: Sequence[float], A: np.ndarray, w: Sequence[float]) -> np.ndarray:
+def to_full(x0, A, w):
     """x = x0 + A w for A of shape (d, k), element by element."""
     d, k = A.shape
     x = np.array(x0, dtype=np.float64)
@@ -15,6 +13,6 @@ def to_full(x0: Sequence[float], A: np.ndarray, w: Sequence[float]) -> np.ndarra
     return x
 
 
-def in_subspace(L: Callable[[np.ndarray], float], x0: Sequence[float], A: np.ndarray) -> Callable[[np.ndarray], float]:
+def in_subspace(L, x0, A):
     """The loss as a function of w, for running any other oracle in the subspace from w = 0."""
     return lambda w: float(L(to_full(x0, A, w)))

@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -265,7 +264,7 @@ def test_cma_es_first_generation_by_hand():
 
 def test_cma_es_rank_one_term_by_hand():
     z = np.array([[-0.3, 0.1], [-0.2, 0], [-0.1, -0.1], [0.1, 0.2], [0.2, 0], [0.3, -0.1]])
-    p = replace(cma_es.tutorial_parameters(2), c_mu=0.0)
+    p = cma_es.tutorial_parameters(2)._replace(c_mu=0.0)
     [s] = cma_es.cma_es(lambda x: float(x[0]), [0, 0], 1.0, lambda g, lam, n: z, 1, parameters=p)
     y_w = p.w[:3] @ z[:3]
     p_c = math.sqrt(p.c_c * (2 - p.c_c) * p.mu_eff) * y_w

@@ -164,10 +164,7 @@ def test_a_schedule_gets_the_steps_that_the_budget_allows():
 
 
 def test_problems_pair_their_seeds():
-    for problem in (
-        make_problem("bbob", {"function": 8, "dimension": 5}),
-        make_problem("digits", {"hidden": 4}),
-    ):
+    for problem in (make_problem("bbob", {"function": 8, "dimension": 5}), make_problem("digits", {"hidden": 4})):
         again = make_problem(
             *(("bbob", {"function": 8, "dimension": 5}) if problem.dim == 5 else ("digits", {"hidden": 4}))
         )

@@ -81,8 +81,7 @@ def noisy(function, dimension=5):
 
 
 @pytest.mark.parametrize(
-    ("function", "noiseless"),
-    [(101, 1), (105, 8), (107, 1), (111, 8), (113, 7), (119, 14), (124, 17), (128, 21)],
+    ("function", "noiseless"), [(101, 1), (105, 8), (107, 1), (111, 8), (113, 7), (119, 14), (124, 17), (128, 21)]
 )
 def test_noise_free_values_are_those_of_the_noiseless_function(function, noiseless):
     """Where bbob has the same function: inside the box, where the two suites' penalties agree too."""
