@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from solving import advance, solve
 
 import zoo_opt as zo
 from zoo_opt.testing import Case, sphere
@@ -30,10 +31,7 @@ def final_loss(method, budget, seed, failing=0.0):
     """The loss at the mean after ``budget`` evaluations, of which a part fails by a coin that has its own seed."""
     coin = np.random.default_rng([seed, 99])
     opt = zo.Optimizer(method, X0, rng=seed, budget=budget)
-    while not opt.stop():
-        batch = opt.ask()
-        opt.tell(batch, [NAN if coin.random() < failing else sphere(x) for x in batch])
-    return sphere(opt.mean)
+    return sphere(solve(opt, lambda x: NAN if coin.random() < failing else sphere(x)).mean)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
@@ -126,21 +124,19 @@ def test_evolution_ranks_the_survivors_alone(method):
     assert np.linalg.lstsq((X[order] - X0).T, opt.mean - X0)[1].sum() < 1e-20  # a combination of survivors
 
 
-def test_cma_es_weights_are_those_of_the_survivors():
-    opt, _, X = step(zo.CMAES(popsize=10, sigma0=0.5), [NAN, 2.0, 1.0, NAN, 5.0, 3.0, 4.0, NAN, 6.0, 7.0])
-    w = np.log(4.0) - np.log([1, 2, 3])  # of seven: ln((7 + 1) / 2) - ln i
-    np.testing.assert_allclose(opt.mean, w / w.sum() @ X[[2, 1, 5]], rtol=1e-12)
-
-
-def test_sep_cma_es_weights_sum_to_one_over_few_survivors():
-    opt, _, X = step(zo.SepCMAES(popsize=8), [NAN, 2.0, NAN, NAN, 1.0, NAN, NAN, NAN])
-    w = np.log(5.0) - np.log([1, 2])  # of mu = 4: ln(mu + 1) - ln i
-    np.testing.assert_allclose(opt.mean, w / w.sum() @ X[[4, 1]], rtol=1e-12)
-
-
-def test_cma_es_of_a_single_survivor():
-    opt, _, X = step(zo.CMAES(popsize=6), [NAN, NAN, 3.0, NAN, NAN, NAN])
-    np.testing.assert_allclose(opt.mean, X[2], rtol=1e-12)
+@pytest.mark.parametrize(
+    ("method", "losses", "last", "best"),
+    [
+        (zo.CMAES(popsize=10, sigma0=0.5), [NAN, 2.0, 1.0, NAN, 5.0, 3.0, 4.0, NAN, 6.0, 7.0], 4.0, [2, 1, 5]),
+        (zo.SepCMAES(popsize=8), [NAN, 2.0, NAN, NAN, 1.0, NAN, NAN, NAN], 5.0, [4, 1]),
+        (zo.CMAES(popsize=6), [NAN, NAN, 3.0, NAN, NAN, NAN], 2.0, [2]),
+    ],
+)
+def test_weights_are_those_of_the_survivors(method, losses, last, best):
+    """CMA-ES: ln((7 + 1) / 2) - ln i of seven; sep-CMA-ES: ln(mu + 1) - ln i of mu = 4; one survivor is the mean."""
+    opt, _, X = step(method, losses)
+    w = np.log(last) - np.log(np.arange(len(best)) + 1)
+    np.testing.assert_allclose(opt.mean, w / w.sum() @ X[best], rtol=1e-12)
     assert opt.stop() == {}
 
 
@@ -163,8 +159,7 @@ def test_covariance_stays_positive_definite(popsize, failing):
     rng = np.random.default_rng(0)
     opt = zo.Optimizer(zo.CMAES(popsize=popsize, lazy=1e-9), X0, rng=0)
     for _ in range(60):
-        batch = opt.ask()
-        opt.tell(batch, [NAN if rng.random() < failing else sphere(x) for x in batch])
+        advance(opt, lambda x: NAN if rng.random() < failing else sphere(x))
         values = np.linalg.eigvalsh(opt.state.distribution.C)
         assert values[0] > (1e-3 if failing < 0.9 else 0.0) * values[-1]
 
@@ -174,10 +169,7 @@ def test_failures_are_not_charged_to_neighbours():
     means = []
     for bad in (NAN, INF):
         opt = zo.Optimizer(zo.CMAES(), np.zeros(2), rng=0)
-        for _ in range(3):
-            batch = opt.ask()
-            opt.tell(batch, [bad if x[0] > 0.2 else 0.01 * x[1] for x in batch])
-        means.append(opt.mean[0])
+        means.append(advance(opt, lambda x, bad=bad: bad if x[0] > 0.2 else 0.01 * x[1], 3).mean[0])
     assert means[1] < means[0]
 
 
@@ -193,7 +185,6 @@ def test_an_infeasible_start_is_left(method):
     opt = zo.Optimizer(method, np.full(3, 2.0), rng=0, budget=4000)  # two standard deviations away
     generations = 0
     while not opt.stop():
-        batch = opt.ask()
-        opt.tell(batch, [float(x @ x) if x[0] < 1.0 else math.inf for x in batch])
+        advance(opt, lambda x: sphere(x) if x[0] < 1.0 else INF)
         generations += opt.best.x is None
     assert generations > 2 and opt.best.loss < 1e-6

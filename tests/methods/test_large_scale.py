@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from oracles import dd_cma_es as oracle
+from solving import advance, solve
 
 import zoo_opt as zo
 from zoo_opt.core.keys import generator
@@ -22,11 +23,7 @@ def twisted(x):
 
 
 def run(method, f, x0, generations=400, rng=1):
-    opt = zo.Optimizer(method, x0, rng=rng)
-    while not opt.stop() and opt.nit < generations:
-        batch = opt.ask()
-        opt.tell(batch, [f(x) for x in batch])
-    return opt
+    return solve(zo.Optimizer(method, x0, rng=rng), f, generations)
 
 
 # ------------------------------------------------------------------------------------------------------ the paper
@@ -49,9 +46,7 @@ def test_dd_cma_es(n, options):
     )
     assert 50 // every >= 2
     for g, e in enumerate(expected):
-        batch = opt.ask()
-        opt.tell(batch, [twisted(x) for x in batch])
-        s = opt.state.distribution
+        s = advance(opt, twisted).state.distribution
         pairs = {"m": (s.m, e.m), "D": (s.D, e.D), "C": (s.root @ s.root, e.C), "p_sigma": (s.p_sigma, e.p_sigma)}
         pairs |= {"p_c": (s.p_c, e.p_c), "p_D": (s.p_D, e.p_cD), "sigma": (np.array([s.sigma]), np.array([e.sigma]))}
         for name, (a, b) in pairs.items():
@@ -92,8 +87,7 @@ def test_scales_are_learnt_as_by_sep_and_correlations_as_by_cma():
     def spent(method, f):
         opt = zo.Optimizer(method, np.ones(20), rng=5, budget=40_000)
         while not opt.stop() and not (opt.nfev and opt.best.loss < 1e-8):
-            batch = opt.ask()
-            opt.tell(batch, [f(x) for x in batch])
+            advance(opt, f)
         return opt.nfev
 
     separable, rotated = lambda x: float(axes @ x**2), lambda x: float(axes @ (Q @ x) ** 2)
@@ -109,8 +103,7 @@ def test_restarts_start_in_their_box_and_are_logged(cls):
     starts = []
     for _ in range(110):
         g = opt.state.g
-        batch = opt.ask()
-        opt.tell(batch, [sphere(x) for x in batch])
+        advance(opt, sphere)
         if g and opt.state.g == 0:
             starts.append(opt.mean.copy())
     assert len(starts) >= 2 and all(((x >= 2) & (x <= 3)).all() for x in starts)
@@ -125,8 +118,7 @@ def test_restarts_start_in_their_box_and_are_logged(cls):
 def test_restart_is_a_fresh_run(cls):
     opt = run(cls(restarts="ipop", tolerances=zo.Tolerances(tolx=0.01)), sphere, np.full(4, -1.0), 45)
     while opt.state.g:
-        batch = opt.ask()
-        opt.tell(batch, [sphere(x) for x in batch])
+        advance(opt, sphere)
     dist = opt.state.distribution
     assert dist.sigma == 0.3 and not dist.p_sigma.any() and not dist.p_c.any()
     assert np.array_equal(opt.mean, np.full(4, -1.0)) and opt.state.history == ()

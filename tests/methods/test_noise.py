@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from oracles import noise as oracles
+from solving import advance
 
 import zoo_opt as zo
 from zoo_opt.methods.cma.uncertainty import uncertainty_measure
@@ -43,9 +44,8 @@ def test_uncertainty_is_that_of_the_paper(theta, reevaluated):
         second = {i: first[i] + 0.3 * seed / 20 * rng.standard_normal() for i in rows if seed} or {0: first[0] + 1e-9}
         again = np.full(12, np.nan)
         again[list(second)] = list(second.values())
-        assert uncertainty_measure(first, again, theta) == pytest.approx(
-            oracles.uncertainty(first.tolist(), second, theta)
-        )
+        expected = oracles.uncertainty(first.tolist(), second, theta)
+        assert uncertainty_measure(first, again, theta) == pytest.approx(expected)
 
 
 def test_uncertainty_passes_failures_by():
@@ -68,9 +68,9 @@ def test_learning_rates_are_those_of_the_paper():
         cma = plain.update(replace(before, noise=None), asked, losses).distribution
         m, sigma, C = oracle.step(m, sigma**2 * C, cma.m, cma.sigma**2 * cma.C)
         opt.tell(batch, losses)
-        np.testing.assert_allclose(opt.state.distribution.m, m, rtol=1e-7)
-        np.testing.assert_allclose(opt.state.distribution.sigma, sigma, rtol=1e-7)
-        np.testing.assert_allclose(opt.state.distribution.C, C, rtol=1e-6, atol=1e-9)
+        new = opt.state.distribution
+        np.testing.assert_allclose([*new.m, new.sigma], [*m, sigma], rtol=1e-7)
+        np.testing.assert_allclose(new.C, C, rtol=1e-6, atol=1e-9)
     assert opt.state.noise.m.eta == pytest.approx(oracle.eta["m"]) and oracle.eta["m"] < 0.7
 
 
@@ -150,19 +150,15 @@ def test_a_known_standard_error_is_used_in_place_of_reevaluations():
 
 def test_sigma_grows_where_the_population_cannot():
     handling = zo.UncertaintyHandling(limit=1, widen=3.0, ratio=0.5)
-    opt = zo.Optimizer(zo.CMAES(noise=handling), np.ones(3), rng=0)
-    for step in range(20):
-        batch = opt.ask()
-        opt.tell(batch, np.random.default_rng(step).standard_normal(len(batch)))
+    opt, rng = zo.Optimizer(zo.CMAES(noise=handling), np.ones(3), rng=0), np.random.default_rng(0)
+    advance(opt, lambda x: rng.standard_normal(), 20)
     assert opt.state.distribution.sigma > 100 and opt.state.noise.growth == 1
 
 
 @pytest.mark.parametrize("handling", HANDLINGS, ids=NAMES)
 def test_failures_and_restarts(handling):
-    opt = zo.Optimizer(
-        zo.CMAES(noise=handling, restarts="bipop", bounds=(-4, 4), tolerances=zo.Tolerances(tolx=0.01)),
-        np.ones(3), rng=0, budget=3000,
-    )  # fmt: skip
+    method = zo.CMAES(noise=handling, restarts="bipop", bounds=(-4, 4), tolerances=zo.Tolerances(tolx=0.01))
+    opt = zo.Optimizer(method, np.ones(3), rng=0, budget=3000)
     while not opt.stop():
         batch = opt.ask()
         if batch.step % 10 == 4:
