@@ -7,6 +7,14 @@ from zoo_opt.testing import Case
 
 LR = zo.Cosine(2e-5, 2e-8, steps=300)  # FZOO's step is about lr / c, whatever the loss: it has to decay
 EARLY = zo.Tolerances(tolx=0.01)  # ends a run early, so that 200 generations see restarts
+BOX = {"bounds": (-3, 3), "restart_from": (-2, 2)}
+UNCERTAIN = {"noise": zo.UncertaintyHandling(ratio=0.3), "restarts": "bipop", "tolerances": EARLY, "bounds": (-3, 3)}
+
+
+def exact(name, method, reduction=1e-9, **settings):
+    """A method that works in double precision alone, and gets further."""
+    return Case(name, method, keeps_float32=False, reduction=reduction, **settings)
+
 
 CASES = [
     Case("spsa", zo.SPSA(lr=0.005, c=1e-3)),
@@ -35,52 +43,24 @@ CASES = [
     Case("spsa-gc auto", zo.SPSAGC(lr="auto", c="auto", pairs=2), reduction=1e-3),
     Case("bar auto", zo.BAR(lr="auto", c="auto"), reduction=1e-3),
     Case("subspace spsa auto", zo.RandomSubspace(zo.SPSA(lr="auto", c="auto"), dim=4), d=6, reduction=0.9),
-    Case("cma-es", zo.CMAES(), keeps_float32=False, reduction=1e-9),
-    Case("cma-es bounds", zo.CMAES(bounds=(-1.5, 2.5)), keeps_float32=False, reduction=1e-9),
-    Case(
-        "cma-es ipop", zo.CMAES(restarts="ipop", tolerances=EARLY), d=3, steps=100, keeps_float32=False, reduction=1e-3
-    ),
-    Case(
-        "cma-es bipop",
-        zo.CMAES(restarts="bipop", tolerances=EARLY, bounds=(-3, 3), restart_from=(-2, 2)),
-        d=3,
-        keeps_float32=False,
-        reduction=1e-3,
-    ),
-    Case("sep-cma-es", zo.SepCMAES(), keeps_float32=False, reduction=1e-9),
-    Case(
-        "sep-cma-es bipop",
-        zo.SepCMAES(restarts="bipop", tolerances=EARLY, bounds=(-3, 3), restart_from=(-2, 2)),
-        d=3,
-        keeps_float32=False,
-        reduction=1e-3,
-    ),
-    Case("dd-cma-es", zo.DDCMAES(), keeps_float32=False, reduction=1e-9),
-    Case("dd-cma-es bounds", zo.DDCMAES(bounds=(-1.5, 2.5)), d=8, steps=60, keeps_float32=False, reduction=1e-8),
-    Case(
-        "dd-cma-es ipop",
-        zo.DDCMAES(restarts="ipop", tolerances=EARLY),
-        d=3,
-        steps=70,
-        keeps_float32=False,
-        reduction=1e-2,
-    ),
-    Case("auto", zo.Auto(), keeps_float32=False, reduction=1e-9),
-    Case("auto bounds", zo.Auto(bounds=(-1.5, 2.5)), d=3, keeps_float32=False, reduction=1e-9),
-    Case("quasi-newton", zo.QuasiNewton(), keeps_float32=False, reduction=1e-9),
-    Case("quasi-newton bounds", zo.QuasiNewton(bounds=(-1.5, 2.5)), keeps_float32=False, reduction=1e-9),
-    Case("coordinate-search", zo.CoordinateSearch(bounds=(-1.5, 2.5)), keeps_float32=False, reduction=1e-9),
-    Case("cma-es model", zo.CMAES(noise=zo.QuadraticModel()), steps=80, keeps_float32=False, reduction=1e-9),
-    Case("cma-es uncertainty", zo.CMAES(noise=zo.UncertaintyHandling()), steps=40, keeps_float32=False, reduction=1e-9),
-    Case(
-        "cma-es uncertainty bipop",
-        zo.CMAES(noise=zo.UncertaintyHandling(ratio=0.3), restarts="bipop", tolerances=EARLY, bounds=(-3, 3)),
-        d=3,
-        steps=80,
-        keeps_float32=False,
-        reduction=1e-3,
-    ),
-    Case("cma-es rates", zo.CMAES(noise=zo.LearningRateAdaptation()), steps=80, keeps_float32=False, reduction=1e-3),
+    exact("cma-es", zo.CMAES()),
+    exact("cma-es bounds", zo.CMAES(bounds=(-1.5, 2.5))),
+    exact("cma-es ipop", zo.CMAES(restarts="ipop", tolerances=EARLY), 1e-3, d=3, steps=100),
+    exact("cma-es bipop", zo.CMAES(restarts="bipop", tolerances=EARLY, **BOX), 1e-3, d=3),
+    exact("sep-cma-es", zo.SepCMAES()),
+    exact("sep-cma-es bipop", zo.SepCMAES(restarts="bipop", tolerances=EARLY, **BOX), 1e-3, d=3),
+    exact("dd-cma-es", zo.DDCMAES()),
+    exact("dd-cma-es bounds", zo.DDCMAES(bounds=(-1.5, 2.5)), 1e-8, d=8, steps=60),
+    exact("dd-cma-es ipop", zo.DDCMAES(restarts="ipop", tolerances=EARLY), 1e-2, d=3, steps=70),
+    exact("auto", zo.Auto()),
+    exact("auto bounds", zo.Auto(bounds=(-1.5, 2.5)), d=3),
+    exact("quasi-newton", zo.QuasiNewton()),
+    exact("quasi-newton bounds", zo.QuasiNewton(bounds=(-1.5, 2.5))),
+    exact("coordinate-search", zo.CoordinateSearch(bounds=(-1.5, 2.5))),
+    exact("cma-es model", zo.CMAES(noise=zo.QuadraticModel()), steps=80),
+    exact("cma-es uncertainty", zo.CMAES(noise=zo.UncertaintyHandling()), steps=40),
+    exact("cma-es uncertainty bipop", zo.CMAES(**UNCERTAIN), 1e-3, d=3, steps=80),
+    exact("cma-es rates", zo.CMAES(noise=zo.LearningRateAdaptation()), 1e-3, steps=80),
     Case("doubting", Doubting(), types=TYPES, steps=60, reduction=0.05),
     Case("subspace fzoo", zo.RandomSubspace(zo.FZOO(lr=LR, c=1e-4), dim=4), d=6, reduction=0.9),
     Case("subspace cma-es", zo.RandomSubspace(zo.CMAES(), dim=4), d=6, reduction=0.9),

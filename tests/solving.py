@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from zoo_opt.testing import sphere
+
 
 def rastrigin(x):
     z = np.asarray(x) - 1.3
@@ -27,3 +29,17 @@ def solve(opt, loss, steps=math.inf):
     while not opt.stop() and opt.nit < steps:
         advance(opt, loss)
     return opt
+
+
+class Counted:
+    """An objective that counts its calls; after `at` of them it raises `error` once, in place of one more."""
+
+    def __init__(self, loss=sphere, *, at=None, error=KeyboardInterrupt):
+        self.loss, self.at, self.error, self.calls = loss, at, error, 0
+
+    def __call__(self, x):
+        if self.calls == self.at:
+            self.at = None
+            raise self.error
+        self.calls += 1
+        return self.loss(x)

@@ -1,5 +1,6 @@
 """minimize: engines, budget, errors, callbacks, results."""
 
+import contextlib
 import math
 import os
 import signal
@@ -10,15 +11,13 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 import numpy as np
 import pytest
 from doubting import Doubting
+from solving import Counted
 
 import zoo_opt as zo
+from zoo_opt.testing import sphere
 
 X0 = np.array([1.0, -2.0, 3.0])
 LOOKAHEAD = zo.FZOO(lr=1e-3, c=0.01)
-
-
-def sphere(x):
-    return float(x @ x)
 
 
 def stepped(x, step):
@@ -28,9 +27,8 @@ def stepped(x, step):
 
 @pytest.mark.parametrize("name", zo.METHODS)
 def test_every_method_runs_within_its_budget(name):
-    calls = []
-    result = zo.minimize(lambda x: calls.append(1) or sphere(x), X0, method=name, budget=101, rng=0)
-    assert result.nfev == len(calls) <= 101
+    result = zo.minimize(f := Counted(), X0, method=name, budget=101, rng=0)
+    assert result.nfev == f.calls <= 101
     assert result.success and result.status == 1 and result.message == "the budget of evaluations is spent"
     assert result.fun == sphere(result.x)
 
@@ -59,21 +57,22 @@ def test_processes_and_pass_step():
     np.testing.assert_array_equal(pooled.x, zo.minimize(stepped, X0, **settings).x)
 
 
-def test_loky():
-    loky = pytest.importorskip("loky")
-    with loky.ProcessPoolExecutor(max_workers=2) as executor:
-        pooled = zo.minimize(sphere, X0, budget=60, rng=1, executor=executor)
-    np.testing.assert_array_equal(pooled.x, zo.minimize(sphere, X0, budget=60, rng=1).x)
+def loky():
+    return pytest.importorskip("loky").ProcessPoolExecutor(max_workers=2)
 
 
-@pytest.mark.slow
-def test_dask():
+@contextlib.contextmanager
+def dask():
     distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        pooled = zo.minimize(sphere, X0, budget=60, rng=1, executor=client.get_executor(pure=False))
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        yield client.get_executor(pure=False)
+
+
+@pytest.mark.parametrize("make", [loky, pytest.param(dask, marks=pytest.mark.slow)])
+def test_executors_of_others(make):
+    with make() as executor:
+        pooled = zo.minimize(sphere, X0, budget=60, rng=1, executor=executor)
     np.testing.assert_array_equal(pooled.x, zo.minimize(sphere, X0, budget=60, rng=1).x)
 
 
@@ -102,10 +101,8 @@ class Counting:
 def test_calls_in_flight_are_the_workers_or_the_open_candidates(workers, lookahead, most):
     executor = Counting()
     method = zo.FZOO(directions=3)  # four candidates a step
-    zo.minimize(
-        lambda x: time.sleep(0.002) or sphere(x),
-        X0, method=method, budget=80, rng=0, executor=executor, workers=workers, lookahead=lookahead,
-    )  # fmt: skip
+    settings = {"method": method, "budget": 80, "rng": 0, "workers": workers, "lookahead": lookahead}
+    zo.minimize(lambda x: time.sleep(0.002) or sphere(x), X0, executor=executor, **settings)
     executor.pool.shutdown()
     assert executor.most == most
 
@@ -227,28 +224,19 @@ def test_the_methods_own_end():
 
 
 def test_ctrl_c_returns_what_was_found():
-    calls = []
-
-    def interrupted(x):
-        calls.append(1)
-        if len(calls) == 30:
-            raise KeyboardInterrupt
-        return sphere(x)
-
-    result = zo.minimize(interrupted, X0, budget=70, rng=0)
+    result = zo.minimize(Counted(at=29), X0, budget=70, rng=0)
     assert result.status == 3 and not result.success and result.nfev == 29
     assert result.fun == sphere(result.x) < sphere(X0)
 
 
 def test_the_mean_costs_one_evaluation_within_the_budget():
     calls = []
-    result = zo.minimize(
-        lambda x: calls.append(x.copy()) or sphere(x), X0, method="spsa", budget=41, rng=0, recommend="mean"
-    )
+    settings = {"method": "spsa", "rng": 0, "recommend": "mean"}
+    result = zo.minimize(lambda x: calls.append(x.copy()) or sphere(x), X0, budget=41, **settings)
     assert result.nfev == len(calls) == 41
     np.testing.assert_array_equal(calls[-1], result.x)
     assert result.fun == sphere(result.x)
-    assert zo.minimize(sphere, X0, method="spsa", budget=40, rng=0, recommend="mean").nfev == 39
+    assert zo.minimize(sphere, X0, budget=40, **settings).nfev == 39
 
 
 def test_result_reads_like_scipys():
@@ -283,47 +271,40 @@ def test_an_objective_can_give_its_standard_error():
         losses, sems = zip(*[f(x) or (None, math.nan) for x in X], strict=True)
         return losses, sems
 
-    settings = {"method": Doubting(), "budget": 70, "rng": 0, "sem": True}
     with ThreadPoolExecutor(2) as pool:
-        runs = [
-            zo.minimize(f, np.ones(3), **settings),
-            zo.minimize(f, np.ones(3), executor=pool, **settings),
-            zo.minimize(vectorized, np.ones(3), vectorized=True, **settings),
-        ]
+        runs = [measured(f), measured(f, executor=pool), measured(vectorized, vectorized=True)]
     assert all(np.array_equal(run.x, runs[0].x) and run.nfail == runs[0].nfail > 0 for run in runs)
-    without = zo.minimize(lambda x: (f(x) or [None])[0], np.ones(3), **{**settings, "sem": False})
-    assert not np.array_equal(runs[0].x, without.x)
-    with pytest.raises(TypeError, match=r"fun must return \(loss, standard error\) with sem=True, got 3.0"):
-        zo.minimize(lambda x: 3.0, np.ones(3), **settings)
-    with pytest.raises(ValueError, match="sem must be >= 0, got -1"):
-        zo.minimize(lambda x: (3.0, -1), np.ones(3), **settings)
-    with pytest.raises(ValueError, match="fun must return 7 standard errors for the matrix of a step, got 1"):
-        zo.minimize(lambda X: (X.sum(1), 1.0), np.ones(3), vectorized=True, **settings)
+    assert not np.array_equal(runs[0].x, measured(lambda x: (f(x) or [None])[0], sem=False).x)
 
 
-def test_a_bare_nan_is_a_failure_with_sem_too() -> None:
-    result = zo.minimize(
-        lambda x: math.nan if x[0] > 1 else (float(x @ x), 0.1), [1.0, 2.0], method="auto", budget=60, rng=0, sem=True
-    )
+def measured(f, **settings):
+    """The result for an objective that gives its standard error."""
+    return zo.minimize(f, np.ones(3), **{"method": Doubting(), "budget": 70, "rng": 0, "sem": True, **settings})
+
+
+def test_a_bare_nan_is_a_failure_with_sem_too():
+    result = measured(lambda x: math.nan if x[0] > 1 else (sphere(x), 0.1), method="auto", budget=60)
     assert result.nfail > 0 and result.nfev <= 60
 
 
-def test_a_standard_error_of_nan_is_not_known() -> None:
+def test_a_standard_error_of_nan_is_not_known():
     """As that of the mean of one sample is: the run goes on as if none had been given."""
+    none, nan, single, known = (
+        measured(lambda x, error=error: (sphere(x), error)).x for error in (None, math.nan, np.float32(math.nan), 0.2)
+    )
+    whole = measured(lambda X: ([sphere(x) for x in X], np.full(len(X), math.nan)), vectorized=True).x
+    assert all(np.array_equal(x, none) for x in (nan, single, whole)) and not np.array_equal(known, none)
 
-    settings = {"method": Doubting(), "budget": 70, "rng": 0, "sem": True}
 
-    def given(error: object) -> zo.Result:
-        return zo.minimize(lambda x: (sphere(x), error), np.ones(3), **settings)
-
-    unknown = given(None)
-    for nan in (math.nan, np.float32(math.nan)):
-        assert np.array_equal(given(nan).x, unknown.x)
-
-    def vectorized(X):
-        return [sphere(x) for x in X], np.full(len(X), math.nan)
-
-    assert np.array_equal(zo.minimize(vectorized, np.ones(3), vectorized=True, **settings).x, unknown.x)
-    assert not np.array_equal(given(0.2).x, unknown.x)
-    with pytest.raises(ValueError, match="sem must be finite, got inf"):
-        given(math.inf)
+@pytest.mark.parametrize(
+    ("f", "vectorized", "error", "message"),
+    [
+        (lambda x: 3.0, False, TypeError, r"fun must return \(loss, standard error\) with sem=True, got 3.0"),
+        (lambda x: (3.0, -1), False, ValueError, "sem must be >= 0, got -1"),
+        (lambda x: (3.0, math.inf), False, ValueError, "sem must be finite, got inf"),
+        (lambda X: (X.sum(1), 1.0), True, ValueError, "fun must return 7 standard errors for the matrix .*, got 1"),
+    ],
+)
+def test_bad_standard_errors(f, vectorized, error, message):
+    with pytest.raises(error, match=message):
+        measured(f, vectorized=vectorized)

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 from doubting import Doubting
+from solving import advance, solve
 
 import zoo_opt as zo
 from zoo_opt.testing import sphere
@@ -15,8 +16,7 @@ def start(method=None, d=4, **options):
     return zo.Optimizer(method or zo.FZOO(directions=4), np.ones(d), **{"rng": 0, **options})
 
 
-def finish(opt, batch=None):
-    batch = opt.ask() if batch is None else batch
+def finish(opt, batch):
     opt.tell(batch, [sphere(x) for x in batch])
 
 
@@ -167,10 +167,10 @@ def test_an_interrupted_update_is_made_later(monkeypatch, tmp_path):
 
     monkeypatch.setattr(zo.FZOO, "update", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        finish(opt)
+        advance(opt, sphere)
     opt.save(path)
     monkeypatch.setattr(zo.FZOO, "update", update)
-    finish(reference)
+    advance(reference, sphere)
     assert opt.nfev == 5
     for run in (opt, zo.Optimizer.load(path)):
         assert np.array_equal(run.ask().X, reference.ask().X) and run.nit == 1 and run.nfev == 5
@@ -200,8 +200,7 @@ def test_a_generator_is_consumed_once_at_construction():
     opt = zo.Optimizer("cma-es", [1.0, 2.0], rng=rng)
     twin.integers(2**64, size=2, dtype=np.uint64)
     assert rng.bit_generator.state == twin.bit_generator.state
-    for _ in range(5):
-        finish(opt)
+    advance(opt, sphere, 5)
     assert rng.bit_generator.state == twin.bit_generator.state
     other = zo.Optimizer("cma-es", [1.0, 2.0], rng=rng)
     assert not np.array_equal(other.ask().X, zo.Optimizer("cma-es", [1.0, 2.0], rng=np.random.default_rng(5)).ask().X)
@@ -215,10 +214,9 @@ def test_optimizers_do_not_share_anything():
     """Two runs in turn are the two runs one after the other."""
     a, b, alone = start(rng=1), start(zo.CMAES(), rng=2), start(rng=1)
     for _ in range(5):
-        finish(a)
-        finish(b)
-        finish(alone)
-    assert np.array_equal(a.mean, alone.mean)
+        advance(a, sphere)
+        advance(b, sphere)
+    assert np.array_equal(a.mean, advance(alone, sphere, 5).mean)
 
 
 # ------------------------------------------------------------------------------------------ best, stop, budget
@@ -243,8 +241,7 @@ def test_infinite_losses_are_no_best():
 def test_budget_counts_what_is_out():
     opt = start(budget=12)
     assert opt.stop() == {} and opt.budget == 12
-    finish(opt)
-    assert not opt.stop()
+    assert not advance(opt, sphere).stop()
     batch = opt.ask(3)
     assert not opt.stop()  # two of this step are not out yet
     rest = opt.ask(3)
@@ -262,17 +259,13 @@ def test_a_budget_below_one_step_allows_nothing():
 def test_budget_of_a_population_that_grows():
     method = zo.CMAES(restarts="ipop", tolerances=zo.Tolerances(tolx=0.05), popsize=4)
     opt = start(method, budget=300)
-    while not opt.stop():
-        finish(opt)
-    size = method.size(opt.state)
+    size = method.size(solve(opt, sphere).state)
     assert size > 4 and 300 - size < opt.nfev <= 300
 
 
 def test_stop_gives_the_methods_reasons_beside_the_budget():
     opt = start(zo.CMAES(tolerances=zo.Tolerances(tolx=1e-2)), budget=10_000)
-    while not opt.stop():
-        finish(opt)
-    assert opt.stop() == {"tolx": 1e-2} and opt.nfev < 10_000
+    assert solve(opt, sphere).stop() == {"tolx": 1e-2} and opt.nfev < 10_000
     opt.stop().clear()
     assert opt.stop()
 
@@ -312,9 +305,7 @@ def test_steps_told_out_of_order_close_in_order():
         assert opt.nit == 0
         finish(opt, batch)
     assert opt.nit == 3
-    for _ in range(3):
-        finish(reference)
-    assert np.array_equal(opt.mean, reference.mean)
+    assert np.array_equal(opt.mean, advance(reference, sphere, 3).mean)
 
 
 def test_one_tell_over_several_steps():
@@ -323,8 +314,7 @@ def test_one_tell_over_several_steps():
     candidates = [batch[i] for batch in batches for i in range(5)]
     candidates = [candidates[i] for i in np.random.default_rng(0).permutation(15)]
     opt.tell(candidates, [sphere(c.x) for c in candidates])
-    for _ in range(3):
-        finish(reference)
+    advance(reference, sphere, 3)
     assert opt.nit == 3 and np.array_equal(opt.mean, reference.mean)
     assert opt.best.id == reference.best.id and np.array_equal(opt.best.x, reference.best.x)
 
@@ -338,8 +328,7 @@ def test_lookahead_spends_no_more_than_the_budget():
 # ------------------------------------------------------------------------------------------ names and copies
 @pytest.mark.parametrize("name", zo.METHODS)
 def test_registered_names(name):
-    opt = zo.Optimizer(name, [1.0, 2.0, 3.0], rng=0)
-    finish(opt)
+    opt = advance(zo.Optimizer(name, [1.0, 2.0, 3.0], rng=0), sphere)
     assert type(opt.method) is zo.METHODS[name] and opt.method == zo.make(name)
     names = {public: getattr(zo, public) for public in zo.__all__}
     assert eval(repr(opt.method), names) == opt.method  # the repr shows every hyper-parameter
@@ -352,21 +341,15 @@ def test_make_takes_hyper_parameters():
 
 def test_one_dimension_and_one_coordinate_at_a_time():
     for name in zo.METHODS:
-        opt = zo.Optimizer(name, [1.0], rng=0)
-        for _ in range(20):
-            finish(opt)
+        opt = advance(zo.Optimizer(name, [1.0], rng=0), sphere, 20)
         assert np.isfinite(opt.mean).all() and opt.mean.shape == (1,)
 
 
 def test_a_deep_copy_goes_its_own_way():
-    opt = start(zo.CMAES())
-    finish(opt)
+    opt = advance(start(zo.CMAES()), sphere)
     twin = copy.deepcopy(opt)
-    finish(opt)
-    finish(twin)
-    assert np.array_equal(opt.mean, twin.mean)
-    finish(opt)
-    assert not np.array_equal(opt.mean, twin.mean)
+    assert np.array_equal(advance(opt, sphere).mean, advance(twin, sphere).mean)
+    assert not np.array_equal(advance(opt, sphere).mean, twin.mean)
 
 
 # ------------------------------------------------------------------------------------ points evaluated again, and noise

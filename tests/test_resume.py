@@ -2,8 +2,6 @@
 
 import dataclasses
 import math
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,103 +9,87 @@ from pathlib import Path
 import numpy as np
 import pytest
 from doubting import TYPES, Doubting
+from solving import Counted
 
 import zoo_opt as zo
 from zoo_opt import resume
+from zoo_opt.testing import sphere
 
 X0 = np.array([1.0, -2.0, 3.0])
 SETTINGS = {"budget": 200, "rng": 3}
 
 
-def sphere(x):
-    return float(x @ x)
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.zoo"
 
 
-class Dying:
-    """An objective that counts its calls and dies at one of them."""
+def flaky(x):
+    """The sphere, one in eleven of whose evaluations fails."""
+    return math.nan if math.floor(1e6 * x[0]) % 11 == 0 else sphere(x)
 
-    def __init__(self, at):
-        self.calls, self.at = 0, at
 
-    def __call__(self, x):
-        if self.calls == self.at:
-            raise KeyboardInterrupt
-        self.calls += 1
-        return math.nan if self.calls % 11 == 0 else sphere(x)
+def never(x):
+    raise AssertionError("called again")
+
+
+def assert_as_if_never_stopped(resumed, f=sphere, **settings):
+    np.testing.assert_array_equal(resumed.x, zo.minimize(f, X0, **SETTINGS | settings).x)
 
 
 @pytest.mark.parametrize("method", ["cma-es", "fzoo", "spsa-geass", "sep-cma-es"])
 @pytest.mark.parametrize("at", [0, 1, 50, 123])
-def test_resumes_where_it_stopped(tmp_path, method, at, monkeypatch):
+def test_resumes_where_it_stopped(path, method, at, monkeypatch):
     monkeypatch.setattr(resume, "_FOLD", 40)  # fold the journal now and then
-    whole = zo.minimize(Dying(at=-1), X0, method=method, **SETTINGS)
-    f = Dying(at)
-    cut = zo.minimize(f, X0, method=method, checkpoint=tmp_path / "run.zoo", **SETTINGS)
+    whole = zo.minimize(flaky, X0, method=method, **SETTINGS)
+    f = Counted(flaky, at=at)
+    cut, resumed = (zo.minimize(f, X0, method=method, checkpoint=path, **SETTINGS) for _ in range(2))
     assert cut.status == 3 and cut.nfev == at
-    f.at = -1
-    resumed = zo.minimize(f, X0, method=method, checkpoint=tmp_path / "run.zoo", **SETTINGS)
     assert f.calls == whole.nfev == resumed.nfev
     assert resumed.failures == whole.failures
     np.testing.assert_array_equal(resumed.x, whole.x)
 
 
 @pytest.mark.parametrize("recommend", ["best", "mean"])
-def test_a_complete_run_is_not_paid_for_again(tmp_path, recommend):
-    path = tmp_path / "run.zoo"
-    first = zo.minimize(sphere, X0, checkpoint=path, recommend=recommend, **SETTINGS)
-
-    def never(x):
-        raise AssertionError("called again")
-
-    again = zo.minimize(never, X0, checkpoint=path, recommend=recommend, on_error="raise", **SETTINGS)
+def test_a_complete_run_is_not_paid_for_again(path, recommend):
+    settings = {"checkpoint": path, "recommend": recommend, **SETTINGS}
+    first = zo.minimize(sphere, X0, **settings)
+    again = zo.minimize(never, X0, on_error="raise", **settings)
     np.testing.assert_array_equal(again.x, first.x)
     assert (again.fun, again.nfev) == (first.fun, first.nfev)
 
 
-def test_a_larger_budget_goes_on(tmp_path):
-    path = tmp_path / "run.zoo"
+def test_a_larger_budget_goes_on(path):
     zo.minimize(sphere, X0, checkpoint=path, budget=70, rng=3)
-    longer = zo.minimize(sphere, X0, checkpoint=path, budget=140, rng=3)
-    np.testing.assert_array_equal(longer.x, zo.minimize(sphere, X0, budget=140, rng=3).x)
+    assert_as_if_never_stopped(zo.minimize(sphere, X0, checkpoint=path, budget=140, rng=3), budget=140)
 
 
-def test_what_came_before_an_error_is_kept(tmp_path):
-    path, calls = tmp_path / "run.zoo", []
-
-    def fails_once(x):
-        calls.append(1)
-        if len(calls) == 20:
-            raise OSError("down")
-        return sphere(x)
-
+def test_what_came_before_an_error_is_kept(path):
+    f = Counted(at=19, error=OSError("down"))
     with pytest.raises(OSError, match="down"):
-        zo.minimize(fails_once, X0, checkpoint=path, on_error="raise", **SETTINGS)
-    resumed = zo.minimize(fails_once, X0, checkpoint=path, on_error="raise", **SETTINGS)
-    assert len(calls) == resumed.nfev + 1
-    np.testing.assert_array_equal(resumed.x, zo.minimize(sphere, X0, **SETTINGS).x)
+        zo.minimize(f, X0, checkpoint=path, on_error="raise", **SETTINGS)
+    resumed = zo.minimize(f, X0, checkpoint=path, on_error="raise", **SETTINGS)
+    assert f.calls == resumed.nfev
+    assert_as_if_never_stopped(resumed)
 
 
-def test_a_torn_last_line_is_passed_over(tmp_path):
-    path = tmp_path / "run.zoo"
-    zo.minimize(Dying(30), X0, checkpoint=path, **SETTINGS)
-    f = Dying(-1)
+def test_a_torn_last_line_is_passed_over(path):
+    zo.minimize(Counted(at=30), X0, checkpoint=path, **SETTINGS)
     journal = path.with_name("run.zoo.journal")
     assert journal.read_bytes() == b""  # the end of a call folds it into the checkpoint
     journal.write_bytes(b'[30, "0x1.0p+0", ""] dead')
-    zo.minimize(f, X0, checkpoint=path, **SETTINGS)
+    zo.minimize(f := Counted(), X0, checkpoint=path, **SETTINGS)
     assert f.calls == 196 - 30
 
 
-def test_a_corrupt_journal_is_refused(tmp_path):
-    path = tmp_path / "run.zoo"
-    zo.minimize(Dying(30), X0, checkpoint=path, **SETTINGS)
+def test_a_corrupt_journal_is_refused(path):
+    zo.minimize(Counted(at=30), X0, checkpoint=path, **SETTINGS)
     path.with_name("run.zoo.journal").write_bytes(b'[30, "0x1.0p+0", ""] deadbeef\n')
     with pytest.raises(zo.CheckpointError, match=r"run.zoo.journal is corrupt at line 1"):
         zo.minimize(sphere, X0, checkpoint=path, **SETTINGS)
 
 
-def test_a_journal_without_its_checkpoint_is_refused(tmp_path):
-    path = tmp_path / "run.zoo"
+def test_a_journal_without_its_checkpoint_is_refused(path):
     path.with_name("run.zoo.journal").touch()  # an empty one, of a run killed at its start, is no loss
     zo.minimize(sphere, X0, checkpoint=path, **SETTINGS)
     path.unlink()
@@ -119,12 +101,11 @@ def test_a_journal_without_its_checkpoint_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "what"), [({"rng": 4}, "rng"), ({"x0": X0 + 1}, "x0"), ({"method": zo.CMAES(sigma0=1.0)}, "method")]
 )
-def test_a_checkpoint_of_another_run_is_refused(tmp_path, changes, what):
-    path = tmp_path / "run.zoo"
-    zo.minimize(sphere, X0, checkpoint=path, **SETTINGS)
-    settings = {"x0": X0} | SETTINGS | changes
+def test_a_checkpoint_of_another_run_is_refused(path, changes, what):
+    settings = {"fun": sphere, "x0": X0, "checkpoint": path, **SETTINGS}
+    zo.minimize(**settings)
     with pytest.raises(zo.CheckpointError, match=f"is of another run: its {what} is"):
-        zo.minimize(sphere, settings.pop("x0"), checkpoint=path, **settings)
+        zo.minimize(**settings | changes)
 
 
 SCRIPT = """
@@ -141,22 +122,14 @@ print(result.x.tobytes().hex(), result.nfev)
 def test_kills_repeat_only_the_call_in_flight(tmp_path):
     paths = [str(tmp_path / "run.zoo"), str(tmp_path / "calls")]
     whole = zo.minimize(sphere, X0, budget=400, rng=3)
-    rng = np.random.default_rng(0)
-    kills = 0
-    for _ in range(40):
-        process = subprocess.Popen([sys.executable, "-c", SCRIPT, *paths], stdout=subprocess.PIPE, text=True)
+    rng, kills = np.random.default_rng(0), 0
+    out = None
+    while out is None:  # after forty kills it is left alone
         try:
-            process.wait(timeout=0.25 + 0.3 * rng.random())
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            process.stdout.close()
+            timeout = 0.25 + 0.3 * rng.random() if kills < 40 else None
+            out = subprocess.check_output([sys.executable, "-c", SCRIPT, *paths], text=True, timeout=timeout)
+        except subprocess.TimeoutExpired:  # it was killed
             kills += 1
-            continue
-        break
-    else:
-        process = subprocess.Popen([sys.executable, "-c", SCRIPT, *paths], stdout=subprocess.PIPE, text=True)
-    out, _ = process.communicate()
     x, nfev = out.split()
     assert x == whole.x.tobytes().hex() and int(nfev) == whole.nfev
     assert whole.nfev <= len(Path(paths[1]).read_text()) <= whole.nfev + kills
@@ -172,56 +145,38 @@ class Halving:
         return self.start / 2 ** (t // 10)
 
 
-def test_a_method_with_parts_of_ones_own_resumes(tmp_path):
-    path, method, f = tmp_path / "run.zoo", zo.SPSA(lr=Halving(0.1)), Dying(30)
-    whole = zo.minimize(Dying(-1), X0, method=method, **SETTINGS)
-    zo.minimize(f, X0, method=method, checkpoint=path, **SETTINGS)
-    f.at = -1
-    resumed = zo.minimize(f, X0, method=method, checkpoint=path, **SETTINGS)
-    np.testing.assert_array_equal(resumed.x, whole.x)
+def test_a_method_with_parts_of_ones_own_resumes(path):
+    method, f = zo.SPSA(lr=Halving(0.1)), Counted(flaky, at=30)
+    for _ in range(2):
+        resumed = zo.minimize(f, X0, method=method, checkpoint=path, **SETTINGS)
+    assert_as_if_never_stopped(resumed, flaky, method=method)
 
 
-def test_an_interrupt_between_journal_and_tell_loses_nothing(tmp_path, monkeypatch):
-    path, calls = tmp_path / "run.zoo", []
-
-    def counted(x):
-        calls.append(1)
-        return sphere(x)
-
-    replay = zo.Optimizer.replay
+def test_an_interrupt_between_journal_and_tell_loses_nothing(path, monkeypatch):
+    f, replay = Counted(), zo.Optimizer.replay
 
     def interrupted(self, entries):
-        if len(calls) == 40:
+        if f.calls == 40:
             raise KeyboardInterrupt
         replay(self, entries)
 
     monkeypatch.setattr(zo.Optimizer, "replay", interrupted)
-    assert zo.minimize(counted, X0, checkpoint=path, **SETTINGS).status == 3
+    assert zo.minimize(f, X0, checkpoint=path, **SETTINGS).status == 3
     monkeypatch.undo()
-    resumed = zo.minimize(counted, X0, checkpoint=path, **SETTINGS)
-    assert len(calls) == resumed.nfev
-    np.testing.assert_array_equal(resumed.x, zo.minimize(sphere, X0, **SETTINGS).x)
+    resumed = zo.minimize(f, X0, checkpoint=path, **SETTINGS)
+    assert f.calls == resumed.nfev
+    assert_as_if_never_stopped(resumed)
 
 
-def test_an_interrupted_update_is_made_up_for(tmp_path, monkeypatch):
-    path, updates = tmp_path / "run.zoo", []
-    update = zo.CMAES.update
-
-    def interrupted(self, *args):
-        updates.append(1)
-        if len(updates) == 7:
-            raise KeyboardInterrupt
-        return update(self, *args)
-
-    monkeypatch.setattr(zo.CMAES, "update", interrupted)
+def test_an_interrupted_update_is_made_up_for(path, monkeypatch):
+    update, counted = zo.CMAES.update, Counted(lambda arguments: update(*arguments), at=6)
+    monkeypatch.setattr(zo.CMAES, "update", lambda *arguments: counted(arguments))
     assert zo.minimize(sphere, X0, checkpoint=path, **SETTINGS).status == 3
-    resumed = zo.minimize(sphere, X0, checkpoint=path, **SETTINGS)
-    np.testing.assert_array_equal(resumed.x, zo.minimize(sphere, X0, **SETTINGS).x)
+    assert_as_if_never_stopped(zo.minimize(sphere, X0, checkpoint=path, **SETTINGS))
 
 
-def test_two_runs_cannot_share_a_checkpoint(tmp_path):
+def test_two_runs_cannot_share_a_checkpoint(path):
     pytest.importorskip("fcntl")
-    path = tmp_path / "run.zoo"
 
     def nested(x):
         return zo.minimize(sphere, X0, checkpoint=path, **SETTINGS).fun
@@ -231,60 +186,37 @@ def test_two_runs_cannot_share_a_checkpoint(tmp_path):
     assert zo.minimize(sphere, X0, checkpoint=path, **SETTINGS).success  # the lock went with the run
 
 
-def test_a_failed_final_evaluation_is_counted_and_kept(tmp_path):
-    def never(x):
-        raise AssertionError("called again")
-
-    settings = {"recommend": "mean", "checkpoint": tmp_path / "run.zoo", **SETTINGS}
-    f = Fails(at=197)
-    first = zo.minimize(f, X0, **settings)
+def test_a_failed_final_evaluation_is_counted_and_kept(path):
+    settings = {"recommend": "mean", **SETTINGS}
+    first = zo.minimize(Counted(at=196, error=OSError("down")), X0, checkpoint=path, **settings)
     assert first.status == 4 and first.message == "the evaluation of the final iterate failed"
     assert (first.nfev, first.nfail, first.failures) == (197, 1, {"OSError": 1})
-    again = zo.minimize(never, X0, **settings)
+    again = zo.minimize(never, X0, checkpoint=path, **settings)
     assert (again.nfev, again.failures) == (197, {"OSError": 1})
     with pytest.raises(OSError, match="down"):
-        zo.minimize(Fails(at=197), X0, on_error="raise", **SETTINGS, recommend="mean")
-
-
-class Fails:
-    """An objective that raises at one of its calls."""
-
-    def __init__(self, at):
-        self.calls, self.at = 0, at
-
-    def __call__(self, x):
-        self.calls += 1
-        if self.calls == self.at:
-            raise OSError("down")
-        return sphere(x)
+        zo.minimize(Counted(at=196, error=OSError("down")), X0, on_error="raise", **settings)
 
 
 def test_standard_errors_are_kept(tmp_path, monkeypatch):
-    path = tmp_path / "run.zoo"
     settings = {"method": Doubting(), "budget": 70, "rng": 3, "sem": True}
 
-    def noisy(x, at=math.inf):
-        calls.append(1)
-        if len(calls) > at:
-            raise KeyboardInterrupt
-        return sphere(x), 0.01 * float(x[0] ** 2) if len(calls) % 3 else None
+    def noisy(x):
+        return sphere(x), 0.01 * float(x[0] ** 2) if x[0] > 0 else None
 
-    calls = []
     whole = zo.minimize(noisy, X0, **settings)
     for fold in (10, 2000):
-        calls, path = [], tmp_path / f"{fold}.zoo"
         monkeypatch.setattr(resume, "_FOLD", fold)
-        assert zo.minimize(lambda x: noisy(x, at=25), X0, checkpoint=path, **settings).nfev == 25
-        calls.pop()
-        np.testing.assert_array_equal(zo.minimize(noisy, X0, checkpoint=path, **settings).x, whole.x)
+        f, path = Counted(noisy, at=25), tmp_path / f"{fold}.zoo"
+        assert zo.minimize(f, X0, checkpoint=path, **settings).nfev == 25
+        np.testing.assert_array_equal(zo.minimize(f, X0, checkpoint=path, **settings).x, whole.x)
 
 
-def test_a_planned_method_is_known_by_what_was_given(tmp_path):
+def test_a_planned_method_is_known_by_what_was_given(path):
     class Planned(Doubting):
         def plan(self, x0, budget):
             return self if self.popsize != 7 else Planned(popsize=budget // 10)
 
-    path = tmp_path / "run.zoo"
-    zo.minimize(sphere, X0, method=Planned(), budget=200, rng=0, checkpoint=path)
-    longer = zo.minimize(sphere, X0, method=Planned(), budget=400, rng=0, checkpoint=path)
+    settings = {"method": Planned(), "rng": 0, "checkpoint": path}
+    zo.minimize(sphere, X0, budget=200, **settings)
+    longer = zo.minimize(sphere, X0, budget=400, **settings)
     assert longer.nfev == 400 and zo.Optimizer.load(path, types=[Planned, *TYPES]).method == Planned(popsize=20)

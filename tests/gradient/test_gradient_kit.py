@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from solving import advance
 
 import zoo_opt as zo
 from zoo_opt.core.buffers import BLOCK
@@ -48,33 +49,30 @@ def test_points_and_directions(q):
         np.testing.assert_allclose(np.array(estimator.weights(slopes, 0.5)) @ X, slopes @ delta, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("losses", "slopes"),
-    [
-        ([3.0, 1.0, 5.0, 6.0], [2 / 0.4 / 2, -1 / 0.4 / 2]),
-        ([3.0, NAN, 5.0, 6.0], [0.0, -1 / 0.4]),
-        ([3.0, 1.0, INF, 6.0], [2 / 0.4, 0.0]),
-        ([INF, INF, 5.0, 6.0], [0.0, -1 / 0.4]),
-        ([NAN, 1.0, 5.0, INF], None),
-        ([2.0, 2.0, 2.0, 2.0], [0.0, 0.0]),
-    ],
-)
-def test_two_sided_slopes(losses, slopes):
-    assert TwoSided(2).slopes(losses, 0.2) == (slopes if slopes is None else pytest.approx(slopes))
+PAIRS, ONE_SIDED = TwoSided(2), OneSided(3, at_least=2)
 
 
 @pytest.mark.parametrize(
-    ("losses", "slopes"),
+    ("estimator", "losses", "slopes"),
     [
-        ([1.0, 3.0, 2.0, 0.0], [2 / 0.2 / 3, 1 / 0.2 / 3, -1 / 0.2 / 3]),
-        ([1.0, NAN, 2.0, 0.0], [0.0, 1 / 0.2 / 2, -1 / 0.2 / 2]),
-        ([1.0, INF, 2.0, NAN], None),
-        ([NAN, 3.0, 2.0, 0.0], None),
-        ([INF, 3.0, 2.0, 0.0], None),
+        (PAIRS, [3.0, 1.0, 5.0, 6.0], [2 / 0.4 / 2, -1 / 0.4 / 2]),
+        (PAIRS, [3.0, NAN, 5.0, 6.0], [0.0, -1 / 0.4]),
+        (PAIRS, [3.0, 1.0, INF, 6.0], [2 / 0.4, 0.0]),
+        (PAIRS, [INF, INF, 5.0, 6.0], [0.0, -1 / 0.4]),
+        (PAIRS, [NAN, 1.0, 5.0, INF], None),
+        (PAIRS, [2.0, 2.0, 2.0, 2.0], [0.0, 0.0]),
+        (ONE_SIDED, [1.0, 3.0, 2.0, 0.0], [2 / 0.2 / 3, 1 / 0.2 / 3, -1 / 0.2 / 3]),
+        (ONE_SIDED, [1.0, NAN, 2.0, 0.0], [0.0, 1 / 0.2 / 2, -1 / 0.2 / 2]),
+        (ONE_SIDED, [1.0, INF, 2.0, NAN], None),
+        (ONE_SIDED, [NAN, 3.0, 2.0, 0.0], None),
+        (ONE_SIDED, [INF, 3.0, 2.0, 0.0], None),
+        (Centered(4), [1.0, 3.0, 2.0, 0.0], [-0.5 / 0.6, 1.5 / 0.6, 0.5 / 0.6, -1.5 / 0.6]),
+        (Centered(4), [1.0, NAN, 2.0, INF], [-0.5 / 0.2, 0.0, 0.5 / 0.2, 0.0]),
+        (Centered(4), [1.0, NAN, INF, NAN], None),
     ],
 )
-def test_one_sided_slopes(losses, slopes):
-    assert OneSided(3, at_least=2).slopes(losses, 0.2) == (slopes if slopes is None else pytest.approx(slopes))
+def test_slopes(estimator, losses, slopes):
+    assert estimator.slopes(losses, 0.2) == (slopes if slopes is None else pytest.approx(slopes))
 
 
 @given(st.lists(st.floats(), min_size=2, max_size=12).filter(lambda v: len(v) % 2 == 0), st.floats(1e-6, 1e3))
@@ -85,18 +83,24 @@ def test_slopes_are_never_nan(losses, c):
         assert slopes is None or (len(slopes) == estimator.q and not any(map(math.isnan, slopes)))
 
 
-def test_loss_spread():
-    def factor(scaling, losses):
-        return scaling.factor(losses, [1.0], ())[0]
+SPREAD = 1 / np.std([1, 2, 4], ddof=1)
 
-    assert factor(Unscaled(), [1.0, 2.0]) == 1.0
-    assert factor(LossSpread(), [99.0, 1.0, 2.0, 4.0]) == pytest.approx(1 / np.std([1, 2, 4], ddof=1))
-    assert factor(LossSpread(), [99.0, 1.0, NAN, 2.0, INF, 4.0]) == pytest.approx(1 / np.std([1, 2, 4], ddof=1))
-    assert factor(LossSpread(), [5.0, 5.0, 5.0, 5.0]) == 1.0
-    assert factor(LossSpread(), [0.0, 5.0, 5.0, 5.0]) == pytest.approx(100 / 5)  # ties: the floor
-    assert factor(LossSpread(), [0.0, 1e300, 2e300, 4e300]) == pytest.approx(1 / np.std([1, 2, 4], ddof=1) / 1e300)
-    assert factor(LossSpread(base=False), [1.0, 2.0, NAN, 4.0]) == pytest.approx(1 / np.std([1, 2, 4], ddof=1))
-    assert factor(LossSpread(base=False), [5.0, 5.0, 5.0]) == 1.0
+
+@pytest.mark.parametrize(
+    ("scaling", "losses", "factor"),
+    [
+        (Unscaled(), [1.0, 2.0], 1.0),
+        (LossSpread(), [99.0, 1.0, 2.0, 4.0], pytest.approx(SPREAD)),
+        (LossSpread(), [99.0, 1.0, NAN, 2.0, INF, 4.0], pytest.approx(SPREAD)),
+        (LossSpread(), [5.0, 5.0, 5.0, 5.0], 1.0),
+        (LossSpread(), [0.0, 5.0, 5.0, 5.0], pytest.approx(100 / 5)),  # ties: the floor
+        (LossSpread(), [0.0, 1e300, 2e300, 4e300], pytest.approx(SPREAD / 1e300)),
+        (LossSpread(base=False), [1.0, 2.0, NAN, 4.0], pytest.approx(SPREAD)),
+        (LossSpread(base=False), [5.0, 5.0, 5.0], 1.0),
+    ],
+)
+def test_loss_spread(scaling, losses, factor):
+    assert scaling.factor(losses, [1.0], ())[0] == factor
 
 
 def test_slope_rms():
@@ -113,18 +117,6 @@ def test_slope_rms():
     assert scaling.factor([], [1e200, 1e200], memory) == (1.0, before)  # overflows
     with pytest.raises(ValueError, match=r"decay must be in \[0, 1\), got 1.0"):
         SlopeRMS(decay=1.0)
-
-
-@pytest.mark.parametrize(
-    ("losses", "slopes"),
-    [
-        ([1.0, 3.0, 2.0, 0.0], [-0.5 / 0.6, 1.5 / 0.6, 0.5 / 0.6, -1.5 / 0.6]),
-        ([1.0, NAN, 2.0, INF], [-0.5 / 0.2, 0.0, 0.5 / 0.2, 0.0]),
-        ([1.0, NAN, INF, NAN], None),
-    ],
-)
-def test_centered_slopes(losses, slopes):
-    assert Centered(4).slopes(losses, 0.2) == (slopes if slopes is None else pytest.approx(slopes))
 
 
 @pytest.mark.parametrize("estimator", [TwoSided(4), OneSided(4), Centered(4)], ids=repr)
@@ -149,10 +141,7 @@ def test_fzoo_does_not_feel_scale_and_shift_of_the_loss(scale, shift):
     runs = []
     for a, b in ((1.0, 0.0), (scale, shift)):
         opt = zo.Optimizer(zo.FZOO(lr=0.001, c=0.1), np.ones(4), rng=0)
-        for _ in range(3):
-            batch = opt.ask()
-            opt.tell(batch, [a * float(np.sin(x).sum()) + b for x in batch])
-        runs.append(opt.mean.copy())
+        runs.append(advance(opt, lambda x, a=a, b=b: a * float(np.sin(x).sum()) + b, 3).mean)
     np.testing.assert_allclose(*runs, rtol=1e-5)
 
 
@@ -207,8 +196,7 @@ def test_updates_by_hand():
 )
 def test_schedules(schedule, values):
     for t, value in values.items():
-        assert schedule(t) == pytest.approx(value, rel=1e-12)
-        assert type(schedule(t)) is float
+        assert schedule(t) == pytest.approx(value, rel=1e-12) and type(schedule(t)) is float
     assert hash(schedule) == hash(eval(repr(schedule), {type(schedule).__name__: type(schedule)}))
 
 
@@ -246,27 +234,24 @@ def boosts(gains):
     return "".join("B" if gain.lr == 10.0 else "." for gain in gains)
 
 
+COUNTING = {"count_in_cooldown": True}
+
+
 @pytest.mark.parametrize(
-    ("norms", "expected"),
+    ("options", "norms", "expected"),
     [
-        ([0.5] * 12, "...BB...BB.."),  # strikes start anew after the cooldown
-        ([0.5, 0.5, 2.0, 0.5, 0.5, 0.5, 0.5], "......B"),  # only steps in a row count
-        ([1.0] * 6, "......"),  # the comparison is strict
-        ([0.5, 0.5, 0.5, 9.0, 9.0, 9.0], "...BB."),
+        ({}, [0.5] * 12, "...BB...BB.."),  # strikes start anew after the cooldown
+        ({}, [0.5, 0.5, 2.0, 0.5, 0.5, 0.5, 0.5], "......B"),  # only steps in a row count
+        ({}, [1.0] * 6, "......"),  # the comparison is strict
+        ({}, [0.5, 0.5, 0.5, 9.0, 9.0, 9.0], "...BB."),
+        ({"k1": 3, "k2": 2, "cooldown_momentum": 0.0, **COUNTING}, [0.5] * 10, "...BB.BB.B"),
+        ({"k1": 1, "k2": 2, **COUNTING}, [0.5] * 6, ".BBBBB"),  # an escape within an escape starts it afresh
     ],
 )
-def test_geass(norms, expected):
-    gains, _ = walk(geass(), norms)
+def test_geass(options, norms, expected):
+    gains, _ = walk(geass(**options), norms)
     assert boosts(gains) == expected
-    assert {gain for gain in gains} <= {Gain(1.0, 2.0, 0.9), Gain(10.0, 200.0, 0.9)}
-
-
-def test_geass_counting_in_the_cooldown():
-    gains, _ = walk(geass(k1=3, k2=2, count_in_cooldown=True, cooldown_momentum=0.0), [0.5] * 10)
-    assert boosts(gains) == "...BB.BB.B"
-    assert {gain.momentum for gain in gains if gain.lr == 10.0} == {0.0}
-    gains, _ = walk(geass(k1=1, k2=2, count_in_cooldown=True), [0.5] * 6)
-    assert boosts(gains) == ".BBBBB"  # an escape within an escape starts it afresh
+    assert set(gains) <= {Gain(1.0, 2.0, 0.9), Gain(10.0, 200.0, options.get("cooldown_momentum", 0.9))}
 
 
 def test_geass_after_a_zero_gradient():
@@ -308,11 +293,9 @@ def test_geass_observes_the_estimate_before_it_is_scaled():
     kit = ZOGradient(zo.Rademacher(), OneSided(3), geass(threshold=1.001, k1=9), scaling=LossSpread())
     state = kit.init(np.zeros(1), KEY)
     asked = kit.ask(state, 0)
-    X = asked.X
-    losses = [5.0, *(5.0 + x[0] + 1e-6 * i for i, x in enumerate(X[1:]))]
-    assert kit.update(state, asked, losses).gains.strikes == 1
-    losses = [5.0, *(5.0 + 1.1 * x[0] + 1e-6 * i for i, x in enumerate(X[1:]))]
-    assert kit.update(state, asked, losses).gains.strikes == 0
+    for slope, strikes in ((1.0, 1), (1.1, 0)):
+        losses = [5.0, *(5.0 + slope * x[0] + 1e-6 * i for i, x in enumerate(asked.X[1:]))]
+        assert kit.update(state, asked, losses).gains.strikes == strikes
 
 
 @dtypes
