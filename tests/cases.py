@@ -1,5 +1,7 @@
 """The methods and variants that every contract test runs over: a new method is one file and one line here."""
 
+from functools import partial
+
 from doubting import TYPES, Doubting
 
 import zoo_opt as zo
@@ -8,6 +10,7 @@ from zoo_opt.testing import Case
 LR = zo.Cosine(2e-5, 2e-8, steps=300)  # FZOO's step is about lr / c, whatever the loss: it has to decay
 EARLY = zo.Tolerances(tolx=0.01)  # ends a run early, so that 200 generations see restarts
 BOX = {"bounds": (-3, 3), "restart_from": (-2, 2)}
+MIXED = partial(zo.MixedVariables, grid=zo.Grid(6, ((1, (-2.0, -1.0, 0.0, 1.0, 2.0)),), ((4, 2),)))
 UNCERTAIN = {"noise": zo.UncertaintyHandling(ratio=0.3), "restarts": "bipop", "tolerances": EARLY, "bounds": (-3, 3)}
 
 
@@ -61,6 +64,9 @@ CASES = [
     exact("cma-es uncertainty", zo.CMAES(noise=zo.UncertaintyHandling()), steps=40),
     exact("cma-es uncertainty bipop", zo.CMAES(**UNCERTAIN), 1e-3, d=3, steps=80),
     exact("cma-es rates", zo.CMAES(noise=zo.LearningRateAdaptation()), 1e-3, steps=80),
+    exact("cma-es mixed", MIXED(method=zo.CMAES()), 0.1, d=6),
+    exact("cma-es mixed bipop", MIXED(method=zo.CMAES(restarts="bipop", tolerances=EARLY)), 0.1, d=6),
+    exact("sep-cma-es mixed", MIXED(method=zo.SepCMAES(), bounds=(-3, 3)), 0.1, d=6),
     Case("doubting", Doubting(), types=TYPES, steps=60, reduction=0.05),
     Case("subspace fzoo", zo.RandomSubspace(zo.FZOO(lr=LR, c=1e-4), dim=4), d=6, reduction=0.9),
     Case("subspace cma-es", zo.RandomSubspace(zo.CMAES(), dim=4), d=6, reduction=0.9),

@@ -53,9 +53,11 @@ if TYPE_CHECKING:
     from zoo_opt.methods import SepCMAES as SepCMAES
     from zoo_opt.methods import make as make
     from zoo_opt.methods.cma.learning_rate import LearningRateAdaptation as LearningRateAdaptation
+    from zoo_opt.methods.cma.mixed import MixedVariables as MixedVariables
     from zoo_opt.methods.cma.quadratic_model import QuadraticModel as QuadraticModel
     from zoo_opt.methods.cma.stop import Tolerances as Tolerances
     from zoo_opt.methods.cma.uncertainty import UncertaintyHandling as UncertaintyHandling
+    from zoo_opt.methods.grid import Grid as Grid
     from zoo_opt.methods.spsa import GradientCorrection as GradientCorrection
     from zoo_opt.methods.spsa_geass import Nesterov as Nesterov
     from zoo_opt.optimizer import Optimizer as Optimizer

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from zoo_opt.typing import RNG
 
-STEP, RESTART, SUBSPACE, NOISE = range(4)  # streams: disjoint parts of the counter space
+STEP, RESTART, SUBSPACE, NOISE, CHOICE = range(5)  # streams: disjoint parts of the counter space
 
 
 class Key(NamedTuple):

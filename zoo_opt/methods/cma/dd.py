@@ -233,6 +233,12 @@ class DDCMAES(EvolutionStrategy):
             gamma_sigma=gamma_sigma, gamma_c=gamma_c, gamma_D=gamma_D,
         )  # fmt: skip
 
+    def kept_of(self, dist: DDDistribution, X: Array) -> Array:
+        """See `EvolutionStrategy.kept_of`: z = C^-1/2 D^-1 (x - m) / sigma."""
+        Y = (X - dist.m) / (dist.sigma * dist.D)
+        Z: Array = (Y.dot(dist.B) / dist.E).dot(dist.B.T)
+        return Z
+
     def shape_reasons(self, dist: DDDistribution, sigma0: float, g: int) -> dict[str, Any]:
         """See `EvolutionStrategy.shape_reasons`."""
         reasons = coordinate_reasons(dist, float(dist.D.min()), float(dist.D.max()), sigma0, self.tolerances)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.core.errors import instance, positive
-from zoo_opt.methods.cma.noise import NoiseHandling
+from zoo_opt.methods.cma.noise import NO_HANDLING, NoiseHandling
 from zoo_opt.methods.cma.parameters import RANK, default_parameters
 from zoo_opt.methods.cma.runs import Distribution, ESState
 from zoo_opt.methods.cma.stop import NO_EFFECT, Tolerances, condition_reasons, coordinate_reasons, norm
-from zoo_opt.methods.cma.strategy import NO_HANDLING, EvolutionStrategy
+from zoo_opt.methods.cma.strategy import EvolutionStrategy
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -157,6 +157,11 @@ class CMAES(EvolutionStrategy):
             B, D, C = _decompose(C)
             stale = 0
         return FullDistribution(m=m, sigma=sigma, C=C, B=B, D=D, p_sigma=p_sigma, p_c=p_c, stale=stale)
+
+    def kept_of(self, dist: FullDistribution, X: Array) -> tuple[Array, Array]:
+        """See `EvolutionStrategy.kept_of`: z = D^-1 B' y with y = (x - m) / sigma."""
+        Y = (X - dist.m) / dist.sigma
+        return Y.dot(dist.B) / dist.D, Y
 
     def shape_reasons(self, dist: FullDistribution, sigma0: float, g: int) -> dict[str, Any]:
         """See `EvolutionStrategy.shape_reasons`: looked for after a decomposition."""

@@ -64,3 +64,6 @@ class NoiseHandling:
     def adjust(self, memory: Any, before: FullDistribution, after: FullDistribution) -> tuple[Any, FullDistribution]:
         """Return the memory and the distribution ``after`` a generation, as the plain CMA-ES has it, adjusted."""
         return memory, after
+
+
+NO_HANDLING = NoiseHandling()

@@ -157,6 +157,10 @@ class SepCMAES(EvolutionStrategy):
         C += rank_mu
         return SepDistribution(m=m, sigma=sigma, C=C, p_sigma=p_sigma, p_c=p_c)
 
+    def kept_of(self, dist: SepDistribution, X: Array) -> Array:
+        """See `EvolutionStrategy.kept_of`."""
+        return X
+
     def shape_reasons(self, dist: SepDistribution, sigma0: float, g: int) -> dict[str, Any]:
         """See `EvolutionStrategy.shape_reasons`."""
         std = dist.std()

@@ -13,7 +13,8 @@ from zoo_opt.core.errors import instance, integer, positive
 from zoo_opt.core.keys import RESTART, generator
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
-from zoo_opt.methods.cma.noise import NoiseHandling
+from zoo_opt.methods.cma.mixed import MixedVariables
+from zoo_opt.methods.cma.noise import NO_HANDLING, NoiseHandling
 from zoo_opt.methods.cma.parameters import default_popsize, rank
 from zoo_opt.methods.cma.restarts import POLICIES, Run, RunEnd, next_run
 from zoo_opt.methods.cma.runs import ESState
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from zoo_opt.typing import Array, Key
-
-NO_HANDLING = NoiseHandling()
 
 
 class Generation(NamedTuple):
@@ -87,6 +86,10 @@ class EvolutionStrategy(Method):
         """
 
     @abstractmethod
+    def kept_of(self, dist: Any, X: Array) -> Any:
+        """Return what `sample` would have kept, had it drawn the points ``X`` (n, d) from the distribution."""
+
+    @abstractmethod
     def shape_reasons(self, dist: Any, sigma0: float, g: int) -> dict[str, Any]:
         """Return the reasons that the distribution gives to end a run that began with ``sigma0``."""
 
@@ -95,6 +98,12 @@ class EvolutionStrategy(Method):
     def ends(self) -> bool:  # type: ignore[override]
         """Whether a run is not followed by another."""
         return self.restarts is None
+
+    def within(self, bounds: Any, grid: Any = None) -> Method:
+        """See `Method.within`; with a grid, as a part of `MixedVariables`."""
+        if not grid:
+            return Method.within(self, bounds)
+        return MixedVariables(method=self, grid=grid, bounds=bounds)
 
     def init(self, x0: Array, key: Key) -> ESState:
         """See `Method.init`."""
