@@ -230,12 +230,7 @@ SETS = {
         budget=10_000,
     ),
     "svm": Set(
-        "svm",
-        [{}],
-        (101,),
-        task_grid(0.1, half_decades(0.1, 3.2), (0.3, 1.0, 3.0)),
-        "validation_loss",
-        budget=500,
+        "svm", [{}], (101,), task_grid(0.1, half_decades(0.1, 3.2), (0.3, 1.0, 3.0)), "validation_loss", budget=500
     ),
     "pendulum": Set(
         "pendulum",

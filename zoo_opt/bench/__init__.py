@@ -2,50 +2,37 @@
 
 from __future__ import annotations
 
-from zoo_opt.bench.engine.job import ExecutorError, Job, run_job
-from zoo_opt.bench.engine.record import Record, read_record
-from zoo_opt.bench.engine.runner import run_jobs
-from zoo_opt.bench.engine.session import Experiment
-from zoo_opt.bench.problems.coco import Bbob, BbobLargescale, BbobNoisy
-from zoo_opt.bench.problems.counting import BudgetExceeded, Counted
-from zoo_opt.bench.problems.protocol import NoisyProblem, Problem
-from zoo_opt.bench.problems.registry import make_problem
-from zoo_opt.bench.problems.sphere import SphereProblem
-from zoo_opt.bench.problems.wrappers import Wrapped
-from zoo_opt.bench.report.html import write_report
-from zoo_opt.bench.report.terminal import print_summary
-from zoo_opt.bench.solvers import Solver, make_solver
-from zoo_opt.bench.suite import Suite, SuiteError, load_suite
-from zoo_opt.bench.suite_record import canonical
-from zoo_opt.bench.suite_runner import run_suite
-from zoo_opt.bench.task import run_task
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Bbob",
-    "BbobLargescale",
-    "BbobNoisy",
-    "BudgetExceeded",
-    "Counted",
-    "ExecutorError",
-    "Experiment",
-    "Job",
-    "NoisyProblem",
-    "Problem",
-    "Record",
-    "Solver",
-    "SphereProblem",
-    "Suite",
-    "SuiteError",
-    "Wrapped",
-    "canonical",
-    "load_suite",
-    "make_problem",
-    "make_solver",
-    "print_summary",
-    "read_record",
-    "run_job",
-    "run_jobs",
-    "run_suite",
-    "run_task",
-    "write_report",
-]
+from zoo_opt.support.lazy import exports
+
+if TYPE_CHECKING:
+    from zoo_opt.bench.engine.job import ExecutorError as ExecutorError
+    from zoo_opt.bench.engine.job import Job as Job
+    from zoo_opt.bench.engine.job import run_job as run_job
+    from zoo_opt.bench.engine.record import Record as Record
+    from zoo_opt.bench.engine.record import read_record as read_record
+    from zoo_opt.bench.engine.runner import run_jobs as run_jobs
+    from zoo_opt.bench.engine.session import Experiment as Experiment
+    from zoo_opt.bench.problems.coco import Bbob as Bbob
+    from zoo_opt.bench.problems.coco import BbobLargescale as BbobLargescale
+    from zoo_opt.bench.problems.coco import BbobNoisy as BbobNoisy
+    from zoo_opt.bench.problems.counting import BudgetExceeded as BudgetExceeded
+    from zoo_opt.bench.problems.counting import Counted as Counted
+    from zoo_opt.bench.problems.protocol import NoisyProblem as NoisyProblem
+    from zoo_opt.bench.problems.protocol import Problem as Problem
+    from zoo_opt.bench.problems.registry import make_problem as make_problem
+    from zoo_opt.bench.problems.sphere import SphereProblem as SphereProblem
+    from zoo_opt.bench.problems.wrappers import Wrapped as Wrapped
+    from zoo_opt.bench.report.html import write_report as write_report
+    from zoo_opt.bench.report.terminal import print_summary as print_summary
+    from zoo_opt.bench.solvers import Solver as Solver
+    from zoo_opt.bench.solvers import make_solver as make_solver
+    from zoo_opt.bench.suite import Suite as Suite
+    from zoo_opt.bench.suite import SuiteError as SuiteError
+    from zoo_opt.bench.suite import load_suite as load_suite
+    from zoo_opt.bench.suite_record import canonical as canonical
+    from zoo_opt.bench.suite_runner import run_suite as run_suite
+    from zoo_opt.bench.task import run_task as run_task
+
+__all__, __getattr__, __dir__ = exports(__name__)

@@ -57,16 +57,7 @@ class Group:
         made = [(options, *_name_and_dim(self.problem, json.dumps(options))) for options in self.problems()]
         on = {method.label: self.problems(method) for method in self.methods if method.problem_options}
         return [
-            Task(
-                self.name,
-                self.problem,
-                options,
-                name,
-                dim,
-                method,
-                seed,
-                self.budget_in(dim),
-            )
+            Task(self.name, self.problem, options, name, dim, method, seed, self.budget_in(dim))
             for seed in self.seeds
             for options, name, dim in made
             for method in self.methods

@@ -112,11 +112,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     sub = commands.add_parser(
-        **text(
-            "list",
-            "methods, problems, suites and peers",
-            "Show what can be run, with its settings' defaults.",
-        )
+        **text("list", "methods, problems, suites and peers", "Show what can be run, with its settings' defaults.")
     )
     sub.set_defaults(do=do_list)
 
@@ -127,20 +123,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--x0", help='start: "1,2,3", "zeros:N" or a .npy file')
     sub.add_argument("--seed", type=int, default=0, help="of the method, and of a problem's start (default: 0)")
     sub.add_argument(
-        "-o",
-        "--option",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="hyper-parameter of the method",
+        "-o", "--option", action="append", default=[], metavar="NAME=VALUE", help="hyper-parameter of the method"
     )
     sub.add_argument(
-        "-p",
-        "--problem-option",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="argument of the problem",
+        "-p", "--problem-option", action="append", default=[], metavar="NAME=VALUE", help="argument of the problem"
     )
     sub.add_argument("--checkpoint", metavar="FILE", help="journal every loss here, and resume from it if it exists")
     sub.add_argument(

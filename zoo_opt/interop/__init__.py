@@ -5,17 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_BRIDGES = (
-    "cmaes",
-    "nevergrad",
-    "nevergrad_optimizer",
-    "noisyopt",
-    "optuna",
-    "pycma",
-    "scipy",
-    "scipy_peers",
-    "torch",
-)
+_BRIDGES = ("cmaes", "nevergrad", "nevergrad_optimizer", "noisyopt", "optuna", "pycma", "scipy", "scipy_peers", "torch")
 
 
 def __getattr__(name: str) -> Any:

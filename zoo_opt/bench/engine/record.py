@@ -87,10 +87,7 @@ def read_record(path: Path) -> Record:
     return record
 
 
-_OPEN = {
-    ".gz": lambda path: gzip.decompress(path.read_bytes()),
-    ".xz": lambda path: lzma.decompress(path.read_bytes()),
-}
+_OPEN = {".gz": lambda path: gzip.decompress(path.read_bytes()), ".xz": lambda path: lzma.decompress(path.read_bytes())}
 
 
 def _aside(path: Path) -> Path:

@@ -12,8 +12,8 @@ import numpy as np
 from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.report.terminal import FIGURES
 from zoo_opt.bench.solvers import PEERS
-from zoo_opt.bench.statistics.hits import FloatArray
-from zoo_opt.bench.statistics.stats import Run, Summary, curve_at
+from zoo_opt.bench.statistics.hits import FloatArray, Run
+from zoo_opt.bench.statistics.stats import Summary, curve_at
 
 DATA_FORMAT = 1
 CURVE_POINTS = 48  # evaluation counts, log-spaced, at which a curve is embedded

@@ -10,7 +10,8 @@ from typing import Any
 from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.report.data import is_ours
 from zoo_opt.bench.report.terminal import short_text
-from zoo_opt.bench.statistics.stats import Run, Summary
+from zoo_opt.bench.statistics.hits import Run
+from zoo_opt.bench.statistics.stats import Summary
 
 MOST_ERRORS = 50  # shown in full; a suite that always fails would fill the page
 

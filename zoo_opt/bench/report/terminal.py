@@ -9,8 +9,8 @@ import numpy as np
 
 from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.statistics.bootstrap import Interval
-from zoo_opt.bench.statistics.hits import by_group
-from zoo_opt.bench.statistics.stats import Run, Summary, summaries
+from zoo_opt.bench.statistics.hits import Run, by_group
+from zoo_opt.bench.statistics.stats import Summary, summaries
 from zoo_opt.support.loading import require
 
 FIGURES = {"train_loss": "train loss", "test_accuracy": "accuracy", "precision": "precision"}

@@ -15,25 +15,6 @@ from numpy.typing import ArrayLike
 from zoo_opt.bench.statistics.bootstrap import Interval, bounds, interval
 from zoo_opt.bench.statistics.hits import FloatArray, Run, by_group, grouped, hits_of, sum_by, units
 
-__all__ = [
-    "Band",
-    "Row",
-    "Run",
-    "Summary",
-    "by_ratio",
-    "curve_at",
-    "curve_band",
-    "ecdf",
-    "ecdf_area",
-    "ecdf_band",
-    "final",
-    "fraction_reached",
-    "geometric_mean",
-    "quartiles",
-    "rows",
-    "summaries",
-]
-
 
 def ecdf(runs: Iterable[Run]) -> tuple[FloatArray, FloatArray]:
     """Empirical distribution of the evaluations per dimension at which (problem, target, seed) triples were reached.
