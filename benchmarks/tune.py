@@ -186,69 +186,36 @@ def quick_bbob() -> Grid:
     return grid
 
 
+def digits(grid: Grid, budget: int, seeds: tuple[int, ...] = (101,), **options: int) -> Set:
+    """A grid on the digits network."""
+    return Set("digits", [options], seeds, grid, "train_loss", budget)
+
+
+NEAR = (3.2e-3, 1e-2, 3.2e-2)  # step sizes about the best on digits
 SETS = {
     "bbob": Set("bbob", coco(QUICK, (10,), 11), (101,), bbob_grid(), "area", per_dim=300),
     "bbob-noisy": Set("bbob-noisy", coco(NOISY, (10,), 11), (101,), noisy_grid(), "area", per_dim=300),
-    "digits": Set(
-        "digits",
-        [{}],
-        (101, 102),
+    "digits": digits(
         network_grid(half_decades(1e-3, 0.32), half_decades(1e-2, 0.32), half_decades(1e-3, 1.0), 1e-3, 9610),
-        "train_loss",
-        budget=2000,
+        2000,
+        (101, 102),
     ),
-    "digits-10k": Set(
-        "digits",
-        [{}],
-        (101,),
-        network_grid((3.2e-3, 1e-2, 3.2e-2), (3.2e-2, 0.1), (3.2e-2, 0.1), 1e-3, 9610),
-        "train_loss",
-        budget=10_000,
-    ),
-    "digits-large": Set(
-        "digits",
-        [{"hidden": 1013}],
-        (101,),
-        network_grid((3.2e-3, 1e-2, 3.2e-2), (0.032, 0.1), (0.032, 0.1), 1e-3, 75985),
-        "train_loss",
-        budget=2000,
-    ),
-    "digits-50k": Set(
-        "digits",
-        [{}],
-        (101,),
-        long_grid((3.2e-3, 1e-2, 3.2e-2), (1e-2, 3.2e-2), ("sep-cma-es", "pycma")),
-        "train_loss",
-        budget=50_000,
-    ),
-    "digits-large-10k": Set(
-        "digits",
-        [{"hidden": 1013}],
-        (101,),
-        long_grid((3.2e-3, 3.2e-2), (1e-2, 3.2e-2), ("sep-cma-es",)),
-        "train_loss",
-        budget=10_000,
-    ),
+    "digits-10k": digits(network_grid(NEAR, (3.2e-2, 0.1), (3.2e-2, 0.1), 1e-3, 9610), 10_000),
+    "digits-large": digits(network_grid(NEAR, (0.032, 0.1), (0.032, 0.1), 1e-3, 75985), 2000, hidden=1013),
+    "digits-50k": digits(long_grid(NEAR, (1e-2, 3.2e-2), ("sep-cma-es", "pycma")), 50_000),
+    "digits-large-10k": digits(long_grid((3.2e-3, 3.2e-2), (1e-2, 3.2e-2), ("sep-cma-es",)), 10_000, hidden=1013),
     "svm": Set(
         "svm", [{}], (101,), task_grid(0.1, half_decades(0.1, 3.2), (0.3, 1.0, 3.0)), "validation_loss", budget=500
     ),
     "pendulum": Set(
-        "pendulum",
-        [{}],
-        (101,),
-        task_grid(0.03, half_decades(0.01, 0.3), (0.1, 0.3, 1.0, 3.0)),
-        "mean_cost",
-        budget=1000,
+        "pendulum", [{}], (101,), task_grid(0.03, half_decades(0.01, 0.3), (0.1, 0.3, 1.0, 3.0)), "mean_cost", 1000
     ),
     "quick-bbob": Set("bbob", coco(QUICK, (10,), 1), (11, 12), quick_bbob(), "reached", per_dim=1000),
-    "quick-digits": Set(
-        "digits",
-        [{}],
-        (11, 12, 13),
+    "quick-digits": digits(
         network_grid(half_decades(1e-4, 1e-1), half_decades(1e-3, 1.0), half_decades(1e-3, 1.0), 1e-3, 9610)
         | gradient_grid(("spsa-gc", "spsa-geass"), (1e-3,), half_decades(1e-4, 1e-1), 9610),
-        "train_loss",
-        budget=10_000,
+        10_000,
+        (11, 12, 13),
     ),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Callable
 
 from zoo_opt.cli.bench import do_bench, do_compare, do_export, do_report
 from zoo_opt.cli.listing import do_list
@@ -99,82 +99,69 @@ def parser() -> argparse.ArgumentParser:
     """The argument parser, for the program and for the documentation."""
     from zoo_opt._version import __version__
 
-    def text(name: str, help: str, description: str) -> dict[str, Any]:
-        return {
-            "name": name,
-            "help": help,
-            "description": description,
-            "formatter_class": argparse.RawDescriptionHelpFormatter,
-        }
-
-    top = argparse.ArgumentParser("zoo-opt", description=MAIN, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser("zoo-opt", description=MAIN, formatter_class=raw)
     top.add_argument("--version", action="version", version=f"zoo-opt {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    sub = commands.add_parser(
-        **text("list", "methods, problems, suites and peers", "Show what can be run, with its settings' defaults.")
-    )
-    sub.set_defaults(do=do_list)
+    def command(name: str, do: Callable[[argparse.Namespace], int], help: str, about: str) -> Callable[..., object]:
+        made = commands.add_parser(name, help=help, description=about, formatter_class=raw)
+        made.set_defaults(do=do)
+        return made.add_argument
 
-    sub = commands.add_parser(**text("run", "minimize a function or a named problem", RUN))
-    sub.add_argument("target", metavar="TARGET", help='"module:function" or a problem\'s name')
-    sub.add_argument("--method", default="cma-es", help="registered name (default: cma-es)")
-    sub.add_argument("--budget", type=int, default=1000, metavar="N", help="evaluations (default: 1000)")
-    sub.add_argument("--x0", help='start: "1,2,3", "zeros:N" or a .npy file')
-    sub.add_argument("--seed", type=int, default=0, help="of the method, and of a problem's start (default: 0)")
-    sub.add_argument(
-        "-o", "--option", action="append", default=[], metavar="NAME=VALUE", help="hyper-parameter of the method"
+    command(
+        "list", do_list, "methods, problems, suites and peers", "Show what can be run, with its settings' defaults."
     )
-    sub.add_argument(
-        "-p", "--problem-option", action="append", default=[], metavar="NAME=VALUE", help="argument of the problem"
-    )
-    sub.add_argument("--checkpoint", metavar="FILE", help="journal every loss here, and resume from it if it exists")
-    sub.add_argument(
+
+    add = command("run", do_run, "minimize a function or a named problem", RUN)
+    add("target", metavar="TARGET", help='"module:function" or a problem\'s name')
+    add("--method", default="cma-es", help="registered name (default: cma-es)")
+    add("--budget", type=int, default=1000, metavar="N", help="evaluations (default: 1000)")
+    add("--x0", help='start: "1,2,3", "zeros:N" or a .npy file')
+    add("--seed", type=int, default=0, help="of the method, and of a problem's start (default: 0)")
+    add("-o", "--option", action="append", default=[], metavar="NAME=VALUE", help="hyper-parameter of the method")
+    add("-p", "--problem-option", action="append", default=[], metavar="NAME=VALUE", help="argument of the problem")
+    add("--checkpoint", metavar="FILE", help="journal every loss here, and resume from it if it exists")
+    add(
         "--recommend",
         choices=["best", "mean"],
         help="the lowest loss told, or the method's mean, re-evaluated (default: mean where the problem is noisy)",
     )
-    sub.add_argument("--save", metavar="FILE", help="write the result as JSON")
-    sub.add_argument("--quiet", action="store_true", help="no progress bar")
-    sub.set_defaults(do=do_run)
+    add("--save", metavar="FILE", help="write the result as JSON")
+    add("--quiet", action="store_true", help="no progress bar")
 
-    sub = commands.add_parser(**text("bench", "run a benchmark suite and report", BENCH))
-    sub.add_argument("suite", metavar="SUITE", help="a shipped suite's name, or a TOML file")
-    sub.add_argument("--out", metavar="DIR", help="where results go (default: results/<suite>)")
-    sub.add_argument(
+    add = command("bench", do_bench, "run a benchmark suite and report", BENCH)
+    add("suite", metavar="SUITE", help="a shipped suite's name, or a TOML file")
+    add("--out", metavar="DIR", help="where results go (default: results/<suite>)")
+    add(
         "--workers",
         type=int,
-        default=None,
         metavar="N",
         help="processes, or workers of a local dask cluster (default: the number of cores, at most 8)",
     )
-    sub.add_argument(
+    add(
         "--executor",
         default="processes",
         metavar="WHERE",
         help="processes (default), serial (in this one), dask (a cluster on this machine), or dask://HOST:PORT",
     )
     for option, what in (("--only", "run these methods only, now"), ("--again", "repeat the runs of these methods")):
-        sub.add_argument(option, nargs="+", action="extend", default=[], metavar="LABEL", help=what)
-    sub.add_argument("--restart", action="store_true", help="start over, keeping earlier results as runs.jsonl.old")
-    sub.set_defaults(do=do_bench)
+        add(option, nargs="+", action="extend", default=[], metavar="LABEL", help=what)
+    add("--restart", action="store_true", help="start over, keeping earlier results as runs.jsonl.old")
 
-    sub = commands.add_parser(**text("bench compare", "compare two results of a suite", COMPARE))
-    sub.add_argument("earlier", metavar="A", help="the earlier result: a bench's folder or a record")
-    sub.add_argument("later", metavar="B", help="the later one")
-    sub.add_argument("--html", metavar="FILE", help="write B's report with a view of what changed since A")
-    sub.set_defaults(do=do_compare)
+    add = command("bench compare", do_compare, "compare two results of a suite", COMPARE)
+    add("earlier", metavar="A", help="the earlier result: a bench's folder or a record")
+    add("later", metavar="B", help="the later one")
+    add("--html", metavar="FILE", help="write B's report with a view of what changed since A")
 
-    sub = commands.add_parser(**text("report", "tables and HTML report from recorded runs", REPORT))
-    sub.add_argument("record", metavar="RESULT", help="a bench's folder or a record (.jsonl, .jsonl.xz, .jsonl.gz)")
-    sub.add_argument("--html", metavar="FILE", help="where to write (default: beside the record)")
-    sub.add_argument("--earlier", metavar="RESULT", help="an earlier result to compare with in the report")
-    sub.add_argument("--markdown", metavar="FILE", help="write the tables as Markdown too")
-    sub.set_defaults(do=do_report)
+    add = command("report", do_report, "tables and HTML report from recorded runs", REPORT)
+    add("record", metavar="RESULT", help="a bench's folder or a record (.jsonl, .jsonl.xz, .jsonl.gz)")
+    add("--html", metavar="FILE", help="where to write (default: beside the record)")
+    add("--earlier", metavar="RESULT", help="an earlier result to compare with in the report")
+    add("--markdown", metavar="FILE", help="write the tables as Markdown too")
 
-    sub = commands.add_parser(**text("export", "a small record to keep, or COCO's log files", EXPORT))
-    sub.add_argument("results", metavar="RESULT", help="a bench's folder or a record")
-    sub.add_argument("--record", metavar="FILE", help="write a small record (.jsonl, .jsonl.xz or .jsonl.gz)")
-    sub.add_argument("--coco", metavar="DIR", help="write COCO's log files, a folder for each method")
-    sub.set_defaults(do=do_export)
+    add = command("export", do_export, "a small record to keep, or COCO's log files", EXPORT)
+    add("results", metavar="RESULT", help="a bench's folder or a record")
+    add("--record", metavar="FILE", help="write a small record (.jsonl, .jsonl.xz or .jsonl.gz)")
+    add("--coco", metavar="DIR", help="write COCO's log files, a folder for each method")
     return top
