@@ -102,8 +102,8 @@ def global_draws_from(generator: Any) -> Iterator[None]:
 class Inverted(Peer):
     """A peer made of a minimiser that calls a function.
 
-    A subclass ends its ``__init__`` with `_start`. While the minimiser runs, numpy's global generator is a private one
-    of this peer: some minimisers draw from it. A minimiser that returns ends the search. What it wants evaluated at
+    A subclass ends its ``__post_init__`` with `_start`. While the minimiser runs, numpy's global generator is a private
+    one of this peer: some minimisers draw from it. A minimiser that returns ends the search. What it wants evaluated at
     once is one batch, of which only so many rows are asked for as the budget allows.
 
     Parameters
@@ -114,8 +114,8 @@ class Inverted(Peer):
         See :class:`zoo_opt.interop.peer.Peer`.
     """
 
-    def __init__(self, x0: ArrayLike, *, rng: Any = None, budget: int | None = None) -> None:
-        super().__init__(x0, rng=rng, budget=budget)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._global = np.random.MT19937(self.seed())
         self._dialogue: Dialogue
         self._next: FloatArray | None = None

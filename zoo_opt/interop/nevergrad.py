@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from zoo_opt.interop.inverted import global_draws_from
 from zoo_opt.interop.peer import FloatArray, Peer
 from zoo_opt.support.loading import require
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Nevergrad(Peer):
     """Any nevergrad optimiser by its registered name.
 
@@ -36,43 +37,36 @@ class Nevergrad(Peer):
         See :class:`zoo_opt.interop.peer.Peer`. nevergrad itself is told the budget, as its users do.
     """
 
-    def __init__(
-        self,
-        x0: ArrayLike,
-        *,
-        name: str = "OnePlusOne",
-        sigma0: float = 1.0,
-        batch: int = 0,
-        config: dict[str, Any] | None = None,
-        rng: Any = None,
-        budget: int | None = None,
-    ) -> None:
-        super().__init__(x0, rng=rng, budget=budget)
+    name: str = "OnePlusOne"
+    sigma0: float = 1.0
+    batch: int = 0
+    config: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._global = np.random.MT19937(self.seed())
         with global_draws_from(self._global):  # its import draws, too
-            ng = require("nevergrad", "nevergrad")
+            ng = require("nevergrad")
         registry = ng.optimizers.registry
-        family = f"Parametrized{name}"
+        name, config, family = self.name, self.config, f"Parametrized{self.name}"
         if name not in registry:
             raise ValueError(f"name must be an optimiser registered in nevergrad, got {name!r}")
         if config and not hasattr(ng.families, family):
-            raise ValueError(
-                f"config must be empty for {name}, which has no nevergrad.families.{family}; got {config!r}"
-            )
-        if batch < 0:
-            raise ValueError(f"batch must be 0 or positive, got {batch}")
+            no_family = f"which has no nevergrad.families.{family}"
+            raise ValueError(f"config must be empty for {name}, {no_family}; got {config!r}")
+        if self.batch < 0:
+            raise ValueError(f"batch must be 0 or positive, got {self.batch}")
         make = getattr(ng.families, family)(**config) if config else registry[name]
         with global_draws_from(self._global):
-            space = ng.p.Array(init=self.x0.copy()).set_mutation(sigma=float(sigma0))
+            space = ng.p.Array(init=self.x0.copy()).set_mutation(sigma=float(self.sigma0))
             space.random_state = np.random.RandomState(self.seed())
-            self._opt = make(parametrization=space, budget=budget, num_workers=max(1, batch))
-        self._batch = batch
+            self._opt = make(parametrization=space, budget=self.budget, num_workers=max(1, self.batch))
         self._asked: list[Any] = []
 
     def _size(self) -> int:
         """Candidates of the next batch."""
-        if self._batch:
-            return self._batch
+        if self.batch:
+            return self.batch
         if hasattr(self._opt, "_popsize"):  # CMA
             return int(self._opt._popsize)
         controller = getattr(self._opt, "popsize", None)  # TBPSA adapts its population

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from zoo_opt.interop.inverted import Inverted, Objective
 from zoo_opt.interop.peer import FloatArray
 from zoo_opt.support.loading import require
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NoisyoptSPSA(Inverted):
     """``noisyopt.minimizeSPSA``: gains a / (k + 1 + A)^alpha and c / (k + 1)^gamma, A a hundredth of the steps.
 
@@ -32,27 +32,23 @@ class NoisyoptSPSA(Inverted):
         See :class:`zoo_opt.interop.peer.Peer`. The iterations are those that the budget allows, 10,000 without one.
     """
 
-    def __init__(
-        self,
-        x0: ArrayLike,
-        *,
-        a: float = 1.0,
-        c: float = 1.0,
-        alpha: float = 0.602,
-        gamma: float = 0.101,
-        bounds: tuple[float, float] | None = None,
-        paired: bool = True,
-        rng: Any = None,
-        budget: int | None = None,
-    ) -> None:
-        super().__init__(x0, rng=rng, budget=budget)
-        spsa = require("noisyopt", "noisyopt").minimizeSPSA
+    a: float = 1.0
+    c: float = 1.0
+    alpha: float = 0.602
+    gamma: float = 0.101
+    bounds: tuple[float, float] | None = None
+    paired: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        spsa = require("noisyopt").minimizeSPSA
         start = self.x0.copy()
-        steps = 10_000 if budget is None else max(1, budget // 2)
-        box = None if bounds is None else [tuple(bounds)] * start.size
-        self._paired = paired
-        self._current = [start.copy()]  # the iterate
-        current = self._current
+        settings = {name: getattr(self, name) for name in ("a", "alpha", "c", "gamma")}
+        settings["niter"] = 10_000 if self.budget is None else max(1, self.budget // 2)
+        settings["bounds"] = None if self.bounds is None else [tuple(self.bounds)] * start.size
+        settings["paired"] = False  # its pairing passes seed=, which a step replaces
+        current: list[FloatArray] = [start.copy()]  # the iterate
+        self._current = current
 
         def minimise(evaluate: Objective) -> None:
             def loss(x: FloatArray) -> float:
@@ -62,23 +58,12 @@ class NoisyoptSPSA(Inverted):
                 current[0] = x.copy()
 
             with np.errstate(all="ignore"):
-                spsa(
-                    loss,
-                    start,
-                    bounds=box,
-                    niter=steps,
-                    paired=False,  # its pairing passes seed=, which a step replaces
-                    a=a,
-                    alpha=alpha,
-                    c=c,
-                    gamma=gamma,
-                    callback=note,
-                )
+                spsa(loss, start, callback=note, **settings)
 
         self._start(minimise)
 
     def _step(self) -> int:
-        return self._steps // 2 if self._paired else self._steps
+        return self._steps // 2 if self.paired else self._steps
 
     def _mean(self) -> FloatArray:
         return self._current[0]

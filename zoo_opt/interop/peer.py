@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -60,8 +60,11 @@ class PeerBest:
     loss: float = float("inf")
 
 
+@dataclass(eq=False, repr=False)
 class Peer(ABC):
-    """Base of the adapters; a subclass gives `_ask`, `_tell`, `_mean` and may give `_reasons`.
+    """Base of the adapters: a dataclass of a peer's settings, whose ``__post_init__`` makes the peer.
+
+    A subclass gives `_ask`, `_tell`, `_mean` and may give `_reasons`.
 
     Parameters
     ----------
@@ -73,14 +76,18 @@ class Peer(ABC):
         `stop()` is true once another batch would exceed it.
     """
 
-    def __init__(self, x0: ArrayLike, *, rng: Any = None, budget: int | None = None) -> None:
-        self.x0 = np.array(x0, dtype=np.float64)
+    x0: Any
+    _: KW_ONLY
+    rng: Any = None
+    budget: int | None = None
+
+    def __post_init__(self) -> None:
+        self.x0 = np.array(self.x0, dtype=np.float64)
         if self.x0.ndim != 1 or self.x0.size == 0:
             raise ValueError(f"x0 must be a non-empty vector, got an array of shape {self.x0.shape}")
-        if budget is not None and budget < 1:
-            raise ValueError(f"budget must be a positive integer or None, got {budget!r}")
-        self.rng = np.random.default_rng(rng)
-        self.budget = budget
+        if self.budget is not None and self.budget < 1:
+            raise ValueError(f"budget must be a positive integer or None, got {self.budget!r}")
+        self.rng = np.random.default_rng(self.rng)
         self.nfev = 0
         self.nfail = 0
         self.best = PeerBest()
@@ -213,3 +220,34 @@ class Restarts:
 
     def _start(self) -> FloatArray:
         return self.x0 if self.box is None else self.rng.uniform(*self.box, size=self.x0.size)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class RestartedPeer(Peer):
+    """Base of the adapters of CMA-ES, restarted by IPOP or BIPOP if asked for; a subclass gives `_run` too.
+
+    Parameters
+    ----------
+    sigma0 : float
+        Initial step size, in units of x.
+    popsize : int or None
+        Population; None takes the library's 4 + 3 log(d).
+    restarts : None, "ipop" or "bipop"
+        What to do when the library's own criteria stop a run; None stops.
+    restart_from : (float, float) or None
+        Restarts begin uniformly in this box; None begins at `x0` again.
+    """
+
+    sigma0: float = 0.3
+    popsize: int | None = None
+    restarts: str | None = None
+    restart_from: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        settings = self.x0, float(self.sigma0), self.restart_from, self.rng
+        self._restarts = None if self.restarts is None else Restarts(self.restarts, *settings)
+
+    @abstractmethod
+    def _run(self, x0: FloatArray, sigma0: float, popsize: int | None, limit: int | None = None) -> None:
+        """Start a run that may spend `limit` evaluations."""

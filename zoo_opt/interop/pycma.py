@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from zoo_opt.interop.inverted import Inverted, Objective, global_draws_from
-from zoo_opt.interop.peer import FloatArray, Peer, Restarts
+from zoo_opt.interop.peer import FloatArray, RestartedPeer, Restarts
 from zoo_opt.support.loading import require
 
 SAMPLERS = {"vd": "GaussVDSampler", "vkd": "GaussVkDSampler"}  # of cma.restricted_gaussian_sampler
@@ -31,7 +32,8 @@ def _of_run(popsize: int | None, limit: int | None) -> dict[str, int]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-class PyCMA(Peer):
+@dataclass(kw_only=True, eq=False, repr=False)
+class PyCMA(RestartedPeer):
     """``cma.CMAEvolutionStrategy``, restarted by IPOP or BIPOP if asked for.
 
     Draws come from a Generator of our own. Numpy's global generator, which pycma would seed and its VD- and VkD-CMA-ES
@@ -39,52 +41,29 @@ class PyCMA(Peer):
 
     Parameters
     ----------
-    x0 : array_like, shape (d,)
-        Start of the first run.
-    sigma0 : float
-        Initial step size, in units of x.
-    popsize : int or None
-        Population; None takes pycma's 4 + 3 log(d).
+    x0, sigma0, popsize, restarts, restart_from, rng, budget
+        See :class:`zoo_opt.interop.peer.RestartedPeer`.
     diagonal : bool
         Use pycma's separable mode (``CMA_diagonal=True``), the one that it recommends in high dimension.
     sampler : None, "vd" or "vkd"
         Use pycma's VD- or VkD-CMA-ES, with the options that it prescribes for them.
-    restarts : None, "ipop" or "bipop"
-        What to do when pycma's own criteria stop a run; None stops.
-    restart_from : (float, float) or None
-        Restarts begin uniformly in this box; None begins at `x0` again.
     options : dict or None
         Further options of pycma, passed as they are.
-    rng, budget
-        See :class:`zoo_opt.interop.peer.Peer`.
     """
 
-    def __init__(
-        self,
-        x0: ArrayLike,
-        *,
-        sigma0: float = 0.3,
-        popsize: int | None = None,
-        diagonal: bool = False,
-        sampler: str | None = None,
-        restarts: str | None = None,
-        restart_from: tuple[float, float] | None = None,
-        options: dict[str, Any] | None = None,
-        rng: Any = None,
-        budget: int | None = None,
-    ) -> None:
-        super().__init__(x0, rng=rng, budget=budget)
+    diagonal: bool = False
+    sampler: str | None = None
+    options: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._cma = require("cma", "cma (pycma)")
-        diagonally = {"CMA_diagonal": True} if diagonal else {}
-        self._options = _options(self._cma, self.rng, sampler, {**diagonally, **(options or {})})
+        diagonally = {"CMA_diagonal": True} if self.diagonal else {}
+        self._options = _options(self._cma, self.rng, self.sampler, {**diagonally, **(self.options or {})})
         self._global = np.random.MT19937(self.seed())
-        self._restarts = (
-            None if restarts is None else Restarts(restarts, self.x0, float(sigma0), restart_from, self.rng)
-        )
-        self._run(self.x0, float(sigma0), popsize)
+        self._run(self.x0, float(self.sigma0), self.popsize)
 
     def _run(self, x0: FloatArray, sigma0: float, popsize: int | None, limit: int | None = None) -> None:
-        """Start a run of pycma that may spend `limit` evaluations."""
         with global_draws_from(self._global):
             self._es = self._cma.CMAEvolutionStrategy(x0, sigma0, {**self._options, **_of_run(popsize, limit)})
 
@@ -105,6 +84,7 @@ class PyCMA(Peer):
         return dict(self._es.stop()) if self._restarts is None else {}
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class PyCMANoiseHandler(Inverted):
     """pycma's CMA-ES with its ``NoiseHandler``, in the loop that pycma documents for it.
 
@@ -125,31 +105,25 @@ class PyCMANoiseHandler(Inverted):
         See :class:`zoo_opt.interop.peer.Peer`.
     """
 
-    def __init__(
-        self,
-        x0: ArrayLike,
-        *,
-        sigma0: float = 0.3,
-        maxevals: int | list[int] = 1,
-        restarts: str | None = None,
-        restart_from: tuple[float, float] | None = None,
-        options: dict[str, Any] | None = None,
-        rng: Any = None,
-        budget: int | None = None,
-    ) -> None:
-        super().__init__(x0, rng=rng, budget=budget)
+    sigma0: float = 0.3
+    maxevals: int | list[int] = 1
+    restarts: str | None = None
+    restart_from: tuple[float, float] | None = None
+    options: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         cma = require("cma", "cma (pycma)")
-        given = _options(cma, self.rng, None, options or {})
-        start = self.x0.copy()
-        plan = None if restarts is None else Restarts(restarts, start, float(sigma0), restart_from, self.rng)
-        self._runs: list[Any] = []  # the run now going
-        runs = self._runs
+        given = _options(cma, self.rng, None, self.options or {})
+        start, sigma0, maxevals = self.x0.copy(), float(self.sigma0), self.maxevals
+        plan = None if self.restarts is None else Restarts(self.restarts, start, sigma0, self.restart_from, self.rng)
+        self._runs = runs = list[Any]()  # the run now going
 
         def minimise(evaluate: Objective) -> None:
             def loss(x: ArrayLike) -> float:
                 return float(evaluate(x)[0])
 
-            x, sigma, more = start, float(sigma0), dict[str, int]()
+            x, sigma, more = start, sigma0, dict[str, int]()
             while True:
                 es = cma.CMAEvolutionStrategy(x, sigma, {**given, **more})
                 runs[:] = [es]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from zoo_opt.interop.inverted import Inverted, Objective
 from zoo_opt.interop.peer import FloatArray
@@ -17,6 +17,7 @@ _WITH_GRADIENT = ("L-BFGS-B", "BFGS")
 _WITHOUT_BOUNDS = ("BFGS",)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ScipyMinimize(Inverted):
     """``scipy.optimize.minimize``, started again from a random point of a box whenever it returns.
 
@@ -41,20 +42,16 @@ class ScipyMinimize(Inverted):
         See :class:`zoo_opt.interop.peer.Peer`.
     """
 
-    def __init__(
-        self,
-        x0: ArrayLike,
-        *,
-        name: str = "L-BFGS-B",
-        bounds: Box | None = None,
-        restart_from: Box | None = None,
-        step: float = 1e-8,
-        options: dict[str, Any] | None = None,
-        rng: Any = None,
-        budget: int | None = None,
-    ) -> None:
-        super().__init__(x0, rng=rng, budget=budget)
+    name: str = "L-BFGS-B"
+    bounds: Box | None = None
+    restart_from: Box | None = None
+    step: float = 1e-8
+    options: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         optimize = require("scipy.optimize", "scipy")
+        name, bounds, restart_from, step = self.name, self.bounds, self.restart_from, self.step
         if name not in LOCAL:
             raise ValueError(f"name must be one of {LOCAL}, got {name!r}")
         if bounds is not None and name in _WITHOUT_BOUNDS:
@@ -63,7 +60,7 @@ class ScipyMinimize(Inverted):
             raise ValueError(f"step must be positive, got {step!r}")
         start, draws, endless = self.x0.copy(), self.rng, 2**31 - 1
         limits = {"L-BFGS-B": {"maxfun": endless}, "Nelder-Mead": {"maxfev": endless}, "Powell": {"maxfev": endless}}
-        settings = {"maxiter": endless, **limits.get(name, {}), **(options or {})}
+        settings = {"maxiter": endless, **limits.get(name, {}), **(self.options or {})}
         low, high = (-np.inf, np.inf) if bounds is None else bounds
         eye = step * np.eye(start.size)
 
@@ -95,6 +92,7 @@ class ScipyMinimize(Inverted):
         self._start(minimise)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class DifferentialEvolution(Inverted):
     """``scipy.optimize.differential_evolution``, a whole generation at a time, started anew when it has converged.
 
@@ -111,18 +109,14 @@ class DifferentialEvolution(Inverted):
         See :class:`zoo_opt.interop.peer.Peer`.
     """
 
-    def __init__(
-        self,
-        x0: ArrayLike,
-        *,
-        bounds: Box = (-5.0, 5.0),
-        options: dict[str, Any] | None = None,
-        rng: Any = None,
-        budget: int | None = None,
-    ) -> None:
-        super().__init__(x0, rng=rng, budget=budget)
+    bounds: Box = (-5.0, 5.0)
+    options: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         optimize = require("scipy.optimize", "scipy")
-        start, draws, more = np.clip(self.x0, *bounds), self.rng, dict(options or {})
+        box, draws, more = [tuple(self.bounds)] * self.x0.size, self.rng, dict(self.options or {})
+        start = np.clip(self.x0, *self.bounds)
 
         def minimise(evaluate: Objective) -> None:
             def losses(X: FloatArray) -> FloatArray:
@@ -134,7 +128,7 @@ class DifferentialEvolution(Inverted):
             while True:
                 optimize.differential_evolution(
                     losses,
-                    [tuple(bounds)] * start.size,
+                    box,
                     **{"x0": x, "maxiter": 2**31 - 1, "vectorized": True, "updating": "deferred", "rng": draws, **more},
                 )
                 x = None
