@@ -220,7 +220,7 @@ def test_a_callback_can_stop():
 def test_the_methods_own_end():
     result = zo.minimize(sphere, X0, rng=0)
     assert result.success and result.status == 0
-    assert "tolfun" in result.stop and "tolfun" in result.message
+    assert "tolfunrel" in result.stop and "tolfunrel" in result.message
 
 
 def test_ctrl_c_returns_what_was_found():

@@ -19,7 +19,7 @@ from zoo_opt.testing import sphere
 
 NAN, INF = math.nan, math.inf
 COIN = np.random.default_rng(0)
-OFF = zo.Tolerances(tolfun=0, tolfunhist=0, tolx=0, tolupsigma=INF, conditioncov=INF)
+OFF = zo.Tolerances(tolfun=0, tolfunhist=0, tolfunrel=0, tolx=0, tolupsigma=INF, conditioncov=INF)
 
 
 def cigar(x):
@@ -80,6 +80,7 @@ def test_bounds_far_away_change_nothing():
 TOL = {  # the tolerance that is on -> a run that ends by it, and by it alone
     "tolfun": (zo.CMAES(tolerances=replace(OFF, tolfun=1e-9)), sphere),
     "tolfunhist": (zo.CMAES(tolerances=replace(OFF, tolfunhist=1e-9)), sphere),
+    "tolfunrel": (zo.CMAES(tolerances=replace(OFF, tolfunrel=1e-9)), sphere),
     "tolx": (zo.CMAES(tolerances=replace(OFF, tolx=1e-6)), sphere),
     "tolupsigma": (zo.CMAES(tolerances=replace(OFF, tolupsigma=1e4)), lambda x: float(-x.sum())),
     "conditioncov": (zo.CMAES(tolerances=replace(OFF, conditioncov=1e5)), cigar),
@@ -124,6 +125,40 @@ def test_reasons_of_the_shape_are_not_missed(n, log_sigma, log_shortest, log_m, 
     assert set(found) == {reason for reason, holds in expected.items() if holds}
 
 
+@pytest.mark.parametrize("k", [-500, -30, 400])
+@pytest.mark.parametrize(
+    "method",
+    [
+        zo.CMAES(restarts="bipop", popsize=4, bounds=(-3, 3)),
+        zo.CMAES(restarts="ipop", noise=zo.QuadraticModel(), bounds=(-3, 3)),
+        zo.CMAES(noise=zo.UncertaintyHandling()),
+        zo.CMAES(noise=zo.LearningRateAdaptation()),
+        zo.SepCMAES(restarts="ipop", bounds=(-3, 3)),
+        zo.DDCMAES(restarts="ipop", bounds=(-3, 3)),
+    ],
+    ids=repr,
+)
+def test_a_loss_that_is_multiplied_changes_nothing(method, k):
+    """By a power of 2, which rounds nothing: the same points, runs and reasons."""
+
+    def rippled(x):
+        return float(x @ x + 1 - np.cos(7 * x).mean())
+
+    plain, scaled = (zo.Optimizer(method, [1.0, 1.5], rng=3, budget=1500) for _ in range(2))
+    while not plain.stop():
+        batch, other = plain.ask(), scaled.ask()
+        assert np.array_equal(batch.X, other.X)
+        plain.tell(batch, [rippled(x) for x in batch])
+        scaled.tell(other, [rippled(x) * 2.0**k for x in batch])
+    assert plain.stop() == scaled.stop() and plain.state.log == scaled.state.log
+    assert np.array_equal(plain.mean, scaled.mean) and plain.best.loss * 2.0**k == scaled.best.loss
+
+
+def test_a_tiny_loss_is_minimised_as_well_as_any():
+    opt = run(zo.CMAES(), lambda x: 1e-15 * sphere(x))
+    assert opt.nfev > 300 and opt.best.loss < 1e-30
+
+
 def test_noeffectaxis_takes_the_axes_in_turn():
     D, x = np.array([1e-20, 1.0]), np.array([0.6, 0.8])
     C = np.diag(D**2) + 1
@@ -136,7 +171,7 @@ def test_noeffectaxis_takes_the_axes_in_turn():
 def test_default_run_reaches_the_precision_of_tolfun():
     for method in (zo.CMAES(), zo.SepCMAES()):
         opt = run(method, sphere, np.ones(10))
-        assert set(opt.stop()) <= {"tolfun", "tolfunhist", "tolx"} and opt.stop() and opt.best.loss < 1e-9
+        assert set(opt.stop()) <= {"tolfunrel", "tolx"} and opt.stop() and opt.best.loss < 1e-9
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 4, 6])
@@ -145,7 +180,7 @@ def test_covariance_stays_well_conditioned_on_the_sphere(d):
     for popsize in (None, 12, 20):
         for seed in range(5):
             opt = run(zo.CMAES(popsize=popsize), sphere, x0=np.ones(d), rng=seed)
-            assert set(opt.stop()) <= {"tolfun", "tolfunhist"} and opt.best.loss < 1e-9
+            assert set(opt.stop()) <= {"tolfunrel", "tolx"} and opt.best.loss < 1e-9
 
 
 def test_an_ended_run_can_be_asked_on():
@@ -232,7 +267,7 @@ def test_restarted_runs_and_their_log(name):
             assert np.array_equal(opt.state.distribution.C, np.eye(2))
     log = opt.state.log
     assert list(opt.stop()) == ["budget"] and len(log) >= 3
-    assert all(set(end.reasons) <= {"tolfun", "maxiter"} for end in log)
+    assert all(set(end.reasons) <= {"tolfun", "tolfunrel", "maxiter"} for end in log)
     assert sum(end.evaluations for end in log) + opt.state.evaluations == opt.nfev == sum(sizes)
     first = 0
     for end in log:

@@ -154,7 +154,7 @@ def test_bounds_far_away_change_nothing(cls):
     ],
 )
 def test_stop_reason(cls, reason, f):
-    off = {"tolfun": 0, "tolfunhist": 0, "tolx": 0, "tolupsigma": math.inf, "conditioncov": math.inf}
+    off = {"tolfun": 0, "tolfunhist": 0, "tolfunrel": 0, "tolx": 0, "tolupsigma": math.inf, "conditioncov": math.inf}
     on = {"tolfun": 1e-9, "tolx": 1e-6, "tolupsigma": 1e4, "conditioncov": 30.0}
     tolerances = zo.Tolerances(**(off | {name: value for name, value in on.items() if name == reason}))
     opt = run(cls(tolerances=tolerances), f, np.array([1.0, 1.5, 2.0, -1.0]), 4000)

@@ -55,8 +55,10 @@ class FullDistribution(Distribution):
 class CMAES(EvolutionStrategy):
     """Covariance matrix adaptation evolution strategy (Hansen, arXiv 1604.00772), with active covariance update.
 
-    Ranks alone matter, so that any increasing transformation of the loss gives the same run. The whole covariance
-    matrix is adapted: use it up to some hundred dimensions, `SepCMAES` or a gradient-estimate method above.
+    Ranks alone decide where it goes, so that any increasing transformation of the loss gives the same points; when a
+    run ends depends on ratios of losses too (see `Tolerances`), and stays as it is when the loss is multiplied. The
+    whole covariance matrix is adapted: use it up to some hundred dimensions, `SepCMAES` or a gradient-estimate method
+    above.
 
     Parameters
     ----------

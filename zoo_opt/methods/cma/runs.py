@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zoo_opt.methods.cma.restarts import Run, RunEnd
-from zoo_opt.methods.cma.stop import flat_generations, history_length
+from zoo_opt.methods.cma.stop import flat_generations, history_length, range_of
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
@@ -56,6 +56,8 @@ class ESState:
         Evaluations of this run.
     history : tuple of float
         Best loss of each of the recent generations, the newest first.
+    first_range : float
+        Range of the losses of the run's first generation that had one; 0 before it.
     flat : int
         Generations running with equal losses.
     reasons : dict
@@ -72,6 +74,7 @@ class ESState:
     g: int = 0
     evaluations: int = 0
     history: tuple[float, ...] = ()
+    first_range: float = 0.0
     flat: int = 0
     reasons: dict[str, Any]
     log: tuple[RunEnd, ...]
@@ -88,6 +91,7 @@ class ESState:
             g=self.g + 1,
             evaluations=self.evaluations + evaluations,
             history=(ranked[0], *self.history[: length - 1]),
+            first_range=self.first_range or range_of(ranked),
             flat=flat_generations(self.flat, ranked),
             reasons=self.reasons,
             log=self.log,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from zoo_opt.typing import Array
 
 
+FIRST = 1e-5  # times tolfunrel, of the first range: 1e-17, so that a loss of 1e6 falls to 1e-11; chosen, not tuned
 NO_EFFECT = 1e-14  # a step longer than this part of |m| changes m: more than ten times what its rounding allows
 
 
@@ -25,9 +26,12 @@ class Tolerances:
     Attributes
     ----------
     tolfun : float
-        Range of the losses of a generation and of the recent best ones.
+        Range of the losses of a generation and of the recent best ones, in units of the loss.
     tolfunhist : float
-        Range of the recent best losses.
+        Range of the recent best losses, in units of the loss.
+    tolfunrel : float
+        The same two ranges as a part of the largest of these losses, whatever its sign; `FIRST` times as much as a part
+        of the range of the run's first generation. Both stay as they are when the loss is multiplied.
     tolx : float
         Standard deviation and evolution path in every coordinate, in parameter units.
     tolupsigma : float
@@ -36,8 +40,9 @@ class Tolerances:
         Condition number of C.
     """
 
-    tolfun: float = 1e-11
-    tolfunhist: float = 1e-12
+    tolfun: float = 0.0
+    tolfunhist: float = 0.0
+    tolfunrel: float = 1e-12
     tolx: float = 1e-11
     tolupsigma: float = 1e20
     conditioncov: float = 1e14
@@ -89,12 +94,24 @@ def loss_reasons(state: ESState, ranked: list[float], tol: Tolerances) -> dict[s
         reasons["tolflatfitness"] = state.flat
     if len(ranked) < 2:
         return reasons
-    spread = max(state.history) - min(state.history)  # infinite losses: infinite or NaN, never small
-    if spread < tol.tolfun and ranked[-1] - ranked[0] < tol.tolfun:
+    worst, best = max(state.history), min(state.history)
+    recent = worst - best  # infinite losses: infinite or NaN, never small
+    both = max(recent, ranked[-1] - ranked[0])
+    whole = len(state.history) == history_length(state.x0.size, state.run.popsize)
+    if both < tol.tolfun:
         reasons["tolfun"] = tol.tolfun
-    if spread < tol.tolfunhist and len(state.history) == history_length(state.x0.size, state.run.popsize):
+    if recent < tol.tolfunhist and whole:
         reasons["tolfunhist"] = tol.tolfunhist
+    least = tol.tolfunrel * max(FIRST * state.first_range, abs(best), abs(worst))
+    if both < least or (recent < least and whole):
+        reasons["tolfunrel"] = tol.tolfunrel
     return reasons
+
+
+def range_of(ranked: list[float]) -> float:
+    """Return the range of the finite ones among losses that are ``ranked``, best first; 0 if none is."""
+    finite = [loss for loss in ranked if math.isfinite(loss)]
+    return finite[-1] - finite[0] if finite else 0.0
 
 
 def coordinate_reasons(
