@@ -92,9 +92,9 @@ def test_data_by_name() -> None:
     splits = load_data("squares", size=48, sizes=(3, 2, 1))
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [3, 2, 1]
     assert np.array_equal(load_data("squares", size=48).test.masks, load_data("squares", size=48, seed=0).test.masks)
-    with pytest.raises(ValueError, match="root: 'squares' is a synthetic domain"):
+    with pytest.raises(ValueError, match="root must be None for 'squares', which is drawn, got 'folder'"):
         load_data("squares", "folder")
-    with pytest.raises(ValueError, match="options: 'squares' has no option of that name"):
+    with pytest.raises(ValueError, match="options must be those of 'squares'"):
         load_data("squares", colour=1)
 
 

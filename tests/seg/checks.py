@@ -1,4 +1,4 @@
-"""What tests of trainings share: one number for all weights, and a sitting that is killed after an epoch."""
+"""What tests of trainings share: one number for all weights, and a training that is killed after an epoch."""
 
 from __future__ import annotations
 

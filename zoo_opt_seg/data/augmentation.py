@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from zoo_opt.core.errors import one_of
+from zoo_opt_seg.data.points import row_generator
 from zoo_opt_seg.prompts import Array
-
-KINDS = ("paper", "released")
 
 
 class Change(NamedTuple):
@@ -49,19 +49,26 @@ def draw(kind: str, rng: np.random.Generator) -> Change:
     ValueError
         For another kind.
     """
-    if kind == "paper":
-        angle, saturation, brightness = rng.uniform([-10.0, 1.0, 1.0], [10.0, 2.0, 2.0])
-        return Change(False, float(angle), float(saturation), float(brightness))
-    if kind == "released":
-        flip, rotate, saturate, brighten, u = rng.random(5)
-        degrees = float(rng.integers(1, 11))
-        return Change(
-            flip=bool(flip < 0.5),
-            angle=degrees if rotate < 0.5 else 0.0,
-            saturation=2.0 if saturate < 0.2 else 1.0,
-            brightness=2.0 * max(0.5, float(u)) if brighten < 0.5 else 1.0,
-        )
-    raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    return KINDS[one_of("kind", kind, KINDS)](rng)
+
+
+def _paper(rng: np.random.Generator) -> Change:
+    angle, saturation, brightness = rng.uniform([-10.0, 1.0, 1.0], [10.0, 2.0, 2.0])
+    return Change(False, float(angle), float(saturation), float(brightness))
+
+
+def _released(rng: np.random.Generator) -> Change:
+    flip, rotate, saturate, brighten, u = rng.random(5)
+    degrees = float(rng.integers(1, 11))
+    return Change(
+        flip=bool(flip < 0.5),
+        angle=degrees if rotate < 0.5 else 0.0,
+        saturation=2.0 if saturate < 0.2 else 1.0,
+        brightness=2.0 * max(0.5, float(u)) if brighten < 0.5 else 1.0,
+    )
+
+
+KINDS = {"paper": _paper, "released": _released}
 
 
 def augment(images: Array, masks: Array, seed: int | Sequence[int], kind: str = "paper") -> tuple[Array, Array]:
@@ -89,10 +96,9 @@ def augment(images: Array, masks: Array, seed: int | Sequence[int], kind: str = 
     ValueError
         For another kind.
     """
-    entropy = [int(value) for value in np.atleast_1d(np.asarray(seed))]
     new_images, new_masks = np.array(images), np.array(masks)
     for row in range(len(images)):
-        change = draw(kind, np.random.default_rng([*entropy, row]))
+        change = draw(kind, row_generator(seed, row))
         new_images[row], new_masks[row] = apply(change, images[row], masks[row])
     return new_images, new_masks
 

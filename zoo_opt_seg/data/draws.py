@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt_seg.data.points import centre_points, random_points
+from zoo_opt_seg.data.points import centre_points, random_points, row_generator
 from zoo_opt_seg.data.samples import Samples, Texts
 from zoo_opt_seg.prompts import Prompts
 
-KINDS = ("random", "centre", "text")
 Draw = Callable[[np.ndarray, Any], Prompts]
 """One's own drawing: masks and a seed (a sequence of int) to prompts."""
 
@@ -49,18 +48,25 @@ def draw_prompts(
         raise ValueError(f"points must be 1 per mask where they are not random, got {k}")
     if callable(kind):
         return kind(samples.masks, seed)
-    if checked_kind(kind) == "random":
-        return random_points(samples.masks, seed, k, rows)
-    if kind == "centre":
-        return centre_points(samples.masks)
-    texts = need_texts(samples)
-    entropy = [int(value) for value in np.atleast_1d(np.asarray(seed))]
+    return KINDS[str(checked_kind(kind))](samples, seed, rows, k)
+
+
+def _random_text(
+    samples: Samples, seed: int | Sequence[int], rows: Sequence[int] | np.ndarray | None, k: int
+) -> Prompts:
     drawn = []
-    for row, kinds in zip(range(len(samples)) if rows is None else rows, texts, strict=True):
-        rng = np.random.default_rng([*entropy, int(row)])
+    for row, kinds in zip(range(len(samples)) if rows is None else rows, need_texts(samples), strict=True):
+        rng = row_generator(seed, row)
         strings = kinds[rng.integers(len(kinds))]
         drawn.append(strings[rng.integers(len(strings))])
     return Prompts(texts=tuple(drawn))
+
+
+KINDS: dict[str, Callable[..., Prompts]] = {
+    "random": lambda samples, seed, rows, k: random_points(samples.masks, seed, k, rows),
+    "centre": lambda samples, *how: centre_points(samples.masks),
+    "text": _random_text,
+}
 
 
 def need_texts(samples: Samples) -> tuple[Texts, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from zoo_opt.core.errors import one_of
 from zoo_opt_seg.data.errors import DataError as DataError
 from zoo_opt_seg.data.readers import Source, open_image
 from zoo_opt_seg.data.readers import image_size as image_size
@@ -81,10 +82,10 @@ def load(records: Sequence[Record], size: int, *, empty: str | None = None) -> S
     DataError
         For a file that is missing, corrupt, of another size than its image, or empty where that is not allowed.
     """
-    if empty not in (None, *EMPTY):
-        raise ValueError(f"empty: expected one of {', '.join(EMPTY)}, got {empty!r}")
+    if empty is not None:
+        one_of("empty", empty, EMPTY)
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise ValueError(f"size: expected a number of pixels >= 1, got {size!r}")
+        raise ValueError(f"size must be a number of pixels >= 1, got {size!r}")
     images = np.empty((len(records), size, size, 3), np.uint8)
     masks = np.empty((len(records), size, size), np.bool_)
     kept: list[Record] = []

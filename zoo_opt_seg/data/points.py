@@ -39,15 +39,14 @@ def random_points(
     """
     masks = _masks(masks)
     if k < 1:
-        raise ValueError(f"k: expected at least 1 point, got {k}")
+        raise ValueError(f"k must be at least 1 point, got {k}")
     numbers = range(len(masks)) if rows is None else [int(row) for row in rows]
     if len(numbers) != len(masks):
-        raise ValueError(f"rows: expected {len(masks)}, one per mask, got {len(numbers)}")
-    entropy = [int(value) for value in np.atleast_1d(np.asarray(seed))]
+        raise ValueError(f"rows must be {len(masks)}, one per mask, got {len(numbers)}")
     points = np.empty((len(masks), k, 2), np.float32)
     for i, (mask, row) in enumerate(zip(masks, numbers, strict=True)):
         pixels = np.flatnonzero(mask)
-        chosen = np.random.default_rng([*entropy, row]).choice(pixels, k, replace=len(pixels) < k)
+        chosen = row_generator(seed, row).choice(pixels, k, replace=len(pixels) < k)
         points[i, :, 0], points[i, :, 1] = chosen % masks.shape[2], chosen // masks.shape[2]
     return Prompts(points=points, labels=np.ones((len(masks), k), np.int64))
 
@@ -83,11 +82,16 @@ def centre_points(masks: np.ndarray) -> Prompts:
     return Prompts(points=points, labels=np.ones((len(masks), 1), np.int64))
 
 
+def row_generator(seed: int | Sequence[int], row: int) -> np.random.Generator:
+    """The generator of one row of samples; a sequence such as (seed, repeat) is one seed."""
+    return np.random.default_rng([*(int(value) for value in np.atleast_1d(np.asarray(seed))), int(row)])
+
+
 def _masks(masks: np.ndarray) -> np.ndarray:
     masks = np.asarray(masks)
     if masks.ndim != 3 or masks.dtype != np.bool_:
-        raise ValueError(f"masks: expected bool of the shape (n, H, W), got {masks.dtype} of the shape {masks.shape}")
+        raise ValueError(f"masks must be bool of the shape (n, H, W), got {masks.dtype} of the shape {masks.shape}")
     empty = np.flatnonzero(~masks.any(axis=(1, 2)))
     if empty.size:
-        raise ValueError(f"masks: no point can lie on an empty mask, row {empty[0]} is empty")
+        raise ValueError(f"masks must hold an object for a point to lie on, row {empty[0]} is empty")
     return masks

@@ -5,9 +5,10 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -15,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from zoo_opt_seg.data.errors import DataError, needed, reason
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+T = TypeVar("T")
 _TIF = (".tif", ".tiff")
 
 
@@ -199,16 +201,8 @@ class Rle:
 
 
 def image_size(path: Path, kind: str = "image") -> tuple[int, int]:
-    """Return width and height of an image file, from its header."""
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except FileNotFoundError:
-        raise DataError(f"{path}: the {kind} file is missing") from None
-    except _UNREADABLE as error:
-        if _for_tifffile(path, error):
-            return _tif(path, kind).size
-        raise DataError(f"{path}: the {kind} cannot be read ({_pillow(error)})") from None
+    """Return width and height without decoding the pixels; raises as :func:`open_image`."""
+    return _opened(path, kind, lambda image: image.size, lambda tif: tif.size)
 
 
 def open_image(path: Path, kind: str, draft: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
@@ -228,19 +222,27 @@ def open_image(path: Path, kind: str, draft: int | None = None) -> tuple[Image.I
     DataError
         If it is missing or cannot be read.
     """
+
+    def loaded(image: Image.Image) -> tuple[Image.Image, tuple[int, int]]:
+        size = image.size
+        if draft is not None and image.format == "JPEG":
+            image.draft("RGB", (draft, draft))
+        image.load()
+        return image, size
+
+    return _opened(path, kind, loaded, lambda tif: (tif, tif.size))
+
+
+def _opened(path: Path, kind: str, use: Callable[[Image.Image], T], use_tif: Callable[[Image.Image], T]) -> T:
+    """What is made of a file that Pillow opens, or else of one that tifffile reads."""
     try:
         with Image.open(path) as image:
-            size = image.size
-            if draft is not None and image.format == "JPEG":
-                image.draft("RGB", (draft, draft))
-            image.load()
-            return image, size
+            return use(image)
     except FileNotFoundError:
         raise DataError(f"{path}: the {kind} file is missing") from None
     except _UNREADABLE as error:
         if _for_tifffile(path, error):
-            tif = _tif(path, kind)
-            return tif, tif.size
+            return use_tif(_tif(path, kind))
         raise DataError(f"{path}: the {kind} cannot be read ({_pillow(error)})") from None
 
 

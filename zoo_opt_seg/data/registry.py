@@ -46,13 +46,12 @@ class DataEntry(Entry):
         """As it is chosen on the command line."""
         return self.name if self.drawn else f"{self.name}:PATH"
 
-    def missing_folder(self, root: object) -> str:
-        """What is wrong with a folder, or none, for this set; "" if nothing is."""
-        if self.drawn == (root is None):
-            return ""
-        return f"{self.name!r} " + (
-            "is drawn and takes no folder" if self.drawn else "is read from disk and needs its folder"
-        )
+    def check_folder(self, root: object) -> None:
+        """Raise a ValueError unless there is a folder for what is read from disk, and none for what is drawn."""
+        if self.drawn and root is not None:
+            raise ValueError(f"root must be None for {self.name!r}, which is drawn, got {root!r}")
+        if not self.drawn and root is None:
+            raise ValueError(f"root must be the folder of {self.name!r}, which is read from disk, got None")
 
 
 def _drawn(name: str, about: str) -> DataEntry:

@@ -52,9 +52,9 @@ class Samples:
     def __post_init__(self) -> None:
         images, masks = typed_array("images", self.images, np.uint8), typed_array("masks", self.masks, np.bool_)
         if images.ndim != 4 or images.shape[3] != 3:
-            raise ValueError(f"images: expected the shape (n, H, W, 3), got {images.shape}")
+            raise ValueError(f"images must have the shape (n, H, W, 3), got {images.shape}")
         if masks.shape != images.shape[:3]:
-            raise ValueError(f"masks: expected the shape {images.shape[:3]} of the images, got {masks.shape}")
+            raise ValueError(f"masks must have the shape {images.shape[:3]} of the images, got {masks.shape}")
         object.__setattr__(self, "names", _strings("names", self.names, len(images)))
         object.__setattr__(self, "groups", _strings("groups", self.groups or self.names, len(images)))
         if self.texts is not None:
@@ -68,7 +68,7 @@ class Samples:
         if not isinstance(rows, slice):
             rows = np.asarray(rows)
             if rows.ndim != 1:
-                raise TypeError(f"rows: expected a slice or a sequence of row numbers, got {rows!r}")
+                raise TypeError(f"rows must be a slice or a sequence of row numbers, got {rows!r}")
             rows = rows if rows.size else rows.astype(int)
         index = np.arange(len(self))[rows].tolist()
         texts = None if self.texts is None else tuple(self.texts[i] for i in index)
@@ -110,7 +110,7 @@ class Splits:
     def __post_init__(self) -> None:
         for split in ("train", "validation", "test"):
             if not isinstance(getattr(self, split), Samples):
-                raise TypeError(f"{split}: expected Samples, got {type(getattr(self, split)).__name__}")
+                raise TypeError(f"{split} must be Samples, got {type(getattr(self, split)).__name__}")
 
     @property
     def parts(self) -> tuple[Samples, Samples, Samples]:
@@ -132,21 +132,21 @@ def _strings(name: str, values: Sequence[str], n: int) -> tuple[str, ...]:
     """Return one string per image, all of them such as a file can hold, or raise."""
     strings = tuple(values)
     if len(strings) != n:
-        raise ValueError(f"{name}: expected {n}, one per image, got {len(strings)}")
+        raise ValueError(f"{name} must be {n}, one per image, got {len(strings)}")
     for value in strings:
         if not isinstance(value, str):
-            raise TypeError(f"{name}: expected str, got {value!r}")
+            raise TypeError(f"{name} must be str, got {value!r}")
     return tuple(value.encode(errors="backslashreplace").decode() for value in strings)
 
 
 def _texts(texts: Any, n: int) -> tuple[Texts, ...]:
     """Return texts as tuples, each with a string that is not empty, or raise."""
     if isinstance(texts, str) or len(texts) != n:
-        raise ValueError(f"texts: expected {n}, one per image, got {1 if isinstance(texts, str) else len(texts)}")
+        raise ValueError(f"texts must be {n}, one per image, got {1 if isinstance(texts, str) else len(texts)}")
     found = []
     for row, kinds in enumerate(texts):
         if isinstance(kinds, str) or any(isinstance(kind, str) for kind in kinds):
-            raise TypeError(f"texts: expected sequences of str for each kind of text, got {kinds!r:.80} in row {row}")
+            raise TypeError(f"texts must be sequences of str for each kind of text, got {kinds!r:.80} in row {row}")
         strings = tuple(tuple(kind) for kind in kinds)
         if (
             not strings
@@ -154,7 +154,7 @@ def _texts(texts: Any, n: int) -> tuple[Texts, ...]:
             or not all(isinstance(s, str) and s.strip() for kind in strings for s in kind)
         ):
             raise ValueError(
-                f"texts: expected strings that are not empty for each image, got {strings!r:.80} in row {row}"
+                f"texts must be strings that are not empty for each image, got {strings!r:.80} in row {row}"
             )
         found.append(strings)
     return tuple(found)
@@ -164,5 +164,5 @@ def typed_array(name: str, value: Any, dtype: type[np.generic]) -> np.ndarray:
     """Return ``value``, or raise a TypeError unless it is an array of ``dtype``."""
     if not isinstance(value, np.ndarray) or value.dtype != dtype:
         got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
-        raise TypeError(f"{name}: expected an array of {np.dtype(dtype)}, got {got}")
+        raise TypeError(f"{name} must be an array of {np.dtype(dtype)}, got {got}")
     return value

@@ -65,19 +65,13 @@ def load_data(
     >>> load_data("kvasir")
     Traceback (most recent call last):
     ...
-    ValueError: root: 'kvasir' is read from disk and needs its folder
+    ValueError: root must be the folder of 'kvasir', which is read from disk, got None
     """
-    entry = DATA_SETS.find(name, "name: expected one of")
-    if entry.drawn and (root is not None or empty is not None or texts is not None):
-        raise ValueError(
-            f"root: {name!r} is a synthetic domain, which takes no folder (or texts) and has no empty masks"
-        )
-    if not (entry.drawn or entry.records) and (empty is not None or texts is not None):
-        raise ValueError(
-            f"texts: {name!r} has its own, and its own way with empty masks, so it takes no texts or empty"
-        )
-    if complaint := entry.missing_folder(root):
-        raise ValueError(f"root: {complaint}")
+    entry = DATA_SETS.find(name)
+    entry.check_folder(root)
+    for argument, value in (("empty", empty), ("texts", texts)):
+        if value is not None and not entry.records:
+            raise ValueError(f"{argument} must be None for {name!r}, which has its own, got {value!r}")
     place = () if entry.drawn else (root,)
     make = entry.load()
     with known_options(name):
@@ -92,7 +86,7 @@ def load_data(
         records = attach(records, read_texts(texts, getattr(loader, "TEXTS", "")), named, str(texts))
     parts = {}
     for split, part in records.items():
-        asked = [replace(record, empty=record.empty or loader.EMPTY) for record in part]
+        asked = [replace(record, empty=record.empty or getattr(loader, "EMPTY", "raise")) for record in part]
         parts[split] = load(asked, size, empty=empty)
         if part and not len(parts[split]):
             raise DataError(f"{root}: all {len(part)} masks of the {split} split are empty")
@@ -107,7 +101,7 @@ def known_options(name: str) -> Iterator[None]:
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
-        raise ValueError(f"options: {name!r} has no option of that name ({error})") from None
+        raise ValueError(f"options must be those of {name!r}: {error}") from None
 
 
 def _undivided(files: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,5 +109,5 @@ def _undivided(files: Callable[..., Any], options: Mapping[str, Any]) -> dict[st
     whole = {"split": "poudel", "fractions": (1, 0, 0)}
     for name in whole:
         if name in options:
-            raise ValueError(f"{name}: the annotation files of texts hold the split, leave {name} out")
+            raise ValueError(f"{name} must be left out with texts, whose files hold the split, got {options[name]!r}")
     return {name: value for name, value in whole.items() if name in inspect.signature(files).parameters}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from zoo_opt.core.errors import one_of
+from zoo_opt_seg.data.points import row_generator
 
 KINDS = ("released", "turns")
 
@@ -47,10 +48,9 @@ def augment_slices(
     one_of("kind", kind, KINDS)
     if images.shape[1] != images.shape[2]:
         raise ValueError(f"images must be square to be turned, got {images.shape[1]} x {images.shape[2]}")
-    entropy = [int(value) for value in np.atleast_1d(np.asarray(seed))]
     new_images, new_labels = np.empty_like(images), np.empty_like(labels)
     for row in range(len(images)):
-        rng = np.random.default_rng([*entropy, row])
+        rng = row_generator(seed, row)
         flip, rotate = rng.random(2)
         quarter, axis, degrees = (int(k) for k in rng.integers([0, 0, -20], [4, 2, 20]))
         for old, new in ((images, new_images), (labels, new_labels)):

@@ -52,10 +52,10 @@ class LabelledSlices:
         _check_pair(self.images, self.labels, "(n, H, W)", "images", "labels")
         names, classes = tuple(self.names), _classes(self.classes)
         if len(names) != len(self.images):
-            raise ValueError(f"names: expected {len(self.images)}, one per image, got {len(names)}")
+            raise ValueError(f"names must be {len(self.images)}, one per image, got {len(names)}")
         top = int(self.labels.max(initial=0))
         if top > len(classes):
-            raise ValueError(f"labels: expected at most {len(classes)}, the number of classes, got {top}")
+            raise ValueError(f"labels must be at most {len(classes)}, the number of classes, got {top}")
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "classes", classes)
 
@@ -144,15 +144,15 @@ class VolumeSplits:
         for split in ("train", "validation"):
             part = getattr(self, split)
             if not isinstance(part, LabelledSlices):
-                raise TypeError(f"{split}: expected LabelledSlices, got {type(part).__name__}")
+                raise TypeError(f"{split} must be LabelledSlices, got {type(part).__name__}")
             if part.classes != self.classes:
-                raise ValueError(f"{split}: expected the classes {self.classes}, got {part.classes}")
+                raise ValueError(f"{split} must have the classes {self.classes}, got {part.classes}")
         for volume in self.test:
             if not isinstance(volume, Volume):
-                raise TypeError(f"test: expected Volumes, got {type(volume).__name__}")
+                raise TypeError(f"test must be Volumes, got {type(volume).__name__}")
             if int(volume.label.max(initial=0)) > len(self.classes):
-                where = volume.file or volume.name
-                raise ValueError(f"test: {where} has the label {volume.label.max()} of {len(self.classes)} classes")
+                got = f"{volume.label.max()} in {volume.file or volume.name}"
+                raise ValueError(f"test must have labels up to {len(self.classes)}, got {got}")
 
 
 def slices_of(volumes: Sequence[Volume], classes: Sequence[str]) -> LabelledSlices:
@@ -216,9 +216,8 @@ def load_volumes(
     DataError
         For a file that is missing, unpaired, unreadable or of a wrong size; a ValueError that names the file.
     """
-    entry = VOLUMES.find(name, "name: expected one of")
-    if complaint := entry.missing_folder(root):
-        raise ValueError(f"root: {complaint}")
+    entry = VOLUMES.find(name)
+    entry.check_folder(root)
     if size is not None:
         options["size"] = size
     with known_options(name):
@@ -233,7 +232,7 @@ def check_spacing(spacing: Sequence[float]) -> tuple[float, float, float]:
     except TypeError:
         values = ()
     if len(values) != 3 or not np.isfinite(values).all() or min(values) <= 0:
-        raise ValueError(f"spacing: expected three numbers > 0 (between slices, rows, columns), got {spacing!r}")
+        raise ValueError(f"spacing must be three numbers > 0 (between slices, rows, columns), got {spacing!r}")
     return values[0], values[1], values[2]
 
 
@@ -241,15 +240,15 @@ def _check_pair(image: Any, label: Any, shape: str, image_name: str, label_name:
     typed_array(image_name, image, np.float32)
     typed_array(label_name, label, np.uint8)
     if image.ndim != 3:
-        raise ValueError(f"{image_name}: expected the shape {shape}, got {image.shape}")
+        raise ValueError(f"{image_name} must have the shape {shape}, got {image.shape}")
     if label.shape != image.shape:
-        raise ValueError(f"{label_name}: expected the shape {image.shape} of {image_name}, got {label.shape}")
+        raise ValueError(f"{label_name} must have the shape {image.shape} of {image_name}, got {label.shape}")
     if image.size and not (image.min() >= 0 and image.max() <= 1):
-        raise ValueError(f"{image_name}: expected values in [0, 1], got {image.min():.6g} to {image.max():.6g}")
+        raise ValueError(f"{image_name} must have values in [0, 1], got {image.min():.6g} to {image.max():.6g}")
 
 
 def _classes(classes: Sequence[str]) -> tuple[str, ...]:
     names = tuple(classes)
     if isinstance(classes, str) or not names or len(set(names)) < len(names) or len(names) > 255:
-        raise ValueError(f"classes: expected 1 to 255 different names, got {classes!r}")
+        raise ValueError(f"classes must be 1 to 255 different names, got {classes!r}")
     return names

@@ -204,7 +204,7 @@ def test_sizes_and_options_that_would_be_passed_over(edited, run):
         status, _, err = edited(good, "evaluate", *DATA, *words)
         assert status == 2 and "--data-option and --data-seed are for data sets by name" in err
     status, _, err = edited(good, "evaluate", "--data", "folder:.", "--data-option", 'group="("')
-    assert status == 2 and "group: expected a regular expression, got '('" in err
+    assert status == 2 and "group must be a regular expression, got '('" in err
 
 
 def test_help(run, capsys):

@@ -89,13 +89,13 @@ def test_texts_go_with_their_samples():
 @pytest.mark.parametrize(
     ("texts", "error", "message"),
     [
-        ("abc", ValueError, "texts: expected 3, one per image"),
-        ([[["a"]]] * 2, ValueError, "texts: expected 3, one per image, got 2"),
-        (["a", "b", "c"], TypeError, "texts: expected sequences of str for each kind of text, got 'a' in row 0"),
-        ([[["a"]], ["b"], [["c"]]], TypeError, "texts: expected sequences of str"),
-        ([[["a"]], [["b"]], []], ValueError, r"texts: expected strings that are not empty .* got \(\) in row 2"),
-        ([[["a"]], [[" "]], [["c"]]], ValueError, "texts: .* in row 1"),
-        ([[["a"]], [[7]], [["c"]]], ValueError, "texts: .* in row 1"),
+        ("abc", ValueError, "texts must be 3, one per image"),
+        ([[["a"]]] * 2, ValueError, "texts must be 3, one per image, got 2"),
+        (["a", "b", "c"], TypeError, "texts must be sequences of str for each kind of text, got 'a' in row 0"),
+        ([[["a"]], ["b"], [["c"]]], TypeError, "texts must be sequences of str"),
+        ([[["a"]], [["b"]], []], ValueError, r"texts must be strings that are not empty .* got \(\) in row 2"),
+        ([[["a"]], [[" "]], [["c"]]], ValueError, "texts must .* in row 1"),
+        ([[["a"]], [[7]], [["c"]]], ValueError, "texts must .* in row 1"),
     ],
 )
 def test_wrong_texts(texts, error, message):

@@ -34,7 +34,7 @@ def test_selections_keep_groups():
     assert samples.with_texts("x").groups == replace(samples, masks=~samples.masks).groups == samples.groups
     assert flat(2).groups == flat(2).names and flat(0).groups == ()
     assert numbered(("b", "a", "b", "c")).tolist() == [0, 1, 0, 2]
-    with pytest.raises(ValueError, match="groups: expected 4, one per image, got 1"):
+    with pytest.raises(ValueError, match="groups must be 4, one per image, got 1"):
         flat(4, ("a",))
 
 

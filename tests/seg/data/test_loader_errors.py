@@ -265,18 +265,18 @@ def test_too_few_for_the_shares(tmp_path: Path) -> None:
 
 
 ARGUMENTS: list[tuple[Callable[[Path], object], str]] = [
-    (lambda root: load_data("nothing", root), "name: expected one of skin"),
-    (lambda root: load_data("kvasir"), "root: 'kvasir' is read from disk"),
-    (lambda root: load_data("kvasir", root, size=0), "size: expected a number of pixels >= 1, got 0"),
-    (lambda root: load_data("kvasir", root, empty="drop"), "empty: expected one of raise, skip, keep, got 'drop'"),
-    (lambda root: load_data("kvasir", root, colour=1), "options: 'kvasir' has no option of that name"),
-    (lambda root: load_data("kvasir", root, fractions=(1, 2)), "fractions: expected three shares"),
-    (lambda root: load_data("kvasir", root, fractions=(1, -2, 3)), "fractions: expected three shares"),
-    (lambda root: load_data("refuge", root, label="rim"), "label: expected both, disc or cup, got 'rim'"),
-    (lambda root: load_data("endovis2017", root, objects="x"), "objects: expected instruments or all, got 'x'"),
-    (lambda root: load_data("chase_db1", root, annotator=3), "annotator: expected 1 or 2, got 3"),
-    (lambda root: load_data("dsb2018", root, per_image=0), "per_image: expected at least 1, got 0"),
-    (lambda root: load_data("dsb2018", root, diameters=0.5), "diameters: expected at least 1, got 0.5"),
+    (lambda root: load_data("nothing", root), "name must be one of skin"),
+    (lambda root: load_data("kvasir"), "root must be the folder of 'kvasir'"),
+    (lambda root: load_data("kvasir", root, size=0), "size must be a number of pixels >= 1, got 0"),
+    (lambda root: load_data("kvasir", root, empty="drop"), "empty must be one of raise, skip, keep, got 'drop'"),
+    (lambda root: load_data("kvasir", root, colour=1), "options must be those of 'kvasir'"),
+    (lambda root: load_data("kvasir", root, fractions=(1, 2)), "fractions must be three shares"),
+    (lambda root: load_data("kvasir", root, fractions=(1, -2, 3)), "fractions must be three shares"),
+    (lambda root: load_data("refuge", root, label="rim"), "label must be one of both, disc, cup, got 'rim'"),
+    (lambda root: load_data("endovis2017", root, objects="x"), "objects must be one of instruments, all, got 'x'"),
+    (lambda root: load_data("chase_db1", root, annotator=3), "annotator must be 1 or 2, got 3"),
+    (lambda root: load_data("dsb2018", root, per_image=0), "per_image must be at least 1, got 0"),
+    (lambda root: load_data("dsb2018", root, diameters=0.5), "diameters must be at least 1, got 0.5"),
 ]
 
 

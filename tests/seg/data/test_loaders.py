@@ -199,7 +199,7 @@ def test_refuge_ignores_what_an_archiver_left(tmp_path: Path) -> None:
 def test_synthetic_domains_have_the_same_entrance() -> None:
     splits = load_data("skin", size=48, seed=1, sizes=(3, 2, 2))
     assert [len(part) for part in every(splits)] == [3, 2, 2] and "source" in DATA_SETS
-    with pytest.raises(ValueError, match="root: 'skin' is a synthetic domain"):
+    with pytest.raises(ValueError, match="root must be None for 'skin', which is drawn, got 'folder'"):
         load_data("skin", "folder")
 
 
@@ -263,9 +263,7 @@ def test_masks_of_every_mode(mode: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("values", [2, (2, "2"), [2], (1, 2, 3), "(2,2)", (True, 2)])
 def test_values_of_another_form(values: object, tmp_path: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"values: expected the lowest and highest mask value of the object, as \[2,2\]"
-    ):
+    with pytest.raises(ValueError, match=r"values must be the lowest and highest mask value of the object, as \[2,2\]"):
         load_data("folder", tmp_path, values=values)
 
 

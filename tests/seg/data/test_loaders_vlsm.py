@@ -67,7 +67,7 @@ def test_splits_by_name(name: str, tmp_path: Path) -> None:
     root = VLSM[name][0](tmp_path)
     options = {"fractions": (0.6, 0.2, 0.2)} if name == "camus" else {}
     load_data(name, root, size=8, split="poudel", **options)
-    with pytest.raises(ValueError, match=r"^split: expected (poudel|owners).*, got 'mine'$"):
+    with pytest.raises(ValueError, match=r"^split must be one of (poudel|owners).*, got 'mine'$"):
         load_data(name, root, size=8, split="mine")
 
 
@@ -144,7 +144,7 @@ def test_bkai_colours(tmp_path: Path) -> None:
     assert abs(red.mean() - 0.5) < 0.06 and abs(green.mean() - 0.5) < 0.06 and both.mean() > 0.95
     kept = load_data("bkai", root, label="neoplastic", empty="keep", **options)
     assert sum(len(part) for part in every(kept)) == 10
-    with pytest.raises(ValueError, match="label: expected polyp, neoplastic, non-neoplastic, got 'blue'"):
+    with pytest.raises(ValueError, match="label must be one of polyp, neoplastic, non-neoplastic, got 'blue'"):
         bkai.files(root, label="blue")
 
 
@@ -223,7 +223,7 @@ def test_camus_structures_and_lists(tmp_path: Path) -> None:
     splits = load_data("camus", root, size=24, structure="left-atrium")
     assert [len(part) for part in every(splits)] == [12, 4, 4]
     assert all(name.endswith("-left-atrium") for name in splits.test.names)
-    with pytest.raises(ValueError, match="structure: expected all, left-ventricle"):
+    with pytest.raises(ValueError, match="structure must be one of all, left-ventricle"):
         camus.files(root, structure="aorta")
 
 
@@ -235,7 +235,7 @@ def test_nifti_is_transposed_and_has_spacing(tmp_path: Path) -> None:
     assert (other.read() == array).all() and other.spacing() == (0.5, 0.25)
     record = Record("a", scan, (scan,))
     assert camus.spacing(record, 48) == (0.5 * H / 48, 0.25 * W / 48)
-    with pytest.raises(TypeError, match="record: expected one of CAMUS"):
+    with pytest.raises(TypeError, match="record must be one of CAMUS"):
         camus.spacing(Record("a", tmp_path / "a.png", ()), 48)
 
 
@@ -340,7 +340,7 @@ def test_chexlocalize_masks_and_splits(tmp_path: Path) -> None:
     assert sum(len(part) for part in every(some)) == 16
     assert all(name.endswith("_pleural_effusion") for part in every(some) for name in part.names)
     for wrong in (["Fracture"], "Edema", []):
-        with pytest.raises(ValueError, match="pathologies: expected some of Enlarged Cardiomediastinum"):
+        with pytest.raises(ValueError, match="pathologies must be some of Enlarged Cardiomediastinum"):
             chexlocalize.files(root, pathologies=wrong)
 
 

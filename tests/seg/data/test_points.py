@@ -84,7 +84,7 @@ def test_an_empty_mask_is_an_error_that_names_the_row(draw):
 def test_bad_numbers_of_points_and_rows_are_errors():
     with pytest.raises(ValueError, match="at least 1 point"):
         random_points(some_masks(), 0, k=0)
-    with pytest.raises(ValueError, match="rows: expected 6"):
+    with pytest.raises(ValueError, match="rows must be 6"):
         random_points(some_masks(), 0, rows=[1, 2])
 
 
@@ -108,15 +108,15 @@ def test_samples_can_be_cut_and_picked():
 def test_samples_that_do_not_fit_together_are_errors():
     good = some_samples()
     for change, message in (
-        (dict(images=good.images.astype(float)), "images: expected an array of uint8, got float64"),
-        (dict(images=good.images.tolist()), "images: expected an array of uint8, got list"),
-        (dict(masks=good.masks.astype(np.uint8)), "masks: expected an array of bool"),
-        (dict(images=good.images[..., 0]), "images: expected the shape"),
-        (dict(masks=good.masks[:, :-1]), "masks: expected the shape"),
-        (dict(names=("a",)), "names: expected 4"),
+        (dict(images=good.images.astype(float)), "images must be an array of uint8, got float64"),
+        (dict(images=good.images.tolist()), "images must be an array of uint8, got list"),
+        (dict(masks=good.masks.astype(np.uint8)), "masks must be an array of bool"),
+        (dict(images=good.images[..., 0]), "images must have the shape"),
+        (dict(masks=good.masks[:, :-1]), "masks must have the shape"),
+        (dict(names=("a",)), "names must be 4"),
     ):
         fields = dict(images=good.images, masks=good.masks, names=good.names) | change
         with pytest.raises((TypeError, ValueError), match=message):
             Samples(**fields)
-    with pytest.raises(TypeError, match="test: expected Samples"):
+    with pytest.raises(TypeError, match="test must be Samples"):
         Splits("x", good, good, None)

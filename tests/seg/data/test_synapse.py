@@ -148,7 +148,7 @@ def test_spacing_errors(root: Path, tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text("[]")
     for given, message in (
         ({"case0001": (3, 1, 1)}, r"case0008\.npy\.h5: the volume has no spacing, there is one for case0001"),
-        ({"case0001": (3, 1), "case0008": (3, 1, 1)}, r"case0001\.npy\.h5: spacing: expected three numbers > 0"),
+        ({"case0001": (3, 1), "case0008": (3, 1, 1)}, r"case0001\.npy\.h5: spacing must be three numbers > 0"),
         (tmp_path / "none.json", r"none\.json: the file or folder of spacings is missing"),
         (bad, r"bad\.json: the spacings cannot be read"),
         (tmp_path / "list.json", r"list\.json: expected spacings by case"),

@@ -61,10 +61,10 @@ def test_texts_and_split(tmp_path: Path) -> None:
     for option in ({"split": "blocks"}, {"fractions": (1, 0, 0)}):
         with pytest.raises(
             ValueError,
-            match=r"^(split|fractions): the annotation files of texts hold the split, leave (split|fractions)",
+            match=r"^(split|fractions) must be left out with texts, whose files hold the split, got ",
         ):
             load_data("clinicdb", root, size=16, texts=tmp_path / "prompts", **option)
-    with pytest.raises(ValueError, match="root: 'skin' is a synthetic domain"):
+    with pytest.raises(ValueError, match="texts must be None for 'skin', which has its own"):
         load_data("skin", texts=tmp_path)
 
 

@@ -29,15 +29,15 @@ def test_slices_are_indexed_as_samples_are() -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"images": np.zeros((4, 8, 8))}, TypeError, "images: expected an array of float32, got float64"),
-        ({"labels": np.zeros((4, 8, 8), bool)}, TypeError, "labels: expected an array of uint8, got bool"),
-        ({"labels": np.zeros((4, 8, 9), np.uint8)}, ValueError, r"labels: expected the shape \(4, 8, 8\) of images"),
-        ({"images": np.full((4, 8, 8), 40.0, np.float32)}, ValueError, r"images: expected values in \[0, 1\], got 40"),
-        ({"images": np.full((4, 8, 8), np.nan, np.float32)}, ValueError, r"images: expected values in \[0, 1\]"),
-        ({"labels": np.full((4, 8, 8), 3, np.uint8)}, ValueError, "labels: expected at most 2, the number of classes"),
-        ({"names": ("a",)}, ValueError, "names: expected 4, one per image, got 1"),
-        ({"classes": ("liver", "liver")}, ValueError, "classes: expected 1 to 255 different names"),
-        ({"classes": "liver"}, ValueError, "classes: expected 1 to 255 different names"),
+        ({"images": np.zeros((4, 8, 8))}, TypeError, "images must be an array of float32, got float64"),
+        ({"labels": np.zeros((4, 8, 8), bool)}, TypeError, "labels must be an array of uint8, got bool"),
+        ({"labels": np.zeros((4, 8, 9), np.uint8)}, ValueError, r"labels must have the shape \(4, 8, 8\) of images"),
+        ({"images": np.full((4, 8, 8), 40.0, np.float32)}, ValueError, r"images must have values in \[0, 1\], got 40"),
+        ({"images": np.full((4, 8, 8), np.nan, np.float32)}, ValueError, r"images must have values in \[0, 1\]"),
+        ({"labels": np.full((4, 8, 8), 3, np.uint8)}, ValueError, "labels must be at most 2, the number of classes"),
+        ({"names": ("a",)}, ValueError, "names must be 4, one per image, got 1"),
+        ({"classes": ("liver", "liver")}, ValueError, "classes must be 1 to 255 different names"),
+        ({"classes": "liver"}, ValueError, "classes must be 1 to 255 different names"),
     ],
 )
 def test_what_is_wrong_with_slices(change: dict, error: type, message: str) -> None:
@@ -54,7 +54,7 @@ def test_volume_knows_its_spacing_or_says_so() -> None:
     with pytest.raises(DataError, match=r"^v: the volume has no spacing"):
         Volume("v", image, label).millimetres()
     for spacing in ((1, 1), (1, 0, 1), (1, float("nan"), 1), 3.0):
-        with pytest.raises(ValueError, match="spacing: expected three numbers > 0"):
+        with pytest.raises(ValueError, match="spacing must be three numbers > 0"):
             Volume("v", image, label, spacing)
 
 
@@ -62,12 +62,12 @@ def test_splits_hold_one_set_of_classes() -> None:
     volume = Volume("v", some().images, some().labels)
     splits = VolumeSplits("set", ("liver", "spleen"), some(), some(2), [volume])
     assert splits.test == (volume,)
-    with pytest.raises(ValueError, match="train: expected the classes"):
+    with pytest.raises(ValueError, match="train must have the classes"):
         VolumeSplits("set", ("liver", "kidney"), some(), some(2), ())
-    with pytest.raises(TypeError, match="validation: expected LabelledSlices, got tuple"):
+    with pytest.raises(TypeError, match="validation must be LabelledSlices, got tuple"):
         VolumeSplits("set", ("liver", "spleen"), some(), (), ())
     wrong = Volume("w", some().images, np.full((4, 8, 8), 7, np.uint8))
-    with pytest.raises(ValueError, match="test: w has the label 7 of 2 classes"):
+    with pytest.raises(ValueError, match="test must have labels up to 2, got 7 in w"):
         VolumeSplits("set", ("liver", "spleen"), some(), some(2), (wrong,))
 
 
@@ -122,13 +122,13 @@ def test_augmentation_errors() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("lits",), "name: expected one of ct, synapse, got 'lits'"),
-        (("synapse",), "root: 'synapse' is read from disk and needs its folder"),
-        (("ct", "."), "root: 'ct' is drawn and takes no folder"),
+        (("lits",), "name must be one of ct, synapse, got 'lits'"),
+        (("synapse",), "root must be the folder of 'synapse', which is read from disk, got None"),
+        (("ct", "."), "root must be None for 'ct', which is drawn, got '.'"),
     ],
 )
 def test_loading_by_name_says_what_is_wrong(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load_volumes(*arguments)
-    with pytest.raises(ValueError, match=r"options: 'ct' has no option of that name .*'patients'"):
+    with pytest.raises(ValueError, match=r"options must be those of 'ct': .*'patients'"):
         load_volumes("ct", patients=3)

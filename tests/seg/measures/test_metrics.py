@@ -117,9 +117,9 @@ def test_laws(pair: np.ndarray) -> None:
             np.zeros((2, 4, 4)),
             np.zeros((2, 4, 4), bool),
             TypeError,
-            "predicted: expected an array of bool, got float64",
+            "predicted must be an array of bool, got float64",
         ),
-        (np.zeros((2, 4, 4), bool), [[0]], TypeError, "truth: expected an array of bool, got list"),
+        (np.zeros((2, 4, 4), bool), [[0]], TypeError, "truth must be an array of bool, got list"),
         (np.zeros((4, 4), bool), np.zeros((4, 4), bool), ValueError, "predicted: expected the shape"),
         (
             np.zeros((2, 4, 4), bool),

@@ -98,7 +98,7 @@ def test_no_distance_exceeds_the_diagonal() -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"predicted": np.zeros((2, 4, 4), np.int64)}, TypeError, "predicted: expected an array of uint8, got int64"),
+        ({"predicted": np.zeros((2, 4, 4), np.int64)}, TypeError, "predicted must be an array of uint8, got int64"),
         ({"truth": np.zeros((2, 4, 5), np.uint8)}, ValueError, "predicted: expected the shape"),
         ({"predicted": np.full((2, 4, 4), 3, np.uint8)}, ValueError, "predicted: expected labels up to 2, got 3"),
         ({"classes": 0}, ValueError, "classes must be >= 1"),
@@ -112,7 +112,7 @@ def test_errors(change: dict, error: type, message: str) -> None:
     for measure in (volume_dice, volume_hd95):
         with pytest.raises(error, match=message):
             measure(*given.values(), **options)
-    with pytest.raises(ValueError, match="spacing: expected three numbers > 0"):
+    with pytest.raises(ValueError, match="spacing must be three numbers > 0"):
         volume_hd95(given["truth"], given["truth"], 2, spacing=(1.0, 1.0))
 
 

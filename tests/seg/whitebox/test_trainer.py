@@ -3,7 +3,6 @@
 # ruff: noqa: E402
 from __future__ import annotations
 
-import builtins
 import math
 import sys
 from collections.abc import Callable
@@ -83,7 +82,7 @@ def test_memory_where_the_mark_cannot_be_set_back(monkeypatch: pytest.MonkeyPatc
     assert peak.kind == memory.GREATEST and peak.bytes() >= 0
 
 
-def test_memory_and_time_are_those_of_all_sittings(tmp_path: Path) -> None:
+def test_memory_and_time_are_those_of_all_processes(tmp_path: Path) -> None:
     one = fit(Net(ballast=10_000_000), FAST, out=tmp_path)
     again = fit(Net(), FAST, out=tmp_path)  # nothing is left to do
     assert again.memory == one.memory and again.seconds == one.seconds
@@ -184,7 +183,7 @@ def test_progress_bar_says_epochs_and_figures(capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tensorboard_has_all_epochs_once(tmp_path: Path) -> None:
-    """Also where a sitting was killed after it had written an epoch that its checkpoint does not have."""
+    """Also where a process was killed after it had written an epoch that its checkpoint does not have."""
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -205,15 +204,8 @@ def test_tensorboard_has_all_epochs_once(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *rest: object, **options: object) -> object:
-        if name == "torch.utils":
-            raise ImportError(name)
-        return real(name, *rest, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match="TensorBoard needs the package tensorboard"):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ImportError, match="tensorboard is not installed; it comes with the seg extra"):
         TensorBoard("x")
     monkeypatch.setitem(sys.modules, "rich", None)
     with pytest.raises(ImportError, match="rich is not installed; it comes with the progress extra"), epochs_bar():

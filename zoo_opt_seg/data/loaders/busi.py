@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from zoo_opt.core.errors import one_of
 from zoo_opt_seg.data.files import DataError, Record
-from zoo_opt_seg.data.loaders.layout import POUDEL, check_pairs, checked, divide, folder, images_in
+from zoo_opt_seg.data.loaders.layout import POUDEL, check_pairs, divide, folder, images_in
 
-EMPTY = "raise"  # of a lesion; the masks of normal images are empty
 TEXTS = "busi"
 CLASSES = ("benign", "malignant", "normal")
 _NAME = r"{} \(\d+\)"
@@ -42,7 +42,7 @@ def files(
     fractions : sequence of 3 floats
         Shares of train, validation, test.
     """
-    checked(split, "poudel")
+    one_of("split", split, ("poudel",))
     base = folder(root, "Dataset_BUSI_with_GT", "")
     records = [r for kind in CLASSES if normal or kind != "normal" for r in _records(folder(base, kind), kind)]
     return divide(records, fractions, seed, str(base))

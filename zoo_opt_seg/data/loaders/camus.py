@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from zoo_opt.core.errors import one_of
 from zoo_opt_seg.data.files import DataError, Record
-from zoo_opt_seg.data.loaders.layout import POUDEL, checked, divide, folder
+from zoo_opt_seg.data.loaders.layout import POUDEL, divide, folder
 from zoo_opt_seg.data.readers import Scan
 
-EMPTY = "raise"
 TEXTS = "camus"
 STRUCTURES = {"left-ventricle": 1, "myocardium": 2, "left-atrium": 3}
 FRAMES = tuple(itertools.product(("2CH", "4CH"), ("ED", "ES")))  # views, ends of diastole and systole
@@ -46,9 +46,8 @@ def files(
     fractions : sequence of 3 floats
         Shares of train, validation, test, in patients, for "poudel".
     """
-    checked(split, "owners", "poudel")
-    if structure not in {"all", *STRUCTURES}:
-        raise ValueError(f"structure: expected all, {', '.join(STRUCTURES)}, got {structure!r}")
+    one_of("split", split, ("owners", "poudel"))
+    one_of("structure", structure, ("all", *STRUCTURES))
     base = folder(root, "database_nifti", "training", "CAMUS_public/database_nifti")
     older = base.name == "training"
     patients = {path.name: path for path in sorted(base.glob("patient*")) if path.is_dir()}
@@ -94,7 +93,7 @@ def spacing(record: Record, size: int) -> tuple[float, float]:
     For :func:`zoo_opt_seg.measures.metrics.hd95` of that sample.
     """
     if not isinstance(record.image, Scan):
-        raise TypeError(f"record: expected one of CAMUS, got {record.name}")
+        raise TypeError(f"record must be one of CAMUS, got {record.name}")
     height, width = record.image.read().shape
     down, across = record.image.spacing()
     return down * height / size, across * width / size

@@ -9,8 +9,6 @@ from pathlib import Path
 from zoo_opt_seg.data.files import DataError, Record
 from zoo_opt_seg.data.loaders.layout import folder, images_in, pair
 
-EMPTY = "raise"
-
 
 def files(root: str | Path, *, seed: int = 0, annotator: int = 1) -> dict[str, list[Record]]:
     """Return the records of ``Image_##{L,R}.jpg`` and ``Image_##{L,R}_1stHO.png`` (or ``_2ndHO.png``).
@@ -28,7 +26,7 @@ def files(root: str | Path, *, seed: int = 0, annotator: int = 1) -> dict[str, l
         Whose masks.
     """
     if annotator not in (1, 2):
-        raise ValueError(f"annotator: expected 1 or 2, got {annotator!r}")
+        raise ValueError(f"annotator must be 1 or 2, got {annotator!r}")
     base = folder(root, "CHASE_DB1", "CHASEDB1", "")
     ending = ("_1stHO", "_2ndHO")[annotator - 1]
     images = {s: p for s, p in images_in(base, (".jpg",)).items() if re.fullmatch(r"Image_\d\d[LR]", s)}

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from zoo_opt.core.errors import one_of
 from zoo_opt_seg.data.errors import read_json
 from zoo_opt_seg.data.files import DataError, Record
-from zoo_opt_seg.data.loaders.layout import checked, divide, folder
+from zoo_opt_seg.data.loaders.layout import divide, folder
 from zoo_opt_seg.data.readers import Rle
 
-EMPTY = "raise"
 TEXTS = "chexlocalize"
 SHARES = (0.6, 0.2, 0.2)  # patients; 1279/446/452 masks of Poudel et al.
 PATHOLOGIES = (
@@ -58,10 +58,10 @@ def files(
     pathologies : sequence of str
         Which to take.
     """
-    checked(split, "poudel", "owners")
+    one_of("split", split, ("poudel", "owners"))
     unknown = [name for name in pathologies if name not in PATHOLOGIES]
     if unknown or isinstance(pathologies, str) or not pathologies:
-        raise ValueError(f"pathologies: expected some of {', '.join(PATHOLOGIES)}, got {pathologies!r}")
+        raise ValueError(f"pathologies must be some of {', '.join(PATHOLOGIES)}, got {pathologies!r}")
     base = folder(root, "")
     val, test = (_part(base, part, pathologies) for part in ("val", "test"))
     if split == "poudel":

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from zoo_opt.core.errors import one_of
 from zoo_opt_seg.data.files import DataError, Record
-from zoo_opt_seg.data.loaders.layout import POUDEL, checked, divide, folder, images_below, pair
+from zoo_opt_seg.data.loaders.layout import POUDEL, divide, folder, images_below, pair
 
-EMPTY = "raise"
 TEXTS = "dfu"
 
 
@@ -32,7 +32,7 @@ def files(
     fractions : sequence of 3 floats
         Shares of train, validation, test.
     """
-    checked(split, "poudel")
+    one_of("split", split, ("poudel",))
     base = folder(root, "")
     images, masks = (
         {stem: path for stem, path in images_below(base, (suffix,)).items() if re.fullmatch(r"\d{6}", stem)}

@@ -11,7 +11,6 @@ import numpy as np
 from zoo_opt_seg.data.files import DataError, Record, mask_array
 from zoo_opt_seg.data.loaders.layout import FRACTIONS, divide, folder, images_in
 
-EMPTY = "raise"
 SMALLEST = 48  # pixels of the file that a window has at least, so that 96 px enlarge at most twice
 
 
@@ -47,9 +46,9 @@ def files(
         Side of the window over the diameter of the nucleus.
     """
     if per_image < 1:
-        raise ValueError(f"per_image: expected at least 1, got {per_image!r}")
+        raise ValueError(f"per_image must be at least 1, got {per_image!r}")
     if not diameters >= 1:
-        raise ValueError(f"diameters: expected at least 1, got {diameters!r}")
+        raise ValueError(f"diameters must be at least 1, got {diameters!r}")
     base = folder(root, "stage1_train", "")
     whole = []
     for path in sorted(path for path in base.iterdir() if path.is_dir() and not path.name.startswith(".")):

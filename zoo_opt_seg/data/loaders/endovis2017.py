@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo_opt.core.errors import one_of
 from zoo_opt_seg.data.files import DataError, Record, image_size
 from zoo_opt_seg.data.loaders.layout import check_pairs, folder, images_in
 
@@ -36,8 +37,7 @@ def files(root: str | Path, *, seed: int = 0, objects: str = "instruments") -> d
     objects : {"instruments", "all"}
         One sample per frame and instrument, or one per frame with all instruments together.
     """
-    if objects not in {"instruments", "all"}:
-        raise ValueError(f"objects: expected instruments or all, got {objects!r}")
+    one_of("objects", objects, ("instruments", "all"))
     base = folder(root, "")
     # Whatever the archives are called: a sequence with ground_truth beside its frames is for training.
     frames = sorted(path for path in base.rglob("left_frames") if path.is_dir() and "__MACOSX" not in path.parts)

@@ -13,7 +13,6 @@ import numpy as np
 from zoo_opt_seg.data.files import DataError, Record
 from zoo_opt_seg.data.loaders.layout import FRACTIONS, SPLITS, divide, folder, images_in, pair
 
-EMPTY = "raise"
 ENDINGS = ("_mask", "_segmentation", "_Segmentation", "_gt", "_label", "-mask")
 _NAMES = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
 
@@ -57,7 +56,7 @@ def files(
     try:
         re.compile(group or "")
     except re.error as error:
-        raise ValueError(f"group: expected a regular expression, got {group!r} ({error})") from None
+        raise ValueError(f"group must be a regular expression, got {group!r} ({error})") from None
     if values is not None:
         values = _range(values)
     base = folder(root, "")
@@ -87,7 +86,7 @@ def _records(base: Path, values: tuple[int, int] | None, group: str | None) -> l
 def _range(values: Any) -> tuple[int, int]:
     two = isinstance(values, (list, tuple)) and len(values) == 2
     if not two or any(isinstance(value, bool) or not isinstance(value, (int, np.integer)) for value in values):
-        raise ValueError(f"values: expected the lowest and highest mask value of the object, as [2,2], got {values!r}")
+        raise ValueError(f"values must be the lowest and highest mask value of the object, as [2,2], got {values!r}")
     low, high = map(int, values)
     return low, high
 

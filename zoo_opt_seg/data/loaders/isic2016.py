@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from zoo_opt.core.errors import one_of
 from zoo_opt_seg.data.files import Record
-from zoo_opt_seg.data.loaders.layout import checked, divide, folder, paired
+from zoo_opt_seg.data.loaders.layout import divide, folder, paired
 
-EMPTY = "raise"
 TEXTS = "isic"
 SHARES = (0.9, 0.1, 0.0)
 
@@ -32,7 +32,7 @@ def files(
     fractions : sequence of 3 floats
         Shares of train and validation of the training images; the third is not used.
     """
-    checked(split, "poudel")
+    one_of("split", split, ("poudel",))
     found = divide(_records(Path(root), "Training"), (*fractions[:2], 0), seed, str(root))
     return {**found, "test": _records(Path(root), "Test")}
 

@@ -9,8 +9,6 @@ import numpy as np
 from zoo_opt_seg.data.files import Record
 from zoo_opt_seg.data.loaders.layout import SPLITS, folder, paired
 
-EMPTY = "raise"
-
 
 def files(root: str | Path, *, seed: int = 0, test: int | None = 100) -> dict[str, list[Record]]:
     """Return the records of ``ISIC2018_Task1-2_<Split>_Input/ISIC_#######.jpg`` and their masks.

@@ -75,13 +75,6 @@ def paired(images: Path, masks: Path, ending: str = "") -> list[Record]:
     return pair(images_in(images), labels, str(images))
 
 
-def checked(split: str, *known: str) -> str:
-    """Return the option ``split``, or raise if the set has no division of that name."""
-    if split not in known:
-        raise ValueError(f"split: expected {' or '.join(known)}, got {split!r}")
-    return split
-
-
 def check_pairs(images: Mapping[str, Path], masks: Mapping[str, Path], where: str = "") -> None:
     """Raise if an image has no mask of its name, or the other way round; ``where`` says where masks are."""
     _unpaired(images, masks, "image", "mask" + where)
@@ -117,7 +110,7 @@ def divide(records: Sequence[Record], fractions: Sequence[float], seed: int, whe
     """
     shares = np.asarray(fractions, np.float64)
     if shares.shape != (3,) or not np.isfinite(shares).all() or (shares < 0).any() or not shares.sum():
-        raise ValueError(f"fractions: expected three shares >= 0 of train, validation, test, got {fractions!r}")
+        raise ValueError(f"fractions must be three shares >= 0 of train, validation, test, got {fractions!r}")
     ends = np.cumsum(shares) / shares.sum()
     members: dict[str, list[int]] = {}
     for i, record in enumerate(records):

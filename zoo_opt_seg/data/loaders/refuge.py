@@ -6,10 +6,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from zoo_opt.core.errors import one_of
 from zoo_opt_seg.data.files import DataError, Record
 from zoo_opt_seg.data.loaders.layout import SPLITS, folder, images_below, pair
 
-EMPTY = "raise"
 # Masks are inverted: 0 cup, 128 the rim of the disc, 255 background; the cup is part of the disc.
 VALUES = {"disc": (0, 128), "cup": (0, 0)}
 _STEMS = {"train": r"[gn]\d{4}", "validation": r"V\d{4}", "test": r"T\d{4}"}
@@ -35,8 +35,7 @@ def files(root: str | Path, *, seed: int = 0, label: str = "both") -> dict[str, 
     label : {"both", "disc", "cup"}
         The object. "both" gives each image twice, once with either, which makes the 800/800/800 of BAPS.
     """
-    if label not in {"both", *VALUES}:
-        raise ValueError(f"label: expected both, disc or cup, got {label!r}")
+    one_of("label", label, ("both", *VALUES))
     base = folder(root, "")
     images, masks = images_below(base, (".jpg",)), images_below(base, (".bmp",))
     found: dict[str, list[Record]] = {}

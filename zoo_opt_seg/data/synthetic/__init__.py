@@ -118,9 +118,9 @@ def draw(name: str, seed: int, index: int, size: int = 96) -> tuple[np.ndarray, 
 def _drawn(name: str, seed: int, index: int, size: int) -> tuple[np.ndarray, np.ndarray, Texts]:
     """Image, mask and texts."""
     if name not in (*DOMAINS, *SOURCES):
-        raise ValueError(f"name: expected one of {', '.join([*DOMAINS, *SOURCES[:-1]])} or {SOURCES[-1]}, got {name!r}")
+        raise ValueError(f"name must be one of {', '.join([*DOMAINS, *SOURCES[:-1]])} or {SOURCES[-1]}, got {name!r}")
     if size < 32:
-        raise ValueError(f"size: expected at least 32 pixels, got {size}")
+        raise ValueError(f"size must be at least 32 pixels, got {size}")
     return _SAMPLES.get(name, partial(_of_domain, name))(rng_of(name, seed, index), size)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from zoo_opt.support.loading import require
 from zoo_opt.support.progress import bar
 from zoo_opt_seg.whitebox.core.recipe import Epoch, Recipe
 from zoo_opt_seg.whitebox.core.trainer import Report
@@ -53,7 +54,7 @@ def epochs_bar(what: str = "training", show: bool = True) -> Iterator[Report]:
 class TensorBoard:
     """A report that writes each epoch's figures for TensorBoard, under ``training/`` and ``validation/``.
 
-    A training that goes on from its checkpoint goes on in the same curves: what a killed sitting wrote of later epochs
+    A training that goes on from its checkpoint goes on in the same curves: what a killed process wrote of later epochs
     is cut off.
 
     Parameters
@@ -68,11 +69,8 @@ class TensorBoard:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        try:
-            from torch.utils import tensorboard
-        except ImportError:
-            raise ImportError("TensorBoard needs the package tensorboard: pip install tensorboard") from None
-        self._make, self._folder = tensorboard.SummaryWriter, Path(folder)
+        self._make = require("torch.utils.tensorboard", "tensorboard", extra="seg").SummaryWriter
+        self._folder = Path(folder)
         self._writer: Any = None
 
     def __call__(self, epoch: Epoch, recipe: Recipe) -> None:

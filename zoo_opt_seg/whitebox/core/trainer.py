@@ -79,11 +79,11 @@ class Fitted:
     stopped : str
         ``"plateau"`` (no better Dice for `Recipe.stop_after` epochs) or ``"epochs"`` (all were made).
     seconds : float
-        Of training and validation, in all sittings: CPU time, or on a GPU time by the clock.
+        Of training and validation, resumed ones included: CPU time, or on a GPU time by the clock.
     trained : int
         Number of parameters trained.
     memory : int
-        Bytes at the peak of training and validation, the greatest of all sittings.
+        Bytes at the peak of training and validation, the greatest where it was resumed.
     memory_kind : str
         What they are: one of the three of `zoo_opt_seg.whitebox.core.memory`.
     """

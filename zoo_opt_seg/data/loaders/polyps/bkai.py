@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from zoo_opt.core.errors import one_of
 from zoo_opt_seg.data.files import Record
-from zoo_opt_seg.data.loaders.layout import POUDEL, checked, divide, folder, paired
+from zoo_opt_seg.data.loaders.layout import POUDEL, divide, folder, paired
 from zoo_opt_seg.data.readers import Channels
 
-EMPTY = "raise"
 TEXTS = "bkai_polyp"
 CHANNELS = {"polyp": (0, 1), "neoplastic": (0,), "non-neoplastic": (1,)}  # red, green
 
@@ -41,9 +41,8 @@ def files(
     fractions : sequence of 3 floats
         Shares of train, validation, test.
     """
-    checked(split, "poudel")
-    if label not in CHANNELS:
-        raise ValueError(f"label: expected {', '.join(CHANNELS)}, got {label!r}")
+    one_of("split", split, ("poudel",))
+    one_of("label", label, CHANNELS)
     base = folder(root, "bkai-igh-neopolyp", "")
     images, masks = folder(base, "train/train", "train"), folder(base, "train_gt/train_gt", "train_gt")
     records = [

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from zoo_opt.core.errors import one_of
 from zoo_opt_seg.data.files import DataError, Record
-from zoo_opt_seg.data.loaders.layout import POUDEL, checked, divide, folder, paired
+from zoo_opt_seg.data.loaders.layout import POUDEL, divide, folder, paired
 
-EMPTY = "raise"
 TEXTS = "clinicdb_polyp"
 BLOCK = 25  # consecutive frames that stay together with split="blocks"; a sequence has about 21
 _PLACES = ("PNG/Original", "Original", "TIF/Original")
@@ -36,7 +36,7 @@ def files(
     fractions : sequence of 3 floats
         Shares of train, validation, test.
     """
-    checked(split, "poudel", "blocks")
+    one_of("split", split, ("poudel", "blocks"))
     images = folder(root, *(f"{base}{place}" for base in ("", "CVC-ClinicDB/") for place in _PLACES))
     masks = folder(images.parent, "Ground Truth")
     records = paired(images, masks)

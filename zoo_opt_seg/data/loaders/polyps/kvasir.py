@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from zoo_opt.core.errors import one_of
 from zoo_opt_seg.data.files import Record
-from zoo_opt_seg.data.loaders.layout import POUDEL, checked, divide, folder, paired
+from zoo_opt_seg.data.loaders.layout import POUDEL, divide, folder, paired
 
-EMPTY = "raise"
 TEXTS = "kvasir_polyp"
 BAPS = (0.6, 0.1, 0.3)  # 600/100/300 of 1000
 
@@ -31,7 +31,7 @@ def files(
     fractions : sequence of 3 floats, optional
         Shares of train, validation, test, in place of those.
     """
-    shares = fractions or {"baps": BAPS, "poudel": POUDEL}[checked(split, "baps", "poudel")]
+    shares = fractions or {"baps": BAPS, "poudel": POUDEL}[one_of("split", split, ("baps", "poudel"))]
     base = folder(root, "Kvasir-SEG", "")
     images, masks = folder(base, "images"), folder(base, "masks")
     return divide(paired(images, masks), shares, seed, str(images))
