@@ -75,7 +75,7 @@ def test_an_empty_mask_is_an_error_that_names_the_row(draw):
     masks[4] = False
     with pytest.raises(ValueError, match="row 4 is empty"):
         draw(masks)
-    with pytest.raises(ValueError, match="expected bool"):
+    with pytest.raises(ValueError, match="must be bool"):
         draw(masks.astype(float))
     with pytest.raises(ValueError, match=r"\(n, H, W\)"):
         draw(masks[0])
