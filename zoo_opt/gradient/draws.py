@@ -56,6 +56,10 @@ class Draws(ABC):
             raise NotImplementedError(f"{type(self).__name__} must define lengths, as its self_dual is None")
         return math.sqrt(d / scale), math.sqrt(d * scale)  # as E[psi . delta] = d
 
+    def reach(self, d: int) -> float:
+        """Return how far a coordinate of delta in R^d goes from 0, but for rare draws: two standard deviations."""
+        return 2.0 * self.lengths(d)[0] / math.sqrt(d)  # chosen: 5 % of normal draws go farther
+
     def draw(self, key: Key, step: int, shape: tuple[int, int], dtype: DTypeLike) -> Array:
         """Return the (n, d) directions of ``step``, a function of (key, step) alone."""
         delta = np.empty(shape, dtype)
@@ -79,6 +83,10 @@ class Rademacher(Draws):
 
     def self_dual(self, d: int) -> float | None:
         """Return 1: the inverse of a sign is the sign."""
+        return 1.0
+
+    def reach(self, d: int) -> float:
+        """Return 1."""
         return 1.0
 
 
@@ -111,6 +119,10 @@ class SegmentedUniform(Draws):
     def lengths(self, d: int) -> tuple[float, float]:
         """Return them from E[delta_i^2] = 7/12 and E[1 / delta_i^2] = 2."""
         return math.sqrt(7 / 12 * d), math.sqrt(2 * d)
+
+    def reach(self, d: int) -> float:
+        """Return 1."""
+        return 1.0
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from zoo_opt.core.buffers import BLOCK, empty, scratch
 from zoo_opt.core.errors import instance
 from zoo_opt.core.keys import generator
 from zoo_opt.core.method import Asked
+from zoo_opt.gradient.bounded import BoundedProbes, Room
 from zoo_opt.gradient.draws import Draws
 from zoo_opt.gradient.estimators import Estimator
 from zoo_opt.gradient.gains import Gain, Gains, Observation
@@ -60,13 +61,14 @@ class ZOMemo(NamedTuple):
 
 @dataclass(frozen=True)
 class ZOGradient:
-    """A zeroth-order gradient method: draws, estimator, gains, update rule and scaling."""
+    """A zeroth-order gradient method: draws, estimator, gains, update rule and scaling, within bounds or not."""
 
     draws: Draws
     estimator: Estimator
     gains: Gains
     rule: UpdateRule = Plain()
     scaling: Scaling = Unscaled()
+    bounds: BoundedProbes | None = None
 
     def __post_init__(self) -> None:
         instance("draws", self.draws, Draws)
@@ -87,25 +89,43 @@ class ZOGradient:
         repeats = self.gains.repeats(state.gains, step)
         center = self.rule.center(state.x, state.m, gain)
         q, d = self.estimator.q, center.size
+        room = self._room(gain, d, center.dtype)
+        if room is not None:
+            center = room.center(center)
         X = empty((self.estimator.n, d), center.dtype, out)
         rng = generator(state.key, step)
         if q * d <= BLOCK:
-            self._place(X, 0, center, scratch((q, d), center.dtype), rng, gain.c)
+            self._place(X, 0, center, scratch((q, d), center.dtype), rng, gain.c, room)
         else:
             rows, columns = max(1, BLOCK // d), min(d, BLOCK) if self.draws.by_columns else d
             for k in range(0, q, rows):
                 for start in range(0, d, columns):
                     block = slice(start, start + columns)
                     part = center[block]
-                    self._place(X[:, block], k, part, scratch((min(rows, q - k), part.size), part.dtype), rng, gain.c)
+                    c_delta = scratch((min(rows, q - k), part.size), part.dtype)
+                    self._place(X[:, block], k, part, c_delta, rng, gain.c, room, block)
+        if room is not None:
+            room.keep(X)
         if not repeats:
             return Asked(X, ZOMemo(gain))
         X[1] = X[0]
         return Asked(X, ZOMemo(gain, True), [None, 0, *[None] * (len(X) - 2)])
 
-    def _place(self, X: Array, k: int, center: Array, c_delta: Array, rng: Generator, c: float) -> None:
+    def _place(
+        self,
+        X: Array,
+        k: int,
+        center: Array,
+        c_delta: Array,
+        rng: Generator,
+        c: float,
+        room: Room | None,
+        block: slice = slice(None),
+    ) -> None:
         """Draw the directions k, k + 1, ... into ``c_delta`` and place their points."""
         self.draws.sample(rng, c_delta, c)
+        if room is not None:
+            room.shorten(c_delta, block)
         self.estimator.place(X, k, center, c_delta)
 
     def update(self, state: ZOState, asked: Asked, losses: list[float]) -> ZOState:
@@ -122,16 +142,25 @@ class ZOGradient:
         if not sum(map(abs, scaled)) < _LARGEST[X.dtype.char]:  # a NaN too
             return state
         ghat = self._combine(scaled, X, gain.c)
+        room = self._room(gain, ghat.size, ghat.dtype)
+        if room is not None and self.draws.self_dual(ghat.size) is not None:  # the dual is then 1 / part times delta
+            room.undo(ghat)
         if self.gains.observes:
             seen = Observation(losses, gain, repeats, self.estimator, slopes, ghat, factor)
             gains = self.gains.observe(gains, seen)
         x, m = self.rule.step(state.x, state.m, ghat, gain)
+        if self.bounds is not None:
+            x, m = self.bounds.project(x, m)
         return ZOState(state.key, x, m, gains, memory)
 
     def told_sem(self, state: ZOState, sem: list[float]) -> ZOState:
         """Return the state after the standard errors of a step's losses were told."""
         gains = self.gains.told_sem(state.gains, sem)
         return state if gains is state.gains else replace(state, gains=gains)
+
+    def _room(self, gain: Gain, d: int, dtype: np.dtype[Any]) -> Room | None:
+        """Return what perturbations of size c leave of the bounds."""
+        return None if self.bounds is None else self.bounds.room(gain.c * self.draws.reach(d), dtype)
 
     def _combine(self, slopes: list[float], X: Array, c: float) -> Array:
         """Return ghat = sum_k slope_k psi_k, with the directions taken from the points: what rounding left of them."""

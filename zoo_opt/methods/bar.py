@@ -93,6 +93,8 @@ class BAR(GradientMethod):
         What the estimate is divided by: nothing in the paper.
     scale : float or None, default None
         Size of a typical parameter, for "auto". None: the root mean square of x0, or 1 where x0 = 0.
+    bounds : None or bounds in any form, default None
+        As in `GradientMethod`: no candidate leaves them.
 
     Raises
     ------
@@ -110,6 +112,7 @@ class BAR(GradientMethod):
     scale: float | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_scale(self.scale, self.lr, self.c)
         integer("directions", self.directions, 1)
         non_negative("lr_min", self.lr_min)

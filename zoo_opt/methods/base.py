@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import functools
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from zoo_opt.core.method import Asked, Method
+from zoo_opt.gradient.bounded import BoundedProbes
 from zoo_opt.gradient.zo_gradient import ZOGradient, ZOState
+from zoo_opt.methods import box as boxes
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
 
 
+@dataclass(frozen=True, kw_only=True)
 class GradientMethod(Method):
-    """A method composed from the gradient kit: a subclass says how, in `compose`, and nothing else."""
+    """A method composed from the gradient kit: a subclass says how, in `compose`, and nothing else.
+
+    Parameters
+    ----------
+    bounds : None or bounds in any form, default None
+        No candidate leaves them, and neither does `mean`: a step is projected, and the probes surround the nearest
+        point where they stay inside at their full length (Sadegh 1997). Where the box is narrower than a probe, it is
+        shortened, and used with its true length. x0 must lie inside.
+    """
+
+    bounds: Any = None
 
     lookahead: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.bounds is not None:
+            object.__setattr__(self, "bounds", boxes.check_box("bounds", self.bounds))
 
     @abstractmethod
     def compose(self) -> ZOGradient:
@@ -25,10 +45,16 @@ class GradientMethod(Method):
     @functools.cached_property
     def kit(self) -> ZOGradient:
         """The composition, made once."""
-        return self.compose()
+        kit = self.compose()
+        if self.bounds is None:
+            return kit
+        low, high = (np.asarray(side, np.float64) for side in self.bounds)
+        return replace(kit, bounds=BoundedProbes(low, high))
 
     def init(self, x0: Array, key: Key) -> ZOState:
         """See `Method.init`."""
+        if self.bounds is not None:
+            boxes.check_start(x0, self.bounds)
         return self.kit.init(x0, key)
 
     def size(self, state: ZOState) -> int:

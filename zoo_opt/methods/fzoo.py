@@ -125,6 +125,8 @@ class FZOO(GradientMethod):
         curvature that a larger c brings in; for draws that are their own dual (not `SegmentedUniform`).
     scale : float or None, default None
         Size of a typical parameter, for "auto". None: the root mean square of x0, or 1 where x0 = 0.
+    bounds : None or bounds in any form, default None
+        As in `GradientMethod`: no candidate leaves them.
 
     Raises
     ------
@@ -140,6 +142,7 @@ class FZOO(GradientMethod):
     scale: float | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         integer("directions", self.directions, 3)
         check_scale(self.scale, self.lr, self.c)
         kit = self.compose()  # checks the rest

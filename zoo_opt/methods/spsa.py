@@ -97,6 +97,8 @@ class SPSA(GradientMethod):
         What the estimate is divided by: nothing in the paper; `SlopeRMS` makes steps independent of the loss's scale.
     scale : float or None, default None
         Size of a typical parameter, for "auto". None: the root mean square of x0, or 1 where x0 = 0.
+    bounds : None or bounds in any form, default None
+        As in `GradientMethod`: no candidate leaves them.
 
     Raises
     ------
@@ -112,6 +114,7 @@ class SPSA(GradientMethod):
     scale: float | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         integer("pairs", self.pairs, 1)
         check_scale(self.scale, self.lr, self.c)
         self.compose()  # checks the rest
@@ -168,7 +171,7 @@ class SPSAGC(SPSA):
 
     Parameters
     ----------
-    lr, c, pairs, draws, scaling, scale
+    lr, c, pairs, draws, scaling, scale, bounds
         As in `SPSA`; "auto" allows for the momentum.
     momentum : float or schedule, default 0.9
         beta, in [0, 1).

@@ -152,7 +152,7 @@ class SPSAGEASS(SPSAGC):
         Factor on c, for good, after an estimate of exactly zero.
     rule : Update, default GradientCorrection()
         Order of the momentum update; `Nesterov` is that of the released trainer.
-    scaling, scale
+    scaling, scale, bounds
         As in `SPSA`. The threshold is compared with the estimate before it is scaled, in units of the loss.
 
     Raises
