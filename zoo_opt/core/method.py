@@ -105,6 +105,14 @@ class Method(ABC):
         """Return the reasons to stop, empty if there are none."""
         return {}
 
+    def known(self, state: Any, X: Array, losses: list[float]) -> Any:
+        """Return the state that makes use of points ``X`` (n, d) that nobody asked for, and their losses.
+
+        Called between two steps, once there has been one: before that the best of them is the start. The state itself,
+        the default, makes no use of them.
+        """
+        return state
+
     def told_sem(self, state: Any, asked: Asked, sem: list[float]) -> Any:
         """Return the state with what was told of the noise; called before `update` where anything was.
 

@@ -234,7 +234,11 @@ class DDCMAES(EvolutionStrategy):
         )  # fmt: skip
 
     def kept_of(self, dist: DDDistribution, X: Array) -> Array:
-        """See `EvolutionStrategy.kept_of`: z = C^-1/2 D^-1 (x - m) / sigma."""
+        """See `EvolutionStrategy.kept_of`."""
+        return self.whitened(dist, X)
+
+    def whitened(self, dist: DDDistribution, X: Array) -> Array:
+        """See `EvolutionStrategy.whitened`: z = C^-1/2 D^-1 (x - m) / sigma."""
         Y = (X - dist.m) / (dist.sigma * dist.D)
         Z: Array = (Y.dot(dist.B) / dist.E).dot(dist.B.T)
         return Z

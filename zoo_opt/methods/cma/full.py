@@ -160,10 +160,14 @@ class CMAES(EvolutionStrategy):
             stale = 0
         return FullDistribution(m=m, sigma=sigma, C=C, B=B, D=D, p_sigma=p_sigma, p_c=p_c, stale=stale)
 
+    def whitened(self, dist: FullDistribution, X: Array) -> Array:
+        """See `EvolutionStrategy.whitened`: z = D^-1 B' (x - m) / sigma."""
+        Z: Array = ((X - dist.m) / dist.sigma).dot(dist.B) / dist.D
+        return Z
+
     def kept_of(self, dist: FullDistribution, X: Array) -> tuple[Array, Array]:
-        """See `EvolutionStrategy.kept_of`: z = D^-1 B' y with y = (x - m) / sigma."""
-        Y = (X - dist.m) / dist.sigma
-        return Y.dot(dist.B) / dist.D, Y
+        """See `EvolutionStrategy.kept_of`."""
+        return self.whitened(dist, X), (X - dist.m) / dist.sigma
 
     def shape_reasons(self, dist: FullDistribution, sigma0: float, g: int) -> dict[str, Any]:
         """See `EvolutionStrategy.shape_reasons`: looked for after a decomposition."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from zoo_opt.methods.cma.restarts import Run, RunEnd
 from zoo_opt.methods.cma.stop import flat_generations, history_length, range_of
@@ -34,6 +37,33 @@ class Distribution:
         raise NotImplementedError
 
 
+class Injected(NamedTuple):
+    """Points that the strategy has not drawn, (k, d), and their losses."""
+
+    X: Array
+    losses: list[float]
+
+
+def clipped(m: Array, X: Array, Z: Array) -> Array:
+    """Return points X, in whitened coordinates Z, drawn to m until they are no farther than c_y (Hansen 2011).
+
+    N. Hansen, Injecting external solutions into CMA-ES, arXiv 1110.4181: the length of C^-1/2 y is at most
+    c_y = sqrt(n) + 2 n / (n + 2).
+    """
+    n = m.size
+    c_y = math.sqrt(n) + 2 * n / (n + 2)
+    length = np.sqrt(np.vecdot(Z, Z))
+    near: Array = m + np.minimum(1.0, c_y / np.maximum(length, c_y))[:, None] * (X - m)
+    return near
+
+
+def joined(kept: Any, more: Any) -> Any:
+    """Return the rows of both, of arrays or of tuples of arrays."""
+    if isinstance(kept, tuple):
+        return tuple(map(joined, kept, more))
+    return np.concatenate([kept, more])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ESState:
     """State between two generations of `CMAES`, `SepCMAES` and `DDCMAES`, float64.
@@ -60,6 +90,8 @@ class ESState:
         Range of the losses of the run's first generation that had one; 0 before it.
     flat : int
         Generations running with equal losses.
+    injected : Injected or None
+        What the next generation takes in beside its own candidates.
     reasons : dict
         Why the method has ended.
     log : tuple of RunEnd
@@ -76,6 +108,7 @@ class ESState:
     history: tuple[float, ...] = ()
     first_range: float = 0.0
     flat: int = 0
+    injected: Injected | None = None
     reasons: dict[str, Any]
     log: tuple[RunEnd, ...]
 

@@ -157,6 +157,10 @@ class SepCMAES(EvolutionStrategy):
         C += rank_mu
         return SepDistribution(m=m, sigma=sigma, C=C, p_sigma=p_sigma, p_c=p_c)
 
+    def whitened(self, dist: SepDistribution, X: Array) -> Array:
+        """See `EvolutionStrategy.whitened`: z = C^-1/2 (x - m) / sigma."""
+        return (X - dist.m) / (dist.sigma * np.sqrt(dist.C))
+
     def kept_of(self, dist: SepDistribution, X: Array) -> Array:
         """See `EvolutionStrategy.kept_of`."""
         return X

@@ -17,7 +17,7 @@ from zoo_opt.methods.cma.mixed import MixedVariables
 from zoo_opt.methods.cma.noise import NO_HANDLING, NoiseHandling
 from zoo_opt.methods.cma.parameters import default_popsize, rank
 from zoo_opt.methods.cma.restarts import POLICIES, Run, RunEnd, next_run
-from zoo_opt.methods.cma.runs import ESState
+from zoo_opt.methods.cma.runs import ESState, Injected, clipped, joined
 from zoo_opt.methods.cma.stop import Tolerances, default_generations, loss_reasons
 
 if TYPE_CHECKING:
@@ -86,6 +86,10 @@ class EvolutionStrategy(Method):
         """
 
     @abstractmethod
+    def whitened(self, dist: Any, X: Array) -> Array:
+        """Return the points ``X`` (n, d) in coordinates in which the distribution is N(0, I)."""
+
+    @abstractmethod
     def kept_of(self, dist: Any, X: Array) -> Any:
         """Return what `sample` would have kept, had it drawn the points ``X`` (n, d) from the distribution."""
 
@@ -133,6 +137,16 @@ class EvolutionStrategy(Method):
         again = [*[None] * len(X), *(row - repeats.size for row in repeats.rows)]
         return Asked(np.concatenate([X, repeats.X]), Generation(step, kept), again)
 
+    def known(self, state: ESState, X: Array, losses: list[float]) -> ESState:
+        """See `Method.known`: the best, at most half a population, are injected into the next generation (Hansen 2011).
+
+        A strategy that handles noise takes none: it ranks by more than a loss.
+        """
+        if self.handling is not NO_HANDLING:
+            return state
+        best = rank(losses)[: max(1, state.run.popsize // 2)]
+        return replace(state, injected=Injected(X[best].astype(np.float64), [losses[k] for k in best]))
+
     def told_sem(self, state: ESState, asked: Asked, sem: list[float]) -> ESState:
         """See `Method.told_sem`."""
         return replace(state, noise=self.handling.with_errors(state, sem))
@@ -142,12 +156,16 @@ class EvolutionStrategy(Method):
         X, (step, kept) = asked.X, asked.memo
         handling, dist = self.handling, state.distribution
         noise, values = handling.observe(state, X, losses, step)
+        kept, ranked_by, injected = X if kept is None else kept, losses, state.injected
+        if injected is not None:
+            ranked_by, values = [*losses, *injected.losses], [*values, *injected.losses]
+            kept = joined(kept, self.kept_of(dist, clipped(dist.m, injected.X, self.whitened(dist, injected.X))))
         order = rank(values)
         if not len(order):
             return replace(state, noise=noise)
-        after = self.adapt(dist, X if kept is None else kept, order, state.g + 1)
+        after = self.adapt(dist, kept, order, state.g + 1)
         noise, after = handling.adjust(noise, dist, after)
-        ranked = sorted([losses[k] for k in order])
+        ranked = sorted([ranked_by[k] for k in order])
         return self._judged(state.next_generation(after, noise, ranked, len(losses)), step, ranked)
 
     def mean(self, state: ESState) -> Array:
