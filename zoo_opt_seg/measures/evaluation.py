@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from zoo_opt.core.errors import integer, one_of
 from zoo_opt_seg.blackbox.protocol import check_answer
 from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for
 from zoo_opt_seg.data.samples import Samples, numbered
@@ -57,9 +58,7 @@ class Evaluation:
         ----------
         measure : {"dice", "iou", "hd95"}
         """
-        if measure not in MEASURES:
-            raise ValueError(f"measure: expected dice, iou or hd95, got {measure!r}")
-        return _mean(getattr(self, measure), self.averaged)
+        return _mean(getattr(self, one_of("measure", measure, MEASURES)), self.averaged)
 
     def summary(self) -> dict[str, float]:
         """Return means over images and repeats, standard deviations over images of their means, and counts.
@@ -159,10 +158,9 @@ def evaluate(
         bool masks, or of another shape.
     """
     for name, value in (("repeats", repeats), ("batch", batch), ("points", points)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name}: expected an integer >= 1, got {value!r}")
+        integer(name, value, 1)
     if not len(samples):
-        raise ValueError("samples: expected at least one")
+        raise ValueError("samples must hold at least one, got none")
     predict, kind = _predictor(model, prompt, x), kind_for(model, draw)
     before = getattr(model, "calls", None)  # counted by the box itself, not here
     entropy = tuple(int(value) for value in np.atleast_1d(np.asarray(seed)))
@@ -188,14 +186,14 @@ def evaluate(
 def _predictor(model: Any, prompt: Any, x: np.ndarray | None) -> Callable[[np.ndarray, Prompts], np.ndarray]:
     if prompt is None:
         if x is not None:
-            raise ValueError("x: expected none without a visual prompt that it belongs to")
+            raise ValueError(f"x must not be given without the visual prompt that it belongs to, got {x!r:.80}")
         return model  # type: ignore[no-any-return]
     if hasattr(prompt, "predict"):  # a TrainedPrompt holds its vector
         if x is not None:
-            raise ValueError("x: expected none with a trained prompt, which holds its own")
+            raise ValueError(f"x must not be given with a trained prompt, which holds its own, got {x!r:.80}")
         return lambda images, prompts: prompt.predict(model, images, prompts, batch=len(images))
     if x is None:
-        raise ValueError("x: expected the vector of the visual prompt, got None")
+        raise ValueError("x must be the vector of the visual prompt, got None")
 
     def through(images: np.ndarray, prompts: Prompts) -> np.ndarray:
         return np.asarray(prompt.answer(model, x, prompt.context(images, prompts)))
@@ -221,7 +219,7 @@ def _recalled(scores: Mapping[str, Sequence[float]], rows: slice) -> np.ndarray:
     wanted = rows.stop - rows.start
     lengths = [len(scores[measure]) if measure in scores else 0 for measure in MEASURES]
     if lengths != [wanted] * 3:
-        raise ValueError(f"known: expected {wanted} scores of each measure from row {rows.start} on, got {lengths}")
+        raise ValueError(f"known must hold {wanted} scores of each measure from row {rows.start} on, got {lengths}")
     return np.asarray([scores[measure] for measure in MEASURES], np.float64)
 
 

@@ -82,7 +82,7 @@ def evaluate_volumes(
     if unit not in ("mm", "voxel"):
         raise ValueError(f"unit must be 'mm' or 'voxel', got {unit!r}")
     if not volumes:
-        raise ValueError("volumes: expected at least one, got none")
+        raise ValueError("volumes must be at least one, got none")
     integer("batch", batch, 1)
     spacings = [volume.millimetres() if unit == "mm" else None for volume in volumes]
     dice, hd95 = np.empty((2, len(volumes), len(classes)))

@@ -44,7 +44,8 @@ def dice(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """
     from monai.metrics.meandice import compute_dice
 
-    return _overlap(compute_dice, predicted, truth)
+    check_pair(predicted, truth, np.bool_, "(n, H, W)")
+    return overlap(compute_dice, predicted, truth)
 
 
 def iou(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -61,7 +62,8 @@ def iou(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """
     from monai.metrics.meaniou import compute_iou
 
-    return _overlap(compute_iou, predicted, truth)
+    check_pair(predicted, truth, np.bool_, "(n, H, W)")
+    return overlap(compute_iou, predicted, truth)
 
 
 def hd95(predicted: np.ndarray, truth: np.ndarray, *, spacing: float | Sequence[float] | None = None) -> np.ndarray:
@@ -99,44 +101,49 @@ def hd95(predicted: np.ndarray, truth: np.ndarray, *, spacing: float | Sequence[
     >>> hd95(square, np.roll(square, 2, axis=2)).tolist(), hd95(square, square & False).round(2).tolist()
     ([2.0], [11.31])
     """
-    p, t = _tensors(predicted, truth)
+    check_pair(predicted, truth, np.bool_, "(n, H, W)")
     down, across = _spacing(spacing)
-    some_p, some_t = predicted.any(axis=(1, 2)), truth.any(axis=(1, 2))
-    distances = np.zeros(len(predicted))
-    distances[some_p != some_t] = math.hypot(predicted.shape[1] * down, predicted.shape[2] * across)
-    rows = np.flatnonzero(some_p & some_t)
-    if rows.size:
-        distances[rows] = hausdorff95(p[rows], t[rows], (down, across))
+    diagonal = math.hypot(predicted.shape[1] * down, predicted.shape[2] * across)
+    return hausdorff95(predicted, truth, (down, across), diagonal)
+
+
+def hausdorff95(predicted: np.ndarray, truth: np.ndarray, spacing: Sequence[float], one_empty: float) -> np.ndarray:
+    """Return MONAI's distance of masks (n, ...), float64 (n,); 0 where both are empty, ``one_empty`` where one is."""
+    from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+
+    axes = tuple(range(1, predicted.ndim))
+    some_p, some_t = predicted.any(axis=axes), truth.any(axis=axes)
+    distances = np.where(some_p != some_t, one_empty, 0.0)
+    if (both := some_p & some_t).any():
+        with warnings.catch_warnings():
+            # MONAI 1.6 passes its own deprecated argument.
+            warnings.filterwarnings("ignore", ".*always_return_as_numpy.*", FutureWarning)
+            p, t, about = _tensor(predicted[both]), _tensor(truth[both]), {"percentile": 95, "spacing": list(spacing)}
+            distances[both] = _column(compute_hausdorff_distance(p, t, include_background=True, **about))
     return distances
 
 
-def hausdorff95(predicted: torch.Tensor, truth: torch.Tensor, spacing: Sequence[float]) -> np.ndarray:
-    """Return MONAI's distance of masks that are not empty, (n, 1, ...), as float64 (n,) in the units of ``spacing``."""
-    from monai.metrics.hausdorff_distance import compute_hausdorff_distance
-
-    with warnings.catch_warnings():
-        # MONAI 1.6 passes its own deprecated argument.
-        warnings.filterwarnings("ignore", ".*always_return_as_numpy.*", FutureWarning)
-        return _column(
-            compute_hausdorff_distance(predicted, truth, include_background=True, percentile=95, spacing=list(spacing))
-        )
+def overlap(compute: Callable[..., Any], predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return a measure of MONAI's of masks (n, ...), float64 (n,): 1 where both are empty, 0 where one is."""
+    if not len(predicted):
+        return np.zeros(0)
+    return _column(compute(_tensor(predicted), _tensor(truth), include_background=True, ignore_empty=False))
 
 
-def _overlap(compute: Callable[..., Any], predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    p, t = _tensors(predicted, truth)
-    return np.zeros(0) if not len(p) else _column(compute(p, t, include_background=True, ignore_empty=False))
+def check_pair(predicted: np.ndarray, truth: np.ndarray, kind: type[np.generic], shape: str) -> None:
+    """Raise unless both are arrays of this type, with three axes and the same shape."""
+    for name, array in (("predicted", predicted), ("truth", truth)):
+        if typed_array(name, array, kind).ndim != 3:
+            raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    if predicted.shape != truth.shape:
+        raise ValueError(f"predicted must have the shape {truth.shape} of truth, got {predicted.shape}")
 
 
-def _tensors(predicted: np.ndarray, truth: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+def _tensor(masks: np.ndarray) -> torch.Tensor:
+    """Masks (n, 1, ...), copied: torch takes no negative strides, and warns of arrays that are read-only."""
     import torch
 
-    for name, masks in (("predicted", predicted), ("truth", truth)):
-        if typed_array(name, masks, np.bool_).ndim != 3:
-            raise ValueError(f"{name}: expected the shape (n, H, W), got {masks.shape}")
-    if predicted.shape != truth.shape:
-        raise ValueError(f"predicted: expected the shape {truth.shape} of truth, got {predicted.shape}")
-    # Copies: torch takes no negative strides, and warns of arrays that are read-only.
-    return torch.from_numpy(predicted.copy())[:, None], torch.from_numpy(truth.copy())[:, None]
+    return torch.from_numpy(masks.copy())[:, None]
 
 
 def _column(values: Any) -> np.ndarray:
@@ -144,11 +151,8 @@ def _column(values: Any) -> np.ndarray:
 
 
 def _spacing(spacing: float | Sequence[float] | None) -> tuple[float, float]:
-    if spacing is None:
-        return 1.0, 1.0
-    pair = (
-        np.broadcast_to(np.asarray(spacing, np.float64), (2,)) if np.ndim(spacing) == 0 else np.asarray(spacing, float)
-    )
-    if pair.shape != (2,) or not np.isfinite(pair).all() or not (pair > 0).all():
-        raise ValueError(f"spacing: expected one number > 0 or two (down, across), got {spacing!r}")
-    return float(pair[0]), float(pair[1])
+    given = np.asarray(1.0 if spacing is None else spacing, np.float64)
+    if given.shape not in ((), (2,)) or not (np.isfinite(given) & (given > 0)).all():
+        raise ValueError(f"spacing must be one number > 0 or two (down, across), got {spacing!r}")
+    down, across = np.broadcast_to(given, 2).tolist()
+    return down, across

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo_opt.core.errors import integer
-from zoo_opt_seg.data.samples import typed_array
+from zoo_opt.core.errors import integer, one_of
 from zoo_opt_seg.data.volumes import check_spacing
-from zoo_opt_seg.measures.metrics import hausdorff95
-
-if TYPE_CHECKING:
-    import torch
+from zoo_opt_seg.measures.metrics import check_pair, hausdorff95, overlap
 
 EMPTY = ("stated", "released")
 """Conventions for a class that one of the volumes, or both, have nothing of."""
@@ -56,16 +51,12 @@ def volume_dice(predicted: np.ndarray, truth: np.ndarray, classes: int, *, empty
     from monai.metrics.meandice import compute_dice
 
     _check(predicted, truth, classes, empty)
-    found = np.empty(classes)
+    values = np.empty(classes)
     for k in range(1, classes + 1):
         p, t = _part(predicted, truth, k)
-        if p.any() and t.any():
-            found[k - 1] = float(compute_dice(_tensor(p), _tensor(t), include_background=True))
-        elif empty == "stated":
-            found[k - 1] = float(not p.any() and not t.any())
-        else:
-            found[k - 1] = float(p.any())
-    return found
+        stated = empty == "stated" or (p.any() and t.any())
+        values[k - 1] = overlap(compute_dice, p[None], t[None])[0] if stated else p.any()
+    return values
 
 
 def volume_hd95(
@@ -105,25 +96,18 @@ def volume_hd95(
     _check(predicted, truth, classes, empty)
     apart = check_spacing(spacing) if spacing is not None else (1.0, 1.0, 1.0)
     diagonal = math.sqrt(sum((n * step) ** 2 for n, step in zip(truth.shape, apart, strict=True)))
-    found = np.zeros(classes)
-    for k in range(1, classes + 1):
-        p, t = _part(predicted, truth, k)
-        if p.any() and t.any():
-            found[k - 1] = hausdorff95(_tensor(p), _tensor(t), apart)[0]
-        elif p.any() != t.any() and empty == "stated":
-            found[k - 1] = diagonal
-    return found
+    one_empty = diagonal if empty == "stated" else 0.0
+    parts = (_part(predicted, truth, k) for k in range(1, classes + 1))
+    return np.array([hausdorff95(p[None], t[None], apart, one_empty)[0] for p, t in parts])
 
 
 def _check(predicted: np.ndarray, truth: np.ndarray, classes: int, empty: str) -> None:
     integer("classes", classes, 1)
-    if empty not in EMPTY:
-        raise ValueError(f"empty: expected one of {', '.join(EMPTY)}, got {empty!r}")
+    one_of("empty", empty, EMPTY)
+    check_pair(predicted, truth, np.uint8, "(D, H, W)")
     for name, labels in (("predicted", predicted), ("truth", truth)):
-        if typed_array(name, labels, np.uint8).ndim != 3 or labels.shape != truth.shape:
-            raise ValueError(f"{name}: expected the shape (D, H, W) of truth, got {labels.shape} and {truth.shape}")
         if labels.max(initial=0) > classes:
-            raise ValueError(f"{name}: expected labels up to {classes}, got {labels.max()}")
+            raise ValueError(f"{name} must have labels up to {classes}, got {labels.max()}")
 
 
 def _part(predicted: np.ndarray, truth: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -136,9 +120,3 @@ def _part(predicted: np.ndarray, truth: np.ndarray, k: int) -> tuple[np.ndarray,
         cut[axis] = slice(used[0], used[-1] + 1) if used.size else slice(0, 1)
         p, t = p[tuple(cut)], t[tuple(cut)]
     return p, t
-
-
-def _tensor(mask: np.ndarray) -> torch.Tensor:
-    import torch
-
-    return torch.from_numpy(np.ascontiguousarray(mask))[None, None]

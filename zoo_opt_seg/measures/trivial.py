@@ -172,11 +172,12 @@ def _first_points(prompts: Prompts, size: tuple[int, ...]) -> np.ndarray:
     """Return the first positive point of each prompt, (n, 2); the image's middle where there are texts alone."""
     if prompts.points is None or prompts.labels is None:
         if prompts.texts is None:
-            raise ValueError("prompts: expected points, which a trivial baseline starts from, or texts")
+            raise ValueError("prompts must hold points, which a trivial baseline starts from, or texts, got neither")
         return np.tile(np.array([size[1] - 1, size[0] - 1], np.float32) / 2, (len(prompts), 1))
     positive = np.asarray(prompts.labels) == 1
-    if not positive.any(axis=1).all():
-        raise ValueError("prompts: expected a point with the label 1 in each")
+    some = positive.any(axis=1)
+    if not some.all():
+        raise ValueError(f"prompts must hold a point with the label 1 in each row, got none in row {some.argmin()}")
     points: np.ndarray = np.asarray(prompts.points)[np.arange(len(positive)), positive.argmax(axis=1)]
     return points
 

@@ -120,12 +120,12 @@ def test_laws(pair: np.ndarray) -> None:
             "predicted must be an array of bool, got float64",
         ),
         (np.zeros((2, 4, 4), bool), [[0]], TypeError, "truth must be an array of bool, got list"),
-        (np.zeros((4, 4), bool), np.zeros((4, 4), bool), ValueError, "predicted: expected the shape"),
+        (np.zeros((4, 4), bool), np.zeros((4, 4), bool), ValueError, "predicted must have shape"),
         (
             np.zeros((2, 4, 4), bool),
             np.zeros((1, 4, 4), bool),
             ValueError,
-            r"predicted: expected the shape \(1, 4, 4\)",
+            r"predicted must have the shape \(1, 4, 4\)",
         ),
     ],
 )
@@ -137,7 +137,7 @@ def test_bad_masks(predicted: object, truth: object, error: type[Exception], mes
 
 @pytest.mark.parametrize("spacing", [0, -1.0, math.nan, (1.0,), (1.0, 2.0, 3.0), (1.0, 0.0)])
 def test_bad_spacing(spacing: object) -> None:
-    with pytest.raises(ValueError, match="spacing: expected one number > 0 or two"):
+    with pytest.raises(ValueError, match="spacing must be one number > 0 or two"):
         hd95(np.ones((1, 4, 4), bool), np.ones((1, 4, 4), bool), spacing=spacing)
 
 

@@ -99,10 +99,10 @@ def test_no_distance_exceeds_the_diagonal() -> None:
     ("change", "error", "message"),
     [
         ({"predicted": np.zeros((2, 4, 4), np.int64)}, TypeError, "predicted must be an array of uint8, got int64"),
-        ({"truth": np.zeros((2, 4, 5), np.uint8)}, ValueError, "predicted: expected the shape"),
-        ({"predicted": np.full((2, 4, 4), 3, np.uint8)}, ValueError, "predicted: expected labels up to 2, got 3"),
+        ({"truth": np.zeros((2, 4, 5), np.uint8)}, ValueError, "predicted must have the shape"),
+        ({"predicted": np.full((2, 4, 4), 3, np.uint8)}, ValueError, "predicted must have labels up to 2, got 3"),
         ({"classes": 0}, ValueError, "classes must be >= 1"),
-        ({"empty": "medpy"}, ValueError, "empty: expected one of stated, released, got 'medpy'"),
+        ({"empty": "medpy"}, ValueError, "empty must be one of stated, released, got 'medpy'"),
     ],
 )
 def test_errors(change: dict, error: type, message: str) -> None:
@@ -146,7 +146,7 @@ def test_evaluation_goes_slice_by_slice() -> None:
     assert summary["dice_sd"] == 0.0 and summary["images"] == 3
     assert result.per_image("hd95") == pytest.approx([diagonal / 3] * 3) and summary["iou"] == pytest.approx(2 / 3)
     assert result.iou.tolist() == [[1, 0, 1]] * 3
-    with pytest.raises(ValueError, match="measure: expected dice, iou or hd95, got 'volume'"):
+    with pytest.raises(ValueError, match="measure must be one of dice, iou, hd95, got 'volume'"):
         result.per_image("volume")
 
 
@@ -167,7 +167,7 @@ def test_volume_without_spacing_is_measured_in_voxels_only() -> None:
 def test_evaluation_errors() -> None:
     with pytest.raises(ValueError, match="unit must be 'mm' or 'voxel'"):
         evaluate_volumes(perfect, volumes(), ("a", "b", "c"), unit="pixel")
-    with pytest.raises(ValueError, match="volumes: expected at least one"):
+    with pytest.raises(ValueError, match="volumes must be at least one"):
         evaluate_volumes(perfect, [], ("a",))
     with pytest.raises(TypeError, match=r"predict must return labels, uint8 \(8, 20, 24\), got float32"):
         predict_volume(lambda images: images, volumes()[0])
