@@ -14,8 +14,10 @@ pytest.importorskip("segment_anything")
 
 from zoo_opt.bench.engine.record import read_record  # noqa: E402
 from zoo_opt_seg.cli import main  # noqa: E402
+from zoo_opt_seg.tables.cells import run_cell  # noqa: E402
 from zoo_opt_seg.tables.reader import SuiteError, read_table  # noqa: E402
-from zoo_opt_seg.whitebox import COMPARATORS  # noqa: E402
+from zoo_opt_seg.tables.suite import Place  # noqa: E402
+from zoo_opt_seg.whitebox import COMPARATORS, Trained  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = """
@@ -56,6 +58,18 @@ def test_it_is_a_row_of_a_table(tmp_path: Path) -> None:
     )
     assert "of 2, ended by epochs" in ours["about"] and ours["dice"] != zero_shot["dice"]
     assert "| Platt's scaling |" in next(out.glob("*.md")).read_text()
+
+
+@pytest.mark.parametrize("name", ["seed", "dice", "evaluation", "key"])
+def test_its_figures_leave_the_rows_own_alone(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train(request: object) -> Trained:
+        return Trained(request.model, None, figures={"trained": 7, name: 99})
+
+    monkeypatch.setattr("outside.comparator.train", train)
+    cell = next(c for c in read_table(SUITE, "suite").cells(Place(str(tmp_path))) if c.row.use == "platt")
+    entry = run_cell(cell)
+    assert f"figures must leave the record's own keys alone, got {name}" in entry["error"]
+    assert (entry["seed"], entry["key"], entry["trained"]) == (0, cell.key, 0)
 
 
 def test_without_the_package_the_row_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -170,6 +170,7 @@ class SPSAGEASS(SPSAGC):
     cooldown_momentum: float | None = None
     zero_gradient_boost: float = 1.0
     rule: UpdateRule = GradientCorrection()
+    presets: ClassVar[tuple[str, ...]] = ("paper", "released")  # each called with dim= and hyper-parameters
 
     def __post_init__(self) -> None:
         non_negative("threshold", self.threshold)
@@ -199,16 +200,22 @@ class SPSAGEASS(SPSAGC):
         return replace(gc, gains=geass, rule=self.rule)
 
     @classmethod
-    def paper(cls, *, threshold: float, lr: float | Schedule = 0.01) -> SPSAGEASS:
+    def paper(cls, *, threshold: float | None = None, lr: float | Schedule = 0.01, dim: int | None = None) -> SPSAGEASS:
         """Return the settings of the paper: c = 0.01, beta = 0.9, k1 = 3, cooldown = 2, eta1 = eta2 = 100.
 
         Parameters
         ----------
-        threshold : float
-            Not in the paper. The released trainer takes 0.001 d, d the number of parameters.
+        threshold : float, optional
+            Not in the paper. By default that of the released trainer, 0.001 d, for which ``dim`` is needed.
         lr : float or schedule, default 0.01
             0.01 in the paper, 0.005 for EndoVis.
+        dim : int, optional
+            d, the number of parameters.
         """
+        if threshold is None:
+            if dim is None:
+                raise TypeError("threshold must be given, or dim for that of the released trainer, got neither")
+            threshold = 0.001 * integer("dim", dim, 1)
         return cls(lr=lr, c=0.01, momentum=0.9, threshold=threshold, strikes=3, cooldown=2, lr_boost=100, c_boost=100)
 
     @classmethod

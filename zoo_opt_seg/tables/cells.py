@@ -12,9 +12,10 @@ import numpy as np
 
 from zoo_opt.bench.engine.job import Entry, Job, run_job
 from zoo_opt.bench.engine.record import Record
+from zoo_opt.methods import METHODS
 from zoo_opt_seg.data.samples import numbered
-from zoo_opt_seg.tables.sources import data_of, embedded_digest, evaluated, folder_of, model_of, prompt_of
-from zoo_opt_seg.tables.suite import OVERRIDES, Cell, Row, on_volumes
+from zoo_opt_seg.tables.sources import data_of, embedded_digest, evaluated, folder_of, head, model_of, prompt_of
+from zoo_opt_seg.tables.suite import Cell, Row, on_volumes
 from zoo_opt_seg.tables.volumes import atlas
 from zoo_opt_seg.tables.whitebox import trained
 
@@ -66,27 +67,6 @@ def _measured(cell: Cell) -> Figures:
     return {"seconds": round(time.process_time() - start, 2)} | found | {"figures": means} | per_image
 
 
-def head(cell: Cell) -> Figures:
-    """What is known of a cell before it begins."""
-    row = cell.row
-    return {
-        "method": row.label,
-        "problem": cell.domain,
-        "use": row.use,
-        "prompt": row.prompt,
-        "of": row.method,
-        "seed": cell.seed,
-        "budget": cell.budget,
-        "size": cell.size,
-        "repeats": cell.repeats,
-        "black_box": cell.black_box,
-        "embedded": embedded_digest(cell.black_box["use"]),
-        **{name: getattr(row, name) for name in OVERRIDES},
-        "calls": 0,
-        "trained": 0,
-    }
-
-
 def to_repeat(cells: Sequence[Cell], record: Record, labels: Iterable[str] = ()) -> list[str]:
     """Keys of the cells that a record holds but that are to be done again; what they would resume from is deleted.
 
@@ -96,7 +76,7 @@ def to_repeat(cells: Sequence[Cell], record: Record, labels: Iterable[str] = ())
         cell
         for cell in cells
         if (run := record.runs.get(cell.key))
-        and (cell.row.label in set(labels) or run["embedded"] != head(cell)["embedded"])
+        and (cell.row.label in set(labels) or run["embedded"] != embedded_digest(cell.black_box["use"]))
     ]
     for cell in again:
         shutil.rmtree(folder_of(cell), ignore_errors=True)
@@ -179,16 +159,16 @@ def adapted(cell: Cell) -> Any:
 
 
 def method_of(row: Row, dim: int) -> tuple[Any, dict[str, Any]]:
-    """The method, or its name and options; the presets of SPSA-GEASS depend on the number of parameters."""
-    if ":" not in row.method:
+    """The method's name and options, or the method that a preset of its class makes for so many parameters."""
+    name, _, preset = row.method.partition(":")
+    if not preset:
         return row.method, row.options
-    from zoo_opt import SPSAGEASS
-
-    if row.method == "spsa-geass:paper":  # k1, cooldown, eta1, eta2 of the paper; the threshold of the released code
-        return SPSAGEASS.paper(**{"threshold": 0.001 * dim, **row.options}), {}
-    if row.method == "spsa-geass:released":
-        return SPSAGEASS.released(dim=dim, **row.options), {}
-    raise ValueError(f'method must be a name of zoo_opt.METHODS or "spsa-geass:paper|released", got {row.method!r}')
+    kind = METHODS.get(name)
+    presets = getattr(kind, "presets", ())
+    if preset not in presets:
+        known = f"a preset of {name} ({', '.join(presets) or 'it has none'})" if kind else "a name of zoo_opt.METHODS"
+        raise ValueError(f"method must be {known}, got {row.method!r}")
+    return getattr(kind, preset)(dim=dim, **row.options), {}
 
 
 OWN = {  # all other uses are comparators

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_opt.support.loading import load_object
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES, black_box_entry
 from zoo_opt_seg.data.registry import DATA_SETS, VOLUMES, DataEntry
-from zoo_opt_seg.tables.suite import Cell, on_volumes
+from zoo_opt_seg.tables.suite import OVERRIDES, Cell, on_volumes
 from zoo_opt_seg.whitebox.comparators import COMPARATORS
 
 if TYPE_CHECKING:
@@ -40,6 +40,27 @@ def embedded_digest(use: str) -> str:
     if files:
         return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
     return "" if entry.path.startswith("zoo_opt_seg.") else entry.path
+
+
+def head(cell: Cell) -> dict[str, Any]:
+    """What is known of a cell before it begins."""
+    row = cell.row
+    return {
+        "method": row.label,
+        "problem": cell.domain,
+        "use": row.use,
+        "prompt": row.prompt,
+        "of": row.method,
+        "seed": cell.seed,
+        "budget": cell.budget,
+        "size": cell.size,
+        "repeats": cell.repeats,
+        "black_box": cell.black_box,
+        "embedded": embedded_digest(cell.black_box["use"]),
+        **{name: getattr(row, name) for name in OVERRIDES},
+        "calls": 0,
+        "trained": 0,
+    }
 
 
 def data_of(cell: Cell) -> Splits:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo_opt_seg.tables.sources import checkpoint_of, data_of, evaluated, folder_of, model_of, prompt_of
+from zoo_opt_seg.tables.sources import checkpoint_of, data_of, evaluated, folder_of, head, model_of, prompt_of
 from zoo_opt_seg.tables.suite import Cell
 from zoo_opt_seg.tables.volumes import MEASURED, measured_volumes, volumes_of
 from zoo_opt_seg.whitebox.comparators import COMPARATORS
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from zoo_opt_seg.whitebox.core.trainer import Fitted
 
 Figures = dict[str, Any]
+REPORTED = {"kind", "key", "error", "data", "groups", "figures", "dice", "hd95"}  # besides what is known at the start
+COUNTED = {"calls", "trained"}  # 0 at the start
 
 
 def trained(cell: Cell) -> Figures:
@@ -71,6 +73,8 @@ def measured(cell: Cell, done: Trained) -> Figures:
     else:
         prompt = {} if done.x is None else {"prompt": prompt_of(cell), "x": done.x}
         figures = {"evaluation": evaluated(cell, done.model, **prompt)}
+    if taken := ((figures.keys() | head(cell).keys() | REPORTED) - COUNTED) & done.figures.keys():
+        raise ValueError(f"figures must leave the record's own keys alone, got {', '.join(sorted(taken))}")
     return figures | dict(done.figures)
 
 

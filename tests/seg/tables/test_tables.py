@@ -20,6 +20,8 @@ pytest.importorskip("segment_anything")
 
 from zoo_opt.bench.engine.record import read_record  # noqa: E402
 from zoo_opt.bench.statistics.bootstrap import interval  # noqa: E402
+from zoo_opt.methods import METHODS  # noqa: E402
+from zoo_opt.support.registry import Entry  # noqa: E402
 from zoo_opt_seg.digests import data_digest  # noqa: E402
 from zoo_opt_seg.tables import run as tables  # noqa: E402
 from zoo_opt_seg.tables.cells import method_of, run_cell  # noqa: E402
@@ -27,7 +29,7 @@ from zoo_opt_seg.tables.reader import SuiteError, load_table, read_table  # noqa
 from zoo_opt_seg.tables.report import markdown  # noqa: E402
 from zoo_opt_seg.tables.sources import absent, data_of  # noqa: E402
 from zoo_opt_seg.tables.statistics import cells_of, gap_closed, on_other_data, row_tests, spread_over_seeds  # noqa: E402
-from zoo_opt_seg.tables.suite import Place  # noqa: E402
+from zoo_opt_seg.tables.suite import Place, Row  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]
 DISCS = "seg.small:disc_splits"
@@ -185,6 +187,27 @@ def test_presets_know_the_number_of_parameters() -> None:
     assert method_of(row, 2000) == (SPSAGEASS.paper(threshold=2.0, lr=0.02), {})
     released = read_table(SUITE.replace('"spsa"', '"spsa-geass:released"'), "small").groups[0].rows[2]
     assert method_of(released, 2000) == (SPSAGEASS.released(dim=2000, lr=0.01, c=0.1), {})
+
+
+class Preset:
+    """What another package's class of a method says of its presets."""
+
+    presets = ("careful",)
+
+    @classmethod
+    def careful(cls, *, dim: int, lr: float) -> tuple[int, float]:
+        return dim, lr
+
+
+def test_a_preset_is_what_the_class_of_a_method_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METHODS.registry._entries, "theirs", Entry(name="theirs", factory=Preset))
+    rows = [Row("a row", "adapt", method=method, options={"lr": 0.5}) for method in ("theirs:careful", "theirs:bold")]
+    assert method_of(rows[0], 20) == ((20, 0.5), {})
+    with pytest.raises(ValueError, match=r"method must be a preset of theirs \(careful\), got 'theirs:bold'"):
+        method_of(rows[1], 20)
+    for method, message in (("spsa:compose", r"spsa \(it has none\)"), ("mine:own", "a name of zoo_opt.METHODS")):
+        with pytest.raises(ValueError, match=f"{message}, got '{method}'"):
+            method_of(replace(rows[0], method=method), 20)
 
 
 # ---------------------------------------------------------------------------------------------------- cells
