@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.bench.engine.record import Record, last_line, plain, write_lines
+from zoo_opt.bench.engine.record import Record, last_line, write_lines
 from zoo_opt.bench.problems.counting import curve_marks
+from zoo_opt.support.json_files import plain
 
 DIGITS = 6  # of the figures, seconds and the best loss
 CURVE_DIGITS = 4

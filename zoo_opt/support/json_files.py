@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +65,21 @@ def read_json_lines(
             raise error(f"{path}{complaint.format(number)}: expected a JSON object, got {text[:40]!r}")
         lines.append(line)
     return lines, bool(rest)
+
+
+def json_line(line: Mapping[str, Any]) -> bytes:
+    """Return one line of a file of JSON lines."""
+    return json.dumps(plain(line), separators=(",", ":")).encode() + b"\n"
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON can hold it: infinities and NaN become null, numpy's numbers and arrays Python's."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)

@@ -31,7 +31,7 @@ from zoo_opt.optimizer import Optimizer
 from zoo_opt.storage.append import AppendFile, locked
 from zoo_opt.storage.checkpoint import write_atomically
 from zoo_opt.support.installed import versions
-from zoo_opt.support.json_files import read_json, read_json_lines
+from zoo_opt.support.json_files import json_line, plain, read_json, read_json_lines
 
 Line = dict[str, Any]
 ZERO_SHOT, ADAPTED = "zero-shot", "adapted"  # the rows of the test in metrics.json that asked the black box
@@ -168,32 +168,13 @@ def read_lines(path: Path) -> list[Line]:
     return read_json_lines(path, error=CheckpointError)[0] if path.exists() else []
 
 
-def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Replace a file of JSON lines, atomically."""
-    write_atomically(path, b"".join(map(json_line, lines)))
-
-
-def json_line(line: Mapping[str, Any]) -> bytes:
-    """Return one line of a journal."""
-    return json.dumps(clean(line), separators=(",", ":")).encode() + b"\n"
-
-
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically."""
-    write_atomically(path, json.dumps(clean(value), indent=1, ensure_ascii=False).encode() + b"\n")
-
-
-def clean(value: Any) -> Any:
-    """Return ``value`` for JSON, which knows no NaN and no infinity: both become null."""
-    if isinstance(value, Mapping):
-        return {name: clean(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [clean(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    write_atomically(path, json.dumps(plain(value), indent=1, ensure_ascii=False).encode() + b"\n")
 
 
 def floats(values: Iterable[float | None]) -> list[float]:
-    """Return what `clean` made of floats as floats: null is NaN."""
+    """Return floats that a file of JSON held: null is NaN."""
     return [math.nan if value is None else float(value) for value in values]
 
 

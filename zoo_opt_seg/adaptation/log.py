@@ -6,7 +6,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from zoo_opt_seg.adaptation.folder import Line, json_line, read_lines, write_lines
+from zoo_opt.bench.engine.record import write_lines
+from zoo_opt.support.json_files import json_line
+from zoo_opt_seg.adaptation.folder import Line, read_lines
 
 
 class RunLog:
@@ -26,7 +28,7 @@ class RunLog:
         self._path, self._before = path, 0.0
         if path is not None:
             closed = [line for line in read_lines(path) if line.get("kind") == "step" and line["step"] < steps]
-            write_lines(path, sorted([*closed, *validations], key=lambda line: line["calls"]))
+            write_lines(sorted([*closed, *validations], key=lambda line: line["calls"]), path)
             self._before = max((line["seconds"] for line in closed), default=0.0)
         self._began = time.monotonic()
 

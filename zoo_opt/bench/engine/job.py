@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo_opt.bench.engine.record import plain
+from zoo_opt.support.json_files import plain
 
 Entry = dict[str, Any]
 

@@ -11,7 +11,6 @@ import gzip
 import itertools
 import json
 import lzma
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 
 from zoo_opt.storage.append import AppendFile
 from zoo_opt.storage.checkpoint import write_atomically
-from zoo_opt.support.json_files import read_json_lines
+from zoo_opt.support.json_files import json_line, plain, read_json_lines
 
 Entry = dict[str, Any]  # a line of the record
 FORMAT = 1  # a record of another format is refused
@@ -127,22 +126,9 @@ class RecordFile(AppendFile):
         self.append(json.dumps(plain(entry), allow_nan=False).encode() + b"\n")
 
 
-def plain(value: Any) -> Any:
-    """`value` as JSON can hold it: infinities and NaN become null, numpy's numbers and arrays Python's."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, str | int | float | bool | None) else repr(value)
-
-
 def write_lines(lines: Iterable[Mapping[str, Any]], path: Path) -> None:
     """Write JSON lines atomically, compressed by the name's ending ``.xz`` or ``.gz``: same lines, same bytes."""
-    text = "".join(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n" for line in lines).encode()
+    text = b"".join(map(json_line, lines))
     if path.suffix == ".xz":
         text = lzma.compress(text, preset=9 | lzma.PRESET_EXTREME)
     elif path.suffix == ".gz":

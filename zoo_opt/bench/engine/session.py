@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from zoo_opt.bench.engine.record import FORMAT, Entry, plain
+from zoo_opt.bench.engine.record import FORMAT, Entry
 from zoo_opt.support.installed import versions
+from zoo_opt.support.json_files import plain
 
 
 @dataclass(frozen=True)
