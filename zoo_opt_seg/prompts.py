@@ -60,9 +60,9 @@ class Prompts:
         if boxes is not None and ((boxes[:, 2:] < boxes[:, :2]).any()):
             raise ValueError("boxes must be x0, y0, x1, y1 with x0 <= x1 and y0 <= y1")
         texts = None if self.texts is None else _texts(self.texts)
-        for name, value in zip(_NAMES, (points, labels, boxes, masks, texts), strict=True):
+        for name, value in zip(KINDS, (points, labels, boxes, masks, texts), strict=True):
             object.__setattr__(self, name, value)
-        lengths = {name: len(value) for name, value in self._given()}
+        lengths = {name: len(value) for name, value in self.given()}
         if not lengths:
             raise ValueError("prompts need points, boxes, masks or texts; for none at all use Prompts.nothing(n)")
         if len(set(lengths.values())) > 1:
@@ -74,7 +74,7 @@ class Prompts:
         return cls(points=np.zeros((n, 0, 2), np.float32))
 
     def __len__(self) -> int:
-        return len(next(value for _, value in self._given()))
+        return len(next(value for _, value in self.given()))
 
     def __getitem__(self, rows: slice | int | Array | Sequence[int]) -> Prompts:
         """Return the prompts of ``rows``: a slice, an array of indices or booleans, or one index (a batch of one)."""
@@ -87,7 +87,7 @@ class Prompts:
             index = index.astype(np.intp)
         order = range(len(self))[index] if isinstance(index, slice) else np.arange(len(self))[index]
         texts = None if self.texts is None else tuple(self.texts[i] for i in order)
-        return self._like(**{n: v[index] for n, v in self._given() if n != "texts"}, texts=texts)
+        return self._like(**{n: v[index] for n, v in self.given() if n != "texts"}, texts=texts)
 
     def __iter__(self) -> Iterator[Prompts]:
         return (self[i] for i in range(len(self)))
@@ -108,13 +108,13 @@ class Prompts:
         batches = list(batches)
         if not batches:
             raise ValueError("batches must hold at least one Prompts, got none")
-        have = {name for batch in batches for name, _ in batch._given()}
+        have = {name for batch in batches for name, _ in batch.given()}
         most = max((batch.points.shape[1] for batch in batches if batch.points is not None), default=0)
         sizes = {batch.masks.shape[1:] for batch in batches if batch.masks is not None}
         if len(sizes) > 1:
             raise ValueError(f"masks must all have the same size, got {sorted(sizes)}")
         size = next(iter(sizes), (0, 0))
-        parts: dict[str, list[Any]] = {name: [] for name in _NAMES if name in have}
+        parts: dict[str, list[Any]] = {name: [] for name in KINDS if name in have}
         for batch in batches:
             n, lacks = len(batch), most - (0 if batch.points is None else batch.points.shape[1])
             absent = {
@@ -170,7 +170,7 @@ class Prompts:
         box = np.zeros(n, bool) if self.boxes is None else ~np.isnan(self.boxes[:, 0])
         mask = np.zeros(n, bool) if self.masks is None else ~np.isnan(self.masks[:, :1, :1]).any(axis=(1, 2))
         kinds, which = np.unique(np.stack([present.sum(1), box, mask], 1), axis=0, return_inverse=True)
-        found = []
+        groups = []
         for kind, (k, has_box, has_mask) in enumerate(kinds.tolist()):
             rows = np.flatnonzero(which.reshape(-1) == kind)
             part = self[rows]
@@ -179,13 +179,13 @@ class Prompts:
                 chosen = present[rows]
                 points, labels = part.points[chosen].reshape(-1, k, 2), part.labels[chosen].reshape(-1, k)
             boxes, masks = part.boxes if has_box else None, part.masks if has_mask else None
-            found.append((rows, Prompts(points, labels, boxes, masks, part.texts)))
-        return found
+            groups.append((rows, Prompts(points, labels, boxes, masks, part.texts)))
+        return groups
 
     def key(self, row: int) -> bytes:
         """Return bytes that tell this row's prompts from any other's; what is absent leaves no trace."""
         parts = []
-        for name, value in self._given():
+        for name, value in self.given():
             if name == "labels":
                 continue
             one = value[row].encode() if name == "texts" else value[row]
@@ -198,13 +198,14 @@ class Prompts:
                 parts += [f"{name} {one.shape} ".encode(), np.ascontiguousarray(one).tobytes()]
         return b"".join(parts)
 
-    def _given(self) -> list[tuple[str, Any]]:
-        return [(name, value) for name in _NAMES if (value := getattr(self, name)) is not None]
+    def given(self) -> list[tuple[str, Any]]:
+        """Return the kinds that are not None, each with its name."""
+        return [(name, value) for name in KINDS if (value := getattr(self, name)) is not None]
 
     def _like(self, **values: Any) -> Prompts:
         """Return prompts of values that are valid already, without checking them again."""
         made = object.__new__(Prompts)
-        for name in _NAMES:
+        for name in KINDS:
             object.__setattr__(made, name, values.get(name))
         return made
 
@@ -218,7 +219,7 @@ class Prompts:
         return Prompts(points, self.labels, boxes, self.masks, self.texts)
 
 
-_NAMES = tuple(field.name for field in fields(Prompts))
+KINDS = tuple(field.name for field in fields(Prompts))
 
 
 def _floats(name: str, value: Any, shape: str, ndim: int, last: int | None = None) -> Array | None:

@@ -35,13 +35,13 @@ def lines() -> dict[str, str]:
     drawn = ", ".join(entry.name for entry in DATA_SETS.entries() if entry.drawn)
     where = f"DOMAIN {drawn}, or under data_root or $ZOO_OPT_DATA a data set of `zoo-opt-seg list`"
     options = "batch=16, loss=bce+dice, augment, size=96, prompt_options={}, data_root, texts"
-    found = {
+    known = {
         f"{box}/DOMAIN/{prompt.name}": f"{prompt.about}, for {entry.about}"
         for box, entry in boxes().items()
         for prompt in PROMPTS.entries()
     }
-    first = next(iter(found))
-    return found | {first: f"{found[first]}; {where}: {options}"}
+    first = next(iter(known))
+    return known | {first: f"{known[first]}; {where}: {options}"}
 
 
 targets = lines  # as zoo_opt.bench.problems.targets asks for it
@@ -181,7 +181,7 @@ class SegmentationTarget:
             return dict.fromkeys(("validation_loss", "test_dice", "test_hd95"), float("nan"))
         validation, test = self._splits.validation[: self._images], self._splits.test[: self._images]
         told = draw_prompts(kind_for(self._box), validation, (0, 1))
-        found = self._prompt.answer(self._box, x, self._prompt.context(validation.images, told))
-        loss = black_box_loss(self._settings["loss"], found, validation.masks)
+        answer = self._prompt.answer(self._box, x, self._prompt.context(validation.images, told))
+        loss = black_box_loss(self._settings["loss"], answer, validation.masks)
         summary = evaluate(self._box, test, prompt=self._prompt, x=x, repeats=1, seed=0).summary()
         return {"validation_loss": float(loss), "test_dice": summary["dice"], "test_hd95": summary["hd95"]}

@@ -29,14 +29,13 @@ class Chart:
     y: str
     x_range: tuple[float, float]
     y_range: tuple[float, float]
-    height: int = HEIGHT
     _parts: list[str] = field(default_factory=list)
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Return where a point is in pixels."""
         (x0, x1), (y0, y1) = self.x_range, self.y_range
         u, v = (x - x0) / (x1 - x0 or 1.0), (y - y0) / (y1 - y0 or 1.0)
-        return LEFT + u * (WIDTH - LEFT - RIGHT), self.height - BOTTOM - v * (self.height - TOP - BOTTOM)
+        return LEFT + u * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - v * (HEIGHT - TOP - BOTTOM)
 
     def line(self, points: Points, look: str) -> None:
         """Draw a line through points."""
@@ -54,7 +53,7 @@ class Chart:
     def svg(self, description: str) -> str:
         """Return the chart."""
         axes = []
-        bottom, end = self.height - BOTTOM, WIDTH - RIGHT
+        bottom, end = HEIGHT - BOTTOM, WIDTH - RIGHT
         for value in ticks(*self.y_range, 5):
             _, y = self.at(self.x_range[0], value)
             axes.append(f'<line x1="{LEFT}" x2="{end}" y1="{y:.1f}" y2="{y:.1f}"/>')
@@ -62,16 +61,14 @@ class Chart:
         for value in ticks(*self.x_range, 4):
             x, _ = self.at(value, self.y_range[0])
             axes.append(f'<text x="{x:.1f}" y="{bottom + 17}" text-anchor="middle">{number(value)}</text>')
-        axes.append(
-            f'<text class="title" x="{(LEFT + end) / 2}" y="{self.height - 6}" text-anchor="middle">{self.x}</text>'
-        )
+        axes.append(f'<text class="title" x="{(LEFT + end) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{self.x}</text>')
         middle = (TOP + bottom) / 2
         axes.append(
             f'<text class="title" x="14" y="{middle}" text-anchor="middle" transform="rotate(-90 14 {middle})">'
             f"{self.y}</text>"
         )
         return (
-            f'<svg viewBox="0 0 {WIDTH} {self.height}" role="img" aria-label="{html.escape(description)}">'
+            f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(description)}">'
             f'<g class="axes">{"".join(axes)}</g>{"".join(self._parts)}</svg>'
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from zoo_opt.methods.cma.runs import ESState
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.resume import KeptRun
 from zoo_opt.support.progress import ShowProgress
-from zoo_opt_seg.adaptation.history import mean
+from zoo_opt_seg.adaptation.history import History, mean
 from zoo_opt_seg.adaptation.log import RunLog
 from zoo_opt_seg.adaptation.objective import Objective
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown
@@ -24,6 +25,7 @@ from zoo_opt_seg.blackbox.wrappers import BudgetExhausted
 from zoo_opt_seg.measures.losses import LossError
 
 
+@dataclass(eq=False)
 class TrainingLoop:
     """Minimises the objective, one candidate at a time.
 
@@ -48,19 +50,15 @@ class TrainingLoop:
     log : RunLog
     """
 
-    def __init__(
-        self,
-        run: KeptRun,
-        objective: Objective,
-        validator: Validator,
-        validations: list[int],
-        budget: int,
-        patience: int,
-        log: RunLog,
-    ) -> None:
-        self._kept, self._objective, self._validator = run, objective, validator
-        self._validations, self._budget, self._patience, self.log = validations, budget, patience, log
-        self.history = validator.history
+    run: KeptRun
+    objective: Objective
+    validator: Validator
+    validations: list[int]
+    budget: int
+    patience: int
+    log: RunLog
+
+    def __post_init__(self) -> None:
         self._failures_in_a_row = 0
         self._error: Exception | None = None
         self._loss = self._dice = math.nan  # for the progress bar
@@ -68,17 +66,22 @@ class TrainingLoop:
     @property
     def opt(self) -> Optimizer:
         """The optimizer."""
-        return self._kept.opt
+        return self.run.opt
+
+    @property
+    def history(self) -> History:
+        """The validation points."""
+        return self.validator.history
 
     @property
     def calls(self) -> int:
         """Calls made so far, whatever was repeated after a kill counted once."""
-        return self.opt.nfev * self._objective.calls + self.history.calls
+        return self.opt.nfev * self.objective.calls + self.history.calls
 
     @property
     def left(self) -> int:
         """Calls that may still be made."""
-        return self._budget - self.calls
+        return self.budget - self.calls
 
     def ended(self) -> dict[str, object]:
         """Return why there is no next step, nothing while there is one.
@@ -87,25 +90,25 @@ class TrainingLoop:
         """
         opt, history = self.opt, self.history
         reasons: dict[str, object] = dict(opt.stop())
-        missing = -(-history.lost // self._objective.calls)
+        missing = -(-history.lost // self.objective.calls)
         if not reasons and missing and not opt.told:
-            left = self._validations[-1] - missing - opt.nfev
+            left = self.validations[-1] - missing - opt.nfev
             if opt.method.size(opt.state) > left:
                 reasons["budget"] = f"{history.lost} calls of validations that failed"
-        last = len(self._validations) - 1
-        if reasons and self._validations and not history.done(last) and history.price(last) > self.left:
+        last = len(self.validations) - 1
+        if reasons and self.validations and not history.done(last) and history.price(last) > self.left:
             reasons["validation"] = "the last mean was not judged, as validations that failed left no calls for it"
         return reasons
 
-    def run(self, update: ShowProgress) -> None:
-        """Go on until the budget or the method ends the run.
+    def go_on(self, update: ShowProgress) -> None:
+        """Ask, evaluate and tell until the budget or the method ends the run.
 
         Raises
         ------
         BlackBoxDown
             If the black box keeps failing.
         """
-        self._objective.minibatch(self.opt.nit)  # what cannot be asked is said before the first question
+        self.objective.minibatch(self.opt.nit)  # what cannot be asked is said before the first question
         while True:
             self._validate()
             self._show(update)
@@ -119,14 +122,14 @@ class TrainingLoop:
     def _validate(self) -> None:
         """Validate the mean if that is due, has not been done, and can be paid for."""
         opt, history = self.opt, self.history
-        if not self._validations or opt.told:  # the rest of a step that was cut off comes first
+        if not self.validations or opt.told:  # the rest of a step that was cut off comes first
             return
-        last = len(self._validations) - 1
-        number = last if self.ended() else max(k for k, nfev in enumerate(self._validations) if nfev <= opt.nfev)
+        last = len(self.validations) - 1
+        number = last if self.ended() else max(k for k, nfev in enumerate(self.validations) if nfev <= opt.nfev)
         if not history.done(number):
             if history.price(number) > self.left:  # after validations that failed, the last one may not be
                 return
-            point = self._validator.validate(number, opt.nfev, opt.mean)
+            point = self.validator.validate(number, opt.nfev, opt.mean)
             self.log.add(point.line(self.calls))
         self._dice = mean(history.points[number].dice)
 
@@ -141,11 +144,11 @@ class TrainingLoop:
             self._loss = mean(losses)
             if i == len(batch) - 1:
                 line = {"kind": "step", "step": batch.step, "nfev": opt.nfev + 1}
-                line |= {"calls": self.calls + self._objective.calls, **spread(losses), **size}
+                line |= {"calls": self.calls + self.objective.calls, **spread(losses), **size}
                 self.log.add(line | {"seconds": round(self.log.seconds, 3)})
-            self._kept.tell([outcome])
+            self.run.tell([outcome])
             self._show(update)
-            if self._failures_in_a_row >= self._patience:
+            if self._failures_in_a_row >= self.patience:
                 last = "NaN" if self._error is None else f"{type(self._error).__name__}: {self._error}"
                 raise BlackBoxDown(
                     f"the black box failed {self._failures_in_a_row} times in a row, the last time with {last}"
@@ -153,10 +156,10 @@ class TrainingLoop:
 
     def _evaluate(self, candidate: Candidate) -> Outcome:
         """Return what a candidate gave; a failure counts towards those in a row unless the candidate was at fault."""
-        self._objective.minibatch(candidate.step)  # what cannot be drawn is no failure of the black box
+        self.objective.minibatch(candidate.step)  # what cannot be drawn is no failure of the black box
         self._error = None
         try:
-            outcome = succeeded(candidate.id, float(self._objective(candidate.x, candidate.step)))
+            outcome = succeeded(candidate.id, float(self.objective(candidate.x, candidate.step)))
         except (BudgetExhausted, LossError):
             raise
         except BlackBoxGone as error:

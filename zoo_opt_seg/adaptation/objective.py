@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from zoo_opt.core import errors
+from zoo_opt_seg.blackbox.protocol import SegmentationModel
 from zoo_opt_seg.data.augmentation import KINDS, augment
 from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for, need_texts
 from zoo_opt_seg.data.samples import Samples
@@ -17,10 +18,6 @@ from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
 
 _ROWS, _AUGMENT, _POINTS = 1, 2, 3  # streams of the seed
 _KEPT = 2  # steps whose minibatch is kept: more than one may be open
-
-
-class _Model(Protocol):
-    def __call__(self, images: Array, prompts: Prompts, /) -> Array: ...
 
 
 class Minibatch(NamedTuple):
@@ -80,7 +77,7 @@ class Objective:
 
     def __init__(
         self,
-        model: _Model,
+        model: SegmentationModel,
         prompt: VisualPrompt,
         samples: Samples,
         *,

@@ -18,23 +18,14 @@ from zoo_opt_seg.adaptation.charts import Chart, smoothed
 from zoo_opt_seg.adaptation.folder import ADAPTED, ZERO_SHOT, Line, RunFolder, read_lines
 
 NAMES = {ZERO_SHOT: "Zero-shot", ADAPTED: "Adapted", "disk": "Best disk", "whole image": "Whole image"}
-BOTH = {
+WHAT = {
     ZERO_SHOT: "the black box as it is",
     ADAPTED: "with the visual prompt",
+    "disk": "{place}, no model; radius fitted on the training images",
     "whole image": "everything is object",
+    "region growing": "what has the {point}'s colour, no model",
 }
-WHAT = {  # by what the black box is asked
-    "point": BOTH
-    | {
-        "disk": "around the point, no model; radius fitted on the training images",
-        "region growing": "what has the point's colour, no model",
-    },
-    "text": BOTH
-    | {
-        "disk": "in the middle, no model; radius fitted on the training images",
-        "region growing": "what has the middle's colour, no model",
-    },
-}
+PLACES = {"point": ("around the point", "point"), "text": ("in the middle", "middle")}  # by what the box is asked
 
 
 def write_page(folder: RunFolder) -> None:
@@ -102,10 +93,10 @@ def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], kind: st
             f'<p><b class="{sign}">{gain["dice"]:+.3f}</b> on {after["images"]} test images with {after["repeats"]} '
             f"random {kind}s each ({interval}); {100 * gain['better']:.0f} % of the images gained.</p>"
         )
-    bars = []
+    bars, (place, point) = [], PLACES[kind]
     for who, row in rows.items():
         value = row["dice"] or 0.0
-        name, what = NAMES.get(who, who.capitalize()), WHAT[kind].get(who, "")
+        name, what = NAMES.get(who, who.capitalize()), WHAT.get(who, "").format(place=place, point=point)
         bars.append(
             f'<div class="who">{esc(name)}<small>{esc(what)}</small></div>'
             f'<div class="bar"><span class="{"own" if who == ADAPTED else "base" if who == ZERO_SHOT else "plain"}" '

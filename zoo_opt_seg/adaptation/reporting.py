@@ -82,22 +82,22 @@ def measure(plan: Plan, trained: TrainedPrompt, folder: RunFolder | None) -> dic
     assert plan.tested is not None
     about = plan.reporting
     settings: dict[str, Any] = {"repeats": about.repeats, "seed": about.test_seed, "draw": plan.points}
-    found: dict[str, Evaluation] = {}
+    rows: dict[str, Evaluation] = {}
     box = Counted(plan.box)
     asked, scores = Retrying(box, controls(plan.splits.train, plan.points)), Scores(box, folder)
     try:
         for who, prompt in ((ZERO_SHOT, None), (ADAPTED, trained)):
             kept: dict[str, Any] = {"known": scores.known[who], "on_batch": partial(scores.add, who)}
             batch = plan.training.batch
-            found[who] = evaluate(asked, plan.tested, prompt=prompt, batch=batch, **kept, **settings)
+            rows[who] = evaluate(asked, plan.tested, prompt=prompt, batch=batch, **kept, **settings)
     finally:
         scores.close()
     for who, trivial in baselines(plan.splits, points=plan.points).items():
-        found[who] = evaluate(trivial, plan.tested, **settings)
-    of_images = {who: found[who].per_image().tolist() for who in (ZERO_SHOT, ADAPTED)}
+        rows[who] = evaluate(trivial, plan.tested, **settings)
+    of_images = {who: rows[who].per_image().tolist() for who in (ZERO_SHOT, ADAPTED)}
     return {
-        "rows": {who: evaluation.summary() for who, evaluation in found.items()},
-        "gain": gain(found[ZERO_SHOT], found[ADAPTED]),
+        "rows": {who: evaluation.summary() for who, evaluation in rows.items()},
+        "gain": gain(rows[ZERO_SHOT], rows[ADAPTED]),
         "images": {"names": list(plan.tested.names), **of_images},
         "calls": scores.calls,
     }

@@ -153,7 +153,7 @@ def _trained(plan: Plan, folder: RunFolder | None, progress: bool) -> Adaptation
         objective, patience = plan.objective(box), plan.training.patience
         loop = TrainingLoop(kept, objective, validator, plan.validations, calls, patience, log)
         with bar("adapting", "calls", calls, progress) as update:
-            loop.run(update)
+            loop.go_on(update)
         return _result(plan, loop, folder)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -63,6 +64,7 @@ class ValidationImages:
         return dice.tolist(), loss(p, masks, "none").tolist()
 
 
+@dataclass(eq=False)
 class Validator:
     """Validates iterates, a question at a time, and keeps each answer in the history.
 
@@ -75,13 +77,9 @@ class Validator:
         Images in a question.
     """
 
-    def __init__(
-        self,
-        ask: Callable[[Array, slice], tuple[Sequence[float], Sequence[float]]],
-        history: History,
-        batch: int,
-    ) -> None:
-        self._ask, self.history, self._batch = ask, history, batch
+    ask: Callable[[Array, slice], tuple[Sequence[float], Sequence[float]]]
+    history: History
+    batch: int
 
     def validate(self, number: int, nfev: int, x: Array) -> ValidationPoint:
         """Validate an iterate, or on the rest of its images where a kill came in between.
@@ -100,10 +98,10 @@ class Validator:
         failed: list[Line] = []
         last: Exception | None = None
         gone: BlackBoxGone | None = None
-        for start in range(len(point.dice), history.images, self._batch):
-            rows = slice(start, min(start + self._batch, history.images))
+        for start in range(len(point.dice), history.images, self.batch):
+            rows = slice(start, min(start + self.batch, history.images))
             try:
-                dice, loss = self._ask(point.x, rows)
+                dice, loss = self.ask(point.x, rows)
             except (LossError, BudgetExhausted):
                 raise
             except BlackBoxGone as error:

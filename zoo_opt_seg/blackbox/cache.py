@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt_seg.blackbox.protocol import Array, BlackBox, SegmentationModel, as_black_box, check_images, check_prompts
+from zoo_opt_seg.blackbox.protocol import Array, SegmentationModel, check_images, check_prompts
+from zoo_opt_seg.blackbox.wrappers import Wrapped
 from zoo_opt_seg.prompts import Prompts
 
 _MAGIC = b"zoo-opt-seg mask 1"
@@ -64,7 +65,7 @@ class MaskFolder:
         return self.folder / key[:2] / f"{key[2:]}.mask"
 
 
-class Cached(BlackBox):
+class Cached(Wrapped):
     """A black box that answers from a folder what it was asked before.
 
     Parameters
@@ -93,9 +94,7 @@ class Cached(BlackBox):
     """
 
     def __init__(self, model: SegmentationModel | Callable[..., Any], folder: str | os.PathLike[str]) -> None:
-        self.model = as_black_box(model)
-        self.prompted_by = self.model.prompted_by
-        self.name = self.model.name
+        super().__init__(model)
         if not self.name:
             raise ValueError("model must have a name to be cached under: as_black_box(model, name=...)")
         self._masks = MaskFolder(folder, "masks")

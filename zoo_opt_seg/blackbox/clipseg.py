@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from zoo_opt.core.errors import integer
 from zoo_opt_seg.blackbox.clipseg_files import RELEASED, Preparation, load_clipseg, tokens_of
-from zoo_opt_seg.blackbox.network import NetworkBox, texts_of
+from zoo_opt_seg.blackbox.network import NetworkBox, need_parts, texts_of
 from zoo_opt_seg.blackbox.protocol import Array, check_pixels
 from zoo_opt_seg.blackbox.wrappers import to_bytes
 from zoo_opt_seg.features.text_encoders import EncodedTexts, TextEncoder, embed_texts
@@ -204,9 +204,7 @@ class ClipSegBlackBox(NetworkBox):
 
 
 def _checked(model: Any) -> Any:
-    for part in ("clip", "decoder", "extract_layers", "config"):
-        if not hasattr(model, part):
-            raise TypeError(f"model must be a CLIPSegForImageSegmentation, got {type(model).__name__} without {part}")
+    need_parts("model", model, "CLIPSegForImageSegmentation", ("clip", "decoder", "extract_layers", "config"))
     return model
 
 

@@ -97,8 +97,8 @@ def tokens_of(tokenizer: Any, longest: int) -> Tokenizer:
     """Return a tokenizer of transformers as a function of texts to ids and attention mask, of at most ``longest``."""
 
     def tokens(texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        found = tokenizer(list(texts), padding=True, truncation=True, max_length=longest, return_tensors="pt")
-        return found["input_ids"], found["attention_mask"]
+        encoded = tokenizer(list(texts), padding=True, truncation=True, max_length=longest, return_tensors="pt")
+        return encoded["input_ids"], encoded["attention_mask"]
 
     return tokens
 
@@ -121,10 +121,10 @@ def _folder(name_or_path: str | Path) -> Path:
 def _json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path.parent} has no {path.name}")
-    found = read_json(path, CheckpointError)
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path} must hold an object, got a {type(found).__name__}")
-    return found
+    described = read_json(path, CheckpointError)
+    if not isinstance(described, dict):
+        raise CheckpointError(f"{path} must hold an object, got a {type(described).__name__}")
+    return described
 
 
 def _tokenizer(folder: Path, model: Any) -> Tokenizer:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -127,6 +129,15 @@ class NetworkBox(BlackBox):
         -------
         (n, H, W) tensor
         """
+
+
+def need_parts(argument: str, model: Any, kind: str, parts: Sequence[str]) -> None:
+    """Raise unless a model has the parts of its kind, attributes such as ``"image_encoder.img_size"``."""
+    for part in parts:
+        try:
+            attrgetter(part)(model)
+        except AttributeError:
+            raise TypeError(f"{argument} must be a {kind}, got {type(model).__name__} without {part}") from None
 
 
 def texts_of(prompts: Prompts, n: int, model: str, row: str) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ from zoo_opt_seg.blackbox.protocol import (
     check_images,
     check_prompts,
 )
-from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.prompts import KINDS, Prompts
 
 _MAGIC = b"zoo1"
 _LARGEST = 1 << 40
@@ -251,15 +251,12 @@ def receive(file: BinaryIO) -> dict[str, Array] | None:
 
 
 def _as_arrays(prompts: Prompts) -> dict[str, Array]:
-    kinds = {"points": prompts.points, "labels": prompts.labels, "boxes": prompts.boxes, "masks": prompts.masks}
-    arrays = {name: value for name, value in kinds.items() if value is not None}
-    return arrays if prompts.texts is None else {**arrays, "texts": _bytes(json.dumps(prompts.texts))}
+    return {name: _bytes(json.dumps(value)) if name == "texts" else value for name, value in prompts.given()}
 
 
 def _as_prompts(arrays: dict[str, Array]) -> Prompts:
-    texts = arrays.get("texts")
-    kinds = {name: arrays[name] for name in ("points", "labels", "boxes", "masks") if name in arrays}
-    return Prompts(**kinds, texts=None if texts is None else tuple(json.loads(_text(texts))))
+    kinds: dict[str, Any] = {name: arrays[name] for name in KINDS if name in arrays}
+    return Prompts(**kinds | ({"texts": tuple(json.loads(_text(kinds["texts"])))} if "texts" in kinds else {}))
 
 
 def _bytes(text: str) -> Array:

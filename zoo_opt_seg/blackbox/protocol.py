@@ -189,11 +189,12 @@ def check_answer(answer: Any, shape: tuple[int, ...], who: str, nan: bool = Fals
         )
     if array.shape != tuple(shape):
         raise ValueError(f"{who} must return masks of shape {tuple(shape)}, got {array.shape}")
-    if array.dtype == np.bool_ or not array.size:
-        return array if array.dtype == np.bool_ else array.astype(np.float32)
-    if nan and np.isnan(array).all():
+    if array.dtype == np.bool_:
+        return array
+    some = array[~np.isnan(array)] if nan else array
+    if not some.size:
         return array.astype(np.float32)
-    low, high = (float(np.nanmin(array)), float(np.nanmax(array))) if nan else (float(array.min()), float(array.max()))
+    low, high = float(some.min()), float(some.max())
     if low != low or high != high:
         raise ValueError(f"{who} must return probabilities in [0, 1], got NaN")
     if low < -1e-5 or high > 1 + 1e-5:

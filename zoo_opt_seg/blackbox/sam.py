@@ -8,7 +8,6 @@ References
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_opt_seg.blackbox.checkpoints import load_sam
-from zoo_opt_seg.blackbox.network import NetworkBox
+from zoo_opt_seg.blackbox.network import NetworkBox, need_parts
 from zoo_opt_seg.blackbox.protocol import Array, check_pixels, check_prompts
 from zoo_opt_seg.blackbox.wrappers import to_bytes
 from zoo_opt_seg.embedded.sam import decode_batch
@@ -200,17 +199,8 @@ def _input_size(size: tuple[int, ...], longest: int) -> tuple[int, int]:
 
 
 def _checked(sam: Any) -> Any:
-    parts: dict[str, Callable[[], Any]] = {
-        "image_encoder.img_size": lambda: sam.image_encoder.img_size,
-        "prompt_encoder.mask_input_size": lambda: sam.prompt_encoder.mask_input_size,
-        "mask_decoder": lambda: sam.mask_decoder,
-        "pixel_mean": lambda: sam.pixel_mean,
-    }
-    for part, get in parts.items():
-        try:
-            get()
-        except AttributeError:
-            raise TypeError(f"sam must be a segment_anything Sam, got {type(sam).__name__} without {part}") from None
+    parts = ("image_encoder.img_size", "prompt_encoder.mask_input_size", "mask_decoder", "pixel_mean")
+    need_parts("sam", sam, "segment_anything Sam", parts)
     side, own = sam.image_encoder.img_size, tuple(sam.prompt_encoder.input_image_size)
     if own != (side, side):
         raise ValueError(f"sam must have one image size, got {side} in its image encoder, {own} in its prompt encoder")

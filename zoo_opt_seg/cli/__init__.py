@@ -23,13 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.do(arguments))
     except (UsageError, ValueError, TypeError) as error:
-        print(f"zoo-opt-seg: {error}", file=sys.stderr)
-        return 2
+        said, again, status = str(error), "", 2
     except (ImportError, OSError, RuntimeError) as error:
-        again = "; nothing paid for is lost: the same command goes on" if arguments.command == "adapt" else ""
-        print(f"zoo-opt-seg: {error}{again}", file=sys.stderr)
-        return 1
+        said, again, status = str(error), "; nothing paid for is lost: the same command goes on", 1
     except KeyboardInterrupt:
-        again = "; the same command goes on from here" if arguments.command == "adapt" else ""
-        print(f"zoo-opt-seg: interrupted{again}", file=sys.stderr)
-        return 130
+        said, again, status = "interrupted", "; the same command goes on from here", 130
+    print(f"zoo-opt-seg: {said}{again if arguments.command == 'adapt' else ''}", file=sys.stderr)
+    return status

@@ -120,10 +120,8 @@ def do_predict(arguments: argparse.Namespace) -> int:
     large = Image.fromarray(answer[0].astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
     values = np.asarray(large)
     mask = np.rint(values * 255) if arguments.probabilities else np.where(values > 0.5, 255, 0)
-    try:
+    with inputs.blamed(f"--out {arguments.out}:"):
         Image.fromarray(mask.astype(np.uint8)).save(arguments.out)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--out {arguments.out}: {error}") from error
     share = float((values > 0.5).mean())
     print(json.dumps({"mask": arguments.out, "object": round(share, 4)}))
     return 0
@@ -139,7 +137,6 @@ def _prompt(arguments: argparse.Namespace, model: Any) -> tuple[Any, int]:
 
 
 def _splits(arguments: argparse.Namespace, size: int) -> Any:
-
     words: dict[str, Any] = {"seed": arguments.data_seed, "options": arguments.data_option, "texts": arguments.text}
     return inputs.splits(arguments.data, size=size, **words)
 

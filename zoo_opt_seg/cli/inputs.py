@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
+def blamed(option: str, *more: type[Exception]) -> Iterator[None]:
+    """Raise what the words of an option lead to, OSError, ValueError, TypeError or ``more``, as a UsageError of it."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError, *more) as error:
+        raise UsageError(f"{option} {error}") from error
+
+
+@contextlib.contextmanager
 def black_box(spec: str, *, device: str = "cpu", cache: str | None = None) -> Iterator[BlackBox]:
     """Yield the black box that ``--model`` names, ended afterwards where it is a process.
 
@@ -42,7 +51,7 @@ def black_box(spec: str, *, device: str = "cpu", cache: str | None = None) -> It
 
     name, _, words = spec.partition(":")
     with contextlib.ExitStack() as stack:
-        try:
+        with blamed(f"--model {spec}:", RuntimeError):
             if name in BLACK_BOXES:
                 model = BLACK_BOXES.find(name).make(words, device)
             elif name and words:
@@ -60,8 +69,6 @@ def black_box(spec: str, *, device: str = "cpu", cache: str | None = None) -> It
                         f"{spec} has none"
                     )
                 box = Cached(box, cache)
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
-            raise UsageError(f"--model {spec}: {error}") from error
         yield box
 
 
@@ -130,18 +137,14 @@ def splits(spec: str, *, size: int, seed: int = 0, options: Sequence[str] = (), 
             raise UsageError(
                 f'--data must be one of {", ".join([*DATA_SETS, *aliases])}, or "module:function", got {spec!r}'
             )
-        try:
+        with blamed(f"--data {spec}:"):
             own = load_object(spec)()
-        except (OSError, ValueError, TypeError) as error:
-            raise UsageError(f"--data {spec}: {error}") from error
         if not isinstance(own, Splits):
             raise UsageError(f"--data {spec} must return Splits, got {type(own).__name__}")
         return own.with_texts(*texts) if texts else own
-    try:
-        found = load_data(name, root or None, size, seed, **read_options(options))
-        return found.with_texts(*texts) if texts else found
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"--data {spec}: {error}") from error
+    with blamed(f"--data {spec}:"):
+        data = load_data(name, root or None, size, seed, **read_options(options))
+        return data.with_texts(*texts) if texts else data
 
 
 def trained(path: str, model: BlackBox | None = None) -> TrainedPrompt:
@@ -156,10 +159,8 @@ def trained(path: str, model: BlackBox | None = None) -> TrainedPrompt:
     from zoo_opt_seg.visual_prompts.saved import load_prompt, needs_text
 
     file = Path(path) / "prompt.npz" if Path(path).is_dir() else Path(path)
-    try:
+    with blamed(f"--prompt {path}:"):
         return load_prompt(file, text=text_encoder_of(model) if needs_text(file) else None)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--prompt {path}: {error}") from error
 
 
 class Photo:
@@ -179,19 +180,15 @@ class Photo:
         from zoo_opt_seg.data.readers import image_size
 
         self.path = Path(path)
-        try:
+        with blamed("--image"):
             self.size = image_size(self.path)  # width, height
-        except ValueError as error:
-            raise UsageError(f"--image {error}") from None
 
     def pixels(self, size: int) -> Array:
         """Return the image stretched to a square, uint8 (size, size, 3)."""
         from zoo_opt_seg.data.files import sample_image
 
-        try:
+        with blamed("--image"):
             return sample_image(self.path, size)
-        except ValueError as error:
-            raise UsageError(f"--image {error}") from None
 
 
 def points(texts: Sequence[str]) -> tuple[list[tuple[float, float]], list[int]]:
@@ -202,7 +199,7 @@ def points(texts: Sequence[str]) -> tuple[list[tuple[float, float]], list[int]]:
     UsageError
         If a text is of another form.
     """
-    found, kinds = [], []
+    places, labels = [], []
     for text in texts:
         try:
             x, y, *label = (float(word) for word in text.split(","))
@@ -210,6 +207,6 @@ def points(texts: Sequence[str]) -> tuple[list[tuple[float, float]], list[int]]:
             raise UsageError(f"--point must be x,y or x,y,label in pixels of the image, got {text!r}") from None
         if len(label) > 1 or (label and label[0] not in (0.0, 1.0)):
             raise UsageError(f"--point must end with the label 1 (object) or 0 (background), got {text!r}")
-        found.append((x, y))
-        kinds.append(int(label[0]) if label else 1)
-    return found, kinds
+        places.append((x, y))
+        labels.append(int(label[0]) if label else 1)
+    return places, labels

@@ -261,14 +261,20 @@ def _load_timm(model: nn.Module, path: Path) -> None:
     model.load_state_dict(state)
 
 
+def open_clip_model(source: EncoderSource, path: Path | None, **options: Any) -> Any:
+    """Return a model of open_clip with the weights of a file, or without one with those of its own name."""
+    import open_clip
+
+    model = open_clip.create_model(source.arch, pretrained=source.tag if path is None else None, **options)
+    if path is not None:
+        model.load_state_dict(read_state(path))
+    return model
+
+
 def _open_clip(name: str, source: EncoderSource, path: Path | None, size: int | None, **options: Any) -> TorchEncoder:
     import open_clip
 
-    force = {} if size is None else {"force_image_size": size}
-    model = open_clip.create_model(source.arch, pretrained=source.tag if path is None else None, **force)
-    if path is not None:
-        model.load_state_dict(read_state(path))
-    visual = model.visual
+    visual = open_clip_model(source, path, **({} if size is None else {"force_image_size": size})).visual
     side = visual.image_size[0] if isinstance(visual.image_size, tuple) else visual.image_size
     mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
     return TorchEncoder(name, visual, visual.output_dim, int(side), mean=mean, std=std, **options)

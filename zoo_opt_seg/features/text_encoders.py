@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo_opt.core.errors import one_of
-from zoo_opt_seg.features.encoders import SOURCES, loading, own, read_state
+from zoo_opt_seg.features.encoders import SOURCES, loading, open_clip_model, own
 from zoo_opt_seg.prompts import Array, Prompts
 
 TEXT_ENCODERS = ("tiny", "clip")
@@ -161,9 +161,7 @@ def _open_clip(weights: str | Path | None, device: str) -> EncodedTexts:
 
     source = SOURCES["clip"]
     with loading("text encoder 'clip'", weights):
-        model = open_clip.create_model(source.arch, pretrained=source.tag if weights is None else None, device=device)
-        if weights is not None:
-            model.load_state_dict(read_state(Path(weights)))
+        model = open_clip_model(source, None if weights is None else Path(weights), device=device)
     model.eval().requires_grad_(False)
     tokenizer = open_clip.get_tokenizer(source.arch)
     settings = {"text": "clip", "weights": None if weights is None else str(weights)}

@@ -91,13 +91,13 @@ def gain(before: Evaluation, after: Evaluation) -> dict[str, float]:
     change = change[known]
     which = numbered([group for group, there in zip(after.groups, known, strict=True) if there])
     sums, counts = np.bincount(which, change), np.bincount(which)
-    found = {"dice": float(change.mean()), "low": float("nan"), "high": float("nan")}
+    result = {"dice": float(change.mean()), "low": float("nan"), "high": float("nan")}
     if len(counts) > 1:
         draws = np.random.default_rng(0).integers(0, len(counts), (RESAMPLES, len(counts)))
         means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
-        found["low"], found["high"] = map(float, np.quantile(means, (0.025, 0.975)))
-    found["better"] = float((change > 0).mean())
-    return found if len(counts) == len(change) else {**found, "groups": len(counts)}
+        result["low"], result["high"] = map(float, np.quantile(means, (0.025, 0.975)))
+    result["better"] = float((change > 0).mean())
+    return result if len(counts) == len(change) else {**result, "groups": len(counts)}
 
 
 def evaluate(

@@ -99,9 +99,9 @@ def predict_volume(predict: Predictor, volume: Volume, batch: int = 16) -> np.nd
     labels = np.empty(volume.label.shape, np.uint8)
     for start in range(0, len(labels), batch):
         rows = slice(start, start + batch)
-        found = predict(volume.image[rows])
-        if not isinstance(found, np.ndarray) or found.dtype != np.uint8 or found.shape != labels[rows].shape:
-            got = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
+        answer = predict(volume.image[rows])
+        if not isinstance(answer, np.ndarray) or answer.dtype != np.uint8 or answer.shape != labels[rows].shape:
+            got = f"{answer.dtype} {answer.shape}" if isinstance(answer, np.ndarray) else type(answer).__name__
             raise TypeError(f"predict must return labels, uint8 {labels[rows].shape}, got {got}")
-        labels[rows] = found
+        labels[rows] = answer
     return labels

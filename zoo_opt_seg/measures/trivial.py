@@ -158,13 +158,13 @@ def best_atlas(slices: LabelledSlices) -> Atlas:
     classes = range(1, len(slices.classes) + 1)
     share = np.stack([(slices.labels == k).mean(axis=0) for k in classes])  # (classes, H, W)
     sizes = share.sum(axis=(1, 2))
-    found = []
+    candidates = []
     for threshold in THRESHOLDS:
         labels = np.where(share.sum(axis=0) >= threshold, share.argmax(axis=0) + 1, 0).astype(np.uint8)
         masks = np.stack([labels == k for k in classes])
         both = 2 * (share * masks).sum(axis=(1, 2)) / np.maximum(sizes + masks.sum(axis=(1, 2)), 1e-12)
-        found.append((float(both.mean()), -threshold, labels))
-    _, threshold, labels = max(found, key=lambda item: item[:2])
+        candidates.append((float(both.mean()), -threshold, labels))
+    _, threshold, labels = max(candidates, key=lambda item: item[:2])
     return Atlas(labels, -threshold)
 
 

@@ -48,23 +48,23 @@ def job_of(cell: Cell, run: Callable[[Cell], Figures] | None = None) -> Job:
 
 
 def _measured(cell: Cell) -> Figures:
-    """What the cell found, from its data to its figures."""
+    """What the cell measures, from its data to its figures."""
     import torch
 
     from zoo_opt_seg.digests import data_digest
 
     torch.set_num_threads(1)
     start = time.process_time()
-    found = OWN.get(cell.row.use, trained)(cell)
-    evaluation = found.pop("evaluation")
+    entry = OWN.get(cell.row.use, trained)(cell)
+    evaluation = entry.pop("evaluation")
     arrays = [] if on_volumes(cell.row.use) else [data_of(cell).test.images, data_of(cell).test.masks]
-    found["data"] = data_digest(*arrays, *evaluation.names)
+    entry["data"] = data_digest(*arrays, *evaluation.names)
     if len(set(evaluation.groups)) < len(evaluation.groups):
-        found["groups"] = numbered(evaluation.groups).tolist()
+        entry["groups"] = numbered(evaluation.groups).tolist()
     per_image = {name: rounded(evaluation.per_image(name)) for name in ("dice", "hd95")}
     summary = evaluation.summary()
     means = {name: summary[name] for name in ("dice", "iou", "hd95", "images", "failed")}
-    return {"seconds": round(time.process_time() - start, 2)} | found | {"figures": means} | per_image
+    return {"seconds": round(time.process_time() - start, 2)} | entry | {"figures": means} | per_image
 
 
 def to_repeat(cells: Sequence[Cell], record: Record, labels: Iterable[str] = ()) -> list[str]:

@@ -102,7 +102,7 @@ def _run(suite: TableSuite, out: Path, arguments: argparse.Namespace) -> tuple[R
     ):
         if unknown := [name for name in wanted if name not in known]:
             raise SuiteError(f"{suite.name} has no {unknown[0]!r} for {option}; it has {', '.join(known)}")
-    found = place_from(data_root=arguments.data_root, weights=arguments.weights)
+    folders = place_from(data_root=arguments.data_root, weights=arguments.weights)
     missing: dict[str, str] = {}
     with Progress(suite.title) as progress:
         run_table(
@@ -111,8 +111,8 @@ def _run(suite: TableSuite, out: Path, arguments: argparse.Namespace) -> tuple[R
             workers=arguments.workers,
             chosen=_choice(arguments),
             again=arguments.again,
-            data_root=found["data_root"],
-            weights=found["weights"],
+            data_root=folders["data_root"],
+            weights=folders["weights"],
             progress=progress,
             missing=missing,
         )

@@ -25,8 +25,8 @@ def atlas(cell: Cell) -> dict[str, Any]:
     """What a record holds of the trivial labelling, `zoo_opt_seg.measures.trivial.best_atlas`."""
     from zoo_opt_seg.measures.trivial import best_atlas
 
-    found = best_atlas(volumes_of(cell).train)
-    return measured_volumes(cell, found) | {"about": f"threshold {found.threshold}"}
+    best = best_atlas(volumes_of(cell).train)
+    return measured_volumes(cell, best) | {"about": f"threshold {best.threshold}"}
 
 
 def measured_volumes(cell: Cell, predict: Predictor) -> dict[str, Any]:

@@ -62,8 +62,8 @@ def train(cell: Cell) -> Trained:
         prompt=prompt_of(cell) if comparator.prompt else None,
         **others,
     )
-    found: Trained = comparator.load()(request)
-    return found
+    done: Trained = comparator.load()(request)
+    return done
 
 
 def measured(cell: Cell, done: Trained) -> Figures:
