@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from zoo_opt.result import Result as Result
     from zoo_opt.run import minimize as minimize
 
-__all__, _import, __dir__ = exports(__name__, "__version__")
+__all__, _import, __dir__ = exports(__name__)
 
 
 def __getattr__(name: str) -> Any:

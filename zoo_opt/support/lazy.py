@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
-import inspect
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def exports(package: str, *more: str) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+def exports(package: str) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
     """The ``__all__``, ``__getattr__`` and ``__dir__`` of a package whose names are in its modules.
 
-    The names are those that the package's source imports for type checkers, under ``if TYPE_CHECKING:``, so that each
-    is declared once, as in `lazy_loader.attach_stub` (SPEC 1).
+    The names are those that the package's source imports for type checkers, under ``if TYPE_CHECKING:`` by lines ``from
+    MODULE import NAME as NAME``, so that each is declared once, as in `lazy_loader.attach_stub` (SPEC 1).
 
     Parameters
     ----------
     package : str
         Its ``__name__``.
-    *more : str
-        Names that it has already, or imports by itself.
 
     Returns
     -------
@@ -34,10 +30,9 @@ def exports(package: str, *more: str) -> tuple[list[str], Callable[[str], Any], 
         The names, sorted.
     """
     module = sys.modules[package]
-    blocks = [node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.If)]
-    imports = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
-    home = {alias.name: node.module or "" for node in imports for alias in node.names}
-    names = [*more, *home]
+    loader: Any = module.__spec__ and module.__spec__.loader
+    words = [line.split() for line in loader.get_source(package).splitlines()]  # importing ast takes 15 ms
+    home = {line[3]: line[1] for line in words if line[::2] == ["from", "import", "as"]}
 
     def __getattr__(name: str) -> Any:
         if name not in home:
@@ -46,4 +41,4 @@ def exports(package: str, *more: str) -> tuple[list[str], Callable[[str], Any], 
         setattr(module, name, value)
         return value
 
-    return names, __getattr__, lambda: sorted(names)
+    return list(home), __getattr__, lambda: sorted(home)
