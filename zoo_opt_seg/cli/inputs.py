@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def blamed(option: str, *more: type[Exception]) -> Iterator[None]:
     """Raise what the words of an option lead to, OSError, ValueError, TypeError or ``more``, as a UsageError of it."""
+    kinds: tuple[type[Exception], ...] = (OSError, ValueError, TypeError, *more)
     try:
         yield
-    except (OSError, ValueError, TypeError, *more) as error:
+    except kinds as error:
         raise UsageError(f"{option} {error}") from error
 
 

@@ -118,8 +118,9 @@ def hausdorff95(predicted: np.ndarray, truth: np.ndarray, spacing: Sequence[floa
         with warnings.catch_warnings():
             # MONAI 1.6 passes its own deprecated argument.
             warnings.filterwarnings("ignore", ".*always_return_as_numpy.*", FutureWarning)
-            p, t, about = _tensor(predicted[both]), _tensor(truth[both]), {"percentile": 95, "spacing": list(spacing)}
-            distances[both] = _column(compute_hausdorff_distance(p, t, include_background=True, **about))
+            p, t, apart = _tensor(predicted[both]), _tensor(truth[both]), list(spacing)
+            values = compute_hausdorff_distance(p, t, include_background=True, percentile=95, spacing=apart)
+            distances[both] = _column(values)
     return distances
 
 
