@@ -21,7 +21,7 @@ COLUMNS = ("image", "prompt", "prompted image", "zero-shot mask", "adapted mask"
 ROWS = 5
 CELL, GAP, HEAD = 200, 8, 30  # pixels of the panel
 PAPER, INK, SOFT = (255, 255, 255), (27, 34, 48), (86, 96, 114)
-COLOURS = {"zero-shot mask": (225, 50, 190), "adapted mask": (0, 200, 140), "truth": (40, 120, 255)}
+BEFORE, AFTER, TRUTH = (225, 50, 190), (0, 200, 140), (40, 120, 255)  # colours of the masks
 POINT = (213, 40, 60)
 
 
@@ -73,25 +73,18 @@ def panel(
     for i, (image, truth) in enumerate(zip(samples.images, samples.masks, strict=True)):
         top = HEAD + i * (CELL + HEAD)
         plain, shown_by = _big(image), trained.prompt.prompts(prompts[i : i + 1])
-        cells = {
-            "image": plain,
-            "prompt": _with_prompts(plain.copy(), prompts[i : i + 1], image.shape),
-            "prompted image": _with_prompts(_big(prompted[i]), shown_by, image.shape, text=False),
-            "zero-shot mask": _overlay(image, before[i] > 0.5, COLOURS["zero-shot mask"]),
-            "adapted mask": _overlay(image, after[i] > 0.5, COLOURS["adapted mask"]),
-            "truth": _overlay(image, truth, COLOURS["truth"]),
-        }
-        captions = {
-            "image": _fitted(samples.names[i], font),
-            "zero-shot mask": _dice(before[i], truth),
-            "adapted mask": _dice(after[i], truth),
-        }
-        for j, (title, cell) in enumerate(cells.items()):
-            left = GAP + j * (CELL + GAP)
+        cells = (  # in the order of the columns, each with what is written below
+            (plain, _fitted(samples.names[i], font)),
+            (_with_prompts(plain.copy(), prompts[i : i + 1], image.shape), ""),
+            (_with_prompts(_big(prompted[i]), shown_by, image.shape, text=False), ""),
+            (_overlay(image, before[i] > 0.5, BEFORE), _dice(before[i], truth)),
+            (_overlay(image, after[i] > 0.5, AFTER), _dice(after[i], truth)),
+            (_overlay(image, truth, TRUTH), ""),
+        )
+        for j, (cell, caption) in enumerate(cells):
+            left, ink = GAP + j * (CELL + GAP), INK if j else SOFT
             sheet.paste(cell, (left, top))
-            if title in captions:
-                ink = SOFT if title == "image" else INK
-                draw.text((left + CELL // 2, top + CELL + HEAD // 2), captions[title], ink, font, anchor="mm")
+            draw.text((left + CELL // 2, top + CELL + HEAD // 2), caption, ink, font, anchor="mm")
     return sheet
 
 

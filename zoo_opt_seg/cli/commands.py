@@ -91,6 +91,8 @@ def do_predict(arguments: argparse.Namespace) -> int:
     from PIL import Image
 
     from zoo_opt_seg.adaptation.retrying import BlackBoxDown, Retrying
+    from zoo_opt_seg.data.files import sample_image
+    from zoo_opt_seg.data.readers import image_size
     from zoo_opt_seg.prompts import Prompts
 
     points, labels = inputs.points(arguments.point)
@@ -99,8 +101,9 @@ def do_predict(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--text must be given once for an image, got {len(texts)}")
     if not points and not texts:
         raise UsageError('--point must be given at least once, as x,y in pixels of the image, or --text "..."')
-    image = inputs.Photo(arguments.image)
-    width, height = image.size
+    path = Path(arguments.image)
+    with inputs.blamed("--image"):
+        width, height = image_size(path)
     for x, y in points:
         if not (0 <= x < width and 0 <= y < height):
             raise UsageError(f"--point must lie in the image of {width} x {height}, got {x:g},{y:g}")
@@ -108,7 +111,8 @@ def do_predict(arguments: argparse.Namespace) -> int:
         if inputs.prompted(model, texts) == "text" and not texts:
             raise UsageError(f"--text must say what to find, for {arguments.model} is asked by text")
         prompt, size = _prompt(arguments, model)
-        small = image.pixels(size)[None]
+        with inputs.blamed("--image"):
+            small = sample_image(path, size)[None]
         where = {"points": np.array([points], np.float32), "labels": np.array([labels])} if points else {}
         given = Prompts(**where, texts=tuple(texts) or None)
         scale = np.array([size / width, size / height])

@@ -16,7 +16,6 @@ from zoo_opt_seg.data.registry import DATA_SETS
 if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.protocol import BlackBox
     from zoo_opt_seg.data.samples import Splits
-    from zoo_opt_seg.prompts import Array
     from zoo_opt_seg.visual_prompts import TrainedPrompt
 
 
@@ -162,34 +161,6 @@ def trained(path: str, model: BlackBox | None = None) -> TrainedPrompt:
     file = Path(path) / "prompt.npz" if Path(path).is_dir() else Path(path)
     with blamed(f"--prompt {path}:"):
         return load_prompt(file, text=text_encoder_of(model) if needs_text(file) else None)
-
-
-class Photo:
-    """The image of ``--image``, read as the images of data sets are.
-
-    Parameters
-    ----------
-    path : str
-
-    Raises
-    ------
-    UsageError
-        If it is missing, cannot be read, or has more than 8 bits per channel; the last at `pixels`.
-    """
-
-    def __init__(self, path: str) -> None:
-        from zoo_opt_seg.data.readers import image_size
-
-        self.path = Path(path)
-        with blamed("--image"):
-            self.size = image_size(self.path)  # width, height
-
-    def pixels(self, size: int) -> Array:
-        """Return the image stretched to a square, uint8 (size, size, 3)."""
-        from zoo_opt_seg.data.files import sample_image
-
-        with blamed("--image"):
-            return sample_image(self.path, size)
 
 
 def points(texts: Sequence[str]) -> tuple[list[tuple[float, float]], list[int]]:

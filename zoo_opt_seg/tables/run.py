@@ -102,6 +102,12 @@ def _run(suite: TableSuite, out: Path, arguments: argparse.Namespace) -> tuple[R
     ):
         if unknown := [name for name in wanted if name not in known]:
             raise SuiteError(f"{suite.name} has no {unknown[0]!r} for {option}; it has {', '.join(known)}")
+
+    def chosen(group: str, cell: Cell) -> bool:
+        wanted = (arguments.groups, arguments.only, arguments.domains, arguments.seeds)
+        values = (group, cell.row.label, cell.domain, cell.seed)
+        return all(value in some for value, some in zip(values, wanted, strict=True) if some)
+
     folders = place_from(data_root=arguments.data_root, weights=arguments.weights)
     missing: dict[str, str] = {}
     with Progress(suite.title) as progress:
@@ -109,7 +115,7 @@ def _run(suite: TableSuite, out: Path, arguments: argparse.Namespace) -> tuple[R
             suite,
             out,
             workers=arguments.workers,
-            chosen=_choice(arguments),
+            chosen=chosen,
             again=arguments.again,
             data_root=folders["data_root"],
             weights=folders["weights"],
@@ -117,19 +123,6 @@ def _run(suite: TableSuite, out: Path, arguments: argparse.Namespace) -> tuple[R
             missing=missing,
         )
     return _current(suite, read_record(out / "runs.jsonl")), missing
-
-
-def _choice(arguments: argparse.Namespace) -> Callable[[str, Cell], bool]:
-    def chosen(group: str, cell: Cell) -> bool:
-        pairs = (
-            (arguments.groups, group),
-            (arguments.only, cell.row.label),
-            (arguments.domains, cell.domain),
-            (arguments.seeds, cell.seed),
-        )
-        return all(not wanted or value in wanted for wanted, value in pairs)
-
-    return chosen
 
 
 def run_table(
