@@ -42,21 +42,22 @@ OUTSIDE_CORE = {"interop", "testing", "bench", "cli"}
 # ---------------------------------------------------------------------------------------------------- imports
 
 
+def loaded_by(code: str, run_python: Callable[..., str]) -> set[str]:
+    """The modules that code in a fresh process loads beyond numpy's."""
+    before = "import sys, numpy.random; before = set(sys.modules)"
+    return set(run_python("-c", f"{before}; {code}; print(*(set(sys.modules) - before))").split())
+
+
+def third_party(modules: set[str]) -> set[str]:
+    ours = {"zoo_opt", "zoo_opt_seg", "numpy", "__mp_main__"}
+    return {name.partition(".")[0] for name in modules} - ours - sys.stdlib_module_names
+
+
 def test_core_brings_in_numpy_alone(run_python: Callable[..., str]) -> None:
     """Importing the package and touching every public name loads no third-party module but numpy's."""
-    code = """if True:
-        import sys
-        import numpy.random
-        before = set(sys.modules)
-        import zoo_opt
-        for name in zoo_opt.__all__:
-            getattr(zoo_opt, name)
-        new = set(sys.modules) - before
-        roots = {name.partition(".")[0] for name in new} - {"zoo_opt", "numpy"}
-        print("third party:", *sorted(roots - sys.stdlib_module_names))
-        print("not core:", *sorted(name for name in new if name.startswith(("zoo_opt.bench", "zoo_opt.cli"))))
-    """
-    assert run_python("-c", code) == "third party:\nnot core:\n"
+    new = loaded_by("import zoo_opt; [getattr(zoo_opt, name) for name in zoo_opt.__all__]", run_python)
+    assert third_party(new) == set()
+    assert [name for name in new if name.startswith(("zoo_opt.bench", "zoo_opt.cli", "zoo_opt_seg"))] == []
 
 
 @pytest.mark.slow
@@ -163,17 +164,8 @@ def test_core_never_imports_its_plugin() -> None:
 
 def test_plugin_imports_without_its_extra(run_python: Callable[..., str]) -> None:
     """Importing it and listing its targets loads no third-party module but numpy's."""
-    code = """if True:
-        import sys
-        import numpy.random
-        before = set(sys.modules)
-        import zoo_opt_seg, zoo_opt_seg.targets
-        zoo_opt_seg.targets.targets()
-        roots = {name.partition(".")[0] for name in set(sys.modules) - before} - {"numpy", "__mp_main__"}
-        roots -= {"zoo_opt", "zoo_opt_seg"}
-        print("third party:", *sorted(roots - sys.stdlib_module_names))
-    """
-    assert run_python("-c", code) == "third party:\n"
+    code = "import zoo_opt_seg, zoo_opt_seg.targets; zoo_opt_seg.targets.targets()"
+    assert third_party(loaded_by(code, run_python)) == set()
 
 
 @pytest.mark.parametrize("name", [name for name in CORE if part(name) not in OUTSIDE_CORE])

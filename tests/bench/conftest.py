@@ -15,7 +15,7 @@ def records():
 
 @pytest.fixture(scope="session")
 def report(records, tmp_path_factory):
-    path = tmp_path_factory.mktemp("report") / "report.html"
+    path = tmp_path_factory.mktemp("report") / "deep" / "report.html"
     write_report(records[0], path)
     return path
 

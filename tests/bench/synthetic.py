@@ -48,18 +48,12 @@ def record_of(groups, methods=METHODS, *, seeds=(1,), shift=0.0, seed=0, title="
             key = f"{group}|{name}|{method}|{s}"
             entries[key] = {"kind": "run", "key": key, "options": {"sigma0": 2.0}, "note": "as usual", **run}
     session = {
-        "kind": "session",
-        "format": 1,
-        "suite": "full",
-        "title": title,
-        "description": "Made up for the tests.",
-        "notes": {name: f"About {name}." for name in groups},
-        "toml": 'title = "Full suite"\n',
-        "started": "2026-11-21T10:00:00+00:00",
-        "command": "zoo-opt bench full",
+        "kind": "session", "format": 1, "suite": "full", "title": title, "description": "Made up for the tests.",
+        "notes": {name: f"About {name}." for name in groups}, "toml": 'title = "Full suite"\n',
+        "started": "2026-11-21T10:00:00+00:00", "command": "zoo-opt bench full",
         "versions": {"python": "3.11.2", "zoo-opt": "0.1.0", "numpy": "2.4.0"},
         "machine": {"system": "Linux", "processor": "a processor", "cores": 2},
-    }
+    }  # fmt: skip
     return Record(sessions=[session], runs=entries)
 
 
@@ -78,33 +72,19 @@ def bbob_run(rng: np.random.Generator, budget: int, dim: int, rate: float) -> di
     end = budget if hits[-1] is None else hits[-1]
     curve = [[int(n), 10.0**v] for n, v in zip(marks, y.tolist(), strict=True) if n <= end]
     return {
-        "version": "1",
-        "budget": budget,
-        "curve_of": "precision",
-        "targets": list(BBOB_TARGETS),
-        "error": None,
-        "nfev": end,
-        "best": curve[-1][1],
-        "hits": hits,
-        "curve": curve,
-        "figures": {"precision": curve[-1][1]},
-        "stop": {"budget": budget},
-        "seconds": round(float(end * rng.uniform(5e-6, 2e-5)), 3),
-    }
+        "version": "1", "budget": budget, "curve_of": "precision", "targets": list(BBOB_TARGETS), "error": None,
+        "nfev": end, "best": curve[-1][1], "hits": hits, "curve": curve, "figures": {"precision": curve[-1][1]},
+        "stop": {"budget": budget}, "seconds": round(float(end * rng.uniform(5e-6, 2e-5)), 3),
+    }  # fmt: skip
 
 
 def full_record(**options: Any) -> Record:
     """More than 12,000 bbob runs and those of bbob-noisy and bbob-largescale."""
     noisy = bbob_names(range(101, 131), (5, 20), (1,), "bbob-noisy")
     large = bbob_names(range(1, 25), (160, 320), (1,), "bbob-largescale")
-    groups = {
-        "bbob, 100 d": (bbob_names(), 100),
-        "bbob, 1000 d": (bbob_names(), 1000),
-        "bbob-noisy, 100 d": (noisy, 100),
-        "bbob-noisy, 1000 d": (noisy, 1000),
-        "bbob-largescale, 1000 d": (large, 1000),
-    }
-    return record_of(groups, **options)
+    suites = (("bbob", bbob_names()), ("bbob-noisy", noisy))
+    groups = {f"{suite}, {per_dim} d": (names, per_dim) for suite, names in suites for per_dim in (100, 1000)}
+    return record_of(groups | {"bbob-largescale, 1000 d": (large, 1000)}, **options)
 
 
 def small_record(**options: Any) -> Record:
@@ -118,9 +98,8 @@ def task_runs(group: str, problem: str, figure: str, *, targets=(), seeds=(1, 2,
     """Runs on one stochastic task: "train_loss" is positive and falls, any other figure is negative and falls."""
     rng = np.random.default_rng(seed)
     entries = {}
-    for (method, use), s in itertools.product(
-        (("FZOO", "fzoo"), ("SPSA", "spsa"), ("pycma, diagonal", "pycma")), seeds
-    ):
+    methods = {"FZOO": "fzoo", "SPSA": "spsa", "pycma, diagonal": "pycma"}
+    for (method, use), s in itertools.product(methods.items(), seeds):
         marks = curve_marks(10_000)[12:]
         values = 2.5 * np.exp(-np.cumsum(rng.uniform(0, 0.2, marks.size)))
         values = values if figure == "train_loss" else -500 + 200 * values

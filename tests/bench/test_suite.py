@@ -33,12 +33,8 @@ def load(tmp_path, text):
 
 def test_tasks_pair_problem_seed_and_budget(tmp_path):
     tasks = load(tmp_path, GOOD).tasks()
-    assert [(t.seed, t.method.label, t.budget, t.problem_name) for t in tasks] == [
-        (1, "A", 60, "sphere-d3"),
-        (1, "cma-es", 60, "sphere-d3"),
-        (2, "A", 60, "sphere-d3"),
-        (2, "cma-es", 60, "sphere-d3"),
-    ]
+    expected = [(seed, label, 60, "sphere-d3") for seed in (1, 2) for label in ("A", "cma-es")]
+    assert [(t.seed, t.method.label, t.budget, t.problem_name) for t in tasks] == expected
     assert len({t.key for t in tasks}) == 4
 
 
@@ -49,26 +45,23 @@ def test_keys_depend_on_what_the_result_depends_on(tmp_path):
         assert load(tmp_path, GOOD.replace(old, new)).tasks()[0].key != key
 
 
+BBOB = GOOD.replace('"sphere"', '"bbob"').replace(
+    "dimension = 3", "functions = [1, 8], dimensions = [2, 3], instances = [1, 2]"
+)
+
+
 def test_bbob_tables_expand(tmp_path):
-    text = GOOD.replace('"sphere"', '"bbob"').replace(
-        "dimension = 3", "functions = [1, 8], dimensions = [2, 3], instances = [1, 2]"
-    )
-    suite = load(tmp_path, text.replace("budget = 60", "budget_per_dim = 10"))
-    names = {task.problem_name: task.budget for task in suite.tasks()}
-    assert len(names) == 8
-    assert names["bbob-f08-i2-d3"] == 30
+    tasks = load(tmp_path, BBOB.replace("budget = 60", "budget_per_dim = 10")).tasks()
+    names = {task.problem_name: task.budget for task in tasks}
+    assert len(names) == 8 and names["bbob-f08-i2-d3"] == 30
 
 
 def test_a_method_may_run_on_fewer_problems(tmp_path):
-    text = GOOD.replace('"sphere"', '"bbob"').replace(
-        "dimension = 3", "functions = [1, 8], dimensions = [2, 3], instances = [1, 2]"
-    )
-    tasks = load(tmp_path, text + "problem_options = { dimensions = [3], instances = [2] }\n").tasks()
+    tasks = load(tmp_path, BBOB + "problem_options = { dimensions = [3], instances = [2] }\n").tasks()
     names = {label: [t.problem_name for t in tasks if t.method.label == label] for label in ("A", "cma-es")}
-    assert len(names["A"]) == 16
-    assert names["cma-es"] == ["bbob-f01-i2-d3", "bbob-f08-i2-d3"] * 2
+    assert len(names["A"]) == 16 and names["cma-es"] == ["bbob-f01-i2-d3", "bbob-f08-i2-d3"] * 2
     with pytest.raises(SuiteError, match="method 'cma-es': its 'problem_options' must choose among the group's"):
-        load(tmp_path, text + "problem_options = { dimensions = [5] }\n")
+        load(tmp_path, BBOB + "problem_options = { dimensions = [5] }\n")
 
 
 @pytest.mark.parametrize(
@@ -128,8 +121,6 @@ def test_quick_is_shipped_and_linked():
 
 
 def test_another_version_of_a_library_is_another_run(tmp_path, monkeypatch):
-    suite = tmp_path / "s.toml"
-    suite.write_text(GOOD)
-    keys = [task.key for task in load_suite(suite).tasks()]
+    keys = {task.key for task in load(tmp_path, GOOD).tasks()}
     monkeypatch.setattr("zoo_opt.bench.task.version_of", lambda use: "99")
-    assert not set(keys) & {task.key for task in load_suite(suite).tasks()}
+    assert not keys & {task.key for task in load(tmp_path, GOOD).tasks()}

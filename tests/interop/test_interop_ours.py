@@ -94,15 +94,19 @@ class TestNevergrad:
             warnings.simplefilter("ignore")
             return pytest.importorskip("nevergrad")
 
+    @pytest.fixture
+    def register(self, ng):
+        from zoo_opt.interop.nevergrad_optimizer import register
+
+        return register
+
     @staticmethod
     def loss(x):
         return float(((np.asarray(x) - 0.5) ** 2).sum())
 
     @pytest.mark.filterwarnings("ignore")
     @pytest.mark.parametrize("workers", [1, 20])
-    def test_it_is_registered_and_finds_the_minimum(self, ng, workers):
-        from zoo_opt.interop.nevergrad_optimizer import register
-
+    def test_it_is_registered_and_finds_the_minimum(self, ng, register, workers):
         assert register("cma-es") is not register("cma-es")  # again is no error
         space = ng.p.Array(shape=(5,)).set_bounds(-2, 2)
         values = []
@@ -113,9 +117,7 @@ class TestNevergrad:
         assert values[0] == values[1] < 1e-3
 
     @pytest.mark.filterwarnings("ignore")
-    def test_a_method_object_failures_and_points_of_the_callers(self, ng):
-        from zoo_opt.interop.nevergrad_optimizer import register
-
+    def test_a_method_object_failures_and_points_of_the_callers(self, ng, register):
         register(zo.CMAES(sigma0=0.5), "zoo-small")
         optimizer = ng.optimizers.registry["zoo-small"](parametrization=3, budget=400)
         optimizer.tell(optimizer.parametrization.spawn_child(np.full(3, 0.4)), 0.03)
@@ -124,12 +126,14 @@ class TestNevergrad:
             optimizer.tell(candidate, np.nan if i % 9 == 4 else self.loss(candidate.value))
         assert self.loss(optimizer.provide_recommendation().value) < 1e-3
 
-    def test_errors(self):
-        from zoo_opt.interop.nevergrad_optimizer import register
-
-        with pytest.raises(ValueError, match="name must not be that of another optimiser of nevergrad, got 'BAR'"):
-            register("bar", "BAR")
-        with pytest.raises(ValueError, match="name must be given for a method"):
-            register(zo.CMAES())
-        with pytest.raises(ValueError, match="method must be one of"):
-            register("newton")
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("bar", "BAR"), "name must not be that of another optimiser of nevergrad, got 'BAR'"),
+            ((zo.CMAES(),), "name must be given for a method"),
+            (("newton",), "method must be one of"),
+        ],
+    )
+    def test_errors(self, register, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            register(*arguments)

@@ -10,13 +10,10 @@ import pytest
 
 from zoo_opt.interop.inverted import Dialogue, Inverted
 
-pytest.importorskip("cma")
-pytest.importorskip("cmaes")
-pytest.importorskip("nevergrad")
-pytest.importorskip("scipy")
-pytest.importorskip("noisyopt")
+for package in ("cma", "cmaes", "nevergrad", "scipy", "noisyopt"):
+    pytest.importorskip(package)
 
-from zoo_opt.bench.solvers import check_method, make_solver
+from zoo_opt.bench.solvers import check_method, make_solver  # noqa: E402
 
 BOX = {"bounds": [-5.0, 5.0], "restart_from": [-4.0, 4.0]}
 BIPOP = {"sigma0": 1.0, "restarts": "bipop", "restart_from": [-4.0, 4.0]}
@@ -51,15 +48,15 @@ def loss(X):
     return ((X - 0.3) ** 2 * [1, 2, 3, 4]).sum(axis=1)
 
 
-def drive(use, options, seed=1):
-    """All points in order, their steps, and the solver."""
-    solver = make_solver(use, options, X0, seed=seed, budget=BUDGET)
+def drive(use, options, budget=BUDGET):
+    """All points in order, the step of each, and the solver."""
+    solver = make_solver(use, options, X0, seed=1, budget=budget)
     points, steps = [], []
     while not solver.stop():
         batch = solver.ask()
         assert solver.ask() is batch
         points.extend(batch)
-        steps.append(batch.step)
+        steps += [batch.step] * len(batch)
         solver.tell(batch, loss(batch.X))
     return np.array(points), steps, solver
 
@@ -94,20 +91,12 @@ def test_gradients_by_differences_are_one_batch():
 
 
 def test_the_last_batch_is_cut_to_the_budget():
-    solver = make_solver("scipy:L-BFGS-B", {}, X0, seed=1, budget=7)
-    sizes = []
-    while not solver.stop():
-        batch = solver.ask()
-        sizes.append(len(batch))
-        solver.tell(batch, loss(batch.X))
-    assert sizes == [5, 2] and solver.stop() == {"budget": 7}
+    _, steps, solver = drive("scipy:L-BFGS-B", {}, budget=7)
+    assert steps == [0] * 5 + [1] * 2 and solver.stop() == {"budget": 7}
 
 
 def test_a_minimiser_that_returns_has_stopped():
-    solver = make_solver("scipy:L-BFGS-B", {}, X0, seed=1, budget=1000)
-    while not solver.stop():
-        batch = solver.ask()
-        solver.tell(batch, loss(batch.X))
+    _, _, solver = drive("scipy:L-BFGS-B", {}, budget=1000)
     assert solver.stop() == {"returned": True} and solver.nfev < 100
     with pytest.raises(RuntimeError, match="ScipyMinimize has ended by itself"):
         solver.ask()
@@ -147,7 +136,12 @@ def test_bad_options_are_named(use, options, message):
 
 @pytest.mark.parametrize(
     ("module", "use", "package"),
-    [("noisyopt", "noisyopt:SPSA", "noisyopt"), ("cma", "pycma", "cma"), ("scipy.optimize", "scipy", "scipy")],
+    [
+        ("noisyopt", "noisyopt:SPSA", "noisyopt"),
+        ("cma", "pycma", "cma"),
+        ("cmaes", "cmaes:CMA", "cmaes"),
+        ("scipy.optimize", "scipy", "scipy"),
+    ],
 )
 def test_a_missing_package_is_said(monkeypatch, module, use, package):
     monkeypatch.setitem(sys.modules, module, None)

@@ -22,15 +22,9 @@ def test_as_a_scipy_method():
 
 def test_args_bounds_maxfev_and_callback():
     seen = []
-    result = optimize.minimize(
-        sphere,
-        np.full(3, 0.5),
-        args=(3.0,),
-        method=zo.scipy_method(zo.CMAES(sigma0=0.2)),
-        bounds=[(0, 1)] * 3,
-        callback=lambda intermediate_result: seen.append(intermediate_result.fun),
-        options={"maxfev": 700, "rng": 0},
-    )
+    settings = {"args": (3.0,), "bounds": [(0, 1)] * 3, "options": {"maxfev": 700, "rng": 0}}
+    settings["callback"] = lambda intermediate_result: seen.append(intermediate_result.fun)
+    result = optimize.minimize(sphere, np.full(3, 0.5), method=zo.scipy_method(zo.CMAES(sigma0=0.2)), **settings)
     np.testing.assert_allclose(result.x, 1.0, atol=1e-3)
     assert result.nfev <= 700
     assert len(seen) == result.nit and seen[-1] == result.fun
@@ -40,19 +34,20 @@ def test_bounds_are_broadcast():
     settings = {"method": zo.scipy_method("cma-es"), "options": {"budget": 400, "rng": 0}}
     result = optimize.minimize(sphere, np.zeros(3), bounds=optimize.Bounds(-1, 0.5), **settings)
     np.testing.assert_allclose(result.x, 0.5, atol=1e-2)
-    with pytest.raises(ValueError, match="bounds must be finite on both sides"):
-        optimize.minimize(sphere, np.zeros(2), bounds=[(0, None)] * 2, **settings)
-    with pytest.raises(ValueError, match="tol must be None"):
-        optimize.minimize(sphere, np.zeros(2), tol=1e-3, **settings)
 
 
-def test_errors():
-    method = zo.scipy_method("fzoo")
-    with pytest.raises(TypeError, match=r"options must be of budget, .*got maxiter"):
-        optimize.minimize(sphere, np.zeros(2), method=method, options={"maxiter": 3})
-    with pytest.raises(ValueError, match="bounds must be None for FZOO"):
-        optimize.minimize(sphere, np.zeros(2), method=method, bounds=[(0, 1)] * 2, options={"budget": 20})
-    with pytest.raises(ValueError, match="constraints must be empty for FZOO"):
-        optimize.minimize(sphere, np.zeros(2), method=method, constraints=[{"type": "eq"}], options={"budget": 20})
-    with pytest.raises(ValueError, match="method must be one of"):
-        zo.scipy_method("newton")
+@pytest.mark.parametrize(
+    ("method", "settings", "error", "message"),
+    [
+        ("cma-es", {"bounds": [(0, None)] * 2}, ValueError, "bounds must be finite on both sides"),
+        ("cma-es", {"tol": 1e-3}, ValueError, "tol must be None"),
+        ("fzoo", {"options": {"maxiter": 3}}, TypeError, "options must be of budget, .*got maxiter"),
+        ("fzoo", {"bounds": [(0, 1)] * 2}, ValueError, "bounds must be None for FZOO"),
+        ("fzoo", {"constraints": [{"type": "eq"}]}, ValueError, "constraints must be empty for FZOO"),
+        ("newton", {}, ValueError, "method must be one of"),
+    ],
+)
+def test_errors(method, settings, error, message):
+    with pytest.raises(error, match=message):
+        settings = {"options": {"budget": 20}} | settings
+        optimize.minimize(sphere, np.zeros(2), method=zo.scipy_method(method), **settings)

@@ -135,14 +135,23 @@ def test_a_module_whose_parameters_were_moved_is_refused(move):
         vector.set(np.zeros(vector.dim))
 
 
-def test_errors():
-    with pytest.raises(TypeError, match=r"module must be a torch.nn.Module, got list"):
-        ParameterVector([1])
-    with pytest.raises(ValueError, match="module must have parameters to take"):
-        ParameterVector(torch.nn.ReLU())
-    with pytest.raises(ValueError, match=r"one floating dtype and one device, got torch.float32 on cpu, torch.float64"):
-        ParameterVector(torch.nn.ModuleList([torch.nn.Linear(1, 1), torch.nn.Linear(1, 1).double()]))
-    with pytest.raises(ValueError, match="parameters must be of the module"):
-        ParameterVector(mlp(), mlp().parameters())
-    with pytest.raises(ValueError, match=r"x must have shape \(67,\), got \(3,\)"):
-        ParameterVector(mlp()).set(np.zeros(3))
+MIXED = torch.nn.ModuleList([torch.nn.Linear(1, 1), torch.nn.Linear(1, 1).double()])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: ParameterVector([1]), TypeError, "module must be a torch.nn.Module, got list"),
+        (lambda: ParameterVector(torch.nn.ReLU()), ValueError, "module must have parameters to take"),
+        (
+            lambda: ParameterVector(MIXED),
+            ValueError,
+            "one floating dtype and one device, got torch.float32 on cpu, torch.float64",
+        ),
+        (lambda: ParameterVector(mlp(), mlp().parameters()), ValueError, "parameters must be of the module"),
+        (lambda: ParameterVector(mlp()).set(np.zeros(3)), ValueError, r"x must have shape \(67,\), got \(3,\)"),
+    ],
+)
+def test_errors(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

@@ -17,22 +17,18 @@ def ellipsoid(x):
     return sum(10 ** (3 * i / (n - 1)) * float(x[i]) ** 2 for i in range(n))
 
 
-def rademacher(rng, steps, per_step, d):
-    return [[rng.choice([-1.0, 1.0], size=d) for _ in range(per_step)] for _ in range(steps)]
+def rademacher(rng, *shape):
+    """Directions of shape (steps, directions of a step, d)."""
+    return rng.choice([-1.0, 1.0], size=shape)
 
 
-def segmented(rng, steps, per_step, d):
-    return [
-        [rng.choice([-1.0, 1.0], size=d) * rng.uniform(0.5, 1, size=d) for _ in range(per_step)] for _ in range(steps)
-    ]
+def segmented(rng, *shape):
+    return rademacher(rng, *shape) * rng.uniform(0.5, 1, size=shape)
 
 
-def unit(rng, steps, per_step, d):
-    out = []
-    for _ in range(steps):
-        u = rng.standard_normal((per_step, d))
-        out.append(list(u / np.linalg.norm(u, axis=1, keepdims=True)))
-    return out
+def unit(rng, *shape):
+    u = rng.standard_normal(shape)
+    return u / np.linalg.norm(u, axis=-1, keepdims=True)
 
 
 def normals(seed):
@@ -76,9 +72,8 @@ def test_spsa_gc_probes_at_the_look_ahead_point():
 def test_geass_paper_by_hand():
     # |g| = |(5, -2.5)| = 5.6 on a linear loss, always a strike.
     # Strikes at steps 0, 1; boosted 2, 3; strikes 4, 5; boosted 6.
-    phis, escapes = gradient.spsa_geass_paper(
-        linear, [1, 2], HALF * 7, 0.1, 0.25, beta=0.0, threshold=6.0, k1=2, cooldown=2, eta1=10, eta2=3
-    )
+    settings = {"beta": 0.0, "threshold": 6.0, "k1": 2, "cooldown": 2, "eta1": 10, "eta2": 3}
+    phis, escapes = gradient.spsa_geass_paper(linear, [1, 2], HALF * 7, 0.1, 0.25, **settings)
     steps = np.diff(np.array(phis)[:, 0])
     np.testing.assert_allclose(steps, [-0.5, -0.5, -5, -5, -0.5, -0.5, -5], rtol=1e-12)
     assert escapes == 2
@@ -92,9 +87,8 @@ def test_geass_paper_needs_strikes_in_a_row_and_boosts_c():
         return 10 * float(x[0]) if x[0] > 0 else 0.0
 
     D = [[np.array([1.0, 1.0])]]
-    _, escapes = gradient.spsa_geass_paper(
-        kinked, [-1, 0], D * 4, 0.1, 0.25, beta=0.9, threshold=1.0, k1=2, cooldown=1, eta2=8
-    )
+    settings = {"beta": 0.9, "threshold": 1.0, "k1": 2, "cooldown": 1, "eta2": 8}
+    _, escapes = gradient.spsa_geass_paper(kinked, [-1, 0], D * 4, 0.1, 0.25, **settings)
     widths = [float(seen[2 * t][0] - seen[2 * t + 1][0]) / 2 for t in range(4)]
     np.testing.assert_allclose(widths, [0.25, 0.25, 2.0, 0.25])
     assert escapes == 1
@@ -115,10 +109,8 @@ def test_geass_released_by_hand():
     # d = 2, threshold 3 d = 6 > |g| = 5.6: two strikes, one boosted step with
     # beta = 0, strikes still counted.
     g = np.array([5.0, -2.5])
-    ws, escapes = gradient.spsa_geass_released(
-        linear, [1, 2], HALF * 5, lr=0.1, c=0.25, gamma=0.1, beta=0.5, eta1=10, eta2=2,
-        k1=2, cooldown=1, threshold_per_dim=3.0,
-    )  # fmt: skip
+    settings = {"beta": 0.5, "eta1": 10, "eta2": 2, "k1": 2, "cooldown": 1, "threshold_per_dim": 3.0}
+    ws, escapes = gradient.spsa_geass_released(linear, [1, 2], HALF * 5, lr=0.1, c=0.25, gamma=0.1, **settings)
     # m: g, 1.5 g, then g (beta = 0), then 1.5 g, then g (beta = 0 again)
     # g + beta m: 1.5 g, 1.75 g, g (times 10), 1.75 g, g (times 10)
     np.testing.assert_allclose(np.diff(ws, axis=0), -0.1 * np.outer([1.5, 1.75, 10, 1.75, 10], g), rtol=1e-12)
@@ -126,19 +118,13 @@ def test_geass_released_by_hand():
 
 
 def test_geass_released_gains_and_zero_gradient():
-    seen = []
-
-    def flat(x):
-        seen.append(x)
-        return 0.0
-
-    gradient.spsa_geass_released(flat, [0, 0], HALF * 3, lr=1, c=0.25, gamma=0.5, beta=0.5, eta1=1, eta2=1)
+    seen, settings = [], {"lr": 1, "c": 0.25, "gamma": 0.5, "beta": 0.5, "eta1": 1, "eta2": 1}
+    gradient.spsa_geass_released(lambda x: seen.append(x) or 0.0, [0, 0], HALF * 3, **settings)
     widths = [float(seen[2 * t][0] - seen[2 * t + 1][0]) for t in range(3)]  # 2 c_t D_1 = c_t
     np.testing.assert_allclose(widths, [0.25, 2.5 / math.sqrt(2), 25 / math.sqrt(3)], rtol=1e-12)
 
-    ws, _ = gradient.spsa_geass_released(
-        linear, [1, 2], HALF * 301, lr=0.1, c=0.25, gamma=0.1, beta=0.0, eta1=1, eta2=1
-    )
+    settings |= {"lr": 0.1, "gamma": 0.1, "beta": 0.0}
+    ws, _ = gradient.spsa_geass_released(linear, [1, 2], HALF * 301, **settings)
     steps = np.diff(np.array(ws)[:, 0])
     np.testing.assert_allclose(steps[[0, 298, 299, 300]], [-0.5, -0.5, -0.165, -0.165], rtol=1e-10)
 
@@ -336,16 +322,13 @@ def test_parameters_against_pycma(n, lam):
         es = cma.CMAEvolutionStrategy(n * [0.0], 1.0, options)
     p = cma_es.tutorial_parameters(n, lam)
     assert es.sp.popsize == p.lam
-    assert es.sp.weights.mueff == pytest.approx(p.mu_eff, rel=1e-12)
-    assert es.sp.cc == pytest.approx(p.c_c, rel=1e-12)
-    assert es.sp.c1 == pytest.approx(p.c_1, rel=1e-12)
-    assert es.sp.cmu == pytest.approx(p.c_mu, rel=1e-12)
+    theirs = es.sp.weights.mueff, es.sp.cc, es.sp.c1, es.sp.cmu
+    assert theirs == pytest.approx((p.mu_eff, p.c_c, p.c_1, p.c_mu), rel=1e-12)
     np.testing.assert_allclose(es.sp.weights, p.w, rtol=1e-9, atol=1e-12)
     if cma.__version__.startswith("4.5."):
         q = cma_es.pycma_parameters(n, lam)
         es.adapt_sigma.initialize(es)
-        assert es.adapt_sigma.cs == pytest.approx(q.c_sigma, rel=1e-12)
-        assert es.adapt_sigma.damps == pytest.approx(q.d_sigma, rel=1e-12)
+        assert (es.adapt_sigma.cs, es.adapt_sigma.damps) == pytest.approx((q.c_sigma, q.d_sigma), rel=1e-12)
 
 
 def test_sep_cma_es_first_generation_by_hand():
@@ -382,9 +365,8 @@ def test_dd_cma_es_converges_and_learns_the_scales():
     states = dd_cma_es.dd_cma_es(ellipsoid, np.ones(6), 0.5, normals(4), 9, 300, 4)
     assert ellipsoid(states[-1].m) < 1e-9
     covariance = states[-1].D[:, None] * states[-1].C * states[-1].D
-    scales = np.sqrt(
-        np.diag(covariance) * 10 ** (3 * np.arange(6) / 5)
-    )  # alike where C is the inverse Hessian's multiple
+    # alike where C is the inverse Hessian's multiple
+    scales = np.sqrt(np.diag(covariance) * 10 ** (3 * np.arange(6) / 5))
     assert scales.max() / scales.min() < 5
 
 

@@ -2,18 +2,16 @@
 
 import os
 import random
-import signal
 import time
 
 import pytest
 from bench.commands import python, started, zoo_opt
-from bench.test_suite import GOOD
+from bench.test_suite import GOOD, load
 
 from zoo_opt.bench.engine.executors import check_executor
 from zoo_opt.bench.engine.job import ExecutorError
 from zoo_opt.bench.engine.processes import in_processes
 from zoo_opt.bench.engine.record import read_record
-from zoo_opt.bench.suite import load_suite
 from zoo_opt.bench.suite_record import canonical
 from zoo_opt.bench.suite_runner import run_suite
 
@@ -57,6 +55,17 @@ use = "cma-es"
 """
 
 
+KILLS = pytest.mark.skipif(os.name != "posix", reason="kills processes")
+GIVEN_UP = {"processes": "its process was ended by SIGKILL, for the 2nd time", "dask": "given up: its workers died"}
+
+
+@pytest.fixture(params=["processes", pytest.param("dask", marks=pytest.mark.slow)])
+def executor(request):
+    if request.param == "dask":
+        pytest.importorskip("distributed")
+    return request.param
+
+
 def bench(cwd, *arguments, check=True):
     """``zoo-opt bench`` in a folder."""
     return zoo_opt("bench", *arguments, cwd=cwd, check=check)
@@ -82,20 +91,21 @@ def lines_of(path):
     )
 
 
-@pytest.mark.skipif(os.name != "posix", reason="kills processes")
-def test_a_run_whose_process_was_killed_is_done_again(folder):
-    bench(folder, "once.toml", "--out", "killed", "--workers", "2")
+@KILLS
+def test_a_run_whose_process_was_killed_is_done_again(folder, executor):
+    bench(folder, "once.toml", "--out", "killed", "--executor", executor, "--workers", "2")
     assert (folder / "died").exists()
     bench(folder, "once.toml", "--out", "serial", "--executor", "serial")
     assert entries_in(folder / "killed") == entries_in(folder / "serial")
-    assert len(lines_of(folder / "killed" / "runs.jsonl")) == 9
+    lines, serial = (lines_of(folder / name / "runs.jsonl") for name in ("killed", "serial"))
+    assert lines == serial and len(lines) == 9
 
 
-@pytest.mark.skipif(os.name != "posix", reason="kills processes")
-def test_a_run_that_kills_every_process_is_given_up(folder):
-    done = bench(folder, "always.toml", "--out", "r", "--workers", "2", check=False)
+@KILLS
+def test_a_run_that_kills_every_process_is_given_up(folder, executor):
+    done = bench(folder, "always.toml", "--out", "r", "--executor", executor, "--workers", "2", check=False)
     assert done.returncode == 1
-    assert "failed: deadly on sphere-d3, seed 1: its process was ended by SIGKILL, for the 2nd time" in done.stderr
+    assert f"failed: deadly on sphere-d3, seed 1: {GIVEN_UP[executor]}" in done.stderr
     runs = read_record(folder / "r" / "runs.jsonl").runs.values()
     assert sorted(run["method"] for run in runs if not run["error"]) == ["cma-es"] * 3 + ["spsa"] * 3
     assert len(lines_of(folder / "r" / "runs.jsonl")) == 9
@@ -106,13 +116,9 @@ def test_a_run_that_kills_every_process_is_given_up(folder):
 def test_an_idle_process_takes_over_what_another_died_of(tmp_path, monkeypatch):
     """The last run is alone when its process dies: whoever is idle does it."""
     (tmp_path / "deadly.py").write_text(DEADLY)
-    (tmp_path / "s.toml").write_text(
-        SUITE.replace("ONCE", f"once = '{tmp_path / 'died'}'").replace("[1, 2, 3]", "[1]").replace('use = "cma-es"', "")
-    )
     monkeypatch.syspath_prepend(tmp_path)
-    text = (tmp_path / "s.toml").read_text().rstrip().removesuffix("[[group.method]]")
-    (tmp_path / "s.toml").write_text(text)
-    tasks = load_suite(tmp_path / "s.toml").tasks()
+    text = SUITE.replace("ONCE", f"once = '{tmp_path / 'died'}'").replace("[1, 2, 3]", "[1]")
+    tasks = load(tmp_path, text.replace('[[group.method]]\nuse = "cma-es"', "")).tasks()
     found = list(in_processes([task.job for task in tasks], 2))
     assert sorted(entry["method"] for entry in found) == ["deadly", "spsa"]
     assert not any(entry["error"] for entry in found)
@@ -138,50 +144,25 @@ def test_a_problem_that_workers_cannot_make_ends_the_bench(tmp_path, monkeypatch
         "    return SphereProblem(3)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    text = GOOD.replace('"sphere"', '"here:problem"').replace("{ dimension = 3 }", "{}")
-    (tmp_path / "s.toml").write_text(text)
+    suite = load(tmp_path, GOOD.replace('"sphere"', '"here:problem"').replace("{ dimension = 3 }", "{}"))
     with pytest.raises(ExecutorError, match="sphere-d3 with A: OSError: no such data set"):
-        run_suite(load_suite(tmp_path / "s.toml"), tmp_path / "r.jsonl", workers=1)
+        run_suite(suite, tmp_path / "r.jsonl", workers=1)
 
 
 def test_unknown_executors_are_refused(tmp_path):
-    (tmp_path / "s.toml").write_text(GOOD)
     with pytest.raises(ValueError, match='executor must be "serial", "processes", "dask" or "dask://HOST:PORT"'):
-        run_suite(load_suite(tmp_path / "s.toml"), tmp_path / "r.jsonl", executor="ray")
+        run_suite(load(tmp_path, GOOD), tmp_path / "r.jsonl", executor="ray")
     check_executor("dask://node:8786")
 
 
 def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr("zoo_opt.bench.engine.cluster.WAIT", 0.5)
-    (tmp_path / "s.toml").write_text(GOOD)
     with pytest.raises(ExecutorError, match=r"no dask scheduler at tcp://127\.0\.0\.1:9"):
-        run_suite(load_suite(tmp_path / "s.toml"), tmp_path / "r.jsonl", executor="dask://127.0.0.1:9")
+        run_suite(load(tmp_path, GOOD), tmp_path / "r.jsonl", executor="dask://127.0.0.1:9")
 
 
 # ------------------------------------------------------------------------------------------------------- slow
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="kills processes")
-def test_dask_with_a_worker_killed_half_way_gives_the_serial_record(folder):
-    pytest.importorskip("distributed")
-    bench(folder, "once.toml", "--out", "dask", "--executor", "dask", "--workers", "2")
-    assert (folder / "died").exists()
-    bench(folder, "once.toml", "--out", "serial", "--executor", "serial")
-    assert entries_in(folder / "dask") == entries_in(folder / "serial")
-    assert lines_of(folder / "dask" / "runs.jsonl") == lines_of(folder / "serial" / "runs.jsonl")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="kills processes")
-def test_dask_gives_up_a_run_that_kills_every_worker(folder):
-    pytest.importorskip("distributed")
-    done = bench(folder, "always.toml", "--out", "r", "--executor", "dask", "--workers", "2", check=False)
-    assert done.returncode == 1
-    assert "failed: deadly on sphere-d3, seed 1: given up: its workers died" in done.stderr
-    runs = read_record(folder / "r" / "runs.jsonl").runs.values()
-    assert sorted(run["method"] for run in runs if not run["error"]) == ["cma-es"] * 3 + ["spsa"] * 3
 
 
 VARYING_LENGTHS = """
@@ -192,30 +173,21 @@ seeds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
 budget = 60
 problem = "sphere"
 problem_options = { dimension = 3 }
-[[group.method]]
-use = "spsa"
-options = { lr = 0.1 }
-[[group.method]]
-use = "cma-es"
+method = [{ use = "spsa", options = { lr = 0.1 } }, { use = "cma-es" }]
 [[group]]
 name = "long"
 seeds = [1, 2, 3, 4, 5, 6, 7, 8]
 budget_per_dim = 1000
 problem = "sphere"
 problem_options = { dimension = 10 }
-[[group.method]]
-use = "spsa"
-options = { lr = 1e-3 }
-[[group.method]]
-use = "fzoo"
-options = { lr = 1e-3 }
-[[group.method]]
-use = "sep-cma-es"
+method = [
+    { use = "spsa", options = { lr = 1e-3 } }, { use = "fzoo", options = { lr = 1e-3 } }, { use = "sep-cma-es" }
+]
 """
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="kills processes")
+@KILLS
 def test_twenty_kills_lose_nothing_and_repeat_nothing(tmp_path):
     """SIGKILL the whole bench at random moments, go on each time, and compare with one that was left alone."""
     (tmp_path / "s.toml").write_text(VARYING_LENGTHS)
@@ -232,11 +204,10 @@ def test_twenty_kills_lose_nothing_and_repeat_nothing(tmp_path):
         while time.monotonic() < end and not (path.exists() and path.stat().st_size > grown):
             time.sleep(0.001)
         time.sleep(rng.random() * 0.02)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
         after = path.read_bytes()
-        whole = before[: before.rfind(b"\n") + 1]
-        assert after.startswith(whole), "what was on the disk stays"
+        assert after.startswith(before[: before.rfind(b"\n") + 1]), "what was on the disk stays"
         torn += not after.endswith(b"\n")
         kills += 1
     undone = len(calm) - len(lines_of(path))

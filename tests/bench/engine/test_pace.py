@@ -23,8 +23,12 @@ def entry(method, dim, budget, seconds, error=None):
     return *tasks(method, dim, budget, 1), {"method": method, "seconds": seconds, "error": error}
 
 
-def test_runs_are_weighed_by_budget_and_pace():
-    clock = Clock()
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def test_runs_are_weighed_by_budget_and_pace(clock):
     todo = tasks("fast", 2, 100, 10) + tasks("slow", 2, 100, 10) + tasks("fast", 2, 1000, 1)
     pace = Pace(todo, clock=clock)
     assert pace.left() is None
@@ -37,8 +41,7 @@ def test_runs_are_weighed_by_budget_and_pace():
     assert pace.left() == pytest.approx(9 * 100 + 10 * 1)
 
 
-def test_workers_and_overheads_count_by_the_clock():
-    clock = Clock()
+def test_workers_and_overheads_count_by_the_clock(clock):
     pace = Pace(tasks("m", 2, 100, 8), clock=clock)
     clock.now = 6.0
     for _ in range(4):  # two workers that spend half as long again on other things
@@ -46,8 +49,7 @@ def test_workers_and_overheads_count_by_the_clock():
     assert pace.left() == pytest.approx(6.0)
 
 
-def test_the_start_up_of_known_workers_is_not_taken_for_the_rule():
-    clock = Clock()
+def test_the_start_up_of_known_workers_is_not_taken_for_the_rule(clock):
     pace = Pace(tasks("m", 2, 100, 10_001), workers=2, clock=clock)
     clock.now = 3.0
     pace.add(*entry("m", 2, 100, 0.1))
@@ -58,8 +60,7 @@ def test_the_start_up_of_known_workers_is_not_taken_for_the_rule():
     assert pace.left() == pytest.approx(400, rel=0.1)
 
 
-def test_an_unknown_dimension_takes_the_nearest_and_an_unknown_method_the_mean():
-    clock = Clock()
+def test_an_unknown_dimension_takes_the_nearest_and_an_unknown_method_the_mean(clock):
     todo = tasks("m", 40, 1000, 2) + tasks("n", 5, 100, 1)
     pace = Pace(todo, [entry("m", 2, 100, 1.0), entry("m", 20, 100, 5.0)], clock=clock)
     clock.now = 50.0
@@ -70,8 +71,7 @@ def test_an_unknown_dimension_takes_the_nearest_and_an_unknown_method_the_mean()
     assert pace.left() == pytest.approx(100 * 66 / 2200)
 
 
-def test_runs_that_failed_teach_nothing():
-    clock = Clock()
+def test_runs_that_failed_teach_nothing(clock):
     pace = Pace(tasks("m", 2, 100, 3), clock=clock)
     clock.now = 1.0
     pace.add(*entry("m", 2, 100, 0.0, error="broke"))
@@ -91,7 +91,5 @@ def test_without_a_terminal_there_is_a_line_now_and_then(capsys):
         for done in range(1, 101):
             progress(done, 100, 60.0 * (100 - done), entry("m", 2, 1, 1.0)[1] | {"problem": "p"})
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 11
-    assert lines[0] == "T: 0 of 100 runs, 0 s"
-    assert lines[5] == "T: 50 of 100 runs, 0 s, about 50 min left"
-    assert lines[-1] == "T: 100 of 100 runs, 0 s"
+    assert len(lines) == 11 and lines[5] == "T: 50 of 100 runs, 0 s, about 50 min left"
+    assert (lines[0], lines[-1]) == ("T: 0 of 100 runs, 0 s", "T: 100 of 100 runs, 0 s")

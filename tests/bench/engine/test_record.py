@@ -5,21 +5,18 @@ import json
 
 import numpy as np
 import pytest
-from bench.test_suite import GOOD
+from bench.test_suite import GOOD, load
 
 from zoo_opt.bench.engine.record import Record, RecordFile, read_record
 from zoo_opt.bench.problems.counting import curve_marks
 from zoo_opt.bench.statistics.stats import curve_at, ecdf_area, fraction_reached
-from zoo_opt.bench.suite import load_suite
 from zoo_opt.bench.suite_record import canonical, current, in_order, rounded, thinned, write_record
 from zoo_opt.bench.suite_runner import run_suite
 
 
 @pytest.fixture
 def suite(tmp_path):
-    path = tmp_path / "tiny.toml"
-    path.write_text(GOOD.replace("budget = 60", "budget = 2000"))
-    return load_suite(path)
+    return load(tmp_path, GOOD.replace("budget = 60", "budget = 2000"))
 
 
 @pytest.fixture
@@ -37,9 +34,8 @@ def test_order_is_the_suites_whatever_came_first(path):
     record = read_record(path)
     shuffled = Record(record.sessions, dict(sorted(record.runs.items())[::-1]))
     assert canonical(shuffled) == canonical(record)
-    assert [(run["method"], run["seed"]) for run in canonical(shuffled)] == [
-        ("A", 1), ("A", 2), ("cma-es", 1), ("cma-es", 2),
-    ]  # fmt: skip
+    expected = [("A", 1), ("A", 2), ("cma-es", 1), ("cma-es", 2)]
+    assert [(run["method"], run["seed"]) for run in canonical(shuffled)] == expected
     assert not any("seconds" in run for run in canonical(record))
 
 
@@ -169,17 +165,14 @@ def test_unknown_labels_are_refused(suite, path):
 
 
 def test_a_problem_is_made_once_for_all_its_tasks(tmp_path, monkeypatch):
-    made = []
     import zoo_opt.bench.suite as module
 
-    real = module.make_problem
+    made, real = [], module.make_problem
     monkeypatch.setattr(module, "make_problem", lambda *a: made.append(a) or real(*a))
-    (tmp_path / "s.toml").write_text(GOOD.replace("dimension = 3", "dimension = 9"))
-    suite = load_suite(tmp_path / "s.toml")
+    suite = load(tmp_path, GOOD.replace("dimension = 3", "dimension = 9"))
     made.clear()
     module._name_and_dim.cache_clear()
-    assert len(suite.tasks()) == len(suite.tasks()) == 4
-    assert len(made) == 1
+    assert len(suite.tasks()) == len(suite.tasks()) == 4 and len(made) == 1
 
 
 def test_a_reusable_problem_is_kept_for_the_next_run(suite, monkeypatch):
@@ -189,19 +182,16 @@ def test_a_reusable_problem_is_kept_for_the_next_run(suite, monkeypatch):
     monkeypatch.setattr(module, "_KEPT", {})
     task, *_ = suite.tasks()
     other = dataclasses.replace(task, problem_options={"dimension": 4})
-    monkeypatch.setattr(SphereProblem, "reusable", True, raising=False)
-    first = module.problem_of(task)
-    assert module.problem_of(task) is first
-    assert module.problem_of(other).dim == 4
-    monkeypatch.setattr(SphereProblem, "reusable", False, raising=False)
-    first = module.problem_of(task)
-    assert module.problem_of(task) is not first, "runs may leave a trace in it"
+    for reusable in (True, False):  # runs may leave a trace in one that is not
+        monkeypatch.setattr(SphereProblem, "reusable", reusable, raising=False)
+        assert (module.problem_of(task) is module.problem_of(task)) is reusable
+        assert module.problem_of(other).dim == 4
 
 
 def test_a_method_gets_the_problems_own(tmp_path):
-    (tmp_path / "s.toml").write_text(GOOD)
-    task = load_suite(tmp_path / "s.toml").tasks()[0]
     from zoo_opt.bench.suite import with_problem
+
+    task = load(tmp_path, GOOD).tasks()[0]
 
     class Boxed:
         name, bounds = "boxed", (-1.0, 2.0)

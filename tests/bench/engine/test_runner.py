@@ -3,11 +3,10 @@
 import json
 
 import pytest
-from bench.test_suite import GOOD
+from bench.test_suite import GOOD, load
 
 from zoo_opt.bench.engine.record import RecordFile, read_record
 from zoo_opt.bench.report.terminal import print_summary
-from zoo_opt.bench.suite import load_suite
 from zoo_opt.bench.suite_runner import run_suite
 from zoo_opt.bench.task import run_task
 
@@ -16,9 +15,7 @@ VARYING = {"seconds", "started"}
 
 @pytest.fixture
 def suite(tmp_path):
-    path = tmp_path / "tiny.toml"
-    path.write_text(GOOD)
-    return load_suite(path)
+    return load(tmp_path, GOOD)
 
 
 def results(path):
@@ -33,8 +30,7 @@ def test_every_run_is_recorded_once(suite, tmp_path):
     assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     record = read_record(path)
     assert set(record.runs) == {task.key for task in suite.tasks()}
-    assert len(record.sessions) == 1
-    assert record.sessions[0]["toml"] == GOOD
+    assert [session["toml"] for session in record.sessions] == [GOOD]
     assert all(0 < run["nfev"] <= 60 and run["error"] is None for run in record.runs.values())
     assert run_suite(suite, path, workers=0) == 0
     assert len(path.read_text().splitlines()) == 5
@@ -46,17 +42,15 @@ def test_processes_give_the_same_record(suite, tmp_path):
     assert results(tmp_path / "serial.jsonl") == results(tmp_path / "pool.jsonl")
 
 
-def test_methods_at_a_seed_start_together(suite, tmp_path):
-    path = tmp_path / "runs.jsonl"
-    text = GOOD.replace("seeds = [1, 2]", "seeds = [1]") + '[[group.method]]\nlabel = "f"\nuse = "fzoo"\n'
-    (tmp_path / "s.toml").write_text(text)
-    run_suite(load_suite(tmp_path / "s.toml"), path, workers=0)
-    runs = {run["method"]: run for run in read_record(path).runs.values()}
+def test_methods_at_a_seed_start_together(tmp_path):
     from zoo_opt.bench.problems.sphere import SphereProblem
 
-    assert runs["f"]["curve"][0][1] == pytest.approx(
-        float((SphereProblem(3).x0(1) ** 2).sum())
-    )  # FZOO's first probe is its base
+    path = tmp_path / "runs.jsonl"
+    text = GOOD.replace("seeds = [1, 2]", "seeds = [1]") + '[[group.method]]\nlabel = "f"\nuse = "fzoo"\n'
+    run_suite(load(tmp_path, text), path, workers=0)
+    runs = {run["method"]: run for run in read_record(path).runs.values()}
+    base = float((SphereProblem(3).x0(1) ** 2).sum())
+    assert runs["f"]["curve"][0][1] == pytest.approx(base)  # FZOO's first probe is its base
 
 
 def test_resumes_after_any_cut(suite, tmp_path):
@@ -139,19 +133,12 @@ class Greedy:
 @pytest.mark.parametrize(("options", "message"), [("{}", "exceeded its budget"), ("{ fail = true }", "no idea")])
 def test_a_method_that_misbehaves_is_recorded_as_an_error(tmp_path, options, message):
     text = GOOD.replace('"spsa"', '"bench.engine.test_runner:Greedy"').replace("{ lr = 0.1 }", options)
-    (tmp_path / "s.toml").write_text(text)
-    entry = run_task(load_suite(tmp_path / "s.toml").tasks()[0])
-    assert message in entry["error"]
-    assert entry["nfev"] <= 60
+    entry = run_task(load(tmp_path, text).tasks()[0])
+    assert message in entry["error"] and entry["nfev"] <= 60
 
 
-@pytest.fixture
-def record(suite, tmp_path):
+def test_tables_show_every_method(suite, tmp_path, capsys):
     run_suite(suite, tmp_path / "runs.jsonl", workers=0)
-    return read_record(tmp_path / "runs.jsonl")
-
-
-def test_tables_show_every_method(record, capsys):
-    print_summary(record)
+    print_summary(read_record(tmp_path / "runs.jsonl"))
     out = capsys.readouterr().out
     assert "cma-es" in out and "targets" in out and "2 seeds" in out

@@ -49,7 +49,14 @@ def test_every_problem_keeps_the_protocol(kind):
         ("pendulum", {"hidden": 0}, "hidden must be 1 or more"),
         ("pendulum", {"episodes": 0}, "episodes must be 1 or more"),
         ("svm", {"c": 1}, "problem 'svm' refuses its arguments"),
-        ("digits", {"batch": 0}, "batch must be in 1"),
+        ("bbob", {"function": 25, "dimension": 10}, "function must be in 1..24, got 25"),
+        ("bbob", {"function": 1, "dimension": 7}, "dimension must be one of"),
+        ("bbob", {"fun": 1}, "refuses its arguments"),
+        ("digits", {"batch": 0}, "batch must be in 1..1437, got 0"),
+        ("nope", {}, "problem must be one of"),
+        ("nope.nope:f", {}, "can be imported"),
+        ("math:sqrt", {"x": 1}, "refuses"),
+        ("builtins:dict", {}, "must make a zoo_opt.bench.Problem, got a dict"),
     ],
 )
 def test_bad_arguments_are_named(kind, options, message):
@@ -171,6 +178,6 @@ def test_a_good_policy_costs_less():
 def test_tuning_the_svm_pays():
     problem = make_problem("svm")
     defaults = problem.metrics(np.zeros(32))
-    assert defaults["validation_loss"] < problem.metrics(problem.x0(1))["validation_loss"]
     assert defaults["test_error"] < 0.1
+    assert defaults["validation_loss"] < problem.metrics(problem.x0(1))["validation_loss"]
     assert np.isfinite(problem.losses(np.full((1, 32), 1e6), 0, 0)).all()  # far out is clipped

@@ -4,12 +4,12 @@ import time
 
 import numpy as np
 import pytest
+from bench.test_suite import BBOB, load
 
 from zoo_opt.bench.problems.counting import Counted
 from zoo_opt.bench.problems.registry import make_problem
 from zoo_opt.bench.problems.sphere import SphereProblem
 from zoo_opt.bench.problems.wrappers import Wrapped
-from zoo_opt.bench.suite import load_suite
 
 X = np.random.default_rng(0).standard_normal((5000, 3))
 
@@ -73,16 +73,9 @@ def test_wrappers_go_around_noisy_problems_and_each_other():
 
 
 def test_a_suite_says_it_in_a_table(tmp_path):
-    path = tmp_path / "s.toml"
-    path.write_text(
-        'title = "T"\n[[group]]\nname = "g"\nseeds = [1]\nbudget = 60\nproblem = "bbob"\n'
-        "problem_options = { functions = [1, 8], dimensions = [2], wrap = { levels = 256, failures = 0.1 } }\n"
-        '[[group.method]]\nuse = "cma-es"\n'
-    )
-    assert [task.problem_name for task in load_suite(path).tasks()] == [
-        "bbob-f01-i1-d2-fail0.1-levels256",
-        "bbob-f08-i1-d2-fail0.1-levels256",
-    ]
+    text = BBOB.replace("functions", "wrap = { levels = 256, failures = 0.1 }, functions")
+    names = {task.problem_name for task in load(tmp_path, text).tasks()}
+    assert names == {f"bbob-f0{f}-i{i}-d{d}-fail0.1-levels256" for f in (1, 8) for i in (1, 2) for d in (2, 3)}
 
 
 @pytest.mark.parametrize(

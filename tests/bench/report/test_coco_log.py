@@ -1,6 +1,7 @@
 """Logs for cocopp: by hand, beside COCO's own observer, and through cocopp itself."""
 
 import importlib.util
+import itertools
 import json
 import math
 
@@ -42,25 +43,16 @@ def test_files_of_a_run_by_hand(tmp_path):
 
 
 def test_runs_are_sorted_into_files_by_function_dimension_and_method(tmp_path):
-    runs = [
-        bbob(name="bbob-f01-i2-d2"),
-        bbob(name="bbob-f01-i1-d2", seed=2),
-        bbob(name="bbob-f01-i1-d2", seed=1),
-        bbob(name="bbob-f01-i1-d3"),
-        bbob(name="bbob-f10-i1-d2"),
-        bbob("n, it's"),
-        bbob("n- it's", "bbob-f01-i1-d2"),
-        run("m", "sphere-d2"),
-    ]
+    runs = [bbob(name="bbob-f01-i2-d2"), bbob(seed=2), bbob(seed=1), bbob(name="bbob-f01-i1-d3")]
+    runs += [bbob(name="bbob-f10-i1-d2"), bbob("n, it's"), bbob("n- it's"), run("m", "sphere-d2")]
     folders = export_coco(record(runs), tmp_path)
     assert [folder.name for folder in folders] == ["m", "n-it-s", "n--it-s"]
     info = (folders[0] / "bbobexp_f1.info").read_text().splitlines()
     assert info[2].startswith("data_f1/bbobexp_f1_DIM2.dat, 1:8|")
     assert [part.split(":")[0] for part in info[2].split(", ")[1:]] == ["1", "1", "2"]
     assert "DIM = 3" in info[3]
-    assert sorted(path.name for path in folders[0].iterdir()) == [
-        "bbobexp_f1.info", "bbobexp_f10.info", "data_f1", "data_f10",
-    ]  # fmt: skip
+    names = ["bbobexp_f1.info", "bbobexp_f10.info", "data_f1", "data_f10"]
+    assert sorted(path.name for path in folders[0].iterdir()) == names
     assert "algId = 'n its'" in (folders[1] / "bbobexp_f1.info").read_text()
 
 
@@ -80,9 +72,8 @@ def test_a_run_that_failed_is_charged_its_budget(tmp_path):
 
 def test_measured_values_of_noisy_problems_are_not_made_up(tmp_path):
     (folder,) = export_coco(record([bbob(name="bbob-noisy-f101-i1-d2")]), tmp_path)
-    dat = lines(folder / "data_f101/bbobexp_f101_DIM2.dat")
-    assert math.isnan(float(dat[0][3]))
-    assert float(dat[0][2]) == 4.0
+    first, *_ = lines(folder / "data_f101/bbobexp_f101_DIM2.dat")
+    assert float(first[2]) == 4.0 and math.isnan(float(first[3]))
 
 
 def test_an_optimum_that_was_not_recorded_is_worked_out_or_unknown(tmp_path):
@@ -167,10 +158,8 @@ def test_cocopp_sees_in_our_log_what_it_sees_in_cocos_own(tmp_path, run_python):
         points = np.random.default_rng([function, instance, dim]).uniform(-5, 5, (budget, dim))
         np.testing.assert_allclose(counted(points), values)
         entry = {"dim": dim, "budget": budget, "nfev": counted.nfev, "targets": list(problem.targets)}
-        runs.append(
-            run("m", name, optimum=problem.optimum, **entry)
-            | {"hits": counted.hits, "curve": counted.curve, "best": counted.best}
-        )
+        entry |= {"hits": counted.hits, "curve": counted.curve, "best": counted.best}
+        runs.append(run("m", name, optimum=problem.optimum) | entry)
     export_coco(record(runs), tmp_path / "ours")
     run_python("-c", LOADED)
     found = json.loads((tmp_path / "found.json").read_text())
@@ -191,20 +180,14 @@ def test_cocopp_processes_the_export(tmp_path, run_python):
     need("cocopp")
     rng = np.random.default_rng(0)
     runs = []
-    for method in ("a", "b"):
-        for function in (1, 8):
-            for instance in (1, 2, 3):
-                hits = np.sort(rng.choice(np.arange(2, 150), size=30, replace=False)).tolist() + [None] * 21
-                curve = [[1, 500.0], [200, 10.0 ** (2 - 29 / 5) * 0.9]]
-                more = {"targets": list(BBOB_TARGETS), "budget": 200, "nfev": 200, "optimum": 0.0}
-                runs.append(run(method, f"bbob-f{function:02d}-i{instance}-d2", hits=hits, curve=curve, **more))
-                runs[-1] |= more
+    more = {"targets": list(BBOB_TARGETS), "budget": 200, "nfev": 200, "optimum": 0.0}
+    more["curve"] = [[1, 500.0], [200, 10.0 ** (2 - 29 / 5) * 0.9]]
+    for method, function, instance in itertools.product("ab", (1, 8), (1, 2, 3)):
+        hits = np.sort(rng.choice(np.arange(2, 150), size=30, replace=False)).tolist() + [None] * 21
+        runs.append(run(method, f"bbob-f{function:02d}-i{instance}-d2") | {"hits": hits, **more})
     export_coco(record(runs), tmp_path / "log")
-    run_python(
-        "-m", "cocopp", "--no-svg", "--in-a-hurry", "1000", "--no-rld-single-fcts", "-o", "out", "log/g/a", "log/g/b",
-        timeout=300,
-    )  # fmt: skip
+    options = ["--no-svg", "--in-a-hurry", "1000", "--no-rld-single-fcts", "-o", "out"]
+    run_python("-m", "cocopp", *options, "log/g/a", "log/g/b", timeout=300)
     made = [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert "index.html" in made
-    assert any(name.startswith("pprldmany") for name in made), made
-    assert any(name.startswith("pptable") for name in made), made
+    for start in ("index.html", "pprldmany", "pptable"):
+        assert any(name.startswith(start) for name in made), made

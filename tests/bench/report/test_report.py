@@ -1,12 +1,13 @@
 """The report's file: what it embeds, that it loads nothing, that it stays small. For the page: test_report_browser."""
 
+import itertools
 import json
 import math
 import re
 
 import numpy as np
 import pytest
-from bench.synthetic import full_record, mixed_record, small_record
+from bench.synthetic import full_record, small_record
 
 from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.report.data import differences, pack
@@ -20,23 +21,13 @@ def embedded(path, name="data"):
 
 
 def summed(found):
-    total, values = 0, []
-    for difference in found:
-        total += difference or 0
-        values.append(None if difference is None else total)
-    return values
+    totals = itertools.accumulate(difference or 0 for difference in found)
+    return [None if difference is None else total for difference, total in zip(found, totals, strict=True)]
 
 
-@pytest.fixture(scope="module")
-def record():
-    return mixed_record()
-
-
-@pytest.fixture(scope="module")
-def report(record, tmp_path_factory):
-    path = tmp_path_factory.mktemp("report") / "deep" / "report.html"
-    write_report(record, path)
-    return path
+@pytest.fixture
+def record(records):
+    return records[0]
 
 
 def test_report_is_one_file_that_loads_nothing(report):
@@ -64,12 +55,8 @@ def test_what_is_embedded_is_the_record(record, report):
         assert hits + [None] * (len(run["hits"]) - len(hits)) == run["hits"]
         for name, value in run["figures"].items():
             assert data["figures"][name][i] == (None if value is None else pytest.approx(value, rel=1e-5))
-    assert [m["name"] for m in data["methods"] if not m["ours"]] == [
-        "pycma, BIPOP",
-        "scipy Nelder-Mead",
-        "pycma, diagonal",
-    ]
-    assert len(data["failed"]) == 1
+    peers = [method["name"] for method in data["methods"] if not method["ours"]]
+    assert peers == ["pycma, BIPOP", "scipy Nelder-Mead", "pycma, diagonal"] and len(data["failed"]) == 1
 
 
 def test_embedded_curves_follow_the_runs(record, report):
@@ -99,8 +86,7 @@ def test_figures_without_javascript(record, report):
 
 def test_failed_runs_are_shown(report):
     text = report.read_text()
-    assert "scipy Nelder-Mead on bbob-f08-i1-d5, seed 1" in text
-    assert "it broke &lt;here&gt;" in text
+    assert "scipy Nelder-Mead on bbob-f08-i1-d5, seed 1" in text and "it broke &lt;here&gt;" in text
 
 
 def test_report_escapes_what_comes_from_a_suite(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 from bench.browser import opened
 from bench.synthetic import lines
@@ -25,6 +26,12 @@ def page(browser, report):
         yield page
 
 
+@pytest.fixture(scope="module")
+def groups(records):
+    """The runs of each group."""
+    return by_group(records[0].runs.values())
+
+
 def number(value):
     """What JSON brought from the page, its non-finite numbers as text."""
     return float(value) if isinstance(value, str) else value
@@ -36,8 +43,8 @@ def asked(page, script, argument=None):
     return json.loads(page.evaluate(f"(group) => JSON.stringify((() => {{ {script} }})(), {keep})", argument))
 
 
-def test_summaries_are_pythons(page, records):
-    for group, runs in by_group(records[0].runs.values()).items():
+def test_summaries_are_pythons(page, groups):
+    for group, runs in groups.items():
         found = asked(page, RUNS + "return figuresOf(runs).rows.map(({ runs, ...row }) => row);", group)
         expected = summaries(runs)
         assert [row["method"]["name"] for row in found] == [s.method for s in expected]
@@ -51,22 +58,21 @@ def test_summaries_are_pythons(page, records):
             assert [number(v) for v in row["extra"]] == pytest.approx(list(s.extra.values()), **CLOSE)
 
 
-def test_unfiltered_intervals_are_pythons_exactly(page, records):
+def test_unfiltered_intervals_are_pythons_exactly(page, groups):
     group = "bbob, 100 d"
     found = asked(page, RUNS + "return figuresOf(runs, result.intervals[group]).rows.map((row) => row.area);", group)
-    expected = [s.area_interval for s in summaries(by_group(records[0].runs.values())[group])]
+    expected = [s.area_interval for s in summaries(groups[group])]
     assert [[a["low"], a["high"]] for a in found] == [pytest.approx([i.low, i.high], rel=1e-5) for i in expected]
 
 
-def test_rows_and_curves_are_pythons(page, records):
+def test_rows_and_curves_are_pythons(page, groups):
     """Of problems without instances, whose families are single problems."""
     for group in ("digits MLP", "policy search"):
-        runs = by_group(records[0].runs.values())[group]
+        runs = groups[group]
         found = asked(page, RUNS + "return finalRows(runs);", group)
-        for row, expected in zip(found, rows(runs), strict=True):
+        for row, e in zip(found, rows(runs), strict=True):
             got = [number(row[name]) for name in ("low", "median", "high", "reached", "nfev", "seconds")]
-            keys = ("low", "median", "high", "reached", "evaluations", "seconds")
-            assert got == pytest.approx([getattr(expected, key) for key in keys], **CLOSE)
+            assert got == pytest.approx([e.low, e.median, e.high, e.reached, e.evaluations, e.seconds], **CLOSE)
         own = [run for run in runs if run["method"] == "FZOO"]
         script = RUNS + "return familyBand(runs.filter((r) => r.method.name === 'FZOO'));"
         band, expected = asked(page, script, group), curve_band(own)
@@ -76,43 +82,33 @@ def test_rows_and_curves_are_pythons(page, records):
             assert band[name] == pytest.approx([values[i] for i in at], rel=0.012, abs=span / 1000)
 
 
-def test_ecdf_is_pythons(page, records):
+def test_ecdf_is_pythons(page, groups):
     group = "bbob, 300 d"
-    runs = [run for run in by_group(records[0].runs.values())[group] if run["method"] == "auto"]
-    budgets, fractions = ecdf(runs)
+    budgets, fractions = ecdf([run for run in groups[group] if run["method"] == "auto"])
     script = RUNS + f"return ecdf(runs.filter((r) => r.method.name === 'auto'), {json.dumps(budgets.tolist())});"
     assert asked(page, script, group) == pytest.approx(fractions.tolist())
 
 
-def test_parts_are_pythons(page, records):
-    group = "bbob, 300 d"
-    script = (
-        RUNS
-        + """const parts = partsOf(runs); return { titles: parts.map((p) => p.title),
+def test_parts_are_pythons(page, groups):
+    script = """const parts = partsOf(runs); return { titles: parts.map((p) => p.title),
         rows: partRows(figuresOf(runs).rows, parts).map((row) => [row.method.name, row.areas]) };"""
-    )
-    found = asked(page, script, group)
-    expected = subgroups(by_group(records[0].runs.values())[group])
+    found, expected = asked(page, RUNS + script, "bbob, 300 d"), subgroups(groups["bbob, 300 d"])
     assert found["titles"] == list(expected)
     for method, areas in found["rows"]:
         own = [ecdf_area([run for run in runs if run["method"] == method]) for runs in expected.values()]
         assert areas == pytest.approx(own)
 
 
-def test_tests_are_pythons(page, records):
-    for group, runs in by_group(records[0].runs.values()).items():
+def test_tests_are_pythons(page, groups):
+    for group, runs in groups.items():
         for against, expected in ((summaries(runs)[0].method, paired_tests(runs)), (None, all_pairs(runs))):
             script = f"return testRows(figuresOf(runs).rows, {json.dumps(against)}).map(({{ pairs, ...row }}) => row);"
             found = asked(page, RUNS + script, group)
             assert len(found) == len(expected)
             for row, e in zip(found, expected, strict=True):
                 assert [row["method"]["name"], row["against"]["name"]] == [e.method, e.against]
-                assert [row["wins"], row["losses"], row["units"], row["measure"]] == [
-                    e.wins,
-                    e.losses,
-                    e.units,
-                    e.measure,
-                ]
+                figures = [row[name] for name in ("wins", "losses", "units", "measure")]
+                assert figures == [e.wins, e.losses, e.units, e.measure]
                 got = [number(row[name]) for name in ("p", "corrected", "own", "other")]
                 assert got == pytest.approx([e.p, e.p_holm, e.own, e.other], rel=1e-3, abs=1e-6, nan_ok=True)
                 assert number(row["gain"]["estimate"]) == pytest.approx(e.gain.estimate, rel=1e-3, abs=1e-6)
@@ -120,8 +116,6 @@ def test_tests_are_pythons(page, records):
 
 def test_wilcoxon_is_scipys(page):
     scipy_stats = pytest.importorskip("scipy.stats")
-    import numpy as np
-
     rng = np.random.default_rng(0)
     for n in (1, 2, 5, 13, 50, 51, 200):
         gains = rng.normal(0.3, 1, n)
@@ -134,15 +128,12 @@ def test_wilcoxon_is_scipys(page):
     assert asked(page, "return [wilcoxon([0, 0]), wilcoxon([])];") == [1, "NaN"]
 
 
-def test_running_times_and_profile_are_pythons(page, records):
+def test_running_times_and_profile_are_pythons(page, groups):
     group = "bbob, 300 d"
-    times = running_times(by_group(records[0].runs.values())[group], pool=True)
-    script = (
-        RUNS
-        + """return ertRows(runs, 1e-3).map((row) =>
+    times = running_times(groups[group], pool=True)
+    script = """return ertRows(runs, 1e-3).map((row) =>
         [row.problem.family, Object.fromEntries([...row.by].map(([m, found]) => [m.name, found]))]);"""
-    )
-    found = dict(asked(page, script, group))
+    found = dict(asked(page, RUNS + script, group))
     target = next(i for i, t in enumerate(times.targets) if math.isclose(t, 1e-3))
     for m, method in enumerate(times.methods):
         for c, case in enumerate(times.cases):

@@ -29,17 +29,13 @@ def test_agrees_with_scipy():
 
 
 def test_units_count_by_their_weights():
-    found = interval([3.0, 0.0], [3.0, 1.0])  # ratios 1 and 0
-    assert found == Interval(0.75, 0.0, 1.0)
+    assert interval([3.0, 0.0], [3.0, 1.0]) == Interval(0.75, 0.0, 1.0)  # ratios 1 and 0
     assert bounds([[3.0, 1.0], [0.0, 1.0]], [3.0, 1.0])[0].tolist() == [0.0, pytest.approx(1 / 3)]
 
 
 def test_one_unit_has_an_estimate_and_no_interval():
-    found = interval([2.0])
-    assert found.estimate == 2.0
-    assert math.isnan(found.low)
-    assert math.isnan(found.high)
-    assert all(math.isnan(v) for v in (interval([]).estimate, interval([]).low))
+    one, none = interval([2.0]), interval([])
+    assert one.estimate == 2.0 and all(map(math.isnan, (one.low, one.high, none.estimate, none.low)))
 
 
 def test_a_higher_level_is_wider():
