@@ -52,7 +52,7 @@ def reloaded(opt, path, **options):
     return zo.Optimizer.load(path, **options)
 
 
-def assert_refused(data, path, message):
+def assert_refused(data, path, message=None):
     path.write_bytes(data)
     with pytest.raises(zo.CheckpointError, match=message):
         zo.Optimizer.load(path)
@@ -178,8 +178,8 @@ def test_pickles_are_refused_and_never_run(path, tmp_path):
     np.save(single, bomb, allow_pickle=True)
     archives = npz(tree, **{**arrays, "a0": bomb}), npz({"array": "a0"}, a0=bomb)
     for payload in (pickle.dumps(Bomb(exploded)), single.getvalue(), *archives):
-        assert_refused(payload, path, "")
-        assert_refused(with_payload(payload), path, "")
+        assert_refused(payload, path)
+        assert_refused(with_payload(payload), path)
     assert not exploded.exists()
     pickle.loads(pickle.dumps(Bomb(exploded)))
     assert exploded.exists()  # the bomb was live
