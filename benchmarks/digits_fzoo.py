@@ -101,12 +101,12 @@ def main() -> None:
     chosen = arguments.parse_args()
     warnings.simplefilter("ignore")  # overflow of settings that diverge
     print(f"budget {chosen.budget}, seeds {SEEDS}, c = {C:g}; mean over seeds (median); [first seed alone]; * best\n")
-    found = {name: search(name, CONTESTANTS[name], chosen.budget) for name in chosen.only}
+    best = {name: search(name, CONTESTANTS[name], chosen.budget) for name in chosen.only}
     print(f"\n{'method':<26}{'train loss':>12}{'test accuracy':>15}   setting")
-    for name, (loss, accuracy, setting) in sorted(found.items(), key=lambda item: item[1][0]):
+    for name, (loss, accuracy, setting) in sorted(best.items(), key=lambda item: item[1][0]):
         print(f"{name:<26}{loss:>12.4f}{accuracy:>15.4f}   {setting}")
     sides = {
-        side: min((found[n][0] for n in found if CONTESTANTS[n].side == side), default=np.nan)
+        side: min((best[n][0] for n in best if CONTESTANTS[n].side == side), default=np.nan)
         for side in ("fzoo", "spsa", "peer")
     }
     for side, limit in (("spsa", 0.75), ("peer", 0.9)):

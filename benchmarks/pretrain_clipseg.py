@@ -111,16 +111,16 @@ def text_dice(model: Any, tokenizer: Any, samples: Samples, seed: int = 0) -> fl
     """Mean Dice of samples, each asked by one of its texts; the logits enlarged to the masks' size."""
     model.eval()
     texts = draw_prompts("text", samples, seed).texts or ()
-    found = []
+    dice = []
     for start in range(0, len(samples), 32):
         part = slice(start, start + 32)
         ids, present = tokenized(tokenizer, list(texts[part]))
         logits = forward(model, torch.from_numpy(samples.images[part]), ids, present)
         hard = F.interpolate(logits[:, None], samples.size, mode="bilinear", align_corners=False)[:, 0] > 0
         masks = torch.from_numpy(samples.masks[part])
-        found.append(2 * (hard & masks).sum(dim=(1, 2)) / (hard.sum(dim=(1, 2)) + masks.sum(dim=(1, 2))))
+        dice.append(2 * (hard & masks).sum(dim=(1, 2)) / (hard.sum(dim=(1, 2)) + masks.sum(dim=(1, 2))))
     model.train()
-    return float(torch.cat(found).mean())
+    return float(torch.cat(dice).mean())
 
 
 def held_out_dice(model: Any, tokenizer: Any, count: int = 200, seed: int = HELD_OUT_SEED) -> float:
@@ -132,13 +132,13 @@ def zero_shot(model: Any, tokenizer: Any, name: str) -> dict[str, float]:
     """Mean Dice on a domain's validation images: by a random text, by each kind of text, and of the trivial lines."""
     splits = domain(name)
     samples = splits.validation
-    found = {"text": text_dice(model, tokenizer, samples)}
+    figures = {"text": text_dice(model, tokenizer, samples)}
     for i in range(len((samples.texts or [()])[0])):
         texts = tuple((kinds[i],) for kinds in samples.texts or ())
-        found[f"p{i + 1}"] = text_dice(model, tokenizer, replace(samples, texts=texts))
+        figures[f"p{i + 1}"] = text_dice(model, tokenizer, replace(samples, texts=texts))
     for line, box in baselines(splits, points="text").items():
-        found[line] = float(evaluate(box, samples, repeats=1, draw="text", distances=False).dice.mean())
-    return {key: round(value, 3) for key, value in found.items()}
+        figures[line] = float(evaluate(box, samples, repeats=1, draw="text", distances=False).dice.mean())
+    return {key: round(value, 3) for key, value in figures.items()}
 
 
 def optimizers_of(model: Any) -> list[torch.optim.Optimizer]:

@@ -104,8 +104,8 @@ def train(out: Path, steps: int, scenes: int, seed: int, stop_at: int | None = N
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR, betas=(0.9, 0.95), weight_decay=WEIGHT_DECAY, fused=True)
 
     def loss(images: Any, step: int) -> Tensor:
-        found: Tensor = model(*minibatch(images, seed, step))
-        return found
+        value: Tensor = model(*minibatch(images, seed, step))
+        return value
 
     def save() -> None:
         save_weights(model.encoder, out / WEIGHTS.name)

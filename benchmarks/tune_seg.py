@@ -99,9 +99,9 @@ def shown(
             if run["error"]:
                 texts.append(f"{domain} {last_line(run['error'])}")
                 continue
-            found = run["validation"]
-            dice[i, j] = found["dice"]
-            texts.append(f"{domain} {found['dice']:.4f} ({found['start']:.4f}, {found['last']:.4f})")
+            best = run["validation"]
+            dice[i, j] = best["dice"]
+            texts.append(f"{domain} {best['dice']:.4f} ({best['start']:.4f}, {best['last']:.4f})")
         yield f"  {json.dumps(point):<60} mean {dice[i].mean():.4f}   {'   '.join(texts)}"
     if np.isnan(dice).all():
         return
@@ -140,8 +140,7 @@ def main() -> None:
     if len(rows) < len(said.row) or any(row.use not in TUNED for row in rows):
         parser.error(f"--row must name rows that learn: {', '.join(r.label for r in group.rows if r.use in TUNED)}")
     given = {name: [value(v) for v in values.split(",")] for name, _, values in (g.partition("=") for g in said.grid)}
-    found = place_from(data_root=said.data_root, weights=said.weights)
-    place = Place(str(said.out), found["data_root"], found["weights"])
+    place = Place(str(said.out), **place_from(data_root=said.data_root, weights=said.weights))
     grids = {row.label: points(given or row.grid) for row in rows}
     cells = [
         group.cell(at(row, p), domain, SEED, place) for row in rows for p in grids[row.label] for domain in said.domain

@@ -155,7 +155,7 @@ def load_suite(name_or_path: str | Path) -> Suite:
     reader = Reader.of_toml(path.name, path.read_bytes())
     groups = tuple(map(_group, reader.readers("group", "group")))
     if not groups:
-        raise reader.error("expected at least one [[group]]")
+        raise reader.error("'group' must hold at least one [[group]], got none")
     if len({group.name for group in groups}) != len(groups):
         raise reader.error(f"the groups' names must differ, got {[group.name for group in groups]}")
     title = reader.take("title", str, path.stem)
@@ -170,10 +170,11 @@ def _group(reader: Reader) -> Group:
         raise reader.error(f"'seeds' must be different integers of 0 or more, got {list(seeds)}")
     methods = tuple(map(_method, reader.readers("method", "method")))
     if not methods or len({m.label for m in methods}) != len(methods):
-        raise reader.error("expected [[group.method]] tables with different labels")
+        raise reader.error(f"'method' must hold tables with different labels, got {[m.label for m in methods]}")
     group = reader.fill(Group, name=name, seeds=seeds, methods=methods)
     if (group.budget is None) == (group.budget_per_dim is None) or (group.budget or group.budget_per_dim or 0) < 1:
-        raise reader.error("expected one positive 'budget' or 'budget_per_dim'")
+        given = f"{group.budget} and {group.budget_per_dim}"
+        raise reader.error(f"a group must have one positive 'budget' or 'budget_per_dim', got {given}")
     try:
         problems = group.problems()
         first = make_problem(group.problem, problems[0])

@@ -22,7 +22,7 @@ class Reader:
 
     def __init__(self, where: str, table: Any) -> None:
         if not isinstance(table, Mapping):
-            raise SuiteError(f"{where}: expected a table, got {table!r}")
+            raise SuiteError(f"{where} must be a table, got {table!r}")
         self.where, self.table = where, dict(table)
         self.known: list[str] = []
 
@@ -43,7 +43,7 @@ class Reader:
         self.known.append(key)
         if key not in self.table:
             if default is REQUIRED:
-                raise self.error(f"{key!r} is missing (expected a {kind.__name__})")
+                raise self.error(f"{key!r} is missing (it must be a {kind.__name__})")
             return default
         value = self.table.pop(key)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

@@ -40,8 +40,8 @@ def do_bench(arguments: argparse.Namespace) -> int:
             progress=progress,
             resume=not arguments.restart,
         )
-    found = current(read_record(record), [task.key for task in suite.tasks()])
-    return _report(found, record, out / "report.html")
+    counted = current(read_record(record), [task.key for task in suite.tasks()])
+    return _report(counted, record, out / "report.html")
 
 
 def _workers(arguments: argparse.Namespace) -> int:

@@ -77,7 +77,7 @@ def same_target(checkpoint: Path, about: dict[str, Any]) -> None:
 
 
 def do_run(arguments: argparse.Namespace) -> int:
-    """Minimize one function and say what was found."""
+    """Minimize one function and say what it came to."""
     import numpy as np
 
     import zoo_opt as zo

@@ -62,7 +62,7 @@ def read_json_lines(
         except ValueError:
             line = None
         if not isinstance(line, dict):
-            raise error(f"{path}{complaint.format(number)}: expected a JSON object, got {text[:40]!r}")
+            raise error(f"{path}{complaint.format(number)}: it must be a JSON object, got {text[:40]!r}")
         lines.append(line)
     return lines, bool(rest)
 

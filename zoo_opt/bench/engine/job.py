@@ -85,7 +85,7 @@ def lost_job(job: Job, error: str) -> Entry:
     return _entry(job, {**job.lost(), "error": error}, 0.0)
 
 
-def _entry(job: Job, found: Mapping[str, Any], seconds: float) -> Entry:
+def _entry(job: Job, result: Mapping[str, Any], seconds: float) -> Entry:
     """The line of the record; seconds of CPU time, unless the job measured them itself."""
-    entry = {"kind": "run", "key": job.key, **(job.head or {"label": job.label}), **found}
+    entry = {"kind": "run", "key": job.key, **(job.head or {"label": job.label}), **result}
     return dict(plain({**entry, "error": entry.get("error"), "seconds": entry.get("seconds", round(seconds, 3))}))

@@ -71,12 +71,12 @@ def export_coco(record: Record, out: str | Path) -> list[Path]:
 
 def _folders(out: Path, cells: Iterable[tuple[str, str]]) -> list[Path]:
     """A folder for each (group, method), named after them as far as file systems and cocopp's command line allow."""
-    found: list[Path] = []
+    folders: list[Path] = []
     for names in cells:
         path = out.joinpath(*(re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "unnamed" for name in names))
         numbered = (path.with_name(f"{path.name}_{number}") for number in itertools.count(2))
-        found.append(next(p for p in itertools.chain([path], numbered) if p not in found))
-    return found
+        folders.append(next(p for p in itertools.chain([path], numbered) if p not in folders))
+    return folders
 
 
 def _write_algorithm(folder: Path, method: str, runs: Sequence[tuple[Coco, Run]], version: str) -> None:

@@ -73,10 +73,10 @@ def pack(record: Record, *, curves: bool = True) -> dict[str, Any]:
     return packed | (_curves(runs) if curves else {})
 
 
-def intervals(found: Iterable[Summary]) -> dict[str, dict[str, dict[str, float | None]]]:
+def intervals(summaries: Iterable[Summary]) -> dict[str, dict[str, dict[str, float | None]]]:
     """The areas with their intervals by group and method, so that the page shows the figures of the printed tables."""
     by_group: dict[str, dict[str, dict[str, float | None]]] = {}
-    for summary in found:
+    for summary in summaries:
         area = {name: short(value) for name, value in asdict(summary.area_interval).items()}
         by_group.setdefault(summary.group, {})[summary.method] = area
     return by_group
@@ -109,20 +109,20 @@ def short(value: float | None, digits: int = 6) -> float | None:
 
 def differences(values: Iterable[int | None]) -> list[int | None]:
     """Each value less the last one before it that is not None; None stays."""
-    found: list[int | None] = []
+    gaps: list[int | None] = []
     before = 0
     for value in values:
-        found.append(None if value is None else value - before)
+        gaps.append(None if value is None else value - before)
         before = before if value is None else value
-    return found
+    return gaps
 
 
 def packed_hits(hits: Sequence[int | None]) -> list[int | None]:
     """A run's hits as differences, without the targets at the end that were never reached."""
-    found = differences(hits)
-    while found and found[-1] is None:
-        found.pop()
-    return found
+    gaps = differences(hits)
+    while gaps and gaps[-1] is None:
+        gaps.pop()
+    return gaps
 
 
 def _figures(runs: Sequence[Run]) -> dict[str, list[float | None]]:
@@ -169,12 +169,7 @@ def packed_curve(run: Run, at: FloatArray, scale: tuple[str, float, float]) -> l
     if known.size == 0:
         return []
     steps = steps_of(values[known[0] :], *scale)
-    finite = np.isfinite(steps)
-    found: list[int | None]
-    if finite.all():
-        found = np.diff(steps, prepend=0).astype(int).tolist()
-    else:
-        found = differences(int(s) if ok else None for s, ok in zip(steps.tolist(), finite.tolist(), strict=True))
-    while len(found) > 1 and found[-1] == (None if found[-2] is None else 0):  # the last value is held
-        found.pop()
-    return [int(known[0]), *found]
+    gaps = differences(int(step) if math.isfinite(step) else None for step in steps.tolist())
+    while len(gaps) > 1 and gaps[-1] == (None if gaps[-2] is None else 0):  # the last value is held
+        gaps.pop()
+    return [int(known[0]), *gaps]

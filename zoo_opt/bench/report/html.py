@@ -37,17 +37,17 @@ def write_report(record: Record, path: Path, earlier: Record | None = None) -> N
             raise ValueError(f"{name} must hold a run to report, got none")
     session: dict[str, Any] = record.sessions[-1] if record.sessions else {}
     runs = list(record.runs.values())
-    found = summaries(runs)
+    own = summaries(runs)
     fields = {
         "title": esc(session.get("title", "Benchmark")),
         "description": esc(session.get("description", "")),
         "facts": facts(runs, session),
-        "plain": plain(found),
+        "plain": plain(own),
         "errors": errors(runs),
         "settings": settings(runs),
         "provenance": provenance(record),
         "js": "\n".join(asset("zoo_opt.bench.report", f"{name}.js") for name in SCRIPTS),
-        "data": _embedded(pack(record) | {"intervals": intervals(found)}),
+        "data": _embedded(pack(record) | {"intervals": intervals(own)}),
         "earlier": _embedded(pack(earlier, curves=False)) if earlier else "",
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -53,13 +53,13 @@ def markdown_tables(record: Record) -> str:
         raise ValueError("the record holds no run to make tables of")
     parts = [f"<!-- zoo-opt report --markdown: {record.sessions[-1]['title']} -->" if record.sessions else ""]
     for of_group in by_group(record.runs.values()).values():
-        found = summaries(of_group)
-        parts += [f"### {heading(of_group)}", markdown_table(*summary_cells(of_group, found))]
+        own = summaries(of_group)
+        parts += [f"### {heading(of_group)}", markdown_table(*summary_cells(of_group, own))]
         if len({run["problem"] for run in of_group}) > FEW:
             parts += [area_table(of_group)]
         else:
             parts += [final_table(of_group)]
-        if len(found) > 1:
+        if len(own) > 1:
             parts += [paired_table(paired_tests(of_group)), profile_table(of_group)]
         if len({(run["method"], case_of(run, pool=True)) for run in of_group}) <= LONG:
             parts += [ert_table(of_group)]
@@ -75,7 +75,7 @@ def area_table(runs: Sequence[Run]) -> str:
     if len(parts) == 1 or not any(run["targets"] for run in runs):
         return ""
     of_part = {name: {s.method: s for s in summaries(own)} for name, own in parts.items()}
-    count = {name: next(iter(found.values())).all_problems for name, found in of_part.items()}
+    count = {name: next(iter(own.values())).all_problems for name, own in of_part.items()}
 
     def cell(name: str, method: str) -> str:
         s = of_part[name].get(method)
@@ -90,8 +90,8 @@ def area_table(runs: Sequence[Run]) -> str:
 def final_table(runs: Sequence[Run]) -> str:
     """Final figures of every method on every problem: median and quartiles, mean and standard deviation over seeds."""
     figure = FIGURES.get(runs[0]["curve_of"], runs[0]["curve_of"])
-    found = sorted(rows(runs), key=lambda row: (row.problem, row.median))
-    extras = list(dict.fromkeys(name for row in found for name in row.extra))
+    in_order = sorted(rows(runs), key=lambda row: (row.problem, row.median))
+    extras = list(dict.fromkeys(name for row in in_order for name in row.extra))
     body = [
         [
             row.problem,
@@ -102,7 +102,7 @@ def final_table(runs: Sequence[Run]) -> str:
         ]
         + [short_text(row.mean) + ("" if np.isnan(row.sd) else f" ± {short_text(row.sd, 2)}")]
         + [short_text(row.extra.get(name)) for name in extras]
-        for row in found
+        for row in in_order
     ]
     names = [FIGURES.get(name, name) for name in extras]
     return markdown_table(
@@ -110,15 +110,15 @@ def final_table(runs: Sequence[Run]) -> str:
     )
 
 
-def paired_table(found: Sequence[MethodPair]) -> str:
+def paired_table(pairs: Sequence[MethodPair]) -> str:
     """Methods against one of them, over what both ran."""
-    if not found:
+    if not pairs:
         return ""
-    measure = "area" if found[0].measure == "area" else "final figure, " + found[0].measure.removesuffix(" final")
+    measure = "area" if pairs[0].measure == "area" else "final figure, " + pairs[0].measure.removesuffix(" final")
     return markdown_table(
         [
-            f"against {found[0].against}",
-            found[0].units,
+            f"against {pairs[0].against}",
+            pairs[0].units,
             "targets",
             f"gain, {measure}",
             "95 %",
@@ -137,7 +137,7 @@ def paired_table(found: Sequence[MethodPair]) -> str:
                 str(pair.losses),
                 short_text(pair.p_holm, 2),
             ]
-            for pair in found
+            for pair in pairs
         ],
     )
 

@@ -65,11 +65,11 @@ def _count(n: int, what: str) -> str:
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
-def plain(found: Sequence[Summary]) -> str:
+def plain(own: Sequence[Summary]) -> str:
     """The summary of every group as a table, for a reader without JavaScript."""
     parts = []
-    for group in dict.fromkeys(summary.group for summary in found):
-        body = [[s.method, 100 * s.reached, s.area, s.score, s.microseconds] for s in found if s.group == group]
+    for group in dict.fromkeys(summary.group for summary in own):
+        body = [[s.method, 100 * s.reached, s.area, s.score, s.microseconds] for s in own if s.group == group]
         headings = ["method", "targets reached, %", "area under ECDF", "final", "CPU µs / evaluation"]
         parts.append(f"<h3>{esc(group)}</h3>{table(headings, body)}")
     return "\n".join(parts)

@@ -72,10 +72,10 @@ def heading(runs: list[Run]) -> str:
     )
 
 
-def summary_cells(runs: list[Run], found: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:
+def summary_cells(runs: list[Run], own: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of a group's summary, as text."""
-    extras = list(dict.fromkeys(name for summary in found for name in summary.extra))
-    errors = any(summary.errors for summary in found)
+    extras = list(dict.fromkeys(name for summary in own for name in summary.extra))
+    errors = any(summary.errors for summary in own)
     headings = ["method", "n", "targets", "area", "95 %", score_name(runs), *(FIGURES.get(e, e) for e in extras)]
     rows = [
         [
@@ -89,7 +89,7 @@ def summary_cells(runs: list[Run], found: Sequence[Summary]) -> tuple[list[str],
             f"{s.microseconds:.0f}" if s.microseconds >= 100 else short_text(s.microseconds),
             *([str(s.errors or "")] if errors else []),
         ]
-        for s in found
+        for s in own
     ]
     return headings + ["µs/eval"] + ["errors"] * errors, rows
 

@@ -42,10 +42,10 @@ class Coco:
 
 def coco_problem(name: str) -> Coco | None:
     """Read a problem's name; None where it is none of COCO's."""
-    found = _NAME.fullmatch(name)
-    if found is None:
+    parts = _NAME.fullmatch(name)
+    if parts is None:
         return None
-    return Coco(found["suite"], int(found["function"]), int(found["instance"]), int(found["dim"]))
+    return Coco(parts["suite"], int(parts["function"]), int(parts["instance"]), int(parts["dim"]))
 
 
 def subgroups(runs: Sequence[Run]) -> dict[str, list[Run]]:
