@@ -36,54 +36,29 @@ class PeerEntry(Entry):
     default: str = ""
 
 
-def _peer(name: str, factory: str, package: str, about: str, **rest: Any) -> PeerEntry:
-    factory = f"zoo_opt.interop.{factory}"
-    return PeerEntry(name=name, factory=factory, needs=(package,), extra="bench", about=about, **rest)
+def _peer(name: str, factory: str, about: str, **rest: Any) -> PeerEntry:
+    library = name.partition(":")[0]
+    factory, needs = f"zoo_opt.interop.{factory}", ({"pycma": "cma"}.get(library, library),)
+    return PeerEntry(name=name, factory=factory, needs=needs, extra="bench", about=about, **rest)
 
 
+_PYCMA = "pycma's CMA-ES: sigma0, popsize, diagonal, sampler, restarts, restart_from, options"
+_HANDLER = "the same with its noise handler: sigma0, maxevals, restarts, restart_from, options"
+_CMAES = "cmaes:CMA or cmaes:SepCMA: sigma0, popsize, lr_adapt, restarts, restart_from"
+_NEVERGRAD = "nevergrad:NAME for any registered optimiser: sigma0, batch, config"
+_SCIPY = "scipy:L-BFGS-B (finite differences), scipy:Nelder-Mead, ...: bounds, restart_from, step, options"
 PEERS = Registry(
     "peer",
     "zoo_opt.peers",
     PeerEntry,
-    _peer(
-        "pycma",
-        "pycma:PyCMA",
-        "cma",
-        "pycma's CMA-ES: sigma0, popsize, diagonal, sampler, restarts, restart_from, options",
-    ),
-    _peer(
-        "pycma:noise-handler",
-        "pycma:PyCMANoiseHandler",
-        "cma",
-        "the same with its noise handler: sigma0, maxevals, restarts, restart_from, options",
-    ),
-    _peer(
-        "cmaes",
-        "cmaes:CMAESPackage",
-        "cmaes",
-        "cmaes:CMA or cmaes:SepCMA: sigma0, popsize, lr_adapt, restarts, restart_from",
-        argument="kind",
-        default="CMA",
-    ),
-    _peer(
-        "nevergrad",
-        "nevergrad:Nevergrad",
-        "nevergrad",
-        "nevergrad:NAME for any registered optimiser: sigma0, batch, config",
-        argument="name",
-        default="OnePlusOne",
-    ),
-    _peer(
-        "scipy",
-        "scipy_peers:ScipyMinimize",
-        "scipy",
-        "scipy:L-BFGS-B (finite differences), scipy:Nelder-Mead, ...: bounds, restart_from, step, options",
-        argument="name",
-        default="L-BFGS-B",
-    ),
-    _peer("scipy:differential_evolution", "scipy_peers:DifferentialEvolution", "scipy", "bounds, options"),
-    _peer("noisyopt", "noisyopt:NoisyoptSPSA", "noisyopt", "its SPSA: a, c, alpha, gamma, bounds, paired"),
-    _peer("noisyopt:SPSA", "noisyopt:NoisyoptSPSA", "noisyopt", "the same"),
+    _peer("pycma", "pycma:PyCMA", _PYCMA),
+    _peer("pycma:noise-handler", "pycma:PyCMANoiseHandler", _HANDLER),
+    _peer("cmaes", "cmaes:CMAESPackage", _CMAES, argument="kind", default="CMA"),
+    _peer("nevergrad", "nevergrad:Nevergrad", _NEVERGRAD, argument="name", default="OnePlusOne"),
+    _peer("scipy", "scipy_peers:ScipyMinimize", _SCIPY, argument="name", default="L-BFGS-B"),
+    _peer("scipy:differential_evolution", "scipy_peers:DifferentialEvolution", "bounds, options"),
+    _peer("noisyopt", "noisyopt:NoisyoptSPSA", "its SPSA: a, c, alpha, gamma, bounds, paired"),
+    _peer("noisyopt:SPSA", "noisyopt:NoisyoptSPSA", "the same"),
     colons=True,
 )
 """Other libraries' optimisers by name."""

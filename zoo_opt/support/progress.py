@@ -10,15 +10,25 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from zoo_opt.support.loading import require
 
 PLAIN_EVERY = 300  # seconds: where there is no terminal, a line at every tenth of the runs and at least so often
 
 
-class ShowProgress(Protocol):
-    """Brings a bar up to date."""
+class ShowProgress:
+    """Brings a bar up to date; without one it does nothing.
+
+    Parameters
+    ----------
+    display : rich.progress.Progress, optional
+    task : int, optional
+        Number of the bar in the display.
+    """
+
+    def __init__(self, display: Any = None, task: Any = None) -> None:
+        self._display, self._task = display, task
 
     def __call__(
         self,
@@ -43,6 +53,11 @@ class ShowProgress(Protocol):
         left : float, optional
             Seconds that are expected until the end; without, an estimate from the pace so far.
         """
+        if self._display is not None:
+            said = [form.format(value) for form, value in figures.items() if not math.isnan(value)]
+            text = ", ".join([*said, note] if note else said)
+            end = None if left is None else time.perf_counter() + left
+            self._display.update(self._task, completed=done, total=total, said=text, end=end)
 
 
 @contextlib.contextmanager
@@ -65,7 +80,7 @@ def bar(what: str, unit: str, total: int | None, show: bool, *, stderr: bool = T
         If ``show`` and rich is not installed; the message says what to install.
     """
     if not show:
-        yield lambda *_, **__: None
+        yield ShowProgress()
         return
     require("rich", extra="progress")
     from rich import console, progress, text
@@ -89,21 +104,7 @@ def bar(what: str, unit: str, total: int | None, show: bool, *, stderr: bool = T
         progress.TextColumn("{task.fields[said]}"),
     )
     with progress.Progress(*columns, console=console.Console(stderr=stderr)) as display:
-        task = display.add_task(what, total=total, said="", end=None)
-
-        def update(
-            done: int,
-            figures: Mapping[str, float] = {},
-            total: int | None = None,
-            *,
-            note: str = "",
-            left: float | None = None,
-        ) -> None:
-            said = [form.format(value) for form, value in figures.items() if not math.isnan(value)]
-            end = None if left is None else time.perf_counter() + left
-            display.update(task, completed=done, total=total, said=", ".join([*said, note] if note else said), end=end)
-
-        yield update
+        yield ShowProgress(display, display.add_task(what, total=total, said="", end=None))
 
 
 class Progress:

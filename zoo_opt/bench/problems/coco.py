@@ -51,8 +51,8 @@ def _minimiser(problem: Any) -> NDArray[np.float64]:
     return x
 
 
-class _Coco:
-    """What COCO's problems share: the box, the start, and targets for the precision."""
+class FunctionProblem:
+    """What COCO's problems share, and others like them: the box, the start, and targets for the precision."""
 
     curve = "precision"
     reusable = True
@@ -70,7 +70,7 @@ class _Coco:
         return {}
 
 
-class Bbob(_Coco):
+class Bbob(FunctionProblem):
     """A function of COCO's bbob suite.
 
     Runs start uniformly in [-4, 4]^d. Every instance has its own optimum, rotation and offset.
@@ -124,7 +124,7 @@ class BbobLargescale(Bbob):
     suite = "bbob-largescale"
 
 
-class BbobNoisy(_Coco):
+class BbobNoisy(FunctionProblem):
     """A function of COCO's bbob-noisy suite: ten of bbob's functions, each with Gaussian, uniform and Cauchy noise.
 
     f = f_opt + noise(f_true - f_opt) + 1.01e-8 + 100 * (squared distance from the box [-5, 5]^d). The precision,

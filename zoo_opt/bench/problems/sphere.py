@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from zoo_opt.bench.problems.coco import BBOB_TARGETS
+from zoo_opt.bench.problems.coco import FunctionProblem
 from zoo_opt.bench.problems.protocol import FloatArray, pair_seed
 
 
-class SphereProblem:
+class SphereProblem(FunctionProblem):
     """f(x) = |x|^2 from x0 ~ N(0, 1)."""
-
-    curve = "precision"
-    targets: Sequence[float] = BBOB_TARGETS
-    bounds = (-5.0, 5.0)
-    reusable = True
 
     def __init__(self, dimension: int = 10) -> None:
         if dimension < 1:
@@ -31,7 +24,3 @@ class SphereProblem:
     def losses(self, X: FloatArray, step: int, seed: int) -> FloatArray:
         """|x|^2 for every row, shape (n,)."""
         return np.asarray(np.einsum("ij,ij->i", X, X))
-
-    def metrics(self, x: FloatArray) -> dict[str, float]:
-        """No figure but the precision, which the runner adds."""
-        return {}
