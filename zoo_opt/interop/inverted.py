@@ -137,7 +137,7 @@ class Inverted(Peer):
                 self._next = self._dialogue.advance(losses)
 
     def _mean(self) -> FloatArray:
-        return self.x0 if self.best.x is None else self.best.x
+        return np.asarray(self.x0 if self.best.x is None else self.best.x, np.float64)
 
     def _reasons(self) -> dict[str, Any]:
         if self.budget is not None and self.nfev >= self.budget:

@@ -8,56 +8,18 @@ so that a benchmark or a user's loop need not know whose optimiser it runs. Peer
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from zoo_opt.core.batch import Batch
+from zoo_opt.core.best import Best
 from zoo_opt.methods.cma.restarts import FIRST, LARGE, regime, small_popsize
 
 FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class PeerBatch:
-    """The candidates of one step of a peer.
-
-    Attributes
-    ----------
-    X : ndarray, shape (n, d), float64
-        One candidate per row, read-only.
-    step : int
-        Number of batches told before this one; of pairs, for a peer that asks for the two probes of a step in turn.
-    """
-
-    X: FloatArray
-    step: int
-
-    def __len__(self) -> int:
-        return len(self.X)
-
-    def __iter__(self) -> Iterator[FloatArray]:
-        return iter(self.X)
-
-    @overload
-    def __getitem__(self, index: int) -> FloatArray: ...
-    @overload
-    def __getitem__(self, index: slice) -> FloatArray: ...
-    def __getitem__(self, index: int | slice) -> FloatArray:
-        return self.X[index]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.array(self.X, dtype=dtype) if copy else np.asarray(self.X, dtype=dtype)
-
-
-@dataclass
-class PeerBest:
-    """The lowest loss told to a peer, and where (``x`` is None before the first tell)."""
-
-    x: FloatArray | None = None
-    loss: float = float("inf")
 
 
 @dataclass(eq=False, repr=False)
@@ -90,9 +52,9 @@ class Peer(ABC):
         self.rng = np.random.default_rng(self.rng)
         self.nfev = 0
         self.nfail = 0
-        self.best = PeerBest()
+        self.best = Best(None, np.inf, None)
         self._steps = 0
-        self._open: PeerBatch | None = None
+        self._open: Batch | None = None
         self._worst = -np.inf
 
     # what an adapter fills in
@@ -121,15 +83,15 @@ class Peer(ABC):
         """A fresh seed for the peer, in [1, 2**31): some libraries read 0 as "the clock"."""
         return int(self.rng.integers(1, 2**31))
 
-    def ask(self) -> PeerBatch:
+    def ask(self) -> Batch:
         """The open batch: asking again before a tell gives the same candidates."""
         if self._open is None:
             X = np.array(self._ask(), dtype=np.float64)
             X.flags.writeable = False
-            self._open = PeerBatch(X, self._step())
+            self._open = Batch(X, range(self.nfev, self.nfev + len(X)), self._step())
         return self._open
 
-    def tell(self, batch: PeerBatch, losses: Sequence[float | None] | ArrayLike) -> None:
+    def tell(self, batch: Batch, losses: Sequence[float | None] | ArrayLike) -> None:
         """Tell the losses of the whole open batch.
 
         A failed evaluation (NaN or None) is told as the worst loss so far, since no peer knows of failures; +inf
@@ -151,8 +113,10 @@ class Peer(ABC):
         self._worst = max(self._worst, float(np.max(y[finite], initial=-np.inf)))
         i = int(np.argmin(np.where(finite, y, np.inf)))
         if finite[i] and y[i] < self.best.loss:
-            self.best = PeerBest(batch.X[i], float(y[i]))
-        self._tell(batch.X, np.where(finite, y, self._worst if np.isfinite(self._worst) else 1e300))
+            self.best = Best(batch.X[i], float(y[i]), batch.ids[i])
+        self._tell(
+            np.asarray(batch.X, np.float64), np.where(finite, y, self._worst if np.isfinite(self._worst) else 1e300)
+        )
         self.nfail += int(np.isnan(y).sum())
         self.nfev += len(batch)
         self._steps += 1

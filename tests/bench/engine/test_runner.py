@@ -9,6 +9,7 @@ from zoo_opt.bench.engine.record import RecordFile, read_record
 from zoo_opt.bench.report.terminal import print_summary
 from zoo_opt.bench.suite_runner import run_suite
 from zoo_opt.bench.task import run_task
+from zoo_opt.core.batch import Batch
 
 VARYING = {"seconds", "started"}
 
@@ -120,9 +121,7 @@ class Greedy:
     def ask(self):
         if self.fail:
             raise RuntimeError("no idea")
-        from zoo_opt.interop.peer import PeerBatch
-
-        return PeerBatch(self.x0[None].repeat(40, axis=0), 0)
+        return Batch(self.x0[None].repeat(40, axis=0), range(40), 0)
 
     def tell(self, batch, losses): ...
 

@@ -6,16 +6,23 @@ never on where or in what company it was done; each job is done once.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from zoo_opt.bench.engine.cluster import on_dask
 from zoo_opt.bench.engine.job import Entry, Job, run_job
 from zoo_opt.bench.engine.processes import in_processes
 
 
+EXECUTORS: dict[str, Callable[[Sequence[Job], str, int], Generator[Entry]]] = {
+    "serial": lambda jobs, executor, workers: (run_job(job) for job in jobs),
+    "processes": lambda jobs, executor, workers: in_processes(jobs, workers),
+    "dask": on_dask,
+}
+
+
 def check_executor(name: str) -> None:
     """Raise ValueError if there is no such executor."""
-    if name not in ("serial", "processes", "dask") and not name.startswith("dask://"):
+    if name not in EXECUTORS and not name.startswith("dask://"):
         raise ValueError(f'executor must be "serial", "processes", "dask" or "dask://HOST:PORT", got {name!r}')
 
 
@@ -36,6 +43,4 @@ def entries(jobs: Sequence[Job], executor: str, workers: int) -> Generator[Entry
         Processes, or the local cluster's workers; a scheduler that runs already has its own.
     """
     check_executor(executor)
-    if executor == "serial":
-        return (run_job(job) for job in jobs)
-    return in_processes(jobs, workers) if executor == "processes" else on_dask(jobs, executor, workers)
+    return EXECUTORS[executor.partition("://")[0]](jobs, executor, workers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,19 +67,16 @@ def running_times(runs: Sequence[Run], targets: ArrayLike | None = None, *, pool
     method, case = codes(run["method"] for run in runs), codes(case_of(run, pool=pool) for run in runs)
     methods = tuple(dict.fromkeys(run["method"] for run in runs))
     cases = tuple(dict.fromkeys(case_of(run, pool=pool) for run in runs))
-    shape = len(methods), len(cases), len(wanted)
-    evaluations, has, successes, count = (
-        np.zeros(shape),
-        np.zeros(shape),
-        np.zeros(shape, int),
-        np.zeros(shape[:2], int),
-    )
-    cell = method, case
-    np.add.at(evaluations, cell, np.where(np.isfinite(at), at, np.where(np.isnan(at), 0.0, spent)))
-    np.add.at(has, cell, ~np.isnan(at))
-    np.add.at(successes, cell, np.isfinite(at))
-    np.add.at(count, cell, 1)
-    ert = np.full(shape, np.inf)
+
+    def total(values: NDArray[Any]) -> NDArray[Any]:
+        """Sums over the runs of each method on each case."""
+        sums = np.zeros((len(methods), len(cases), *values.shape[1:]), values.dtype)
+        np.add.at(sums, (method, case), values)
+        return sums
+
+    evaluations = total(np.where(np.isfinite(at), at, np.where(np.isnan(at), 0.0, spent)))
+    has, successes, count = (total(there.astype(int)) for there in (~np.isnan(at), np.isfinite(at), method >= 0))
+    ert = np.full(evaluations.shape, np.inf)
     np.divide(evaluations, successes, out=ert, where=successes > 0)
     return RunningTimes(methods, cases, wanted, np.where(has > 0, ert, np.nan), successes, count)
 
