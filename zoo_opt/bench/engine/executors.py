@@ -12,7 +12,6 @@ from zoo_opt.bench.engine.cluster import on_dask
 from zoo_opt.bench.engine.job import Entry, Job, run_job
 from zoo_opt.bench.engine.processes import in_processes
 
-
 EXECUTORS: dict[str, Callable[[Sequence[Job], str, int], Generator[Entry]]] = {
     "serial": lambda jobs, executor, workers: (run_job(job) for job in jobs),
     "processes": lambda jobs, executor, workers: in_processes(jobs, workers),
