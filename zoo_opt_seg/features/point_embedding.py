@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo_opt.core.errors import integer
-from zoo_opt_seg.prompts import OBJECT, Prompts
+from zoo_opt_seg.prompts import OBJECT, Array, Prompts
 
 
 class PointEmbedding:
@@ -29,18 +29,9 @@ class PointEmbedding:
 
     def __init__(self, dim: int = 256, kind: str = "fourier", seed: int = 0) -> None:
         self.dim = integer("dim", dim, 4)
-        if kind == "fourier":
-            if dim % 2:
-                raise ValueError(f"dim must be even, got {dim}")
-            self.matrix = np.random.default_rng([seed, 0x90]).standard_normal((2, dim // 2), np.float32)
-        elif kind == "sinusoidal":
-            if dim % 4:
-                raise ValueError(f"dim must be a multiple of 4 for a sinusoidal embedding, got {dim}")
-            waves = np.geomspace(0.25, 16.0, dim // 4).astype(np.float32)  # cycles per unit of u; 2 units across
-            self.matrix = np.kron(np.eye(2, dtype=np.float32), waves)
-        else:
-            raise ValueError(f"kind must be 'fourier' or 'sinusoidal', got {kind!r}")
-        self.kind, self.seed = kind, seed
+        if kind not in MATRICES:
+            raise ValueError(f"kind must be {' or '.join(map(repr, MATRICES))}, got {kind!r}")
+        self.kind, self.seed, self.matrix = kind, seed, MATRICES[kind](self.dim, seed)
 
     def __call__(self, points: Tensor, size: tuple[int, int]) -> Tensor:
         """Return the embeddings (..., dim).
@@ -55,6 +46,23 @@ class PointEmbedding:
         u = 2.0 * (points + 0.5) / torch.tensor(size, dtype=torch.float32) - 1.0
         angle = 2.0 * torch.pi * (u @ torch.from_numpy(self.matrix))
         return torch.cat([torch.sin(angle), torch.cos(angle)], dim=-1)
+
+
+def _fourier(dim: int, seed: int) -> Array:
+    if dim % 2:
+        raise ValueError(f"dim must be even, got {dim}")
+    return np.random.default_rng([seed, 0x90]).standard_normal((2, dim // 2), np.float32)
+
+
+def _sinusoidal(dim: int, seed: int) -> Array:
+    if dim % 4:
+        raise ValueError(f"dim must be a multiple of 4 for a sinusoidal embedding, got {dim}")
+    waves = np.geomspace(0.25, 16.0, dim // 4).astype(np.float32)  # cycles per unit of u; 2 units across
+    return np.kron(np.eye(2, dtype=np.float32), waves)
+
+
+MATRICES = {"fourier": _fourier, "sinusoidal": _sinusoidal}
+"""What makes M of each kind."""
 
 
 def spots(prompts: Prompts, *, corners: bool = False) -> tuple[Tensor, Tensor]:

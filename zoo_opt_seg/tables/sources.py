@@ -169,23 +169,16 @@ def absent(cell: Cell) -> str:
             place_of(DATA_SETS.find(plain), cell.place.data_root)
         if plain != cell.domain:
             _prompts(cell.place.data_root)
+        if on_volumes(row.use):
+            place_of(volumes_entry(cell), cell.place.data_root)
     except Absent as missing:
         return str(missing)
-    return absent_volumes(cell) if on_volumes(row.use) else ""
+    return ""
 
 
 def volumes_entry(cell: Cell) -> DataEntry:
     """What is declared of the cell's volumes; for a name that is not known, what says so when it is read."""
     return VOLUMES.find(cell.domain) if cell.domain in VOLUMES else DataEntry(name=cell.domain, factory="")
-
-
-def absent_volumes(cell: Cell) -> str:
-    """Why the cell's volumes cannot be read on this machine, or "" if they can."""
-    try:
-        place_of(volumes_entry(cell), cell.place.data_root)
-    except Absent as missing:
-        return str(missing)
-    return ""
 
 
 def evaluated(cell: Cell, model: Any, **prompt: Any) -> Any:

@@ -21,7 +21,7 @@ from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg.data.synthetic.ct import CLASSES
 from zoo_opt_seg.data.volumes import LabelledSlices, Volume, VolumeSplits
 from zoo_opt_seg.embedded.sam import decode_batch, tiny_sam
-from zoo_opt_seg.tables.sources import Absent, absent_volumes
+from zoo_opt_seg.tables.sources import Absent, absent
 from zoo_opt_seg.tables.suite import Cell, Place, Row
 from zoo_opt_seg.tables.whitebox import measured, train
 from zoo_opt_seg.whitebox.core.recipe import Recipe
@@ -415,9 +415,9 @@ def test_cells_of_a_table(tmp_path: Path) -> None:
 
 def test_cells_without_data_are_left_out(tmp_path: Path) -> None:
     there = replace(cell(str(tmp_path)), domain="synapse")
-    assert "give --data-root" in absent_volumes(there) and absent_volumes(cell(str(tmp_path))) == ""
+    assert "give --data-root" in absent(there) and absent(cell(str(tmp_path))) == ""
     elsewhere = replace(there, place=Place(str(tmp_path), data_root=str(tmp_path)))
-    assert absent_volumes(elsewhere).startswith("no folder")
+    assert absent(elsewhere).startswith("no folder")
     with pytest.raises(Absent, match="no folder"):
         ladder_cell(elsewhere, QUICK)
     with pytest.raises(Absent, match="no weights"):

@@ -125,7 +125,7 @@ class Trained:
     x : ndarray, optional
         Of the visual prompt.
     figures : mapping
-        What else the record is to hold.
+        What else the record is to hold, by names that it has not by itself.
     """
 
     model: Any
