@@ -37,6 +37,10 @@ def make(*args, **options):
     return lambda: zo.Optimizer(*args, **options)
 
 
+def cma(**settings):
+    return lambda: zo.CMAES(**settings)
+
+
 NUMBER = r"must be a real number, got {!r} of type"
 ERRORS = [
     # the optimizer
@@ -154,22 +158,18 @@ ERRORS = [
     (asked(zo.SPSA(lr=lambda t: math.nan)), ValueError, "lr must be .*got nan at step 0"),
     (asked(zo.SPSAGC(momentum=lambda t: 2)), ValueError, "momentum must be .*got 2 at step 0"),
     # evolution strategies
-    (lambda: zo.CMAES(sigma0=0), ValueError, "sigma0 must be > 0, got 0"),
-    (lambda: zo.CMAES(popsize=1), ValueError, "popsize must be >= 2, got 1"),
-    (lambda: zo.CMAES(popsize=8.0), TypeError, "popsize must be an integer, got 8.0"),
-    (lambda: zo.CMAES(restarts="jade"), ValueError, "restarts must be None, 'ipop' or 'bipop', got 'jade'"),
-    (lambda: zo.CMAES(restarts=3), ValueError, "restarts must be .*got 3"),
-    (lambda: zo.CMAES(lazy=0), ValueError, "lazy must be > 0, got 0"),
-    (lambda: zo.CMAES(tolerances=1e-9), TypeError, "tolerances must be a Tolerances, got 1e-09"),
-    (lambda: zo.CMAES(bounds=5), TypeError, r"bounds must be a pair \(low, high\) .*got 5"),
-    (lambda: zo.CMAES(bounds=(2, 1)), ValueError, r"bounds must have low <= high in every coordinate, .*got \(2, 1\)"),
-    (lambda: zo.CMAES(restart_from=(0, math.inf)), ValueError, "restart_from must be finite on both sides, got"),
-    (
-        lambda: zo.CMAES(bounds=([0, 0], [1, 1, 1])),
-        ValueError,
-        r"bounds must have sides of one length, got \(2,\) and \(3,\)",
-    ),
-    (lambda: zo.CMAES(restart_from=(2, -2)), ValueError, "restart_from must have low <= high"),
+    (cma(sigma0=0), ValueError, "sigma0 must be > 0, got 0"),
+    (cma(popsize=1), ValueError, "popsize must be >= 2, got 1"),
+    (cma(popsize=8.0), TypeError, "popsize must be an integer, got 8.0"),
+    (cma(restarts="jade"), ValueError, "restarts must be None, 'ipop' or 'bipop', got 'jade'"),
+    (cma(restarts=3), ValueError, "restarts must be .*got 3"),
+    (cma(lazy=0), ValueError, "lazy must be > 0, got 0"),
+    (cma(tolerances=1e-9), TypeError, "tolerances must be a Tolerances, got 1e-09"),
+    (cma(bounds=5), TypeError, r"bounds must be a pair \(low, high\) .*got 5"),
+    (cma(bounds=(2, 1)), ValueError, r"bounds must have low <= high in every coordinate, .*got \(2, 1\)"),
+    (cma(restart_from=(0, math.inf)), ValueError, "restart_from must be finite on both sides, got"),
+    (cma(bounds=([0, 0], [1, 1, 1])), ValueError, r"bounds must have sides of one length, got \(2,\) and \(3,\)"),
+    (cma(restart_from=(2, -2)), ValueError, "restart_from must have low <= high"),
     (make(zo.CMAES(bounds=(0, 1)), [0.5, 2.0]), ValueError, r"x0 must lie inside bounds, got x0\[1\] = 2.0 outside"),
     (
         make(zo.CMAES(bounds=([0, 0], 1)), [0.5]),

@@ -135,7 +135,7 @@ def test_bounds_hold_and_the_optimum_on_them_is_found(cls):
     np.testing.assert_allclose(opt.mean, [0, 0.5, 0], atol=2e-3)
 
 
-@pytest.mark.parametrize("cls", METHODS)
+@pytest.mark.parametrize("cls", [*METHODS, zo.CMAES])
 def test_bounds_far_away_change_nothing(cls):
     a, b = (run(cls(bounds=box), twisted, np.ones(5), 40) for box in (None, (-1e6, 1e6)))
     assert np.array_equal(a.mean, b.mean)

@@ -267,12 +267,15 @@ def test_what_cannot_be_saved_leaves_the_old_file(path):
 
 
 # ---------------------------------------------------------------------------------------------------- types of others
-@dataclass(frozen=True)
-class Halving:
-    start: float
+def schedule_of(base):
+    @dataclass(frozen=True)
+    class Falling:
+        start: float
 
-    def __call__(self, t):
-        return self.start / 2**t
+        def __call__(self, t):
+            return self.start / base**t
+
+    return Falling
 
 
 class Undecorated:
@@ -281,12 +284,13 @@ class Undecorated:
 
 
 def test_types_of_others(path):
-    opt = zo.Optimizer(zo.SPSA(lr=Halving(0.1), c=zo.PowerLaw(0.1)), [1.0, 2.0], rng=0)
+    Falling = schedule_of(2)
+    opt = zo.Optimizer(zo.SPSA(lr=Falling(0.1), c=zo.PowerLaw(0.1)), [1.0, 2.0], rng=0)
     tell(opt, opt.ask())
     opt.save(path)
-    with pytest.raises(zo.CheckpointError, match=r"Halving.*types="):
+    with pytest.raises(zo.CheckpointError, match=r"Falling.*types="):
         zo.Optimizer.load(path)
-    assert future(zo.Optimizer.load(path, types=[Halving])) == future(opt)
+    assert future(zo.Optimizer.load(path, types=[Falling])) == future(opt)
 
 
 def test_objects_that_are_no_dataclass_cannot_be_saved(path):
@@ -402,8 +406,8 @@ def test_only_data_of_ours_is_imported_by_name(place, path):
 
 
 # ----------------------------------------------------------------------------------------------------------- format 2
-def as_format_2(path):
-    """Rewrite the checkpoint at ``path`` as the version before had it: with bare names."""
+def save_as_format_2(opt, path):
+    """Save the optimizer as the version before did: with bare names."""
 
     def bare(value):
         if isinstance(value, list):
@@ -412,22 +416,21 @@ def as_format_2(path):
             return value
         return {k: v.rpartition(":")[2] if k == "type" else bare(v) for k, v in value.items()}
 
+    opt.save(path)
     tree, arrays = saved_tree(path)
     path.write_bytes(with_payload(npz(bare(tree), **arrays), version=2))
 
 
 def test_format_2_is_read(path):
     opt = running("geass released", told=1)
-    opt.save(path)
-    as_format_2(path)
+    save_as_format_2(opt, path)
     loaded = zo.Optimizer.load(path)
     assert loaded.method == opt.method and future(loaded) == future(opt)
 
 
 def test_format_2_with_a_type_of_others(path):
     opt = zo.Optimizer(zo.SPSA(lr=Cosine(0.1, 0.01, 50)), [1.0, 2.0], rng=0)
-    opt.save(path)
-    as_format_2(path)
+    save_as_format_2(opt, path)
     assert future(zo.Optimizer.load(path, types=[Cosine])) == future(opt)
 
 
@@ -438,8 +441,7 @@ def test_format_2_names_places_that_exist():
 
 def test_format_2_converts_fields(path, monkeypatch):
     opt = running("geass paper", told=0)
-    opt.save(path)
-    as_format_2(path)
+    save_as_format_2(opt, path)
 
     def longer(fields, make):
         return make("zoo_opt.methods.spsa_geass:GainState", strikes=fields["0"] + 7)
@@ -450,17 +452,6 @@ def test_format_2_converts_fields(path, monkeypatch):
 
 
 # ------------------------------------------------------------------------------------------ one class, one place
-def schedule_of(base):
-    @dataclass(frozen=True)
-    class Falling:
-        start: float
-
-        def __call__(self, t):
-            return self.start / base**t
-
-    return Falling
-
-
 def test_two_classes_at_one_place_are_refused(path):
     """Two that a function has made cannot be told apart by their place."""
     A, B = schedule_of(1), schedule_of(3)
