@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -10,21 +11,8 @@ import numpy as np
 from zoo_opt.methods import Method, make
 from zoo_opt.run import minimize
 
-_OPTIONS = (
-    "budget",
-    "maxfev",
-    "rng",
-    "executor",
-    "workers",
-    "lookahead",
-    "vectorized",
-    "pass_step",
-    "on_error",
-    "progress",
-    "disp",
-    "checkpoint",
-    "recommend",
-)
+_OWN = ("fun", "x0", "method", "callback")  # arguments of `minimize` that scipy has by itself
+_OPTIONS = (*(name for name in inspect.signature(minimize).parameters if name not in _OWN), "maxfev", "disp")
 
 
 def scipy_method(method: Method | str) -> Callable[..., Any]:
