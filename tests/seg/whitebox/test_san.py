@@ -187,9 +187,8 @@ def test_proposals_and_biases_are_products() -> None:
 
 def test_clips_features_are_added_where_they_lie() -> None:
     with seeded((4,)):
-        adapter = SideAdapter(
-            width=6, layers=1, heads=2, patch=8, grid=4, queries=3, fusion={0: 2}, clip_width=5
-        ).eval()
+        sizes = SANConfig(size=32, patch=8, width=6, layers=1, heads=2, queries=3, fusion=((2, 0),))
+        adapter = SideAdapter(sizes, 5).eval()
         features = torch.randn(1, 1 + 16, 5)
     seen = {}
     adapter.layers[0].register_forward_pre_hook(lambda _, given: seen.update(x=given[0]))

@@ -27,8 +27,7 @@ from zoo_opt_seg.whitebox.core.recipe import Progress, Recipe, Validation
 from zoo_opt_seg.whitebox.core.segmentation import POINTS, bce_dice
 from zoo_opt_seg.whitebox.core.trainer import Trainable, fit, seeded
 from zoo_opt_seg.whitebox.prompt.gradient import PromptByGradient, train_prompt
-from zoo_opt_seg.whitebox.sam.lora import LoRA, LoRASam
-from zoo_opt_seg.whitebox.sam.lora_fit import lora_training, train_lora
+from zoo_opt_seg.whitebox.sam.lora import LoRA, LoRASam, lora_training, train_lora
 
 
 class Line(Trainable):

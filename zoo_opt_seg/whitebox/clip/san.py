@@ -7,69 +7,17 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_opt.core.errors import integer
 from zoo_opt_seg.embedded.size import TINY_SIZE
 from zoo_opt_seg.whitebox.clip.backbone import drawn, encoded, grid_positions, resized
-from zoo_opt_seg.whitebox.clip.san_parts import Proposals, SideAdapter, recognised, through
+from zoo_opt_seg.whitebox.clip.san_parts import Proposals, SANConfig, SideAdapter, recognised, through
 from zoo_opt_seg.whitebox.clip.text_net import TextNet
 from zoo_opt_seg.whitebox.core import recipes
-
-
-@dataclass(frozen=True)
-class SANConfig:
-    """Sizes of what SAN adds to CLIP. The defaults are the published ones, for ViT-B/16.
-
-    Parameters
-    ----------
-    size : int
-        Side of the square images that the adapter takes.
-    clip_size : int
-        To which they are resized for CLIP.
-    patch : int
-        Side of the adapter's patches, and so of a pixel of the proposals.
-    width, layers, heads : int
-        Of the adapter.
-    queries : int
-        Number of proposals.
-    embed : int
-        Length of what proposals and biases are products of.
-    fusion : tuple of (int, int)
-        (l, k): the features after CLIP's layer l are added after the adapter's layer k; 0 is before the first.
-    split : int
-        CLIP's layers from which the adapter is fed; those after it look at the proposals.
-    """
-
-    size: int = 640
-    clip_size: int = 320
-    patch: int = 16
-    width: int = 240
-    layers: int = 8
-    heads: int = 6
-    queries: int = 100
-    embed: int = 256
-    fusion: tuple[tuple[int, int], ...] = ((0, 0), (3, 1), (6, 2), (9, 3))
-    split: int = 9
-
-    def __post_init__(self) -> None:
-        for name in ("size", "clip_size", "patch", "width", "layers", "heads", "queries", "embed", "split"):
-            integer(name, getattr(self, name), 1)
-        if self.size % self.patch:
-            raise ValueError(f"size must be a multiple of patch, got {self.size} and {self.patch}")
-        if self.width % self.heads:
-            raise ValueError(f"width must be a multiple of heads, got {self.width} and {self.heads}")
-        for layer, after in self.fusion:
-            if not (0 <= layer <= self.split and 0 <= after <= self.layers):
-                raise ValueError(
-                    f"fusion must be of CLIP's layers 0 to {self.split} into the adapter's 0 to {self.layers}, "
-                    f"got ({layer}, {after})"
-                )
 
 
 class SAN(TextNet):
@@ -119,16 +67,7 @@ class SAN(TextNet):
         self.heads = int(blocks[0].attn.num_heads)
         device = clip.logit_scale.device
         with drawn((seed, 0x5A2), device):
-            self.adapter = SideAdapter(
-                width=config.width,
-                layers=config.layers,
-                heads=config.heads,
-                patch=config.patch,
-                grid=config.size // config.patch,
-                queries=config.queries,
-                fusion={after: layer for layer, after in config.fusion},
-                clip_width=visual.conv1.out_channels,
-            )
+            self.adapter = SideAdapter(config, visual.conv1.out_channels)
             self.proposals = Proposals(config.width, config.embed, self.heads)
         self.to(device)
 

@@ -1,4 +1,4 @@
-"""SAN's own parts: the side adapter that proposes masks, and CLIP's last layers asked about each proposal.
+"""SAN's own parts and their sizes: a side adapter that proposes masks, and CLIP's last layers asked about each one.
 
 References
 ----------
@@ -9,50 +9,88 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zoo_opt.core.errors import integer
+
+
+@dataclass(frozen=True)
+class SANConfig:
+    """Sizes of what SAN adds to CLIP. The defaults are the published ones, for ViT-B/16.
+
+    Parameters
+    ----------
+    size : int
+        Side of the square images that the adapter takes.
+    clip_size : int
+        To which they are resized for CLIP.
+    patch : int
+        Side of the adapter's patches, and so of a pixel of the proposals.
+    width, layers, heads : int
+        Of the adapter.
+    queries : int
+        Number of proposals.
+    embed : int
+        Length of what proposals and biases are products of.
+    fusion : tuple of (int, int)
+        (l, k): the features after CLIP's layer l are added after the adapter's layer k; 0 is before the first.
+    split : int
+        CLIP's layers from which the adapter is fed; those after it look at the proposals.
+    """
+
+    size: int = 640
+    clip_size: int = 320
+    patch: int = 16
+    width: int = 240
+    layers: int = 8
+    heads: int = 6
+    queries: int = 100
+    embed: int = 256
+    fusion: tuple[tuple[int, int], ...] = ((0, 0), (3, 1), (6, 2), (9, 3))
+    split: int = 9
+
+    def __post_init__(self) -> None:
+        for name in ("size", "clip_size", "patch", "width", "layers", "heads", "queries", "embed", "split"):
+            integer(name, getattr(self, name), 1)
+        if self.size % self.patch:
+            raise ValueError(f"size must be a multiple of patch, got {self.size} and {self.patch}")
+        if self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads, got {self.width} and {self.heads}")
+        for layer, after in self.fusion:
+            if not (0 <= layer <= self.split and 0 <= after <= self.layers):
+                raise ValueError(
+                    f"fusion must be of CLIP's layers 0 to {self.split} into the adapter's 0 to {self.layers}, "
+                    f"got ({layer}, {after})"
+                )
+
 
 class SideAdapter(nn.Module):
     """A light ViT on the image's own patches and N query tokens, fed with CLIP's features on the way.
 
+    Its positions are added again before each layer.
+
     Parameters
     ----------
-    width, layers, heads : int
-        Of the ViT; its positions are added again before each layer.
-    patch, grid : int
-        Side of a patch in pixels; patches along a side.
-    queries : int
-        N, the number of proposals.
-    fusion : mapping of int to int
-        After which of the adapter's layers (0: before the first) the features of which of CLIP's layers are added.
+    config : SANConfig
     clip_width : int
         Channels of CLIP's features.
     """
 
-    def __init__(
-        self,
-        *,
-        width: int,
-        layers: int,
-        heads: int,
-        patch: int,
-        grid: int,
-        queries: int,
-        fusion: Mapping[int, int],
-        clip_width: int,
-    ) -> None:
+    def __init__(self, config: SANConfig, clip_width: int) -> None:
         super().__init__()
-        self.grid, self.fusion = grid, dict(fusion)
-        self.patches = nn.Conv2d(3, width, patch, stride=patch)
+        width, queries = config.width, config.queries
+        self.grid, self.fusion = config.size // config.patch, {after: layer for layer, after in config.fusion}
+        self.patches = nn.Conv2d(3, width, config.patch, stride=config.patch)
         self.queries = nn.Parameter(torch.randn(queries, width))
-        self.places = nn.Parameter(0.02 * torch.randn(queries + grid * grid, width))
+        self.places = nn.Parameter(0.02 * torch.randn(queries + self.grid**2, width))
         self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(width, heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
-            for _ in range(layers)
+            nn.TransformerEncoderLayer(width, config.heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
+            for _ in range(config.layers)
         )
         self.fused = nn.ModuleDict(
             {str(after): nn.Sequential(nn.LayerNorm(clip_width), nn.Linear(clip_width, width)) for after in self.fusion}

@@ -15,6 +15,7 @@ import torch
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt.storage.checkpoint import write_atomically
 from zoo_opt_seg.digests import tensors_digest
+from zoo_opt_seg.whitebox.core.trainer import copy_tensors
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -70,9 +71,7 @@ def put(values: Tensors, metadata: Mapping[str, str], into: Tensors, frozen: Ten
     differ += [k for k in into.keys() & values.keys() if into[k].shape != values[k].shape]
     if differ:
         raise CheckpointError(f"{path} is of another {model}: {len(differ)} tensors differ, such as {min(differ)}")
-    with torch.no_grad():
-        for name, tensor in into.items():
-            tensor.copy_(values[name])
+    copy_tensors(values, into)
     if "frozen" in metadata and metadata["frozen"] != tensors_digest(frozen):
         warnings.warn(f"{path} was trained on a {model} with other weights than this one's", stacklevel=3)
 

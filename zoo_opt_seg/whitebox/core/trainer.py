@@ -230,18 +230,12 @@ class _Run:
         """Put the best epoch's weights in place."""
         if not self.best:
             raise FloatingPointError(f"{self.task.name}: no epoch has a validation Dice; keep='last' needs none")
-        _put(self.best, self.tensors)
+        copy_tensors(self.best, self.tensors)
 
     def _identity(self) -> dict[str, Any]:
         shapes = {name: list(tensor.shape) for name, tensor in self.tensors.items()}
-        task = self.task
-        return {
-            "name": task.name,
-            "size": task.size,
-            "data": task.data,
-            "recipe": asdict(self.recipe),
-            "shapes": shapes,
-        }
+        about = {"name": self.task.name, "size": self.task.size, "data": self.task.data}
+        return {**about, "recipe": asdict(self.recipe), "shapes": shapes}
 
     def _save(self) -> None:
         if self.path is None:
@@ -281,7 +275,7 @@ class _Run:
                 raise CheckpointError(
                     f"{self.path} is of another training: its {key} is {theirs[key]!r}, this one's is {ours[key]!r}"
                 )
-        _put(state["tensors"], self.tensors)
+        copy_tensors(state["tensors"], self.tensors)
         self.best = state["best"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
@@ -299,7 +293,8 @@ def seeded(seed: Sequence[int], device: torch.device | None = None) -> Iterator[
         yield
 
 
-def _put(values: Tensors, into: Tensors) -> None:
+def copy_tensors(values: Mapping[str, torch.Tensor], into: Mapping[str, torch.Tensor]) -> None:
+    """Copy values into tensors of the same names, in place."""
     with torch.no_grad():
         for name, tensor in into.items():
             tensor.copy_(values[name])

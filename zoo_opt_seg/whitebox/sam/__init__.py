@@ -5,7 +5,7 @@ from zoo_opt_seg.whitebox.core.comparator import ON_SAM, declared
 LORA = declared(
     "lora",
     "LoRA by peft on the qkv of SAM's image encoder, the mask decoder with it or not",
-    *("sam.lora_fit:row", "sam.lora_fit:TO_PLATEAU"),
+    *("sam.lora:row", "sam.lora:TO_PLATEAU"),
     ON_SAM,
     needs=("peft",),
 )

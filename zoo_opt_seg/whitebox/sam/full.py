@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -101,9 +100,7 @@ def train_sam(
 
 
 def _save(sam: Sam, out: Path) -> None:
-    buffer = io.BytesIO()
-    torch.save(sam.state_dict(), buffer)
-    write_atomically(out / "sam.pth", buffer.getbuffer())
+    write_atomically(out / "sam.pth", partial(torch.save, sam.state_dict()))
 
 
 def row(request: Request) -> Trained:
