@@ -15,8 +15,7 @@ from zoo_opt_seg.features.encoders import Encoder, make_encoder
 from zoo_opt_seg.features.fixed_random import uniform
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
-from zoo_opt_seg.visual_prompts.decoder import Decoder, checked_grid
-from zoo_opt_seg.visual_prompts.layout import Layout
+from zoo_opt_seg.visual_prompts.decoder import Decoder, Layout, checked_grid
 
 
 class BlackVIP(VisualPrompt):

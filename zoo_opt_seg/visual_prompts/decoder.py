@@ -3,6 +3,7 @@
 Kernels are 2x2 with stride 2, so that no two pixels share an output: a pixel turns into 2x2 pixels by a linear map of
 its channels. The whole decoder is therefore a chain of matrix products over a list of pixels, put in the order of an
 image once, at the end. A deconvolution and its 1x1 have nothing in between and are multiplied out beforehand.
+`Layout` says where its weights lie in the vector.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -22,6 +24,36 @@ from zoo_opt_seg.prompts import Array
 WIDTHS = ((64, 64), (64, 32), (32, 32), (32, 16))  # channels after the deconvolution and after the 1x1, as released
 DOUBLINGS = len(WIDTHS) + 1
 _EPS = 1e-6  # of the LayerNorm over channels, as in SAM
+
+
+class Layout:
+    """Where each named tensor lies in a flat vector.
+
+    Parameters
+    ----------
+    shapes : mapping of str to tuple of int
+        In order.
+
+    Examples
+    --------
+    >>> layout = Layout({"weight": (2, 3), "bias": (3,)})
+    >>> layout.dim, layout.split(torch.arange(9.0))["bias"].tolist()
+    (9, [6.0, 7.0, 8.0])
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.shapes = dict(shapes)
+        self._sizes = [math.prod(shape) for shape in self.shapes.values()]
+        self.dim = sum(self._sizes)
+
+    def split(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the tensors in ``x``, shape (dim,), as views of it."""
+        parts = torch.split(x, self._sizes)
+        return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+
+    def join(self, values: Mapping[str, Array]) -> Array:
+        """Return the vector, float32 of shape (dim,), that holds ``values``."""
+        return np.concatenate([np.asarray(values[name], np.float32).reshape(-1) for name in self.shapes])
 
 
 class Decoder:

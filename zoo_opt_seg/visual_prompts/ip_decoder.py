@@ -18,8 +18,7 @@ from zoo_opt_seg.features.point_embedding import PointEmbedding, spots
 from zoo_opt_seg.features.text_encoders import TextEncoder, make_text_encoder, text_features
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
-from zoo_opt_seg.visual_prompts.decoder import WIDTHS, Decoder, checked_grid
-from zoo_opt_seg.visual_prompts.layout import Layout
+from zoo_opt_seg.visual_prompts.decoder import WIDTHS, Decoder, Layout, checked_grid
 
 _LAST = ("last.weight", "last.bias")
 

@@ -215,6 +215,11 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---------------------------------------------------------------------------------------------------- recipes, losses
 
 
+def test_schedules_are_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(recipe_module.SCHEDULES, "straight", lambda recipe, done, drops: 1 - done)
+    assert [Recipe(lr=2.0, schedule="straight").rate(step, 4, 0) for step in range(4)] == [2.0, 1.5, 1.0, 0.5]
+
+
 def test_recipes_are_the_papers() -> None:
     for recipe, lr in (
         (recipes.VLSM_DENSE, 1e-3),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from zoo_opt.core.errors import finite, fraction, integer, non_negative, one_of, positive
 
 OPTIMIZERS = ("adamw", "adam")
-SCHEDULES = ("constant", "polynomial", "plateau")
+SCHEDULES: dict[str, Callable[[Recipe, float, int], float]] = {  # factors of lr: the share of steps done, the drops
+    "constant": lambda recipe, done, drops: 1,
+    "polynomial": lambda recipe, done, drops: max(0.0, 1 - done) ** recipe.power,
+    "plateau": lambda recipe, done, drops: recipe.factor**drops,
+}
 KEEPS = ("best", "last")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -104,9 +109,8 @@ class Recipe:
         """
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
-        if self.schedule == "polynomial":
-            return float(self.lr * max(0.0, 1 - (step - self.warmup) / max(1, steps - self.warmup)) ** self.power)
-        return float(self.lr * self.factor**drops) if self.schedule == "plateau" else self.lr
+        done = (step - self.warmup) / max(1, steps - self.warmup)
+        return self.lr * SCHEDULES[self.schedule](self, done, drops)
 
 
 @dataclass(frozen=True)
