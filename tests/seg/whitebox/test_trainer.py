@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.whitebox.core import memory, recipes
 from zoo_opt_seg.whitebox.core.memory import PeakMemory
-from zoo_opt_seg.whitebox.core.recipe import Epoch, Recipe, Validation
+from zoo_opt_seg.whitebox.core.recipe import SCHEDULES, Epoch, Recipe, Validation
 from zoo_opt_seg.whitebox.core.reports import TensorBoard, epochs_bar, together
 from zoo_opt_seg.whitebox.core.segmentation import LOSSES, Segmentation, bce_dice, vlsm_loss
 from zoo_opt_seg.whitebox.core.trainer import Trainable, fit
@@ -216,7 +216,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_schedules_are_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(recipe_module.SCHEDULES, "straight", lambda recipe, done, drops: 1 - done)
+    monkeypatch.setitem(SCHEDULES, "straight", lambda recipe, done, drops: 1 - done)
     assert [Recipe(lr=2.0, schedule="straight").rate(step, 4, 0) for step in range(4)] == [2.0, 1.5, 1.0, 0.5]
 
 
