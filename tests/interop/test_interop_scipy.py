@@ -36,13 +36,16 @@ def test_bounds_are_broadcast():
     np.testing.assert_allclose(result.x, 0.5, atol=1e-2)
 
 
+UNBOUNDED = zo.RandomSubspace(zo.FZOO(), dim=1)
+
+
 @pytest.mark.parametrize(
     ("method", "settings", "error", "message"),
     [
         ("cma-es", {"bounds": [(0, None)] * 2}, ValueError, "bounds must be finite on both sides"),
         ("cma-es", {"tol": 1e-3}, ValueError, "tol must be None"),
         ("fzoo", {"options": {"maxiter": 3}}, TypeError, "options must be of budget, .*got maxiter"),
-        ("fzoo", {"bounds": [(0, 1)] * 2}, ValueError, "bounds must be None for FZOO"),
+        (UNBOUNDED, {"bounds": [(0, 1)] * 2}, ValueError, "bounds must be None for RandomSubspace"),
         ("fzoo", {"constraints": [{"type": "eq"}]}, ValueError, "constraints must be empty for FZOO"),
         ("newton", {}, ValueError, "method must be one of"),
     ],
