@@ -248,7 +248,7 @@ def test_names_that_no_file_can_hold(tmp_path):
     assert odd.names[0] == "b\\udcf6"
     result = adapt(Bright(), FILTER, replace(data, test=odd), **QUICK, out=tmp_path)
     assert result.metrics["test"]["images"]["names"][0] == "b\\udcf6"
-    with pytest.raises(TypeError, match="names: expected str, got "):
+    with pytest.raises(TypeError, match="names must be str, got "):
         Samples(odd.images[:1], odd.masks[:1], (Path("a"),))
 
 
