@@ -5,6 +5,7 @@ from functools import partial
 from doubting import TYPES, Doubting
 
 import zoo_opt as zo
+from zoo_opt.methods.coordinates import ScaledVariables as SCALED
 from zoo_opt.testing import Case
 
 LR = zo.Cosine(2e-5, 2e-8, steps=300)  # FZOO's step is about lr / c, whatever the loss: it has to decay
@@ -75,6 +76,10 @@ CASES = [
     exact("cma-es mixed bipop", MIXED(method=zo.CMAES(restarts="bipop", tolerances=EARLY)), 0.1, d=6),
     exact("sep-cma-es mixed", MIXED(method=zo.SepCMAES(), bounds=(-3, 3)), 0.1, d=6),
     Case("doubting", Doubting(), types=TYPES, steps=60, reduction=0.05),
+    Case("scaled spsa", SCALED(zo.SPSA(lr=0.01, c=2e-3), scale=0.5, fixed=(2,), bounds=(-9, 9)), reduction=0.6),
+    exact("scaled cma-es", SCALED(zo.CMAES(noise=zo.UncertaintyHandling()), scale=(1, 2, 3, 4, 5)), steps=40),
+    Case("scaled subspace", SCALED(zo.RandomSubspace(zo.FZOO(lr=LR, c=1e-4), 4), bounds=(0, 2)), reduction=0.9),
+    exact("cma-es sigma0", zo.CMAES(sigma0=(0.1, 0.2, 0.3, 0.4, 0.5))),
     Case("subspace fzoo", zo.RandomSubspace(zo.FZOO(lr=LR, c=1e-4), dim=4), d=6, reduction=0.9),
     Case("subspace cma-es", zo.RandomSubspace(zo.CMAES(), dim=4), d=6, reduction=0.9),
 ]

@@ -15,11 +15,12 @@ import numpy as np
 from zoo_opt.core.arguments import as_ids, as_told, points_of
 from zoo_opt.core.batch import Batch, Candidate
 from zoo_opt.core.best import Best
-from zoo_opt.core.errors import CheckpointError, integer, vector
+from zoo_opt.core.errors import CheckpointError, integer
 from zoo_opt.core.keys import make_key
 from zoo_opt.core.ledger import FAILED
 from zoo_opt.core.pipeline import Pipeline
-from zoo_opt.methods import Method, make
+from zoo_opt.methods import Method
+from zoo_opt.start import start_of
 
 if TYPE_CHECKING:
     from zoo_opt.core.outcome import Outcome
@@ -37,6 +38,12 @@ class Optimizer:
         What proposes the candidates, or its registered name (see `METHODS`), which takes its defaults.
     x0 : array_like of shape (d,)
         Where to start; copied. float32 is kept by the gradient-estimate methods, integers become float64.
+    bounds : None or bounds, optional
+        For any method that has none of its own: ``(low, high)``, numbers or arrays, a list of such pairs, one for each
+        variable, or ``scipy.optimize.Bounds``; None or inf for a side that is not bounded, low == high for a variable
+        that stays. No candidate leaves them.
+    x_scale : None, float or array_like of shape (d,), optional
+        Typical sizes of the variables, rounded to powers of 2: the method works in units of them.
     rng : None, int, SeedSequence or Generator, optional
         Seed (SPEC 7). A Generator is consumed once; None takes entropy. The same seed gives the same candidates, bit
         for bit, whatever the order and the parts in which losses are told.
@@ -63,16 +70,20 @@ class Optimizer:
     """
 
     def __init__(
-        self, method: Method | str, x0: Any, *, rng: RNG = None, budget: int | None = None, lookahead: int = 0
+        self,
+        method: Method | str,
+        x0: Any,
+        *,
+        bounds: Any = None,
+        x_scale: Any = None,
+        rng: RNG = None,
+        budget: int | None = None,
+        lookahead: int = 0,
     ) -> None:
-        method = make(method) if isinstance(method, str) else method
-        if not isinstance(method, Method):
-            raise TypeError(f"method must be a Method or a registered name, got {method!r}")
         integer("lookahead", lookahead, 0)
         self.budget = budget
-        x = vector("x0", x0)
-        self._given = method
-        method = method.plan(x, self._budget)
+        self._given, x = start_of(method, x0, bounds, x_scale)
+        method = self._given.plan(x, self._budget)
         self._d = x.size
         self._key = make_key(rng)
         self._origin = f"{x.dtype.str} {zlib.adler32(x.data):08x} {zlib.crc32(x.data):08x}"

@@ -35,6 +35,8 @@ def minimize(
     x0: Any,
     *,
     method: Method | str = "cma-es",
+    bounds: Any = None,
+    x_scale: Any = None,
     budget: int | None = None,
     rng: RNG = None,
     executor: Any = None,
@@ -59,6 +61,10 @@ def minimize(
         Where to start.
     method : Method or str, default "cma-es"
         What proposes the candidates, or its registered name.
+    bounds : None or bounds, optional
+        Box that no candidate leaves, in any of the forms that `Optimizer` takes.
+    x_scale : None, float or array_like of shape (d,), optional
+        Typical sizes of the variables, see `Optimizer`.
     budget : int or None, optional
         Evaluations never to be exceeded. None: until the method ends by itself, or the callback ends it.
     rng : None, int, SeedSequence or Generator, optional
@@ -129,7 +135,15 @@ def minimize(
     reserve = 1 if recommend == "mean" and budget is not None else 0
     if budget is not None:
         integer("budget", budget, 1 + reserve)
-    opt = Optimizer(method, x0, rng=rng, budget=None if budget is None else budget - reserve, lookahead=lookahead)
+    opt = Optimizer(
+        method,
+        x0,
+        bounds=bounds,
+        x_scale=x_scale,
+        rng=rng,
+        budget=None if budget is None else budget - reserve,
+        lookahead=lookahead,
+    )
     if budget is None and callback is None and not opt.method.ends:
         raise ValueError(
             f"budget must be given for {type(opt.method).__name__}, which does not end by itself, got None"

@@ -34,18 +34,15 @@ def test_bounds_are_broadcast():
     settings = {"method": zo.scipy_method("cma-es"), "options": {"budget": 400, "rng": 0}}
     result = optimize.minimize(sphere, np.zeros(3), bounds=optimize.Bounds(-1, 0.5), **settings)
     np.testing.assert_allclose(result.x, 0.5, atol=1e-2)
-
-
-UNBOUNDED = zo.RandomSubspace(zo.FZOO(), dim=1)
+    result = optimize.minimize(sphere, np.zeros(2), bounds=[(0, None), (-1, 0.5)], **settings)
+    np.testing.assert_allclose(result.x, [1, 0.5], atol=1e-2)
 
 
 @pytest.mark.parametrize(
     ("method", "settings", "error", "message"),
     [
-        ("cma-es", {"bounds": [(0, None)] * 2}, ValueError, "bounds must be finite on both sides"),
         ("cma-es", {"tol": 1e-3}, ValueError, "tol must be None"),
         ("fzoo", {"options": {"maxiter": 3}}, TypeError, "options must be of budget, .*got maxiter"),
-        (UNBOUNDED, {"bounds": [(0, 1)] * 2}, ValueError, "bounds must be None for RandomSubspace"),
         ("fzoo", {"constraints": [{"type": "eq"}]}, ValueError, "constraints must be empty for FZOO"),
         ("newton", {}, ValueError, "method must be one of"),
     ],

@@ -63,7 +63,7 @@ class BoundedProbes:
 
     def room(self, reach: float, dtype: np.dtype[Any]) -> Room:
         """Return the bounds for perturbations of up to ``reach`` in a coordinate."""
-        low, high = (_inwards(side, dtype, towards) for side, towards in ((self.low, np.inf), (self.high, -np.inf)))
+        low, high = (inwards(side, dtype, towards) for side, towards in ((self.low, np.inf), (self.high, -np.inf)))
         half = 0.5 * self.high - 0.5 * self.low  # the width may be more than a number can be
         narrow = bool((half < reach).any())
         part = np.minimum(1.0, half / reach).astype(dtype) if narrow else None
@@ -71,15 +71,15 @@ class BoundedProbes:
 
     def project(self, x: Array, m: Array) -> tuple[Array, Array]:
         """Return the iterate, projected, and its momentum, without what pushed against a bound."""
-        low = _inwards(self.low, x.dtype, np.inf)
-        high = _inwards(self.high, x.dtype, -np.inf)
+        low = inwards(self.low, x.dtype, np.inf)
+        high = inwards(self.high, x.dtype, -np.inf)
         inside = np.clip(x, low, high)
         if m.size:
             m = np.where(inside == x, m, m.dtype.type(0.0))
         return inside, m
 
 
-def _inwards(side: Array, dtype: np.dtype[Any], towards: float) -> Array:
+def inwards(side: Array, dtype: np.dtype[Any], towards: float) -> Array:
     """Return ``side`` in another type, rounded into the box."""
     rounded = np.asarray(side.astype(dtype))
     if dtype == side.dtype:

@@ -6,12 +6,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from zoo_opt.methods import Method, make
 from zoo_opt.run import minimize
 
-_OWN = ("fun", "x0", "method", "callback")  # arguments of `minimize` that scipy has by itself
+_OWN = ("fun", "x0", "method", "bounds", "callback")  # arguments of `minimize` that scipy has by itself
 _OPTIONS = (*(name for name in inspect.signature(minimize).parameters if name not in _OWN), "maxfev", "disp")
 
 
@@ -26,14 +24,14 @@ def scipy_method(method: Method | str) -> Callable[..., Any]:
     Returns
     -------
     callable
-        Takes scipy's ``args``, ``bounds`` (for a method that has bounds) and ``callback``; ``options`` are the keyword
+        Takes scipy's ``args``, ``bounds`` and ``callback``; ``options`` are the keyword
         arguments of `minimize` (scipy's ``maxfev`` and ``disp`` are other names of ``budget`` and ``progress``).
         Returns a ``scipy.optimize.OptimizeResult``.
 
     Raises
     ------
     ValueError
-        From scipy's call, if it is given constraints, or bounds for a method that has none.
+        From scipy's call, if it is given constraints.
     TypeError
         From scipy's call, for an unknown option; the message lists those there are.
 
@@ -74,7 +72,8 @@ def scipy_method(method: Method | str) -> Callable[..., Any]:
         result = minimize(
             _WithArgs(fun, args) if args else fun,
             x0,
-            method=_bounded(chosen, bounds, np.size(x0)),
+            method=chosen,
+            bounds=bounds,
             callback=callback,
             **options,
         )
@@ -91,21 +90,3 @@ class _WithArgs:
 
     def __call__(self, x: Any, **step: int) -> Any:
         return self.fun(x, *self.args, **step)
-
-
-def _bounded(method: Method, bounds: Any, d: int) -> Method:
-    """Return ``method`` with scipy's bounds."""
-    if bounds is None:
-        return method
-    if not hasattr(method, "bounds"):
-        raise ValueError(f"bounds must be None for {type(method).__name__}, which has none, got {bounds!r}")
-    from dataclasses import replace
-
-    low, high = (bounds.lb, bounds.ub) if hasattr(bounds, "lb") else zip(*bounds, strict=True)
-    try:
-        sides = [np.broadcast_to(np.asarray(side, float), d) for side in (low, high)]
-    except (TypeError, ValueError):
-        raise ValueError(f"bounds must be {d} pairs (low, high), got {bounds!r}") from None
-    if not np.isfinite(sides).all():
-        raise ValueError(f"bounds must be finite on both sides, got {bounds!r}")
-    return replace(method, bounds=tuple(sides))  # type: ignore[type-var]

@@ -53,8 +53,6 @@ def check_box(name: str, box: Any) -> Box | None:
     TypeError, ValueError
         If it has none of these forms, a side is NaN, or low > high in some coordinate.
     """
-    if isinstance(box, Box):
-        return box
     lows, highs = _sides(name, box)
     low, high = _numbers(name, lows, -np.inf, box), _numbers(name, highs, np.inf, box)
     if low.ndim and high.ndim and low.size != high.size:
@@ -144,6 +142,8 @@ def uniform(rng: Generator, box: Box, x0: Array) -> Array:
 # ------------------------------------------------------------------------------------------------------- forms
 def _sides(name: str, box: Any) -> tuple[Any, Any]:
     """Return low and high as they were given, each for all coordinates or for each."""
+    if isinstance(box, Box):
+        return box.low, box.high
     if hasattr(box, "lb") and hasattr(box, "ub"):
         return tuple(side[0] if np.shape(side) == (1,) else side for side in (box.lb, box.ub))  # one is for all
     try:

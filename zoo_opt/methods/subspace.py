@@ -11,8 +11,9 @@ import numpy as np
 from zoo_opt.core.buffers import empty
 from zoo_opt.core.errors import integer
 from zoo_opt.core.keys import SUBSPACE, generator
-from zoo_opt.core.method import Asked, Method
+from zoo_opt.core.method import Asked
 from zoo_opt.gradient.draws import Rademacher
+from zoo_opt.methods.wrapped import Wrapper
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
@@ -30,7 +31,7 @@ class SubspaceState:
 
 
 @dataclass(frozen=True)
-class RandomSubspace(Method):
+class RandomSubspace(Wrapper):
     """Search x = x0 + A w over w in R^k, with A a d x k matrix of random signs over sqrt(k) (BBT, ICML 2022).
 
     A is drawn in blocks from the key whenever it is needed; the last 16 blocks, of at most 1 MB each, are kept: memory
@@ -50,27 +51,15 @@ class RandomSubspace(Method):
         keep.
     """
 
-    method: Method
     dim: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.method, Method):
-            raise TypeError(f"method must be a Method, got {self.method!r}")
+        super().__post_init__()
         if isinstance(self.method, RandomSubspace):
             raise ValueError("method must not be a RandomSubspace itself: give the one the smaller dim")
         integer("dim", self.dim, 1)
         if getattr(self.method, "bounds", None) is not None:
             raise ValueError(f"method must have no bounds inside a RandomSubspace, got {self.method!r}")
-
-    @property
-    def lookahead(self) -> bool:  # type: ignore[override]
-        """Whether the inner method takes lookahead."""
-        return self.method.lookahead
-
-    @property
-    def ends(self) -> bool:  # type: ignore[override]
-        """Whether the inner method ends."""
-        return self.method.ends
 
     def plan(self, x0: Array, budget: int | None) -> RandomSubspace:
         """Return the method with the inner one planned at a w of the typical size of x0: A w is then about as long."""
@@ -83,38 +72,17 @@ class RandomSubspace(Method):
             raise ValueError(f"dim must be at most the length of x0, {x0.size}, got {self.dim}")
         return SubspaceState(key, x0, self.method.init(np.zeros(self.dim, x0.dtype), key))
 
-    def size(self, state: SubspaceState) -> int:
-        """See `Method.size`."""
-        return self.method.size(state.inner)
-
     def ask(self, state: SubspaceState, step: int, out: Array | None = None) -> Asked:
         """See `Method.ask`; repeats of points of the step before count as new, as they are embedded anew."""
         inner = self.method.ask(state.inner, step)
-        X = self._embed(state, inner.X, out)
+        X = self.points(state, inner.X, out)
         again = None if inner.again is None else [None if row is None or row < 0 else row for row in inner.again]
         for i, row in enumerate(again or ()):
             if row is not None:  # a product of matrices may round equal rows differently
                 X[i] = X[row]
         return Asked(X, inner, again)
 
-    def update(self, state: SubspaceState, asked: Asked, losses: list[float]) -> SubspaceState:
-        """See `Method.update`."""
-        return replace(state, inner=self.method.update(state.inner, asked.memo, losses))
-
-    def mean(self, state: SubspaceState) -> Array:
-        """Return x0 + A w."""
-        x: Array = self._embed(state, self.method.mean(state.inner)[None])[0]
-        return x
-
-    def stop(self, state: SubspaceState) -> dict[str, Any]:
-        """See `Method.stop`."""
-        return self.method.stop(state.inner)
-
-    def told_sem(self, state: SubspaceState, asked: Asked, sem: list[float]) -> SubspaceState:
-        """See `Method.told_sem`."""
-        return replace(state, inner=self.method.told_sem(state.inner, asked.memo, sem))
-
-    def _embed(self, state: SubspaceState, W: Array, out: Array | None = None) -> Array:
+    def points(self, state: SubspaceState, W: Array, out: Array | None = None) -> Array:
         """Return x0 + W A', (n, d), block by block of the rows of A."""
         d = state.x0.size
         W = W.astype(state.x0.dtype, copy=False)

@@ -85,8 +85,8 @@ class SepCMAES(EvolutionStrategy):
 
     Parameters
     ----------
-    sigma0 : float, default 0.3
-        First standard deviation, in parameter units.
+    sigma0 : float or 1-D array, default 0.3
+        First standard deviation, of all variables or of each, in parameter units.
     popsize : int or None, default None
         lambda, at least 2; None is 4 + floor(3 ln d).
     restarts : None, "ipop" or "bipop", default None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from zoo_opt.core.errors import instance, integer, positive
+from zoo_opt.core.errors import instance, integer
 from zoo_opt.core.keys import RESTART, generator
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
@@ -19,6 +19,7 @@ from zoo_opt.methods.cma.parameters import default_popsize, rank
 from zoo_opt.methods.cma.restarts import POLICIES, Run, RunEnd, next_run
 from zoo_opt.methods.cma.runs import ESState, Injected, clipped, joined
 from zoo_opt.methods.cma.stop import Tolerances, default_generations, loss_reasons
+from zoo_opt.methods.coordinates import lengths, scaled_by
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -41,14 +42,14 @@ class EvolutionStrategy(Method):
     The hyper-parameters are those of `CMAES`, where they are explained; ``tolerances`` is a field of the subclass.
     """
 
-    sigma0: float = 0.3
+    sigma0: Any = 0.3
     popsize: int | None = None
     restarts: str | None = None
     bounds: Any = None
     restart_from: Any = None
 
     def __post_init__(self) -> None:
-        positive("sigma0", self.sigma0)
+        object.__setattr__(self, "sigma0", lengths("sigma0", self.sigma0))
         instance("tolerances", self.tolerances, Tolerances)
         if self.popsize is not None:
             integer("popsize", self.popsize, 2)
@@ -109,8 +110,19 @@ class EvolutionStrategy(Method):
             return Method.within(self, bounds)
         return MixedVariables(method=self, grid=grid, bounds=bounds)
 
+    def plan(self, x0: Array, budget: int | None) -> Method:
+        """See `Method.plan`: with a step size for each variable it works in units of them."""
+        if not isinstance(self.sigma0, tuple):
+            return self
+        if len(self.sigma0) != x0.size:
+            raise ValueError(f"sigma0 must be a number or an array of length {x0.size}, got length {len(self.sigma0)}")
+        sigma0 = float(np.exp(np.log(self.sigma0).mean()))
+        return scaled_by(replace(self, sigma0=sigma0), x0, tuple(size / sigma0 for size in self.sigma0))
+
     def init(self, x0: Array, key: Key) -> ESState:
         """See `Method.init`."""
+        if isinstance(self.sigma0, tuple):
+            raise ValueError(f"sigma0 must be a number where no optimizer has planned the method, got {self.sigma0}")
         x0 = x0.astype(np.float64)
         if self.restart_from is not None:
             boxes.check_fits("restart_from", self.restart_from, x0.size)
