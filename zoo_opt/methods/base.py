@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -18,21 +18,16 @@ if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
 
 
-@dataclass(frozen=True, kw_only=True)
 class GradientMethod(Method):
     """A method composed from the gradient kit: a subclass says how, in `compose`, and nothing else.
 
-    Parameters
-    ----------
-    bounds : None or bounds in any form, default None
-        No candidate leaves them, and neither does `mean`: a step is projected, and the probes surround the nearest
-        point where they stay inside at their full length (Sadegh 1997). Where the box is narrower than a probe, it is
-        shortened, and used with its true length. x0 must lie inside.
+    It has bounds if it has a field ``bounds``: no candidate leaves them, and neither does `mean`. A step is projected,
+    and the probes surround the nearest point where they stay inside at their full length (Sadegh 1997). Where the box
+    is narrower than a probe, that is shortened, and used with its true length.
     """
 
-    bounds: Any = None
-
     lookahead: ClassVar[bool] = True
+    bounds: Any = None
 
     def __post_init__(self) -> None:
         if self.bounds is not None:

@@ -178,7 +178,8 @@ def _within(method: Method, box: Box | None) -> Method:
     """Return ``method`` in the box; one that has no bounds is projected into it."""
     if box is None:
         return method
-    return method.within(box) if hasattr(method, "bounds") else ScaledVariables(method, bounds=box)
+    bounded = is_dataclass(method) and any(field.name == "bounds" for field in fields(method))
+    return method.within(box) if bounded else ScaledVariables(method, bounds=box)
 
 
 def _converted(method: Method, outer: ScaledVariables, x0: Array) -> Method:

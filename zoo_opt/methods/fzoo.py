@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -126,7 +126,7 @@ class FZOO(GradientMethod):
     scale : float or None, default None
         Size of a typical parameter, for "auto". None: the root mean square of x0, or 1 where x0 = 0.
     bounds : None or bounds in any form, default None
-        As in `GradientMethod`: no candidate leaves them.
+        No candidate leaves them; see `GradientMethod`. x0 must lie inside.
 
     Raises
     ------
@@ -140,6 +140,7 @@ class FZOO(GradientMethod):
     draws: Draws = Rademacher()
     base: bool = True
     scale: float | None = None
+    bounds: Any = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -98,7 +98,7 @@ class SPSA(GradientMethod):
     scale : float or None, default None
         Size of a typical parameter, for "auto". None: the root mean square of x0, or 1 where x0 = 0.
     bounds : None or bounds in any form, default None
-        As in `GradientMethod`: no candidate leaves them.
+        No candidate leaves them; see `GradientMethod`. x0 must lie inside.
 
     Raises
     ------
@@ -112,6 +112,7 @@ class SPSA(GradientMethod):
     draws: Draws = SegmentedUniform()
     scaling: Scaling = Unscaled()
     scale: float | None = None
+    bounds: Any = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
