@@ -11,7 +11,8 @@ from zoo_opt.testing import Case
 LR = zo.Cosine(2e-5, 2e-8, steps=300)  # FZOO's step is about lr / c, whatever the loss: it has to decay
 EARLY = zo.Tolerances(tolx=0.01)  # ends a run early, so that 200 generations see restarts
 BOX = {"bounds": (-3, 3), "restart_from": (-2, 2)}
-MIXED = partial(zo.MixedVariables, grid=zo.Grid(6, ((1, (-2.0, -1.0, 0.0, 1.0, 2.0)),), ((4, 2),)))
+GRID = zo.Grid(6, ((1, (-2.0, -1.0, 0.0, 1.0, 2.0)), (2, (0.0, 1.0))), ((4, 2),))
+MIXED = partial(zo.MixedVariables, grid=GRID)
 UNCERTAIN = {"noise": zo.UncertaintyHandling(ratio=0.3), "restarts": "bipop", "tolerances": EARLY, "bounds": (-3, 3)}
 
 

@@ -32,6 +32,16 @@ def test_a_grid_snaps_points_to_levels_and_choices(x, snapped):
     assert grid.snap(np.array([x, x])).tolist() == [snapped, snapped]
 
 
+def test_two_levels_are_a_choice_and_three_an_integer():
+    grid = Grid(3, ((0, (2.0, 5.0)), (2, LEVELS)))
+    assert (grid.binaries.tolist(), grid.integers.tolist(), grid.alternatives) == ([0], [2], (2,))
+    assert grid.snap(np.array([[3.4, 7.0, 1.0], [3.6, 7.0, 1.0]])).tolist() == [[2.0, 7.0, 1.0], [5.0, 7.0, 1.0]]
+    assert grid.weights(np.array([2.0, 0, 0])).tolist() == [1, 0] and grid.weights(np.array([5.0, 0, 0])).tolist() == [
+        0,
+        1,
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -146,8 +156,8 @@ def test_choices_are_drawn_by_their_probabilities():
 
 # ---------------------------------------------------------------------------------------------------- the strategy
 FIVE = tuple(float(k) for k in range(-5, 6))
-MIXED = Grid(6, ((1, FIVE), (2, FIVE)), ((3, 3),))
-BEST = np.array([0.4, -4.0, 3.0, 0.0, 1.0, 0.0])
+MIXED = Grid(7, ((1, FIVE), (2, FIVE), (6, (0.0, 1.0))), ((3, 3),))
+BEST = np.array([0.4, -4.0, 3.0, 0.0, 1.0, 0.0, 1.0])
 
 
 def loss(x):
@@ -158,7 +168,7 @@ def loss(x):
 @pytest.mark.parametrize("seed", range(5))
 def test_a_mixed_minimum_is_met(strategy, seed):
     method = MixedVariables(method=strategy(sigma0=1.0, restarts="ipop"), grid=MIXED, bounds=(-5.0, 5.0))
-    opt = zo.Optimizer(method, np.array([0, 0, 0, 1 / 3, 1 / 3, 1 / 3]), rng=seed, budget=1500)
+    opt = zo.Optimizer(method, np.array([0, 0, 0, 1 / 3, 1 / 3, 1 / 3, 0.5]), rng=seed, budget=2500)
     while not opt.stop():
         batch = opt.ask()
         assert (MIXED.snap(batch.X) == batch.X).all()
@@ -172,7 +182,7 @@ def test_integers_do_not_freeze_the_search():
     """A step size that can hardly leave a level: plain rounding often ends where it began, the margin does not."""
 
     def best(method, rounded, seed):
-        opt = zo.Optimizer(method, np.array([0.0, 3, 3, 1, 0, 0]), rng=seed, budget=1500)
+        opt = zo.Optimizer(method, np.array([0.0, 3, 3, 1, 0, 0, 0]), rng=seed, budget=1500)
         while not opt.stop():
             batch = opt.ask()
             opt.tell(batch, [loss(rounded(x)) for x in batch])
@@ -199,7 +209,7 @@ def test_choices_alone_are_a_search():
     [
         (lambda: MixedVariables(method=zo.CMAES(bounds=(0, 1)), grid=MIXED), "method must have no bounds"),
         (lambda: MixedVariables(method=zo.CMAES(noise=zo.QuadraticModel()), grid=MIXED), "noise must be None"),
-        (lambda: zo.Optimizer(MixedVariables(method=zo.CMAES(), grid=MIXED), [1.0]), "6 coordinates of the grid"),
+        (lambda: zo.Optimizer(MixedVariables(method=zo.CMAES(), grid=MIXED), [1.0]), "7 coordinates of the grid"),
     ],
 )
 def test_what_cannot_be_mixed_is_refused(make, message):

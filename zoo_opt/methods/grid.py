@@ -24,7 +24,8 @@ class Grid:
     d : int
         Number of coordinates in all.
     levels : tuple of (int, tuple of float)
-        A coordinate and the positions of its levels, at least two, increasing.
+        A coordinate and the positions of its levels, at least two, increasing. Three or more have an order; of two
+        levels one is chosen.
     groups : tuple of (int, int)
         The first coordinate of a choice and the number K >= 2 of its alternatives: coordinates first to first + K - 1
         are 0, and 1 for the alternative that is chosen.
@@ -47,24 +48,25 @@ class Grid:
         for first, k in self.groups:
             if k < 2:
                 raise ValueError(f"the choice at coordinate {first} must have 2 alternatives or more, got {k}")
-        taken = [*self.integers.tolist(), *self.one_hot.tolist()]
+        taken = [*(j for j, _ in self.levels), *self.one_hot.tolist()]
         if len(set(taken)) < len(taken) or not set(taken) <= set(range(self.d)):
             raise ValueError(f"levels and groups must be of different coordinates below {self.d}, got {sorted(taken)}")
 
     def __bool__(self) -> bool:
         return bool(self.levels or self.groups)
 
+    # ---------------------------------------------------------------------------------------- integers of 3 and more
     @functools.cached_property
     def integers(self) -> NDArray[np.intp]:
-        """The coordinates that take levels (n,)."""
-        return np.array([j for j, _ in self.levels], dtype=np.intp)
+        """The coordinates that take three levels or more (n,)."""
+        return np.array([j for j, positions in self.levels if len(positions) > 2], dtype=np.intp)
 
     @functools.cached_property
     def positions(self) -> Array:
-        """The levels (n, most), padded with infinity."""
-        most = max((len(positions) for _, positions in self.levels), default=0)
-        padded = np.full((len(self.levels), most), np.inf)
-        for row, (_, positions) in zip(padded, self.levels, strict=True):
+        """The levels of the integers (n, most), padded with infinity."""
+        rows = [positions for _, positions in self.levels if len(positions) > 2]
+        padded = np.full((len(rows), max(map(len, rows), default=1)), np.inf)
+        for row, positions in zip(padded, rows, strict=True):
             row[: len(positions)] = positions
         return padded
 
@@ -74,43 +76,80 @@ class Grid:
         middles: Array = (self.positions[:, 1:] + self.positions[:, :-1]) / 2
         return middles
 
+    def cell(self, V: Array) -> NDArray[np.intp]:
+        """Return the number of the level that is nearest to each of ``V`` (..., n), the lower one in the middle."""
+        return np.asarray((V[..., None] > self.thresholds).sum(axis=-1), dtype=np.intp)
+
+    def nearest(self, V: Array) -> Array:
+        """Return the level that is nearest to each of ``V`` (..., n), values of the integers."""
+        level: Array = self.positions[np.arange(len(self.integers)), self.cell(V)]
+        return level
+
+    # ------------------------------------------------------------------------ choices: two levels, or in one-hot form
+    @functools.cached_property
+    def binaries(self) -> NDArray[np.intp]:
+        """The coordinates that take two levels, each a choice of two."""
+        return np.array([j for j, positions in self.levels if len(positions) == 2], dtype=np.intp)
+
+    @functools.cached_property
+    def ends(self) -> Array:
+        """The two levels of the binaries (2, n)."""
+        return np.array([positions for _, positions in self.levels if len(positions) == 2]).reshape(-1, 2).T
+
     @functools.cached_property
     def one_hot(self) -> NDArray[np.intp]:
-        """The coordinates that are parts of choices."""
+        """The coordinates that are parts of choices in one-hot form."""
         return np.array([j for first, k in self.groups for j in range(first, first + k)], dtype=np.intp)
 
     @functools.cached_property
-    def ordered(self) -> NDArray[np.intp]:
-        """The coordinates that are no parts of choices: continuous ones and integers."""
-        return np.setdiff1d(np.arange(self.d), self.one_hot)
+    def alternatives(self) -> tuple[int, ...]:
+        """The number K of alternatives of each choice: first those in one-hot form, then the binaries."""
+        return (*(k for _, k in self.groups), *(2 for _ in self.binaries))
 
     @functools.cached_property
-    def continuous(self) -> NDArray[np.bool_]:
-        """Which of the d coordinates are neither integers nor parts of choices."""
-        mask = np.ones(self.d, dtype=bool)
-        mask[self.integers] = mask[self.one_hot] = False
-        return mask
+    def parts(self) -> list[slice]:
+        """Where each choice is among the sum of K alternatives."""
+        ends = itertools.accumulate(self.alternatives)
+        return [slice(end - k, end) for end, k in zip(ends, self.alternatives, strict=True)]
+
+    def weights(self, X: Array) -> Array:
+        """Return the weights of the alternatives (..., sum of K) in ``X`` (..., d): 1 for one chosen, else 0."""
+        low, high = self.ends
+        second = np.clip((X[..., self.binaries] - low) / (high - low), 0, 1)
+        pairs = np.stack([1 - second, second], axis=-1)
+        return np.concatenate([X[..., self.one_hot], pairs.reshape(*X.shape[:-1], -1)], axis=-1)
+
+    def put(self, X: Array, C: Array) -> None:
+        """Write choices with the weights ``C`` (..., sum of K) into ``X`` (..., d)."""
+        n = len(self.one_hot)
+        X[..., self.one_hot] = C[..., :n]
+        X[..., self.binaries] = np.where(C[..., n + 1 :: 2] > C[..., n::2], self.ends[1], self.ends[0])
+
+    # ----------------------------------------------------------------------------------------------- all coordinates
+    @functools.cached_property
+    def ordered(self) -> NDArray[np.intp]:
+        """The coordinates that are no choices: continuous ones and integers."""
+        return np.setdiff1d(np.arange(self.d), np.concatenate([self.one_hot, self.binaries]))
 
     @functools.cached_property
     def integers_ordered(self) -> NDArray[np.intp]:
         """Where the integers are among the ordered coordinates."""
         return np.searchsorted(self.ordered, self.integers)
 
-    def cell(self, V: Array) -> NDArray[np.intp]:
-        """Return the number of the level that is nearest to each of ``V`` (..., n), the lower one in the middle."""
-        return np.asarray((V[..., None] > self.thresholds).sum(axis=-1), dtype=np.intp)
-
-    def nearest(self, V: Array) -> Array:
-        """Return the level that is nearest to each of ``V`` (..., n), values of the integer coordinates."""
-        level: Array = self.positions[np.arange(len(self.levels)), self.cell(V)]
-        return level
+    @functools.cached_property
+    def continuous(self) -> NDArray[np.bool_]:
+        """Which of the d coordinates are neither integers nor choices."""
+        mask = np.zeros(self.d, dtype=bool)
+        mask[np.setdiff1d(self.ordered, self.integers)] = True
+        return mask
 
     def snap(self, X: Array) -> Array:
-        """Return ``X`` (..., d) with integers at their nearest levels and the largest of each choice's parts as 1."""
+        """Return ``X`` (..., d) with levels at the nearest, and 1 for the largest of the parts of a choice."""
         X = np.array(X, dtype=np.float64)
-        if self.levels:
-            X[..., self.integers] = self.nearest(X[..., self.integers])
-        for first, k in self.groups:
-            part = X[..., first : first + k]
-            X[..., first : first + k] = np.arange(k) == part.argmax(axis=-1)[..., None]
+        X[..., self.integers] = self.nearest(X[..., self.integers])
+        C = self.weights(X)
+        for part in self.parts:
+            largest = C[..., part].argmax(axis=-1)
+            C[..., part] = np.arange(part.stop - part.start) == largest[..., None]
+        self.put(X, C)
         return X

@@ -43,28 +43,21 @@ class Categorical:
     Delta: float = 1.0
 
 
-def slices(grid: Grid) -> list[slice]:
-    """Return where each choice is within q."""
-    ends = np.cumsum([k for _, k in grid.groups]).tolist()
-    return [slice(end - k, end) for end, (_, k) in zip(ends, grid.groups, strict=True)]
-
-
 def first_categorical(grid: Grid, start: Array) -> Categorical:
-    """Return the distribution at the start of a run: half of it uniform, half at ``start``, if that is a choice."""
+    """Return the distribution at the start of a run: half of it uniform, half at the weights ``start`` (sum of K,)."""
     q = np.empty(start.size)
-    for part in slices(grid):
-        k = part.stop - part.start
-        total = float(start[part].sum())
-        chosen = start[part] / total if total > 0 and (start[part] >= 0).all() else np.full(k, 1 / k)
-        q[part] = (chosen + 1 / k) / 2
-    return Categorical(q, np.zeros(start.size - len(grid.groups)))
+    for part, k in zip(grid.parts, grid.alternatives, strict=True):
+        w = np.maximum(start[part], 0.0)
+        total = float(w.sum())
+        q[part] = ((w / total if total > 0 else 1 / k) + 1 / k) / 2
+    return Categorical(q, np.zeros(start.size - len(grid.parts)))
 
 
 def sample(grid: Grid, q: Array, rng: Generator, popsize: int) -> Array:
     """Return ``popsize`` choices (popsize, sum of K) in one-hot form."""
     C = np.zeros((popsize, q.size))
-    u = rng.random((popsize, len(grid.groups)))
-    for i, part in enumerate(slices(grid)):
+    u = rng.random((popsize, len(grid.parts)))
+    for i, part in enumerate(grid.parts):
         drawn = np.minimum((u[:, i, None] >= np.cumsum(q[part])).sum(axis=1), part.stop - part.start - 1)
         C[np.arange(popsize), part.start + drawn] = 1.0
     return C
@@ -84,11 +77,11 @@ def adapted(grid: Grid, before: Categorical, C: Array, w: Array, alpha: float) -
     alpha : float
         See `zoo_opt.methods.cma.integers.margin`: at least alpha / (K - 1) is left to each alternative.
     """
-    q, parts = before.q, slices(grid)
+    q = before.q
     gradient = w @ (C - q)  # natural gradient
     # its length in the metric of the distribution: F^1/2 of a categorical one in closed form
     scaled = []
-    for part in parts:
+    for part in grid.parts:
         p, g = q[part], gradient[part]
         rest = float(g[:-1].sum()) / (p[-1] + math.sqrt(p[-1]))
         scaled.append(g[:-1] / np.sqrt(p[:-1]) + np.sqrt(p[:-1]) * rest)
@@ -100,8 +93,8 @@ def adapted(grid: Grid, before: Categorical, C: Array, w: Array, alpha: float) -
     s = (1 - beta) * before.s + math.sqrt(beta * (2 - beta)) * root / (length + TINY)
     gamma = (1 - beta) ** 2 * before.gamma + beta * (2 - beta)
     Delta = before.Delta * math.exp(beta * (gamma - float(s @ s) / ALPHA_SNR))
-    for part in parts:
-        after[part] = _with_margin(after[part], alpha / (part.stop - part.start - 1))
+    for part, k in zip(grid.parts, grid.alternatives, strict=True):
+        after[part] = _with_margin(after[part], alpha / (k - 1))
     return Categorical(after, s, gamma, max(Delta, 1 / math.sqrt(root.size)))  # beta stays at most 1
 
 

@@ -103,14 +103,14 @@ class MixedVariables(Method):
     @functools.cached_property
     def alpha(self) -> float:
         """The margin."""
-        return integers.margin(len(self.grid.levels) + len(self.grid.groups))
+        return integers.margin(len(self.grid.integers) + len(self.grid.parts))
 
     # ------------------------------------------------------------------------------------- the four functions
     def plan(self, x0: Array, budget: int | None) -> MixedVariables:
         """See `Method.plan`: the population is that of all variables, a choice being one."""
         if self.method.popsize is not None:
             return self
-        variables = len(self.grid.ordered) + len(self.grid.groups)
+        variables = len(self.grid.ordered) + len(self.grid.parts)
         return replace(self, method=replace(self.method, popsize=max(2, default_popsize(variables))))
 
     def init(self, x0: Array, key: Key) -> MixedState:
@@ -122,7 +122,7 @@ class MixedVariables(Method):
             boxes.check_start(x0, self.bounds)
         # a strategy needs a coordinate: where all variables are choices it has one that nothing depends on
         m = x0[self.grid.ordered] if len(self.grid.ordered) else np.zeros(1)
-        return self._begun(x0[self.grid.one_hot], self.method.init(m, key))
+        return self._begun(self.grid.weights(x0), self.method.init(m, key))
 
     def size(self, state: MixedState) -> int:
         """See `Method.size`."""
@@ -158,14 +158,15 @@ class MixedVariables(Method):
 
         categorical = state.choices
         if categorical is not None:
-            C = asked.X[chosen][:, self.grid.one_hot]
+            C = self.grid.weights(asked.X[chosen])
             categorical = choices.adapted(self.grid, categorical, C, w[: len(chosen)], self.alpha)
         return self._with_margin(replace(state, inner=after, choices=categorical), mutated)
 
     def mean(self, state: MixedState) -> Array:
         """Return the mean, with integers on their levels and the most probable alternative of each choice."""
         q = None if state.choices is None else state.choices.q[None]
-        return self.grid.snap(self._assembled(state.inner.distribution.m[None], q)[0])
+        x: Array = self.grid.snap(self._assembled(state.inner.distribution.m[None], q))[0]
+        return x
 
     def stop(self, state: MixedState) -> dict[str, Any]:
         """See `Method.stop`."""
@@ -174,9 +175,9 @@ class MixedVariables(Method):
     # -------------------------------------------------------------------------------------------------- parts
     def _begun(self, start: Array, inner: ESState) -> MixedState:
         """Return the state at the start of a run."""
-        categorical = choices.first_categorical(self.grid, start) if self.grid.groups else None
-        state = MixedState(start, inner, integers.first_margin(len(self.grid.levels)), categorical)
-        return self._with_margin(state, np.ones(len(self.grid.levels), dtype=bool))
+        categorical = choices.first_categorical(self.grid, start) if self.grid.parts else None
+        state = MixedState(start, inner, integers.first_margin(len(self.grid.integers)), categorical)
+        return self._with_margin(state, np.ones(len(self.grid.integers), dtype=bool))
 
     def _with_margin(self, state: MixedState, mutated: NDArray[np.bool_]) -> MixedState:
         """Return the state after the margin correction of its integers."""
@@ -200,6 +201,6 @@ class MixedVariables(Method):
         if len(self.grid.ordered):
             X[:, self.grid.ordered] = V
         if C is not None:
-            X[:, self.grid.one_hot] = C
+            self.grid.put(X, C)
         X[:, self.grid.integers] = self.grid.nearest(X[:, self.grid.integers])
         return X if self.bounds is None else np.where(self.grid.continuous, boxes.fold(X, self.bounds), X)
