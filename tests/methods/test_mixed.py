@@ -194,6 +194,15 @@ def test_integers_do_not_freeze_the_search():
     assert np.median(plain) > 1
 
 
+def test_a_minimum_on_the_border_is_met_exactly():
+    grid = Grid(3, ((1, FIVE),))
+    opt = zo.Optimizer(MixedVariables(method=zo.CMAES(), grid=grid, bounds=(-5.0, 5.0)), np.zeros(3), rng=0, budget=400)
+    while not opt.stop():
+        batch = opt.ask()
+        opt.tell(batch, [float(x @ [1.0, -1.0, 2.0]) for x in batch])
+    assert opt.best.x.tolist() == [-5.0, 5.0, -5.0] and np.abs(opt.mean).max() <= 5
+
+
 def test_choices_alone_are_a_search():
     grid = Grid(12, (), tuple((first, 3) for first in range(0, 12, 3)))
     target = grid.snap(np.random.default_rng(0).random(12))

@@ -72,7 +72,8 @@ class MixedVariables(Method):
     grid : Grid
         Which coordinates are integers or choices.
     bounds : None or (low, high), default None
-        Box of the continuous variables, with a side for every coordinate; points beyond are reflected into it.
+        Box of the continuous variables, numbers or a side for every coordinate. Samples beyond are evaluated on its
+        border, where minima often are, and the mean is kept inside, in place of the paper's penalty.
 
     Raises
     ------
@@ -160,7 +161,7 @@ class MixedVariables(Method):
         if categorical is not None:
             C = self.grid.weights(asked.X[chosen])
             categorical = choices.adapted(self.grid, categorical, C, w[: len(chosen)], self.alpha)
-        return self._with_margin(replace(state, inner=after, choices=categorical), mutated)
+        return self._corrected(replace(state, inner=after, choices=categorical), mutated)
 
     def mean(self, state: MixedState) -> Array:
         """Return the mean, with integers on their levels and the most probable alternative of each choice."""
@@ -177,16 +178,19 @@ class MixedVariables(Method):
         """Return the state at the start of a run."""
         categorical = choices.first_categorical(self.grid, start) if self.grid.parts else None
         state = MixedState(start, inner, integers.first_margin(len(self.grid.integers)), categorical)
-        return self._with_margin(state, np.ones(len(self.grid.integers), dtype=bool))
+        return self._corrected(state, np.ones(len(self.grid.integers), dtype=bool))
 
-    def _with_margin(self, state: MixedState, mutated: NDArray[np.bool_]) -> MixedState:
-        """Return the state after the margin correction of its integers."""
-        rows = self.grid.integers_ordered
-        if not len(rows):
-            return state
-        dist = state.inner.distribution
-        std, m = dist.sigma * dist.std()[rows], dist.m.copy()
-        m[rows], after = integers.corrected(self.grid, m[rows], std, state.margin, mutated, self.alpha)
+    def _corrected(self, state: MixedState, mutated: NDArray[np.bool_]) -> MixedState:
+        """Return the state with its mean inside the bounds, after the margin correction of its integers."""
+        dist, grid = state.inner.distribution, self.grid
+        m, after = dist.m.copy(), state.margin
+        if self.bounds is not None and len(grid.ordered):
+            low, high = (np.broadcast_to(side, grid.d)[grid.ordered] for side in self.bounds)
+            m = np.where(grid.continuous[grid.ordered], np.clip(m, low, high), m)
+        rows = grid.integers_ordered
+        if len(rows):
+            std = dist.sigma * dist.std()[rows]
+            m[rows], after = integers.corrected(grid, m[rows], std, state.margin, mutated, self.alpha)
         return replace(state, inner=replace(state.inner, distribution=replace(dist, m=m)), margin=after)
 
     def _A(self, state: MixedState) -> Array:
@@ -203,4 +207,4 @@ class MixedVariables(Method):
         if C is not None:
             self.grid.put(X, C)
         X[:, self.grid.integers] = self.grid.nearest(X[:, self.grid.integers])
-        return X if self.bounds is None else np.where(self.grid.continuous, boxes.fold(X, self.bounds), X)
+        return X if self.bounds is None else np.where(self.grid.continuous, np.clip(X, *self.bounds), X)
