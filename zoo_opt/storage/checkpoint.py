@@ -25,7 +25,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from zoo_opt.core.errors import CheckpointError
-from zoo_opt.storage.format2 import CONVERTERS, PLACES
+from zoo_opt.storage.format2 import CHANGED, CONVERTERS, PLACES
 
 VERSION = 3
 _MAGIC = b"zoo-opt checkpoint"
@@ -186,6 +186,8 @@ class _Reader:
 
     def make(self, place: str, items: list[Any], fields: dict[str, Any]) -> Any:
         """Return an object of the class at ``place``."""
+        if place in CHANGED:
+            fields = CHANGED[place](fields)
         if _own_class(place):
             fields |= {name: self.class_at(_BOX)(*fields[name]) for name in _BOXES if type(fields.get(name)) is tuple}
         return self.class_at(place)(*items, **fields)

@@ -1,7 +1,4 @@
-"""Checkpoint format 2, which named a class by its bare name: where that class is now, and what became of its fields.
-
-Only files that were written before format 3 pass through here.
-"""
+"""Checkpoints of before: where a class is now that format 2 named by its bare name, and what became of its fields."""
 
 from __future__ import annotations
 
@@ -76,6 +73,13 @@ def _renamed(place: str, **names: str) -> Callable[[Fields, Make], Any]:
     return lambda fields, make: make(place, **{names.get(old, old): value for old, value in fields.items()})
 
 
+def _tolerances(fields: Fields) -> Fields:
+    """Ranges of the loss were absolute: a default one is today's default, which is relative."""
+    old = {"tolfun": 1e-11, "tolfunhist": 1e-12}
+    grown = "tolfunrel" in fields
+    return {name: value for name, value in fields.items() if grown or value != old.get(name)}
+
+
 _AUTO_FIELDS = {"own": "points", "tested": "sum_tested", "before": "f_before", "quiet": "without_gain"}
 
 
@@ -90,3 +94,6 @@ CONVERTERS: dict[str, Callable[[Fields, Make], Any]] = {
 A converter gets the fields, decoded, and ``make``, which makes an object of a class that is named by its place; that
 keeps this module below those of the methods.
 """
+
+CHANGED: dict[str, Callable[[Fields], Fields]] = {"zoo_opt.methods.cma.stop:Tolerances": _tolerances}
+"""For a class whose fields have changed within format 3, by its place: the fields to make it of today."""
