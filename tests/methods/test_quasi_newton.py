@@ -51,8 +51,8 @@ def test_axes_measure_gradient_and_curvature() -> None:
     x = RNG.standard_normal(6)
     for H, exact in ((np.eye(6), False), (np.linalg.inv(A) * 3.0, True)):
         axes = principal_axes(H)
-        ahead, behind = (np.array([quadratic(x + side * row) for row in 0.5 * axes.columns]) for side in (1, -1))
-        g, corrected = measured(axes, 0.5, quadratic(x), ahead, behind, exact)
+        ahead, behind = (np.array([quadratic(x + side * row) for row in axes.probes(0.5)[:6]]) for side in (1, -1))
+        g, corrected = measured(axes, 0.5, quadratic(x), ahead, behind, H, exact)
         np.testing.assert_allclose(g, A @ x, rtol=1e-6)
         assert corrected is not None
         if exact:
@@ -61,7 +61,7 @@ def test_axes_measure_gradient_and_curvature() -> None:
 
 def test_axes_without_upward_curvature_correct_nothing() -> None:
     axes = Axes(np.eye(2), np.ones(2))
-    g, corrected = measured(axes, 1.0, 0.0, np.array([-1.0, math.nan]), np.array([-1.0, -1.0]), True)
+    g, corrected = measured(axes, 1.0, 0.0, np.array([-1.0, math.nan]), np.array([-1.0, -1.0]), np.eye(2), True)
     assert corrected is None and g.tolist() == [0.0, 0.0]
 
 

@@ -13,7 +13,7 @@ from zoo_opt.methods.cma.full import CMAES
 from zoo_opt.methods.cma.quadratic_model import QuadraticModel
 from zoo_opt.methods.cma.sep import SepCMAES
 from zoo_opt.methods.local.coordinate_search import CoordinateSearch
-from zoo_opt.methods.local.quasi_newton import QuasiNewton
+from zoo_opt.methods.local.quasi_newton import QuasiNewton, begun
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array
@@ -28,10 +28,9 @@ MOST_HOPED = 10.0  # times the decrease that a later quasi-Newton search expects
 def quasi_newton(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
     """Return the state at the start of a quasi-Newton search from ``x``, whose loss is ``f``."""
     method = QuasiNewton(bounds=box)
-    state = method.init(x, s.key)
     # what came before the evolution strategy does not count
     used = s.searches[QUASI_NEWTON].used if EVOLUTION in s.searches else 0
-    return s.searching(QUASI_NEWTON, Search(method, replace(state, f=f) if math.isfinite(f) else state, used))
+    return s.searching(QUASI_NEWTON, Search(method, begun(s.key, x, f if math.isfinite(f) else math.nan), used))
 
 
 def coordinates(s: AutoState, box: Any) -> AutoState:
@@ -73,4 +72,4 @@ def is_over(before: AutoState, s: AutoState) -> bool:
     if EVOLUTION not in s.searches:
         return s.evaluations >= FIRST_LIMIT * s.x.size
     state = s.search.state
-    return bool(state.expected_change() > (s.f - state.f) / MOST_HOPED)
+    return bool(state.expected_change() > (s.f - state.loss) / MOST_HOPED)

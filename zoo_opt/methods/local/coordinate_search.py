@@ -12,6 +12,7 @@ from zoo_opt.core.errors import integer
 from zoo_opt.core.keys import generator
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
+from zoo_opt.methods.local.loss_unit import loss_unit
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
@@ -20,11 +21,14 @@ DIP = 1e-4  # how far below the best point a parabola must reach, as a part of t
 GOLDEN = (3 - math.sqrt(5)) / 2  # the golden section
 SUM = 1e-9  # deviation from a sum, as a part of the range of the four losses, that is none; chosen, not tuned
 ROUNDING = 1e-13  # the same as a part of their size: some hundred times the machine's precision
+OUTWARD = 2.0  # where nothing bounds the search: how far beyond the outermost point, over the last interval; chosen
 
 
 @dataclass(frozen=True, slots=True)
 class CoordinateState:
-    """State between two rounds, float64. Row 0 of T and V is the start, the rest the points tried so far.
+    """State between two rounds, float64; losses are in units of ``loss_unit``.
+
+    Row 0 of T and V is the start, the rest the points tried so far.
 
     Attributes
     ----------
@@ -40,6 +44,8 @@ class CoordinateState:
         Rounds since the global part last found a better basin.
     reasons : dict
         Why the method has ended.
+    loss_unit : float
+        A power of 2 near the size of the first losses; 0 while no loss is known.
     """
 
     key: Key
@@ -49,6 +55,7 @@ class CoordinateState:
     round: int = 0
     without_gain: int = 0
     reasons: dict[str, Any] = field(default_factory=dict)
+    loss_unit: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +70,8 @@ class CoordinateSearch(Method):
     Parameters
     ----------
     bounds : (low, high)
-        Box; each side a number or a 1-D array. x0 must lie inside.
+        Box, which x0 must lie inside. Where a side is infinite the search begins as far from x0 as that is from 0, or
+        1 where that is less, and goes on outward while that pays.
     patience : int, default 150
         The search ends after so many rounds in which no coordinate has found a better basin.
 
@@ -96,7 +104,7 @@ class CoordinateSearch(Method):
         """See `Method.init`."""
         x0 = x0.astype(np.float64)
         boxes.check_start(x0, self.bounds)
-        return CoordinateState(key, x0[None], np.zeros((1, x0.size)), math.nan)
+        return CoordinateState(key, x0[None], np.zeros((1, x0.size)), math.nan, loss_unit=0.0)
 
     def size(self, state: CoordinateState) -> int:
         """See `Method.size`."""
@@ -108,6 +116,9 @@ class CoordinateSearch(Method):
         d, i = x.size, np.arange(x.size)
         X = np.tile(x, (2 * d + 1, 1))
         low, high = (np.broadcast_to(side, x.shape) for side in self.bounds)
+        endless = low == -math.inf, high == math.inf
+        reach = np.maximum(np.abs(state.T[0]), 1.0)
+        low, high = np.where(endless[0], state.T[0] - reach, low), np.where(endless[1], state.T[0] + reach, high)
         if state.round == 0:
             one, other = low, high
         else:
@@ -115,21 +126,22 @@ class CoordinateSearch(Method):
             if state.round == 1:  # nothing to refine yet
                 other = boxes.uniform(generator(state.key, step), self.bounds, x)
             else:
-                other = _refined(state.T, state.V, state.round)
+                other = _refined(state.T, state.V, state.round, *endless)
         X[1 + i, i], X[1 + d + i, i] = one, other
         return Asked(X)
 
     @np.errstate(over="ignore", invalid="ignore")
     def update(self, state: CoordinateState, asked: Asked, losses: list[float]) -> CoordinateState:
         """See `Method.update`."""
-        X, values = asked.X, np.array(losses)
+        unit = state.loss_unit or loss_unit(losses)
+        X, values = asked.X, np.array(losses) / (unit or 1.0)
         d, i = X.shape[1], np.arange(X.shape[1])
         best = state.V.min(axis=0)
         f = values[0] if math.isfinite(values[0]) else state.f + best.sum()  # a sum of its parts
         if not math.isfinite(f):
             k = int(np.where(np.isfinite(values), values, math.inf).argmin())
             if math.isfinite(values[k]):  # starts anew where there is a loss
-                return CoordinateState(state.key, X[k : k + 1], np.zeros((1, d)), float(values[k]))
+                return CoordinateState(state.key, X[k : k + 1], np.zeros((1, d)), float(values[k]), loss_unit=unit)
         V = values[1:].reshape(2, d) - f + best
         V = np.where(np.isfinite(V), V, math.inf)
         T = np.stack([X[1 + i, i], X[1 + d + i, i]])
@@ -143,6 +155,7 @@ class CoordinateSearch(Method):
             round=state.round + 1,
             without_gain=without_gain,
             reasons={"patience": self.patience} if without_gain >= self.patience else {},
+            loss_unit=unit,
         )
 
     def mean(self, state: CoordinateState) -> Array:
@@ -191,8 +204,11 @@ def _sorted(T: Array, V: Array) -> tuple[Array, Array]:
     return np.take_along_axis(T, order, 0), np.take_along_axis(V, order, 0)
 
 
-def _refined(T: Array, V: Array, turn: int) -> Array:
-    """Return for every coordinate a point nearer to the bottom of the best point's basin (d,)."""
+def _refined(T: Array, V: Array, turn: int, below: Array, above: Array) -> Array:
+    """Return for every coordinate a point nearer to the bottom of the best point's basin (d,).
+
+    Beyond the outermost point where that is the best, and nothing bounds the search ``below`` or ``above`` it.
+    """
     t, v = _sorted(T, V)
     i = np.arange(t.shape[1])
     m = v.argmin(axis=0)
@@ -200,6 +216,8 @@ def _refined(T: Array, V: Array, turn: int) -> Array:
     a, b, c = t[before, i], t[m, i], t[after, i]
     larger = np.where(c - b > b - a, c - b, a - b)  # with its sign
     golden: Array = b + GOLDEN * larger
+    outward = ((m == 0) & below) | ((m == len(t) - 1) & above)
+    golden = np.where(outward, b - OUTWARD * larger, golden)
     if turn % 2:
         return golden
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):

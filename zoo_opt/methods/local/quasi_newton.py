@@ -12,8 +12,9 @@ from zoo_opt.core.errors import positive
 from zoo_opt.core.keys import generator
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
-from zoo_opt.methods.local.inverse_hessian import Axes, bfgs, measured, principal_axes
+from zoo_opt.methods.local.inverse_hessian import Axes, axes_inside, bfgs, measured, reduced
 from zoo_opt.methods.local.line_search import Trial, accepted, next_length
+from zoo_opt.methods.local.loss_unit import loss_unit
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
@@ -23,14 +24,14 @@ FORWARD = 2.0**-26  # sqrt(eps): step of forward differences over max(|x_i|, sca
 # chosen, not tuned:
 LEAST = 1e-13  # change of the loss, as a part of it, that differences along the axes must be good for
 SHORTER, LONGER = 0.1, 4.0  # factors on delta where nothing is gained, and where all is level
-TINY = 1e-150  # delta below which its square is 0 in floats
+TINY = 1e-150  # delta, of losses in units, below which its square is 0 in floats
 MOST_CHANGES = 3  # changes of delta in a row before the run ends
 MOST_STALLS = 5  # steps in a row without a loss at x, or with almost no gain, that are too many
 
 
 @dataclass(frozen=True, slots=True)
 class QNState:
-    """State between two steps, float64.
+    """State between two steps, float64; losses are in units of ``loss_unit``.
 
     Attributes
     ----------
@@ -62,6 +63,8 @@ class QNState:
         Steps in a row that gained almost nothing, and changes of delta in a row.
     reasons : dict
         Why the method has ended.
+    loss_unit : float
+        A power of 2 near the size of the first losses; 0 while no loss is known.
     """
 
     key: Key
@@ -83,11 +86,17 @@ class QNState:
     stalls: int = 0
     changes: int = 0
     reasons: dict[str, Any] = field(default_factory=dict)
+    loss_unit: float = 1.0
+
+    @property
+    def loss(self) -> float:
+        """The loss at x."""
+        return self.f * self.loss_unit
 
     def expected_change(self) -> float:
         """Return how much the loss is expected to change, 0 or less, as H has it; -inf where that is not known."""
         expected = self.stage == SEARCH and self.known and not self.trials
-        return self.slope if expected else -math.inf
+        return self.slope * self.loss_unit if expected else -math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +148,7 @@ class QuasiNewton(Method):
         x0 = x0.astype(np.float64)
         if self.bounds is not None:
             boxes.check_start(x0, self.bounds)
-        return QNState(key, x0, math.nan, np.zeros_like(x0), np.eye(x0.size))
+        return begun(key, x0)
 
     def size(self, state: QNState) -> int:
         """See `Method.size`."""
@@ -153,11 +162,12 @@ class QuasiNewton(Method):
         if state.stage == SEARCH:
             return Asked(self._project(x + state.length * state.p)[None])
         if state.axes is not None:
-            probes = state.delta * state.axes.columns
-            return Asked(self._project(x + np.concatenate([probes, -probes])))
+            return Asked(self._project(x + state.axes.probes(state.delta)))
         h = FORWARD * np.maximum(np.abs(x), self.scale)
-        h *= np.where(generator(state.key, step).random(x.size) < 0.5, -1.0, 1.0)  # either side is as good
-        probes = np.diag(np.where(self._project(x + h) == x, -h, h))
+        up = generator(state.key, step).random(x.size) >= 0.5  # either side is as good
+        below, above = self._room(x)
+        up = np.where(np.where(up, above, below) < h, above > below, up)
+        probes = np.diag(np.where(up, h, -h))
         if math.isnan(state.f):
             probes = np.concatenate([np.zeros((1, x.size)), probes])
         return Asked(self._project(x + probes))
@@ -165,11 +175,14 @@ class QuasiNewton(Method):
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def update(self, state: QNState, asked: Asked, losses: list[float]) -> QNState:
         """See `Method.update`."""
+        if not state.loss_unit:
+            state = replace(state, loss_unit=loss_unit(losses))
+        values = np.array(losses) / (state.loss_unit or 1.0)
         if state.stage == SEARCH:
-            return self._searched(state, math.inf if math.isnan(losses[0]) else losses[0])
-        f, X, values = state.f, asked.X, np.array(losses)
+            return self._searched(state, math.inf if math.isnan(losses[0]) else float(values[0]))
+        f, X = state.f, asked.X
         if math.isnan(f):
-            f, X, values = losses[0], X[1:], values[1:]
+            f, X, values = float(values[0]), X[1:], values[1:]
             if not math.isfinite(f):
                 return _without_base(state, X, values)
         return self._differenced(replace(state, f=f), X, values)
@@ -190,7 +203,7 @@ class QuasiNewton(Method):
         if s.axes is None:
             g = (values - s.f) / (X - s.x).diagonal()
         else:
-            g, corrected = measured(s.axes, s.delta, s.f, values[:d], values[d:], known)
+            g, corrected = measured(s.axes, s.delta, s.f, values[:d], values[d:], H, known)
             if corrected is not None:
                 H, known = corrected, True
         whole = bool(np.isfinite(g).all() and np.isfinite(values).all())
@@ -200,27 +213,39 @@ class QuasiNewton(Method):
         if not np.isfinite(H).all():
             H, known = s.H, s.known
         s = replace(s, g=g, H=H, known=known, s=np.zeros(0), trials=())
-        # on the coordinates that are free to move: not those at a bound that the loss pushes against
-        free = g != 0.0
-        if self.bounds is not None:
-            low, high = self.bounds
-            free &= ~((s.x <= low) & (g > 0.0)) & ~((s.x >= high) & (g < 0.0))
-        p = np.where(free, -H.dot(np.where(free, g, 0.0)), 0.0)
+        p = self._direction(s)
         slope = float(g.dot(p))
         if not (slope < 0.0 and math.isfinite(slope)):
             return self._stalled(s)
         length = 1.0 if known else self.scale / float(np.abs(p).max())
         return replace(s, stage=SEARCH, p=p, slope=slope, length=min(length, self._longest(s.x, p)))
 
+    def _direction(self, s: QNState) -> Array:
+        """Return Newton's step on the coordinates that are free to move: not at a bound that the loss pushes against.
+
+        Bertsekas 1982 (Projected Newton methods, SIAM J. Control Optim. 20) with what the Hessian's inverse becomes
+        when the other coordinates are held. Where that pushes more of them against their bounds, these are held too.
+        """
+        x, g = s.x, s.g
+        below, above = self._room(x)
+        free = (g != 0.0) & ~((below <= 0.0) & (g > 0.0)) & ~((above <= 0.0) & (g < 0.0))
+        while True:
+            p = np.zeros_like(x)
+            p[free] = -reduced(s.H, free).dot(g[free])
+            pushed = free & (((below <= 0.0) & (p < 0.0)) | ((above <= 0.0) & (p > 0.0)))
+            if not pushed.any():
+                return p
+            free &= ~pushed
+
     def _stalled(self, s: QNState) -> QNState:
         """Return the state with the next remedy: differences along the axes, then other distances, then the end."""
         if s.axes is None and s.known and s.f != 0.0:
-            return _along_axes(s, math.sqrt(max(s.gain, LEAST * abs(s.f))))
+            return self._along_axes(s, math.sqrt(max(s.gain, LEAST * abs(s.f))))
         if s.axes is None and not s.g.any():  # a plateau
-            return _along_axes(replace(s, H=self.scale**2 * np.eye(s.x.size)), 1.0)
+            return self._along_axes(replace(s, H=self.scale**2 * np.eye(s.x.size)), 1.0)
         if s.axes is not None and s.changes < MOST_CHANGES and s.delta > TINY:
             factor = SHORTER if s.g.any() else LONGER
-            return replace(_along_axes(s, factor * s.delta), changes=s.changes + 1)
+            return replace(self._along_axes(s, factor * s.delta), changes=s.changes + 1)
         return replace(s, stage=GRADIENT, trials=(), s=np.zeros(0), reasons={"stalled": MOST_STALLS})
 
     # -------------------------------------------------------------------------------------------- line search
@@ -243,27 +268,38 @@ class QuasiNewton(Method):
             return self._stalled(s)
         if s.axes is None:
             return s
-        return _along_axes(s, max(min(max(math.sqrt(gain), SHORTER * s.delta), 2 * s.delta), TINY))
+        return self._along_axes(s, max(min(max(math.sqrt(gain), SHORTER * s.delta), 2 * s.delta), TINY))
 
     # -------------------------------------------------------------------------------------------------- parts
+    def _along_axes(self, s: QNState, delta: float) -> QNState:
+        """Return the state in which the next gradient is taken over ``delta`` along the principal axes of H."""
+        stalls = 0 if s.axes is None else s.stalls
+        axes = axes_inside(s.H, delta, *self._room(s.x))
+        return replace(s, stage=GRADIENT, axes=axes, delta=delta, stalls=stalls, trials=())
+
     def _project(self, X: Array) -> Array:
         """Return X moved into the box."""
         return X if self.bounds is None else np.clip(X, *self.bounds)
 
+    def _room(self, x: Array) -> tuple[Array, Array]:
+        """Return how far it is from x to the bounds below and above (d,)."""
+        if self.bounds is None:
+            return np.full_like(x, math.inf), np.full_like(x, math.inf)
+        low, high = self.bounds
+        return x - low, high - x
+
     def _longest(self, x: Array, p: Array) -> float:
         """Return the length beyond which the projected path stands still."""
-        if self.bounds is None:
-            return math.inf
-        low, high = self.bounds
+        below, above = self._room(x)
         moving = p != 0.0
-        room = np.where(p > 0.0, high - x, x - low)[moving] / np.abs(p[moving])
+        room = np.where(p > 0.0, above, below)[moving] / np.abs(p[moving])
         return float(room.max())
 
 
-def _along_axes(s: QNState, delta: float) -> QNState:
-    """Return the state in which the next gradient is taken over ``delta`` along the principal axes of H."""
-    stalls = 0 if s.axes is None else s.stalls
-    return replace(s, stage=GRADIENT, axes=principal_axes(s.H), delta=delta, stalls=stalls, trials=())
+def begun(key: Key, x: Array, f: float = math.nan) -> QNState:
+    """Return the state at the start of a search from ``x`` (d,), whose loss is ``f``, NaN if that is not known."""
+    unit = loss_unit([f])
+    return QNState(key, x, f / (unit or 1.0), np.zeros_like(x), np.eye(x.size), loss_unit=unit)
 
 
 def _without_base(s: QNState, X: Array, values: Array) -> QNState:
