@@ -22,20 +22,23 @@ if TYPE_CHECKING:
 
 TEST_AT = 8.0  # evaluations per dimension before a first search that goes on is tested for a sum; chosen, not tuned
 MARGIN = 0.1  # part of the box on either side where no later quasi-Newton search starts; chosen, not tuned
+WIDER, WIDTHS = 4.0, 9  # while no point has had a loss: factor between the regions of random points; how many; chosen
 GAIN = 1e-9  # a search that lowers the loss by less than this part of it has gained nothing; chosen, not tuned
 
 
-def after_start(s: AutoState, box: Any) -> AutoState:
+def after_start(s: AutoState, box: Any, step: int) -> AutoState:
     """The start, and the centre of the box, have been evaluated: the start again, if that can show noise."""
-    if s.noisy:  # standard errors were told
-        return evolution(s, box)
-    return quasi_newton(s, box, s.x, s.f) if math.isnan(s.f0) else s.evaluating(REPEAT, s.x0[None])
+    if s.f == math.inf:
+        return _sample(s, box, step)
+    if s.noisy or math.isnan(s.f0):  # standard errors were told; nothing to repeat
+        return _from(s, box, s.x, s.f)
+    return s.evaluating(REPEAT, s.x0[None])
 
 
 def after_repeat(s: AutoState, box: Any, loss: float) -> AutoState:
     """The start has been evaluated again: another loss is noise, and smooth losses need no more than a local search."""
     s = replace(s, noisy=s.noisy or (math.isfinite(loss) and loss != s.f0))
-    return evolution(s, box) if s.noisy or s.x.size > MOST_DENSE else quasi_newton(s, box, s.x, s.f)
+    return _from(s, box, s.x, s.f)
 
 
 def after_exchange(s: AutoState, box: Any, f_best: float, losses: list[float], step: int) -> AutoState:
@@ -46,16 +49,17 @@ def after_exchange(s: AutoState, box: Any, f_best: float, losses: list[float], s
     return _after_search(s, box, step) if s.search.has_ended() else replace(s, stage=SEARCH)
 
 
-def after_sample(s: AutoState, box: Any, X: Array, values: Array) -> AutoState:
-    """Random points have been evaluated: a quasi-Newton search from the best of them."""
+def after_sample(s: AutoState, box: Any, X: Array, values: Array, step: int) -> AutoState:
+    """Random points have been evaluated: a quasi-Newton search from the best of them, more if all have failed."""
     k = int(values.argmin())
-    return quasi_newton(s, box, X[k], float(values[k]))
+    return _sample(s, box, step) if s.f == math.inf else _from(s, box, X[k], float(values[k]))
 
 
 def after_search_step(before: AutoState, s: AutoState, box: Any, step: int) -> AutoState:
     """A search has made a step: it goes on, or is over, or its points can show whether the loss is a sum."""
     d = s.x.size
-    untested = s.active == QUASI_NEWTON and not s.sum_tested and box is not None
+    bounded = box is not None and bool(np.isfinite(box).all())
+    untested = s.active == QUASI_NEWTON and not s.sum_tested and bounded
     if untested and (s.search.has_ended() or s.evaluations >= TEST_AT * d):
         half = generator(s.key, step, RESTART).permutation(d) < (d + 1) // 2
         return s.evaluating(EXCHANGE, np.where([half, ~half], s.x0, s.x))
@@ -71,6 +75,26 @@ def _after_search(s: AutoState, box: Any, step: int) -> AutoState:
         return evolution(s, box)
     if QUASI_NEWTON not in s.searches or s.searches[QUASI_NEWTON].used + d > s.searches[EVOLUTION].used:
         return s.searching(EVOLUTION)
-    low, high = (s.x0 - SPREAD, s.x0 + SPREAD) if box is None else box
-    margin = MARGIN * (high - low)
-    return s.evaluating(SAMPLE, generator(s.key, step, RESTART).uniform(low + margin, high - margin, (max(2, d), d)))
+    return _sample(s, box, step)
+
+
+def _from(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
+    """A search from ``x``, of loss ``f``: quasi-Newton for smooth losses, where its matrix is not too large."""
+    return evolution(s, box) if s.noisy or s.x.size > MOST_DENSE else quasi_newton(s, box, x, f)
+
+
+def _sample(s: AutoState, box: Any, step: int) -> AutoState:
+    """Random points, within the box or not far from the start where nothing bounds a coordinate."""
+    d = s.x.size
+    n = max(2, d if s.f < math.inf else min(d, 2 * WIDTHS))
+    room = np.full((2, d), math.inf) if box is None else np.stack([s.x0 - box[0], box[1] - s.x0])
+    below, above = np.where(np.isfinite(room), room, SPREAD)
+    margin = MARGIN * (below + above)
+    low, high = s.x0 - below + margin, s.x0 + above - margin
+    if s.f == math.inf:  # the start has failed: some nearer to it, some farther away
+        k = (s.evaluations + np.arange(n)[:, None]) % WIDTHS
+        part = WIDER ** ((k + 1) // 2 * (-1.0) ** k)  # 1, 1/4, 4, 1/16, ...
+        near, far = np.where(np.isfinite(room)[:, None], np.minimum(part, 1.0), part)  # the box is not left
+        low, high = s.x0 + near * (low - s.x0), s.x0 + far * (high - s.x0)
+    X = generator(s.key, step, RESTART).uniform(low, high, (n, d))
+    return s.evaluating(SAMPLE, X if box is None else np.clip(X, *box))

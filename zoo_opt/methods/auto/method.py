@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from zoo_opt.core.errors import integer
+from zoo_opt.core.keys import RESTART, generator
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
 from zoo_opt.methods.auto import choice
+from zoo_opt.methods.auto.fitting import fitting, last_points, part, with_failures
 from zoo_opt.methods.auto.searches import MOST_DENSE, advanced
-from zoo_opt.methods.auto.state import EXCHANGE, REPEAT, SEARCH, START, AutoState
+from zoo_opt.methods.auto.state import EXCHANGE, LAST, REPEAT, SEARCH, START, AutoState
 from zoo_opt.methods.auto.units import unit_lengths
 from zoo_opt.methods.fzoo import FZOO
 
@@ -22,16 +24,22 @@ if TYPE_CHECKING:
 
 # a model of MANY dimensions or more needs FEW evaluations per dimension; chosen, not tuned
 FEW, MANY = 20, 100
+FEWEST = 2  # steps of FZOO below which it is not begun; chosen
 GIVE_UP = 200  # evaluations per dimension, none of them finite, after which a run without a budget ends; chosen
+MOST = 10_000  # evaluations per dimension of a run without a budget: noise may show a gain for ever; chosen
 MOST_WITHOUT_GAIN = 5  # searches in a row without a gain after which a run without a budget ends; chosen, not tuned
 
 
 class AutoMemo(NamedTuple):
-    """What the update needs of a step: its number, its points in units and, in a search, what that asked for."""
+    """What the update needs of a step: its number, its points in units and, in a search, what that asked for.
+
+    ``rows`` are those of the search's candidates that are evaluated, None for all.
+    """
 
     step: int
     X: Array
-    inner: Asked | None
+    inner: Any
+    rows: Any = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +85,9 @@ class Auto(Method):
         few = budget is not None and budget < FEW * x0.size and x0.size >= MANY
         if self.bounds is None and (few or x0.size > MOST_DENSE):
             scale = None if self.scale is None else float(np.sqrt(np.mean(np.square(self.scale))))
-            return FZOO.untuned(scale=scale).plan(x0, budget)
+            untuned = FZOO.untuned(scale=scale)
+            if budget is None or budget >= FEWEST * untuned.directions:
+                return untuned.plan(x0, budget)
         return self if budget is None else replace(self, budget=budget)
 
     # ------------------------------------------------------------------------------------- the four functions
@@ -90,7 +100,8 @@ class Auto(Method):
         points = x0[None] / unit
         if self.bounds is not None and self.budget != 1:  # the centre is nearest to everything, on average
             low, high = self._box(unit)
-            centre = np.broadcast_to((low + high) / 2, x0.shape)
+            with np.errstate(invalid="ignore"):
+                centre = np.where(np.isfinite(low) & np.isfinite(high), (low + high) / 2, points[0])
             points = points if (centre == points[0]).all() else np.stack([points[0], centre])
         return AutoState(
             key=key, unit=unit, x0=points[0], f0=math.nan, x=points[0], f=math.inf, stage=START, points=points
@@ -98,39 +109,61 @@ class Auto(Method):
 
     def size(self, state: AutoState) -> int:
         """See `Method.size`."""
-        search = state.search if state.stage == SEARCH else None
-        return len(state.points) if search is None else search.method.size(search.state)
+        whole = self._whole(state)
+        return whole if self.budget is None else fitting(state, whole, self.budget - state.evaluations)
 
     def ask(self, state: AutoState, step: int, out: Array | None = None) -> Asked:
         """See `Method.ask`."""
+        whole, n = self._whole(state), self.size(state)
+        rows = None if n == whole else part(state, n, whole, generator(state.key, step, RESTART))
         if state.stage == SEARCH:
             inner = state.search.method.ask(state.search.state, step)
-            return Asked(inner.X * state.unit, AutoMemo(step, inner.X, inner), inner.again)
+            X = inner.X if rows is None else inner.X[rows]
+            return Asked(X * state.unit, AutoMemo(step, X, inner, rows), inner.again if rows is None else None)
+        points = state.points if rows is None else state.points[rows]
         again = [-state.evaluations] if state.stage == REPEAT else None  # the first of all
-        return Asked(state.points * state.unit, AutoMemo(step, state.points, None), again)
+        return Asked(points * state.unit, AutoMemo(step, points, None), again)
 
     def update(self, state: AutoState, asked: Asked, losses: list[float]) -> AutoState:
         """See `Method.update`."""
-        step, X, inner = asked.memo
-        box = self._box(state.unit)
+        X = asked.memo.X
         values = np.where(np.isnan(losses), math.inf, losses)
         k = int(values.argmin())
         s = replace(state, evaluations=state.evaluations + len(values))
         if values[k] < s.f:
             s = replace(s, x=X[k].copy(), f=float(values[k]))
+        return self._ending(self._following(state, s, asked.memo, values, losses), asked.memo.step)
+
+    def _following(
+        self, before: AutoState, s: AutoState, memo: AutoMemo, values: Array, losses: list[float]
+    ) -> AutoState:
+        """Return the state after the step, which led from ``before`` to ``s``, with what comes next."""
+        step, X, inner, rows = memo
+        box = self._box(s.unit)
         if s.stage == SEARCH:
-            return choice.after_search_step(state, advanced(s, inner, losses), box, step)
+            return choice.after_search_step(before, advanced(s, inner, with_failures(losses, rows, inner)), box, step)
         if s.stage == START:
-            return choice.after_start(replace(s, f0=losses[0]), box)
+            return choice.after_start(replace(s, f0=losses[0]), box, step)
         if s.stage == REPEAT:
             return choice.after_repeat(s, box, losses[0])
         if s.stage == EXCHANGE:
-            return choice.after_exchange(s, box, state.f, losses, step)
-        return choice.after_sample(s, box, X, values)
+            return choice.after_exchange(s, box, before.f, losses, step)
+        if s.stage == LAST:
+            return s.searching(s.active)
+        return choice.after_sample(s, box, X, values, step)
+
+    def _ending(self, s: AutoState, step: int) -> AutoState:
+        """Return the state whose next step makes use of what is left of the budget."""
+        if self.budget is None:
+            return s
+        points = last_points(s, self.budget - s.evaluations, generator(s.key, step, RESTART))
+        if points is None:
+            return s
+        return s.evaluating(LAST, points if self.bounds is None else np.clip(points, *self._box(s.unit)))
 
     def mean(self, state: AutoState) -> Array:
         """Return the best point, or the mean of the CMA-ES if the loss is noisy."""
-        u = state.search.method.mean(state.search.state) if state.noisy else state.x
+        u = state.search.method.mean(state.search.state) if state.noisy and state.searches else state.x
         return u * state.unit
 
     def stop(self, state: AutoState) -> dict[str, Any]:
@@ -139,6 +172,8 @@ class Auto(Method):
             return {}
         if state.f == math.inf and state.evaluations >= GIVE_UP * (state.x.size + 1):
             return {"nothing_finite": state.evaluations}
+        if state.evaluations >= MOST * (state.x.size + 1):
+            return {"most_evaluations": state.evaluations}
         return {"converged": MOST_WITHOUT_GAIN} if state.without_gain >= MOST_WITHOUT_GAIN else {}
 
     def told_sem(self, state: AutoState, asked: Asked, sem: list[float]) -> AutoState:
@@ -146,8 +181,14 @@ class Auto(Method):
         if state.stage != SEARCH:
             return replace(state, noisy=any(error > 0.0 for error in sem))
         search = state.search
-        inner = search.method.told_sem(search.state, asked.memo.inner, sem)
+        memo = asked.memo
+        inner = search.method.told_sem(search.state, memo.inner, with_failures(sem, memo.rows, memo.inner))
         return state.searching(state.active, replace(search, state=inner))
+
+    def _whole(self, state: AutoState) -> int:
+        """Return the number of candidates of the next step if all of it fits."""
+        search = state.search if state.stage == SEARCH else None
+        return len(state.points) if search is None else search.method.size(search.state)
 
     def _box(self, unit: Array) -> Any:
         """Return the bounds in units."""

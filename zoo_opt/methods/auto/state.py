@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
 
 # what a step is: points that Auto evaluates to see what kind of loss it has, or a step of the search now going
-START, REPEAT, EXCHANGE, SAMPLE, SEARCH = "start", "repeat", "exchange", "sample", "search"
+START, REPEAT, EXCHANGE, SAMPLE, SEARCH, LAST = "start", "repeat", "exchange", "sample", "search", "last"
 QUASI_NEWTON, COORDINATES, EVOLUTION = "quasi-newton", "coordinates", "evolution"  # the searches
 
 
@@ -44,7 +44,7 @@ class AutoState:
     x, f : (d,) array, float
         The best point and its loss.
     stage : str
-        What the next step is: START, REPEAT, EXCHANGE, SAMPLE, or SEARCH.
+        What the next step is: START, REPEAT, EXCHANGE, SAMPLE, SEARCH, or LAST.
     points : (n, d) array
         The points of the next step, if it is not one of a search.
     active : str

@@ -27,27 +27,33 @@ def unit_lengths(x0: Array, bounds: Any, scale: Any) -> Array:
     bounds : None or (low, high)
         Checked box: a tenth of its width is about one unit.
     scale : None, float or 1-D array
-        Half of it is about one unit, if there are no bounds. None: 0.3 times the root mean square of x0, or 1 where
-        that is 0.
+        Half of it is about one unit where a coordinate has no two bounds, or equal ones. None: 0.3 times the root mean
+        square of x0 there, or 1 where that is 0.
 
     Raises
     ------
     TypeError, ValueError
         If ``scale`` is not made of positive finite numbers, or has another length than ``x0``.
     """
-    length: Array
+    width = np.full(x0.shape, np.nan)
     if bounds is not None:
-        low, high = (np.asarray(side) / PER_BOX for side in bounds)
-        length = high - low
-    else:
-        if scale is None:
-            largest = float(np.abs(x0).max()) or 1.0
-            scale = FROM_START * largest * float(np.sqrt(np.mean((x0 / largest) ** 2))) or 1.0
-        length = _positive(scale, x0.size) / PER_SCALE
+        low, high = (np.broadcast_to(side, x0.shape) for side in bounds)
+        both = np.isfinite(low) & np.isfinite(high) & (low < high)
+        width[both] = high[both] / PER_BOX - low[both] / PER_BOX
+    free = np.isnan(width)
+    if scale is None:
+        scale = FROM_START * _root_mean_square(x0[free]) or 1.0
+    length = np.where(free, _positive(scale, x0.size) / PER_SCALE, width)
     with np.errstate(divide="ignore"):  # a box too narrow for its width to be a number
         exponent = np.clip(np.round(np.log2(length)), -LIMIT, LIMIT)
     unit: Array = np.broadcast_to(2.0**exponent, x0.shape)
     return unit
+
+
+def _root_mean_square(x: Array) -> float:
+    """Return the root of the mean square, also where a square is beyond the numbers."""
+    largest = float(np.abs(x).max(initial=0.0)) or 1.0
+    return largest * float(np.sqrt(np.mean((x / largest) ** 2))) if x.size else 0.0
 
 
 def _positive(scale: Any, d: int) -> Array:
