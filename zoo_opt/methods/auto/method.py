@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FEW, MANY = 20, 100
 FEWEST = 2  # steps of FZOO below which it is not begun; chosen
 GIVE_UP = 200  # evaluations per dimension, none of them finite, after which a run without a budget ends; chosen
-MOST = 10_000  # evaluations per dimension of a run without a budget: noise may show a gain for ever; chosen
+MOST, MOST_NOISY = 10_000, 1000  # evaluations per dimension of a run without a budget: noise always shows a gain; chosen
 MOST_WITHOUT_GAIN = 5  # searches in a row without a gain after which a run without a budget ends; chosen, not tuned
 
 
@@ -172,7 +172,7 @@ class Auto(Method):
             return {}
         if state.f == math.inf and state.evaluations >= GIVE_UP * (state.x.size + 1):
             return {"nothing_finite": state.evaluations}
-        if state.evaluations >= MOST * (state.x.size + 1):
+        if state.evaluations >= (MOST_NOISY if state.noisy else MOST) * (state.x.size + 1):
             return {"most_evaluations": state.evaluations}
         return {"converged": MOST_WITHOUT_GAIN} if state.without_gain >= MOST_WITHOUT_GAIN else {}
 
