@@ -12,7 +12,7 @@ from zoo_opt.core.errors import integer
 from zoo_opt.core.keys import generator
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
-from zoo_opt.methods.local.loss_unit import loss_unit
+from zoo_opt.methods.local.loss_units import loss_unit
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
@@ -21,6 +21,7 @@ DIP = 1e-4  # how far below the best point a parabola must reach, as a part of t
 GOLDEN = (3 - math.sqrt(5)) / 2  # the golden section
 SUM = 1e-9  # deviation from a sum, as a part of the range of the four losses, that is none; chosen, not tuned
 ROUNDING = 1e-13  # the same as a part of their size: some hundred times the machine's precision
+LARGEST = float(np.finfo(np.float64).max)
 OUTWARD = 2.0  # where nothing bounds the search: how far beyond the outermost point, over the last interval; chosen
 
 
@@ -69,9 +70,9 @@ class CoordinateSearch(Method):
 
     Parameters
     ----------
-    bounds : (low, high)
-        Box, which x0 must lie inside. Where a side is infinite the search begins as far from x0 as that is from 0, or
-        1 where that is less, and goes on outward while that pays.
+    bounds : box, or None for none
+        Which x0 must lie inside; `check_box` says in which forms. Where a side is infinite the search begins as far
+        from x0 as that is from 0, or 1 where that is less, and goes on outward while that pays.
     patience : int, default 150
         The search ends after so many rounds in which no coordinate has found a better basin.
 
@@ -96,7 +97,8 @@ class CoordinateSearch(Method):
     patience: int = 150  # chosen, not tuned
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bounds", boxes.check_finite_box("bounds", self.bounds))
+        box = None if self.bounds is None else boxes.check_box("bounds", self.bounds)
+        object.__setattr__(self, "bounds", box or boxes.Box(-math.inf, math.inf))
         integer("patience", self.patience, 1)
 
     # ------------------------------------------------------------------------------------- the four functions
@@ -110,12 +112,13 @@ class CoordinateSearch(Method):
         """See `Method.size`."""
         return 2 * len(state.T[0]) + 1
 
+    @np.errstate(over="ignore")
     def ask(self, state: CoordinateState, step: int, out: Array | None = None) -> Asked:
         """See `Method.ask`."""
         x = self.mean(state)
         d, i = x.size, np.arange(x.size)
         X = np.tile(x, (2 * d + 1, 1))
-        low, high = (np.broadcast_to(side, x.shape) for side in self.bounds)
+        low, high = boxes.both(self.bounds, d)
         endless = low == -math.inf, high == math.inf
         reach = np.maximum(np.abs(state.T[0]), 1.0)
         low, high = np.where(endless[0], state.T[0] - reach, low), np.where(endless[1], state.T[0] + reach, high)
@@ -124,11 +127,12 @@ class CoordinateSearch(Method):
         else:
             one = _easiest(state.T, state.V)
             if state.round == 1:  # nothing to refine yet
-                other = boxes.uniform(generator(state.key, step), self.bounds, x)
+                within = boxes.Box(tuple(low.tolist()), tuple(high.tolist()))
+                other = boxes.uniform(generator(state.key, step), within, x)
             else:
                 other = _refined(state.T, state.V, state.round, *endless)
         X[1 + i, i], X[1 + d + i, i] = one, other
-        return Asked(X)
+        return Asked(np.clip(X, -LARGEST, LARGEST))
 
     @np.errstate(over="ignore", invalid="ignore")
     def update(self, state: CoordinateState, asked: Asked, losses: list[float]) -> CoordinateState:
@@ -215,9 +219,8 @@ def _refined(T: Array, V: Array, turn: int, below: Array, above: Array) -> Array
     before, after = np.maximum(m - 1, 0), np.minimum(m + 1, len(t) - 1)
     a, b, c = t[before, i], t[m, i], t[after, i]
     larger = np.where(c - b > b - a, c - b, a - b)  # with its sign
-    golden: Array = b + GOLDEN * larger
     outward = ((m == 0) & below) | ((m == len(t) - 1) & above)
-    golden = np.where(outward, b - OUTWARD * larger, golden)
+    golden: Array = b + np.where(outward, -OUTWARD, GOLDEN) * larger
     if turn % 2:
         return golden
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):

@@ -14,7 +14,7 @@ from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
 from zoo_opt.methods.local.inverse_hessian import Axes, axes_inside, bfgs, measured, reduced
 from zoo_opt.methods.local.line_search import Trial, accepted, next_length
-from zoo_opt.methods.local.loss_unit import loss_unit
+from zoo_opt.methods.local.loss_units import loss_unit
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
