@@ -201,7 +201,8 @@ class QuasiNewton(Method):
         d, H, known = s.x.size, s.H, s.known
         g: Array
         if s.axes is None:
-            g = (values - s.f) / (X - s.x).diagonal()
+            h = (X - s.x).diagonal()  # 0 where the bounds are one
+            g = np.where(h == 0.0, 0.0, (values - s.f) / h)
         else:
             g, corrected = measured(s.axes, s.delta, s.f, values[:d], values[d:], H, known)
             if corrected is not None:
