@@ -14,6 +14,8 @@ import zoo_opt as zo
 from zoo_opt.methods.auto.method import MOST_WITHOUT_GAIN
 from zoo_opt.methods.auto.state import EVOLUTION, QUASI_NEWTON
 from zoo_opt.methods.auto.units import unit_lengths
+from zoo_opt.methods.cma.mixed import MixedVariables
+from zoo_opt.methods.grid import Grid
 from zoo_opt.methods.local.coordinate_search import separable
 from zoo_opt.testing import sphere
 
@@ -167,6 +169,95 @@ def test_coordinate_search_solves_a_steep_sum() -> None:
 def test_coordinate_search_ends_when_nothing_new_turns_up() -> None:
     opt = zo.Optimizer(zo.CoordinateSearch(bounds=BOX, patience=10), [1.0], rng=0)
     assert solve(opt, sphere).stop() == {"patience": 10}
+
+
+# ------------------------------------------------------------------------------------------------- the whole budget
+
+
+@pytest.mark.parametrize(
+    ("d", "budget", "bounds"),
+    [
+        (20, 20, (-5, 6)),  # 3 evaluations were made
+        (500, 500, (-5, 6)),  # 3
+        (999, 1998, (-5, 6)),  # 1004
+        (2, 17, (-5, 6)),
+        (3, 25, None),
+        (5, 30, (0, None)),
+        (20, 130, None),
+        (20, 470, (-5, 6)),
+        (50, 99, None),
+        (1500, 20, (-5, 6)),
+        (2000, 20, None),
+    ],
+)
+@pytest.mark.parametrize("fails", ["nothing", "the start"])
+def test_a_budget_is_spent_by_something_that_makes_progress(
+    d: int, budget: int, bounds: tuple[float, float | None] | None, fails: str
+) -> None:
+    w, x0 = np.linspace(1, 10, d), np.full(d, 2.0)
+
+    def loss(x: np.ndarray) -> float:
+        return math.nan if fails == "the start" and (x == x0).all() else float(w @ (x + 1) ** 2)
+
+    opt = run(loss, x0, budget, bounds=bounds)
+    assert opt.nfev == budget
+    assert opt.best.loss < w.sum() * (2.25 if bounds == (-5, 6) else 9.0)  # that of the centre, or of the start
+
+
+def test_no_large_matrix_where_the_start_fails() -> None:
+    start = np.full(3000, 2.0)
+    opt = run(lambda x: math.nan if (x == start).all() else sphere(x), start, 200, bounds=(-5, 6))
+    assert opt.nfev == 200 and set(opt.state.searches) == {EVOLUTION}
+
+
+@pytest.mark.parametrize("bounds", [None, BOX])
+def test_where_all_near_the_start_fails_the_search_begins_elsewhere(bounds: tuple[float, float] | None) -> None:
+    opt = run(lambda x: math.nan if x[0] > -1 else sphere(x + 3), np.full(3, 2.0), 300, bounds=bounds)
+    assert opt.nfev == 300 and opt.best.loss < 1e-8
+
+
+def test_a_budget_that_is_raised_when_it_is_spent_goes_on() -> None:
+    opt = run(rosenbrock, np.full(5, -1.5), 40, bounds=BOX)
+    assert opt.nfev == 40
+    opt.budget = 500
+    assert solve(opt, rosenbrock).best.loss < 1e-8
+
+
+def test_three_scales_without_settings() -> None:
+    scales = np.array([1000.0, 1.0, 1e-3])
+    Q = np.linalg.qr(np.random.default_rng(7).standard_normal((3, 3)))[0]
+    A = Q @ np.diag([1.0, 5.0, 30.0]) @ Q.T
+    for x0 in (np.zeros(3), np.ones(3), scales, -3 * scales):
+        for matrix in (np.eye(3), A):
+            opt = run(lambda x, A=matrix: (x / scales - 0.7) @ A @ (x / scales - 0.7), x0, 600)
+            assert opt.best.loss < 1e-8
+
+
+NOISE = np.random.default_rng(2)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x: NOISE.standard_normal(),
+        lambda x: sphere(x) + NOISE.standard_normal(),
+        lambda x: sphere(x) if NOISE.random() < 0.5 else math.nan,
+        lambda x: 1.0,
+        lambda x: x.sum(),
+        lambda x: -np.exp(min(x.sum(), 700.0)),
+    ],
+    ids=["noise", "noisy sphere", "failures", "constant", "slope", "steep slope"],
+)
+@pytest.mark.parametrize("bounds", [None, BOX])
+def test_ends_without_a_budget(loss: Callable[[np.ndarray], float], bounds: tuple[float, float] | None) -> None:
+    opt = zo.Optimizer(zo.Auto(bounds=bounds), np.ones(1), rng=0)
+    assert set(solve(opt, loss, 3000).stop()) <= {"converged", "most_evaluations"} and opt.stop()
+
+
+def test_within() -> None:
+    assert zo.Auto(scale=3.0).within((0, 1)) == zo.Auto(bounds=(0, 1), scale=3.0)
+    grid = Grid(2, ((0, (0.0, 1.0)),))
+    assert isinstance(zo.Auto().within((0, 1), grid), MixedVariables)
 
 
 # ------------------------------------------------------------------------------------- what a fresh pair of eyes found

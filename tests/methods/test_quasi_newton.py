@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from oracles import quasi_newton as oracle
-from solving import rosenbrock, solve
+from solving import rastrigin, rosenbrock, solve
 
 import zoo_opt as zo
-from zoo_opt.methods.local.inverse_hessian import Axes, bfgs, measured, principal_axes
+from zoo_opt.methods.local.inverse_hessian import Axes, axes_inside, bfgs, measured, principal_axes, reduced
 from zoo_opt.methods.local.line_search import LIMIT, Trial, accepted, next_length
 
 RNG = np.random.default_rng(5)
@@ -63,6 +63,28 @@ def test_axes_without_upward_curvature_correct_nothing() -> None:
     axes = Axes(np.eye(2), np.ones(2))
     g, corrected = measured(axes, 1.0, 0.0, np.array([-1.0, math.nan]), np.array([-1.0, -1.0]), np.eye(2), True)
     assert corrected is None and g.tolist() == [0.0, 0.0]
+
+
+def test_reduced_is_the_inverse_of_the_free_part() -> None:
+    free = np.array([True, False, True, True, False, True])
+    np.testing.assert_allclose(reduced(np.linalg.inv(A), free), np.linalg.inv(A[np.ix_(free, free)]), rtol=1e-6)
+    assert reduced(A, np.ones(6, dtype=bool)) is A
+
+
+def test_axes_keep_to_the_box_and_measure_there() -> None:
+    """Coordinate 1 at its upper bound, 4 just above its lower one: exact gradient, and the exact H but for H_aa."""
+    x = RNG.standard_normal(6)
+    below, above = np.full(6, 10.0), np.full(6, 10.0)
+    above[1], below[4] = 0.0, 1e-9
+    H = np.linalg.inv(A) * 3.0
+    axes = axes_inside(H, 0.5, below, above)
+    probes = axes.probes(0.5)
+    assert axes.near.tolist() == [1, 4] and (probes >= -below - 1e-12).all() and (probes <= above + 1e-12).all()
+    losses = np.array([quadratic(x + row) for row in probes])
+    g, corrected = measured(axes, 0.5, quadratic(x), losses[:6], losses[6:], H, True)
+    np.testing.assert_allclose(g, A @ x, rtol=1e-6)
+    free = np.array([True, False, True, True, False, True])
+    np.testing.assert_allclose(reduced(corrected, free), np.linalg.inv(A[np.ix_(free, free)]), rtol=1e-5)
 
 
 # ---------------------------------------------------------------------------------------------------- line search
@@ -131,6 +153,66 @@ def test_minimum_on_a_bound() -> None:
     scipy = pytest.importorskip("scipy.optimize")
     best = scipy.minimize(lambda x: quadratic(x - 2.0), np.zeros(6), bounds=[(-1, 1)] * 6, method="L-BFGS-B", tol=1e-15)
     assert opt.best.loss <= best.fun * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("method", [zo.QuasiNewton, zo.Auto])
+def test_minimum_on_bounds_that_others_depend_on(method: type[zo.Method]) -> None:
+    """Auto answered 37.217: the free variables' step is Newton's only with the active ones taken out of H."""
+
+    def loss(x: np.ndarray) -> float:
+        return float(1e4 * (x.sum() - 7) ** 2 + (x[0] - x[1] - 10) ** 2 + (x[0] + x[1] - 2 * x[2] - 4) ** 2)
+
+    opt = solve(zo.Optimizer(method(bounds=(-5, 5)), np.zeros(3), rng=0, budget=400), loss)
+    assert opt.best.loss == pytest.approx(32.39870, abs=1e-5)
+
+
+@pytest.mark.parametrize("method", [zo.QuasiNewton, zo.Auto])
+def test_minimum_with_nine_active_bounds(method: type[zo.Method]) -> None:
+    """Condition 1e6 in 20 dimensions; the answer was 4e3 above the minimum."""
+    rng = np.random.default_rng(0)
+    Q = np.linalg.qr(rng.standard_normal((20, 20)))[0]
+    B = Q @ np.diag(10.0 ** np.linspace(0, 6, 20)) @ Q.T
+    minimum, multipliers = rng.uniform(-4, 4, 20), np.zeros(20)
+    minimum[:9] = rng.choice([-5.0, 5.0], 9)
+    multipliers[:9] = -np.sign(minimum[:9]) * rng.uniform(1e3, 1e5, 9)  # the gradient there (Karush, Kuhn and Tucker)
+
+    def above(x: np.ndarray) -> float:
+        return float(0.5 * (x - minimum) @ B @ (x - minimum) + multipliers @ (x - minimum))
+
+    opt = solve(zo.Optimizer(method(bounds=(-5, 5)), np.zeros(20), rng=0, budget=4000), above)
+    assert -1e-9 < opt.best.loss < 1e-6
+
+
+def test_coordinates_that_are_free_on_one_side_or_fixed() -> None:
+    low, high = [0, None, None, 2], [None, -1000, None, 2]
+    for method in (zo.QuasiNewton, zo.CoordinateSearch, zo.Auto):
+        opt = zo.Optimizer(method(bounds=(low, high)), [1.0, -2e3, 0.5, 2.0], rng=0, budget=900)
+        solve(opt, lambda x: (x[0] - 70) ** 2 + 1e-4 * (x[1] + 300) ** 2 + (x[2] + 40) ** 2 + x[3])
+        np.testing.assert_allclose(opt.best.x, [70.0, -1000.0, -40.0, 2.0], rtol=1e-4)
+
+
+def stairs(x: np.ndarray) -> float:
+    return float((np.floor(4 * x) ** 2).sum())
+
+
+@pytest.mark.parametrize("k", [-500, -37, 1, 500])
+@pytest.mark.parametrize("loss", [rosenbrock, rastrigin, stairs])
+@pytest.mark.parametrize(
+    "method",
+    [zo.QuasiNewton(), zo.QuasiNewton(bounds=(-5, 1)), zo.CoordinateSearch(bounds=(-5, 5)), zo.Auto(bounds=(-5, 1))],
+    ids=repr,
+)
+def test_a_loss_times_a_power_of_two_gives_the_same_run(
+    method: zo.Method, loss: Callable[[np.ndarray], float], k: int
+) -> None:
+    """Bit for bit; the method stalled at 1e-170 and at 1e160."""
+    plain, scaled = (zo.Optimizer(method, np.array([-1.5, 0.3, 0.7]), rng=3, budget=400) for _ in range(2))
+    while not plain.stop():
+        batch, other = plain.ask(), scaled.ask()
+        assert np.array_equal(batch.X, other.X)
+        plain.tell(batch, [loss(x) for x in batch])
+        scaled.tell(other, [math.ldexp(loss(x), k) for x in other])
+    assert scaled.stop() == plain.stop()
 
 
 def test_rough_loss_is_taken_over_larger_distances() -> None:

@@ -52,10 +52,11 @@ class Auto(Method):
 
     Parameters
     ----------
-    bounds : None or (low, high), default None
-        Box; each side a number or a 1-D array. No candidate leaves it, and it says what a large step is.
+    bounds : None or bounds in any form, default None
+        No candidate leaves them, and they say what a large step is.
     scale : None, float or 1-D array, default None
-        Without bounds, how far from x0 to look at first, in parameter units; None takes it from x0.
+        Where a coordinate has no two bounds, how far from x0 to look at first, in parameter units; None takes it
+        from x0.
     budget : int or None, default None
         Left to `Optimizer`, which fills in its own; given here it is no limit.
 

@@ -70,9 +70,9 @@ class CoordinateSearch(Method):
 
     Parameters
     ----------
-    bounds : box, or None for none
-        Which x0 must lie inside; `check_box` says in which forms. Where a side is infinite the search begins as far
-        from x0 as that is from 0, or 1 where that is less, and goes on outward while that pays.
+    bounds : None or bounds in any form
+        x0 must lie inside. Where there is none the search begins as far from x0 as that is from 0, or 1 where that is
+        less, and goes on outward while that pays.
     patience : int, default 150
         The search ends after so many rounds in which no coordinate has found a better basin.
 

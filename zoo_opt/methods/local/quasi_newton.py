@@ -111,8 +111,8 @@ class QuasiNewton(Method):
 
     Parameters
     ----------
-    bounds : None or (low, high), default None
-        Box; each side a number or a 1-D array. x0 must lie inside; no candidate leaves it.
+    bounds : None or bounds in any form, default None
+        x0 must lie inside; no candidate leaves them.
     scale : float, default 1
         A length that matters, in parameter units: that of the first trial. Forward differences are taken over
         1.5e-8 max(\|x_i\|, scale).
