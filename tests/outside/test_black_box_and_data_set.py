@@ -1,7 +1,5 @@
 """A black box and a data set of another package, one file each: listed, on the command line, in suites."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,9 +57,8 @@ def test_they_are_listed_beside_ours(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         main(["adapt", "--help"])
     out = capsys.readouterr().out
-    assert "like-the-point                what is as bright as the point" in out and "48 like-the-point" in " ".join(
-        out.split()
-    )
+    assert "like-the-point                what is as bright as the point" in out
+    assert "48 like-the-point" in " ".join(out.split())
 
 
 def test_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,5 @@
 """A comparator of another package, one file: it is listed, and is a row of tables like those that come with ours."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -53,9 +51,8 @@ def test_it_is_a_row_of_a_table(tmp_path: Path) -> None:
     assert main(["table", str(suite), "--out", str(out)]) == 0
     runs = {run["method"]: run for run in read_record(out / "runs.jsonl").runs.values()}
     ours, zero_shot = runs["Platt's scaling"], runs["zero-shot"]
-    assert (
-        ours["error"] is None and ours["trained"] == 2 and ours["settings"] == {"epochs": 2, "lr": 0.5, "keep": "last"}
-    )
+    assert ours["error"] is None and ours["trained"] == 2
+    assert ours["settings"] == {"epochs": 2, "lr": 0.5, "keep": "last"}
     assert "of 2, ended by epochs" in ours["about"] and ours["dice"] != zero_shot["dice"]
     assert "| Platt's scaling |" in next(out.glob("*.md")).read_text()
 

@@ -1,12 +1,15 @@
-"""What tests of trainings share: one number for all weights, and a training that is killed after an epoch."""
-
-from __future__ import annotations
+"""What many tests ask for: one number for all weights, a training that is killed, an error, a suite that is run."""
 
 import hashlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
 
+import pytest
 import torch
 
+from zoo_opt.bench.engine.record import read_record
+from zoo_opt_seg.tables import run as tables
 from zoo_opt_seg.whitebox.core.recipe import Epoch, Recipe
 
 
@@ -26,3 +29,50 @@ def die_after(last: int) -> Callable[[Epoch, Recipe], None]:
             raise KeyboardInterrupt
 
     return report
+
+
+def raises(error, message: str | None, call: Callable[..., object], *args: object, **options: object) -> None:
+    """The call raises this error, with a message that matches if one is given: `pytest.raises` as a row of a table."""
+    with pytest.raises(error, match=message):
+        call(*args, **options)
+
+
+def succeeds(answer: tuple[int, str, str]) -> tuple[str, str]:
+    """The command line (the fixture `run`) ended well; its output and errors."""
+    status, *said = answer
+    assert status == 0, said
+    return tuple(said)
+
+
+def fails(answer: tuple[int, str, str], words: str) -> None:
+    """The command line ended with status 2 and these words among its errors."""
+    status, _, err = answer
+    assert status == 2 and words in err, err
+
+
+# The head of a suite's group of which the test adds the rest.
+GROUP = """
+[[group]]
+name = "a small one"
+seeds = [0]
+calls = 60
+repeats = 1
+"""
+
+
+def run_suite(folder: Path, suite: str, name: str = "suite") -> dict[str, dict]:
+    """Write a suite of a table and run it by the command; returns the runs by the label of their row, of one seed."""
+    (folder / f"{name}.toml").write_text(suite)
+    assert tables.main([str(folder / f"{name}.toml"), "--out", str(folder / "out")]) == 0
+    return {run["method"]: run for run in read_record(folder / "out" / "runs.jsonl").runs.values()}
+
+
+def check_that_a_pretraining_goes_on(pretrain: ModuleType, folder: Path, scenes: int) -> None:
+    """Four steps at once and in two parts give the same weights, and another seed is refused."""
+    settings = {"steps": 4, "scenes": scenes, "seed": 5, "every": 10}
+    whole = pretrain.train(folder / "whole", **settings)
+    pretrain.train(folder / "parts", stop_at=2, **settings)
+    parts = pretrain.train(folder / "parts", **settings)
+    assert checksum(whole.state_dict()) == checksum(parts.state_dict())
+    assert (folder / "parts" / "log.jsonl").read_text().count("\n") == 2
+    raises(SystemExit, "--seed", pretrain.train, folder / "parts", steps=4, scenes=scenes, seed=6)

@@ -1,7 +1,6 @@
 """What the tests of zoo_opt_seg share: one torch thread, third parties' deprecation notes, small data, a small SAM."""
 
-from __future__ import annotations
-
+import importlib.util
 import os
 import sys
 from collections.abc import Callable
@@ -10,6 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+
+# What the seg extra brings and tests import; where one is absent, this folder is left out, and the last lines say so.
+EXTRA = ("h5py", "monai", "nibabel", "open_clip", "peft", "rich", "safetensors", "scipy", "segment_anything")
+EXTRA += ("SimpleITK", "skimage", "tensorboard", "tifffile", "timm", "torch", "torchvision", "transformers")
+ABSENT = [name for name in EXTRA if importlib.util.find_spec(name) is None]
+collect_ignore_glob = ["*"] if ABSENT else []
 
 # Notes of other packages about themselves or each other, at import or first use: nothing of ours can mend them.
 THIRD_PARTY = [
@@ -24,10 +29,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", line)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say why nothing of this folder has run."""
+    if ABSENT:
+        terminalreporter.write_line(f"tests/seg is left out, not installed: {', '.join(ABSENT)} (zoo-opt[seg])")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_torch_thread() -> None:
     """xdist already uses the cores; results must not depend on their number."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     torch.set_num_threads(1)
 
 
@@ -41,9 +53,7 @@ def shared_data() -> Path:
 
 
 @pytest.fixture
-def run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[..., tuple[int, str, str]]:
+def run(capsys, monkeypatch, tmp_path: Path) -> Callable[..., tuple[int, str, str]]:
     """Run the command line in an empty folder; returns status, output, errors."""
     from zoo_opt_seg import cli
 

@@ -4,8 +4,6 @@
 without any clean-up before chosen lines of our code. Prints JSON.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -74,18 +72,12 @@ def outcome(out: Path) -> dict:
     from zoo_opt_seg.visual_prompts import load_prompt
 
     log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    metrics = json.loads((out / "metrics.json").read_text())
-    for line in (*log, metrics):
+    log.append(json.loads((out / "metrics.json").read_text()))
+    for line in log:
         line.pop("seconds", None)
-    panel_and_page = [(out / name).exists() for name in ("panel.png", "index.html")]
+    shown = [(out / name).exists() for name in ("panel.png", "index.html")]
     x, last = load_prompt(out / "prompt.npz").x, np.load(out / "state" / "last.npy")
-    return {
-        "x": x.tobytes().hex(),
-        "last": last.tobytes().hex(),
-        "log": log,
-        "metrics": metrics,
-        "shown": panel_and_page,
-    }
+    return {"x": x.tobytes().hex(), "last": last.tobytes().hex(), "log": log, "shown": shown}
 
 
 def at_random(out: Path, kills: int, seed: int) -> dict:
@@ -107,13 +99,8 @@ def at_random(out: Path, kills: int, seed: int) -> dict:
             _, status = os.waitpid(pid, 0)
         if os.WIFEXITED(status):
             break
-    return {
-        "kills": died,
-        "status": os.WEXITSTATUS(status),
-        "asked": [asked(out / "whole.log"), asked(log)],
-        "whole": outcome(out / "whole"),
-        "cut": outcome(out / "cut"),
-    }
+    found = {"kills": died, "status": os.WEXITSTATUS(status), "asked": [asked(out / "whole.log"), asked(log)]}
+    return found | {name: outcome(out / name) for name in ("whole", "cut")}
 
 
 def before_lines(out: Path, points: int) -> dict:

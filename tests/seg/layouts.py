@@ -1,9 +1,7 @@
 """Writers of every data set's layout, in a few tiny files."""
 
-from __future__ import annotations
-
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -30,50 +28,57 @@ def refused(call: Callable[[], object], *parts: str) -> None:
     assert "\n" not in message and all(part in message for part in parts), message
 
 
-def picture(path: Path, seed: int = 0, size: tuple[int, int] = (W, H), mode: str = "RGB") -> Path:
+def saved(path: Path, array: np.ndarray, **options: int) -> Path:
+    """Write an image file of the array, and the folder that it is in."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, **options)
+    return path
+
+
+def picture(path: Path, seed: int = 0, size: tuple[int, int] = (W, H), mode: str = "RGB") -> Path:
     channels = len(Image.new(mode, (1, 1)).getbands())
     array = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], channels), np.uint8)
-    Image.fromarray(array.squeeze()).save(path)
-    return path
+    return saved(path, array.squeeze())
 
 
 def label(path: Path, value: int = 255, size: tuple[int, int] = (W, H), background: int = 0, where: int = 1) -> Path:
     """A mask file with an object of half the width."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     array = np.full(size[::-1], background, np.uint8)
     array[:, where * size[0] // 4 : (where + 2) * size[0] // 4] = value
-    Image.fromarray(array).save(path)
-    return path
+    return saved(path, array)
+
+
+def pairs(root: Path, numbers: Iterable[object], image: str, mask: str, value: int = 255) -> Path:
+    """Files of images and masks, whose names hold the number or the like; returns the folder."""
+    for i in numbers:
+        picture(root / image.format(i), i if isinstance(i, int) else 0)
+        label(root / mask.format(i), value)
+    return root
 
 
 # ------------------------------------------------------------------------------------------------ layouts
 
 
 def write_kvasir(root: Path, n: int = 10) -> Path:
-    for i in range(n):
-        picture(root / "Kvasir-SEG/images" / f"cju{i:02}.jpg", i)
-        label(root / "Kvasir-SEG/masks" / f"cju{i:02}.jpg")
+    pairs(root / "Kvasir-SEG", range(n), "images/cju{:02}.jpg", "masks/cju{:02}.jpg")
     (root / "Kvasir-SEG/kavsir_bboxes.json").write_text("{}")
     return root
 
 
 def write_isic2018(root: Path) -> Path:
     for split, numbers in (("Training", range(4)), ("Validation", range(10, 12)), ("Test", range(20, 25))):
-        for i in numbers:
-            picture(root / f"ISIC2018_Task1-2_{split}_Input/ISIC_{i:07}.jpg", i)
-            label(root / f"ISIC2018_Task1_{split}_GroundTruth/ISIC_{i:07}_segmentation.png")
-        (root / f"ISIC2018_Task1-2_{split}_Input/ATTRIBUTION.txt").write_text("x")
-        (root / f"ISIC2018_Task1-2_{split}_Input/LICENSE.txt").write_text("x")
+        image, mask = f"ISIC2018_Task1-2_{split}_Input", f"ISIC2018_Task1_{split}_GroundTruth"
+        pairs(root, numbers, f"{image}/ISIC_{{:07}}.jpg", f"{mask}/ISIC_{{:07}}_segmentation.png")
+        for name in ("ATTRIBUTION", "LICENSE"):
+            (root / image / f"{name}.txt").write_text("x")
     return root
 
 
 def disc_and_cup(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     array = np.full((H, W), 255, np.uint8)
     array[:, 6:18] = 128
     array[:, 10:14] = 0
-    Image.fromarray(array).save(path)
+    saved(path, array)
 
 
 def write_refuge(root: Path) -> Path:
@@ -123,9 +128,9 @@ def write_polypgen(root: Path) -> Path:
 
 
 def write_polypgen_centres(root: Path) -> Path:
-    for centre, i in itertools.product((1, 6), range(0, 200, 20)):
-        picture(root / f"PolypGen2021_MultiCenterData_v3/data_C{centre}/images_C{centre}/100H{i:04}.jpg", i)
-        label(root / f"PolypGen2021_MultiCenterData_v3/data_C{centre}/masks_C{centre}/100H{i:04}_mask.jpg")
+    for k in (1, 6):
+        folder = root / f"PolypGen2021_MultiCenterData_v3/data_C{k}"
+        pairs(folder, range(0, 200, 20), f"images_C{k}/100H{{:04}}.jpg", f"masks_C{k}/100H{{:04}}_mask.jpg")
     return root
 
 
@@ -136,9 +141,7 @@ def write_dsb2018(root: Path) -> Path:
         for k in range(12):
             array = np.zeros((160, 200), np.uint8)
             array[10 + 10 * k : 18 + 10 * k, 15 * k : 15 * k + 12] = 255
-            path = root / f"stage1_train/{name}/masks/{k:064x}.png"
-            path.parent.mkdir(exist_ok=True)
-            Image.fromarray(array).save(path)
+            saved(root / f"stage1_train/{name}/masks/{k:064x}.png", array)
     return root
 
 
@@ -148,7 +151,7 @@ def write_chase_db1(root: Path) -> Path:
         for annotator, where in (("1st", 0), ("2nd", 2)):
             array = np.zeros((H, W), bool)
             array[:, where * W // 4 : (where + 2) * W // 4] = True
-            Image.fromarray(array).save(root / f"Image_{k:02}{eye}_{annotator}HO.png")
+            saved(root / f"Image_{k:02}{eye}_{annotator}HO.png", array)
     return root
 
 

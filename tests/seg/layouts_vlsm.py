@@ -1,7 +1,5 @@
 """Writers of the layouts of the sets that text prompts exist for, in a few tiny files."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Callable, Mapping
@@ -10,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from seg.layouts import H, W, label, picture
+from seg.layouts import H, W, pairs, picture, saved
 
 SPLITS = {"train": "train.json", "validation": "val.json", "test": "test.json"}
 
@@ -32,9 +30,7 @@ def tif(path: Path, array: np.ndarray) -> Path:
 
 
 def write_clinicdb(root: Path) -> Path:
-    for i in range(1, 11):
-        picture(root / f"PNG/Original/{i}.png", i)
-        label(root / f"PNG/Ground Truth/{i}.png")
+    pairs(root, range(1, 11), "PNG/Original/{}.png", "PNG/Ground Truth/{}.png")
     (root / "metadata.csv").write_text("frame_id,sequence_id\n")
     return root
 
@@ -54,25 +50,20 @@ def write_bkai(root: Path) -> Path:
         if i == 0:
             colours[:, W // 2 :, 1] = 255
         colours[..., 2] = 100  # noise below the threshold
-        path = root / f"train_gt/train_gt/{i:032x}.jpeg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(colours).save(path, quality=95)
+        saved(root / f"train_gt/train_gt/{i:032x}.jpeg", colours, quality=95)
     picture(root / f"test/test/{99:032x}.jpeg")
     return root
 
 
 def write_isic2016(root: Path) -> Path:
     for split, numbers in (("Training", range(10)), ("Test", range(20, 24))):
-        for i in numbers:
-            picture(root / f"ISBI2016_ISIC_Part1_{split}_Data/ISIC_{i:07}.jpg", i)
-            label(root / f"ISBI2016_ISIC_Part1_{split}_GroundTruth/ISIC_{i:07}_Segmentation.png")
+        part = root / f"ISBI2016_ISIC_Part1_{split}"
+        pairs(root, numbers, f"{part}_Data/ISIC_{{:07}}.jpg", f"{part}_GroundTruth/ISIC_{{:07}}_Segmentation.png")
     return root
 
 
 def write_dfuc2022(root: Path) -> Path:
-    for i in range(100001, 100011):
-        picture(root / f"DFUC2022_train_images/{i}.jpg", i)
-        label(root / f"DFUC2022_train_masks/{i}.png")
+    pairs(root, range(100001, 100011), "DFUC2022_train_images/{}.jpg", "DFUC2022_train_masks/{}.png")
     picture(root / "DFUC2022_test_images/300001.jpg")
     return root
 
@@ -148,18 +139,8 @@ def write_camus_mhd(root: Path) -> Path:
     return root
 
 
-PATHOLOGIES = (
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Lesion",
-    "Airspace Opacity",
-    "Edema",
-    "Consolidation",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Support Devices",
-)
+PATHOLOGIES = ["Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Lesion", "Airspace Opacity", "Edema"]
+PATHOLOGIES += ["Consolidation", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Support Devices"]
 
 
 def rle(mask: np.ndarray) -> dict[str, Any]:
@@ -211,16 +192,9 @@ def write_texts(folder: Path, splits: Mapping[str, list[tuple[str, str]]]) -> Pa
     folder.mkdir(parents=True, exist_ok=True)
     for split, file in SPLITS.items():
         entries = [
-            {
-                "bbox": [0, 0, 1, 1],
-                "cat": 0,
-                "segment_id": Path(image).stem,
-                "img_name": image,
-                "mask_name": mask,
-                "sentences": [{"idx": 0, "sent_id": k, "sent": ""}],
-                "prompts": {"p0": "", "p1": "polyp", "p2": [f"round {image}", f"small {image}"]},
-                "sentences_num": 1,
-            }
+            {"bbox": [0, 0, 1, 1], "cat": 0, "segment_id": Path(image).stem, "img_name": image, "mask_name": mask}
+            | {"sentences": [{"idx": 0, "sent_id": k, "sent": ""}], "sentences_num": 1}
+            | {"prompts": {"p0": "", "p1": "polyp", "p2": [f"round {image}", f"small {image}"]}}
             for k, (image, mask) in enumerate(splits[split])
         ]
         (folder / file).write_text(json.dumps(entries))

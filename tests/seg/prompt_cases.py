@@ -1,9 +1,7 @@
 """One visual prompt of each kind, small, for the tests that all must pass."""
 
-from __future__ import annotations
-
 import numpy as np
-from seg.prompt_fakes import LinearEncoder
+from seg.prompt_fakes import LinearEncoder, points_of
 
 from zoo_opt_seg.visual_prompts import BAR, VPT, BlackVIP, FilterPrompt, IPDecoder, LowRank
 
@@ -26,3 +24,8 @@ def vector(prompt, seed=0, spread=0.1):
     """The start and a random step."""
     step = np.random.default_rng(seed).standard_normal(prompt.dim).astype(np.float32)
     return prompt.x0(0) + np.float32(spread) * step
+
+
+def shown(prompt, x, samples, points=None):
+    """The images as the prompt of the vector makes them, around these points or some of its own."""
+    return prompt(x, prompt.context(samples.images, points or points_of(samples)))

@@ -1,7 +1,5 @@
 """Small stand-ins that the tests of visual prompts and of the objective share."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -34,14 +32,25 @@ def brightness(images: np.ndarray, prompts: Prompts) -> np.ndarray:
 
 
 class Recorded:
-    """Keeps what a black box was asked."""
+    """Keeps what a black box was asked, images and prompts of each question; ``attributes``: its name and such."""
 
-    def __init__(self, model: Any = brightness) -> None:
+    def __init__(self, model: Any = brightness, **attributes: Any) -> None:
         self.model, self.asked = model, []
+        vars(self).update(attributes)
 
     def __call__(self, images: np.ndarray, prompts: Prompts) -> np.ndarray:
         self.asked.append((images, prompts))
         return self.model(images, prompts)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Images of each question."""
+        return [len(images) for images, _ in self.asked]
+
+    @property
+    def calls(self) -> int:
+        """Images of all questions, counted as `Counted` does."""
+        return sum(self.sizes)
 
 
 def scenes(n: int, size: int = 32, seed: int = 0) -> Samples:

@@ -1,7 +1,5 @@
 """Small stand-ins for the tests: a random SAM of 32 pixels, a domain of bright discs, a prompt that moves images."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
@@ -17,21 +15,12 @@ def small_sam(width: int = 32, seed: int = 0) -> Sam:
     """SAM of 32 px with random weights, 0.05 M parameters."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Sam(
-            image_encoder=ImageEncoderViT(
-                img_size=SIZE, patch_size=8, embed_dim=width, depth=2, num_heads=2, mlp_ratio=2.0, out_chans=16
-            ),
-            prompt_encoder=PromptEncoder(
-                embed_dim=16, image_embedding_size=(4, 4), input_image_size=(SIZE, SIZE), mask_in_chans=4
-            ),
-            mask_decoder=MaskDecoder(
-                num_multimask_outputs=3,
-                transformer=TwoWayTransformer(depth=1, embedding_dim=16, num_heads=2, mlp_dim=32),
-                transformer_dim=16,
-                iou_head_depth=2,
-                iou_head_hidden_dim=16,
-            ),
-        ).eval()
+        size, grid = (SIZE, SIZE), (SIZE // 8, SIZE // 8)
+        encoder = ImageEncoderViT(SIZE, 8, embed_dim=width, depth=2, num_heads=2, mlp_ratio=2.0, out_chans=16)
+        prompts = PromptEncoder(embed_dim=16, image_embedding_size=grid, input_image_size=size, mask_in_chans=4)
+        transformer = TwoWayTransformer(depth=1, embedding_dim=16, num_heads=2, mlp_dim=32)
+        decoder = MaskDecoder(transformer_dim=16, transformer=transformer, iou_head_depth=2, iou_head_hidden_dim=16)
+        return Sam(encoder, prompts, decoder).eval()
 
 
 def discs(n: int, seed: int) -> Samples:

@@ -1,7 +1,5 @@
 """Small stand-ins for the tests: a random CLIPSeg, a tokenizer of letters, a folder as transformers saves it."""
 
-from __future__ import annotations
-
 import functools
 import gzip
 import json
@@ -10,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from seg.small import SIZE, disc_splits
+from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
 
 from zoo_opt_seg.blackbox.clipseg import ClipSegBlackBox
 from zoo_opt_seg.data.samples import Splits
@@ -21,21 +20,13 @@ TEXTS = ("bright disc", "the disc", "a pale round spot")
 
 @functools.cache
 def _weights(words: int, size: int, seed: int):
-    from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
-
     text = {"vocab_size": words, "bos_token_id": words - 2, "eos_token_id": words - 1, "num_hidden_layers": 2}
     vision = {"image_size": size, "patch_size": 8, "num_hidden_layers": 3}
     both = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4}
-    config = CLIPSegConfig(
-        text_config={**text, **both, "max_position_embeddings": 24},
-        vision_config={**vision, **both},
-        projection_dim=16,
-        reduce_dim=16,
-        extract_layers=[0, 1, 2],
-        decoder_num_attention_heads=4,
-        decoder_intermediate_size=32,
-        use_complex_transposed_convolution=True,
-    )
+    text, vision = {**text, **both, "max_position_embeddings": 24}, {**vision, **both}
+    decoder = {"decoder_num_attention_heads": 4, "decoder_intermediate_size": 32, "reduce_dim": 16}
+    decoder |= {"extract_layers": [0, 1, 2], "use_complex_transposed_convolution": True}
+    config = CLIPSegConfig(text_config=text, vision_config=vision, projection_dim=16, **decoder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = CLIPSegForImageSegmentation(config)
@@ -47,8 +38,6 @@ def _weights(words: int, size: int, seed: int):
 
 def small_clipseg(words: int = LETTERS, size: int = SIZE, seed: int = 0):
     """CLIPSeg of 32 px with random weights whose answers depend on image and text, 0.06 M parameters."""
-    from transformers import CLIPSegForImageSegmentation
-
     config, state = _weights(words, size, seed)
     with torch.random.fork_rng(devices=[]):
         model = CLIPSegForImageSegmentation(config)

@@ -1,11 +1,8 @@
 """Prompts: what is valid, rows and batches, geometry, absent prompts, keys."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
+from seg.checks import raises
 
 from zoo_opt_seg.prompts import Prompts
 
@@ -67,8 +64,7 @@ def test_types_and_defaults() -> None:
     ],
 )
 def test_bad_prompts(kinds: dict[str, object], error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        Prompts(**kinds)
+    raises(error, message, Prompts, **kinds)
 
 
 @pytest.mark.parametrize(
@@ -107,21 +103,16 @@ def test_concatenate_is_the_inverse_of_rows() -> None:
 
 
 def test_concatenate_marks_what_some_lack() -> None:
-    both = Prompts.concatenate(
-        [
-            Prompts(points=np.ones((1, 1, 2))),
-            Prompts(points=np.full((1, 3, 2), 2.0), boxes=[[1, 2, 3, 4]], masks=np.zeros((1, 4, 4))),
-            Prompts(texts=("x",)),
-        ]
-    )
+    parts = [Prompts(points=np.ones((1, 1, 2))), Prompts(texts=("x",))]
+    parts.insert(1, Prompts(points=np.full((1, 3, 2), 2.0), boxes=[[1, 2, 3, 4]], masks=np.zeros((1, 4, 4))))
+    both = Prompts.concatenate(parts)
     assert np.array_equal(both.labels, [[1, -1, -1], [1, 1, 1], [-1, -1, -1]])
     assert np.isnan(both.boxes[[0, 2]]).all()
     assert np.isnan(both.masks[0]).all()
     assert both.texts == ("", "", "x")
-    with pytest.raises(ValueError, match="masks must all have the same size"):
-        Prompts.concatenate([Prompts(masks=np.zeros((1, 4, 4))), Prompts(masks=np.zeros((1, 5, 4)))])
-    with pytest.raises(ValueError, match="at least one"):
-        Prompts.concatenate([])
+    sizes = [Prompts(masks=np.zeros((1, height, 4))) for height in (4, 5)]
+    raises(ValueError, "masks must all have the same size", Prompts.concatenate, sizes)
+    raises(ValueError, "at least one", Prompts.concatenate, [])
 
 
 def test_groups_hold_nothing_absent_and_every_row_once() -> None:
@@ -164,8 +155,7 @@ def test_moved_keeps_boxes_upright() -> None:
     turned = prompts.moved(lambda xy: np.stack([95 - xy[..., 1], xy[..., 0]], axis=-1))
     assert np.array_equal(turned.points, [[[75, 10]]])
     assert np.array_equal(turned.boxes, [[35, 10, 75, 30]])
-    with pytest.raises(ValueError, match="masks cannot be moved"):
-        full().moved(lambda xy: xy)
+    raises(ValueError, "masks cannot be moved", full().moved, lambda xy: xy)
 
 
 def test_moved_leaves_the_absent_absent() -> None:
@@ -178,16 +168,10 @@ def test_moved_leaves_the_absent_absent() -> None:
 def test_key_is_of_the_content_alone() -> None:
     one = Prompts(points=[[[1, 2]]])
     assert one.key(0) == Prompts(points=[[[9, 9], [1, 2]]], labels=[[-1, 1]], boxes=[[NAN] * 4], texts=("",)).key(0)
-    others = [
-        Prompts(points=[[[1, 2]]], labels=[[0]]),
-        Prompts(points=[[[2, 1]]]),
-        Prompts(points=[[[1, 2], [1, 2]]]),
-        Prompts(points=[[[1, 2]]], texts=("x",)),
-        Prompts(boxes=[[0, 0, 1, 2]]),
-        Prompts(masks=[[[0, 0], [1, 2]]]),
-        Prompts(masks=[[[0, 0, 1, 2]]]),
-        Prompts.nothing(1),
-    ]
+    others = [{"points": [[[1, 2]]], "labels": [[0]]}, {"points": [[[2, 1]]]}, {"points": [[[1, 2], [1, 2]]]}]
+    others += [{"points": [[[1, 2]]], "texts": ("x",)}, {"boxes": [[0, 0, 1, 2]]}]
+    others += [{"masks": [[[0, 0], [1, 2]]]}, {"masks": [[[0, 0, 1, 2]]]}]
+    others = [Prompts.nothing(1), *(Prompts(**kinds) for kinds in others)]
     keys = {one.key(0), *(other.key(0) for other in others)}
     assert len(keys) == 1 + len(others)
     batch = full()

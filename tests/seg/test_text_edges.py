@@ -1,32 +1,23 @@
 """Where asking by text differs from asking by points: images without an object, several views, other images."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("segment_anything")
-pytest.importorskip("monai")
-
+import torch
 from seg.small import disc_splits, discs, small_sam
 
 import zoo_opt as zo
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg.adaptation.run import adapt
-from zoo_opt_seg.blackbox import Counted
-from zoo_opt_seg.blackbox.sam import SamBlackBox
+from zoo_opt_seg.blackbox import Counted, SamBlackBox
+from zoo_opt_seg.data import Samples, Splits
 from zoo_opt_seg.data.draws import draw_prompts
-from zoo_opt_seg.data.samples import Samples, Splits
 from zoo_opt_seg.measures import losses
-from zoo_opt_seg.visual_prompts import make_prompt
-from zoo_opt_seg.visual_prompts.vpt import VPT
-from zoo_opt_seg.whitebox.core.recipe import Recipe
-from zoo_opt_seg.whitebox.core.segmentation import Segmentation, bce_dice, vlsm_loss
+from zoo_opt_seg.visual_prompts import VPT, make_prompt
+from zoo_opt_seg.whitebox import Recipe, Segmentation
+from zoo_opt_seg.whitebox.core.segmentation import bce_dice, vlsm_loss
 from zoo_opt_seg.whitebox.prompt.gradient import PromptByGradient, train_prompt
 
 FEW = {"method": zo.CMAES(sigma0=0.1, popsize=4), "calls": 40, "batch": 4, "validate": 0, "repeats": 2, "panel": False}

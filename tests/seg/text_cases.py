@@ -1,7 +1,5 @@
 """Small CLIPs of open_clip's with drawn weights, a tokenizer of a few words, and discs that two texts tell apart."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

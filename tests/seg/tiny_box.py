@@ -1,7 +1,5 @@
 """A black box and a data set that need numpy alone, for the tests of the driver: importable, and logging its calls."""
 
-from __future__ import annotations
-
 import os
 import time
 

@@ -1,7 +1,5 @@
 """What the tests of VLSM adapters share: a random CLIPSeg of 24 pixels, its inputs, its black box, spots with texts."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 import transformers

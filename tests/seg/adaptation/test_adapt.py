@@ -1,7 +1,5 @@
 """adapt: budget, steps, selection, failures, resuming, and what it leaves in its folder."""
 
-from __future__ import annotations
-
 import json
 import math
 import sys
@@ -9,11 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("monai")
-
-from seg.tiny_box import SIZE, Bright, samples, splits
+from seg.adapting import CMA, FILTER, SERVE, Faulty, quick
+from seg.checks import raises
+from seg.tiny_box import Bright, samples, splits
 
 import zoo_opt as zo
 from zoo_opt_seg.adaptation.folder import Lines, RunFolder, read_lines
@@ -21,18 +17,12 @@ from zoo_opt_seg.adaptation.history import History
 from zoo_opt_seg.adaptation.objective import Objective
 from zoo_opt_seg.adaptation.plan import planned
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown
-from zoo_opt_seg.adaptation.run import adapt
 from zoo_opt_seg.adaptation.settings import settings_from
 from zoo_opt_seg.adaptation.validation import Validator
 from zoo_opt_seg.blackbox import Counted, ProcessBlackBox
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.measures.losses import LossError
-from zoo_opt_seg.visual_prompts import load_prompt, make_prompt
-
-FILTER = make_prompt("filter", SIZE)
-CMA = zo.CMAES(sigma0=0.1, popsize=6)
-QUICK = {"method": CMA, "calls": 220, "batch": 4, "validate": 3, "test": False, "panel": False}
-HERE = str(Path(__file__).parents[1])
+from zoo_opt_seg.visual_prompts import load_prompt
 
 
 def log_of(folder):
@@ -46,7 +36,7 @@ def log_of(folder):
 @pytest.mark.parametrize("method", [CMA, zo.FZOO(lr=0.01, c=0.05), zo.SPSA(lr=0.05, c=0.05)])
 def test_the_budget_is_never_exceeded_and_used_up(calls, method):
     model = Counted(Bright())
-    result = adapt(model, FILTER, splits(), **{**QUICK, "calls": calls, "method": method})
+    result = quick(model, calls=calls, method=method)
     step = 4 * (6 if method is CMA else 9 if isinstance(method, zo.FZOO) else 2)
     assert model.calls == result.calls <= calls
     assert calls - result.calls < step + 4
@@ -63,7 +53,7 @@ def test_the_budget_is_never_exceeded_and_used_up(calls, method):
     ids=["boosting", "paper", "released"],
 )
 def test_spsa_geass_makes_exactly_the_steps_of_zoo_opt(method, tmp_path):
-    result = adapt(Bright(), FILTER, splits(), **{**QUICK, "method": method, "seed": 5, "out": tmp_path})
+    result = quick(method=method, seed=5, out=tmp_path)
     evaluations = (220 - 3 * 6) // 4
     objective = Objective(Bright(), FILTER, splits().train, batch=4, seed=5)
     opt = zo.Optimizer(method, FILTER.x0(5), rng=5, budget=evaluations)
@@ -80,21 +70,19 @@ def test_spsa_geass_makes_exactly_the_steps_of_zoo_opt(method, tmp_path):
 
 @pytest.mark.parametrize("method", ["auto", "spsa", "spsa-gc", "spsa-geass", "bar", "fzoo", "sep-cma-es", "dd-cma-es"])
 def test_any_method_by_name(method):
-    result = adapt(Bright(), FILTER, splits(), **{**QUICK, "method": method})
+    result = quick(method=method)
     assert result.calls <= 220 and np.isfinite(result.x).all()
 
 
 def test_options_as_of_the_command_line():
-    settings = {**QUICK, "method": "spsa", "options": {"lr": {"type": "Cosine", "start": 0.1, "end": 0.01}, "c": 0.05}}
-    assert adapt(Bright(), FILTER, splits(), **settings).nit == 25
-    with pytest.raises(ValueError, match="method must be one of"):
-        adapt(Bright(), FILTER, splits(), **{**QUICK, "method": "adam"})
-    with pytest.raises(ValueError, match="options go with a method's name"):
-        adapt(Bright(), FILTER, splits(), **QUICK, options={"lr": 1})
+    options = {"lr": {"type": "Cosine", "start": 0.1, "end": 0.01}, "c": 0.05}
+    assert quick(method="spsa", options=options).nit == 25
+    raises(ValueError, "method must be one of", quick, method="adam")
+    raises(ValueError, "options go with a method's name", quick, options={"lr": 1})
 
 
 def test_the_same_seed_gives_the_same_prompt():
-    first, again, other = (adapt(Bright(), FILTER, splits(), **QUICK, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (quick(seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.x, again.x)
     assert not np.array_equal(first.x, other.x)
 
@@ -103,7 +91,7 @@ def test_the_same_seed_gives_the_same_prompt():
 
 
 def test_it_gains_and_keeps_the_best_mark():
-    result = adapt(Bright(), FILTER, splits(), **{**QUICK, "calls": 1000, "validate": 5})
+    result = quick(calls=1000, validate=5)
     dice = [mark["dice"] for mark in result.marks]
     assert dice[0] < 0.1 and max(dice) > 0.7
     chosen = result.metrics["chosen"]
@@ -111,22 +99,22 @@ def test_it_gains_and_keeps_the_best_mark():
 
 
 def test_the_start_is_kept_where_everything_is_worse():
-    result = adapt(Bright(), FILTER, splits(), **{**QUICK, "method": zo.SPSA(lr=1e4)}, x0=good_start())
+    result = quick(method=zo.SPSA(lr=1e4), x0=good_start())
     assert result.metrics["chosen"]["mark"] == 0
     np.testing.assert_array_equal(result.x, good_start())
 
 
 def test_a_run_that_diverges_keeps_what_was_finite():
     with np.errstate(all="ignore"):
-        result = adapt(Bright(), FILTER, splits(), **{**QUICK, "method": zo.SPSA(lr=1e38, c=1.0)})
+        result = quick(method=zo.SPSA(lr=1e38, c=1.0))
     assert np.isfinite(result.x).all()
 
 
 def test_selection_by_loss_and_without_validation():
-    by_loss = adapt(Bright(), FILTER, splits(), **QUICK, select="loss")
+    by_loss = quick(select="loss")
     losses = [mark["loss"] for mark in by_loss.marks]
     assert by_loss.metrics["chosen"]["loss"] == min(losses)
-    last = adapt(Bright(), FILTER, splits(), **{**QUICK, "validate": 0})
+    last = quick(validate=0)
     assert last.marks == [] and last.nfev == 54  # 9 steps of 6 of the 55 that the budget allows
     np.testing.assert_array_equal(last.x, last.last)
 
@@ -156,89 +144,57 @@ def test_marks_are_compared_on_the_images_that_all_of_them_have():
 # ------------------------------------------------------------------------------------------------------------ failures
 
 
-class Failing(Bright):
-    """Raises, or gives NaN, at some questions."""
-
-    def __init__(self, fails, nan=False):
-        super().__init__()
-        self.fails, self.nan, self.questions = fails, nan, 0
-
-    def __call__(self, images, prompts):
-        self.questions += 1
-        answer = super().__call__(images, prompts)
-        if self.fails(self.questions):
-            if not self.nan:
-                raise ConnectionError("quota")
-            answer[:] = np.nan
-        return answer
-
-
 @pytest.mark.parametrize("nan", [False, True])
 def test_failures_are_counted_and_survived(nan, tmp_path):
-    model = Failing(lambda n: n % 3 == 0, nan)
-    result = adapt(model, FILTER, splits(), **QUICK, out=tmp_path)
-    assert result.calls <= 220 and sum(result.metrics["failures"].values()) > 10
-    assert sum(line["failed"] for line in log_of(tmp_path) if line["kind"] == "step") == sum(
-        result.metrics["failures"].values()
-    )
+    model = Faulty(lambda box, images: box.questions % 3 == 0, *(None,) * nan)
+    result = quick(model, out=tmp_path)
+    failures = sum(result.metrics["failures"].values())
+    assert result.calls <= 220 and failures > 10
+    assert sum(line["failed"] for line in log_of(tmp_path) if line["kind"] == "step") == failures
     assert result.metrics["chosen"]["dice"] > 0.0
 
 
 def test_a_black_box_that_is_down_ends_the_run_and_the_same_call_goes_on(tmp_path):
-    whole = adapt(Bright(), FILTER, splits(), **QUICK)
-    model = Failing(lambda n: 20 < n <= 28)
+    whole = quick()
+    model = Faulty(lambda box, images: 20 < box.questions <= 28)
     with pytest.raises(BlackBoxDown, match="failed 8 times in a row, the last time with ConnectionError: quota"):
-        adapt(model, FILTER, splits(), **QUICK, out=tmp_path)
-    result = adapt(model, FILTER, splits(), **QUICK, out=tmp_path)
+        quick(model, out=tmp_path)
+    result = quick(model, out=tmp_path)
     assert result.nfev == whole.nfev and result.metrics["failures"] == {"ConnectionError": 8}
     assert result.calls <= 220
 
 
 def test_a_black_box_that_never_works_costs_nothing_that_is_kept(tmp_path):
     with pytest.raises(BlackBoxDown, match=r"failed on all 6 validation images, the last time with ConnectionError"):
-        adapt(Failing(lambda n: True), FILTER, splits(), **QUICK, out=tmp_path)
-    result = adapt(Bright(), FILTER, splits(), **{**QUICK, "seed": 3}, out=tmp_path)  # another run may take the folder
-    np.testing.assert_array_equal(result.x, adapt(Bright(), FILTER, splits(), **QUICK, seed=3).x)
+        quick(Faulty(lambda *_: True), out=tmp_path)
+    result = quick(seed=3, out=tmp_path)  # another run may take the folder
+    np.testing.assert_array_equal(result.x, quick(seed=3).x)
 
 
 def test_hard_masks_need_the_dice_loss():
     def hard(images, prompts):
         return Bright()(images, prompts) > 0.5
 
-    with pytest.raises(LossError, match="loss must be 'dice'"):
-        adapt(hard, FILTER, splits(), **{**QUICK, "validate": 0})
-    assert adapt(hard, FILTER, splits(), **QUICK, loss="dice").metrics["chosen"]["dice"] > 0.0
+    raises(LossError, "loss must be 'dice'", quick, hard, validate=0)
+    assert quick(hard, loss="dice").metrics["chosen"]["dice"] > 0.0
 
 
 # ------------------------------------------------------------------------------------------------- folder and resuming
 
 
-class Dying(Bright):
-    """Ctrl-C at one question."""
-
-    def __init__(self, at):
-        super().__init__()
-        self.at, self.questions = at, 0
-
-    def __call__(self, images, prompts):
-        if self.questions == self.at:
-            raise KeyboardInterrupt
-        self.questions += 1
-        return super().__call__(images, prompts)
+def dying(at):
+    """Ctrl-C at one question, once."""
+    return Faulty(lambda box, images: box.questions == at + 1, KeyboardInterrupt)
 
 
 @pytest.mark.parametrize("at", [0, 1, 2, 30, 53, 55, 57])
 def test_an_interrupt_loses_nothing(at, tmp_path):
-    settings = {**QUICK, "test": True, "repeats": 1}
-    whole = adapt(Bright(), FILTER, splits(), **settings, out=tmp_path / "whole")
-    model = Dying(at)
-    with pytest.raises(KeyboardInterrupt):
-        adapt(model, FILTER, splits(), **settings, out=tmp_path / "cut")
-    model.at = -1
-    result = adapt(model, FILTER, splits(), **settings, out=tmp_path / "cut")
-    count = Dying(-1)
-    adapt(count, FILTER, splits(), **settings)
-    assert model.questions == count.questions
+    settings = {"test": True, "repeats": 1}
+    count, model = Faulty(), dying(at)
+    whole = quick(count, **settings, out=tmp_path / "whole")
+    raises(KeyboardInterrupt, None, quick, model, **settings, out=tmp_path / "cut")
+    result = quick(model, **settings, out=tmp_path / "cut")
+    assert model.questions == count.questions + 1  # the one that had no answer was asked again
     np.testing.assert_array_equal(result.x, whole.x)
     np.testing.assert_array_equal(load_prompt(tmp_path / "cut" / "prompt.npz").x, whole.x)
     assert result.metrics["test"].pop("calls") - whole.metrics["test"].pop("calls") in (0, 1)  # its last image alone
@@ -248,43 +204,39 @@ def test_an_interrupt_loses_nothing(at, tmp_path):
 
 
 def test_a_complete_run_asks_nothing(tmp_path):
-    settings = {**QUICK, "test": True, "panel": True}
-    first = adapt(Bright(), FILTER, splits(), **settings, out=tmp_path)
+    first = quick(test=True, panel=True, out=tmp_path)
     (tmp_path / "index.html").unlink()
-    again = adapt(Dying(0), FILTER, splits(), **settings, out=tmp_path)
+    again = quick(dying(0), test=True, panel=True, out=tmp_path)
     np.testing.assert_array_equal(first.x, again.x)
     np.testing.assert_array_equal(first.last, again.last)
     assert again.marks == first.marks and again.calls == first.calls and (tmp_path / "index.html").exists()
 
 
 def test_another_run_is_refused_by_name(tmp_path):
-    adapt(Bright(), FILTER, splits(), **QUICK, out=tmp_path)
+    quick(out=tmp_path)
     for changes, what in (
         ({"seed": 1}, "seed is 0, this call's is 1"),
         ({"calls": 300}, "calls is 220, this call's is 300"),
         ({"method": "spsa"}, "method is"),
     ):
-        with pytest.raises(zo.CheckpointError, match=f"holds another run: its {what}"):
-            adapt(Bright(), FILTER, splits(), **{**QUICK, **changes}, out=tmp_path)
-    with pytest.raises(zo.CheckpointError, match="its data is"):
-        adapt(Bright(), FILTER, splits(train=11), **QUICK, out=tmp_path)
+        raises(zo.CheckpointError, f"holds another run: its {what}", quick, **changes, out=tmp_path)
+    raises(zo.CheckpointError, "its data is", quick, data=splits(train=11), out=tmp_path)
 
 
 def test_a_method_that_was_written_down_with_fewer_settings_is_the_same_run(tmp_path):
     """A version that did not have them all wrote the others; what differs in one that it had is another run."""
-    first = adapt(Bright(), FILTER, splits(), **QUICK, out=tmp_path)
+    first = quick(out=tmp_path)
     config = tmp_path / "config.json"
     text = config.read_text()
     assert ", lazy=1.0" in text
     config.write_text(text.replace(", lazy=1.0", ""))
-    np.testing.assert_array_equal(adapt(Bright(), FILTER, splits(), **QUICK, out=tmp_path).x, first.x)
+    np.testing.assert_array_equal(quick(out=tmp_path).x, first.x)
     config.write_text(text.replace("lazy=1.0", "lazy=0.5"))
-    with pytest.raises(zo.CheckpointError, match="holds another run: its method"):
-        adapt(Bright(), FILTER, splits(), **QUICK, out=tmp_path)
+    raises(zo.CheckpointError, "holds another run: its method", quick, out=tmp_path)
 
 
 def test_config_and_metrics_hold_what_it_takes(tmp_path):
-    result = adapt(Bright(), FILTER, splits(), **{**QUICK, "test": True}, out=tmp_path, about={"command": ["x"]})
+    result = quick(test=True, out=tmp_path, about={"command": ["x"]})
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["prompt"]["name"] == "filter" and config["method"].startswith("CMAES(sigma0=0.1, popsize=6")
     assert config["command"] == ["x"] and config["versions"]["zoo-opt"] == zo.__version__
@@ -302,20 +254,17 @@ def test_config_and_metrics_hold_what_it_takes(tmp_path):
 def test_without_test_images():
     data = splits()
     nothing = Splits("no test", data.train, data.validation, samples(0, 3))
-    assert "test" not in adapt(Bright(), FILTER, nothing, **{**QUICK, "test": True}).metrics
+    assert "test" not in quick(data=nothing, test=True).metrics
 
 
 # ------------------------------------------------------------------------------------------- the gradient is not needed
 
 
 def test_a_black_box_in_another_process_that_returns_bytes():
-    serve = f"import sys; sys.path.insert(0, {HERE!r}); from tiny_box import Bright; "
-    serve += "from zoo_opt_seg.blackbox import serve; serve(Bright())"
-    settings = {**QUICK, "calls": 600}
-    with ProcessBlackBox([sys.executable, "-c", serve]) as model:
-        result = adapt(model, FILTER, splits(), **settings)
+    with ProcessBlackBox([sys.executable, "-c", SERVE]) as model:
+        result = quick(model, calls=600)
     assert result.metrics["chosen"]["dice"] > result.marks[0]["dice"] + 0.3
-    np.testing.assert_array_equal(result.x, adapt(Bright(), FILTER, splits(), **settings).x)
+    np.testing.assert_array_equal(result.x, quick(calls=600).x)
 
 
 # ----------------------------------------------------------------------------------------------------------- arguments
@@ -337,21 +286,17 @@ def test_a_black_box_in_another_process_that_returns_bytes():
     ],
 )
 def test_arguments_are_checked(changes, message):
-    with pytest.raises((TypeError, ValueError), match=message):
-        adapt(Bright(), FILTER, splits(), **{**QUICK, **changes})
+    raises((TypeError, ValueError), message, quick, **changes)
 
 
 def test_folders_are_checked(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.txt").touch()
-    with pytest.raises(ValueError, match="out must be a new or empty folder"):
-        adapt(Bright(), FILTER, splits(), **QUICK, out=tmp_path / "photos")
-    with pytest.raises(ValueError, match="out must be a folder"):
-        adapt(Bright(), FILTER, splits(), **QUICK, out=tmp_path / "photos" / "a.txt")
+    raises(ValueError, "out must be a new or empty folder", quick, out=tmp_path / "photos")
+    raises(ValueError, "out must be a folder", quick, out=tmp_path / "photos" / "a.txt")
     folder = RunFolder(tmp_path / "run")
     folder.log.write_text('{"kind": "step"}\nnonsense\n{"cut')
-    with pytest.raises(zo.CheckpointError, match=r"log.jsonl is corrupt at line 2"):
-        read_lines(folder.log)
+    raises(zo.CheckpointError, r"log.jsonl is corrupt at line 2", read_lines, folder.log)
     folder.log.write_text('{"kind": "step"}\n{"cut')
     lines = Lines(folder.log)
     lines.add({"loss": math.nan})

@@ -1,46 +1,43 @@
 """adapt where data or settings are odd: told before anything is paid for, or got along with; never after the run."""
 
-from __future__ import annotations
-
 import json
 import threading
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("monai")
-
+from PIL import Image
+from seg import adapting
+from seg.checks import raises
+from seg.prompt_fakes import Recorded
 from seg.tiny_box import SIZE, Bright, samples, splits
 
 import zoo_opt as zo
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg.adaptation.folder import RunFolder
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown
-from zoo_opt_seg.adaptation.run import adapt
 from zoo_opt_seg.blackbox import Counted
 from zoo_opt_seg.cli import main
-from zoo_opt_seg.data.samples import Samples, Splits
+from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.measures.losses import LossError
 from zoo_opt_seg.measures.trivial import best_disk
 from zoo_opt_seg.prompts import Prompts
-from zoo_opt_seg.visual_prompts import make_prompt
 
-FILTER = make_prompt("filter", SIZE)
-QUICK = {"method": zo.CMAES(sigma0=0.1, popsize=6), "calls": 150, "batch": 4, "validate": 3}
+CALLS = 150
+quick = partial(adapting.quick, calls=CALLS, test=True, panel=True)
 
 
 def emptied(some: Samples, rows: slice) -> Samples:
     masks = some.masks.copy()
     masks[rows] = False
-    return Samples(some.images, masks, some.names)
+    return replace(some, masks=masks)
 
 
 def larger(n: int) -> Samples:
     some = samples(n, 9)
-    return Samples(
-        some.images.repeat(2, axis=1).repeat(2, axis=2), some.masks.repeat(2, axis=1).repeat(2, axis=2), some.names
-    )
+    images, masks = (array.repeat(2, axis=1).repeat(2, axis=2) for array in (some.images, some.masks))
+    return Samples(images, masks, some.names)
 
 
 @pytest.mark.parametrize(
@@ -48,9 +45,9 @@ def larger(n: int) -> Samples:
 )
 @pytest.mark.parametrize("test", [True, False])
 def test_empty_masks_do_not_cost_the_run(part, rows, test, tmp_path):
-    data = {"train": samples(12, 1), "validation": samples(6, 2), "test": samples(5, 3)}
-    data[part] = emptied(data[part], rows)
-    result = adapt(Bright(), FILTER, Splits("holes", **data), **QUICK, test=test, out=tmp_path)
+    data = splits()
+    data = replace(data, **{part: emptied(getattr(data, part), rows)})
+    result = quick(data=data, test=test, out=tmp_path)
     assert (tmp_path / "index.html").exists() and result.nfev > 0
     assert ("test" in result.metrics) == (test and not (part == "test" and rows == slice(None)))
 
@@ -61,41 +58,31 @@ def test_the_disk_leaves_empty_masks_out():
 
 
 def test_without_a_test_no_test_image_is_sent(tmp_path):
-    sent = []
-
-    def model(images, prompts):
-        sent.append(images)
-        return Bright()(images, prompts)
-
-    data = splits()
-    adapt(model, FILTER, data, **QUICK, test=False, out=tmp_path)
-    shown = {image.tobytes() for images in sent for image in (images if images.dtype == np.uint8 else ())}
+    data, model = splits(), Recorded(Bright())
+    quick(model, data=data, test=False, out=tmp_path)
+    shown = {image.tobytes() for images, _ in model.asked for image in (images if images.dtype == np.uint8 else ())}
     assert shown and not shown & {image.tobytes() for image in data.test.images}
 
 
 @pytest.mark.parametrize("part", ["train", "validation", "test"])
 def test_another_size_is_told_before_a_call(part):
-    data = {"train": samples(12, 1), "validation": samples(6, 2), "test": samples(5, 3), part: larger(4)}
-    model = Counted(Bright())
-    with pytest.raises(
-        ValueError, match=f"splits must hold images of {SIZE} pixels square.*got {2 * SIZE} x {2 * SIZE}"
-    ):
-        adapt(model, FILTER, Splits("sizes", **data), **QUICK)
+    data, model = replace(splits(), **{part: larger(4)}), Counted(Bright())
+    message = f"splits must hold images of {SIZE} pixels square.*got {2 * SIZE} x {2 * SIZE}"
+    raises(ValueError, message, quick, model, data=data)
     assert model.calls == 0
 
 
 def test_a_budget_below_one_step_is_told_before_a_call(tmp_path):
     model = Counted(Bright())
-    with pytest.raises(ValueError, match=r"calls must be at least 42, for validation and one step of CMAES"):
-        adapt(model, FILTER, splits(), **{**QUICK, "calls": 41}, validation_images=6, out=tmp_path)
+    message = "calls must be at least 42, for validation and one step of CMAES"
+    raises(ValueError, message, quick, model, calls=41, validation_images=6, out=tmp_path)
     assert model.calls == 0 and not list(tmp_path.iterdir())
-    assert adapt(model, FILTER, splits(), **{**QUICK, "calls": 42}, validation_images=6, test=False).nit == 1
+    assert quick(model, calls=42, validation_images=6, test=False).nit == 1
 
 
 def test_a_loss_that_hard_masks_have_not_is_told_at_the_first_answer():
     model = Counted(lambda images, prompts: Bright()(images, prompts) > 0.5)
-    with pytest.raises(LossError, match="loss must be 'dice' for a black box that returns hard masks"):
-        adapt(model, FILTER, splits(), **QUICK)
+    raises(LossError, "loss must be 'dice' for a black box that returns hard masks", quick, model)
     assert model.calls == 4
 
 
@@ -111,13 +98,11 @@ def test_a_second_process_waits_for_no_test_images_twice(tmp_path):
         return Bright()(images, prompts)
 
     model.name = Bright.name
-    first = threading.Thread(
-        target=adapt, args=(model, FILTER, data), kwargs={**QUICK, "out": tmp_path, "panel": False}
-    )
+    first = threading.Thread(target=quick, args=(model,), kwargs={"data": data, "out": tmp_path, "panel": False})
     first.start()
     assert inside.wait(60)
     try:
-        adapt(Bright(), FILTER, data, **QUICK, out=tmp_path, panel=False)
+        quick(data=data, out=tmp_path, panel=False)
     except Exception as error:
         said.append(str(error))
     go_on.set()
@@ -127,10 +112,10 @@ def test_a_second_process_waits_for_no_test_images_twice(tmp_path):
 
 def test_a_figure_that_is_not_a_number_can_be_read_again(tmp_path, capsys):
     """One test image has no standard deviation."""
-    command = ["adapt", "--model", "seg.tiny_box:Bright", "--data", "seg.tiny_box:splits", "--size", str(SIZE)]
-    command += ["--calls", "150", "--batch", "4", "--validate", "3", "-o", "popsize=6", "--test-images", "1", "--quiet"]
+    command = f"adapt --model seg.tiny_box:Bright --data seg.tiny_box:splits --size {SIZE} --calls 150 --batch 4"
+    command += f" --validate 3 -o popsize=6 --test-images 1 --quiet --out {tmp_path / 'one'}"
     for _ in range(2):
-        assert main([*command, "--out", str(tmp_path / "one")]) == 0, capsys.readouterr()
+        assert main(command.split()) == 0, capsys.readouterr()
     assert json.loads((tmp_path / "one" / "metrics.json").read_text())["test"]
 
 
@@ -144,19 +129,10 @@ def square_on_the_point(images, prompts: Prompts):
 
 @pytest.mark.parametrize("point", [(320, 160), (639, 319), (0, 0)])
 def test_predict_asks_at_the_point(point, tmp_path):
-    from PIL import Image
-
     Image.new("RGB", (640, 320)).save(tmp_path / "big.png")
-    command = ["predict", "--model", "seg.adaptation.test_adapt_edges:square_on_the_point", "--size", "32"]
-    command += [
-        "--image",
-        str(tmp_path / "big.png"),
-        "--point",
-        f"{point[0]},{point[1]}",
-        "--out",
-        str(tmp_path / "m.png"),
-    ]
-    assert main(command) == 0
+    command = "predict --model seg.adaptation.test_adapt_edges:square_on_the_point --size 32"
+    command += f" --image {tmp_path}/big.png --point {point[0]},{point[1]} --out {tmp_path}/m.png"
+    assert main(command.split()) == 0
     y, x = np.nonzero(np.asarray(Image.open(tmp_path / "m.png")))
     assert abs(x.mean() - point[0]) <= 10.5 and abs(y.mean() - point[1]) <= 5.5  # half of a small pixel
 
@@ -165,10 +141,9 @@ def test_predict_asks_at_the_point(point, tmp_path):
 
 
 def test_a_method_that_diverges_unvalidated_leaves_its_best_candidate(tmp_path):
-    wild = {**QUICK, "method": zo.SPSA(lr=1e300, c=1.0), "validate": 0}
+    wild = {"method": zo.SPSA(lr=1e300, c=1.0), "validate": 0, "out": tmp_path, "test": False}
     with np.errstate(all="ignore"):
-        result = adapt(Bright(), FILTER, splits(), **wild, out=tmp_path, test=False)
-        again = adapt(Bright(), FILTER, splits(), **wild, out=tmp_path, test=False)
+        result, again = quick(**wild), quick(**wild)
     assert np.isfinite(result.x).all() and not np.isfinite(result.last).all()
     assert result.metrics["chosen"]["by"] == "best loss" and result.metrics["chosen"]["mark"] is None
     np.testing.assert_array_equal(again.x, result.x)
@@ -178,27 +153,17 @@ def test_a_method_that_diverges_unvalidated_leaves_its_best_candidate(tmp_path):
 
 def test_calls_of_a_validation_in_vain_are_counted(tmp_path):
     """A mark that failed as a whole is judged again: what it cost is missing for steps, and the budget holds."""
-    down = {"left": 3}  # adaptations that meet a dead box
-    sent = []
-
-    def model(images, prompts):
-        sent.append(len(images))
-        if down["left"]:
-            raise OSError("down")
-        return Bright()(images, prompts)
-
-    model.name = Bright.name
-    settings = {**QUICK, "validation_images": 6, "test": False, "panel": False, "out": tmp_path}
+    box = adapting.Faulty(lambda *_: True, OSError)
+    settings = {"validation_images": 6, "test": False, "panel": False, "out": tmp_path}
     for _ in range(3):
-        with pytest.raises(BlackBoxDown, match="failed on all 6 validation images"):
-            adapt(model, FILTER, splits(), **settings)
-        down["left"] -= 1
-    result = adapt(model, FILTER, splits(), **settings)
-    assert sum(sent) == result.calls <= QUICK["calls"]
+        raises(BlackBoxDown, "failed on all 6 validation images", quick, box, **settings)
+    box.fails = lambda *_: False
+    result = quick(box, **settings)
+    assert box.sent == result.calls <= CALLS
     assert result.marks[0]["calls"] == 4 * 6 and result.metrics["validation_calls"] == 6 * 6
-    whole = adapt(Bright(), FILTER, splits(), **{**settings, "out": None})
+    whole = quick(**settings | {"out": None})
     assert result.nit == whole.nit - 1 and "validations that failed" in result.metrics["ended"]["budget"]
-    assert adapt(model, FILTER, splits(), **settings).metrics == json.loads(json.dumps(result.metrics))
+    assert quick(box, **settings).metrics == json.loads(json.dumps(result.metrics))
 
 
 def test_two_runs_do_not_claim_one_folder(tmp_path):

@@ -1,31 +1,27 @@
 """adapt where something goes wrong late or at one image: what was paid for still ends in a prompt, and is counted."""
 
-from __future__ import annotations
-
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("monai")
-
+from seg import adapting
+from seg.adapting import FILTER, Faulty
+from seg.checks import raises
+from seg.prompt_fakes import Recorded
 from seg.tiny_box import SIZE, Bright, samples, splits
 
-import zoo_opt as zo
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg.adaptation.pictures import panel
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown, Retrying, controls
-from zoo_opt_seg.adaptation.run import adapt
 from zoo_opt_seg.blackbox import Cached, Hardened, ProcessBlackBox, as_black_box
 from zoo_opt_seg.blackbox.process import _as_prompts
 from zoo_opt_seg.cli import main
+from zoo_opt_seg.data import Samples, random_points
 from zoo_opt_seg.data.draws import draw_prompts
-from zoo_opt_seg.data.points import random_points
-from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.measures.evaluation import evaluate
 from zoo_opt_seg.visual_prompts import (
     PROMPTS,
@@ -37,41 +33,26 @@ from zoo_opt_seg.visual_prompts import (
     register_prompt,
 )
 
-FILTER = make_prompt("filter", SIZE)
-QUICK = {"method": zo.CMAES(sigma0=0.1, popsize=6), "calls": 3 * 6 + 6 * 4 * 4, "batch": 4, "validate": 3}
-SHORT = {**QUICK, "panel": False, "test": False}
-
-
-class Sent(Bright):
-    """Counts images; raises where ``fails(self, images)`` says so."""
-
-    def __init__(self, fails=lambda box, images: False):
-        super().__init__()
-        self.fails, self.sent = fails, 0
-
-    def __call__(self, images, prompts):
-        self.sent += len(images)
-        if self.fails(self, images):
-            raise ConnectionError("quota")
-        return super().__call__(images, prompts)
+CALLS = 3 * 6 + 6 * 4 * 4
+short = partial(adapting.quick, calls=CALLS)
+quick = partial(short, test=True, panel=True)
 
 
 @pytest.mark.parametrize("mark", [0, 1, 2])
 def test_a_box_that_is_down_at_any_validation_leaves_a_prompt(mark, tmp_path):
     """At the last one no calls are left to judge it again: the best of those before it is kept."""
-    whole = adapt(Bright(), FILTER, splits(), **SHORT)
+    whole = short()
     begins = whole.marks[mark]["calls"] - 6
-    box = Sent(lambda box, images: begins < box.sent <= begins + 6)
-    with pytest.raises(BlackBoxDown, match="failed on all 6 validation images"):
-        adapt(box, FILTER, splits(), **SHORT, out=tmp_path)
-    result = adapt(box, FILTER, splits(), **SHORT, out=tmp_path)
-    assert result.calls == box.sent <= QUICK["calls"]
+    box = Faulty(lambda box, images: begins < box.sent <= begins + 6)
+    raises(BlackBoxDown, "failed on all 6 validation images", short, box, out=tmp_path)
+    result = short(box, out=tmp_path)
+    assert result.calls == box.sent <= CALLS
     assert (tmp_path / "prompt.npz").exists() and result.metrics["chosen"]["mark"] in (0, 1, 2)
     assert ("validation" in result.metrics["ended"]) == (mark == 2) == (len(result.marks) == 2)
     if mark == 2:
         best = max(whole.marks[:2], key=lambda line: line["dice"])
         assert result.metrics["chosen"]["mark"] == best["mark"]
-    again = adapt(box, FILTER, splits(), **SHORT, out=tmp_path)
+    again = short(box, out=tmp_path)
     np.testing.assert_array_equal(again.x, result.x)
 
 
@@ -80,8 +61,8 @@ def test_a_box_that_is_down_at_any_validation_leaves_a_prompt(mark, tmp_path):
 def test_a_test_image_that_always_fails_costs_itself_alone(row, batch, tmp_path):
     data = splits()
     bad = data.test.images[row]
-    box = Sent(lambda box, images: any(np.array_equal(image, bad) for image in images))
-    result = adapt(box, FILTER, data, **{**QUICK, "batch": batch, "validation_images": 2}, out=tmp_path)
+    box = Faulty(lambda box, images: any(np.array_equal(image, bad) for image in images))
+    result = quick(box, data=data, batch=batch, validation_images=2, out=tmp_path)
     rows, dice = result.metrics["test"]["rows"], result.metrics["test"]["images"]
     assert rows["zero-shot"]["failed"] == 3 and rows["adapted"]["failed"] == 0
     assert np.isnan(dice["zero-shot"]).tolist() == [i == row for i in range(5)]
@@ -94,16 +75,16 @@ def test_a_test_image_that_always_fails_costs_itself_alone(row, batch, tmp_path)
     [(0, False), (5, False), (17, False), (30, False), (36, False), (0, True), (5, True), (17, True)],
 )
 def test_a_box_that_goes_down_after_training_is_asked_again_later(after, cached, tmp_path):
-    settings = {**QUICK, "batch": 5, "calls": 3 * 6 + 6 * 4 * 5, "out": tmp_path / "run"}
-    training = adapt(Bright(), FILTER, splits(), **{**settings, "out": None}, test=False).calls
+    settings = {"batch": 5, "calls": 3 * 6 + 6 * 4 * 5, "out": tmp_path / "run"}
+    training = quick(**settings | {"out": None, "test": False}).calls
     down = [training + after]
-    box = Sent(lambda box, images: bool(down) and box.sent > down[0])
+    box = Faulty(lambda box, images: bool(down) and box.sent > down[0])
     model = Cached(box, tmp_path / "cache") if cached else box
     with pytest.raises(BlackBoxDown, match="failed 3 times on one question, the last time with ConnectionError: quota"):
-        adapt(model, FILTER, splits(), **settings)
+        quick(model, **settings)
     assert not (tmp_path / "run" / "panel.png").exists()
     down.clear()
-    result = adapt(model, FILTER, splits(), **settings)
+    result = quick(model, **settings)
     assert not any(row["failed"] for row in result.metrics["test"]["rows"].values())
     if after < 30 and not cached:  # what a panel in vain took is not counted
         assert result.calls + result.metrics["test"]["calls"] + result.metrics["panel_calls"] == box.sent
@@ -118,24 +99,22 @@ def test_a_box_that_goes_down_among_single_questions_is_down():
     def fails(box, images):
         return any(np.array_equal(image, bad) for image in images)
 
-    box = Sent(lambda box, images: box.sent > 15 + 1 + 3 + 1 or fails(box, images))
-    with pytest.raises(BlackBoxDown, match="failed 3 times on one question"):
-        Retrying(as_black_box(box), some)(data.images, points)
+    box = Faulty(lambda box, images: box.sent > 15 + 1 + 3 + 1 or fails(box, images))
+    raises(BlackBoxDown, "failed 3 times on one question", Retrying(as_black_box(box), some), data.images, points)
     assert box.sent == 15 + 1 + 3 + 1 + 3 * 3 + 4
-    answer = Retrying(as_black_box(Sent(fails)), some)(data.images, points)
+    answer = Retrying(as_black_box(Faulty(fails)), some)(data.images, points)
     assert np.isnan(answer).all(axis=(1, 2)).tolist() == [True, False, False, False, False]
 
 
 def test_without_controls_a_box_that_fails_is_down():
     data = samples(3, 3)
     points = draw_prompts("random", data, 0)
-    flaky = Retrying(as_black_box(Sent(lambda box, images: box.sent <= 2)))  # its first question, of one image, twice
+    flaky = Retrying(as_black_box(Faulty(lambda box, images: box.sent <= 2)))  # its first question, of one image, twice
     assert np.isfinite(flaky(data.images[:1], points[:1])).all()
-    up = Retrying(as_black_box(Sent(lambda box, images: box.sent <= 3)), controls(splits().train, "random"))
+    up = Retrying(as_black_box(Faulty(lambda box, images: box.sent <= 3)), controls(splits().train, "random"))
     assert np.isfinite(up(data.images[:1], points[:1])).all()
-    never = Sent(lambda box, images: True)
-    with pytest.raises(BlackBoxDown, match="failed 3 times on one question"):
-        Retrying(as_black_box(never))(data.images, points)
+    never = Faulty(lambda box, images: True)
+    raises(BlackBoxDown, "failed 3 times on one question", Retrying(as_black_box(never)), data.images, points)
     assert never.sent == 3 * 3
 
 
@@ -145,7 +124,7 @@ def test_hard_masks_stay_hard_beside_a_failure(name, options):
     points, trained = draw_prompts("random", data, 0), TrainedPrompt(prompt, prompt.x0(0))
     bad = trained.apply(data.images, points)[0]
 
-    class Hard(Sent):
+    class Hard(Faulty):
         def __call__(self, images, prompts):
             return super().__call__(images, prompts) > 0.3
 
@@ -177,24 +156,23 @@ def model(images, prompts):
     return box(images, prompts)
 serve(as_black_box(model, name="bright"))
 """
-    tests = str(Path(__file__).resolve().parents[2])
     with (
-        ProcessBlackBox([sys.executable, "-c", dies, tests, str(limit)]) as box,
+        ProcessBlackBox([sys.executable, "-c", dies, adapting.TESTS, str(limit)]) as box,
         pytest.raises(BlackBoxDown, match="cannot be asked any more: it ended with status 3"),
     ):
-        adapt(box, FILTER, splits(), **SHORT, out=tmp_path)
-    result = adapt(Bright(), FILTER, splits(), **SHORT, out=tmp_path)
+        short(box, out=tmp_path)
+    result = short(out=tmp_path)
     spent = sum(result.metrics["failures"].values()) * 4 + result.metrics["validation_calls"] - 18
     failed = sum(line["failed"] for line in result.marks)
     assert spent + failed == lost
 
 
 def test_what_the_prompt_cannot_be_told_is_no_failure_of_the_box(tmp_path):
-    box = Sent()
+    box = Faulty()
     box.prompted_by = "text"
     around = make_prompt("filter", SIZE, groups="all")  # needs a point
     with pytest.raises(ValueError, match="prompts must hold a point"):
-        adapt(box, around, splits().with_texts("a disc"), **SHORT, out=tmp_path)
+        short(box, around, data=splits().with_texts("a disc"), out=tmp_path)
     assert box.sent == 0 and "dice" not in (tmp_path / "state" / "validation.jsonl").read_text()
 
 
@@ -212,44 +190,39 @@ class Gamma(VisualPrompt):
 
 
 def test_a_prompt_of_ones_own_is_refused_before_a_call_or_registered(tmp_path):
-    box = Sent()
-    with pytest.raises(TypeError, match="to be saved, got Gamma: decorate its class with @register_prompt"):
-        adapt(box, Gamma(SIZE), splits(), **SHORT, out=tmp_path)
+    box = Faulty()
+    message = "to be saved, got Gamma: decorate its class with @register_prompt"
+    raises(TypeError, message, short, box, Gamma(SIZE), out=tmp_path)
     assert not box.sent and not list(tmp_path.iterdir())
-    assert adapt(Bright(), Gamma(SIZE), splits(), **SHORT).nfev
+    assert short(prompt=Gamma(SIZE)).nfev
 
 
 def test_registering(tmp_path):
     try:
         assert register_prompt(Gamma) is Gamma and register_prompt(Gamma) is Gamma
-        result = adapt(Bright(), make_prompt("own-gamma", SIZE), splits(), **SHORT, out=tmp_path)
+        result = short(prompt=make_prompt("own-gamma", SIZE), out=tmp_path)
         np.testing.assert_array_equal(load_prompt(tmp_path / "prompt.npz").x, result.x)
         for wrong, message in (
             (Bright, "cls must be a subclass of VisualPrompt"),
             (type("Other", (Gamma,), {}), "cls must have a name of its own, 'own-gamma' is that of Gamma"),
             (type("Nameless", (Gamma,), {"name": ""}), "cls must have a name, a non-empty str, got ''"),
         ):
-            with pytest.raises((TypeError, ValueError), match=message):
-                register_prompt(wrong)
+            raises((TypeError, ValueError), message, register_prompt, wrong)
     finally:
         PROMPTS.remove("own-gamma")
 
 
 def test_the_seed_of_a_callable_is_always_a_sequence(tmp_path):
-    def own(masks, seed):
-        return random_points(masks, (*seed, 5))
-
-    assert adapt(Bright(), FILTER, splits(), **QUICK, points=own, out=tmp_path).metrics["test"]
+    assert quick(points=lambda masks, seed: random_points(masks, (*seed, 5)), out=tmp_path).metrics["test"]
 
 
 def test_names_that_no_file_can_hold(tmp_path):
     data = splits()
     odd = replace(data.test, names=("b\udcf6", *data.test.names[1:]))
     assert odd.names[0] == "b\\udcf6"
-    result = adapt(Bright(), FILTER, replace(data, test=odd), **QUICK, out=tmp_path)
+    result = quick(data=replace(data, test=odd), out=tmp_path)
     assert result.metrics["test"]["images"]["names"][0] == "b\\udcf6"
-    with pytest.raises(TypeError, match="names must be str, got "):
-        Samples(odd.images[:1], odd.masks[:1], (Path("a"),))
+    raises(TypeError, "names must be str, got ", Samples, odd.images[:1], odd.masks[:1], (Path("a"),))
 
 
 def test_another_box_without_a_name_is_another_run(tmp_path):
@@ -259,10 +232,9 @@ def test_another_box_without_a_name_is_another_run(tmp_path):
     def other(images, prompts):
         return 1 - Bright()(images, prompts)
 
-    adapt(as_black_box(one), FILTER, splits(), **SHORT, out=tmp_path)
+    short(as_black_box(one), out=tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["model"].endswith("one")
-    with pytest.raises(CheckpointError, match=r"its model is .*one.*, this call's is .*other"):
-        adapt(as_black_box(other), FILTER, splits(), **SHORT, out=tmp_path)
+    raises(CheckpointError, r"its model is .*one.*, this call's is .*other", short, as_black_box(other), out=tmp_path)
     assert [box.label for box in (Hardened(one), Hardened(one, 0.3))] == [f"{one.__qualname__}>{t}" for t in (0.5, 0.3)]
     command = [sys.executable, "-c", "from zoo_opt_seg.blackbox import serve; serve(print)"]
     with ProcessBlackBox(command) as box:
@@ -271,11 +243,9 @@ def test_another_box_without_a_name_is_another_run(tmp_path):
 
 @pytest.mark.parametrize("first, then", [("centre", None), (None, "centre"), ("centre", "random")])
 def test_other_points_are_another_run(first, then, tmp_path):
-    box = Sent(lambda box, images: box.sent > 60)
-    with pytest.raises(BlackBoxDown):
-        adapt(box, FILTER, splits(), **SHORT, points=first, out=tmp_path)
-    with pytest.raises(CheckpointError, match="its points is "):
-        adapt(Bright(), FILTER, splits(), **SHORT, points=then, out=tmp_path)
+    box = Faulty(lambda box, images: box.sent > 60)
+    raises(BlackBoxDown, None, short, box, points=first, out=tmp_path)
+    raises(CheckpointError, "its points is ", short, points=then, out=tmp_path)
 
 
 def test_a_question_may_hold_more_than_we_know():
@@ -286,31 +256,19 @@ def test_a_question_may_hold_more_than_we_know():
 
 
 def test_the_batch_is_that_of_every_question():
-    sizes = []
-
-    def model(images, prompts):
-        sizes.append(len(images))
-        return Bright()(images, prompts)
-
+    model = Recorded(Bright())
     for prompt in (None, TrainedPrompt(FILTER, FILTER.x0(0))):
         evaluate(model, samples(40, 1), prompt=prompt, batch=40, repeats=1, distances=False)
-    assert sizes == [40, 40]
+    assert model.sizes == [40, 40]
 
 
 def test_the_panel_shows_the_points_that_were_measured():
-    data, asked = samples(6, 1), []
-
-    def model(images, prompts):
-        asked.append(prompts)
-        return Bright()(images, prompts)
-
-    def own(masks, seed):
-        return random_points(masks, seed)
-
-    evaluate(model, data, draw=own, repeats=1, seed=3, batch=6, distances=False)
-    panel(as_black_box(model), TrainedPrompt(FILTER, FILTER.x0(0)), data, seed=3, rows=[5, 2], points=own)
-    for shown in asked[1:]:
-        np.testing.assert_array_equal(shown.points, asked[0].points[[5, 2]])
+    data, model = samples(6, 1), Recorded(Bright())
+    evaluate(model, data, draw=random_points, repeats=1, seed=3, batch=6, distances=False)
+    panel(as_black_box(model), TrainedPrompt(FILTER, FILTER.x0(0)), data, seed=3, rows=[5, 2], points=random_points)
+    (_, measured), *asked = model.asked
+    for _, shown in asked:
+        np.testing.assert_array_equal(shown.points, measured.points[[5, 2]])
 
 
 @pytest.mark.parametrize("validate, words", [(0, "kept the last mean"), (2, "kept mark ")])

@@ -1,24 +1,20 @@
 """The objective against an oracle written out by hand, and that nothing but (seed, step, x) decides a loss."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from seg.checks import raises
+from seg.prompt_fakes import LinearEncoder, Recorded, brightness, scenes
 
-torch = pytest.importorskip("torch")
-
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from seg.prompt_fakes import LinearEncoder, Recorded, brightness, scenes  # noqa: E402
-
-from zoo_opt_seg.adaptation.objective import Objective  # noqa: E402
-from zoo_opt_seg.data.augmentation import augment  # noqa: E402
-from zoo_opt_seg.data.points import centre_points, random_points  # noqa: E402
-from zoo_opt_seg.data.samples import Samples  # noqa: E402
-from zoo_opt_seg.prompts import Prompts  # noqa: E402
-from zoo_opt_seg.visual_prompts import BAR, VPT, FilterPrompt, IPDecoder  # noqa: E402
+from zoo_opt_seg.adaptation.objective import Objective
+from zoo_opt_seg.data import Samples, centre_points, random_points
+from zoo_opt_seg.data.augmentation import augment
+from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.visual_prompts import BAR, VPT, FilterPrompt, IPDecoder
 
 SAMPLES = scenes(10)
 
@@ -154,8 +150,7 @@ def test_hard_masks():
     value = objective(np.zeros(30), 0)
     images, masks, prompts = objective.minibatch(0)
     assert value == pytest.approx(hand_loss(hard(images.astype(np.float32) / 255, prompts), masks, "dice"), rel=1e-5)
-    with pytest.raises(ValueError, match=r"^loss must be 'dice' for a black box that returns hard masks"):
-        make(hard)(np.zeros(30), 0)
+    raises(ValueError, r"^loss must be 'dice' for a black box that returns hard masks", make(hard), np.zeros(30), 0)
 
 
 def test_points():
@@ -207,17 +202,14 @@ def test_with_an_encoder():
     ],
 )
 def test_wrong_settings(options, message):
-    with pytest.raises(ValueError, match=f"^{message}"):
-        make(**options)
+    raises(ValueError, f"^{message}", make, **options)
 
 
 def test_wrong_calls():
     objective = make()
     for X in (np.zeros(30), np.zeros((2, 29))):
-        with pytest.raises(ValueError, match=r"^X must have shape \(m, 30\), got"):
-            objective.losses(X, 0)
-    with pytest.raises(ValueError, match=r"^step must be >= 0"):
-        objective(np.zeros(30), -1)
+        raises(ValueError, r"^X must have shape \(m, 30\), got", objective.losses, X, 0)
+    raises(ValueError, r"^step must be >= 0", objective, np.zeros(30), -1)
 
 
 def test_global_state_is_left_alone():

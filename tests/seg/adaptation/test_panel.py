@@ -1,39 +1,29 @@
 """The picture panel and the page."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("monai")
-
 from PIL import Image
-from seg.tiny_box import SIZE, Bright, samples, splits
+from seg.adapting import FILTER, quick
+from seg.tiny_box import Bright, samples
 
-import zoo_opt as zo
 from zoo_opt_seg.adaptation.charts import Chart, number, smoothed, ticks
 from zoo_opt_seg.adaptation.folder import RunFolder
 from zoo_opt_seg.adaptation.page import write_page
 from zoo_opt_seg.adaptation.pictures import CELL, COLUMNS, GAP, HEAD, chosen_rows, panel
-from zoo_opt_seg.adaptation.run import adapt
 from zoo_opt_seg.blackbox import Counted
-from zoo_opt_seg.visual_prompts import TrainedPrompt, make_prompt
-
-FILTER = make_prompt("filter", SIZE)
+from zoo_opt_seg.visual_prompts import TrainedPrompt
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A finished run."""
     path = tmp_path_factory.mktemp("run") / "run"
-    method = zo.CMAES(sigma0=0.1, popsize=6)
     about = {"command": ["zoo-opt-seg", "adapt", "--model", "tiny", "--data", "folder:my scans <1>"]}
-    adapt(Bright(), FILTER, splits(), method=method, calls=300, batch=4, validate=3, out=path, about=about)
+    quick(calls=300, test=True, panel=True, out=path, about=about)
     return path
 
 

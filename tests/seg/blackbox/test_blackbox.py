@@ -1,19 +1,18 @@
 """The protocol and its wrappers: what is checked, what is counted, what the budget stops, what is cached."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
+import torch
+from seg.checks import raises
+from seg.prompt_fakes import Recorded
 
 from zoo_opt_seg.blackbox import BlackBox, Budgeted, BudgetExhausted, Cached, Counted, Hardened, Quantized, as_black_box
 from zoo_opt_seg.prompts import Prompts
@@ -30,19 +29,9 @@ def grey(images: np.ndarray, prompts: Prompts) -> np.ndarray:
     return scaled.mean(axis=3, dtype=np.float32) * (np.float32(0.5) + prompts.points[:, :1, :1] % np.float32(0.5))
 
 
-class Watched:
+def watched(hard: bool = False) -> Recorded:
     """A model with a name that keeps what it was asked."""
-
-    name = "watched"
-
-    def __init__(self, hard: bool = False) -> None:
-        self.asked: list[np.ndarray] = []
-        self.hard = hard
-
-    def __call__(self, images: np.ndarray, prompts: Prompts) -> np.ndarray:
-        self.asked.append(images)
-        answer = grey(images, prompts)
-        return answer > 0.3 if self.hard else answer
+    return Recorded(lambda *asked: grey(*asked) > 0.3 if hard else grey(*asked), name="watched")
 
 
 # ------------------------------------------------------------------------------------------------- protocol
@@ -55,7 +44,7 @@ def test_any_callable_is_a_black_box() -> None:
     assert np.array_equal(box(IMAGES, POINTS), grey(IMAGES, POINTS))
     assert as_black_box(box) is box
     assert as_black_box(box, name="grey").name == "grey"
-    assert as_black_box(Watched()).name == "watched"
+    assert as_black_box(watched()).name == "watched"
 
 
 @pytest.mark.parametrize(
@@ -74,8 +63,7 @@ def test_any_callable_is_a_black_box() -> None:
     ],
 )
 def test_wrong_answers(answer: object, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        as_black_box(lambda images, prompts: answer(grey(images, prompts)))(IMAGES, POINTS)
+    raises(error, message, as_black_box(lambda images, prompts: answer(grey(images, prompts))), IMAGES, POINTS)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +73,7 @@ def test_wrong_answers(answer: object, error: type[Exception], message: str) -> 
         lambda p: p.astype(np.float16),
         lambda p: list(p),
         lambda p: np.minimum(p, 1 - 1e-7) + 2e-7,
-        lambda p: __import__("torch").tensor(p),
+        torch.tensor,
     ],
 )
 def test_answers_that_are_put_right(answer: object) -> None:
@@ -96,7 +84,6 @@ def test_answers_that_are_put_right(answer: object) -> None:
 
 
 def test_a_tensor_with_a_gradient_is_no_answer() -> None:
-    torch = pytest.importorskip("torch")
     with pytest.raises(TypeError, match="must return an array of masks, got Tensor: Can't call numpy"):
         as_black_box(lambda images, prompts: torch.ones(images.shape[:3], requires_grad=True))(IMAGES, POINTS)
 
@@ -114,19 +101,14 @@ def test_a_tensor_with_a_gradient_is_no_answer() -> None:
     ],
 )
 def test_wrong_images(images: object, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        as_black_box(grey)(images, POINTS)
+    raises(error, message, as_black_box(grey), images, POINTS)
 
 
 def test_wrong_prompts() -> None:
-    with pytest.raises(ValueError, match="one per image, got 2 for 6 images"):
-        as_black_box(grey)(IMAGES, POINTS[:2])
-    with pytest.raises(TypeError, match="prompts must be a Prompts"):
-        as_black_box(grey)(IMAGES, POINTS.points)
-    with pytest.raises(TypeError, match="fn must be callable"):
-        as_black_box("sam")
-    with pytest.raises(TypeError, match="name must be"):
-        as_black_box(grey, name="")
+    raises(ValueError, "one per image, got 2 for 6 images", as_black_box(grey), IMAGES, POINTS[:2])
+    raises(TypeError, "prompts must be a Prompts", as_black_box(grey), IMAGES, POINTS.points)
+    raises(TypeError, "fn must be callable", as_black_box, "sam")
+    raises(TypeError, "name must be", as_black_box, grey, name="")
 
 
 # ------------------------------------------------------------------------------------------------- wrappers
@@ -141,55 +123,48 @@ def test_counted_counts_images() -> None:
 
 def test_counted_from_many_threads() -> None:
     box = Counted(lambda images, prompts: np.zeros(images.shape[:3], bool))
-    threads = [threading.Thread(target=lambda: [box(IMAGES, POINTS) for _ in range(50)]) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: box(IMAGES, POINTS), range(8 * 50)))
     assert box.calls == 8 * 50 * 6
 
 
 def test_the_budget_stops_before_the_call_that_would_exceed_it() -> None:
-    model = Watched()
+    model = watched()
     box = Budgeted(model, 8)
     box(IMAGES, POINTS)
-    with pytest.raises(BudgetExhausted, match="6 calls asked for, 2 left of a budget of 8"):
-        box(IMAGES, POINTS)
+    raises(BudgetExhausted, "6 calls asked for, 2 left of a budget of 8", box, IMAGES, POINTS)
     assert (len(model.asked), box.calls, box.left) == (1, 6, 2)
     box(IMAGES[:2], POINTS[:2])
     assert box.left == 0
-    with pytest.raises(BudgetExhausted):
-        box(IMAGES[:1], POINTS[:1])
+    raises(BudgetExhausted, None, box, IMAGES[:1], POINTS[:1])
     assert len(box(IMAGES[:0], POINTS[:0])) == 0
 
 
 @pytest.mark.parametrize(("calls", "error"), [(-1, ValueError), (2.5, TypeError), (None, TypeError), (True, TypeError)])
 def test_a_wrong_budget(calls: object, error: type[Exception]) -> None:
-    with pytest.raises(error, match="calls must be"):
-        Budgeted(grey, calls)
+    raises(error, "calls must be", Budgeted, grey, calls)
 
 
 def test_quantized_gives_bytes() -> None:
-    model = Watched()
+    model = watched()
     exact = RNG.integers(0, 256, IMAGES.shape, dtype=np.uint8)
     box = Quantized(model)
     box(IMAGES, POINTS)
-    assert model.asked[-1].dtype == np.uint8
-    assert np.abs(model.asked[-1] / 255 - IMAGES).max() <= 0.5 / 255 + 1e-7
+    assert model.asked[-1][0].dtype == np.uint8
+    assert np.abs(model.asked[-1][0] / 255 - IMAGES).max() <= 0.5 / 255 + 1e-7
     box((exact / 255).astype(np.float32), POINTS)
-    assert np.array_equal(model.asked[-1], exact)
+    assert np.array_equal(model.asked[-1][0], exact)
     box(exact, POINTS)
-    assert np.array_equal(model.asked[-1], exact)
+    assert np.array_equal(model.asked[-1][0], exact)
     assert box.name == "watched+8bit"
     assert Quantized(grey).name is None
 
 
 def test_hardened_answers_with_bool() -> None:
     assert np.array_equal(Hardened(grey)(IMAGES, POINTS), grey(IMAGES, POINTS) > 0.5)
-    assert np.array_equal(Hardened(Watched(), 0.3)(IMAGES, POINTS), Watched(hard=True)(IMAGES, POINTS))
-    assert np.array_equal(Hardened(Watched(hard=True), 0.9)(IMAGES, POINTS), Watched(hard=True)(IMAGES, POINTS))
-    with pytest.raises(ValueError, match="threshold must be in"):
-        Hardened(grey, 1.5)
+    assert np.array_equal(Hardened(watched(), 0.3)(IMAGES, POINTS), watched(hard=True)(IMAGES, POINTS))
+    assert np.array_equal(Hardened(watched(hard=True), 0.9)(IMAGES, POINTS), watched(hard=True)(IMAGES, POINTS))
+    raises(ValueError, "threshold must be in", Hardened, grey, 1.5)
 
 
 # ---------------------------------------------------------------------------------------------------- cache
@@ -199,17 +174,17 @@ def test_hardened_answers_with_bool() -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8])
 def test_only_misses_reach_the_model(tmp_path: Path, hard: bool, dtype: type) -> None:
     images = IMAGES if dtype == np.float32 else (IMAGES * 255).astype(np.uint8)
-    model = Watched(hard)
+    model = watched(hard)
     box = Cached(model, tmp_path)
     first = box(images[:4], POINTS[:4])
     assert (box.hits, box.misses) == (0, 4)
     second = box(images, POINTS)
-    assert [len(asked) for asked in model.asked] == [4, 2]
+    assert model.sizes == [4, 2]
     assert (box.hits, box.misses) == (4, 6)
     assert second.dtype == (np.bool_ if hard else np.float32)
-    assert np.array_equal(second, Watched(hard)(images, POINTS))
+    assert np.array_equal(second, watched(hard)(images, POINTS))
     assert np.array_equal(second[:4], first)
-    again = Cached(Watched(hard), tmp_path)
+    again = Cached(watched(hard), tmp_path)
     assert np.array_equal(again(images[::-1], POINTS[::-1]), second[::-1])
     assert (again.hits, again.model.fn.asked) == (6, [])
 
@@ -225,20 +200,19 @@ def test_the_key_is_name_image_and_prompt(tmp_path: Path) -> None:
     wide = Cached(as_black_box(grey, name="grey"), tmp_path)
     wide(IMAGES.reshape(6, 10, 8, 3), POINTS)  # the same bytes in another shape
     assert wide.hits == 0
-    with pytest.raises(ValueError, match="model must have a name"):
-        Cached(grey, tmp_path)
+    raises(ValueError, "model must have a name", Cached, grey, tmp_path)
 
 
 def test_an_image_twice_in_a_call_is_asked_once(tmp_path: Path) -> None:
-    model = Watched()
+    model = watched()
     twice = np.concatenate([IMAGES, IMAGES])
     answer = Cached(model, tmp_path)(twice, POINTS.repeat(2))
-    assert [len(asked) for asked in model.asked] == [6]
-    assert np.array_equal(answer, Watched()(twice, POINTS.repeat(2)))
+    assert model.sizes == [6]
+    assert np.array_equal(answer, watched()(twice, POINTS.repeat(2)))
 
 
 def test_an_empty_call(tmp_path: Path) -> None:
-    assert Cached(Watched(), tmp_path)(IMAGES[:0], POINTS[:0]).shape == (0, 8, 10)
+    assert Cached(watched(), tmp_path)(IMAGES[:0], POINTS[:0]).shape == (0, 8, 10)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +231,7 @@ def test_an_empty_call(tmp_path: Path) -> None:
     ],
 )
 def test_a_corrupt_entry_is_a_miss_and_is_mended(tmp_path: Path, harm: object) -> None:
-    box = Cached(Watched(), tmp_path)
+    box = Cached(watched(), tmp_path)
     answer = box(IMAGES, POINTS)
     for path in tmp_path.glob("*/*.mask"):
         path.write_bytes(harm(path.read_bytes()))
@@ -268,18 +242,18 @@ def test_a_corrupt_entry_is_a_miss_and_is_mended(tmp_path: Path, harm: object) -
 
 
 def test_what_a_kill_left_is_swept_when_it_is_old(tmp_path: Path) -> None:
-    Cached(Watched(), tmp_path)(IMAGES, POINTS)
+    Cached(watched(), tmp_path)(IMAGES, POINTS)
     folder = next(tmp_path.glob("*/"))
     old, new = folder / "1-0-0.tmp", folder / "2-0-0.tmp"
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (time.time() - 7200,) * 2)
-    Cached(Watched(), tmp_path)
+    Cached(watched(), tmp_path)
     assert (old.exists(), new.exists()) == (False, True)
 
 
 def test_a_full_disk_warns_once_and_the_answers_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    box = Cached(Watched(), tmp_path)
+    box = Cached(watched(), tmp_path)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -336,18 +310,17 @@ def test_a_kill_leaves_only_whole_entries(tmp_path: Path) -> None:
 
 
 def test_cached_outside_or_inside_the_budget(tmp_path: Path) -> None:
-    paid = Cached(Budgeted(Watched(), 6), tmp_path / "a")
+    paid = Cached(Budgeted(watched(), 6), tmp_path / "a")
     for _ in range(3):
         paid(IMAGES, POINTS)
     assert paid.model.left == 0
-    counted = Budgeted(Cached(Watched(), tmp_path / "b"), 6)
+    counted = Budgeted(Cached(watched(), tmp_path / "b"), 6)
     counted(IMAGES, POINTS)
-    with pytest.raises(BudgetExhausted):
-        counted(IMAGES, POINTS)
+    raises(BudgetExhausted, None, counted, IMAGES, POINTS)
 
 
 def test_names_pass_through(tmp_path: Path) -> None:
-    box = Hardened(Quantized(Budgeted(Cached(Counted(Watched()), tmp_path), 9)), 0.25)
+    box = Hardened(Quantized(Budgeted(Cached(Counted(watched()), tmp_path), 9)), 0.25)
     assert box.name == "watched+8bit>0.25"
 
 

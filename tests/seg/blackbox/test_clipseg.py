@@ -1,25 +1,21 @@
 """CLIPSeg as a black box: what transformers' processor and model answer, from a folder or a model, and its errors."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 import inspect
 import json
 import shutil
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
-pytest.importorskip("open_clip")
-
+import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
+from seg.checks import raises
 from seg.small_clipseg import LETTERS, box, letters, pictures, save_folder, small_clipseg
 from torch.nn import functional as F
+from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor, CLIPTokenizer
 
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg.blackbox import Budgeted, Cached, ClipSegBlackBox, ProcessBlackBox, TinyClipSeg
@@ -47,8 +43,6 @@ def copy(folder: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("shape", [(40, 40), (70, 51), (24, 96)])
 def test_answers_are_those_of_processor_and_model(folder: Path, shape: tuple[int, int]) -> None:
-    from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
-
     images, model = pictures(5, *shape), CLIPSegForImageSegmentation.from_pretrained(folder).eval()
     processor = CLIPSegProcessor.from_pretrained(folder)
     ours = ClipSegBlackBox(folder, batch_size=2)
@@ -67,20 +61,15 @@ def test_answers_are_those_of_processor_and_model(folder: Path, shape: tuple[int
 
 
 def test_a_model_and_a_tokenizer_instead_of_a_folder(folder: Path) -> None:
-    from transformers import CLIPTokenizer
-
     ours = ClipSegBlackBox(folder)
     tokenizer = CLIPTokenizer.from_pretrained(folder)
     same = ClipSegBlackBox(model=ours.model, tokenizer=tokenizer, size=40)
     images = pictures(5, 33, 44)
     np.testing.assert_array_equal(same(images, TOLD), ours(images, TOLD))
-    assert ours.size == same.size == (40, 40) and ClipSegBlackBox(model=ours.model, tokenizer=tokenizer).size == (
-        32,
-        32,
-    )
-    assert (
-        ours.name.startswith("small-clipseg-") and same.name == ours.name.replace("small-clipseg", "clipseg") + "+40px"
-    )
+    assert ours.size == same.size == (40, 40)
+    assert ClipSegBlackBox(model=ours.model, tokenizer=tokenizer).size == (32, 32)
+    assert ours.name.startswith("small-clipseg-")
+    assert same.name == ours.name.replace("small-clipseg", "clipseg") + "+40px"
     long = ("word " * 100, "word " * 200)
     np.testing.assert_array_equal(*same(images[[0, 0]], Prompts(texts=long)))  # cut where the model's places end
 
@@ -125,9 +114,8 @@ def test_options() -> None:
     np.testing.assert_array_equal(box(hard=True)(images, told), p > 0.5)
     np.testing.assert_allclose(box(batch_size=3)(images, told), p, atol=1e-5)
     assert np.abs(box(size=48)(images, told) - p).max() > 1e-3  # more patches, their places interpolated
-    names = [
-        box(**o).name for o in ({}, {"quantize": False}, {"hard": True}, {"size": 48}, {"size": 32}, {"name": "x"})
-    ]
+    options = {}, {"quantize": False}, {"hard": True}, {"size": 48}, {"size": 32}, {"name": "x"}
+    names = [box(**some).name for some in options]
     assert names[4] == names[0] and len(set(names)) == 5 and names[5] == "x"
     other = plain.around(small_clipseg(seed=1))
     assert other.name != plain.name and plain.text_encoder.name == plain.name != other.text_encoder.name
@@ -186,8 +174,7 @@ def test_the_embedded_clipseg() -> None:
     assert TinyClipSeg(hard=True).name == ours.name + "+hard"
     assert ours.text_encoder.config() == {"text": "tiny"}
     np.testing.assert_array_equal(ours.text_encoder(told.texts), ours.embed(told.texts).detach().numpy())
-    with pytest.raises(TypeError, match="TinyClipSeg has its own model, got tokenizer"):
-        TinyClipSeg(tokenizer=letters)
+    raises(TypeError, "TinyClipSeg has its own model, got tokenizer", TinyClipSeg, tokenizer=letters)
 
 
 def test_loading_leaves_the_random_state_alone(folder: Path) -> None:
@@ -212,41 +199,50 @@ def test_older_forms_of_a_folder(copy: Path) -> None:
     assert ClipSegBlackBox(copy).size == (352, 352)  # as the released processor
 
 
-def _spoil(copy: Path, what: str) -> None:
-    if what == "another model":
-        config = json.loads((copy / "config.json").read_text())
-        config["vision_config"]["hidden_size"] = 64
-        (copy / "config.json").write_text(json.dumps(config))
-    elif what == "another kind":
-        (copy / "config.json").write_text('{"model_type": "clip"}')
-    elif what == "a tensor":
-        from safetensors.torch import load_file, save_file
+def edit(file: Path, change: Callable[[dict], object]) -> None:
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
 
-        state = load_file(copy / "model.safetensors")
-        del state["decoder.film_mul.bias"]
-        save_file(state, copy / "model.safetensors")
-    elif what == "words":
-        config = json.loads((copy / "config.json").read_text())
-        config["text_config"]["vocab_size"] = LETTERS
-        (copy / "config.json").write_text(json.dumps(config))
-        from safetensors.torch import load_file, save_file
 
-        state = load_file(copy / "model.safetensors")
-        key = "clip.text_model.embeddings.token_embedding.weight"
-        save_file({**state, key: state[key][:LETTERS].clone()}, copy / "model.safetensors")
+def edit_weights(copy: Path, change: Callable[[dict], object]) -> None:
+    state = load_file(copy / "model.safetensors")
+    change(state)
+    save_file(state, copy / "model.safetensors")
+
+
+def fewer_words(copy: Path) -> None:
+    key = "clip.text_model.embeddings.token_embedding.weight"
+    edit(copy / "config.json", lambda config: config["text_config"].update(vocab_size=LETTERS))
+    edit_weights(copy, lambda state: state.update({key: state[key][:LETTERS].clone()}))
+
+
+def cut(file: Path) -> None:
+    data = file.read_bytes()
+    file.unlink()
+    file.write_bytes(data[: len(data) - 60])
+
+
+def edit_images(copy: Path, **changes: object) -> None:
+    edit(copy / "processor_config.json", lambda told: told["image_processor"].update(changes))
+
+
+SPOIL = {
+    "another model": lambda copy: edit(copy / "config.json", lambda c: c["vision_config"].update(hidden_size=64)),
+    "another kind": lambda copy: (copy / "config.json").write_text('{"model_type": "clip"}'),
+    "a tensor": lambda copy: edit_weights(copy, lambda state: state.pop("decoder.film_mul.bias")),
+    "words": fewer_words,
+    "size": lambda copy: edit_images(copy, size={"shortest_edge": 40}),
+    "bicubic": lambda copy: edit_images(copy, resample=3),
+}
+
+
+def spoil(copy: Path, what: str) -> None:
+    """As above, or a file is cut, or absent."""
+    if what in SPOIL:
+        SPOIL[what](copy)
     elif what.startswith("cut "):
-        file = copy / what[4:]
-        data = file.read_bytes()
-        file.unlink()
-        file.write_bytes(data[: len(data) - 60])
-    elif what == "size":
-        told = json.loads((copy / "processor_config.json").read_text())
-        told["image_processor"]["size"] = {"shortest_edge": 40}
-        (copy / "processor_config.json").write_text(json.dumps(told))
-    elif what == "bicubic":
-        told = json.loads((copy / "processor_config.json").read_text())
-        told["image_processor"]["resample"] = 3
-        (copy / "processor_config.json").write_text(json.dumps(told))
+        cut(copy / what[4:])
     else:
         (copy / what).unlink()
 
@@ -269,48 +265,35 @@ def _spoil(copy: Path, what: str) -> None:
         ("bicubic", CheckpointError, "prepares images in another way: its resample is 3, expected 2"),
     ],
 )
-def test_a_folder_with_something_wrong_is_told_in_one_sentence(
-    copy: Path, what: str, error: type[Exception], message: str
-) -> None:
-    _spoil(copy, what)
+def test_a_folder_with_something_wrong_is_told_in_one_sentence(copy: Path, what: str, error, message: str) -> None:
+    spoil(copy, what)
     with pytest.raises(error, match=message) as caught:
         ClipSegBlackBox(copy)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["CIDAS/clipseg-rd64-refined", "no/such-model", "./nowhere", "a b"])
-def test_a_name_that_is_not_on_this_machine_says_how_to_get_it(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(
-        FileNotFoundError, match=r"is neither a folder nor in the Hugging Face cache .* .hf download CIDAS/"
-    ):
-        ClipSegBlackBox(name)
+def test_a_name_that_is_not_on_this_machine_says_how_to_get_it(name: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    message = "is neither a folder nor in the Hugging Face cache .* .hf download CIDAS/"
+    raises(FileNotFoundError, message, ClipSegBlackBox, name)
 
 
 def test_wrong_arguments_and_prompts() -> None:
-    with pytest.raises(ValueError, match="model and tokenizer go together"):
-        ClipSegBlackBox(model=small_clipseg())
+    raises(ValueError, "model and tokenizer go together", ClipSegBlackBox, model=small_clipseg())
     with pytest.raises(TypeError, match="model must be a CLIPSegForImageSegmentation, got Linear without clip"):
         ClipSegBlackBox(model=torch.nn.Linear(1, 1), tokenizer=letters)
-    with pytest.raises(ValueError, match="size must be >= 8"):
-        box(size=3)
+    raises(ValueError, "size must be >= 8", box, size=3)
     ours, images = box(), pictures(2, 32, 32)
-    with pytest.raises(ValueError, match="prompts must have texts for CLIPSeg, got none"):
-        ours(images, Prompts.nothing(2))
+    raises(ValueError, "prompts must have texts for CLIPSeg, got none", ours, images, Prompts.nothing(2))
     with pytest.raises(ValueError, match="prompts must have a text in each row for CLIPSeg, got none in row 1"):
         ours(images, Prompts(texts=("a", "")))
-    with pytest.raises(ValueError, match="prompts must be one per image, got 1 for 2"):
-        ours(images, Prompts(texts=("a",)))
+    raises(ValueError, "prompts must be one per image, got 1 for 2", ours, images, Prompts(texts=("a",)))
     with pytest.raises(ValueError, match="images must be a float tensor"):
         ours.logits(torch.zeros(2, 32, 32, 3), Prompts(texts=("a", "b")))
 
 
-def test_importing_it_takes_no_transformers() -> None:
+def test_importing_it_takes_no_transformers(run_python) -> None:
     code = "import sys, zoo_opt_seg.blackbox.clipseg, zoo_opt_seg.visual_prompts; print('transformers' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    assert run_python("-c", code) == "False\n"
     assert "name_or_path" in inspect.signature(ClipSegBlackBox).parameters

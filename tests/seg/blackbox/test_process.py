@@ -1,7 +1,5 @@
 """A black box in another process: bytes there and back, and every way in which it can fail."""
 
-from __future__ import annotations
-
 import gc
 import io
 import os
@@ -11,15 +9,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
+from seg.checks import raises
 
 from zoo_opt_seg.blackbox import BlackBoxError, BlackBoxGone, Budgeted, BudgetExhausted, Cached, ProcessBlackBox
-from zoo_opt_seg.blackbox.process import receive, send, serve
+from zoo_opt_seg.blackbox.process import _as_arrays, receive, send, serve
 from zoo_opt_seg.prompts import Prompts
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -63,6 +61,9 @@ def child(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ProcessBlac
         box.close()
 
 
+NOTHING = Prompts.nothing(4)
+
+
 def gone(pid: int, seconds: float = 10.0) -> bool:
     """Whether the process ends within ``seconds``."""
     end = time.monotonic() + seconds
@@ -82,9 +83,8 @@ def test_bytes_there_and_back(child: Callable[..., ProcessBlackBox]) -> None:
         answer = box(IMAGES, PROMPTS)
         assert answer.dtype == np.float32
         assert np.array_equal(answer, IMAGES.mean(axis=3, dtype=np.float32) * np.float32(0.5))
-    nothing = Prompts.nothing(4)
-    assert np.array_equal(box(IMAGES, nothing), IMAGES.mean(axis=3, dtype=np.float32))
-    assert box(IMAGES[:0], nothing[:0]).shape == (0, 12, 9)
+    assert np.array_equal(box(IMAGES, NOTHING), IMAGES.mean(axis=3, dtype=np.float32))
+    assert box(IMAGES[:0], NOTHING[:0]).shape == (0, 12, 9)
 
 
 def test_prompts_and_images_arrive_as_they_were() -> None:
@@ -96,8 +96,6 @@ def test_prompts_and_images_arrive_as_they_were() -> None:
 
     source, sink = io.BytesIO(), io.BytesIO()
     images = RNG.integers(0, 256, (4, 12, 9, 3), dtype=np.uint8)
-    from zoo_opt_seg.blackbox.process import _as_arrays
-
     send(source, {"images": images, **_as_arrays(PROMPTS)})
     source.seek(0)
     serve(model, source, sink)
@@ -128,13 +126,11 @@ def model(images, prompts):
     return images.mean(axis=3) * (40 if len(images) == 3 else 1)
 serve(model)
 """)
-    nothing = Prompts.nothing(4)
     assert box.name is None
-    with pytest.raises(BlackBoxError, match="failed: RuntimeError: two are too many"):
-        box(IMAGES[:2], nothing[:2])
+    raises(BlackBoxError, "failed: RuntimeError: two are too many", box, IMAGES[:2], NOTHING[:2])
     with pytest.raises(BlackBoxError, match=r"failed: ValueError: model must return probabilities in \[0, 1\]"):
-        box(IMAGES[:3], nothing[:3])
-    assert box(IMAGES, nothing).shape == (4, 12, 9)
+        box(IMAGES[:3], NOTHING[:3])
+    assert box(IMAGES, NOTHING).shape == (4, 12, 9)
 
 
 def test_a_wrong_answer_is_found_here_too(child: Callable[..., ProcessBlackBox]) -> None:
@@ -145,12 +141,9 @@ for answer in ({"answer": np.zeros((1, 2, 2))}, {"answer": np.full((4, 12, 9), n
     receive(sys.stdin.buffer)
     send(sys.stdout.buffer, answer)
 """)
-    with pytest.raises(ValueError, match=r"must return masks of shape \(4, 12, 9\), got \(1, 2, 2\)"):
-        box(IMAGES, Prompts.nothing(4))
-    with pytest.raises(ValueError, match="got NaN"):
-        box(IMAGES, Prompts.nothing(4))
-    with pytest.raises(BlackBoxError, match=r"answered without 'answer', got \['mask'\]"):
-        box(IMAGES, Prompts.nothing(4))
+    raises(ValueError, r"must return masks of shape \(4, 12, 9\), got \(1, 2, 2\)", box, IMAGES, NOTHING)
+    raises(ValueError, "got NaN", box, IMAGES, NOTHING)
+    raises(BlackBoxError, r"answered without 'answer', got \['mask'\]", box, IMAGES, NOTHING)
 
 
 def test_a_process_that_dies(child: Callable[..., ProcessBlackBox]) -> None:
@@ -160,18 +153,15 @@ def model(images, prompts):
     os._exit(3)
 serve(model)
 """)
-    with pytest.raises(BlackBoxError, match=r"(?s)did not answer: it ended with status 3\nIt wrote:\nout of memory"):
-        box(IMAGES, Prompts.nothing(4))
-    with pytest.raises(BlackBoxGone, match="cannot be asked any more: it ended with status 3"):
-        box(IMAGES, Prompts.nothing(4))
+    raises(BlackBoxError, r"(?s)did not answer: it ended with status 3\nIt wrote:\nout of memory", box, IMAGES, NOTHING)
+    raises(BlackBoxGone, "cannot be asked any more: it ended with status 3", box, IMAGES, NOTHING)
     box.close()
 
 
 def test_a_process_that_is_killed(child: Callable[..., ProcessBlackBox]) -> None:
     box = child(SOUND)
     os.kill(box.pid, signal.SIGKILL)
-    with pytest.raises(BlackBoxError, match="it ended with status -9"):
-        box(np.zeros((3, 512, 512, 3), np.uint8), Prompts.nothing(3))
+    raises(BlackBoxError, "it ended with status -9", box, np.zeros((3, 512, 512, 3), np.uint8), Prompts.nothing(3))
 
 
 def test_a_process_that_dies_within_an_answer(child: Callable[..., ProcessBlackBox]) -> None:
@@ -181,8 +171,7 @@ send(sys.stdout.buffer, {"name": np.zeros(0, np.uint8)})
 receive(sys.stdin.buffer)
 sys.stdout.buffer.write(b"zoo1" + (1000).to_bytes(8, "little") + b"half")
 """)
-    with pytest.raises(BlackBoxError, match="it ended with status 0"):
-        box(IMAGES, Prompts.nothing(4))
+    raises(BlackBoxError, "it ended with status 0", box, IMAGES, NOTHING)
 
 
 @pytest.mark.parametrize(
@@ -196,8 +185,7 @@ sys.stdout.buffer.write(b"zoo1" + (1000).to_bytes(8, "little") + b"half")
     ],
 )
 def test_a_process_that_does_not_start_well(child: Callable[..., ProcessBlackBox], body: str, message: str) -> None:
-    with pytest.raises(BlackBoxError, match=message):
-        child(body)
+    raises(BlackBoxError, message, child, body)
 
 
 def test_pickles_are_not_read(child: Callable[..., ProcessBlackBox]) -> None:
@@ -211,22 +199,17 @@ sys.stdout.buffer.write(b"zoo1" + len(buffer.getvalue()).to_bytes(8, "little") +
 
 
 def test_a_command_that_is_none() -> None:
-    with pytest.raises(BlackBoxError, match="'/no/such/program' cannot be started"):
-        ProcessBlackBox(["/no/such/program"])
+    raises(BlackBoxError, "'/no/such/program' cannot be started", ProcessBlackBox, ["/no/such/program"])
     for command in ("python x.py", [], [1]):
-        with pytest.raises(TypeError, match="command must be a non-empty sequence"):
-            ProcessBlackBox(command)
-    with pytest.raises(ValueError, match="timeout must be > 0"):
-        ProcessBlackBox(["x"], timeout=0)
+        raises(TypeError, "command must be a non-empty sequence", ProcessBlackBox, command)
+    raises(ValueError, "timeout must be > 0", ProcessBlackBox, ["x"], timeout=0)
 
 
 def test_a_process_that_takes_too_long(child: Callable[..., ProcessBlackBox]) -> None:
-    with pytest.raises(BlackBoxError, match=r"no answer in 0\.2 s"):
-        child("time.sleep(60)", timeout=0.2)
+    raises(BlackBoxError, r"no answer in 0\.2 s", child, "time.sleep(60)", timeout=0.2)
     box = child("serve(lambda images, prompts: time.sleep(60))", timeout=30)
     box.timeout = 0.2
-    with pytest.raises(BlackBoxError, match=r"no answer in 0\.2 s"):
-        box(IMAGES, Prompts.nothing(4))
+    raises(BlackBoxError, r"no answer in 0\.2 s", box, IMAGES, NOTHING)
     assert gone(box.pid)
 
 
@@ -234,8 +217,7 @@ def test_it_ends_with_us(child: Callable[..., ProcessBlackBox]) -> None:
     with child(SOUND) as box:
         pid = box.pid
     assert gone(pid)
-    with pytest.raises(BlackBoxError, match="it was closed"):
-        box(IMAGES, Prompts.nothing(4))
+    raises(BlackBoxError, "it was closed", box, IMAGES, NOTHING)
     forgotten = ProcessBlackBox([sys.executable, "-c", HEAD + SOUND])
     pid = forgotten.pid
     del forgotten
@@ -273,33 +255,25 @@ def model(images, prompts):
 serve(model)
 """)
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
-        box(IMAGES, Prompts.nothing(4))
-    with pytest.raises(BlackBoxError, match="it was interrupted"):
-        box(IMAGES, Prompts.nothing(4))
+    raises(KeyboardInterrupt, None, box, IMAGES, NOTHING)
+    raises(BlackBoxError, "it was interrupted", box, IMAGES, NOTHING)
     assert gone(box.pid)
 
 
 def test_threads_share_it(child: Callable[..., ProcessBlackBox]) -> None:
     box = child(SOUND)
-    wrong = []
 
-    def ask(seed: int) -> None:
+    def right(seed: int) -> bool:
         many = np.random.default_rng(seed).random((10, 2, 5, 5, 3), dtype=np.float32)
         answers = [box(images, Prompts.nothing(2)) for images in many]
-        wrong.append(not np.array_equal(answers, many.mean(axis=4, dtype=np.float32)))
+        return np.array_equal(answers, many.mean(axis=4, dtype=np.float32))
 
-    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == [False] * 4
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(right, range(4)))
 
 
 def test_it_can_be_wrapped(child: Callable[..., ProcessBlackBox], tmp_path: Path) -> None:
     box = Cached(Budgeted(child(SOUND), 4), tmp_path)
     first = box(IMAGES, PROMPTS)
     assert np.array_equal(box(IMAGES, PROMPTS), first)
-    with pytest.raises(BudgetExhausted):
-        box(IMAGES[:1] * np.float32(0.5), PROMPTS[:1])
+    raises(BudgetExhausted, None, box, IMAGES[:1] * np.float32(0.5), PROMPTS[:1])

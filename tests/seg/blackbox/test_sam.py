@@ -1,20 +1,15 @@
 """SamBlackBox against SamPredictor, on small random SAMs and on a random vit_b; checkpoints, right and wrong."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("segment_anything")
-
+import torch
+from seg.checks import raises
 from segment_anything import SamPredictor, sam_model_registry
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
@@ -32,18 +27,10 @@ def small_sam(side: int = SIDE, seed: int = 0) -> Sam:
     grid = side // PATCH
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder = ImageEncoderViT(
-            depth=2,
-            embed_dim=32,
-            img_size=side,
-            norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
-            num_heads=2,
-            patch_size=PATCH,
-            use_rel_pos=True,
-            window_size=3,
-            global_attn_indexes=(1,),
-            out_chans=CHANNELS,
-        )
+        sizes = {"img_size": side, "patch_size": PATCH, "depth": 2, "embed_dim": 32, "num_heads": 2}
+        windows = {"use_rel_pos": True, "window_size": 3, "global_attn_indexes": (1,)}
+        norm = partial(torch.nn.LayerNorm, eps=1e-6)
+        encoder = ImageEncoderViT(**sizes, **windows, norm_layer=norm, out_chans=CHANNELS)
         prompts = PromptEncoder(CHANNELS, (grid, grid), (side, side), 8)
         transformer = TwoWayTransformer(depth=2, embedding_dim=CHANNELS, num_heads=2, mlp_dim=64)
         decoder = MaskDecoder(transformer_dim=CHANNELS, transformer=transformer, iou_head_hidden_dim=32)
@@ -84,9 +71,15 @@ def asked(kinds: str, n: int, height: int, width: int, seed: int = 0) -> Prompts
 
 def predicted(sam: Sam, images: np.ndarray, prompts: Prompts, masks: str = "single") -> np.ndarray:
     """Logits by SamPredictor, an image and its prompt at a time."""
+    pairs = zip(images, prompts, strict=True)
+    return np.concatenate([answers(sam, image, [prompt], masks) for image, prompt in pairs])
+
+
+def answers(sam: Sam, image: np.ndarray, prompts: Iterable[Prompts], masks: str = "single") -> np.ndarray:
+    """Logits by SamPredictor of one image, by several prompts."""
     predictor, found = SamPredictor(sam), []
-    for image, one in zip(images, prompts, strict=True):
-        predictor.set_image(image)
+    predictor.set_image(image)
+    for one in prompts:
         there = np.zeros((1, 0), bool) if one.labels is None else one.labels >= 0
         logits, quality, _ = predictor.predict(
             point_coords=one.points[there] if there.any() else None,
@@ -202,8 +195,7 @@ def test_the_gradient_of_logits(sam: Sam) -> None:
         up, down = (box.logits(start + s * step * along, prompts).double().sum() for s in (1, -1))
     assert torch.isclose((up - down) / (2 * step), (grad * along).sum().double(), rtol=0.02)
     for bad in (start[0], start.permute(0, 2, 3, 1), (start * 255).to(torch.uint8)):
-        with pytest.raises(ValueError, match="images must be a float tensor"):
-            box.logits(bad, prompts)
+        raises(ValueError, "images must be a float tensor", box.logits, bad, prompts)
 
 
 # ---------------------------------------------------------------------------------------------------- names
@@ -212,13 +204,8 @@ def test_the_gradient_of_logits(sam: Sam) -> None:
 def test_names_tell_weights_and_options(sam: Sam, tmp_path: Path) -> None:
     plain = SamBlackBox(sam=sam).name
     assert plain == SamBlackBox(sam=small_sam(), batch_size=3).name
-    others = [
-        SamBlackBox(sam=small_sam(seed=3)),
-        SamBlackBox(sam=sam, hard=True),
-        SamBlackBox(sam=sam, masks="best"),
-        SamBlackBox(sam=sam, quantize=False),
-    ]
-    assert len({plain, *(box.name for box in others)}) == 5
+    others = [{"sam": small_sam(seed=3)}, {"hard": True}, {"masks": "best"}, {"quantize": False}]
+    assert len({plain, *(SamBlackBox(**{"sam": sam} | other).name for other in others)}) == 5
     assert SamBlackBox(sam=sam, name="mine", hard=True).name == "mine+hard"
     images, prompts = pictures(2, SIDE, SIDE), asked("1", 2, SIDE, SIDE)
     first = Cached(SamBlackBox(sam=sam), tmp_path)
@@ -254,25 +241,21 @@ def test_the_digest_sees_any_bit() -> None:
 def test_wrong_arguments(options: dict[str, Any], error: type[Exception], message: str) -> None:
     if "sam" in options:
         options = {**options, "sam": options["sam"]()}
-    with pytest.raises(error, match=message):
-        SamBlackBox(**options)
+    raises(error, message, SamBlackBox, **options)
 
 
 def test_a_model_of_two_minds_about_its_size() -> None:
     wrong = small_sam()
     wrong.prompt_encoder.input_image_size = (1024, 1024)
-    with pytest.raises(ValueError, match=r"one image size, got 64 in its image encoder, \(1024, 1024\)"):
-        SamBlackBox(sam=wrong)
+    raises(ValueError, r"one image size, got 64 in its image encoder, \(1024, 1024\)", SamBlackBox, sam=wrong)
 
 
 def test_prompts_that_this_model_cannot_take(sam: Sam) -> None:
     images = pictures(2, SIDE, SIDE)
     with pytest.raises(ValueError, match=r"masks must have this SAM's size \(32, 32\), got \(256, 256\)"):
         SamBlackBox(sam=sam)(images, Prompts(masks=np.zeros((2, 256, 256))))
-    with pytest.raises(ValueError, match="got texts alone"):
-        SamBlackBox(sam=sam)(images, Prompts(texts=("x", "y")))
-    with pytest.raises(ValueError, match="one per image"):
-        SamBlackBox(sam=sam)(images, asked("1", 3, SIDE, SIDE))
+    raises(ValueError, "got texts alone", SamBlackBox(sam=sam), images, Prompts(texts=("x", "y")))
+    raises(ValueError, "one per image", SamBlackBox(sam=sam), images, asked("1", 3, SIDE, SIDE))
     with pytest.raises(ValueError, match="float images must be in"):
         SamBlackBox(sam=sam)(images.astype(np.float32), asked("1", 2, SIDE, SIDE))
 
@@ -335,8 +318,7 @@ def test_a_checkpoint_of_another_model_type_is_named(
     monkeypatch.setattr("zoo_opt_seg.blackbox.checkpoints.WIDTHS", {"vit_b": 8, "vit_l": 32})
     path = tmp_path / "sam.pth"
     torch.save(small_sam(96).state_dict(), path)
-    with pytest.raises(CheckpointError, match=r"does not fit SAM vit_b: .*its image encoder is that of vit_l"):
-        SamBlackBox("vit_b", path)
+    raises(CheckpointError, r"does not fit SAM vit_b: .*its image encoder is that of vit_l", SamBlackBox, "vit_b", path)
 
 
 def test_misfit_says_what() -> None:
@@ -364,19 +346,8 @@ def test_vit_b_gives_the_masks_of_sam_predictor(vit_b: Sam, monkeypatch: pytest.
         Prompts(boxes=[[10, 20, 200, 250], [100, 50, 400, 290]]),
         Prompts(points=rng.random((2, 1, 2)) * 300, masks=rng.normal(0, 5, (2, 256, 256))),
     ]
-    wanted = []
-    for row, image in enumerate(images):
-        predictor = SamPredictor(vit_b)
-        predictor.set_image(image)
-        for prompts in ways:
-            masks, quality, _ = predictor.predict(
-                point_coords=None if prompts.points is None else prompts.points[row],
-                point_labels=None if prompts.labels is None else prompts.labels[row],
-                box=None if prompts.boxes is None else prompts.boxes[row],
-                mask_input=None if prompts.masks is None else prompts.masks[row][None],
-                multimask_output=False,
-            )
-            wanted.append(masks[quality.argmax()])
+    asked_of = zip(images, *ways, strict=True)
+    wanted = np.concatenate([answers(vit_b, image, prompts) > 0 for image, *prompts in asked_of])
     box, features = SamBlackBox(sam=vit_b, hard=True), []
     encode = box._encode
 
@@ -386,7 +357,7 @@ def test_vit_b_gives_the_masks_of_sam_predictor(vit_b: Sam, monkeypatch: pytest.
 
     monkeypatch.setattr(box, "_encode", once)
     found = [box(images, prompts) for prompts in ways]
-    assert np.array_equal(np.stack(found, axis=1).reshape(-1, 300, 420), np.stack(wanted))
+    assert np.array_equal(np.stack(found, axis=1).reshape(-1, 300, 420), wanted)
     assert 0.02 < np.mean(wanted) < 0.98
 
 
@@ -395,22 +366,18 @@ def test_vit_b_from_a_checkpoint_file(vit_b: Sam, tmp_path: Path) -> None:
     path = tmp_path / "sam_vit_b_01ec64.pth"
     torch.save(vit_b.state_dict(), path)
     box = SamBlackBox("vit_b", path)
-    assert all(
-        torch.equal(a, b) for a, b in zip(box.sam.state_dict().values(), vit_b.state_dict().values(), strict=True)
-    )
-    assert read_state_dict(path).keys() == vit_b.state_dict().keys()
+    ours, theirs = box.sam.state_dict(), vit_b.state_dict()
+    assert all(torch.equal(a, b) for a, b in zip(ours.values(), theirs.values(), strict=True))
+    assert read_state_dict(path).keys() == theirs.keys()
     cut(path, 0.9)
-    with pytest.raises(CheckpointError, match="truncated"):
-        SamBlackBox("vit_b", path)
-    with pytest.raises(CheckpointError, match="truncated"):
-        read_state_dict(path)
+    raises(CheckpointError, "truncated", SamBlackBox, "vit_b", path)
+    raises(CheckpointError, "truncated", read_state_dict, path)
 
 
 # ------------------------------------------------------------------------------------------ the embedded SAM
 
 
 def test_the_embedded_sam() -> None:
-    pytest.importorskip("safetensors")
     from zoo_opt_seg.blackbox import TinySam
 
     box = TinySam(batch_size=4)
@@ -418,12 +385,10 @@ def test_the_embedded_sam() -> None:
     assert TinySam(masks="best").name == f"{box.name}+best"
     images, prompts = pictures(6, 96, 96), asked("2", 6, 96, 96)
     assert np.allclose(box(images, prompts), 1 / (1 + np.exp(-predicted(box.sam, images, prompts))), atol=2e-5)
-    with pytest.raises(TypeError, match="TinySam has its own model, got checkpoint"):
-        TinySam(checkpoint="x")
+    raises(TypeError, "TinySam has its own model, got checkpoint", TinySam, checkpoint="x")
 
 
 def test_the_embedded_sam_in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("safetensors")
     from zoo_opt_seg.blackbox import ProcessBlackBox, TinySam
 
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[3]))

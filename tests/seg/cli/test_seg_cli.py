@@ -1,7 +1,5 @@
 """The command line: what it does, what it says, how it ends."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import sys
@@ -9,11 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("monai")
-
 from PIL import Image
+from seg.adapting import SERVE
+from seg.checks import fails, succeeds
 from seg.tiny_box import SIZE, samples
 
 from zoo_opt_seg.visual_prompts import make_prompt, save_prompt
@@ -24,8 +20,7 @@ QUICK = ["--calls", "200", "--batch", "4", "--validate", "2", "-o", "sigma0=0.1"
 
 
 def test_adapt_evaluate_predict(run, tmp_path):
-    status, out, err = run("adapt", *BOX, *DATA, *QUICK, "--out", "result", "--quiet")
-    assert status == 0, err
+    out, _ = succeeds(run("adapt", *BOX, *DATA, *QUICK, "--out", "result", "--quiet"))
     assert "adapted" in out and "disk" in out and str(Path("result") / "index.html") in out
     made = {"config.json", "log.jsonl", "prompt.npz", "metrics.json", "panel.png", "index.html", "state"}
     assert {path.name for path in (tmp_path / "result").iterdir()} == made
@@ -33,46 +28,35 @@ def test_adapt_evaluate_predict(run, tmp_path):
     assert config["command"][:4] == ["zoo-opt-seg", "adapt", "--model", "seg.tiny_box:factory"]
     before = Path("result/prompt.npz").read_bytes()
 
-    status, out, err = run("adapt", *BOX, *DATA, *QUICK, "--out", "result", "--quiet")  # complete: nothing to do
-    assert status == 0 and "going on in result" in err and Path("result/prompt.npz").read_bytes() == before
+    _, err = succeeds(run("adapt", *BOX, *DATA, *QUICK, "--out", "result", "--quiet"))  # complete: nothing to do
+    assert "going on in result" in err and Path("result/prompt.npz").read_bytes() == before
 
     words = ["--repeats", "1", "--save", "rows.json"]
-    status, out, err = run("evaluate", *BOX, *DATA, "--prompt", "result", *words)
-    assert status == 0, err
-    rows, metrics = (
-        json.loads(Path("rows.json").read_text())["rows"],
-        json.loads(Path("result/metrics.json").read_text()),
-    )
-    assert rows == metrics["test"]["rows"]
-    assert run("evaluate", *BOX, *DATA, "--split", "validation", "--cache", "kept")[0] == 0
+    succeeds(run("evaluate", *BOX, *DATA, "--prompt", "result", *words))
+    rows, metrics = (json.loads(Path(name).read_text()) for name in ("rows.json", "result/metrics.json"))
+    assert rows["rows"] == metrics["test"]["rows"]
+    succeeds(run("evaluate", *BOX, *DATA, "--split", "validation", "--cache", "kept"))
 
     data = samples(1, 9)
     Image.fromarray(data.images[0]).resize((60, 48)).save("image.png")
     y, x = np.argwhere(data.masks[0]).mean(axis=0) * (48 / SIZE, 60 / SIZE)
     words = ["--image", "image.png", "--point", f"{x:.1f},{y:.1f}", "--out", "mask.png"]
-    status, out, err = run("predict", *BOX, "--prompt", "result/prompt.npz", *words)
-    assert status == 0, err
+    out, _ = succeeds(run("predict", *BOX, "--prompt", "result/prompt.npz", *words))
     mask = np.asarray(Image.open("mask.png"))
     assert mask.shape == (48, 60) and set(np.unique(mask)) <= {0, 255}
     assert json.loads(out)["object"] == pytest.approx((mask == 255).mean(), abs=1e-4)
-    assert run("predict", *BOX, *words, "--probabilities")[0] == 0
+    succeeds(run("predict", *BOX, *words, "--probabilities"))
 
 
 def test_a_process_as_the_black_box(run):
-    here = str(Path(__file__).parents[2])
-    code = f"import sys; sys.path.insert(0, {here!r}); from seg.tiny_box import Bright; "
-    code += "from zoo_opt_seg.blackbox import serve; serve(Bright())"
-    Path("serving.py").write_text(code)
+    Path("serving.py").write_text(SERVE)
     model = ["--model", f"process:{sys.executable} serving.py", "--size", SIZE]
-    status, _, err = run("adapt", *model, *DATA, *QUICK, "--out", "result", "--quiet", "--test-images", 0)
-    assert status == 0, err
+    succeeds(run("adapt", *model, *DATA, *QUICK, "--out", "result", "--quiet", "--test-images", 0))
 
 
 def test_the_embedded_sam_and_a_drawn_domain(run):
-    pytest.importorskip("segment_anything")
     words = ["--calls", "60", "--batch", "4", "--validate", "2", "--validation-images", "2", "--test-images", "2"]
-    status, out, err = run("adapt", "--model", "tiny", "--data", "disc", *words, "--out", "result", "--quiet")
-    assert status == 0, err
+    out, _ = succeeds(run("adapt", "--model", "tiny", "--data", "disc", *words, "--out", "result", "--quiet"))
     assert "zero-shot" in out
 
 
@@ -129,20 +113,22 @@ def test_one_clear_sentence_and_status_two(run, words, message):
 
 def test_a_point_outside_the_image(run):
     Image.new("RGB", (20, 10)).save("a.png")
-    status, _, err = run("predict", *BOX, "--image", "a.png", "--point", "5,10", "--out", "b.png")
-    assert status == 2 and "--point must lie in the image of 20 x 10, got 5,10" in err
+    words = ["--image", "a.png", "--point", "5,10", "--out", "b.png"]
+    fails(run("predict", *BOX, *words), "--point must lie in the image of 20 x 10, got 5,10")
 
 
 # ------------------------------------------------------------------------------------------------ black boxes that err
 
 
-def write_box(body: str, name: str = "") -> None:
-    """A module `edited` with a black box, which has a name if there is one."""
-    Path("edited.py").write_text(
-        "import numpy as np\n\n\nclass Box:\n"
-        f"    {f'name = {name!r}' if name else 'pass'}\n\n"
-        f"    def __call__(self, images, prompts):\n        {body}\n"
-    )
+BOX_WITH = """
+import numpy as np
+
+class Box:
+    NAME
+
+    def __call__(self, images, prompts):
+        BODY
+"""
 
 
 @pytest.fixture
@@ -151,7 +137,8 @@ def edited(run, monkeypatch):
     Image.new("RGB", (30, 20), (200, 10, 10)).save("image.png")
 
     def call(body, *words, name=""):
-        write_box(body, name)
+        text = BOX_WITH.replace("NAME", f"name = {name!r}" if name else "").replace("BODY", body)
+        Path("edited.py").write_text(text)
         monkeypatch.delitem(sys.modules, "edited", raising=False)
         monkeypatch.setattr(sys, "dont_write_bytecode", True)
         importlib.invalidate_caches()
@@ -186,25 +173,25 @@ def test_whatever_a_black_box_raises_is_one_sentence(edited, body, words):
 def test_images_are_read_as_those_of_data_sets(edited):
     good = "return np.zeros(images.shape[:3], np.float32)"
     Image.fromarray(np.full((20, 30), 4000, np.uint16)).save("image.png")
-    status, _, err = edited(good, *PREDICT)
-    assert status == 2 and "--image image.png: expected an image of 8 bits per channel, got Pillow's mode I;16" in err
+    fails(edited(good, *PREDICT), "--image image.png: expected an image of 8 bits per channel, got Pillow's mode I;16")
     Path("image.png").write_bytes(b"no image")
-    status, _, err = edited(good, *PREDICT)
-    assert status == 2 and "--image image.png: the image cannot be read (" in err
+    fails(edited(good, *PREDICT), "--image image.png: the image cannot be read (")
 
 
 def test_sizes_and_options_that_would_be_passed_over(edited, run):
     good = "return np.zeros(images.shape[:3], np.float32)"
     save_prompt("prompt.npz", make_prompt("filter", 32), np.zeros(30))
-    status, _, err = edited(good, *PREDICT, "--prompt", "prompt.npz")
-    assert status == 2 and f"--size must be 32, that of the prompt, got {SIZE}" in err
-    status, _, err = run("evaluate", "--model", "edited:Box", "--size", 32, *DATA)
-    assert status == 2 and f"--data must have images of 32 pixels square, as --size or the prompt, got {SIZE} x" in err
+    fails(edited(good, *PREDICT, "--prompt", "prompt.npz"), f"--size must be 32, that of the prompt, got {SIZE}")
+    fails(
+        run("evaluate", "--model", "edited:Box", "--size", 32, *DATA),
+        f"--data must have images of 32 pixels square, as --size or the prompt, got {SIZE} x",
+    )
     for words in (["--data-seed", "1"], ["--data-option", "sizes=3"]):
-        status, _, err = edited(good, "evaluate", *DATA, *words)
-        assert status == 2 and "--data-option and --data-seed are for data sets by name" in err
-    status, _, err = edited(good, "evaluate", "--data", "folder:.", "--data-option", 'group="("')
-    assert status == 2 and "group must be a regular expression, got '('" in err
+        fails(edited(good, "evaluate", *DATA, *words), "--data-option and --data-seed are for data sets by name")
+    fails(
+        edited(good, "evaluate", "--data", "folder:.", "--data-option", 'group="("'),
+        "group must be a regular expression, got '('",
+    )
 
 
 def test_help(run, capsys):

@@ -1,13 +1,7 @@
 """Augmentation: a function of (seed, row), image and mask together, the ranges of the paper and the released code."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("torchvision")
-
 from seg.prompt_fakes import scenes
 
 from zoo_opt_seg.data.augmentation import Change, apply, augment, draw

@@ -1,24 +1,21 @@
 """Drawing prompts: points as ever, texts by (seed, row), and who is asked by what."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
+from seg.checks import raises
+from seg.prompt_fakes import Recorded
+from seg.small import disc_splits, discs
 
-torch = pytest.importorskip("torch")
-
-from seg.small import disc_splits, discs  # noqa: E402
-
-from zoo_opt_seg.adaptation.objective import Objective  # noqa: E402
-from zoo_opt_seg.adaptation.plan import fingerprint  # noqa: E402
-from zoo_opt_seg.blackbox import Budgeted, Cached, Hardened, Quantized, as_black_box  # noqa: E402
-from zoo_opt_seg.data import Samples, centre_points, random_points  # noqa: E402
-from zoo_opt_seg.data.draws import draw_prompts, kind_for  # noqa: E402
-from zoo_opt_seg.measures.evaluation import evaluate  # noqa: E402
-from zoo_opt_seg.measures.metrics import dice  # noqa: E402
-from zoo_opt_seg.measures.trivial import Disk, baselines, best_disk  # noqa: E402
-from zoo_opt_seg.prompts import Prompts  # noqa: E402
-from zoo_opt_seg.visual_prompts import FilterPrompt  # noqa: E402
+from zoo_opt_seg.adaptation.objective import Objective
+from zoo_opt_seg.adaptation.plan import fingerprint
+from zoo_opt_seg.blackbox import Budgeted, Cached, Hardened, Quantized, as_black_box
+from zoo_opt_seg.data import Samples, centre_points, random_points
+from zoo_opt_seg.data.draws import draw_prompts, kind_for
+from zoo_opt_seg.measures.evaluation import evaluate
+from zoo_opt_seg.measures.metrics import dice
+from zoo_opt_seg.measures.trivial import Disk, baselines, best_disk
+from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.visual_prompts import FilterPrompt
 
 KEYS = (("disc", "a disc"), ("bright",), ("the bright disc", "one bright disc", "what is bright"))
 
@@ -28,15 +25,8 @@ def told(n: int = 6, seed: int = 1) -> Samples:
     return Samples(samples.images, samples.masks, samples.names, (KEYS,) * n)
 
 
-class Spy:
-    """Keeps what it is asked."""
-
-    def __init__(self, prompted_by: str | None) -> None:
-        self.prompted_by, self.asked = prompted_by, []
-
-    def __call__(self, images, prompts):
-        self.asked.append(prompts)
-        return np.full(images.shape[:3], 0.6, np.float32)
+def spy(prompted_by):
+    return Recorded(lambda images, prompts: np.full(images.shape[:3], 0.6, np.float32), prompted_by=prompted_by)
 
 
 def test_points_are_those_of_data_points():
@@ -100,53 +90,50 @@ def test_texts_go_with_their_samples():
 )
 def test_wrong_texts(texts, error, message):
     samples = discs(3, 1)
-    with pytest.raises(error, match=f"^{message}"):
-        Samples(samples.images, samples.masks, samples.names, texts)
+    raises(error, f"^{message}", Samples, samples.images, samples.masks, samples.names, texts)
 
 
 def test_what_a_black_box_is_asked_by(tmp_path):
     for by, kind in (("text", "text"), ("points", "random"), (None, "random")):
-        box = as_black_box(Spy(by), name="spy")
+        box = as_black_box(spy(by), name="spy")
         wrapped = Cached(Quantized(Hardened(Budgeted(box, 9))), tmp_path)
         assert box.prompted_by == wrapped.prompted_by == by
         assert kind_for(wrapped) == kind
     assert kind_for(as_black_box(lambda images, prompts: images), "text") == "text"
     with pytest.raises(ValueError, match="points must not be 'text' for a black box that is prompted by points"):
-        kind_for(Spy("points"), "text")
+        kind_for(spy("points"), "text")
     with pytest.raises(ValueError, match="points must not be 'centre' for a black box that is prompted by text"):
-        kind_for(Spy("text"), "centre")
+        kind_for(spy("text"), "centre")
     with pytest.raises(ValueError, match="points must be 'random', 'centre', 'text' or a callable, got 'middle'"):
-        kind_for(Spy(None), "middle")
+        kind_for(spy(None), "middle")
 
 
 def test_objective_and_evaluation_ask_as_the_black_box_wants():
-    samples, prompt, box = told(), FilterPrompt(32), Spy("text")
+    samples, prompt, box = told(), FilterPrompt(32), spy("text")
     objective = Objective(box, prompt, samples, batch=4, augment="paper", seed=3)
     objective.losses(np.zeros((2, prompt.dim)), 5)
-    first, second = box.asked
+    (_, first), (_, second) = box.asked
     assert first.points is None and first.texts == second.texts == objective.minibatch(5).prompts.texts
     assert objective.minibatch(5).prompts.texts != objective.minibatch(6).prompts.texts
     box.asked.clear()
     evaluate(box, samples, repeats=2, batch=3, seed=7, distances=False)
-    assert [p.texts for p in box.asked[:2]] == [draw_prompts("text", samples, (7, 0)).texts[i : i + 3] for i in (0, 3)]
-    points = Spy("points")
+    texts = draw_prompts("text", samples, (7, 0)).texts
+    assert [prompts.texts for _, prompts in box.asked[:2]] == [texts[:3], texts[3:6]]
+    points = spy("points")
     evaluate(points, samples, repeats=1, distances=False)
-    np.testing.assert_array_equal(points.asked[0].points, random_points(samples.masks, (0, 0)).points)
+    np.testing.assert_array_equal(points.asked[0][1].points, random_points(samples.masks, (0, 0)).points)
     Objective(points, prompt, samples, batch=4)(np.zeros(prompt.dim), 0)
-    assert points.asked[-1].texts is None
+    assert points.asked[-1][1].texts is None
 
 
 def test_samples_without_texts_say_so_before_anything_is_paid_for():
-    box = Spy("text")
+    box = spy("text")
     for ask in (
         lambda: Objective(box, FilterPrompt(32), discs(4, 1)),
         lambda: evaluate(box, discs(4, 1)),
         lambda: draw_prompts("text", discs(4, 1), 0),
     ):
-        with pytest.raises(
-            ValueError, match=r"^samples must have texts .* splits\.with_texts\(\"a polyp\"\), or --text"
-        ):
-            ask()
+        raises(ValueError, r"^samples must have texts .* splits\.with_texts\(\"a polyp\"\), or --text", ask)
     assert not box.asked
 
 
@@ -160,7 +147,7 @@ def test_trivial_baselines_take_the_middle_where_there_is_a_text():
     train, ask = splits.train, Prompts(texts=("disc",) * 12)
     dices = [dice(Disk(float(r))(train.images, ask), train.masks).mean() for r in range(24)]
     assert best_disk(train, points="text").radius == np.argmax(dices)
-    with pytest.raises(ValueError, match="prompts: expected points, which a trivial baseline starts from, or texts"):
+    with pytest.raises(ValueError, match="prompts must hold points, which a trivial baseline starts from, or texts"):
         best_disk(splits.train)(splits.test.images, Prompts(boxes=np.zeros((6, 4))))
 
 

@@ -1,25 +1,21 @@
 """Which samples belong together: said by the loaders once, kept by every selection, used by every interval."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("monai")
-
 from seg import layouts, layouts_vlsm
-from seg.tiny_box import SIZE, Bright, splits
+from seg.adapting import quick
+from seg.checks import GROUP, raises
+from seg.tiny_box import splits
 
-import zoo_opt as zo
-from zoo_opt_seg import adapt, evaluate, load_data, make_prompt
+from zoo_opt_seg import evaluate, load_data
 from zoo_opt_seg.data.loaders.polyps.polypgen import group
 from zoo_opt_seg.data.samples import Samples, numbered
 from zoo_opt_seg.measures.evaluation import gain
 from zoo_opt_seg.tables.cells import run_cell
-from zoo_opt_seg.tables.reader import load_table
+from zoo_opt_seg.tables.reader import read_table
+from zoo_opt_seg.tables.suite import Place
 
 
 def flat(n: int, groups: tuple[str, ...] = ()) -> Samples:
@@ -34,8 +30,7 @@ def test_selections_keep_groups():
     assert samples.with_texts("x").groups == replace(samples, masks=~samples.masks).groups == samples.groups
     assert flat(2).groups == flat(2).names and flat(0).groups == ()
     assert numbered(("b", "a", "b", "c")).tolist() == [0, 1, 0, 2]
-    with pytest.raises(ValueError, match="groups must be 4, one per image, got 1"):
-        flat(4, ("a",))
+    raises(ValueError, "groups must be 4, one per image, got 1", flat, 4, ("a",))
 
 
 LAYOUTS = {  # data set: how it is written, options, group of a name
@@ -64,18 +59,15 @@ def test_loaders_say_which_samples_belong_together(name, tmp_path):
 
 def test_a_folder_that_is_its_own_split_takes_the_pattern_too(tmp_path):
     for part in ("train", "val", "test"):
-        for name in ("case1-a", "case1-b", "case2-a"):
-            layouts.picture(tmp_path / part / "images" / f"{name}.png")
-            layouts.label(tmp_path / part / "masks" / f"{name}.png")
+        layouts.pairs(tmp_path / part, ("case1-a", "case1-b", "case2-a"), "images/{}.png", "masks/{}.png")
     data = load_data("folder", tmp_path, size=32, group=r"case\d")
     assert data.test.names[0] == "test-case1-a" and data.test.groups == ("case1", "case1", "case2")
 
 
 @pytest.mark.parametrize("split", ["poudel", "blocks"])
 def test_frames_of_clinicdb_belong_to_their_block_however_it_is_divided(split, tmp_path):
-    for number in (*range(1, 11), *range(26, 36), *range(51, 61)):
-        layouts.picture(tmp_path / "PNG" / "Original" / f"{number}.png", number)
-        layouts.label(tmp_path / "PNG" / "Ground Truth" / f"{number}.png")
+    numbers = (*range(1, 11), *range(26, 36), *range(51, 61))
+    layouts.pairs(tmp_path / "PNG", numbers, "Original/{}.png", "Ground Truth/{}.png")
     data = load_data("clinicdb", tmp_path, size=32, split=split, fractions=(1, 1, 1))
     for part in (data.train, data.validation, data.test):
         assert part.groups == tuple(f"block-{(int(name) - 1) // 25}" for name in part.names)
@@ -123,22 +115,15 @@ def test_a_group_of_another_size_weighs_by_its_images():
 def test_the_interval_that_adapt_reports_is_over_groups(groups, words, tmp_path):
     data = splits()
     data = replace(data, test=replace(data.test, groups=groups))
-    settings = {"method": zo.CMAES(sigma0=0.1, popsize=6), "calls": 120, "batch": 4, "validate": 2, "panel": True}
-    result = adapt(Bright(), make_prompt("filter", SIZE), data, **settings, out=tmp_path)
+    result = quick(data=data, calls=120, validate=2, test=True, panel=True, out=tmp_path)
     assert result.metrics["test"]["gain"]["groups"] == len(set(groups))
     assert words in (tmp_path / "index.html").read_text()
 
 
-SUITE = """
-title = "Own data"
-[[group]]
-name = "one"
-seeds = [0]
-calls = 100
-size = 24
-black_box = { use = "seg.tiny_box:factory" }
+SUITE = f"""{GROUP}size = 24
+black_box = {{ use = "seg.tiny_box:factory" }}
 domains = ["seg.data.test_groups:grouped"]
-row = [{ label = "disk", use = "disk" }]
+row = [{{ label = "disk", use = "disk" }}]
 """
 
 
@@ -148,7 +133,6 @@ def grouped():
 
 
 def test_a_table_takes_the_groups_of_the_samples(tmp_path):
-    (tmp_path / "own.toml").write_text(SUITE)
-    (cell,) = load_table(tmp_path / "own.toml").cells()
+    (cell,) = read_table(SUITE, "own").cells(Place(str(tmp_path)))
     entry = run_cell(cell)
     assert entry["error"] is None and entry["groups"] == [0, 1, 0, 1, 2]

@@ -1,7 +1,5 @@
 """Every error of the loaders: one sentence that names the file."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Callable
@@ -9,11 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-
 from PIL import Image
 from seg import layouts
+from seg.checks import raises
 from seg.layouts import LAYOUTS, label, picture, write_folder, write_kvasir
 from seg.layouts_vlsm import VLSM
 
@@ -22,44 +18,26 @@ from zoo_opt_seg.data.files import Record, image_size, load
 from zoo_opt_seg.data.loaders.layout import divide
 
 # An image and a mask of each layout, and a folder that must be there.
+ISIC18, ISIC16, VIDEO = "ISIC2018_Task1", "ISBI2016_ISIC_Part1", "instrument_1_4_training/instrument_dataset_2"
+ISIC18_MASK = f"{ISIC18}_Training_GroundTruth/ISIC_0000001_segmentation.png"
+ISIC16_MASK = f"{ISIC16}_Training_GroundTruth/ISIC_0000002_Segmentation.png"
+REFUGE_MASK = "Annotation-Training400/Disc_Cup_Masks/Glaucoma/g0001.bmp"
+TOOL = f"{VIDEO}/ground_truth/Left_Prograsp_Forceps_labels/frame001.png"
+CELLS, BUSI = f"stage1_train/{3:064x}", "Dataset_BUSI_with_GT"
 PLACES = {
     "kvasir": ("Kvasir-SEG/images/cju03.jpg", "Kvasir-SEG/masks/cju03.jpg", "Kvasir-SEG/masks"),
-    "isic2018": (
-        "ISIC2018_Task1-2_Training_Input/ISIC_0000001.jpg",
-        "ISIC2018_Task1_Training_GroundTruth/ISIC_0000001_segmentation.png",
-        "ISIC2018_Task1_Test_GroundTruth",
-    ),
-    "refuge": (
-        "Training400/Glaucoma/g0001.jpg",
-        "Annotation-Training400/Disc_Cup_Masks/Glaucoma/g0001.bmp",
-        "REFUGE-Test-GT",
-    ),
-    "endovis2017": (
-        "instrument_1_4_training/instrument_dataset_2/left_frames/frame001.png",
-        "instrument_1_4_training/instrument_dataset_2/ground_truth/Left_Prograsp_Forceps_labels/frame001.png",
-        "instrument_2017_test",
-    ),
+    "isic2018": (f"{ISIC18}-2_Training_Input/ISIC_0000001.jpg", ISIC18_MASK, f"{ISIC18}_Test_GroundTruth"),
+    "refuge": ("Training400/Glaucoma/g0001.jpg", REFUGE_MASK, "REFUGE-Test-GT"),
+    "endovis2017": (f"{VIDEO}/left_frames/frame001.png", TOOL, "instrument_2017_test"),
     "polypgen": ("images/106OLCV1_100H0002.jpg", "masks/106OLCV1_100H0002_mask.jpg", "masks"),
-    "dsb2018": (
-        f"stage1_train/{3:064x}/images/{3:064x}.png",
-        f"stage1_train/{3:064x}/masks/{4:064x}.png",
-        f"stage1_train/{3:064x}/masks",
-    ),
+    "dsb2018": (f"{CELLS}/images/{3:064x}.png", f"{CELLS}/masks/{4:064x}.png", f"{CELLS}/masks"),
     "chase_db1": ("Image_04L.jpg", "Image_04L_1stHO.png", "."),
     "folder": ("images/p1_2.png", "masks/p1_2_mask.png", "masks"),
     "clinicdb": ("PNG/Original/3.png", "PNG/Ground Truth/3.png", "PNG/Ground Truth"),
     "bkai": (f"train/train/{3:032x}.jpeg", f"train_gt/train_gt/{3:032x}.jpeg", "train_gt"),
-    "isic2016": (
-        "ISBI2016_ISIC_Part1_Training_Data/ISIC_0000002.jpg",
-        "ISBI2016_ISIC_Part1_Training_GroundTruth/ISIC_0000002_Segmentation.png",
-        "ISBI2016_ISIC_Part1_Test_GroundTruth",
-    ),
+    "isic2016": (f"{ISIC16}_Training_Data/ISIC_0000002.jpg", ISIC16_MASK, f"{ISIC16}_Test_GroundTruth"),
     "dfuc2022": ("DFUC2022_train_images/100003.jpg", "DFUC2022_train_masks/100003.png", "DFUC2022_train_masks"),
-    "busi": (
-        "Dataset_BUSI_with_GT/benign/benign (3).png",
-        "Dataset_BUSI_with_GT/benign/benign (3)_mask.png",
-        "Dataset_BUSI_with_GT/normal",
-    ),
+    "busi": (f"{BUSI}/benign/benign (3).png", f"{BUSI}/benign/benign (3)_mask.png", f"{BUSI}/normal"),
 }
 OTHER = {"camus", "chexlocalize"}  # no image files, or no files of masks: see test_loaders_vlsm.py
 WRITERS = LAYOUTS | VLSM
@@ -157,30 +135,24 @@ def test_empty_mask(place: tuple[str, Path, Path, Path]) -> None:
 
 def test_file_that_vanishes(tmp_path: Path) -> None:
     record = Record("a", picture(tmp_path / "a.png"), (tmp_path / "m.png",))
-    with pytest.raises(DataError, match=r"m\.png: the mask file is missing"):
-        load([record], 8)
+    raises(DataError, r"m\.png: the mask file is missing", load, [record], 8)
     label(tmp_path / "m.png")
     record.image.unlink()
-    with pytest.raises(DataError, match=r"a\.png: the image file is missing"):
-        load([record], 8)
-    with pytest.raises(DataError, match=r"a\.png: the image file is missing"):
-        image_size(record.image)
+    raises(DataError, r"a\.png: the image file is missing", load, [record], 8)
+    raises(DataError, r"a\.png: the image file is missing", image_size, record.image)
     record.image.write_text("x")
-    with pytest.raises(DataError, match=r"a\.png: the image cannot be read \(not an image, or one that"):
-        image_size(record.image)
+    raises(DataError, r"a\.png: the image cannot be read \(not an image, or one that", image_size, record.image)
 
 
 def test_sixteen_bit_image(tmp_path: Path) -> None:
     Image.fromarray(np.full((16, 24), 4000, np.uint16)).save(tmp_path / "a.png")
     record = Record("a", tmp_path / "a.png", (label(tmp_path / "m.png"),))
-    with pytest.raises(DataError, match=r"a\.png: expected an image of 8 bits per channel, got Pillow's mode I;16"):
-        load([record], 8)
+    raises(DataError, r"a\.png: expected an image of 8 bits per channel, got Pillow's mode I;16", load, [record], 8)
 
 
 def test_box_outside_the_image(tmp_path: Path) -> None:
     record = Record("a", picture(tmp_path / "a.png"), (label(tmp_path / "m.png"),), box=(0, 0, 25, 16))
-    with pytest.raises(DataError, match=r"a\.png: the image of 24 x 16 pixels does not hold the box \(0, 0, 25, 16\)"):
-        load([record], 8)
+    raises(DataError, r"a\.png: the image of 24 x 16 pixels does not hold the box \(0, 0, 25, 16\)", load, [record], 8)
 
 
 def test_two_files_of_one_name(tmp_path: Path) -> None:
@@ -283,8 +255,7 @@ ARGUMENTS: list[tuple[Callable[[Path], object], str]] = [
 @pytest.mark.parametrize(("call", "message"), ARGUMENTS)
 def test_arguments(call: Callable[[Path], object], message: str, tmp_path: Path) -> None:
     root = write_kvasir(tmp_path)
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
-        call(root)
+    raises(ValueError, f"^{re.escape(message)}", call, root)
 
 
 def test_groups_are_never_divided() -> None:

@@ -1,33 +1,13 @@
 """Loaders: every layout is written in tiny files and read back; the real sets where present."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-
 from PIL import Image
-from seg.layouts import (
-    LAYOUTS,
-    SPLITS,
-    H,
-    W,
-    every,
-    label,
-    picture,
-    write_chase_db1,
-    write_dsb2018,
-    write_endovis2017,
-    write_folder,
-    write_isic2018,
-    write_kvasir,
-    write_polypgen,
-    write_polypgen_centres,
-    write_refuge,
-)
+from seg import layouts
+from seg.checks import raises
+from seg.layouts import LAYOUTS, SPLITS, H, W, every, label, pairs, picture
 from seg.layouts_vlsm import VLSM
 
 from zoo_opt_seg.data import DATA_SETS, DataError, load_data
@@ -63,7 +43,7 @@ def test_layout(name: str, tmp_path: Path) -> None:
 
 
 def test_unofficial_splits_follow_the_seed(tmp_path: Path) -> None:
-    root = write_kvasir(tmp_path)
+    root = layouts.write_kvasir(tmp_path)
     orders = {tuple(r.name for r in kvasir.files(root, seed=seed)["train"]) for seed in range(8)}
     assert len(orders) > 4
     parts = kvasir.files(root, fractions=(0.8, 0.1, 0.1))
@@ -77,21 +57,21 @@ def test_kvasir_has_the_papers_counts() -> None:
 
 
 def test_isic_takes_some_of_the_test_images(tmp_path: Path) -> None:
-    root = write_isic2018(tmp_path)
+    root = layouts.write_isic2018(tmp_path)
     chosen = {tuple(r.name for r in isic2018.files(root, seed=seed, test=2)["test"]) for seed in range(9)}
     assert len(chosen) > 3 and all(len(names) == 2 for names in chosen)
     assert len(isic2018.files(root, test=None)["test"]) == 5
 
 
 def test_refuge_masks_are_inverted(tmp_path: Path) -> None:
-    splits = load_data("refuge", write_refuge(tmp_path), size=48)
+    splits = load_data("refuge", layouts.write_refuge(tmp_path), size=48)
     assert splits.train.names == ("g0001-disc", "g0001-cup", "n0001-disc", "n0001-cup")
     disc, cup = splits.train.masks[:2]
     assert disc.mean() == 0.5 and cup.mean() == pytest.approx(4 / 24) and not (cup & ~disc).any()
 
 
 def test_endovis_cuts_the_frame_and_leaves_other_out(tmp_path: Path) -> None:
-    root = write_endovis2017(tmp_path)
+    root = layouts.write_endovis2017(tmp_path)
     splits = load_data("endovis2017", root, size=32)
     assert (splits.train.images == 200).all()  # nothing of the black border of the video frame
     assert all("Other" not in name for part in every(splits) for name in part.names)
@@ -105,20 +85,20 @@ def test_endovis_cuts_the_frame_and_leaves_other_out(tmp_path: Path) -> None:
 
 def test_endovis_at_its_own_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    write_endovis2017(tmp_path)
+    layouts.write_endovis2017(tmp_path)
     boxes = {record.box for part in endovis2017.files(tmp_path).values() for record in part}
     assert boxes == {(320, 28, 320 + 1280, 28 + 1024)}
 
 
 def test_endovis_copies_that_are_cut_already(tmp_path: Path) -> None:
-    root = write_endovis2017(tmp_path)
+    root = layouts.write_endovis2017(tmp_path)
     for path in root.rglob("*.png"):
         Image.open(path).crop(endovis2017.INSIDE).save(path)
     assert len(load_data("endovis2017", root, size=32).test) == 4
 
 
 def test_polypgen_keeps_patients_and_sequences_together(tmp_path: Path) -> None:
-    root = write_polypgen(tmp_path)
+    root = layouts.write_polypgen(tmp_path)
     for seed in range(5):
         parts = polypgen.files(root, seed=seed)
         groups = [{record.group for record in parts[split]} for split in SPLITS]
@@ -131,13 +111,13 @@ def test_polypgen_keeps_patients_and_sequences_together(tmp_path: Path) -> None:
 
 
 def test_polypgen_archive_of_the_owners(tmp_path: Path) -> None:
-    splits = load_data("polypgen", write_polypgen_centres(tmp_path), size=16)
+    splits = load_data("polypgen", layouts.write_polypgen_centres(tmp_path), size=16)
     names = [name for part in every(splits) for name in part.names]
     assert len(names) == 20 and {name[:3] for name in names} == {"C1-", "C6-"}
 
 
 def test_a_window_holds_its_nucleus(tmp_path: Path) -> None:
-    parts = dsb2018.files(write_dsb2018(tmp_path), per_image=12)
+    parts = dsb2018.files(layouts.write_dsb2018(tmp_path), per_image=12)
     places = set()
     for record in parts["train"]:
         x0, y0, x1, y1 = record.box
@@ -153,13 +133,13 @@ def test_a_window_holds_its_nucleus(tmp_path: Path) -> None:
 
 
 def test_images_of_nuclei_stay_in_one_split(tmp_path: Path) -> None:
-    parts = dsb2018.files(write_dsb2018(tmp_path))
+    parts = dsb2018.files(layouts.write_dsb2018(tmp_path))
     images = [{record.image for record in parts[split]} for split in SPLITS]
     assert [len(some) for some in images] == [5, 2, 3] and len(set.union(*images)) == 10
 
 
 def test_chase_annotators_and_children(tmp_path: Path) -> None:
-    root = write_chase_db1(tmp_path)
+    root = layouts.write_chase_db1(tmp_path)
     first, second = (load_data("chase_db1", root, size=32, annotator=k) for k in (1, 2))
     assert (first.train.masks != second.train.masks).all()
     assert {name[6:8] for name in first.test.names} == {"11", "12", "13", "14"}
@@ -167,26 +147,22 @@ def test_chase_annotators_and_children(tmp_path: Path) -> None:
 
 def test_plain_folder_with_its_own_split(tmp_path: Path) -> None:
     for part, n in (("train", 3), ("val", 2), ("test", 4)):
-        for i in range(n):
-            picture(tmp_path / part / f"images/{i}.jpg", i)
-            label(tmp_path / part / f"masks/{i}.png")
+        pairs(tmp_path / part, range(n), "images/{}.jpg", "masks/{}.png")
     assert [len(part) for part in every(load_data("folder", tmp_path, size=8))] == [3, 2, 4]
     (tmp_path / "test").rename(tmp_path / "other")
-    with pytest.raises(DataError, match="expected a folder 'test'"):
-        load_data("folder", tmp_path)
+    raises(DataError, "expected a folder 'test'", load_data, "folder", tmp_path)
 
 
 def test_plain_folder_keeps_groups_together(tmp_path: Path) -> None:
-    root = write_folder(tmp_path)
+    root = layouts.write_folder(tmp_path)
     parts = folder.files(root, group=r"^(p\d)_")
     groups = [{record.name[:2] for record in parts[split]} for split in SPLITS]
     assert sum(map(len, groups)) == 5
-    with pytest.raises(DataError, match=r"p0_0\.png: the pattern of group"):
-        folder.files(root, group="q")
+    raises(DataError, r"p0_0\.png: the pattern of group", folder.files, root, group="q")
 
 
 def test_refuge_ignores_what_an_archiver_left(tmp_path: Path) -> None:
-    root = write_refuge(tmp_path)
+    root = layouts.write_refuge(tmp_path)
     picture(root / "__MACOSX/Training400/Glaucoma/g0001.jpg")
     (root / "Training400/Glaucoma/._g0001.jpg").write_bytes(b"x")
     picture(root / "Training400/AMD/A0001.jpg")
@@ -199,21 +175,17 @@ def test_refuge_ignores_what_an_archiver_left(tmp_path: Path) -> None:
 def test_synthetic_domains_have_the_same_entrance() -> None:
     splits = load_data("skin", size=48, seed=1, sizes=(3, 2, 2))
     assert [len(part) for part in every(splits)] == [3, 2, 2] and "source" in DATA_SETS
-    with pytest.raises(ValueError, match="root must be None for 'skin', which is drawn, got 'folder'"):
-        load_data("skin", "folder")
+    raises(ValueError, "root must be None for 'skin', which is drawn, got 'folder'", load_data, "skin", "folder")
+
+
+REAL = {"polypgen": (67, 31, 40), "dsb2018": (232, 93, 143), "chase_db1": (16, 4, 8)}
 
 
 @pytest.mark.parametrize(
-    ("name", "where", "sizes"),
-    [
-        ("polypgen", "polypgen", (67, 31, 40)),
-        ("dsb2018", "dsb2018", (232, 93, 143)),
-        pytest.param("dsb2018-union", "dsb2018", (30, 12, 18), marks=pytest.mark.slow),
-        ("chase_db1", "chase_db1", (16, 4, 8)),
-    ],
+    ("name", "sizes"), [*REAL.items(), pytest.param("dsb2018-union", (30, 12, 18), marks=pytest.mark.slow)]
 )
-def test_real_sets(name: str, where: str, sizes: tuple[int, int, int], shared_data: Path) -> None:
-    splits = load_data(name, shared_data / where, size=96)
+def test_real_sets(name: str, sizes: tuple[int, int, int], shared_data: Path) -> None:
+    splits = load_data(name, shared_data / name.removesuffix("-union"), size=96)
     assert tuple(len(part) for part in every(splits)) == sizes
     for part in every(splits):
         assert part.masks.any(axis=(1, 2)).all() and part.images.std(axis=(1, 2, 3)).min() > 0
@@ -263,8 +235,8 @@ def test_masks_of_every_mode(mode: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("values", [2, (2, "2"), [2], (1, 2, 3), "(2,2)", (True, 2)])
 def test_values_of_another_form(values: object, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"values must be the lowest and highest mask value of the object, as \[2,2\]"):
-        load_data("folder", tmp_path, values=values)
+    message = r"values must be the lowest and highest mask value of the object, as \[2,2\]"
+    raises(ValueError, message, load_data, "folder", tmp_path, values=values)
 
 
 def test_values_choose_a_label(tmp_path: Path) -> None:
@@ -297,5 +269,4 @@ def test_large_jpeg_files_are_decoded_small_but_checked_at_full_size(tmp_path: P
     record = Record("a", tmp_path / "a.jpg", (label(tmp_path / "m.png", size=(640, 480)),))
     assert load([record], 16).masks.mean() == 0.5
     label(tmp_path / "m.png", size=(320, 240))
-    with pytest.raises(DataError, match=r"320 x 240 pixels, its image .*a\.jpg has 640 x 480"):
-        load([record], 16)
+    raises(DataError, r"320 x 240 pixels, its image .*a\.jpg has 640 x 480", load, [record], 16)

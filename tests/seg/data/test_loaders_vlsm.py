@@ -1,20 +1,17 @@
 """Loaders of the sets with text prompts, each reading a folder in the official layout; their errors name the file."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-
+import tifffile
 from PIL import Image
+from seg.checks import raises
 from seg.layouts import SPLITS, H, W, every, label, picture, refused
 from seg.layouts_vlsm import (
     PATHOLOGIES,
@@ -37,7 +34,7 @@ from seg.layouts_vlsm import (
     write_isic2016,
 )
 
-from zoo_opt_seg.data import DataError, Splits, load_data
+from zoo_opt_seg.data import DataError, load_data
 from zoo_opt_seg.data.files import Record, load, mask_array
 from zoo_opt_seg.data.loaders import busi, camus, chexlocalize, dfuc2022, isic2016
 from zoo_opt_seg.data.loaders.layout import POUDEL, divide
@@ -67,8 +64,9 @@ def test_splits_by_name(name: str, tmp_path: Path) -> None:
     root = VLSM[name][0](tmp_path)
     options = {"fractions": (0.6, 0.2, 0.2)} if name == "camus" else {}
     load_data(name, root, size=8, split="poudel", **options)
-    with pytest.raises(ValueError, match=r"^split must be one of (poudel|owners).*, got 'mine'$"):
-        load_data(name, root, size=8, split="mine")
+    raises(
+        ValueError, r"^split must be one of (poudel|owners).*, got 'mine'$", load_data, name, root, size=8, split="mine"
+    )
 
 
 # ------------------------------------------------------------------------------------------------ ClinicDB
@@ -76,8 +74,7 @@ def test_splits_by_name(name: str, tmp_path: Path) -> None:
 
 def test_clinicdb_tif_files(tmp_path: Path) -> None:
     root = write_clinicdb_tif(tmp_path)
-    with pytest.raises(OSError, match="cannot identify image file"):
-        Image.open(root / "CVC-ClinicDB/Original/1.tif")
+    raises(OSError, "cannot identify image file", Image.open, root / "CVC-ClinicDB/Original/1.tif")
     png, twin = tmp_path / "a.png", tmp_path / "CVC-ClinicDB/Original/7.tif"
     array = np.random.default_rng(7).integers(0, 256, (H, W, 3), np.uint8)
     Image.fromarray(array).save(png)
@@ -94,8 +91,6 @@ def test_unreadable_tif(damage: str, tmp_path: Path) -> None:
     file = root / "CVC-ClinicDB/Original/4.tif"
     content = file.read_bytes()
     if damage == "float":
-        import tifffile
-
         tifffile.imwrite(file, np.zeros((H, W, 3)), photometric="rgb")
     else:
         file.write_bytes({"text": b"no image", "half": content[: len(content) // 2], "nothing": b""}[damage])
@@ -104,8 +99,6 @@ def test_unreadable_tif(damage: str, tmp_path: Path) -> None:
 
 
 def test_tif_forms(tmp_path: Path) -> None:
-    import tifffile
-
     array = np.random.default_rng(0).integers(0, 256, (H, W, 3), np.uint8)
     tifffile.imwrite(tmp_path / "rgb.tif", array, photometric="rgb")
     tif(tmp_path / "planes.tif", array)
@@ -144,8 +137,9 @@ def test_bkai_colours(tmp_path: Path) -> None:
     assert abs(red.mean() - 0.5) < 0.06 and abs(green.mean() - 0.5) < 0.06 and both.mean() > 0.95
     kept = load_data("bkai", root, label="neoplastic", empty="keep", **options)
     assert sum(len(part) for part in every(kept)) == 10
-    with pytest.raises(ValueError, match="label must be one of polyp, neoplastic, non-neoplastic, got 'blue'"):
-        bkai.files(root, label="blue")
+    raises(
+        ValueError, "label must be one of polyp, neoplastic, non-neoplastic, got 'blue'", bkai.files, root, label="blue"
+    )
 
 
 def test_bkai_without_doubled_folders(tmp_path: Path) -> None:
@@ -223,8 +217,7 @@ def test_camus_structures_and_lists(tmp_path: Path) -> None:
     splits = load_data("camus", root, size=24, structure="left-atrium")
     assert [len(part) for part in every(splits)] == [12, 4, 4]
     assert all(name.endswith("-left-atrium") for name in splits.test.names)
-    with pytest.raises(ValueError, match="structure must be one of all, left-ventricle"):
-        camus.files(root, structure="aorta")
+    raises(ValueError, "structure must be one of all, left-ventricle", camus.files, root, structure="aorta")
 
 
 def test_nifti_is_transposed_and_has_spacing(tmp_path: Path) -> None:
@@ -235,8 +228,7 @@ def test_nifti_is_transposed_and_has_spacing(tmp_path: Path) -> None:
     assert (other.read() == array).all() and other.spacing() == (0.5, 0.25)
     record = Record("a", scan, (scan,))
     assert camus.spacing(record, 48) == (0.5 * H / 48, 0.25 * W / 48)
-    with pytest.raises(TypeError, match="record must be one of CAMUS"):
-        camus.spacing(Record("a", tmp_path / "a.png", ()), 48)
+    raises(TypeError, "record must be one of CAMUS", camus.spacing, Record("a", tmp_path / "a.png", ()), 48)
 
 
 def test_camus_of_the_older_release(tmp_path: Path) -> None:
@@ -262,10 +254,7 @@ def camus_file(root: Path, older: bool, what: str) -> Path:
 def test_errors_of_scans(older: bool, what: str, tmp_path: Path) -> None:
     root = (write_camus_mhd if older else write_camus)(tmp_path)
     file, kind = camus_file(root, older, what), "mask" if what else "image"
-
-    def read() -> Splits:
-        return load_data("camus", root, size=16, split="poudel" if older else "owners")
-
+    read = partial(load_data, "camus", root, size=16, split="poudel" if older else "owners")
     content = file.read_bytes()
     for damage in (b"", b"not a header", content[: len(content) // 2]):
         file.write_bytes(damage)
@@ -285,26 +274,21 @@ def test_errors_of_scans(older: bool, what: str, tmp_path: Path) -> None:
 
 def test_other_errors_of_scans(tmp_path: Path) -> None:
     root = write_camus_mhd(tmp_path / "a")
-    file = camus_file(root, True, "_gt")
+    file, read = camus_file(root, True, "_gt"), partial(load_data, "camus", root, size=16, split="poudel")
     file.with_suffix(".raw").unlink()
-    refused(
-        lambda: load_data("camus", root, size=16, split="poudel"), f"{file}: its data file {file.stem}.raw is missing"
-    )
-    (root / "training/patient0004/patient0004_4CH_ED_gt.raw").write_bytes(b"12")
-    refused(lambda: load_data("camus", root, size=16, split="poudel"), str(file), "the mask cannot be read (")
+    refused(read, f"{file}: its data file {file.stem}.raw is missing")
+    file.with_suffix(".raw").write_bytes(b"12")
+    refused(read, str(file), "the mask cannot be read (")
 
     root = write_camus(tmp_path / "b")
-    file = camus_file(root, False, "_gt")
-    nifti(file, object_array(4))
-    refused(lambda: load_data("camus", root, size=16), str(file), "the mask is empty (no pixel from 1 to 1)")
-    nifti(file, np.full((H, W), 0.5, np.float32))
-    refused(
-        lambda: load_data("camus", root, size=16),
-        str(file),
-        "expected 8 bits per pixel, got float32",
-    )
-    nifti(file, np.zeros((3, H, W), np.uint8))
-    refused(lambda: load_data("camus", root, size=16), str(file), "expected one two-dimensional mask, got the shape")
+    file, read = camus_file(root, False, "_gt"), partial(load_data, "camus", root, size=16)
+    for array, message in (
+        (object_array(4), "the mask is empty (no pixel from 1 to 1)"),
+        (np.full((H, W), 0.5, np.float32), "expected 8 bits per pixel, got float32"),
+        (np.zeros((3, H, W), np.uint8), "expected one two-dimensional mask, got the shape"),
+    ):
+        nifti(file, array)
+        refused(read, str(file), message)
 
 
 def test_errors_of_camus_lists(tmp_path: Path) -> None:
@@ -426,20 +410,11 @@ def test_errors_of_chexlocalize(tmp_path: Path) -> None:
         ("SimpleITK", write_camus_mhd, "camus", {"split": "poudel"}),
     ],
 )
-def test_absent_reader(
-    module: str,
-    write: Callable[[Path], Path],
-    name: str,
-    options: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_absent_reader(module, write, name, options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write(tmp_path)
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(
-        DataError, match=rf"{re.escape(str(root))}.*: reading it needs {module}, which is not installed"
-    ):
-        load_data(name, root, size=8, **options)
+    message = rf"{re.escape(str(root))}.*: reading it needs {module}, which is not installed"
+    raises(DataError, message, load_data, name, root, size=8, **options)
 
 
 def test_shares_of_poudel() -> None:

@@ -1,14 +1,10 @@
 """Samples and splits, and the points that prompts are made of."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
+from seg.checks import raises
 
-pytest.importorskip("torch")
-
-from zoo_opt_seg.data.points import centre_points, random_points
-from zoo_opt_seg.data.samples import Samples, Splits
+from zoo_opt_seg.data import Samples, Splits, centre_points, random_points
 
 
 def some_masks(n=6, size=20):
@@ -73,19 +69,14 @@ def test_centre_points_are_farthest_from_the_border():
 def test_an_empty_mask_is_an_error_that_names_the_row(draw):
     masks = some_masks()
     masks[4] = False
-    with pytest.raises(ValueError, match="row 4 is empty"):
-        draw(masks)
-    with pytest.raises(ValueError, match="must be bool"):
-        draw(masks.astype(float))
-    with pytest.raises(ValueError, match=r"\(n, H, W\)"):
-        draw(masks[0])
+    raises(ValueError, "row 4 is empty", draw, masks)
+    raises(ValueError, "must be bool", draw, masks.astype(float))
+    raises(ValueError, r"\(n, H, W\)", draw, masks[0])
 
 
 def test_bad_numbers_of_points_and_rows_are_errors():
-    with pytest.raises(ValueError, match="at least 1 point"):
-        random_points(some_masks(), 0, k=0)
-    with pytest.raises(ValueError, match="rows must be 6"):
-        random_points(some_masks(), 0, rows=[1, 2])
+    raises(ValueError, "at least 1 point", random_points, some_masks(), 0, k=0)
+    raises(ValueError, "rows must be 6", random_points, some_masks(), 0, rows=[1, 2])
 
 
 def test_samples_can_be_cut_and_picked():
@@ -116,7 +107,5 @@ def test_samples_that_do_not_fit_together_are_errors():
         (dict(names=("a",)), "names must be 4"),
     ):
         fields = dict(images=good.images, masks=good.masks, names=good.names) | change
-        with pytest.raises((TypeError, ValueError), match=message):
-            Samples(**fields)
-    with pytest.raises(TypeError, match="test must be Samples"):
-        Splits("x", good, good, None)
+        raises((TypeError, ValueError), message, Samples, **fields)
+    raises(TypeError, "test must be Samples", Splits, "x", good, good, None)

@@ -1,19 +1,15 @@
 """Synapse in TransUNet's form: a written folder in its layout, and every error with the file's name."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 import json
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-h5py = pytest.importorskip("h5py")
+from seg.checks import raises
 
 from zoo_opt_seg.data import DataError
 from zoo_opt_seg.data.loaders.synapse import CLASSES, splits
@@ -79,8 +75,7 @@ def test_cases_held_out_are_the_seeds(root: Path) -> None:
     assert len({frozenset(cases(splits(root, seed=seed, validation=1))[1]) for seed in range(30)}) == len(TRAIN)
     nothing = splits(root, validation=0)
     assert len(nothing.train) == 12 and len(nothing.validation) == 0
-    with pytest.raises(DataError, match="4 of 4 cases cannot be held out"):
-        splits(root, validation=4)
+    raises(DataError, "4 of 4 cases cannot be held out", splits, root, validation=4)
 
 
 def test_slices_are_resized_and_volumes_are_not(root: Path) -> None:
@@ -94,8 +89,7 @@ def test_without_lists_all_files_are_taken(root: Path) -> None:
     (root / "lists/lists_Synapse").rmdir()
     assert len(splits(root, validation=0).train) == 12
     np.savez(root / "train_npz/case0001_slice000.npz", **pair(0, (SIZE, SIZE)))
-    with pytest.raises(DataError, match="case0001 is a test case too"):
-        splits(root)
+    raises(DataError, "case0001 is a test case too", splits, root)
 
 
 def test_lists_may_lie_elsewhere_and_name_a_part(root: Path, tmp_path: Path) -> None:
@@ -111,7 +105,8 @@ def test_lists_may_lie_elsewhere_and_name_a_part(root: Path, tmp_path: Path) -> 
 
 
 def nifti(path: Path, size: tuple[int, ...], zooms: tuple[float, ...]) -> None:
-    nibabel = pytest.importorskip("nibabel")
+    import nibabel
+
     image = nibabel.Nifti1Image(np.zeros(size, np.int16), np.diag([*zooms, 1.0]))
     nibabel.save(image, path)
 
@@ -154,18 +149,15 @@ def test_spacing_errors(root: Path, tmp_path: Path) -> None:
         (tmp_path / "list.json", r"list\.json: expected spacings by case"),
         (empty, r"img0001\.nii\.gz: the file is missing, so case0001 has no spacing"),
     ):
-        with pytest.raises(DataError, match=message):
-            splits(root, spacing=given)
+        raises(DataError, message, splits, root, spacing=given)
     with pytest.raises(TypeError, match="spacing must be a mapping of cases, or a path, got"):
         splits(root, spacing=[3.0, 1.0, 1.0])  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="size must be >= 1, got -3"):
-        splits(root, size=-3)
+    raises(ValueError, "size must be >= 1, got -3", splits, root, size=-3)
     nifti(empty / "img0001.nii.gz", (SIZE, SIZE, 7), (1.0, 1.0, 3.0))
     with pytest.raises(DataError, match=r"img0001\.nii\.gz: expected 5 slices, those of case0001, got the size"):
         splits(root, spacing=empty)
     (empty / "img0001.nii.gz").write_bytes(b"no nifti")
-    with pytest.raises(DataError, match=r"img0001\.nii\.gz: the header cannot be read"):
-        splits(root, spacing=empty)
+    raises(DataError, r"img0001\.nii\.gz: the header cannot be read", splits, root, spacing=empty)
 
 
 # ------------------------------------------------------------------------------------------------ errors
@@ -180,6 +172,14 @@ def remake(shape: tuple[int, ...], **arrays: np.ndarray | None) -> Callable[[Pat
         np.savez(path, **given) if path.suffix == ".npz" else write_volume(path, given)
 
     return write
+
+
+def cut(path: Path, length: int) -> None:
+    path.write_bytes(path.read_bytes()[:length])
+
+
+def pickled(path: Path) -> None:
+    np.savez(path, image=np.array([{}]), label=np.array([{}]))
 
 
 def both(what: str, message: str, **changes: Callable[[tuple[int, ...]], np.ndarray | None]) -> list:
@@ -203,23 +203,14 @@ def both(what: str, message: str, **changes: Callable[[tuple[int, ...]], np.ndar
         *both("NaN", "expected finite numbers in its image", image=lambda s: np.full(s, np.nan, np.float32)),
         *both("labels", "expected labels 0 to 8, got 13 to 13", label=lambda s: np.full(s, 13.0)),
         *both("half labels", "expected labels 0 to 8, got 0.5 to 0.5", label=lambda s: np.full(s, 0.5)),
-        pytest.param(SLICE, lambda path: path.unlink(), "the file is missing, which .*train.txt lists", id="no slice"),
-        pytest.param(VOLUME, lambda path: path.unlink(), "the file is missing, which .*test_vol.txt", id="no volume"),
+        pytest.param(SLICE, Path.unlink, "the file is missing, which .*train.txt lists", id="no slice"),
+        pytest.param(VOLUME, Path.unlink, "the file is missing, which .*test_vol.txt", id="no volume"),
         pytest.param(SLICE, lambda path: path.write_bytes(b"x" * 50), "the slice cannot be read", id="no zip"),
         pytest.param(SLICE, lambda path: path.write_bytes(b""), "the slice cannot be read", id="empty npz"),
         pytest.param(VOLUME, lambda path: path.write_bytes(b"x" * 50), "the volume cannot be read", id="no HDF5"),
-        pytest.param(
-            SLICE, lambda path: path.write_bytes(path.read_bytes()[:700]), "the slice cannot be read", id="cut npz"
-        ),
-        pytest.param(
-            VOLUME, lambda path: path.write_bytes(path.read_bytes()[:900]), "the volume cannot be read", id="cut HDF5"
-        ),
-        pytest.param(
-            SLICE,
-            lambda path: np.savez(path, image=np.array([{}]), label=np.array([{}])),
-            "the slice cannot be read",
-            id="pickle",
-        ),
+        pytest.param(SLICE, lambda path: cut(path, 700), "the slice cannot be read", id="cut npz"),
+        pytest.param(VOLUME, lambda path: cut(path, 900), "the volume cannot be read", id="cut HDF5"),
+        pytest.param(SLICE, pickled, "the slice cannot be read", id="pickle"),
         pytest.param(SLICE, remake((SIZE, 8)), "the slice has 8 x 16 pixels, those before it 16 x 16", id="odd slice"),
     ],
 )
@@ -232,22 +223,16 @@ def test_a_damaged_file_is_named(root: Path, file: str, damage: Callable[[Path],
 
 
 def test_missing_folders_and_lists(root: Path) -> None:
-    with pytest.raises(DataError, match="the root folder is missing"):
-        splits(root / "none")
-    with pytest.raises(DataError, match="the folder of lists is missing"):
-        splits(root, lists=root / "none")
+    raises(DataError, "the root folder is missing", splits, root / "none")
+    raises(DataError, "the folder of lists is missing", splits, root, lists=root / "none")
     (root / "lists/lists_Synapse/train.txt").write_text("")
-    with pytest.raises(DataError, match=r"train\.txt: expected names of"):
-        splits(root)
+    raises(DataError, r"train\.txt: expected names of", splits, root)
     (root / "lists/lists_Synapse/train.txt").unlink()
-    with pytest.raises(DataError, match=r"train\.txt: the list is missing"):
-        splits(root)
+    raises(DataError, r"train\.txt: the list is missing", splits, root)
     (root / "test_vol_h5").rename(root / "volumes")
-    with pytest.raises(DataError, match=f"^{re.escape(str(root))}: expected a folder 'test_vol_h5' in it"):
-        splits(root)
+    raises(DataError, f"^{re.escape(str(root))}: expected a folder 'test_vol_h5' in it", splits, root)
 
 
 def test_without_h5py_one_sentence_says_so(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ImportError, match="h5py is not installed; it comes with the seg extra"):
-        splits(root)
+    raises(ImportError, "h5py is not installed; it comes with the seg extra", splits, root)

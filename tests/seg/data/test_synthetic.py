@@ -1,14 +1,10 @@
 """The domains drawn by the project itself."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("skimage")
+from seg.checks import raises
 
 from zoo_opt_seg.data.synthetic import DOMAINS, SPLIT_SIZES, domain, draw, shapes, source_scenes, textures
 
@@ -80,10 +76,8 @@ def test_source_scenes_have_numbered_objects():
 
 
 def test_bad_names_and_sizes_are_errors():
-    with pytest.raises(ValueError, match="skin, disc, tool, polyp, source or referring, got 'lung'"):
-        domain("lung")
-    with pytest.raises(ValueError, match="at least 32 pixels, got 20"):
-        draw("skin", 0, 0, size=20)
+    raises(ValueError, "skin, disc, tool, polyp, source or referring, got 'lung'", domain, "lung")
+    raises(ValueError, "at least 32 pixels, got 20", draw, "skin", 0, 0, size=20)
 
 
 def test_filled_agrees_with_skimage():

@@ -1,7 +1,5 @@
 """Source scenes with texts, the grammar of the texts, and the texts of the drawn domains."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import replace
 
@@ -16,22 +14,13 @@ from zoo_opt_seg.data.synthetic.referring import MIN_AREA, PALETTE, SHAPES
 
 THING = Described(shape="circle", texture="plain", colour="red", contrast=-0.3, area=0.04, centre=(0.2, 0.3))
 # Of images and masks as they were before the domains had texts: sizes (6, 2, 2), seed 0.
-PIXELS = {
-    "skin": "82fad56b167513fe",
-    "disc": "ee7b4be3e0693a46",
-    "tool": "6a7b4c873f2925f3",
-    "polyp": "56661d7bb4c7b2fb",
-    "source": "4fdb6c9859e25c8b",
-}
+PIXELS = {"skin": "82fad56b167513fe", "disc": "ee7b4be3e0693a46", "tool": "6a7b4c873f2925f3"}
+PIXELS |= {"polyp": "56661d7bb4c7b2fb", "source": "4fdb6c9859e25c8b"}
 
 
 @pytest.fixture(scope="module")
 def scenes():
     return referring_scenes(40, seed=2)
-
-
-def words_of(text):
-    return text.split()
 
 
 @pytest.mark.parametrize("name", PIXELS)
@@ -75,17 +64,9 @@ def test_attributes_turn_with_the_image(scenes, quarters, mirrored):
 
 
 def test_places_and_sizes_are_said_only_where_they_are_clear():
-    def at(x, y):
-        return replace(THING, centre=(x, y)).place
-
-    assert [at(0.2, 0.2), at(0.8, 0.5), at(0.5, 0.9), at(0.5, 0.5), at(0.43, 0.5), at(0.43, 0.2)] == [
-        "upper left",
-        "right",
-        "lower",
-        "middle",
-        None,
-        "upper",
-    ]
+    centres = (0.2, 0.2), (0.8, 0.5), (0.5, 0.9), (0.5, 0.5), (0.43, 0.5), (0.43, 0.2)
+    places = [replace(THING, centre=centre).place for centre in centres]
+    assert places == ["upper left", "right", "lower", "middle", None, "upper"]
     assert [replace(THING, area=a).size for a in (0.02, 0.07, 0.2)] == ["small", None, "large"]
     assert [replace(THING, contrast=c).light for c in (-0.2, 0.01, 0.2)] == ["dark", None, "bright"]
 
@@ -98,12 +79,8 @@ def test_colours_have_the_names_that_they_were_drawn_for():
             saturation, value = rng.uniform(*saturations), rng.uniform(*values)
             full = np.clip(np.abs((np.array([0.0, 240, 120]) + hue) % 360 / 60 - 3) - 1, 0, 1)
             assert colour_name(value * (1 - saturation + saturation * full)) in (name, None, *LIKE[name])
-    assert [colour_name(np.array(c)) for c in ([0.9, 0.1, 0.1], [0.1, 0.2, 0.9], [0.95] * 3, [0.4, 0.25, 0.12])] == [
-        "red",
-        "blue",
-        "white",
-        "brown",
-    ]
+    colours = [0.9, 0.1, 0.1], [0.1, 0.2, 0.9], [0.95] * 3, [0.4, 0.25, 0.12]
+    assert [colour_name(np.array(c)) for c in colours] == ["red", "blue", "white", "brown"]
     assert set(LIKE) == set(COLOURS) == set(PALETTE) and set(CONFUSED) == set(SHAPES)
 
 
@@ -118,7 +95,7 @@ def test_a_text_is_true_of_its_object_and_false_of_the_others(scenes):
                 assert len(objects) > 1
                 continue
             checked += 1
-            said = set(words_of(text.replace("gray", "grey").replace("violet", "purple")))
+            said = set(text.replace("gray", "grey").replace("violet", "purple").split())
             assert not said & set(COLOURS) - {thing.colour}
             assert not said & {"striped", "spotted", "plain"} - {thing.texture}
             assert thing.light != "dark" or not said & {"bright", "pale", "lighter"}
@@ -156,7 +133,7 @@ def test_domains_have_six_kinds_of_texts_in_words_that_were_learnt(name):
     known = set(vocabulary())
     for kinds in splits.train.texts:
         assert len(kinds) == 6 and kinds[:2] == texts.MANNERS[name][:2]
-        assert all(word in known for strings in kinds for text in strings for word in words_of(text))
+        assert all(word in known for strings in kinds for text in strings for word in text.split())
     assert len({kinds[5] for kinds in splits.train.texts}) > 5  # with the colour, size and place of each
     assert splits.train[3:5].texts == splits.train.texts[3:5]
     one, two = (draw_prompts("text", splits.train, seed).texts for seed in (1, 2))
@@ -185,4 +162,4 @@ def test_source_scenes_have_texts_without_shapes():
     part = domain("source", sizes=(20, 0, 0)).train
     shapes = {word for noun in SHAPE_NOUNS for word in noun.split()} - {"object", "region"}
     for kinds in part.texts:
-        assert not any(set(words_of(text)) & shapes for text in kinds[0])
+        assert not any(set(text.split()) & shapes for text in kinds[0])

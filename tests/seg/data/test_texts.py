@@ -1,17 +1,13 @@
 """Text prompts from annotation files: reading, the split that they give, and what is wrong with a file."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("torch")
-
 from PIL import Image
+from seg.checks import raises
 from seg.layouts import W, label, picture, write_kvasir
 from seg.layouts_vlsm import (
     metaimage,
@@ -37,6 +33,10 @@ def parts(splits: Splits) -> dict[str, tuple[str, ...]]:
     return {split: getattr(splits, split).names for split in FILES}
 
 
+def sizes(splits: Splits) -> list[int]:
+    return [len(names) for names in parts(splits).values()]
+
+
 def named(pattern: str, masks: str | None = None) -> Callable[[object], tuple[str, str]]:
     return lambda i: (pattern.format(i), (masks or pattern).format(i))
 
@@ -59,13 +59,9 @@ def test_texts_and_split(tmp_path: Path) -> None:
         assert parts(again) == parts(splits) and again.test.texts == splits.test.texts
     assert load_data("clinicdb", root, size=16).train.texts is None
     for option in ({"split": "blocks"}, {"fractions": (1, 0, 0)}):
-        with pytest.raises(
-            ValueError,
-            match=r"^(split|fractions) must be left out with texts, whose files hold the split, got ",
-        ):
-            load_data("clinicdb", root, size=16, texts=tmp_path / "prompts", **option)
-    with pytest.raises(ValueError, match="texts must be None for 'skin', which has its own"):
-        load_data("skin", texts=tmp_path)
+        message = "^(split|fractions) must be left out with texts, whose files hold the split, got "
+        raises(ValueError, message, load_data, "clinicdb", root, size=16, texts=tmp_path / "prompts", **option)
+    raises(ValueError, "texts must be None for 'skin', which has its own", load_data, "skin", texts=tmp_path)
 
 
 def test_on_the_command_line(tmp_path: Path) -> None:
@@ -75,36 +71,19 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     assert parts(splits)["train"] == ("9", "2", "4") and splits.test.texts is not None
 
 
-ids = [f"{i:032x}" for i in range(4)]
-CASES: dict[
-    str, tuple[Callable[[Path], Path], Callable[[object], tuple[str, str]], list[list[object]], tuple[str, ...]]
-] = {
+IDS = [f"{i:032x}" for i in range(4)]
+ISIC = named("ISIC_{:07}.jpg", "ISIC_{:07}_Segmentation.png")
+CHEST, EFFUSION = "patient{}_study1_view1_frontal", "patient{}_study1_view1_frontal_pleural_effusion"
+BY_NUMBER, LESIONS = ("100003", "100001", "100002"), ("benign (2)", "normal (3)", "malignant (1)")
+CHESTS = (64541, 64741, 64543)
+EFFUSIONS = tuple(map(EFFUSION.format, CHESTS))
+CASES = {  # data set: how it is written, how its files are named, numbers in train, validation and test, samples
     "kvasir": (write_kvasir, named("{}.jpg"), [["cju01"], ["cju02"], ["cju03"]], ("cju01", "cju02", "cju03")),
-    "bkai": (write_bkai, named("{}.jpeg"), [ids[:2], ids[2:3], ids[3:]], (ids[0], ids[1], ids[2], ids[3])),
-    "isic2016": (
-        write_isic2016,
-        named("ISIC_{:07}.jpg", "ISIC_{:07}_Segmentation.png"),
-        [[3], [5], [21]],
-        ("ISIC_0000003", "ISIC_0000005", "ISIC_0000021"),
-    ),
-    "dfuc2022": (
-        write_dfuc2022,
-        named("{}.jpg", "{}.png"),
-        [[100003], [100001], [100002]],
-        ("100003", "100001", "100002"),
-    ),
-    "busi": (
-        write_busi,
-        named("{}.png"),
-        [["2_benign"], ["3_normal"], ["1_malignant"]],
-        ("benign (2)", "normal (3)", "malignant (1)"),
-    ),
-    "chexlocalize": (
-        write_chexlocalize,
-        lambda i: (f"patient{i}_study1_view1_frontal.jpg", f"patient{i}_study1_view1_frontal_pleural_effusion.png"),
-        [[64541], [64741], [64543]],
-        tuple(f"patient{i}_study1_view1_frontal_pleural_effusion" for i in (64541, 64741, 64543)),
-    ),
+    "bkai": (write_bkai, named("{}.jpeg"), [IDS[:2], IDS[2:3], IDS[3:]], tuple(IDS)),
+    "isic2016": (write_isic2016, ISIC, [[3], [5], [21]], ("ISIC_0000003", "ISIC_0000005", "ISIC_0000021")),
+    "dfuc2022": (write_dfuc2022, named("{}.jpg", "{}.png"), [[100003], [100001], [100002]], BY_NUMBER),
+    "busi": (write_busi, named("{}.png"), [["2_benign"], ["3_normal"], ["1_malignant"]], LESIONS),
+    "chexlocalize": (write_chexlocalize, named(f"{CHEST}.jpg", f"{EFFUSION}.png"), [[i] for i in CHESTS], EFFUSIONS),
 }
 
 
@@ -132,7 +111,7 @@ def test_camus_numbers_its_test_patients_anew(form: str, tmp_path: Path) -> None
     files = {"train": entries(2, 3), "validation": entries(1), "test": entries(1)}
     folder = write_texts(tmp_path / "anns", files)
     splits = load_data("camus", root, size=16, texts=folder)
-    assert [len(names) for names in parts(splits).values()] == [24, 12, 12]
+    assert sizes(splits) == [24, 12, 12]
     assert splits.validation.names[0] == "patient0001_2CH_ED-left-ventricle"
     assert splits.test.names[-1] == "testing-patient0001_4CH_ES-left-atrium"
     # The newer release has another numbering: the files cannot be meant for it.
@@ -143,12 +122,11 @@ def test_camus_numbers_its_test_patients_anew(form: str, tmp_path: Path) -> None
 
 def test_samples_that_are_listed_twice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = write_isic2016(tmp_path / "data")
-    naming = named("ISIC_{:07}.jpg", "ISIC_{:07}_Segmentation.png")
-    folder = write_texts(tmp_path / "anns", annotations(naming, [1, 2, 20, 2], [3, 4], [20, 21]))
+    folder = write_texts(tmp_path / "anns", annotations(ISIC, [1, 2, 20, 2], [3, 4], [20, 21]))
     with caplog.at_level(logging.INFO, "zoo_opt_seg.data"):
         splits = load_data("isic2016", root, size=16, texts=folder)
     assert [names[0][-1] for names in parts(splits).values()] == ["1", "3", "0"]
-    assert [len(names) for names in parts(splits).values()] == [2, 2, 2]
+    assert sizes(splits) == [2, 2, 2]
     assert "2 samples are there twice" in caplog.text and "left out: 8 samples without an annotation" in caplog.text
 
 
@@ -162,38 +140,29 @@ def test_a_mask_that_is_empty_is_told_first(tmp_path: Path) -> None:
     root = write_clinicdb(tmp_path / "data")
     label(root / "PNG/Ground Truth/2.png", 0)
     folder = write_texts(tmp_path / "anns", annotations(named("{}.png"), [1], [2, 3], [4]))
-    with pytest.raises(DataError, match=r"2\.png: the mask is empty"):
-        load_data("clinicdb", root, size=16, texts=folder)
+    raises(DataError, r"2\.png: the mask is empty", load_data, "clinicdb", root, size=16, texts=folder)
     splits = load_data("clinicdb", root, size=16, texts=folder, empty="skip")
     assert splits.validation.names == ("3",) and splits.validation.texts is not None
     assert splits.validation.texts[0][1][0] == "round 3.png"  # texts stay with their image
 
 
 GOOD = {"img_name": "1.png", "mask_name": "1.png", "prompts": {"p0": "", "p1": "polyp"}}
+FIRST = ", entry 0 (1.png): expected"
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "val.json: the text prompts cannot be read ("),
-        ("{}", "val.json: expected a list of annotations, got {}"),
-        ("[]", "val.json: expected a list of annotations, got []"),
-        ([GOOD, 7], "val.json, entry 1: expected an object, got 7"),
-        ([{**GOOD, "img_name": None}], "val.json, entry 0: expected img_name as a string, got None"),
-        ([{**GOOD, "prompts": ["polyp"]}], "val.json, entry 0 (1.png): expected prompts as an object"),
-        ([{**GOOD, "prompts": {"p0": ""}}], "val.json, entry 0 (1.png): expected a prompt beside p0, found none"),
-        (
-            [{**GOOD, "prompts": {"p1": ""}}],
-            "val.json, entry 0 (1.png): expected p1 as a text or a list of texts, got ''",
-        ),
-        (
-            [{**GOOD, "prompts": {"p1": ["a", 3]}}],
-            "val.json, entry 0 (1.png): expected p1 as a text or a list of texts",
-        ),
-        (
-            [{**GOOD, "prompts": {"p2": []}}],
-            "val.json, entry 0 (1.png): expected p2 as a text or a list of texts, got []",
-        ),
+        ("{", ": the text prompts cannot be read ("),
+        ("{}", ": expected a list of annotations, got {}"),
+        ("[]", ": expected a list of annotations, got []"),
+        ([GOOD, 7], ", entry 1: expected an object, got 7"),
+        ([{**GOOD, "img_name": None}], ", entry 0: expected img_name as a string, got None"),
+        ([{**GOOD, "prompts": ["polyp"]}], f"{FIRST} prompts as an object"),
+        ([{**GOOD, "prompts": {"p0": ""}}], f"{FIRST} a prompt beside p0, found none"),
+        ([{**GOOD, "prompts": {"p1": ""}}], f"{FIRST} p1 as a text or a list of texts, got ''"),
+        ([{**GOOD, "prompts": {"p1": ["a", 3]}}], f"{FIRST} p1 as a text or a list of texts"),
+        ([{**GOOD, "prompts": {"p2": []}}], f"{FIRST} p2 as a text or a list of texts, got []"),
     ],
 )
 def test_errors_name_the_file_and_the_entry(content: object, message: str, tmp_path: Path) -> None:
@@ -202,7 +171,7 @@ def test_errors_name_the_file_and_the_entry(content: object, message: str, tmp_p
     file.write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(DataError) as caught:
         read_texts(tmp_path)
-    assert str(caught.value).startswith(f"{tmp_path / 'anns'}/{message}") and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{file}{message}") and "\n" not in str(caught.value)
 
 
 def test_missing_files(tmp_path: Path) -> None:
@@ -210,8 +179,7 @@ def test_missing_files(tmp_path: Path) -> None:
         read_texts(tmp_path / "nowhere", "busi")
     write_texts(tmp_path / "anns", annotations(named("{}.png"), [1], [2], [3]))
     (tmp_path / "anns/test.json").unlink()
-    with pytest.raises(DataError, match=r"anns/test\.json: the file of text prompts is missing"):
-        read_texts(tmp_path)
+    raises(DataError, r"anns/test\.json: the file of text prompts is missing", read_texts, tmp_path)
 
 
 # ------------------------------------------------------------------------------------------------ the published files
@@ -228,17 +196,14 @@ def test_published_files(name: str, sizes: tuple[int, ...], keys: int, shared_da
 
 
 def test_published_clinicdb_on_images_of_that_form(tmp_path: Path, shared_data: Path) -> None:
+    mask = label(tmp_path / "m.png", size=(W, 4))
+    for folder in ("Original", "Ground Truth"):
+        (tmp_path / f"PNG/{folder}").mkdir(parents=True)
     for i in range(1, 613):
-        Image.new("L", (W, 4), i % 256).save(tmp_path / "i.png")
-        for folder in ("Original", "Ground Truth"):
-            path = tmp_path / f"PNG/{folder}/{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes((tmp_path / "i.png").read_bytes() if folder == "Original" else b"")
-    label(tmp_path / "m.png", size=(W, 4))
-    for i in range(1, 613):
-        (tmp_path / f"PNG/Ground Truth/{i}.png").write_bytes((tmp_path / "m.png").read_bytes())
+        Image.new("L", (W, 4), i % 256).save(tmp_path / f"PNG/Original/{i}.png")
+        (tmp_path / f"PNG/Ground Truth/{i}.png").hardlink_to(mask)
     splits = load_data("clinicdb", tmp_path, size=4, texts=shared_data / "prompts")
-    assert [len(names) for names in parts(splits).values()] == [490, 61, 61]
+    assert sizes(splits) == [490, 61, 61]
 
 
 def test_published_busi_and_isic_on_images_of_that_form(tmp_path: Path, shared_data: Path) -> None:
@@ -251,7 +216,7 @@ def test_published_busi_and_isic_on_images_of_that_form(tmp_path: Path, shared_d
             (place / f"{kind} ({i}).png").hardlink_to(one)
             (place / f"{kind} ({i})_mask.png").hardlink_to(mask)
     splits = load_data("busi", tmp_path / "busi", size=2, texts=shared_data / "prompts")
-    assert [len(names) for names in parts(splits).values()] == [624, 78, 78]
+    assert sizes(splits) == [624, 78, 78]
 
     found = read_texts(shared_data / "prompts", "isic")
     test = {annotation.image for annotation in found["test"]}
@@ -266,4 +231,4 @@ def test_published_busi_and_isic_on_images_of_that_form(tmp_path: Path, shared_d
                 if not path.exists():
                     path.hardlink_to(file)
     splits = load_data("isic2016", tmp_path / "isic", size=2, texts=shared_data / "prompts")
-    assert [len(names) for names in parts(splits).values()] == [806, 90, 379]
+    assert sizes(splits) == [806, 90, 379]

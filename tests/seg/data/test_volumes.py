@@ -1,11 +1,8 @@
 """Labelled slices and volumes in memory, their augmentation, and reading by name."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
+from seg.checks import raises
 
 from zoo_opt_seg.data import DataError
 from zoo_opt_seg.data.slice_augmentation import augment_slices
@@ -42,28 +39,23 @@ def test_slices_are_indexed_as_samples_are() -> None:
 )
 def test_what_is_wrong_with_slices(change: dict, error: type, message: str) -> None:
     given = {field: getattr(some(), field) for field in ("images", "labels", "names", "classes")}
-    with pytest.raises(error, match=message):
-        LabelledSlices(**{**given, **change})
+    raises(error, message, LabelledSlices, **{**given, **change})
 
 
 def test_volume_knows_its_spacing_or_says_so() -> None:
     image, label = some().images, some().labels
     assert Volume("v", image, label, (5, 1, 1)).millimetres() == (5.0, 1.0, 1.0)
-    with pytest.raises(DataError, match=r"a/v\.h5: the volume has no spacing"):
-        Volume("v", image, label, None, "a/v.h5").millimetres()
-    with pytest.raises(DataError, match=r"^v: the volume has no spacing"):
-        Volume("v", image, label).millimetres()
+    raises(DataError, r"a/v\.h5: the volume has no spacing", Volume("v", image, label, None, "a/v.h5").millimetres)
+    raises(DataError, r"^v: the volume has no spacing", Volume("v", image, label).millimetres)
     for spacing in ((1, 1), (1, 0, 1), (1, float("nan"), 1), 3.0):
-        with pytest.raises(ValueError, match="spacing must be three numbers > 0"):
-            Volume("v", image, label, spacing)
+        raises(ValueError, "spacing must be three numbers > 0", Volume, "v", image, label, spacing)
 
 
 def test_splits_hold_one_set_of_classes() -> None:
     volume = Volume("v", some().images, some().labels)
     splits = VolumeSplits("set", ("liver", "spleen"), some(), some(2), [volume])
     assert splits.test == (volume,)
-    with pytest.raises(ValueError, match="train must have the classes"):
-        VolumeSplits("set", ("liver", "kidney"), some(), some(2), ())
+    raises(ValueError, "train must have the classes", VolumeSplits, "set", ("liver", "kidney"), some(), some(2), ())
     with pytest.raises(TypeError, match="validation must be LabelledSlices, got tuple"):
         VolumeSplits("set", ("liver", "spleen"), some(), (), ())
     wrong = Volume("w", some().images, np.full((4, 8, 8), 7, np.uint8))
@@ -128,7 +120,5 @@ def test_augmentation_errors() -> None:
     ],
 )
 def test_loading_by_name_says_what_is_wrong(arguments: tuple, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        load_volumes(*arguments)
-    with pytest.raises(ValueError, match=r"options must be those of 'ct': .*'patients'"):
-        load_volumes("ct", patients=3)
+    raises(ValueError, message, load_volumes, *arguments)
+    raises(ValueError, r"options must be those of 'ct': .*'patients'", load_volumes, "ct", patients=3)

@@ -1,25 +1,21 @@
 """The embedded CLIPSeg: its size, its tokenizer, where the text is pooled, and that it is really trained."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 import importlib
+import itertools
 import json
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
-pytest.importorskip("open_clip")
+import torch
+from seg.checks import check_that_a_pretraining_goes_on, raises
 
 from zoo_opt_seg.data.synthetic import DOMAINS, domain
 from zoo_opt_seg.data.synthetic.describing import vocabulary
 from zoo_opt_seg.embedded import TINY_SIZE, build_tiny_clipseg, tiny_clipseg, tiny_tokenizer
 from zoo_opt_seg.embedded import clipseg as module
 from zoo_opt_seg.embedded.clipseg import FIRST, LENGTH, PADDING, TOKENS, UNKNOWN, WEIGHTS, kept_tokens, tokens_of
+from zoo_opt_seg.measures.metrics import dice
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -40,9 +36,6 @@ def tokenizer():
 
 
 def test_it_loads_and_is_small(model):
-    begun = time.perf_counter()
-    tiny_clipseg()
-    print(f"loaded in {time.perf_counter() - begun:.3f} s")
     assert WEIGHTS.stat().st_size + TOKENS.stat().st_size < 2 * 1024**2
     assert not model.training and model.config.vision_config.image_size == TINY_SIZE
     assert 0.9e6 < sum(p.numel() for p in model.parameters()) < 1.1e6
@@ -94,10 +87,10 @@ def test_the_text_is_pooled_at_its_end_whatever_follows(model, tokenizer):
 
 
 def test_source_dice_of_the_shipped_weights(model, tokenizer, pretrain):
-    dice = pretrain.held_out_dice(model, tokenizer, 80)
+    found = pretrain.held_out_dice(model, tokenizer, 80)
     model.eval()
-    print(f"source Dice {dice:.4f}")
-    assert dice >= 0.82
+    print(f"source Dice {found:.4f}")
+    assert found >= 0.82
 
 
 def test_the_text_decides(model, tokenizer, pretrain):
@@ -113,11 +106,8 @@ def test_the_text_decides(model, tokenizer, pretrain):
         with torch.inference_mode():
             logits = pretrain.forward(model, torch.from_numpy(image[None]), ids, present)
         hard = torch.nn.functional.interpolate(logits[:, None], (96, 96), mode="bilinear")[:, 0].numpy() > 0
-        for k in range(len(texts)):
-            for other in range(len(texts)):
-                mask = label == other + 1
-                dice = 2 * (hard[k] & mask).sum() / (hard[k].sum() + mask.sum())
-                (right if k == other else wrong).append(dice)
+        for k, other in itertools.product(range(len(texts)), repeat=2):
+            (right if k == other else wrong).append(dice(hard[[k]], label[None] == other + 1)[0])
     print(f"Dice with the object said {np.mean(right):.3f}, with the others {np.mean(wrong):.3f}")
     assert np.mean(right) > np.mean(wrong) + 0.4
 
@@ -127,14 +117,11 @@ def test_zero_shot_is_above_the_trivial_lines_and_leaves_room(model, tokenizer, 
     splits = domain(name, sizes=(32, 32, 0))
     y, x = np.mgrid[:96, :96]
 
-    def dice(a, b):
-        return float((2 * (a & b).sum(axis=(1, 2)) / (a.sum(axis=(1, 2)) + b.sum(axis=(1, 2)))).mean())
+    def disk_dice(radius, masks):
+        return dice(np.broadcast_to(np.hypot(x - 47.5, y - 47.5) <= radius, masks.shape), masks).mean()
 
-    def disk(radius):
-        return (np.hypot(x - 47.5, y - 47.5) <= radius)[None]
-
-    radius = max(range(6, 60, 3), key=lambda r: dice(disk(r), splits.train.masks))
-    lines = dice(disk(radius), splits.validation.masks), dice(disk(99), splits.validation.masks)
+    radius = max(range(6, 60, 3), key=lambda r: disk_dice(r, splits.train.masks))
+    lines = [disk_dice(r, splits.validation.masks) for r in (radius, 99)]
     found = pretrain.text_dice(model, tokenizer, splits.validation)
     model.eval()
     print(f"{name}: zero-shot {found:.3f}, centred disk of {radius} px {lines[0]:.3f}, whole image {lines[1]:.3f}")
@@ -144,8 +131,7 @@ def test_zero_shot_is_above_the_trivial_lines_and_leaves_room(model, tokenizer, 
 def test_a_missing_vocabulary_is_an_error(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "TOKENS", tmp_path / "none.json")
     kept_tokens.cache_clear()
-    with pytest.raises(FileNotFoundError, match=r"none\.json is missing"):
-        tiny_tokenizer()
+    raises(FileNotFoundError, r"none\.json is missing", tiny_tokenizer)
     kept_tokens.cache_clear()
 
 
@@ -164,16 +150,8 @@ def test_a_minibatch_is_a_function_of_seed_and_step(pretrain):
 def test_training_goes_on_where_it_was_stopped(pretrain, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrain, "held_out_dice", lambda *_: 0.0)
     monkeypatch.setattr(pretrain, "IMAGES", 2)
-    settings = dict(steps=4, scenes=12, seed=5, every=10)
-    whole = pretrain.train(tmp_path / "whole", **settings)
-    pretrain.train(tmp_path / "parts", stop_at=2, **settings)
-    parts = pretrain.train(tmp_path / "parts", **settings)
-    for (key, a), b in zip(whole.state_dict().items(), parts.state_dict().values(), strict=True):
-        assert torch.equal(a, b), key
-    assert (tmp_path / "parts" / "log.jsonl").read_text().count("\n") == 2
+    check_that_a_pretraining_goes_on(pretrain, tmp_path, 12)
     assert json.loads((tmp_path / "parts" / TOKENS.name).read_text()) == {"tokens": list(kept_tokens())}
-    with pytest.raises(SystemExit, match="--seed"):
-        pretrain.train(tmp_path / "parts", steps=4, scenes=12, seed=6)
 
 
 def test_random_weights_come_from_the_global_generator():

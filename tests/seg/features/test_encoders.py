@@ -1,15 +1,12 @@
 """Encoders: the tiny one, and published architectures with weights from a file; no network."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
+import torch
+from safetensors.torch import save_file
+from seg.checks import raises
 from seg.prompt_fakes import LinearEncoder, scenes
 from torch import nn
 
@@ -68,10 +65,8 @@ def test_a_vector_of_another_length():
 def test_encoders_of_ones_own():
     own = LinearEncoder()
     assert make_encoder(own) is own and encoder_config(own) == {"own": "linear", "dim": 20}
-    with pytest.raises(TypeError, match=r"^encoder must be a name or have name, dim and __call__, got 3"):
-        make_encoder(3)
-    with pytest.raises(ValueError, match=r"^encoder must be one of tiny, .*, got 'resnet'"):
-        make_encoder("resnet")
+    raises(TypeError, r"^encoder must be a name or have name, dim and __call__, got 3", make_encoder, 3)
+    raises(ValueError, r"^encoder must be one of tiny, .*, got 'resnet'", make_encoder, "resnet")
 
 
 # ------------------------------------------------------------------------------------------ tiny
@@ -90,8 +85,6 @@ def test_tiny_by_a_fake(monkeypatch):
 
 
 def test_tiny():
-    if not (Path(embedded.__file__).parent / "encoder.safetensors").exists():
-        pytest.skip("the embedded encoder is not there yet")
     encoder = make_encoder("tiny")
     vectors = encoder(scenes(4, 96).images)
     assert vectors.shape == (4, encoder.dim) and np.isfinite(vectors).all()
@@ -107,7 +100,8 @@ timm_cases = pytest.mark.parametrize(
 
 
 def small_model(arch, size):
-    timm = pytest.importorskip("timm")
+    import timm
+
     options = {"img_size": size, "global_pool": "token"} if arch.startswith("vit") else {}
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -120,7 +114,7 @@ def test_timm_weights_from_a_file(name, arch, size, form, tmp_path):
     model = small_model(arch, size)  # with its classifier, which is left out
     path = tmp_path / f"weights.{'safetensors' if form == 'safetensors' else 'pth'}"
     if form == "safetensors":
-        pytest.importorskip("safetensors.torch").save_file(model.state_dict(), path)
+        save_file(model.state_dict(), path)
     else:
         torch.save({"model": model.state_dict()} if form == "wrapped" else model.state_dict(), path)
     encoder = make_encoder(name, path, arch=arch, size=size)
@@ -157,7 +151,8 @@ def test_vit_mae_of_the_paper(tmp_path):
 
 def test_clip_is_built_as_it_was_trained():
     """OpenAI's weights were trained with the quick GELU; with another the vectors are wrong, and nothing fails."""
-    open_clip = pytest.importorskip("open_clip")
+    import open_clip
+
     recipe = SOURCES["clip"]
     config = open_clip.get_model_config(recipe.arch)
     assert recipe.tag == "openai" and config["quick_gelu"] and config["embed_dim"] == recipe.dim
@@ -165,7 +160,8 @@ def test_clip_is_built_as_it_was_trained():
 
 @pytest.mark.slow
 def test_clip_from_a_file(tmp_path):
-    open_clip = pytest.importorskip("open_clip")
+    import open_clip
+
     model = open_clip.create_model("ViT-S-32", pretrained=None).eval()
     torch.save(model.state_dict(), tmp_path / "clip.pth")
     encoder = make_encoder("clip", tmp_path / "clip.pth", arch="ViT-S-32")
@@ -179,11 +175,8 @@ def test_clip_from_a_file(tmp_path):
 
 
 def test_no_file_and_wrong_files(tmp_path):
-    pytest.importorskip("timm")
-    with pytest.raises(
-        WeightsError, match=r"^weights of encoder 'vit' must be a file, there is none at .*nothing\.pth$"
-    ):
-        make_encoder("vit", tmp_path / "nothing.pth")
+    message = r"^weights of encoder 'vit' must be a file, there is none at .*nothing\.pth$"
+    raises(WeightsError, message, make_encoder, "vit", tmp_path / "nothing.pth")
     path = tmp_path / "w.pth"
     whole = small_model("vit_tiny_patch16_224", 32).state_dict()
     arguments = {"weights": path, "arch": "vit_tiny_patch16_224", "size": 32}
@@ -191,8 +184,7 @@ def test_no_file_and_wrong_files(tmp_path):
     raw = path.read_bytes()
     path.write_bytes(raw[: len(raw) // 2])
     start = rf"^cannot load encoder 'vit-mae' from {path} \("
-    with pytest.raises(WeightsError, match=start):
-        make_encoder("vit-mae", **arguments)
+    raises(WeightsError, start, make_encoder, "vit-mae", **arguments)
     for state in ({k: v for k, v in whole.items() if "blocks.3" not in k}, [1, 2], {"a": 1}):
         torch.save(state, path)
         with pytest.raises(WeightsError, match=start) as caught:
@@ -205,13 +197,13 @@ def test_no_file_and_wrong_files(tmp_path):
 def test_no_pickle(tmp_path):
     """A file that would run code is refused."""
     torch.save({"weight": Path("x")}, tmp_path / "w.pth")
-    with pytest.raises(Exception, match=r"weights_only|Weights only"):
-        read_state(tmp_path / "w.pth")
+    raises(Exception, r"weights_only|Weights only", read_state, tmp_path / "w.pth")
 
 
 def test_no_network(monkeypatch):
     """By name, timm is asked for the published weights; that it cannot be reached is said in one sentence."""
-    timm = pytest.importorskip("timm")
+    import timm
+
     asked = {}
 
     def unreachable(arch, **options):
@@ -251,17 +243,12 @@ def test_sinusoidal_embedding():
     assert torch.cdist(e, e).fill_diagonal_(9).min() > 0.1  # tells pixels apart
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((255,), "dim must be even"),
-        ((254, "sinusoidal"), "dim must be a multiple of 4"),
-        ((256, "polar"), "kind must be"),
-    ],
-)
+WRONG = [((255,), "dim must be even"), ((254, "sinusoidal"), "dim must be a multiple of 4")]
+
+
+@pytest.mark.parametrize(("arguments", "message"), [*WRONG, ((256, "polar"), "kind must be")])
 def test_wrong_embeddings(arguments, message):
-    with pytest.raises(ValueError, match=f"^{message}"):
-        PointEmbedding(*arguments)
+    raises(ValueError, f"^{message}", PointEmbedding, *arguments)
 
 
 def test_spots():

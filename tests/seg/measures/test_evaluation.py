@@ -1,7 +1,5 @@
 """Evaluation over repeated random points, and the trivial baselines."""
 
-from __future__ import annotations
-
 import json
 import math
 from types import SimpleNamespace
@@ -9,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
+from seg.checks import raises
+from seg.prompt_fakes import Recorded
 
 from zoo_opt_seg.data import Samples, Splits, centre_points, random_points
 from zoo_opt_seg.measures.evaluation import evaluate
@@ -30,31 +28,22 @@ def scenes(n: int = 5, seed: int = 0) -> Samples:
     return Samples(images.astype(np.uint8), masks, tuple(f"scene{i}" for i in range(n)))
 
 
-class Recording:
-    """A black box that keeps what it was asked and counts images itself."""
-
-    def __init__(self, answer=None) -> None:
-        self.points: list[np.ndarray] = []
-        self.calls = 0
-        self.answer = answer or Disk(6)
-
-    def __call__(self, images: np.ndarray, prompts: Prompts) -> np.ndarray:
-        self.calls += len(images)
-        self.points.append(prompts.points.copy())
-        return self.answer(images, prompts)
+def recording() -> Recorded:
+    return Recorded(Disk(6))
 
 
 def test_zero_shot_scores_are_the_metrics_of_each_image_and_repeat() -> None:
-    samples, box = scenes(), Recording()
+    samples, box = scenes(), recording()
     result = evaluate(box, samples, repeats=3, seed=7, batch=2)
     assert result.calls == box.calls == 15 and result.failed == 0 and result.names == samples.names
     for repeat in range(3):
         prompts = random_points(samples.masks, (7, repeat))
-        assert (np.concatenate(box.points[3 * repeat : 3 * repeat + 3]) == prompts.points).all()
+        asked = Prompts.concatenate([asked for _, asked in box.asked[3 * repeat : 3 * repeat + 3]])
+        assert (asked.points == prompts.points).all()
         predicted = Disk(6)(samples.images, prompts)
         for measure, values in ((dice, result.dice), (iou, result.iou), (hd95, result.hd95)):
             assert (values[repeat] == measure(predicted, samples.masks)).all()
-    assert len({tuple(points.ravel()) for points in box.points[::3]}) == 3  # other points in each repeat
+    assert len({tuple(asked.points.ravel()) for _, asked in box.asked[::3]}) == 3  # other points in each repeat
 
 
 def test_batch_size_changes_nothing() -> None:
@@ -71,8 +60,7 @@ def test_summary() -> None:
     assert json.loads(json.dumps(summary)) == summary
     single = evaluate(Disk(6), scenes(1), repeats=1).summary()
     assert math.isnan(single["dice_sd"]) and not math.isnan(single["dice"])
-    with pytest.raises(ValueError, match="measure must be one of dice, iou, hd95, got 'asd'"):
-        result.per_image("asd")
+    raises(ValueError, "measure must be one of dice, iou, hd95, got 'asd'", result.per_image, "asd")
 
 
 def test_probabilities_and_nan() -> None:
@@ -99,11 +87,11 @@ def test_without_distances_and_in_mm() -> None:
 
 
 def test_other_prompts() -> None:
-    samples, box = scenes(), Recording()
+    samples, box = scenes(), recording()
     evaluate(box, samples, repeats=1, draw=lambda masks, seed: centre_points(masks))
-    assert (box.points[0] == centre_points(samples.masks).points).all()
+    assert (box.asked[0][1].points == centre_points(samples.masks).points).all()
     evaluate(box, samples, repeats=1, points=4)
-    assert box.points[1].shape == (5, 4, 2)
+    assert box.asked[1][1].points.shape == (5, 4, 2)
 
 
 class Brighter:
@@ -120,40 +108,27 @@ class Brighter:
 
 
 def test_visual_prompt_with_its_vector() -> None:
-    samples, seen = scenes(), []
-
-    def model(images: np.ndarray, prompts: Prompts) -> np.ndarray:
-        seen.append(images)
-        return np.repeat(images.mean(axis=3)[:, :, ::-1] > 0.6, 1, axis=0)
-
+    samples, model = scenes(), Recorded(lambda images, prompts: images.mean(axis=3)[:, :, ::-1] > 0.6)
     result = evaluate(model, samples, prompt=Brighter(), x=np.array([0.1]), repeats=1)
-    assert seen[0] == pytest.approx(samples.images / 255 + 0.1, abs=1e-6)
+    assert model.asked[0][0] == pytest.approx(samples.images / 255 + 0.1, abs=1e-6)
     assert (result.dice == 1).all()  # what restore turned back
 
 
 def test_trained_prompt() -> None:
     trained = SimpleNamespace(predict=lambda model, images, prompts, batch: model(images // 2, prompts))
-    seen: list[np.ndarray] = []
-
-    def model(images: np.ndarray, prompts: Prompts) -> np.ndarray:
-        seen.append(images)
-        return Disk(6)(images, prompts)
-
+    model = recording()
     result = evaluate(model, scenes(), prompt=trained, repeats=1)
-    assert (seen[0] == scenes().images // 2).all() and (
-        result.dice == evaluate(Disk(6), scenes(), repeats=1).dice
-    ).all()
+    assert (model.asked[0][0] == scenes().images // 2).all()
+    assert (result.dice == evaluate(Disk(6), scenes(), repeats=1).dice).all()
 
 
 def test_known_batches_are_not_sent_again() -> None:
     samples, told = scenes(), {}
-    whole = evaluate(
-        Disk(6), samples, batch=2, on_batch=lambda repeat, row, scores: told.update({(repeat, row): scores})
-    )
+    whole = evaluate(Disk(6), samples, batch=2, on_batch=lambda r, row, scores: told.update({(r, row): scores}))
     assert sorted(told) == [(r, i) for r in range(3) for i in (0, 2, 4)]
     told = {key: json.loads(json.dumps(scores)) for key, scores in told.items()}  # as from a journal
     for known in ({}, dict(list(told.items())[:4]), told):
-        box, news = Recording(), []
+        box, news = recording(), []
         again = evaluate(box, samples, batch=2, known=known, on_batch=lambda *told, news=news: news.append(told[:2]))
         assert news == [key for key in told if key not in known]
         assert again.calls == box.calls == 15 - sum(len(scores["dice"]) for scores in known.values())
@@ -175,8 +150,7 @@ def test_known_batches_are_not_sent_again() -> None:
     ],
 )
 def test_bad_arguments(options: dict, message: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=message):
-        evaluate(Disk(6), scenes(), **options)
+    raises((ValueError, TypeError), message, evaluate, Disk(6), scenes(), **options)
 
 
 def test_bad_model_and_samples() -> None:
@@ -185,13 +159,10 @@ def test_bad_model_and_samples() -> None:
         (np.full((5, 32, 32), 3.0), r"model must return probabilities in \[0, 1\], got values from 3 to 3"),
         (np.ones((5, 32, 32), np.uint8), "for 0 and 1 masks == 1"),
     ):
-        with pytest.raises((ValueError, TypeError), match=message):
-            evaluate(lambda images, prompts, answer=answer: answer, scenes())
-    with pytest.raises(ValueError, match="samples must hold at least one"):
-        evaluate(Disk(6), scenes()[:0])
+        raises((ValueError, TypeError), message, evaluate, lambda images, prompts, answer=answer: answer, scenes())
+    raises(ValueError, "samples must hold at least one", evaluate, Disk(6), scenes()[:0])
     empty = Samples(scenes().images, scenes().masks & False, scenes().names)
-    with pytest.raises(ValueError, match="row 0 is empty"):
-        evaluate(Disk(6), empty)
+    raises(ValueError, "row 0 is empty", evaluate, Disk(6), empty)
 
 
 # ------------------------------------------------------------------------------------------------ baselines
@@ -226,9 +197,7 @@ def test_baselines_by_name_take_the_first_point_on_the_object() -> None:
     points = Prompts(points=[[[1.0, 1.0], [20.0, 9.0]]], labels=[[0, 1]])
     (mask,) = Disk(0)(np.zeros((1, SIZE, SIZE, 3), np.uint8), points)
     assert np.argwhere(mask).tolist() == [[9, 20]]
-    for bad, message in ((Prompts(boxes=[[0, 0, 4, 4]]), "must hold points"), (points[[0]], None)):
-        if message:
-            with pytest.raises(ValueError, match=message):
-                Disk(1)(np.zeros((1, 8, 8, 3), np.uint8), bad)
-    with pytest.raises(ValueError, match="must hold a point with the label 1 in each"):
-        Disk(1)(np.zeros((1, 8, 8, 3), np.uint8), Prompts(points=[[[1.0, 1.0]]], labels=[[0]]))
+    black = np.zeros((1, 8, 8, 3), np.uint8)
+    raises(ValueError, "must hold points", Disk(1), black, Prompts(boxes=[[0, 0, 4, 4]]))
+    nowhere = Prompts(points=[[[1.0, 1.0]]], labels=[[0]])
+    raises(ValueError, "must hold a point with the label 1 in each", Disk(1), black, nowhere)

@@ -1,22 +1,19 @@
 """Dice, IoU and HD95 against scipy and medpy, their values for empty masks, and their laws."""
 
-from __future__ import annotations
-
 import math
 import time
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter
+from seg.checks import raises
 
 from zoo_opt_seg.measures.metrics import dice, hd95, iou
 
+MASKS = np.zeros((2, 4, 4), bool)
 PAIRS = arrays(np.bool_, st.tuples(st.just(2), st.integers(1, 2), st.integers(1, 9), st.integers(1, 9)))
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
@@ -113,26 +110,15 @@ def test_laws(pair: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("predicted", "truth", "error", "message"),
     [
-        (
-            np.zeros((2, 4, 4)),
-            np.zeros((2, 4, 4), bool),
-            TypeError,
-            "predicted must be an array of bool, got float64",
-        ),
-        (np.zeros((2, 4, 4), bool), [[0]], TypeError, "truth must be an array of bool, got list"),
-        (np.zeros((4, 4), bool), np.zeros((4, 4), bool), ValueError, "predicted must have shape"),
-        (
-            np.zeros((2, 4, 4), bool),
-            np.zeros((1, 4, 4), bool),
-            ValueError,
-            r"predicted must have the shape \(1, 4, 4\)",
-        ),
+        (np.zeros((2, 4, 4)), MASKS, TypeError, "predicted must be an array of bool, got float64"),
+        (MASKS, [[0]], TypeError, "truth must be an array of bool, got list"),
+        (MASKS[0], MASKS[0], ValueError, "predicted must have shape"),
+        (MASKS, MASKS[:1], ValueError, r"predicted must have the shape \(1, 4, 4\)"),
     ],
 )
 def test_bad_masks(predicted: object, truth: object, error: type[Exception], message: str) -> None:
     for measure in (dice, iou, hd95):
-        with pytest.raises(error, match=message):
-            measure(predicted, truth)
+        raises(error, message, measure, predicted, truth)
 
 
 @pytest.mark.parametrize("spacing", [0, -1.0, math.nan, (1.0,), (1.0, 2.0, 3.0), (1.0, 0.0)])

@@ -1,20 +1,16 @@
 """Dice and HD95 per class of volumes: against medpy, against scipy alone, and where something is empty."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
 import pytest
+from scipy import ndimage
+from seg.checks import raises
 
-pytest.importorskip("torch")
-pytest.importorskip("monai")
-ndimage = pytest.importorskip("scipy.ndimage")
-
-from zoo_opt_seg.data import DataError  # noqa: E402
-from zoo_opt_seg.data.volumes import Volume  # noqa: E402
-from zoo_opt_seg.measures.evaluation_volumes import evaluate_volumes, predict_volume  # noqa: E402
-from zoo_opt_seg.measures.metrics_volumes import volume_dice, volume_hd95  # noqa: E402
+from zoo_opt_seg.data import DataError
+from zoo_opt_seg.data.volumes import Volume
+from zoo_opt_seg.measures.evaluation_volumes import evaluate_volumes, predict_volume
+from zoo_opt_seg.measures.metrics_volumes import volume_dice, volume_hd95
 
 SPACING = (5.0, 0.7, 0.9)
 
@@ -110,8 +106,7 @@ def test_errors(change: dict, error: type, message: str) -> None:
     given |= change
     options = {"empty": given.pop("empty")} if "empty" in given else {}
     for measure in (volume_dice, volume_hd95):
-        with pytest.raises(error, match=message):
-            measure(*given.values(), **options)
+        raises(error, message, measure, *given.values(), **options)
     with pytest.raises(ValueError, match="spacing must be three numbers > 0"):
         volume_hd95(given["truth"], given["truth"], 2, spacing=(1.0, 1.0))
 
@@ -146,8 +141,7 @@ def test_evaluation_goes_slice_by_slice() -> None:
     assert summary["dice_sd"] == 0.0 and summary["images"] == 3
     assert result.per_image("hd95") == pytest.approx([diagonal / 3] * 3) and summary["iou"] == pytest.approx(2 / 3)
     assert result.iou.tolist() == [[1, 0, 1]] * 3
-    with pytest.raises(ValueError, match="measure must be one of dice, iou, hd95, got 'volume'"):
-        result.per_image("volume")
+    raises(ValueError, "measure must be one of dice, iou, hd95, got 'volume'", result.per_image, "volume")
 
 
 def test_volume_without_spacing_is_measured_in_voxels_only() -> None:
@@ -167,7 +161,6 @@ def test_volume_without_spacing_is_measured_in_voxels_only() -> None:
 def test_evaluation_errors() -> None:
     with pytest.raises(ValueError, match="unit must be 'mm' or 'voxel'"):
         evaluate_volumes(perfect, volumes(), ("a", "b", "c"), unit="pixel")
-    with pytest.raises(ValueError, match="volumes must be at least one"):
-        evaluate_volumes(perfect, [], ("a",))
+    raises(ValueError, "volumes must be at least one", evaluate_volumes, perfect, [], ("a",))
     with pytest.raises(TypeError, match=r"predict must return labels, uint8 \(8, 20, 24\), got float32"):
         predict_volume(lambda images: images, volumes()[0])

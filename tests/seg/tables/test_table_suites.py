@@ -1,24 +1,29 @@
 """The suites of benchmarks/ are valid and their published figures agree; what a report shows beside Dice and HD95."""
 
-from __future__ import annotations
-
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from seg.checks import GROUP, raises, run_suite
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("segment_anything")
-pytest.importorskip("transformers")
-
-from zoo_opt.bench.engine.record import Record, read_record  # noqa: E402
-from zoo_opt_seg.tables import run as tables  # noqa: E402
-from zoo_opt_seg.tables.cells import method_of  # noqa: E402
-from zoo_opt_seg.tables.reader import SuiteError, load_table, read_table  # noqa: E402
-from zoo_opt_seg.tables.report import markdown  # noqa: E402
-from zoo_opt_seg.tables.sources import absent  # noqa: E402
-from zoo_opt_seg.tables.suite import Place, TableSuite  # noqa: E402
+from zoo_opt.bench.engine.record import Record, read_record
+from zoo_opt_seg.adaptation.plan import method_from
+from zoo_opt_seg.data.volumes import LabelledSlices
+from zoo_opt_seg.measures.trivial import best_atlas
+from zoo_opt_seg.tables import run as tables
+from zoo_opt_seg.tables.cells import method_of
+from zoo_opt_seg.tables.reader import SuiteError, load_table, read_table
+from zoo_opt_seg.tables.report import markdown
+from zoo_opt_seg.tables.sources import absent
+from zoo_opt_seg.tables.suite import Place, TableSuite
+from zoo_opt_seg.tables.whitebox import recipe_of
+from zoo_opt_seg.visual_prompts import PROMPTS
+from zoo_opt_seg.whitebox import COMPARATORS
+from zoo_opt_seg.whitebox.ladder.model import Ladder
+from zoo_opt_seg.whitebox.sam.lora import LoRA
+from zoo_opt_seg.whitebox.vlsm.layers import VLSM
 
 BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
 TOLD = "seg.small_clipseg:told_splits"
@@ -34,35 +39,18 @@ black_box = { use = "seg.small:box" }
 reference = "both"
 ladder = { epochs = 1, warmup = 2 }
 
-[[group.row]]
-label = "atlas"
-use = "atlas"
-options = { data = { cases = [1, 1, 2] } }
-
-[[group.row]]
-label = "SAM, as it is"
-use = "ladder"
-options = { encoders = "sam", trained = false, data = { cases = [1, 1, 2] } }
-published = { ct = [0.0173, 260.98] }
-
-[[group.row]]
-label = "both"
-use = "ladder"
-options = { encoders = "both", data = { cases = [1, 1, 2] } }
-published_organs = { ct = { liver = 0.9456 } }
+row = [
+    { label = "atlas", use = "atlas", options = { DATA } },
+    { label = "SAM, as it is", use = "ladder", options = { ALONE, DATA }, published = { ct = [0.0173, 260.98] } },
+    { label = "both", use = "ladder", options = { DATA }, published_organs = { ct = { liver = 0.9456 } } },
+]
 
 [[published]]
 title = "As published"
 columns = ["DSC %", "HD95"]
 rows = { "both" = ["79.45", 35.35] }
-"""
-TEXTS = f"""
-[[group]]
-name = "texts"
-seeds = [0]
-calls = 60
-size = 32
-repeats = 1
+""".replace("DATA", "data = { cases = [1, 1, 2] }").replace("ALONE", 'encoders = "sam", trained = false')
+TEXTS = f"""{GROUP}size = 32
 figures = ["dice", "iou", "hd95"]
 domains = ["{TOLD}"]
 black_box = {{ use = "seg.small_clipseg:box" }}
@@ -88,27 +76,15 @@ def row_of(text: str, label: str) -> list[str]:
 @pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*_table*.toml")), ids=lambda p: p.stem)
 def test_recorded_suites_are_valid(path: Path) -> None:
     """They can be read, and every method, prompt, comparator and recipe takes its options."""
-    from zoo_opt_seg.adaptation.plan import method_from
-    from zoo_opt_seg.tables.whitebox import recipe_of
-    from zoo_opt_seg.visual_prompts import PROMPTS
-    from zoo_opt_seg.whitebox.comparators import COMPARATORS
-    from zoo_opt_seg.whitebox.ladder.model import Ladder
-    from zoo_opt_seg.whitebox.sam.lora import LoRA
-    from zoo_opt_seg.whitebox.vlsm.layers import VLSM
-
     mine = {"trained", "weights", "unit", "empty", "data", "cache"}
-    takes = {
-        "lora": lambda options: LoRA(**options),
-        "vlsm": lambda options: VLSM(**options),
-        "ladder": lambda options: Ladder(9, **{k: v for k, v in options.items() if k not in mine}),
-    }
+    takes = {"lora": LoRA, "vlsm": VLSM, "ladder": partial(Ladder, 9)}
     for cell in load_table(path).cells():
         row = cell.row
         assert row.use not in ("adapt", "backprop") or row.prompt in PROMPTS
         if row.use == "adapt":
             method_from(*method_of(row, 1000), 100)
         if row.use in takes:
-            takes[row.use](row.options)
+            takes[row.use](**{k: v for k, v in row.options.items() if row.use != "ladder" or k not in mine})
         if row.use in COMPARATORS:
             recipe_of(cell)
 
@@ -141,10 +117,8 @@ def test_published_figures_of_table_2_are_the_same_in_both_forms() -> None:
     (paper,) = ours.published
     for row in theirs.groups[0].rows:
         kind, place = row.label.split(", ")
-        shown = [
-            float(paper.rows[name][paper.columns.index(place)].split(" / ")[kind == "dense"])
-            for name in list(paper.rows)[1:]
-        ]
+        column = [figures[paper.columns.index(place)] for figures in list(paper.rows.values())[1:]]
+        shown = [float(figure.split(" / ")[kind == "dense"]) for figure in column]
         assert [100 * dice for (dice,) in row.published.values()] == pytest.approx(shown)
     first = {cell.key for cell in papers("vlsm_table1")[0].cells()}
     assert sum(cell.key in first for cell in ours.cells()) == 3 * 4 * 3  # zero-shot and VL are those of table 1
@@ -159,12 +133,7 @@ def test_the_papers_forms_say_what_is_not_there() -> None:
 @pytest.mark.parametrize(
     ("text", "old", "new", "message"),
     [
-        (
-            TEXTS,
-            'figures = ["dice", "iou", "hd95"]',
-            'figures = ["dice", "dsc"]',
-            "'figures' must be of dice, iou, hd95",
-        ),
+        (TEXTS, '"iou", "hd95"]\ndomains', '"dsc"]\ndomains', "'figures' must be of dice, iou, hd95"),
         (TEXTS, 'figures = ["dice", "iou", "hd95"]\n', "", r"'published.*' must be \[dice\] or \[dice, hd95\]"),
         (TEXTS, "calls = 60\n", "", "'calls'"),
         (VOLUMES, '["79.45", 35.35]', '["79.45"]', "published 1: row 'both' must have 2 figures, got 1"),
@@ -174,16 +143,14 @@ def test_the_papers_forms_say_what_is_not_there() -> None:
 )
 def test_suite_errors(text: str, old: str, new: str, message: str) -> None:
     assert old in text
-    with pytest.raises(SuiteError, match=message):
-        read_table(text.replace(old, new), "suite")
+    raises(SuiteError, message, read_table, text.replace(old, new), "suite")
 
 
 # ---------------------------------------------------------------------------------------------------- reports
 
 
 def test_volumes_have_organs_a_gate_and_millimetres(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "volumes.toml").write_text(VOLUMES)
-    assert tables.main([str(tmp_path / "volumes.toml"), "--out", str(tmp_path / "out")]) == 0
+    run_suite(tmp_path, VOLUMES)
     text = capsys.readouterr().out
     assert "|  | ct | trained parameters | CPU min | peak MB | gate |" in text  # and no calls
     assert "black box seg.small:box, 32 px, 2 seeds" in text and "0 calls" not in text
@@ -193,24 +160,21 @@ def test_volumes_have_organs_a_gate_and_millimetres(tmp_path: Path, capsys: pyte
     assert re.fullmatch(r"0\.\d\d ± 0\.\d\d", row_of(text, "both")[5])
     organs = text[text.index("|  | aorta |") :]
     assert row_of(organs, "both")[5].endswith("[0.9456]") and "[" not in row_of(organs, "both")[1]
-    assert text.rstrip().endswith(
-        "### As published\n\n|  | DSC % | HD95 |\n| :-- | --: | --: |\n| both | 79.45 | 35.35 |"
-    )
+    published = "### As published\n\n|  | DSC % | HD95 |\n| :-- | --: | --: |\n| both | 79.45 | 35.35 |"
+    assert text.rstrip().endswith(published)
     assert all(len(run["dice"]) == 2 for run in read_record(tmp_path / "out" / "runs.jsonl").runs.values())
 
 
 def test_text_rows_have_iou_and_calls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "texts.toml").write_text(TEXTS)
-    assert tables.main([str(tmp_path / "texts.toml"), "--out", str(tmp_path / "out")]) == 0
+    runs = run_suite(tmp_path, TEXTS, "texts")
     text = capsys.readouterr().out
     assert f"|  | {TOLD} | calls | trained parameters | CPU min | peak MB |" in text
     assert "Dice / IoU / HD95 (pixels): mean over test images" in text
     assert re.fullmatch(r"[\d.]+ / [\d.]+ / [\d.]+ \[0.8685 / 0.7926 / 52.18\]", row_of(text, "filter")[1])
     assert row_of(text, "BAPS")[1].endswith("[0.5]") and row_of(text, "middle")[2] == "0"
-    runs = {run["method"]: run for run in read_record(tmp_path / "out" / "runs.jsonl").runs.values()}
     assert all(0 < runs[label]["calls"] <= 60 for label in ("filter", "views", "BAPS"))
     # A second suite in the same folder finds the cells of the first, and a report has its own text.
-    other = TEXTS.replace('name = "texts"', 'name = "again"')
+    other = TEXTS.replace('name = "a small one"', 'name = "again"')
     (tmp_path / "other.toml").write_text(other)
     done = tables.run_table(load_table(tmp_path / "other.toml"), tmp_path / "out", workers=0)
     assert done == 0 and tables.read_results(tmp_path / "out")[0].text == other
@@ -228,9 +192,6 @@ def test_a_report_of_nothing_done() -> None:
 
 
 def test_the_atlas_and_its_threshold() -> None:
-    from zoo_opt_seg.data.volumes import LabelledSlices
-    from zoo_opt_seg.measures.trivial import best_atlas
-
     labels = np.zeros((10, 16, 16), np.uint8)
     labels[:, 2:6, 2:6], labels[:4, 10:14, 10:14] = 1, 2  # the second in four of ten slices
     labels[9, :2] = 1  # in one of them all of its upper edge

@@ -1,21 +1,15 @@
 """Visual prompts for a black box that is asked by text: trained, told the text, saved, shown, on the command line."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
-pytest.importorskip("open_clip")
-pytest.importorskip("monai")
-
+import torch
 from PIL import Image
-from seg.prompt_fakes import LinearEncoder
+from seg.checks import fails, raises, succeeds
+from seg.prompt_cases import ENCODER, vector
 from seg.small import discs
 from seg.small_clipseg import TEXTS, box, letters, save_folder, small_clipseg, told_splits
 
@@ -25,6 +19,7 @@ from zoo_opt_seg.adaptation.pictures import CELL, GAP, HEAD, panel
 from zoo_opt_seg.adaptation.run import adapt
 from zoo_opt_seg.blackbox import Budgeted, Counted, Quantized, as_black_box
 from zoo_opt_seg.data.draws import draw_prompts
+from zoo_opt_seg.features import encoders, text_encoders
 from zoo_opt_seg.features.text_encoders import EncodedTexts, TextEncoder, make_text_encoder, text_encoder_of
 from zoo_opt_seg.measures.evaluation import evaluate
 from zoo_opt_seg.prompts import Prompts
@@ -40,7 +35,6 @@ from zoo_opt_seg.visual_prompts import (
     save_prompt,
 )
 
-ENCODER = LinearEncoder()
 TOLD = Prompts(texts=("disc", "spot", "disc"))
 
 
@@ -75,8 +69,7 @@ def test_every_prompt_trains_is_saved_and_goes_on(name: str, tmp_path: Path) -> 
 
     before = model.calls
     assert np.array_equal(adapt(model, prompt, splits, **words).x, found.x) and model.calls == before
-    with pytest.raises(Exception, match="its data is"):
-        adapt(model, prompt, splits.with_texts("another"), **words)
+    raises(Exception, "its data is", adapt, model, prompt, splits.with_texts("another"), **words)
 
     own = {"text": box().text_encoder} if name in ("baps", "lowrank") else {}
     own |= {"encoder": ENCODER} if name in ("baps", "blackvip") else {}
@@ -89,7 +82,7 @@ def test_a_decoder_is_told_the_text() -> None:
     prompt = IPDecoder(32, encoder=ENCODER, text=Lengths(), prompt_out=24)
     points = IPDecoder(32, encoder=ENCODER, prompt_in=6, prompt_out=24)
     assert prompt.dim == points.dim  # the embedding of the text in the place of the point's
-    x = make_vector(prompt)
+    x = vector(prompt)
     images = discs(3, 1).images[[0, 0, 0]]
     shown = prompt(x, prompt.context(images, TOLD))
     np.testing.assert_array_equal(shown[0], shown[2])
@@ -103,27 +96,19 @@ def test_a_decoder_is_told_the_text() -> None:
     assert torch.equal(hidden[0], hidden[2]) and not torch.equal(hidden[0], hidden[1])
     assert not prompt.arrays()
     for lacking, row in ((Prompts.nothing(3), 0), (Prompts(texts=("a", "", "c")), 1)):
-        with pytest.raises(
-            ValueError, match=f"prompts must hold texts for a visual prompt with a text encoder.* row {row}"
-        ):
-            prompt.context(images, lacking)
-
-
-def make_vector(prompt):
-    step = np.random.default_rng(0).standard_normal(prompt.dim).astype(np.float32)
-    return prompt.x0(0) + np.float32(0.1) * step
+        message = f"prompts must hold texts for a visual prompt with a text encoder.* row {row}"
+        raises(ValueError, message, prompt.context, images, lacking)
 
 
 def test_low_rank_is_told_the_text() -> None:
     prompt = LowRank(32, text=Lengths(), rank=3)
     assert (prompt.inputs, prompt.bumps, prompt.dim) == (("constant", "text"), False, 3 * 9 * 4)
     images = discs(3, 1).images[[0, 0, 0]]
-    shown = prompt(make_vector(prompt), prompt.context(images, TOLD))
+    shown = prompt(vector(prompt), prompt.context(images, TOLD))
     np.testing.assert_array_equal(shown[0], shown[2])
     assert np.abs(shown[0] - shown[1]).max() > 1e-3
     assert "text" not in LowRank(32).config() and LowRank(32).inputs == ("constant", "point") and LowRank(32).bumps
-    with pytest.raises(ValueError, match="text must be given for the input 'text', got None"):
-        LowRank(32, inputs=("text",))
+    raises(ValueError, "text must be given for the input 'text', got None", LowRank, 32, inputs=("text",))
 
 
 def test_what_follows_the_point_says_that_there_is_none() -> None:
@@ -152,35 +137,29 @@ def test_a_prompt_is_told_as_the_black_box_is() -> None:
     assert prompt_for(wrapped, "filter", 32).config() == make_prompt("filter", 32).config()
     assert prompt_for(None, "lowrank", 32).text is None
     assert prompt_for(wrapped, "views", 32, inner={"name": "lowrank"}).inner.text is model.text_encoder
-    with pytest.raises(ValueError, match="name must be one of"):
-        prompt_for(wrapped, "poem", 32)
+    raises(ValueError, "name must be one of", prompt_for, wrapped, "poem", 32)
 
 
 def test_saved_with_a_text_encoder_of_ones_own(tmp_path: Path) -> None:
     prompt, file = IPDecoder(32, encoder=ENCODER, text=Lengths()), tmp_path / "p.npz"
-    save_prompt(file, prompt, make_vector(prompt))
+    save_prompt(file, prompt, vector(prompt))
     images = discs(3, 1).images
     loaded = load_prompt(file, encoder=ENCODER, text=Lengths())
-    np.testing.assert_array_equal(
-        loaded.apply(images, TOLD), TrainedPrompt(prompt, make_vector(prompt)).apply(images, TOLD)
-    )
+    trained = TrainedPrompt(prompt, vector(prompt))
+    np.testing.assert_array_equal(loaded.apply(images, TOLD), trained.apply(images, TOLD))
     views = make_prompt("views", 32, inner=prompt)
     save_prompt(tmp_path / "v.npz", views, views.x0())
     inner = load_prompt(tmp_path / "v.npz", encoder=ENCODER, text=Lengths()).prompt.inner
     assert inner.text.name == "lengths" and inner.encoder is ENCODER
-    with pytest.raises(
-        ValueError, match=r"text must be given for .*p\.npz, which was trained with one of the caller's own"
-    ):
-        load_prompt(file, encoder=ENCODER)
+    message = r"text must be given for .*p\.npz, which was trained with one of the caller's own"
+    raises(ValueError, message, load_prompt, file, encoder=ENCODER)
     with pytest.raises(ValueError, match="text must be 'lengths' as at the training of"):
         load_prompt(file, encoder=ENCODER, text=box().text_encoder)
 
 
 def test_text_encoders_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import zoo_opt_seg.embedded
-
-    monkeypatch.setattr(zoo_opt_seg.embedded, "tiny_clipseg", small_clipseg)
-    monkeypatch.setattr(zoo_opt_seg.embedded, "tiny_tokenizer", lambda: letters)
+    monkeypatch.setattr("zoo_opt_seg.embedded.tiny_clipseg", small_clipseg)
+    monkeypatch.setattr("zoo_opt_seg.embedded.tiny_tokenizer", lambda: letters)
     tiny = make_text_encoder("tiny")
     np.testing.assert_array_equal(tiny(TEXTS), box().text_encoder(TEXTS))
     assert tiny.config() == {"text": "tiny"} and make_text_encoder(tiny) is tiny
@@ -188,23 +167,14 @@ def test_text_encoders_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     save_prompt(tmp_path / "p.npz", prompt, prompt.x0())
     assert load_prompt(tmp_path / "p.npz").prompt.config() == prompt.config()
     assert make_text_encoder({"text": "tiny"})(TEXTS[:1]).shape == (1, 16)
-    with pytest.raises(ValueError, match="text must be one of tiny, clip, got 'poem'"):
-        make_text_encoder("poem")
-    with pytest.raises(TypeError, match="text must be a name or have name, dim and __call__, got 3"):
-        make_text_encoder(3)
-    with pytest.raises(ValueError, match="weights must not be given for 'tiny'"):
-        make_text_encoder("tiny", "file")
-    from zoo_opt_seg.features.encoders import WeightsError
-
-    with pytest.raises(WeightsError, match=r"cannot load text encoder 'clip' from nowhere\.safetensors"):
-        make_text_encoder("clip", "nowhere.safetensors")
+    raises(ValueError, "text must be one of tiny, clip, got 'poem'", make_text_encoder, "poem")
+    raises(TypeError, "text must be a name or have name, dim and __call__, got 3", make_text_encoder, 3)
+    raises(ValueError, "weights must not be given for 'tiny'", make_text_encoder, "tiny", "file")
+    message = r"cannot load text encoder 'clip' from nowhere\.safetensors"
+    raises(encoders.WeightsError, message, make_text_encoder, "clip", "nowhere.safetensors")
 
 
 def test_the_text_tower_of_open_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import open_clip
-
-    from zoo_opt_seg.features import encoders, text_encoders
-
     vision = {"layers": 1, "width": 64, "head_width": 32, "patch_size": 16, "image_size": 32}
     text = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
     with torch.random.fork_rng(devices=[]):
@@ -227,14 +197,12 @@ def test_the_panel_shows_the_text() -> None:
     prompt = FilterPrompt(32)
     trained = TrainedPrompt(prompt, prompt.x0())
     one = np.asarray(panel(model, trained, samples, points="text"))
-    other = np.asarray(
-        panel(model, trained, samples.with_texts("one very long text that takes several lines"), points="text")
-    )
+    long = samples.with_texts("one very long text that takes several lines")
+    other = np.asarray(panel(model, trained, long, points="text"))
     cell = (slice(HEAD, HEAD + CELL), slice(2 * GAP + CELL, 2 * GAP + 2 * CELL))
     assert (one[cell] != other[cell]).any()
-    strip = [
-        (picture[cell][:, 2] == 255).all(axis=1).sum() for picture in (one, other)
-    ]  # a white strip, a line or more
+    # A white strip, a line or more.
+    strip = [(picture[cell][:, 2] == 255).all(axis=1).sum() for picture in (one, other)]
     assert 20 <= strip[0] <= 50 and strip[1] >= strip[0] + 20
     for j in (0, 2):  # the image, and the prompted image
         same = (slice(HEAD, HEAD + CELL), slice(GAP + j * (CELL + GAP), (j + 1) * (CELL + GAP)))
@@ -245,75 +213,54 @@ def test_the_panel_shows_the_text() -> None:
 
 
 SIZE32 = ["--size", "32"]
-QUICK = [
-    "--calls",
-    "60",
-    "--batch",
-    "4",
-    "--validate",
-    "2",
-    "--validation-images",
-    "2",
-    "--test-images",
-    "2",
-    "--quiet",
-]
+QUICK = ["--calls", "60", "--batch", "4", "--validate", "2", "--quiet"]
+QUICK += ["--validation-images", "2", "--test-images", "2"]
 
 
-def test_a_folder_from_adapt_to_predict(run, tmp_path, tmp_path_factory) -> None:
+def test_a_folder_from_adapt_to_predict(run, tmp_path_factory) -> None:
     model = ["--model", f"clipseg:{save_folder(tmp_path_factory.mktemp('saved'))}"]
     data = ["--data", "seg.small:disc_splits"]
     texts = ["--text", "a bright disc", "--text", "the spot"]
     words = [*QUICK, "--repeats", "1", "--method", "spsa", "-o", "lr=0.01", "--out", "result"]
-    status, _, err = run("adapt", *model, *data, *SIZE32, "--prompt", "lowrank", *texts, *words)
-    assert status == 0, err
+    succeeds(run("adapt", *model, *data, *SIZE32, "--prompt", "lowrank", *texts, *words))
     page = Path("result/index.html").read_text()
     assert "random texts each" in page and "random point" not in page and "--text" in page
-    status, out, err = run("evaluate", *model, *data, *texts, "--prompt", "result", "--repeats", "1", "--cache", "kept")
-    assert status == 0 and "adapted" in out and "disk" in out, err
+    out, _ = succeeds(run("evaluate", *model, *data, *texts, "--prompt", "result", "--repeats", "1", "--cache", "kept"))
+    assert "adapted" in out and "disk" in out
 
     Image.fromarray(discs(1, 5).images[0]).resize((50, 40)).save("image.png")
     words = ["--image", "image.png", "--out", "mask.png", "--probabilities"]
     masks = []
     for text in ("a bright disc", "something else"):
-        status, _, err = run("predict", *model, "--prompt", "result", "--text", text, *words)
-        assert status == 0, err
+        succeeds(run("predict", *model, "--prompt", "result", "--text", text, *words))
         masks.append(np.asarray(Image.open("mask.png")).astype(int))
     assert masks[0].shape == (40, 50) and np.abs(masks[0] - masks[1]).max() > 2
-    status, _, err = run("predict", *model, *SIZE32, *words)
-    assert status == 2 and "--point must be given at least once" in err
-    status, _, err = run("predict", *model, *SIZE32, *words, "--point", "3,4")
-    assert status == 2 and "--text must say what to find" in err
-    status, _, err = run("predict", *model, *SIZE32, *words, "--text", "a", "--text", "b")
-    assert status == 2 and "--text must be given once for an image, got 2" in err
-    status, _, err = run("adapt", *model, *data, *SIZE32, *QUICK, "--out", "other")
-    assert status == 2 and "samples must have texts" in err and not Path("other").exists()
-    status, _, err = run("adapt", "--model", "clipseg:nowhere", *data, *SIZE32, "--out", "other")
-    assert status == 2 and "is neither a folder nor in the Hugging Face cache" in err
+    fails(run("predict", *model, *SIZE32, *words), "--point must be given at least once")
+    fails(run("predict", *model, *SIZE32, *words, "--point", "3,4"), "--text must say what to find")
+    twice = ["--text", "a", "--text", "b"]
+    fails(run("predict", *model, *SIZE32, *words, *twice), "--text must be given once for an image, got 2")
+    fails(run("adapt", *model, *data, *SIZE32, *QUICK, "--out", "other"), "samples must have texts")
+    assert not Path("other").exists()
+    nowhere = ["--model", "clipseg:nowhere"]
+    fails(run("adapt", *nowhere, *data, *SIZE32, "--out", "other"), "is neither a folder nor in the Hugging Face cache")
 
 
 def test_the_embedded_clipseg_and_its_own_texts(run, monkeypatch) -> None:
-    import zoo_opt_seg.embedded
-
-    monkeypatch.setattr(zoo_opt_seg.embedded, "tiny_clipseg", lambda: small_clipseg(size=96))
-    monkeypatch.setattr(zoo_opt_seg.embedded, "tiny_tokenizer", lambda: letters)
+    monkeypatch.setattr("zoo_opt_seg.embedded.tiny_clipseg", lambda: small_clipseg(size=96))
+    monkeypatch.setattr("zoo_opt_seg.embedded.tiny_tokenizer", lambda: letters)
     sizes = ["--data-option", "sizes=[4,2,2]"]
     words = ["--model", "tiny-clipseg", "--data", "disc", *sizes]
-    status, _, err = run("adapt", *words, "--prompt", "baps", *QUICK, "--method", "spsa", "--out", "result")
-    assert status == 0, err
+    succeeds(run("adapt", *words, "--prompt", "baps", *QUICK, "--method", "spsa", "--out", "result"))
     config = json.loads(Path("result/config.json").read_text())
     assert config["prompt"]["text"] == {"text": "tiny"} and config["model"].startswith("tiny-clipseg-")
-    assert run("evaluate", *words, "--prompt", "result", "--repeats", "1")[0] == 0
-    status, _, err = run("adapt", "--model", "tiny", "--data", "disc", "--text", "a disc", *QUICK, "--out", "other")
-    assert status == 2 and "--text is for a black box that is asked by text, got 'a disc' for tiny-" in err
+    succeeds(run("evaluate", *words, "--prompt", "result", "--repeats", "1"))
+    words = ["--model", "tiny", "--data", "disc", "--text", "a disc", "--out", "other"]
+    fails(run("adapt", *words, *QUICK), "--text is for a black box that is asked by text, got 'a disc' for tiny-")
 
 
 def test_a_target_of_the_bench(monkeypatch) -> None:
-    import zoo_opt_seg.blackbox.tiny
-    import zoo_opt_seg.data
-
-    monkeypatch.setattr(zoo_opt_seg.blackbox.tiny, "TinyClipSeg", box)
-    monkeypatch.setattr(zoo_opt_seg.data, "load_data", lambda *_, **__: told_splits())
+    monkeypatch.setattr("zoo_opt_seg.blackbox.tiny.TinyClipSeg", box)
+    monkeypatch.setattr("zoo_opt_seg.data.load_data", lambda *_, **__: told_splits())
     assert "tiny-clipseg/DOMAIN/baps" in targets.targets()
     target = targets.make("tiny-clipseg/disc/lowrank", size=32, batch=4, texts=("a disc", "a spot"))
     assert target.name == f"seg-tiny-clipseg-disc-lowrank-d{target.dim}"

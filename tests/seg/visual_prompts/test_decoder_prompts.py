@@ -1,16 +1,11 @@
 """The decoder and the prompts made with it, BAPS and BlackVIP, against networks of torch's modules."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 import math
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
-from seg.prompt_cases import ENCODER, vector
+import torch
+from seg.prompt_cases import ENCODER, shown, vector
 from seg.prompt_fakes import LinearEncoder, points_of, scenes
 from torch import nn
 
@@ -101,9 +96,7 @@ def test_baps_at_96_pixels(dim):
 
 def test_baps_at_the_papers_size_makes_images():
     prompt = IPDecoder(512, encoder=LinearEncoder(768))
-    samples = scenes(1, 512)
-    context = prompt.context(samples.images, points_of(samples))
-    assert prompt(vector(prompt), context).shape == (1, 512, 512, 3)
+    assert shown(prompt, vector(prompt), scenes(1, 512)).shape == (1, 512, 512, 3)
 
 
 def test_baps_is_the_plain_network():
@@ -111,10 +104,8 @@ def test_baps_is_the_plain_network():
     prompt = IPDecoder(64, encoder=ENCODER, prompt_in=16, prompt_out=12, scale=0.3)
     layers = plain_decoder(8, False)
     linear, norm = nn.Linear(16, 12), nn.LayerNorm(12)
-    p = {f"point.{k}": v for k, v in linear.named_parameters()} | {
-        f"point_norm.{k}": v for k, v in norm.named_parameters()
-    }
-    p |= dict(layers.named_parameters())
+    modules = {"point.": linear, "point_norm.": norm, "": layers}
+    p = {start + name: value for start, module in modules.items() for name, value in module.named_parameters()}
     x = prompt._layout.join({name: value.detach().numpy() for name, value in p.items()})
     samples = scenes(3, 64)
     points = points_of(samples, k=2)
@@ -135,8 +126,7 @@ def test_baps_is_the_plain_network():
                     z = nn.functional.gelu(z) if name.startswith("norm") else z
                 residuals.append(z[0].permute(1, 2, 0).numpy())
             expected[i] = np.clip(samples.images[i] / 255 + 0.3 * np.mean(residuals, 0), 0, 1)
-    got = prompt(x, prompt.context(samples.images, points))
-    np.testing.assert_allclose(got, expected, atol=2e-5)
+    np.testing.assert_allclose(shown(prompt, x, samples, points), expected, atol=2e-5)
 
 
 def test_last_layer_alone():
@@ -144,27 +134,21 @@ def test_last_layer_alone():
     options = {"encoder": ENCODER, "prompt_in": 16, "seed": 7}
     last, whole = IPDecoder(64, trained="last", **options), IPDecoder(64, **options)
     assert last.dim == 195 and whole.dim > 30_000
-    samples = scenes(3, 64)
-    points = points_of(samples)
-    x = vector(last)
-    start = whole.x0(7)
+    samples, x, start = scenes(3, 64), vector(last), whole.x0(7)
     assert np.array_equal(start[-195:], np.zeros(195)) and start[:-195].any()
     start[-195:] = x
-    got, expected = (p(v, p.context(samples.images, points)) for p, v in ((last, x), (whole, start)))
-    np.testing.assert_allclose(got, expected, atol=1e-6)
+    np.testing.assert_allclose(shown(last, x, samples), shown(whole, start, samples), atol=1e-6)
     wide = IPDecoder(64, trained="last", widths=((64, 64), (64, 32), (32, 32), (32, 96)), **options)
     assert wide.dim == 1155
 
 
 def test_boxes_and_no_points():
     prompt = IPDecoder(64, encoder=ENCODER, prompt_in=16)
-    samples = scenes(2, 64)
-    x = vector(prompt)
+    samples, x = scenes(2, 64), vector(prompt)
     box = np.array([[3, 4, 30, 40], [0, 0, 63, 63]], np.float32)
     corners = Prompts(points=box.reshape(2, 2, 2))
-    by_box, by_corners, by_text = (
-        prompt(x, prompt.context(samples.images, p)) for p in (Prompts(boxes=box), corners, Prompts(texts=("a", "b")))
-    )
+    asked = Prompts(boxes=box), corners, Prompts(texts=("a", "b"))
+    by_box, by_corners, by_text = (shown(prompt, x, samples, prompts) for prompts in asked)
     assert np.array_equal(by_box, by_corners) and not np.array_equal(by_box, by_text)
 
 
@@ -193,14 +177,11 @@ def test_blackvip_is_the_plain_network():
             z = layer(z)
             z = nn.functional.gelu(z) if name.startswith("norm") else z
     expected = np.clip(samples.images / 255 + 0.5 * z.permute(0, 2, 3, 1).numpy(), 0, 1)
-    got = prompt(
-        prompt._layout.join({k: v.numpy() for k, v in p.items()}), prompt.context(samples.images, points_of(samples))
-    )
-    np.testing.assert_allclose(got, expected, atol=2e-5)
+    x = prompt._layout.join({k: v.numpy() for k, v in p.items()})
+    np.testing.assert_allclose(shown(prompt, x, samples), expected, atol=2e-5)
 
 
 def test_blackvip_zero_output():
     prompt = BlackVIP(64, encoder=ENCODER, zero_output=True)
     samples = scenes(1, 64)
-    images = prompt(prompt.x0(0), prompt.context(samples.images, points_of(samples)))
-    assert np.array_equal(images, samples.images.astype(np.float32) / np.float32(255))
+    assert np.array_equal(shown(prompt, prompt.x0(0), samples), samples.images.astype(np.float32) / np.float32(255))

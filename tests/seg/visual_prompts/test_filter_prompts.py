@@ -1,15 +1,10 @@
 """Filter prompts, their maps, and the low-rank decoder against their formulas."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
+import torch
 from scipy import ndimage
-from seg.prompt_cases import vector
+from seg.prompt_cases import shown, vector
 from seg.prompt_fakes import points_of, scenes
 
 from zoo_opt_seg.prompts import Prompts
@@ -27,7 +22,7 @@ def test_filter_prompt_is_its_formula():
     blurs = [ndimage.gaussian_filter(image, (0, s, s, 0), truncate=6) - 0.5 for s in (2, 6)]
     features = np.concatenate([image - 0.5, *blurs, np.full_like(image[..., :1], 0.5)], axis=3)
     expected = np.clip(image + features @ A.T, 0, 1)
-    got = prompt(A.reshape(-1), prompt.context(samples.images, points_of(samples)))
+    got = shown(prompt, A.reshape(-1), samples)
     inner = slice(20, 76)  # at the border the blur renormalises its weights, scipy reflects the image
     np.testing.assert_allclose(got[:, inner, inner], expected[:, inner, inner], atol=2e-3)
 
@@ -105,8 +100,7 @@ def test_low_rank_is_its_formula():
         bumps = [0.5 * np.exp(-((h - px) ** 2 + (v - py) ** 2) / (2 * (s / 3) ** 2)) for s in (6, 12, 24)]
         phi = [1, 2 * (px + 0.5) / 32 - 1, 2 * (py + 0.5) / 32 - 1]
         expected[n] += np.einsum("cbp,p,bhw->hwc", x.reshape(3, 7, 3), phi, np.array(waves + bumps))
-    got = prompt(x, prompt.context(samples.images, points))
-    np.testing.assert_allclose(got, np.clip(expected, 0, 1), atol=1e-5)
+    np.testing.assert_allclose(shown(prompt, x, samples, points), np.clip(expected, 0, 1), atol=1e-5)
 
 
 def test_low_rank_takes_what_its_table_of_inputs_holds(monkeypatch):

@@ -1,17 +1,12 @@
 """Prompts in files: exact, no damage goes unnoticed, clear errors."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
-from seg.prompt_cases import CASES, ENCODER, vector
+from seg.checks import raises
+from seg.prompt_cases import ENCODER, shown, vector
 from seg.prompt_fakes import LinearEncoder, Recorded, brightness, points_of, scenes
 
 from zoo_opt_seg.visual_prompts import (
@@ -29,13 +24,6 @@ from zoo_opt_seg.visual_prompts import (
 )
 
 
-@pytest.fixture(params=CASES)
-def case(request):
-    prompt = CASES[request.param]()
-    samples = scenes(5, prompt.size)
-    return request.param, prompt, samples, points_of(samples)
-
-
 def test_saved_and_loaded(case, tmp_path: Path):
     _, prompt, samples, points = case
     path, x = tmp_path / "prompt.npz", vector(prompt)
@@ -44,7 +32,7 @@ def test_saved_and_loaded(case, tmp_path: Path):
     trained = load_prompt(path, encoder=own)
     assert np.array_equal(trained.x, x) and trained.x.dtype == np.float32
     assert trained.prompt.config() == prompt.config() and trained.meta == {"from": "a test", "dice": 0.5}
-    images = prompt(x, prompt.context(samples.images, points))
+    images = shown(prompt, x, samples, points)
     assert np.array_equal(trained.apply(samples.images, points), images)
     one = trained.apply(samples.images[1], points[1])
     assert one.shape == images.shape[1:]
@@ -64,8 +52,7 @@ def test_predict_sees_the_moved_points(tmp_path: Path):
     images = trained.apply(samples.images, points)
     np.testing.assert_allclose(got, prompt.restore(brightness(images, prompt.prompts(points)), None, None), atol=1e-6)
     np.testing.assert_allclose(trained.predict(model, samples.images[3], points[3]), got[3], atol=1e-6)
-    with pytest.raises(ValueError, match=r"^images must hold at least one"):
-        trained.predict(model, samples.images[:0], points[:0])
+    raises(ValueError, r"^images must hold at least one", trained.predict, model, samples.images[:0], points[:0])
 
 
 def test_double_precision_is_kept(tmp_path: Path):
@@ -94,8 +81,7 @@ def test_no_damage_goes_unnoticed(tmp_path: Path):
     assert noticed > 0.2 * len(whole)
     for length in [*range(0, len(whole), 97), len(whole) - 1]:
         path.write_bytes(whole[:length])
-        with pytest.raises(PromptFileError, match="corrupt or truncated"):
-            load_prompt(path)
+        raises(PromptFileError, "corrupt or truncated", load_prompt, path)
 
 
 def rewritten(path: Path, **changes) -> None:
@@ -122,8 +108,7 @@ def test_files_of_another_kind(tmp_path: Path, changes, message):
     path = tmp_path / "p.npz"
     save_prompt(path, FilterPrompt(32), np.zeros(30))
     rewritten(path, **changes)
-    with pytest.raises(PromptFileError, match=message):
-        load_prompt(path)
+    raises(PromptFileError, message, load_prompt, path)
 
 
 class Shift(VisualPrompt):
@@ -151,10 +136,8 @@ def test_a_name_that_means_another_class_here(tmp_path: Path, within):
         assert type(load_prompt(path).prompt) is type(prompt)
         PROMPTS.remove("own-shift")
         register_prompt(OtherShift)
-        with pytest.raises(
-            PromptFileError, match=r"'own-shift' of the class .*:Shift, here this name is .*:OtherShift"
-        ):
-            load_prompt(path)
+        message = "'own-shift' of the class .*:Shift, here this name is .*:OtherShift"
+        raises(PromptFileError, message, load_prompt, path)
         rewritten(path, classes={})  # as files of earlier releases
         assert np.array_equal(load_prompt(path).x, prompt.x0())
     finally:
@@ -167,23 +150,17 @@ def test_own_classes_may_move_to_another_module(tmp_path: Path):
     rewritten(path, classes={"filter": "zoo_opt_seg.prompts_of_old:FilterPrompt"})
     assert type(load_prompt(path).prompt) is FilterPrompt
     rewritten(path, classes={"filter": "elsewhere:FilterPrompt"})
-    with pytest.raises(PromptFileError, match="of the class elsewhere:FilterPrompt"):
-        load_prompt(path)
+    raises(PromptFileError, "of the class elsewhere:FilterPrompt", load_prompt, path)
 
 
 def test_files_that_are_no_prompts(tmp_path: Path):
     path = tmp_path / "p.npz"
-    with pytest.raises(FileNotFoundError):
-        load_prompt(path)
-    np.savez(path, x=np.zeros(3))
-    with pytest.raises(PromptFileError, match="is not a saved prompt"):
-        load_prompt(path)
-    np.savez(path, header=np.array([{"a": 1}], object), allow_pickle=True)
-    with pytest.raises(PromptFileError, match="is not a saved prompt"):
-        load_prompt(path)
+    raises(FileNotFoundError, None, load_prompt, path)
+    for arrays in ({"x": np.zeros(3)}, {"header": np.array([{"a": 1}], object)}):
+        np.savez(path, **arrays)
+        raises(PromptFileError, "is not a saved prompt", load_prompt, path)
     path.write_text("hello")
-    with pytest.raises(PromptFileError, match="is not a saved prompt"):
-        load_prompt(path)
+    raises(PromptFileError, "is not a saved prompt", load_prompt, path)
 
 
 @pytest.mark.parametrize("x", [np.zeros(29), np.full(30, np.nan), np.zeros(30, int)])
@@ -196,12 +173,10 @@ def test_vectors_that_are_not_saved(tmp_path: Path, x):
 def test_encoders_of_ones_own(tmp_path: Path):
     prompt, path = IPDecoder(64, encoder=ENCODER, prompt_in=16), tmp_path / "p"
     save_prompt(path, prompt, prompt.x0(0))
-    with pytest.raises(ValueError, match=r"^encoder must be given for .* one of the caller's own, 'linear'"):
-        load_prompt(path)
+    raises(ValueError, r"^encoder must be given for .* one of the caller's own, 'linear'", load_prompt, path)
     with pytest.raises(ValueError, match=r"^encoder must be 'linear' as at the training .*, got 'linear' of dim 24"):
         load_prompt(path, encoder=LinearEncoder(24))
-    with pytest.raises(ValueError, match=r"got 'other' of dim 20"):
-        load_prompt(path, encoder=LinearEncoder(20, "other"))
+    raises(ValueError, r"got 'other' of dim 20", load_prompt, path, encoder=LinearEncoder(20, "other"))
 
 
 def test_point_matrix_comes_from_the_file(tmp_path: Path):

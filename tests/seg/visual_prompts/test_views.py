@@ -1,15 +1,12 @@
 """Several magnifications of an image: what the black box is shown, and where its masks go."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
+import torch
 from scipy import ndimage
-from seg.prompt_fakes import scenes
+from seg.checks import raises
+from seg.prompt_cases import shown
+from seg.prompt_fakes import Recorded, scenes
 
 from zoo_opt_seg.adaptation.objective import Objective
 from zoo_opt_seg.prompts import Prompts
@@ -95,15 +92,10 @@ def test_a_zoom_holds_all_points_and_boxes() -> None:
 
 
 def test_every_view_is_a_call() -> None:
-    samples, asked = scenes(6), []
-
-    def model(images: np.ndarray, prompts: Prompts) -> np.ndarray:
-        asked.append(len(images))
-        return images.mean(axis=3)
-
-    objective = Objective(model, Views(SIZE, zooms=(1.0, 2.0, 0.5)), samples, batch=4)
+    model = Recorded(lambda images, prompts: images.mean(axis=3))
+    objective = Objective(model, Views(SIZE, zooms=(1.0, 2.0, 0.5)), scenes(6), batch=4)
     assert np.isfinite(objective(objective.prompt.x0(), 0))
-    assert objective.calls == 12 and asked == [12]
+    assert objective.calls == 12 and model.sizes == [12]
 
 
 def test_the_gradient_reaches_everything() -> None:
@@ -120,9 +112,7 @@ def test_saved_and_loaded(tmp_path) -> None:
     save_prompt(tmp_path / "prompt.npz", prompt, x)
     trained = load_prompt(tmp_path / "prompt.npz")
     samples, points = scenes(3), at((10, 10), 3)
-    np.testing.assert_array_equal(
-        trained.apply(samples.images, points), prompt(x, prompt.context(samples.images, points))
-    )
+    np.testing.assert_array_equal(trained.apply(samples.images, points), shown(prompt, x, samples, points))
     assert trained.prompt.config() == prompt.config()
     assert Views(SIZE, inner={"groups": ["image"]}).inner.dim == FilterPrompt(SIZE, groups=["image"]).dim
 
@@ -141,10 +131,8 @@ def test_saved_and_loaded(tmp_path) -> None:
     ],
 )
 def test_refused(options: dict, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        Views(SIZE, **options)
+    raises(ValueError, said, Views, SIZE, **options)
 
 
 def test_masks_cannot_be_enlarged() -> None:
-    with pytest.raises(ValueError, match="masks cannot be moved"):
-        Views(SIZE).prompts(Prompts(masks=np.zeros((1, 8, 8))))
+    raises(ValueError, "masks cannot be moved", Views(SIZE).prompts, Prompts(masks=np.zeros((1, 8, 8))))

@@ -1,36 +1,24 @@
 """Visual prompts: what all have in common, and VPT and BAR against plain implementations."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 import json
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
+import torch
 from scipy import ndimage
-from seg.prompt_cases import CASES, ENCODER, ZERO_SHOT, vector
+from seg.checks import raises
+from seg.prompt_cases import ENCODER, ZERO_SHOT, shown, vector
 from seg.prompt_fakes import points_of, scenes
 
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.visual_prompts import BAR, PROMPTS, VPT, BlackVIP, FilterPrompt, IPDecoder, LowRank, make_prompt
-
-
-@pytest.fixture(params=CASES)
-def case(request):
-    prompt = CASES[request.param]()
-    samples = scenes(5, prompt.size)
-    return request.param, prompt, samples, points_of(samples)
-
 
 # ------------------------------------------------------------------------------------------ what all have in common
 
 
 def test_images_have_shape_type_and_range(case):
     _, prompt, samples, points = case
-    images = prompt(vector(prompt), prompt.context(samples.images, points))
+    images = shown(prompt, vector(prompt), samples, points)
     assert images.shape == samples.images.shape and images.dtype == np.float32
     assert images.min() >= 0 and images.max() <= 1 and images.flags.c_contiguous
 
@@ -40,7 +28,7 @@ def test_start(case):
     x0 = prompt.x0(0)
     assert x0.shape == (prompt.dim,) and x0.dtype == np.float32
     assert np.array_equal(x0, prompt.x0(0))
-    images = prompt(x0, prompt.context(samples.images, points))
+    images = shown(prompt, x0, samples, points)
     if name in ZERO_SHOT:
         assert np.array_equal(images, samples.images.astype(np.float32) / np.float32(255))
         assert np.array_equal(np.rint(images * 255).astype(np.uint8), samples.images)  # nor does 8 bit change it
@@ -57,7 +45,7 @@ def test_vector_makes_a_difference_and_nothing_else_does(case):
     images = prompt(x, context)
     assert not np.array_equal(images, prompt(prompt.x0(0), context))
     assert np.array_equal(images, prompt(x, context))
-    assert np.array_equal(images, prompt(x, prompt.context(samples.images, points)))
+    assert np.array_equal(images, shown(prompt, x, samples, points))
     assert np.array_equal(x, kept) and np.array_equal(samples.images, before)
 
 
@@ -97,9 +85,7 @@ def test_config_rebuilds(case):
     again = make_prompt(prompt.name, **config)
     assert again.config() == prompt.config() and again.dim == prompt.dim and type(prompt).__name__ in repr(prompt)
     x = vector(prompt)
-    assert np.array_equal(
-        again(x, again.context(samples.images, points)), prompt(x, prompt.context(samples.images, points))
-    )
+    assert np.array_equal(shown(prompt, x, samples, points), shown(again, x, samples, points))
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(7), np.zeros((1, 30))])
@@ -114,17 +100,13 @@ def test_wrong_images_and_prompts():
     points = points_of(samples)
     with pytest.raises(TypeError, match=r"^images must be an array of uint8, got float32"):
         prompt.context(samples.images.astype(np.float32), points)
-    with pytest.raises(ValueError, match=r"^images must have shape \(n, 32, 32, 3\), got"):
-        prompt.context(samples.images[:, :16], points)
-    with pytest.raises(ValueError, match=r"^prompts must be as many as images, got 2 for 3"):
-        prompt.context(samples.images, points[:2])
+    raises(ValueError, r"^images must have shape \(n, 32, 32, 3\), got", prompt.context, samples.images[:, :16], points)
+    raises(ValueError, r"^prompts must be as many as images, got 2 for 3", prompt.context, samples.images, points[:2])
 
 
 def test_unknown_names_and_options():
-    with pytest.raises(
-        ValueError, match=r"^name must be one of vpt, blackvip, baps, bar, filter, lowrank, views, got 'vtp'"
-    ):
-        make_prompt("vtp", 96)
+    message = "^name must be one of vpt, blackvip, baps, bar, filter, lowrank, views, got 'vtp'"
+    raises(ValueError, message, make_prompt, "vtp", 96)
     with pytest.raises(ValueError, match=r"^options of filter must be those of FilterPrompt: .*bluurs"):
         make_prompt("filter", 96, bluurs=(1,))
     assert list(PROMPTS) == ["vpt", "blackvip", "baps", "bar", "filter", "lowrank", "views"]
@@ -157,8 +139,7 @@ def test_unknown_names_and_options():
     ],
 )
 def test_wrong_settings(make, message):
-    with pytest.raises(ValueError, match=f"^{message}"):
-        make()
+    raises(ValueError, f"^{message}", make)
 
 
 # ------------------------------------------------------------------------------------------ VPT, BAR
@@ -169,7 +150,7 @@ def test_vpt_adds_to_every_pixel():
     assert prompt.dim == 3 * 32 * 32
     x = vector(prompt)
     expected = np.clip(samples.images / 255 + x.reshape(3, 32, 32).transpose(1, 2, 0), 0, 1)
-    np.testing.assert_allclose(prompt(x, prompt.context(samples.images, points_of(samples))), expected, atol=1e-6)
+    np.testing.assert_allclose(shown(prompt, x, samples), expected, atol=1e-6)
 
 
 def test_vpt_frame_leaves_the_middle():
@@ -210,8 +191,7 @@ def test_bar_moves_points_with_the_image():
         np.testing.assert_allclose(at, [x, y], atol=0.05)
     np.testing.assert_allclose(moved.points[0, 1], [47.5, 47.5])
     assert (moved.boxes[0] > points.boxes[0])[:2].all() and (moved.boxes[0] < points.boxes[0])[2:].all()
-    with pytest.raises(ValueError, match=r"masks cannot be moved"):
-        prompt.prompts(Prompts(masks=np.zeros((1, 256, 256))))
+    raises(ValueError, r"masks cannot be moved", prompt.prompts, Prompts(masks=np.zeros((1, 256, 256))))
 
 
 def test_bar_puts_masks_back():
@@ -227,11 +207,6 @@ def test_bar_puts_masks_back():
     assert restored.shape == (1, 96, 96) and restored.dtype == np.float32
     assert ((restored > 0.5) != mask).mean() < 0.01
     tensor = torch.from_numpy(inside).requires_grad_()
-    assert (
-        np.array_equal(prompt.restore(tensor, None, None).detach(), restored)
-        and prompt.restore(tensor, None, None).requires_grad
-    )
-    assert (
-        np.array_equal(prompt.restore(inside > 0.5, None, None), restored >= 0.5)
-        and prompt.restore(inside > 0.5, None, None).dtype == bool
-    )
+    by_tensor, hard = prompt.restore(tensor, None, None), prompt.restore(inside > 0.5, None, None)
+    assert np.array_equal(by_tensor.detach(), restored) and by_tensor.requires_grad
+    assert np.array_equal(hard, restored >= 0.5) and hard.dtype == bool

@@ -1,24 +1,18 @@
 """CLIPSeg trained on a domain: adapters around it, end to end, the decoder alone."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
-
-from seg.checks import checksum, die_after
+import torch
+import transformers
+from seg.checks import checksum, die_after, raises
 from seg.vlsm_cases import box, small, spot_splits
 
 from zoo_opt_seg.data.draws import draw_prompts
+from zoo_opt_seg.whitebox import Recipe, fit
 from zoo_opt_seg.whitebox.core import recipes
-from zoo_opt_seg.whitebox.core.recipe import Recipe
-from zoo_opt_seg.whitebox.core.trainer import fit
 from zoo_opt_seg.whitebox.vlsm.adapter import VLSMAdapter
 from zoo_opt_seg.whitebox.vlsm.layers import VLSM
 from zoo_opt_seg.whitebox.vlsm.training import clipseg_training, train_clipseg, train_vlsm, vlsm_training
@@ -56,8 +50,7 @@ def test_training_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     config, splits = VLSM("dense", "VL", hidden=4), spot_splits()
     whole, expected = train_vlsm(box(), splits, config, recipe=RECIPE)
 
-    with pytest.raises(KeyboardInterrupt):
-        train_vlsm(box(), splits, config, recipe=RECIPE, out=tmp_path, report=die_after(2))
+    raises(KeyboardInterrupt, None, train_vlsm, box(), splits, config, recipe=RECIPE, out=tmp_path, report=die_after(2))
     resumed, found = train_vlsm(box(), splits, config, recipe=RECIPE, out=tmp_path)
     assert checksum(whole.tensors()) == checksum(resumed.tensors())
     assert [(e.loss, e.dice) for e in found.history] == [(e.loss, e.dice) for e in expected.history]
@@ -130,8 +123,7 @@ def test_what_cannot_be_trained_is_said() -> None:
         clipseg_training(small(), box(), spot_splits(), parts="encoder")
     splits = spot_splits()
     untold = replace(splits, train=replace(splits.train, texts=None), validation=replace(splits.validation, texts=None))
-    with pytest.raises(ValueError, match="samples must have texts"):
-        train_clipseg(box(), untold)
+    raises(ValueError, "samples must have texts", train_clipseg, box(), untold)
     adapted = VLSMAdapter(small(), VLSM(hidden=4))
     assert vlsm_training(adapted, box(), splits).name.startswith("VLSM(kind='dense', placement='VL', hidden=4")
     with pytest.raises(ValueError, match="has no parameter to train"):

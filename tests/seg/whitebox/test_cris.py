@@ -1,21 +1,16 @@
 """CRIS: counts, parts recomputed by hand, texts, training, resuming, files, errors; and the CLIPs under it."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-open_clip = pytest.importorskip("open_clip")
-
-from seg.checks import checksum, die_after
+import torch
+from seg.checks import checksum, die_after, raises
 from seg.text_cases import RESNET, VIT, clip_config, small_clip, two_discs, two_discs_splits, words
 from torch.nn import functional as F
 
 from zoo_opt.core.errors import CheckpointError
+from zoo_opt_seg.embedded.clipseg import build_tiny_clipseg
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.whitebox.clip.backbone import encoded, grid_positions, open_clip_model, tokens
 from zoo_opt_seg.whitebox.clip.cris import CRIS, CRISConfig, pooled_places
@@ -124,25 +119,11 @@ def test_attention_pooling_is_clips_at_every_place() -> None:
         x = torch.randn(2, pool.k_proj.in_features, 2, 2)
     tokens_ = x.flatten(2).permute(2, 0, 1)
     tokens_ = torch.cat([tokens_.mean(0, keepdim=True), tokens_]) + pool.positional_embedding[:, None]
-    whole, _ = F.multi_head_attention_forward(
-        tokens_,
-        tokens_,
-        tokens_,
-        tokens_.shape[2],
-        pool.num_heads,
-        None,
-        torch.cat([pool.q_proj.bias, pool.k_proj.bias, pool.v_proj.bias]),
-        None,
-        None,
-        False,
-        0.0,
-        pool.c_proj.weight,
-        pool.c_proj.bias,
-        use_separate_proj_weight=True,
-        q_proj_weight=pool.q_proj.weight,
-        k_proj_weight=pool.k_proj.weight,
-        v_proj_weight=pool.v_proj.weight,
-    )
+    biases = torch.cat([pool.q_proj.bias, pool.k_proj.bias, pool.v_proj.bias])
+    projected = {f"{part}_proj_weight": getattr(pool, f"{part}_proj").weight for part in "qkv"}
+    sizes, out = (tokens_.shape[2], pool.num_heads), (pool.c_proj.weight, pool.c_proj.bias)
+    inputs = (tokens_, tokens_, tokens_, *sizes, None, biases, None, None, False, 0.0, *out)
+    whole, _ = F.multi_head_attention_forward(*inputs, use_separate_proj_weight=True, **projected)
     assert torch.allclose(whole[0], pool(x), atol=1e-5)  # it is CLIP's
     expected = whole[1:].permute(1, 2, 0).reshape(2, 20, 2, 2)
     assert torch.allclose(pooled_places(pool, x), expected, atol=1e-5)
@@ -246,9 +227,6 @@ def test_killed_training_ends_in_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_tiny_takes_the_embedded_tokenizer() -> None:
-    pytest.importorskip("transformers")
-    from zoo_opt_seg.embedded.clipseg import build_tiny_clipseg
-
     with seeded((0,)):
         clipseg = build_tiny_clipseg().eval()
     net = CRIS.tiny(clipseg, seed=3)
@@ -273,8 +251,7 @@ def test_tiny_takes_the_embedded_tokenizer() -> None:
     ],
 )
 def test_configuration_says_what_is_wrong(options: dict, error: str) -> None:
-    with pytest.raises(ValueError, match=error):
-        CRISConfig(**options)
+    raises(ValueError, error, CRISConfig, **options)
 
 
 def test_box_says_what_is_wrong() -> None:
@@ -282,32 +259,25 @@ def test_box_says_what_is_wrong() -> None:
     box = TextSegmenter(small_cris())
     with pytest.raises(ValueError, match="prompts must have texts for this model, got none"):
         box(images, Prompts(points=np.zeros((2, 1, 2), np.float32)))
-    with pytest.raises(ValueError, match="a text for each image, got none in row 1"):
-        box(images, Prompts(texts=("a disc", "")))
-    with pytest.raises(ValueError, match="one per image, got 1 for 2"):
-        box(images, Prompts(texts=("a disc",)))
+    raises(ValueError, "a text for each image, got none in row 1", box, images, Prompts(texts=("a disc", "")))
+    raises(ValueError, "one per image, got 1 for 2", box, images, Prompts(texts=("a disc",)))
     with pytest.raises(ValueError, match=r"float tensor \(n, 3, H, W\)"):
         box.logits(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), Prompts(texts=("a disc",)))
-    with pytest.raises(TypeError, match="net must be a CRIS or a SAN, got Linear"):
-        TextSegmenter(torch.nn.Linear(1, 1))
-    with pytest.raises(TypeError, match="ResNet as its image tower for CRIS, got VisionTransformer"):
-        CRIS(small_clip(VIT), words, SMALL)
+    raises(TypeError, "net must be a CRIS or a SAN, got Linear", TextSegmenter, torch.nn.Linear(1, 1))
+    raises(TypeError, "ResNet as its image tower for CRIS, got VisionTransformer", CRIS, small_clip(VIT), words, SMALL)
 
 
 def test_file_of_another_network_is_refused(tmp_path: Path) -> None:
     TextSegmenter(small_cris()).save(tmp_path / "a")
     other = TextSegmenter(CRIS(small_clip(RESNET), words, CRISConfig(**{**vars(SMALL), "width": 32})))
-    with pytest.raises(CheckpointError, match=r"of another CRIS: its width is \d+, this one's 32"):
-        other.load(tmp_path / "a")
+    raises(CheckpointError, r"of another CRIS: its width is \d+, this one's 32", other.load, tmp_path / "a")
     heads = TextSegmenter(CRIS(small_clip(RESNET), words, CRISConfig(**{**vars(SMALL), "heads": 1})))
     with pytest.raises(CheckpointError, match=r"its heads is \d+, this one's 1$"):  # all tensors would fit
         heads.load(tmp_path / "a")
     wide = TextSegmenter(CRIS(small_clip({**RESNET, "width": 16}), words, SMALL))
-    with pytest.raises(CheckpointError, match=r"of another CRIS: \d+ tensors differ"):
-        wide.load(tmp_path / "a")
+    raises(CheckpointError, r"of another CRIS: \d+ tensors differ", wide.load, tmp_path / "a")
     (tmp_path / "b").write_bytes((tmp_path / "a").read_bytes()[:200])
-    with pytest.raises(CheckpointError, match="truncated"):
-        other.load(tmp_path / "b")
+    raises(CheckpointError, "truncated", other.load, tmp_path / "b")
 
 
 # ---------------------------------------------------------------------------------------------------- CLIP's weights
@@ -317,9 +287,8 @@ def test_weights_come_from_local_files(tmp_path: Path) -> None:
     config, clip = clip_config(RESNET), small_clip(RESNET)
     torch.save(clip.state_dict(), tmp_path / "clip.pt")
     assert checksum(open_clip_model(config, tmp_path / "clip.pt").state_dict()) == checksum(clip.state_dict())
-    assert checksum(open_clip_model(config, seed=4).state_dict()) == checksum(
-        open_clip_model(config, seed=4).state_dict()
-    )
+    first, again = (checksum(open_clip_model(config, seed=4).state_dict()) for _ in range(2))
+    assert first == again
     before = torch.get_rng_state()
     open_clip_model(config, seed=5)
     assert torch.equal(before, torch.get_rng_state())
@@ -330,22 +299,17 @@ def test_weights_come_from_a_torchscript_archive(tmp_path: Path) -> None:
     clip = small_clip(RESNET)
     inputs = (torch.zeros(1, 3, 64, 64), torch.zeros(1, 8, dtype=torch.long))
     torch.jit.trace(clip, inputs, strict=False, check_trace=False).save(str(tmp_path / "clip.pt"))
-    assert checksum(open_clip_model(clip_config(RESNET), tmp_path / "clip.pt").state_dict()) == checksum(
-        clip.state_dict()
-    )
+    loaded = open_clip_model(clip_config(RESNET), tmp_path / "clip.pt")
+    assert checksum(loaded.state_dict()) == checksum(clip.state_dict())
 
 
 def test_weights_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"RN50\.pt is not a file; weights are never downloaded"):
         open_clip_model("RN50", tmp_path / "RN50.pt", device="meta")
-    with pytest.raises(ValueError, match="name must be a model of open_clip, got 'RN49'"):
-        CRIS.published(name="RN49")
+    raises(ValueError, "name must be a model of open_clip, got 'RN49'", CRIS.published, name="RN49")
     torch.save(small_clip(VIT).state_dict(), tmp_path / "vit.pt")
-    with pytest.raises(CheckpointError, match="does not fit the model"):
-        open_clip_model(clip_config(RESNET), tmp_path / "vit.pt")
+    raises(CheckpointError, "does not fit the model", open_clip_model, clip_config(RESNET), tmp_path / "vit.pt")
     (tmp_path / "cut.pt").write_bytes((tmp_path / "vit.pt").read_bytes()[:500])
-    with pytest.raises(CheckpointError, match="cannot be read"):
-        open_clip_model(clip_config(RESNET), tmp_path / "cut.pt")
     (tmp_path / "no.safetensors").write_bytes(b"nothing")
-    with pytest.raises(CheckpointError, match="cannot be read"):
-        open_clip_model(clip_config(RESNET), tmp_path / "no.safetensors")
+    for name in ("cut.pt", "no.safetensors"):
+        raises(CheckpointError, "cannot be read", open_clip_model, clip_config(RESNET), tmp_path / name)

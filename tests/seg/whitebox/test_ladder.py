@@ -1,21 +1,17 @@
 """The ladder SAM-LST: its counts, its gate, what is frozen, its cache of embeddings, its loss, and that it learns."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 import copy
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("segment_anything")
-pytest.importorskip("torchvision")
-
-from seg.checks import checksum
+import torch
+from safetensors.torch import save_file
+from seg.checks import checksum, raises
 from seg.small import small_sam
+from segment_anything import sam_model_registry
+from torchvision.models import resnet18
 
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg.data.synthetic.ct import CLASSES
@@ -68,8 +64,6 @@ def ladder(encoders: str = "both", classes: int = 3, seed: int = 0, **options: s
 
 def test_published_configuration_has_the_published_count() -> None:
     """ViT-B at 512 px, eight organs and background: no weights, on torch's meta device."""
-    from segment_anything import sam_model_registry
-
     with torch.device("meta"):
         sam = sam_model_registry["vit_b"]()
     model = LadderSam(sam_of_size(sam, 512), Ladder(9, normalisation="none"))
@@ -100,9 +94,6 @@ def test_tiny_ladder_fits_the_embedded_sam() -> None:
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_cnn_is_resnet18_and_takes_its_weights(tmp_path: Path, suffix: str) -> None:
-    from safetensors.torch import save_file
-    from torchvision.models import resnet18
-
     with seeded((1,)):
         whole = resnet18(weights=None).eval()
     path = tmp_path / f"resnet18{suffix}"
@@ -114,13 +105,10 @@ def test_cnn_is_resnet18_and_takes_its_weights(tmp_path: Path, suffix: str) -> N
     with torch.no_grad():
         assert torch.equal(ours(x), stem(x)) and ours(x).shape == (1, 256, 4, 4)
     assert sum(p.numel() for p in ours.parameters()) == 2_782_784
-    with pytest.raises(CheckpointError, match=r"does not fit ResNet-18: .*of another shape"):
-        load_imagenet(ResNetToLayer3(16, 8), path)
+    raises(CheckpointError, r"does not fit ResNet-18: .*of another shape", load_imagenet, ResNetToLayer3(16, 8), path)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(CheckpointError, match="truncated"):
-        load_imagenet(ours, path)
-    with pytest.raises(FileNotFoundError):
-        load_imagenet(ours, tmp_path / f"none{suffix}")
+    raises(CheckpointError, "truncated", load_imagenet, ours, path)
+    raises(FileNotFoundError, None, load_imagenet, ours, tmp_path / f"none{suffix}")
 
 
 # ------------------------------------------------------------------------------------------------ gate
@@ -190,7 +178,7 @@ def test_gate_learns_and_the_encoder_has_no_gradient() -> None:
 @pytest.mark.parametrize("encoders", ["both", "cnn", "sam"])
 def test_frozen_weights_are_unchanged_after_twenty_steps(encoders: str) -> None:
     sam = small_sam()
-    original = checksum(dict(sam.state_dict()))
+    original = checksum(sam.state_dict())
     model = LadderSam(sam, Ladder(3, encoders))
     frozen, trained = checksum(model.frozen()), checksum(model.tensors())
     assert not any(name.startswith("cnn.") for name in model.frozen()) or encoders == "sam"
@@ -203,13 +191,10 @@ def test_frozen_weights_are_unchanged_after_twenty_steps(encoders: str) -> None:
         task.loss(np.arange(4), (0, 1, step)).backward()
         optimizer.step()
     assert checksum(model.frozen()) == frozen and checksum(model.tensors()) != trained
-    assert checksum(dict(sam.state_dict())) == original and all(p.requires_grad for p in sam.parameters())
+    assert checksum(sam.state_dict()) == original and all(p.requires_grad for p in sam.parameters())
     assert fitted.trained == sum(p.numel() for p in model.trained().values())
-    for name, parameter in sam.image_encoder.named_parameters():
-        assert torch.equal(parameter, dict(model.image_encoder.named_parameters())[name])
-    known = dict(sam.mask_decoder.transformer.named_parameters())
-    for name, parameter in model.mask_decoder.transformer.named_parameters():
-        assert torch.equal(parameter, known[name])
+    for part in (lambda some: some.image_encoder, lambda some: some.mask_decoder.transformer):
+        assert checksum(dict(part(sam).named_parameters())) == checksum(dict(part(model).named_parameters()))
 
 
 def test_training_mode_switches_the_cnn_alone() -> None:
@@ -251,9 +236,8 @@ def test_another_image_size_interpolates_the_positions_alone() -> None:
         x = torch.rand(1, 3, 64, 64)
         assert double.image_encoder(x).shape == (1, 16, 8, 8)
     same = sam_of_size(sam, 32)
-    assert checksum(dict(same.state_dict())) == checksum(dict(sam.state_dict()))
-    with pytest.raises(ValueError, match="size must be a multiple of 8"):
-        sam_of_size(sam, 36)
+    assert checksum(same.state_dict()) == checksum(sam.state_dict())
+    raises(ValueError, "size must be a multiple of 8", sam_of_size, sam, 36)
 
 
 # ------------------------------------------------------------------------------------------------ loss
@@ -297,7 +281,7 @@ def test_it_learns_and_is_saved(tmp_path: Path) -> None:
     loaded = LadderSam.load(tmp_path / "a/ladder.safetensors", small_sam())
     images = splits().test[0].image
     assert (loaded.labels(images) == model.labels(images)).all() and loaded.config == model.config
-    assert checksum(dict(loaded.state_dict())) == checksum(dict(model.state_dict()))
+    assert checksum(loaded.state_dict()) == checksum(model.state_dict())
 
 
 def test_killed_training_ends_in_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,12 +348,10 @@ def test_validation_is_pooled_dice_of_the_classes() -> None:
     task = LadderTraining(model, data, batch=4)
     found = task.validate()
     predicted = model.labels(data.validation.images)
-    dice = [
-        2
-        * ((predicted == k) & (data.validation.labels == k)).sum()
-        / ((predicted == k).sum() + (data.validation.labels == k).sum())
-        for k in (1, 2)
-    ]
+    dice = []
+    for k in (1, 2):
+        p, y = predicted == k, data.validation.labels == k
+        dice.append(2 * (p & y).sum() / (p.sum() + y.sum()))
     assert found.dice == pytest.approx(np.mean(dice)) and np.isfinite(found.loss)
 
 
@@ -418,10 +400,8 @@ def test_cells_without_data_are_left_out(tmp_path: Path) -> None:
     assert "give --data-root" in absent(there) and absent(cell(str(tmp_path))) == ""
     elsewhere = replace(there, place=Place(str(tmp_path), data_root=str(tmp_path)))
     assert absent(elsewhere).startswith("no folder")
-    with pytest.raises(Absent, match="no folder"):
-        ladder_cell(elsewhere, QUICK)
-    with pytest.raises(Absent, match="no weights"):
-        ladder_cell(cell(str(tmp_path), weights="resnet18.pth"), QUICK)
+    raises(Absent, "no folder", ladder_cell, elsewhere, QUICK)
+    raises(Absent, "no weights", ladder_cell, cell(str(tmp_path), weights="resnet18.pth"), QUICK)
 
 
 # ------------------------------------------------------------------------------------------------ errors
@@ -437,30 +417,23 @@ def test_cells_without_data_are_left_out(tmp_path: Path) -> None:
     ],
 )
 def test_configuration_errors(options: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Ladder(**{"classes": 3, **options})
+    raises(ValueError, message, Ladder, **{"classes": 3, **options})
 
 
 def test_errors(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="classes must be at most 4, SAM's mask tokens"):
-        ladder(classes=5, tokens="sam")
-    with pytest.raises(ValueError, match="ladder must have 3 classes for squares, got 4"):
-        LadderTraining(ladder(classes=4), splits())
+    raises(ValueError, "classes must be at most 4, SAM's mask tokens", ladder, classes=5, tokens="sam")
+    raises(ValueError, "ladder must have 3 classes for squares, got 4", LadderTraining, ladder(classes=4), splits())
     with pytest.raises(ValueError, match="augment must be None or one of released, turns, got 'paper'"):
         LadderTraining(ladder(), splits(), augment="paper")
     odd = copy.deepcopy(small_sam())
     odd.prompt_encoder.image_embedding_size = (8, 8)
     with pytest.raises(ValueError, match="sam must have embeddings of stride 16 or 8, got 16 channels of stride 4"):
         LadderSam(odd, Ladder(3))
-    with pytest.raises(ValueError, match="stride must be 16 or 8, got 4"):
-        ResNetToLayer3(16, 4)
+    raises(ValueError, "stride must be 16 or 8, got 4", ResNetToLayer3, 16, 4)
     ladder().save(tmp_path / "a")
-    with pytest.raises(CheckpointError, match="of a SAM of 32 pixels, this one has 96"):
-        LadderSam.load(tmp_path / "a", tiny_sam())
+    raises(CheckpointError, "of a SAM of 32 pixels, this one has 96", LadderSam.load, tmp_path / "a", tiny_sam())
     with pytest.raises(CheckpointError, match="of a SAM of 32 pixels, this one has 48"):  # all tensors would fit
         LadderSam.load(tmp_path / "a", sam_of_size(small_sam(), 48))
-    with pytest.raises(CheckpointError, match="of another SAM"):
-        LadderSam.load(tmp_path / "a", sam_of_size(tiny_sam(), 32))
+    raises(CheckpointError, "of another SAM", LadderSam.load, tmp_path / "a", sam_of_size(tiny_sam(), 32))
     (tmp_path / "a").write_bytes(b"nothing")
-    with pytest.raises(CheckpointError, match="truncated"):
-        LadderSam.load(tmp_path / "a", small_sam())
+    raises(CheckpointError, "truncated", LadderSam.load, tmp_path / "a", small_sam())

@@ -1,16 +1,10 @@
 """Full fine-tuning of SAM: all of it is trained, in a copy, and the result is a checkpoint like SAM's own."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("segment_anything")
-
+import torch
 from seg.checks import checksum
 from seg.small import disc_splits, small_sam
 

@@ -1,23 +1,18 @@
 """SAN: counts, the biased attention recomputed by hand, frozen CLIP, training, towers of a CLIPSeg, errors."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 import copy
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("open_clip")
-
-from seg.checks import checksum
+import torch
+from seg.checks import checksum, raises
 from seg.text_cases import RESNET, VIT, small_clip, two_discs, two_discs_splits, words
 from torch.nn import functional as F
 
+from zoo_opt_seg.embedded.clipseg import MEAN, STD, build_tiny_clipseg, tiny_tokenizer
 from zoo_opt_seg.prompts import Prompts
-from zoo_opt_seg.whitebox.clip.backbone import tokens
+from zoo_opt_seg.whitebox.clip.backbone import encoded, tokens
 from zoo_opt_seg.whitebox.clip.convert import clip_of_clipseg
 from zoo_opt_seg.whitebox.clip.san import SAN, SANConfig
 from zoo_opt_seg.whitebox.clip.san_parts import Proposals, SideAdapter, recognised, through
@@ -26,18 +21,8 @@ from zoo_opt_seg.whitebox.clip.training import text_training, train_text_net
 from zoo_opt_seg.whitebox.core.recipe import Recipe
 from zoo_opt_seg.whitebox.core.trainer import seeded
 
-SMALL = SANConfig(
-    size=64,
-    clip_size=32,
-    patch=8,
-    width=16,
-    layers=3,
-    heads=2,
-    queries=5,
-    embed=12,
-    fusion=((0, 0), (1, 1), (2, 2)),
-    split=2,
-)
+FUSION = ((0, 0), (1, 1), (2, 2))
+SMALL = SANConfig(64, 32, patch=8, width=16, layers=3, heads=2, queries=5, embed=12, fusion=FUSION, split=2)
 RECIPE = Recipe(epochs=6, batch=4, lr=3e-3, seed=1, stop_after=None)
 
 
@@ -247,9 +232,6 @@ def test_every_trained_weight_has_a_gradient_and_no_other() -> None:
 
 
 def test_towers_of_a_clipseg_are_the_same_function() -> None:
-    pytest.importorskip("transformers")
-    from zoo_opt_seg.embedded.clipseg import build_tiny_clipseg, tiny_tokenizer
-
     with seeded((0,)):
         clipseg = build_tiny_clipseg().eval()
         for parameter in clipseg.parameters():  # transformers' own start is so small that nothing would be seen
@@ -264,16 +246,11 @@ def test_towers_of_a_clipseg_are_the_same_function() -> None:
         assert torch.allclose(ours.image(pixels)[4], states[4], atol=1e-4)
         pooled = towers.visual_projection(towers.vision_model(pixels).pooler_output)
         assert torch.allclose(clip.visual(pixels), pooled, atol=1e-4)
-        from zoo_opt_seg.whitebox.clip.backbone import encoded
-
         found = encoded(clip, *tokens(tiny_tokenizer(), ["the small red circle", "a polyp"]))[1]
         assert torch.allclose(found, getattr(theirs, "pooler_output", theirs), atol=1e-4)
 
 
 def test_tiny_answers() -> None:
-    pytest.importorskip("transformers")
-    from zoo_opt_seg.embedded.clipseg import MEAN, STD, build_tiny_clipseg
-
     with seeded((0,)):
         clipseg = build_tiny_clipseg().eval()
     net = SAN.tiny(clipseg, seed=3)
@@ -300,8 +277,7 @@ def test_tiny_answers() -> None:
     ],
 )
 def test_configuration_says_what_is_wrong(options: dict, error: str) -> None:
-    with pytest.raises(ValueError, match=error):
-        small_san(**options)
+    raises(ValueError, error, small_san, **options)
 
 
 def test_san_needs_a_vit() -> None:

@@ -1,8 +1,5 @@
 """The one trainer beyond resuming: memory, time, precision, what is kept, progress and TensorBoard, recipes, losses."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Callable
@@ -11,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from seg.checks import raises
+from seg.small import disc_splits
 
-torch = pytest.importorskip("torch")
-
+from zoo_opt_seg.data.samples import Samples, Splits
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.whitebox.core import memory, recipes
 from zoo_opt_seg.whitebox.core.memory import PeakMemory
@@ -154,10 +153,8 @@ def test_last_epoch_is_kept_where_nothing_is_validated(tmp_path: Path) -> None:
     resumed = Unvalidated()
     fit(resumed, recipe, out=tmp_path)
     assert torch.equal(net.layer.weight, resumed.layer.weight)
-    with pytest.raises(ValueError, match="stop_after must be None to keep the last epoch, got 20"):
-        Recipe(keep="last")
-    with pytest.raises(ValueError, match="keep must be one of best, last, got 'first'"):
-        Recipe(keep="first")
+    raises(ValueError, "stop_after must be None to keep the last epoch, got 20", Recipe, keep="last")
+    raises(ValueError, "keep must be one of best, last, got 'first'", Recipe, keep="first")
 
 
 # ---------------------------------------------------------------------------------------------------- watching
@@ -171,7 +168,6 @@ def test_reports_are_called_in_turn(tmp_path: Path) -> None:
 
 
 def test_progress_bar_says_epochs_and_figures(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("rich")
     with epochs_bar("adapters") as report:
         fit(Net(), FAST, report=report)
     said = capsys.readouterr().err
@@ -184,7 +180,6 @@ def test_progress_bar_says_epochs_and_figures(capsys: pytest.CaptureFixture[str]
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tensorboard_has_all_epochs_once(tmp_path: Path) -> None:
     """Also where a process was killed after it had written an epoch that its checkpoint does not have."""
-    pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     board = TensorBoard(tmp_path / "board")
@@ -205,8 +200,7 @@ def test_tensorboard_has_all_epochs_once(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(ImportError, match="tensorboard is not installed; it comes with the seg extra"):
-        TensorBoard("x")
+    raises(ImportError, "tensorboard is not installed; it comes with the seg extra", TensorBoard, "x")
     monkeypatch.setitem(sys.modules, "rich", None)
     with pytest.raises(ImportError, match="rich is not installed; it comes with the progress extra"), epochs_bar():
         pass
@@ -221,13 +215,8 @@ def test_schedules_are_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_recipes_are_the_papers() -> None:
-    for recipe, lr in (
-        (recipes.VLSM_DENSE, 1e-3),
-        (recipes.VLSM_SHALLOW, 3e-4),
-        (recipes.CLIPSEG, 1e-3),
-        (recipes.CRIS, 1e-4),
-        (recipes.SAN, 3e-4),
-    ):
+    papers = (recipes.VLSM_DENSE, recipes.VLSM_SHALLOW, recipes.CLIPSEG, recipes.CRIS, recipes.SAN)
+    for recipe, lr in zip(papers, (1e-3, 3e-4, 1e-3, 1e-4, 3e-4), strict=True):
         assert recipe.lr == lr and recipe.optimizer == "adamw" and recipe.weight_decay == 1e-3
         assert (recipe.schedule, recipe.factor, recipe.patience, recipe.stop_after) == ("plateau", 0.3, 5, 20)
         assert (recipe.batch, recipe.clip, recipe.precision) == (32, 0.5, "float16")
@@ -272,35 +261,27 @@ class SpotTraining(Segmentation):
 
 
 def test_model_prompted_by_text_is_trained_with_texts() -> None:
-    pytest.importorskip("segment_anything")
-    from seg.small import disc_splits
-
     splits = disc_splits().with_texts("a disc", "the bright disc")
     model = Spot()
     task = SpotTraining(model, splits, loss="bce+1.5dice", augmentation="released")
     assert "loss='bce+1.5dice', prompts='text'" in task.name
     assert task.name != SpotTraining(Spot(), disc_splits().with_texts("a disk"), loss="bce+1.5dice").name
-    fitted = fit(task, Recipe(epochs=3, batch=4, lr=0.1, stop_after=None))
+    recipe = replace(FAST, lr=0.1)
+    fitted = fit(task, recipe)
     assert fitted.history[-1].train_loss < fitted.history[1].train_loss
     assert {len(texts) for texts in model.seen} == {4, 6}
     validated = {texts for texts in model.seen if len(texts) == 6}
     assert len(validated) == 1 and {text for texts in model.seen for text in texts} == {"a disc", "the bright disc"}
     again = Spot()
-    fit(
-        SpotTraining(again, splits, loss="bce+1.5dice", augmentation="released"),
-        Recipe(epochs=3, batch=4, lr=0.1, stop_after=None),
-    )
+    fit(SpotTraining(again, splits, loss="bce+1.5dice", augmentation="released"), recipe)
     assert torch.equal(model.w, again.w) and model.seen == again.seen
-    with pytest.raises(ValueError, match="samples must have texts"):
-        SpotTraining(Spot(), disc_splits())
+    raises(ValueError, "samples must have texts", SpotTraining, Spot(), disc_splits())
     with pytest.raises(ValueError, match=r"loss must be one of bce\+dice, bce\+1.5dice, got 'dice'"):
         SpotTraining(Spot(), splits, loss="dice")
 
 
 def test_half_logits_are_summed_in_full() -> None:
     """All of a large image is object: 16 bits have no room for the sum of its pixels."""
-    from zoo_opt_seg.data.samples import Samples, Splits
-
     samples = Samples(np.full((1, 300, 300, 3), 255, np.uint8), np.ones((1, 300, 300), bool), ("a",)).with_texts("x")
 
     class Half(Spot):

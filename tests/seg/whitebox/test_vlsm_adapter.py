@@ -1,18 +1,13 @@
 """VLSM adapters: counts, the forward against one recomputed by hand, identity, gradients, files."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 import copy
 import re
 from pathlib import Path
 
 import pytest
-
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
-
-from seg.checks import checksum
+import torch
+import transformers
+from seg.checks import checksum, raises
 from seg.vlsm_cases import EOS, inputs, small
 
 from zoo_opt.core.errors import CheckpointError
@@ -20,6 +15,14 @@ from zoo_opt_seg.whitebox.vlsm.adapter import VLSMAdapter
 from zoo_opt_seg.whitebox.vlsm.layers import VLSM
 
 KINDS = [(kind, placement) for kind in ("shallow", "dense") for placement in ("V", "VL", "VLC")]
+COUNTS = [2_363_136, 3_939_072, 4_201_984, 1_784_448, 2_974_464, 3_237_376]  # trained parameters of each
+
+
+@pytest.fixture(params=KINDS, ids="-".join)
+def case(request: pytest.FixtureRequest):
+    """A CLIPSeg, inputs, and adapters around it."""
+    model = small()
+    return model, inputs(), VLSMAdapter(model, VLSM(*request.param, 5, 6))
 
 
 def by_parts(model, given):
@@ -50,18 +53,11 @@ def test_refined_clipseg_has_the_published_number_of_parameters(refined) -> None
 
 
 @pytest.mark.parametrize(
-    ("kind", "placement", "expected"),
-    [
-        ("shallow", "V", 2_363_136),
-        ("shallow", "VL", 3_939_072),
-        ("shallow", "VLC", 4_201_984),
-        ("dense", "V", 1_784_448),
-        ("dense", "VL", 2_974_464),
-        ("dense", "VLC", 3_237_376),
-    ],
+    ("config", "expected"),
+    list(zip(map(VLSM, *zip(*KINDS, strict=True)), COUNTS, strict=True)),
 )
-def test_adapters_have_the_released_number_of_parameters(refined, kind: str, placement: str, expected: int) -> None:
-    adapted = VLSMAdapter(refined, VLSM(kind, placement))
+def test_adapters_have_the_released_number_of_parameters(refined, config: VLSM, expected: int) -> None:
+    adapted = VLSMAdapter(refined, config)
     assert sum(p.numel() for p in adapted.tensors().values()) == expected
     trained = [p for p in adapted.clipseg.parameters() if p.requires_grad]
     assert sum(p.numel() for p in trained) == expected
@@ -164,25 +160,20 @@ def test_old_configurations_end_texts_at_the_highest_token() -> None:
 # ---------------------------------------------------------------------------------------------------- identity
 
 
-@pytest.mark.parametrize(("kind", "placement"), KINDS)
-def test_zero_output_is_the_frozen_model_where_the_method_is_the_identity(kind: str, placement: str) -> None:
-    model, given = small(), inputs()
-    adapted = VLSMAdapter(model, VLSM(kind, placement, 5, 6))
+def test_zero_output_is_the_frozen_model_where_the_method_is_the_identity(case) -> None:
+    model, given, adapted = case
     with torch.no_grad():
         for name, tensor in adapted.tensors().items():
             if ".up." in name:
                 tensor.zero_()
         difference = (adapted.clipseg(**given).logits - model(**given).logits).abs().max()
-    assert (difference == 0.0) == (
-        kind == "dense" or placement == "V"
-    )  # shallow text skips add the features themselves
+    # Shallow text skips add the features themselves.
+    assert (difference == 0.0) == (adapted.config.kind == "dense" or adapted.config.placement == "V")
 
 
-@pytest.mark.parametrize(("kind", "placement"), KINDS)
-def test_disabled_is_the_frozen_model_bit_for_bit(kind: str, placement: str) -> None:
-    model, given = small(), inputs()
+def test_disabled_is_the_frozen_model_bit_for_bit(case) -> None:
+    model, given, adapted = case
     frozen = model(**given).logits
-    adapted = VLSMAdapter(model, VLSM(kind, placement, 5, 6))
     on = adapted.clipseg(**given).logits
     with adapted.disabled():
         assert torch.equal(adapted.clipseg(**given).logits, frozen)
@@ -200,10 +191,7 @@ def test_disabled_is_the_frozen_model_bit_for_bit(kind: str, placement: str) -> 
 
 def test_weights_are_shared_and_adapters_apart() -> None:
     model, given = small(), inputs()
-    first, second = (
-        VLSMAdapter(model, VLSM("dense", "VL", 5), seed=1),
-        VLSMAdapter(model, VLSM("dense", "VL", 5), seed=2),
-    )
+    first, second = (VLSMAdapter(model, VLSM("dense", "VL", 5), seed=seed) for seed in (1, 2))
     frozen = first.frozen()
     assert frozen.keys() == model.state_dict().keys()
     assert all(t.data_ptr() == frozen[k].data_ptr() for k, t in model.state_dict().items())
@@ -222,11 +210,9 @@ def test_weights_are_shared_and_adapters_apart() -> None:
 # ---------------------------------------------------------------------------------------------------- gradients
 
 
-@pytest.mark.parametrize(("kind", "placement"), KINDS)
-def test_gradient_reaches_all_adapters_and_nothing_else(kind: str, placement: str) -> None:
+def test_gradient_reaches_all_adapters_and_nothing_else(case) -> None:
     """Through the model's own call too, in which transformers keeps gradients out of both encoders."""
-    model, given = small(), inputs()
-    adapted = VLSMAdapter(model, VLSM(kind, placement, 5, 6))
+    _, given, adapted = case
     found = []
     for forward in (lambda: adapted.clipseg(**given).logits, lambda: by_parts(adapted.clipseg, given)):
         found.append(torch.autograd.grad(forward().pow(2).mean(), list(adapted.tensors().values())))
@@ -236,15 +222,12 @@ def test_gradient_reaches_all_adapters_and_nothing_else(kind: str, placement: st
     assert not any(t.requires_grad for t in adapted.frozen().values())
     with torch.no_grad():
         assert not adapted.clipseg(**given).logits.requires_grad
-    with pytest.raises(ValueError, match="as many prompt texts"):
-        adapted.clipseg(given["input_ids"][:1], given["pixel_values"])
+    raises(ValueError, "as many prompt texts", adapted.clipseg, given["input_ids"][:1], given["pixel_values"])
     assert torch.is_grad_enabled()
 
 
-@pytest.mark.parametrize(("kind", "placement"), KINDS)
-def test_twenty_steps_change_no_frozen_weight(kind: str, placement: str) -> None:
-    model, given = small(), inputs()
-    adapted = VLSMAdapter(model, VLSM(kind, placement, 5, 6))
+def test_twenty_steps_change_no_frozen_weight(case) -> None:
+    model, given, adapted = case
     frozen, start = checksum(adapted.frozen()), {k: t.detach().clone() for k, t in adapted.tensors().items()}
     assert frozen == checksum(model.state_dict())
     optimizer = torch.optim.AdamW(adapted.clipseg.parameters(), lr=1e-2, weight_decay=0.1)  # all of them, carelessly
@@ -290,14 +273,12 @@ def test_file_of_another_kind_or_size_is_refused(tmp_path: Path) -> None:
         (small(extract_layers=[1, 2, 3]), r"its skip connections is \[0, 2, 3\], this one's \[1, 2, 3\]"),
         (small(use_complex_transposed_convolution=False), "its refined decoder is True, this one's False"),
     ):
-        with pytest.raises(CheckpointError, match=f"another CLIPSeg: {said}"):
-            VLSMAdapter.load(tmp_path / "a", wrong)
+        raises(CheckpointError, f"another CLIPSeg: {said}", VLSMAdapter.load, tmp_path / "a", wrong)
     save_file({"x": torch.zeros(2)}, tmp_path / "b", {"format": "zoo-opt-seg lora 1"})
     with pytest.raises(CheckpointError, match="holds no VLSM adapters of ours: its format is 'zoo-opt-seg lora 1'"):
         VLSMAdapter.load(tmp_path / "b", small())
     (tmp_path / "c").write_bytes((tmp_path / "a").read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match="truncated"):
-        VLSMAdapter.load(tmp_path / "c", small())
+    raises(CheckpointError, "truncated", VLSMAdapter.load, tmp_path / "c", small())
     from safetensors import safe_open
 
     with safe_open(tmp_path / "a", framework="pt") as file:
@@ -307,8 +288,7 @@ def test_file_of_another_kind_or_size_is_refused(tmp_path: Path) -> None:
     save_file(values, tmp_path / "d", metadata)
     with pytest.raises(CheckpointError, match=re.escape("1 tensors differ, such as text.3.up.bias")):
         VLSMAdapter.load(tmp_path / "d", small())
-    with pytest.raises(FileNotFoundError):
-        VLSMAdapter.load(tmp_path / "e", small())
+    raises(FileNotFoundError, None, VLSMAdapter.load, tmp_path / "e", small())
 
 
 # ---------------------------------------------------------------------------------------------------- errors
@@ -321,14 +301,11 @@ def test_what_cannot_be_adapted_is_said() -> None:
         ({"hidden": 0}, "hidden must be >= 1"),
         ({"conditional": 0}, "conditional must be >= 1"),
     ):
-        with pytest.raises(ValueError, match=error):
-            VLSM(**options)
+        raises(ValueError, error, VLSM, **options)
     with pytest.raises(TypeError, match="clipseg must be a transformers CLIPSegForImageSegmentation, got Linear"):
         VLSMAdapter(torch.nn.Linear(2, 2))
-    with pytest.raises(TypeError, match="config must be a VLSM"):
-        VLSMAdapter(small(), "dense")
-    with pytest.raises(ValueError, match="without adapters"):
-        VLSMAdapter(VLSMAdapter(small(), VLSM(hidden=4)).clipseg, VLSM(hidden=4))
+    raises(TypeError, "config must be a VLSM", VLSMAdapter, small(), "dense")
+    raises(ValueError, "without adapters", VLSMAdapter, VLSMAdapter(small(), VLSM(hidden=4)).clipseg, VLSM(hidden=4))
     short = small(text={"num_hidden_layers": 3})
     VLSMAdapter(short, VLSM("dense", "VL", 4))
     with pytest.raises(
@@ -337,5 +314,4 @@ def test_what_cannot_be_adapted_is_said() -> None:
         VLSMAdapter(short, VLSM("shallow", "VL", 4))
     narrow = small(projection_dim=10)
     VLSMAdapter(narrow, VLSM("dense", "VLC", 4))
-    with pytest.raises(ValueError, match="kind must be dense for this CLIPSeg"):
-        VLSMAdapter(narrow, VLSM("shallow", "VL", 4))
+    raises(ValueError, "kind must be dense for this CLIPSeg", VLSMAdapter, narrow, VLSM("shallow", "VL", 4))

@@ -1,8 +1,5 @@
 """The white-box comparators: trainer, LoRA, backpropagation through a visual prompt."""
 
-# ruff: noqa: E402
-from __future__ import annotations
-
 import csv
 from dataclasses import replace
 from functools import partial
@@ -10,13 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("peft")
-pytest.importorskip("segment_anything")
-
-from seg.checks import checksum
+import torch
+from seg.checks import checksum, raises
 from seg.small import CropLike, disc_splits, small_sam
+from segment_anything import sam_model_registry
 
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg.blackbox.sam import SamBlackBox
@@ -60,31 +54,30 @@ class Line(Trainable):
 FAST = Recipe(epochs=6, batch=8, lr=0.1, weight_decay=0.01, warmup=4, stop_after=None, seed=3)
 
 
+def without_time(epoch) -> list[str]:
+    return [str(value) for value in vars(epoch).values()][:-1]
+
+
 # ---------------------------------------------------------------------------------------------------- trainer
 
 
 @pytest.mark.parametrize("schedule", ["constant", "polynomial", "plateau"])
 @pytest.mark.parametrize("optimizer", ["adamw", "adam"])
 def test_killed_training_ends_in_the_same_weights(tmp_path: Path, schedule: str, optimizer: str) -> None:
-    recipe = Recipe(**{**vars(FAST), "schedule": schedule, "optimizer": optimizer, "patience": 1, "clip": 1.0})
+    recipe = replace(FAST, schedule=schedule, optimizer=optimizer, patience=1, clip=1.0)
     whole = Line()
     expected = fit(whole, recipe)
     for epoch in (1, 3, 6):
-        with pytest.raises(KeyboardInterrupt):
-            fit(Line(die_at=epoch), recipe, out=tmp_path)
+        raises(KeyboardInterrupt, None, fit, Line(die_at=epoch), recipe, out=tmp_path)
     resumed = Line()
     found = fit(resumed, recipe, out=tmp_path)
     assert torch.equal(whole.w, resumed.w) and torch.equal(whole.running, resumed.running)
-    assert [e[:-1] for e in map(_row, found.history)] == [e[:-1] for e in map(_row, expected.history)]
+    assert [without_time(e) for e in found.history] == [without_time(e) for e in expected.history]
     assert {seed[1] for seed, _ in resumed.seen} == {6}  # only the epoch that was cut short is repeated
     table = list(csv.DictReader((tmp_path / "train.csv").read_text().splitlines()))
     assert [row["epoch"] for row in table] == [str(i) for i in range(7)]
     again = Line()
     assert fit(again, recipe, out=tmp_path).best_epoch == found.best_epoch and again.seen == []
-
-
-def _row(epoch) -> tuple:
-    return tuple(str(value) for value in vars(epoch).values())
 
 
 def test_every_sample_once_an_epoch_in_an_order_of_its_own() -> None:
@@ -127,7 +120,7 @@ def test_plateau_and_early_stopping() -> None:
 
 def test_best_epoch_is_kept_not_the_last() -> None:
     line = Line()
-    fitted = fit(line, Recipe(**{**vars(FAST), "lr": 0.9, "schedule": "constant", "warmup": 0}))
+    fitted = fit(line, replace(FAST, lr=0.9, schedule="constant", warmup=0))
     best = max(fitted.history, key=lambda e: e.dice)
     assert line.validate().dice == pytest.approx(best.dice) and fitted.best_epoch == best.epoch
     assert fitted.trained == 3 and fitted.stopped == "epochs"
@@ -146,17 +139,14 @@ def test_best_epoch_is_kept_not_the_last() -> None:
     ],
 )
 def test_recipe_says_what_is_wrong(option: str, value: object, error: str) -> None:
-    with pytest.raises(ValueError, match=error):
-        Recipe(**{option: value})
+    raises(ValueError, error, Recipe, **{option: value})
 
 
 def test_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     fit(Line(), FAST, out=tmp_path)
-    with pytest.raises(CheckpointError, match="its recipe is"):
-        fit(Line(), Recipe(**{**vars(FAST), "seed": 4}), out=tmp_path)
+    raises(CheckpointError, "its recipe is", fit, Line(), replace(FAST, seed=4), out=tmp_path)
     (tmp_path / "train.ckpt").write_bytes(b"nothing")
-    with pytest.raises(CheckpointError, match="corrupt"):
-        fit(Line(), FAST, out=tmp_path)
+    raises(CheckpointError, "corrupt", fit, Line(), FAST, out=tmp_path)
 
 
 def test_best_of_no_dice_is_an_error_and_the_last_is_kept() -> None:
@@ -174,8 +164,7 @@ def test_loss_that_is_not_finite_is_an_error() -> None:
         def loss(self, rows, seed):
             return self.w.sum() * float("nan")
 
-    with pytest.raises(FloatingPointError, match="line: the loss is nan"):
-        fit(Broken(), FAST)
+    raises(FloatingPointError, "line: the loss is nan", fit, Broken(), FAST)
 
 
 # ---------------------------------------------------------------------------------------------------- LoRA
@@ -184,14 +173,14 @@ def test_loss_that_is_not_finite_is_an_error() -> None:
 @pytest.mark.parametrize("decoder", [True, False])
 def test_lora_starts_as_the_sam_and_trains_nothing_else(tmp_path: Path, decoder: bool) -> None:
     sam, splits = small_sam(), disc_splits()
-    original, box = checksum(dict(sam.state_dict())), SamBlackBox(sam=sam)
+    original, box = checksum(sam.state_dict()), SamBlackBox(sam=sam)
     points = random_points(splits.test.masks, 5)
     adapted = LoRASam(sam, LoRA(rank=2, decoder=decoder), seed=1)
     before = box(splits.test.images, points)
     assert np.allclose(SamBlackBox(sam=adapted.sam)(splits.test.images, points), before, atol=1e-6)
     frozen = checksum(adapted.frozen())
     fitted = fit(lora_training(adapted, splits), Recipe(epochs=2, batch=4, lr=1e-2))
-    assert checksum(adapted.frozen()) == frozen and checksum(dict(sam.state_dict())) == original
+    assert checksum(adapted.frozen()) == frozen and checksum(sam.state_dict()) == original
     assert fitted.trained == sum(p.numel() for p in adapted.tensors().values())
     names = list(adapted.tensors())
     assert any(n.startswith("mask_decoder.") for n in names) is decoder
@@ -225,17 +214,13 @@ def test_lora_learns_and_repeats(tmp_path: Path) -> None:
 
 def test_lora_file_of_another_sam_is_refused(tmp_path: Path) -> None:
     LoRASam(small_sam(), LoRA(rank=2)).save(tmp_path / "a")
-    with pytest.raises(CheckpointError, match=r"of another SAM: \d+ tensors differ"):
-        LoRASam.load(tmp_path / "a", small_sam(width=48))
+    raises(CheckpointError, r"of another SAM: \d+ tensors differ", LoRASam.load, tmp_path / "a", small_sam(width=48))
     (tmp_path / "b").write_bytes((tmp_path / "a").read_bytes()[:300])
-    with pytest.raises(CheckpointError, match="truncated"):
-        LoRASam.load(tmp_path / "b", small_sam())
+    raises(CheckpointError, "truncated", LoRASam.load, tmp_path / "b", small_sam())
 
 
 @pytest.mark.slow
 def test_lora_fits_the_stock_vit_b() -> None:
-    from segment_anything import sam_model_registry
-
     with seeded((0,)):
         sam = sam_model_registry["vit_b"]()
     adapted = LoRASam(sam, LoRA(rank=4, decoder=False))
@@ -248,12 +233,12 @@ def test_lora_fits_the_stock_vit_b() -> None:
 
 def test_backpropagation_through_a_prompt_lowers_the_loss() -> None:
     splits, box = disc_splits(), SamBlackBox(sam=small_sam())
-    weights = checksum(dict(box.sam.state_dict()))
+    weights = checksum(box.sam.state_dict())
     recipe = Recipe(epochs=4, batch=4, lr=0.05, weight_decay=0.0, optimizer="adam")
     x, fitted = train_prompt(box, VPT(32), splits, recipe=recipe)
     assert x.shape == (VPT(32).dim,) and x.dtype == np.float32
     assert min(e.loss for e in fitted.history) < fitted.history[0].loss
-    assert checksum(dict(box.sam.state_dict())) == weights
+    assert checksum(box.sam.state_dict()) == weights
     assert fitted.trained == VPT(32).dim
 
 
@@ -261,18 +246,13 @@ def test_every_comparator_has_the_loss_it_is_told_and_does_without_validation(tm
     splits = disc_splits()
     alone = replace(splits, validation=splits.validation[:0])
     recipe = Recipe(epochs=1, batch=4, keep="last", stop_after=None, schedule="constant", warmup=0)
-    for train in (
-        partial(train_lora, small_sam()),
-        partial(train_prompt, SamBlackBox(sam=small_sam()), prompt=VPT(32)),
-    ):
-        losses = [
-            train(splits=splits, recipe=recipe, augment=None, loss=loss)[1].history[0].loss
-            for loss in ("bce+dice", "bce+1.5dice")
-        ]
-        assert losses[1] > losses[0] + 0.1
-        assert np.isnan(train(splits=alone, recipe=recipe, augment=None)[1].history[0].dice)
-        with pytest.raises(ValueError, match="loss must be one of"):
-            train(splits=splits, recipe=recipe, augment=None, loss="mse")
+    by_prompt = partial(train_prompt, SamBlackBox(sam=small_sam()), prompt=VPT(32))
+    for train in (partial(train_lora, small_sam()), by_prompt):
+        train = partial(train, recipe=recipe, augment=None)
+        one, other = (train(splits=splits, loss=loss)[1].history[0].loss for loss in ("bce+dice", "bce+1.5dice"))
+        assert other > one + 0.1
+        assert np.isnan(train(splits=alone)[1].history[0].dice)
+        raises(ValueError, "loss must be one of", train, splits=splits, loss="mse")
 
 
 @pytest.mark.parametrize("kept", [0, 2**24])
