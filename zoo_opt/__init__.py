@@ -61,8 +61,14 @@ if TYPE_CHECKING:
     from zoo_opt.methods.spsa import GradientCorrection as GradientCorrection
     from zoo_opt.methods.spsa_geass import Nesterov as Nesterov
     from zoo_opt.optimizer import Optimizer as Optimizer
+    from zoo_opt.parameters import Bool as Bool
+    from zoo_opt.parameters import Choice as Choice
+    from zoo_opt.parameters import Float as Float
+    from zoo_opt.parameters import Int as Int
     from zoo_opt.result import Result as Result
     from zoo_opt.run import minimize as minimize
+    from zoo_opt.space import Space as Space
+    from zoo_opt.space import SpacePoint as SpacePoint
 
 __all__, _import, __dir__ = exports(__name__)
 

@@ -24,6 +24,7 @@ from zoo_opt.start import start_of
 
 if TYPE_CHECKING:
     from zoo_opt.core.outcome import Outcome
+    from zoo_opt.space import Space
     from zoo_opt.typing import RNG, Array
 
 _SAVED = ("given", "budget", "d", "key", "origin", "nfev", "failures")  # beside the pipeline and the best
@@ -36,8 +37,9 @@ class Optimizer:
     ----------
     method : Method or str
         What proposes the candidates, or its registered name (see `METHODS`), which takes its defaults.
-    x0 : array_like of shape (d,)
-        Where to start; copied. float32 is kept by the gradient-estimate methods, integers become float64.
+    x0 : array_like of shape (d,), Space or SpacePoint
+        Where to start; copied. float32 is kept by the gradient-estimate methods, integers become float64. A `Space`
+        of named parameters, or a point `Space.at` of it: what is asked for then has them as ``params``.
     bounds : None or bounds, optional
         For any method that has none of its own: ``(low, high)``, numbers or arrays, a list of such pairs, one for each
         variable, or ``scipy.optimize.Bounds``; None or inf for a side that is not bounded, low == high for a variable
@@ -82,7 +84,7 @@ class Optimizer:
     ) -> None:
         integer("lookahead", lookahead, 0)
         self.budget = budget
-        self._given, x = start_of(method, x0, bounds, x_scale)
+        self._given, x, self._space = start_of(method, x0, bounds, x_scale)
         method = self._given.plan(x, self._budget)
         self._d = x.size
         self._key = make_key(rng)
@@ -117,7 +119,7 @@ class Optimizer:
                 n = integer("n", n, 1)
                 step = next((step for step in steps if step.waiting), None)
                 batch = step.lease(n) if step else steps[-1].lease(n) if self._place() else self._nothing()
-            batch._run = self._run
+            batch._run, batch._space = self._run, self._space
             return batch
 
     def _nothing(self) -> Batch:
@@ -226,7 +228,7 @@ class Optimizer:
     @property
     def best(self) -> Best:
         """The best point told: ``best.x``, ``best.loss``, ``best.id``; x and id are None before the first."""
-        return self._best
+        return self._best if self._space is None else self._best.of(self._space)
 
     @property
     def mean(self) -> Array:
@@ -278,8 +280,19 @@ class Optimizer:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What two optimizers must share to be one run: the method as given, lookahead, a checksum of x0, the key."""
-        return {"method": self._given, "lookahead": self.lookahead, "x0": self._origin, "rng": self._key}
+        """What two optimizers must share to be one run: method as given, lookahead, checksum of x0, space, key."""
+        return {
+            "method": self._given,
+            "lookahead": self.lookahead,
+            "x0": self._origin,
+            "space": self._space,
+            "rng": self._key,
+        }
+
+    @property
+    def space(self) -> Space | None:
+        """The space that was given in the place of x0; None if it was an array."""
+        return self._space
 
     @property
     def lookahead(self) -> int:
@@ -325,6 +338,7 @@ class Optimizer:
         with self._lock:
             own = {name: copy.copy(getattr(self, f"_{name}")) for name in _SAVED}
             tree = {"pipeline": self._pipeline.saved(), "best": list(self._best), **own}
+            tree |= {"space": self._space} if self._space else {}
         checkpoint.write(path, tree)
 
     @classmethod
@@ -354,6 +368,7 @@ class Optimizer:
             for name in _SAVED:
                 setattr(self, f"_{name}", data[name])
             self._best = Best(*data["best"])
+            self._space = data.get("space")  # None if there is none
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise CheckpointError(f"{os.fspath(path)} is not a checkpoint of an Optimizer: {error}") from error
         if self._best.x is not None:

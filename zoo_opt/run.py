@@ -15,6 +15,7 @@ from zoo_opt.methods import Method
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.result import Result
 from zoo_opt.resume import KeptRun
+from zoo_opt.start import OfParams
 from zoo_opt.support.progress import bar
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def minimize(
     executor: Any = None,
     workers: int | None = None,
     lookahead: int = 0,
+    unpack: bool = False,
     vectorized: bool = False,
     pass_step: bool = False,
     sem: bool = False,
@@ -56,9 +58,10 @@ def minimize(
     Parameters
     ----------
     fun : callable
-        ``fun(x) -> loss`` for a (d,) array, which is read-only; NaN or None is a failed evaluation.
-    x0 : array_like of shape (d,)
-        Where to start.
+        ``fun(x) -> loss`` for a (d,) array, which is read-only; NaN or None is a failed evaluation. With a `Space` it
+        is ``fun(params)`` for a dict.
+    x0 : array_like of shape (d,), Space or SpacePoint
+        Where to start; or the space of the parameters, or a point ``space.at(...)`` of it to start from.
     method : Method or str, default "cma-es"
         What proposes the candidates, or its registered name.
     bounds : None or bounds, optional
@@ -76,6 +79,8 @@ def minimize(
         Evaluations in flight at a time, at most those of the open steps. None: the executor's own number.
     lookahead : int, default 0
         Steps that may be placed before the ones before them are closed (gradient-estimate methods).
+    unpack : bool, default False
+        With a `Space`: call ``fun(**params)``.
     vectorized : bool, default False
         Call ``fun(X)`` with the (n, d) matrix of a step and expect n losses; not with an executor.
     pass_step : bool, default False
@@ -148,6 +153,10 @@ def minimize(
         raise ValueError(
             f"budget must be given for {type(opt.method).__name__}, which does not end by itself, got None"
         )
+    if opt.space is not None:
+        fun = OfParams(fun, opt.space, unpack, vectorized)
+    elif unpack:
+        raise ValueError("unpack must be False without a Space, whose parameters have names")
     call = Call(fun, pass_step, vectorized, sem)
     with KeptRun(opt, checkpoint, seeded=rng is not None) as kept:
         opt = kept.opt
@@ -211,7 +220,8 @@ def _notifier(callback: Callable[..., Any] | None) -> Callable[[Optimizer], bool
             if by_name:
                 callback(intermediate_result=_summary(opt))
             else:
-                callback(_summary(opt).x)
+                summary = _summary(opt)
+                callback(summary.get("params", summary.x))
         except StopIteration:
             return True
         return False
@@ -222,7 +232,8 @@ def _notifier(callback: Callable[..., Any] | None) -> Callable[[Optimizer], bool
 def _summary(opt: Optimizer) -> Result:
     """Return the best point told, or the iterate where none was finite."""
     x = opt.mean if opt.best.x is None else opt.best.x
-    return Result(x=x.copy(), fun=opt.best.loss, nfev=opt.nfev, nit=opt.nit, nfail=opt.nfail)
+    params = {} if opt.space is None else {"params": opt.space.decode(x)}
+    return Result(x=x.copy(), **params, fun=opt.best.loss, nfev=opt.nfev, nit=opt.nit, nfail=opt.nfail)
 
 
 def _result(opt: Optimizer, status: int, final: Outcome | None) -> Result:
@@ -231,6 +242,8 @@ def _result(opt: Optimizer, status: int, final: Outcome | None) -> Result:
     failures = opt.failures
     if final is not None:
         result.x, result.fun = opt.mean.copy(), final.loss
+        if opt.space is not None:
+            result.params = opt.space.decode(result.x)
         result.nfev += 1
         if final.reason:
             result.nfail += 1

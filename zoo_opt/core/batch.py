@@ -35,6 +35,12 @@ class Candidate(_Candidate):
     """
 
     _run: int | None = None
+    _space: Any = None
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters of the point, where the optimizer was given a `Space`."""
+        return params_of(self._space, self.x)
 
 
 class Batch:
@@ -55,13 +61,16 @@ class Batch:
         The step they belong to.
     of : list of int or None
         The first ids of points that are evaluated again.
+    params : list of dict
+        The parameters of the points, where the optimizer was given a `Space`.
     """
 
-    __slots__ = ("X", "_ids", "_of", "_run", "step")
+    __slots__ = ("X", "_ids", "_of", "_run", "_space", "step")
 
     def __init__(self, X: Array, ids: Sequence[int], step: int, of: Sequence[int | None] | None = None) -> None:
         self.X = X
         self._run: int | None = None
+        self._space: Any = None
         self._ids = ids
         self._of = of
         self.step = step
@@ -75,6 +84,11 @@ class Batch:
     def of(self) -> list[int | None]:
         """For each candidate the first id of its point if that is evaluated again, else None; a new list."""
         return [None] * len(self._ids) if self._of is None else list(self._of)
+
+    @property
+    def params(self) -> list[dict[str, Any]]:
+        """The parameters of the points."""
+        return [params_of(self._space, x) for x in self.X]
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -94,7 +108,7 @@ class Batch:
         else:
             of = None if self._of is None else self._of[index]
             part = Candidate(self._ids[index], self.X[index], self.step, of)
-        part._run = self._run
+        part._run, part._space = self._run, self._space
         return part
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -102,3 +116,11 @@ class Batch:
 
     def __repr__(self) -> str:
         return f"Batch(step={self.step}, ids={self.ids}, shape={self.X.shape})"
+
+
+def params_of(space: Any, x: Array) -> dict[str, Any]:
+    """Return the parameters at ``x``, or raise AttributeError without a space."""
+    if space is None:
+        raise AttributeError("params are of an optimizer that was given a Space; this one has x alone")
+    params: dict[str, Any] = space.decode(x)
+    return params

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from zoo_opt.core.batch import params_of
 
 if TYPE_CHECKING:
     from zoo_opt.core.ledger import OpenStep
     from zoo_opt.typing import Array
 
 
-class Best(NamedTuple):
+class _Best(NamedTuple):
+    x: Array | None
+    loss: float
+    id: int | None
+
+
+class Best(_Best):
     """The lowest loss told so far; of equal ones the lowest id. Biased downwards where the loss is noisy.
 
     Attributes
@@ -22,11 +30,22 @@ class Best(NamedTuple):
         Its loss; +inf before the first.
     id : int or None
         Its candidate.
+    params : dict or None
+        Its parameters, where the optimizer was given a `Space`.
     """
 
-    x: Array | None
-    loss: float
-    id: int | None
+    _space: Any = None
+
+    @property
+    def params(self) -> dict[str, Any] | None:
+        """The parameters of the point."""
+        return None if self.x is None else params_of(self._space, self.x)
+
+    def of(self, space: Any) -> Best:
+        """Return the same as a point of ``space``."""
+        best = Best(*self)
+        best._space = space
+        return best
 
     def improved(self, steps: list[OpenStep], ids: Sequence[int], losses: list[float]) -> Best:
         """Return the best of this and of the candidates ``ids`` of the open ``steps``."""

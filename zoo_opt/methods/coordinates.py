@@ -18,6 +18,7 @@ from zoo_opt.methods.box import Box
 from zoo_opt.methods.wrapped import Wrapper
 
 if TYPE_CHECKING:
+    from zoo_opt.methods.grid import Grid
     from zoo_opt.typing import Array, Key
 
 _LENGTHS = ("sigma0", "scale")  # settings of methods that may have a length for each coordinate
@@ -131,7 +132,9 @@ def lengths(name: str, value: Any) -> float | tuple[float, ...]:
     return tuple(array.tolist())
 
 
-def in_coordinates(method: Method, x0: Array, bounds: Any = None, x_scale: Any = None) -> Method:
+def in_coordinates(
+    method: Method, x0: Array, bounds: Any = None, x_scale: Any = None, grid: Grid | None = None
+) -> Method:
     """Return ``method`` for the start ``x0`` (d,), within bounds and with scales, or raise.
 
     Parameters
@@ -144,6 +147,8 @@ def in_coordinates(method: Method, x0: Array, bounds: Any = None, x_scale: Any =
         For a method without bounds of its own; low == high fixes a variable. One that takes none is projected.
     x_scale : None, float or 1-D array
         Typical sizes of the variables. They are rounded to powers of 2, so that scaling rounds nothing.
+    grid : Grid or None
+        Which variables are integers or choices, for methods that know of them; without scales.
     """
     own = getattr(method, "bounds", None)
     box = None if bounds is None else boxes.check_box("bounds", bounds)
@@ -161,7 +166,7 @@ def in_coordinates(method: Method, x0: Array, bounds: Any = None, x_scale: Any =
         if len(fixed) == d:
             raise ValueError(f"bounds must leave a variable to search, got low == high in all {d}")
     if x_scale is None and not fixed:
-        return method if box is own else _within(method, box)
+        return method if box is own else _within(method, box, grid)
     sizes = lengths("x_scale", 1.0 if x_scale is None else x_scale)
     scale = tuple(map(_power_of_2, sizes)) if isinstance(sizes, tuple) else _power_of_2(sizes)
     outer = ScaledVariables(method, scale, fixed, box)
@@ -174,12 +179,11 @@ def scaled_by(method: Method, x0: Array, scale: Any) -> ScaledVariables:
     return replace(outer, method=_converted(method, outer, x0))
 
 
-def _within(method: Method, box: Box | None) -> Method:
+def _within(method: Method, box: Box | None, grid: Grid | None = None) -> Method:
     """Return ``method`` in the box; one that has no bounds is projected into it."""
     if box is None:
         return method
-    bounded = is_dataclass(method) and any(field.name == "bounds" for field in fields(method))
-    return method.within(box) if bounded else ScaledVariables(method, bounds=box)
+    return method.within(box, grid) if "bounds" in _settings(method) else ScaledVariables(method, bounds=box)
 
 
 def _converted(method: Method, outer: ScaledVariables, x0: Array) -> Method:
@@ -187,8 +191,7 @@ def _converted(method: Method, outer: ScaledVariables, x0: Array) -> Method:
     d, free = x0.size, outer._free(x0.size)
     outer._w(x0)  # checks the scale's length
     changes: dict[str, Any] = {}
-    names: list[str] = [field.name for field in fields(method)] if is_dataclass(method) else []
-    for name in names:
+    for name in _settings(method):
         value = getattr(method, name)
         if isinstance(value, Box):
             boxes.check_fits(name, value, d)
@@ -197,6 +200,11 @@ def _converted(method: Method, outer: ScaledVariables, x0: Array) -> Method:
         elif name in _LENGTHS and isinstance(value, tuple) and len(value) == d:
             changes[name] = tuple(np.asarray(value)[free].tolist())
     return replace(method, **changes) if changes else method  # type: ignore[type-var]
+
+
+def _settings(method: Any) -> list[str]:
+    """Return the names of the method's settings."""
+    return [field.name for field in fields(method)] if is_dataclass(method) else []
 
 
 def _power_of_2(size: float) -> float:
