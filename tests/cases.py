@@ -6,6 +6,7 @@ from doubting import TYPES, Doubting
 
 import zoo_opt as zo
 from zoo_opt.methods.coordinates import ScaledVariables as SCALED
+from zoo_opt.methods.starts import SeveralStarts
 from zoo_opt.testing import Case
 
 LR = zo.Cosine(2e-5, 2e-8, steps=300)  # FZOO's step is about lr / c, whatever the loss: it has to decay
@@ -14,6 +15,7 @@ BOX = {"bounds": (-3, 3), "restart_from": (-2, 2)}
 GRID = zo.Grid(6, ((1, (-2.0, -1.0, 0.0, 1.0, 2.0)), (2, (0.0, 1.0))), ((4, 2),))
 MIXED = partial(zo.MixedVariables, grid=GRID)
 UNCERTAIN = {"noise": zo.UncertaintyHandling(ratio=0.3), "restarts": "bipop", "tolerances": EARLY, "bounds": (-3, 3)}
+STARTS = [[1.0, 1.25, 1.5, 1.75, 2.0], [1.5] * 5, [-0.5] * 5]
 
 
 def exact(name, method, reduction=1e-9, **settings):
@@ -80,6 +82,8 @@ CASES = [
     Case("scaled spsa", SCALED(zo.SPSA(lr=0.01, c=2e-3), scale=0.5, fixed=(2,), bounds=(-9, 9)), reduction=0.6),
     exact("scaled cma-es", SCALED(zo.CMAES(noise=zo.UncertaintyHandling()), scale=(1, 2, 3, 4, 5)), steps=40),
     Case("scaled subspace", SCALED(zo.RandomSubspace(zo.FZOO(lr=LR, c=1e-4), 4), bounds=(0, 2)), reduction=0.9),
+    Case("several starts", SeveralStarts(zo.SPSA(lr=0.005, c=1e-3), STARTS)),
+    exact("several starts auto", SeveralStarts(zo.Auto(bounds=(-3, 3)), STARTS), steps=100),
     exact("cma-es sigma0", zo.CMAES(sigma0=(0.1, 0.2, 0.3, 0.4, 0.5))),
     Case("subspace fzoo", zo.RandomSubspace(zo.FZOO(lr=LR, c=1e-4), dim=4), d=6, reduction=0.9),
     Case("subspace cma-es", zo.RandomSubspace(zo.CMAES(), dim=4), d=6, reduction=0.9),

@@ -49,7 +49,7 @@ ERRORS = [
     (make(None, [1.0]), TypeError, "method must be .*got None"),
     (make("spsa", []), ValueError, r"x0 must be a non-empty 1-D array, got shape \(0,\)"),
     (make("spsa", 1.0), ValueError, r"x0 must be a non-empty 1-D array, got shape \(\)"),
-    (make("spsa", [[1.0, 2.0]]), ValueError, r"x0 must be a non-empty 1-D array, got shape \(1, 2\)"),
+    (make("spsa", [[[1.0, 2.0]]]), ValueError, r"x0 must be a non-empty 1-D array, got shape \(1, 1, 2\)"),
     (make("spsa", [1.0, math.nan]), ValueError, "x0 must be finite, got .*nan"),
     (make("spsa", [1.0, math.inf]), ValueError, "x0 must be finite, got .*inf"),
     (make("spsa", [1e400, 1]), ValueError, "x0 must be finite"),

@@ -61,7 +61,8 @@ def minimize(
         ``fun(x) -> loss`` for a (d,) array, which is read-only; NaN or None is a failed evaluation. With a `Space` it
         is ``fun(params)`` for a dict.
     x0 : array_like of shape (d,), Space or SpacePoint
-        Where to start; or the space of the parameters, or a point ``space.at(...)`` of it to start from.
+        Where to start; or the space of the parameters, or a point ``space.at(...)`` of it to start from. Several
+        starts, an array (k, d) or a list of points: all are evaluated first, and the run is from the best.
     method : Method or str, default "cma-es"
         What proposes the candidates, or its registered name.
     bounds : None or bounds, optional

@@ -83,15 +83,14 @@ def check_fits(name: str, box: Box, d: int) -> None:
             raise ValueError(f"{name} must be numbers or arrays of length {d}, got length {len(side)}")
 
 
-def check_start(x0: Array, box: Box) -> None:
-    """Raise unless ``box``, the bounds, fits ``x0`` and contains it."""
+def check_start(x0: Array, box: Box, name: str = "x0") -> None:
+    """Raise unless ``box``, the bounds, fits ``x0``, the argument ``name``, and contains it."""
     check_fits("bounds", box, x0.size)
     if not contains(x0, box):
         low, high = both(box, x0.size)
         i = int(np.flatnonzero((x0 < low) | (x0 > high))[0])
-        raise ValueError(
-            f"x0 must lie inside bounds, got x0[{i}] = {float(x0[i])!r} outside [{float(low[i])!r}, {float(high[i])!r}]"
-        )
+        sides = [float(low[i]), float(high[i])]
+        raise ValueError(f"{name} must lie inside bounds, got {name}[{i}] = {float(x0[i])!r} outside {sides}")
 
 
 def both(box: Box, d: int) -> tuple[Array, Array]:

@@ -1,0 +1,102 @@
+"""Several starts: all are evaluated first, and the run is that from the best."""
+
+import math
+
+import numpy as np
+import pytest
+
+import zoo_opt as zo
+
+STARTS = np.array([[3.0, 3.0], [1.0, -1.0], [-4.0, 2.0], [0.5, 9.0]])
+METHODS = {
+    "spsa": zo.SPSA(lr=0.01),
+    "cma-es": zo.CMAES(),
+    "quasi-newton": zo.QuasiNewton(bounds=(-9, 9)),
+    "auto": zo.Auto(),
+    "subspace": zo.RandomSubspace(zo.SPSA(lr=0.01), dim=1),
+}
+
+
+def sphere(x):
+    return float(x @ x)
+
+
+def points(x0, method, budget, **options):
+    opt, seen = zo.Optimizer(method, x0, rng=5, budget=budget, **options), []
+    while not opt.stop():
+        batch = opt.ask()
+        seen += list(batch)
+        opt.tell(batch, [sphere(x) for x in batch])
+    return np.array([*seen, opt.mean])
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_the_run_is_that_from_the_best(method):
+    several, one = points(STARTS, method, 64), points(STARTS[1], method, 60)
+    assert np.array_equal(several[:4], STARTS) and np.array_equal(several[4:], one)
+
+
+def test_with_bounds_scales_and_fixed_variables():
+    options = {"bounds": [(-9, 9), (2, 2)], "x_scale": 4.0}
+    starts = [[3.0, 2.0], [1.0, 2.0], [-4.0, 2.0]]
+    several, one = points(starts, "spsa", 63, **options), points(starts[1], "spsa", 60, **options)
+    assert np.array_equal(several[3:], one)
+
+
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ([3.0, 1.0, 2.0], 1),
+        ([3.0, 1.0, 1.0], 1),
+        ([math.nan, math.inf, 2.0], 2),
+        ([math.nan, math.inf, math.nan], 1),
+        ([math.nan] * 3, 0),
+    ],
+)
+def test_which_is_the_best(losses, best):
+    opt = zo.Optimizer("spsa", STARTS[:3], rng=0)
+    opt.ask()
+    for k in (2, 0, 1):  # in any order
+        opt.tell(k, losses[k])
+    assert np.array_equal(opt.mean, STARTS[best]) and (opt.nit, opt.nfev) == (1, 3)
+
+
+def test_a_budget_for_few(tmp_path):
+    res = zo.minimize(sphere, STARTS, budget=2, rng=0, checkpoint=tmp_path / "run.zoo")
+    assert (res.nfev, res.fun) == (2, 2.0) and np.array_equal(res.x, STARTS[1])
+
+
+def test_resumes_between_the_starts(tmp_path):
+    whole = points(STARTS, "cma-es", 40)
+    opt = zo.Optimizer("cma-es", STARTS, rng=5, budget=40)
+    opt.tell(opt.ask()[1:], [sphere(x) for x in opt.ask()[1:]])
+    opt.save(tmp_path / "run.zoo")
+    opt = zo.Optimizer.load(tmp_path / "run.zoo")
+    while not opt.stop():
+        batch = opt.ask()
+        opt.tell(batch, [sphere(x) for x in batch])
+    assert np.array_equal(opt.mean, whole[-1])
+
+
+def test_of_a_space():
+    space = zo.Space(a=zo.Float(-10, 10), n=zo.Int(0, 9))
+    opt = zo.Optimizer("cma-es", [space.at(a=5.0, n=3), space.at(n=7)], rng=0)
+    assert opt.ask().params == [{"a": 5.0, "n": 3}, {"a": 0.0, "n": 7}]
+    res = zo.minimize(lambda p: p["a"] ** 2 + p["n"], [space.at(a=5.0), space.at(n=0)], budget=200, rng=0)
+    assert res.params["n"] == 0 and abs(res.params["a"]) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("x0", "options", "message"),
+    [
+        (STARTS, {"bounds": (-5, 5)}, r"x0\[3\] must lie inside bounds, got x0\[3\]\[1\] = 9.0 outside \[-5.0, 5.0\]"),
+        ([[1.0, math.nan], [1.0, 2.0]], {}, r"x0\[0\] must be finite"),
+        (np.zeros((0, 2)), {}, "x0 must be a non-empty 1-D array"),
+        (np.zeros((2, 2, 2)), {}, "x0 must be a non-empty 1-D array"),
+        (STARTS, {"lookahead": 1}, "lookahead must be 0 for SeveralStarts"),
+        ([zo.Space(a=zo.Bool()).at(), zo.Space(b=zo.Bool()).at()], {}, "x0 must be points of one space"),
+    ],
+)
+def test_errors(x0, options, message):
+    with pytest.raises(ValueError, match=message):
+        zo.Optimizer("spsa", x0, **options)
