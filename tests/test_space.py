@@ -66,6 +66,13 @@ def test_every_choice_comes_back(given_values, data):
     assert back == value and type(back) is type(value)
 
 
+def test_a_choice_of_anything():
+    arrays = [np.arange(2), np.arange(2), np.sin]
+    space = zo.Space(a=zo.Choice(*arrays), b=zo.Bool())
+    assert all(space.at(a=array).params["a"] is array for array in arrays)
+    assert zo.minimize(lambda p: float(p["a"] is not np.sin), space, budget=60, rng=0).params["a"] is np.sin
+
+
 @given(st.floats(-1e300, 1e300), st.floats(1e-3, 1e300), st.floats(0, 1))
 def test_numbers_come_back_as_near_as_rounding_allows(low, width, part):
     parameter = zo.Float(low, low + width)
@@ -234,6 +241,11 @@ ERRORS = [
     (lambda: zo.Optimizer("spsa", SPACE, x_scale=2), ValueError, "x_scale must be None with a Space"),
     (lambda: zo.Optimizer(zo.SPSA(bounds=(0, 1)), SPACE), ValueError, "bounds must be given once"),
     (lambda: zo.minimize(loss, [0.5], unpack=True, budget=9), ValueError, "unpack must be False without a Space"),
+    (
+        lambda: zo.minimize(loss, SPACE, unpack=True, vectorized=True, budget=9),
+        ValueError,
+        "unpack must be False with vectorized",
+    ),
     (lambda: zo.Optimizer("spsa", [0.5]).ask().params, AttributeError, "params are of an optimizer .* Space"),
 ]
 

@@ -248,9 +248,16 @@ class Choice(Parameter):
     def _index(self, value: Any) -> int:
         """Return which of the values this is, -1 if none; 1, 1.0 and True are three values."""
         for k, mine in enumerate(self.values):
-            if mine is value or (type(mine) is type(value) and bool(mine == value)):
+            if mine is value or (type(mine) is type(value) and _equal(mine, value)):
                 return k
         return -1
+
+
+def _equal(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except (TypeError, ValueError):  # arrays
+        return False
 
 
 @dataclass(frozen=True)

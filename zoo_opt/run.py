@@ -81,7 +81,7 @@ def minimize(
     lookahead : int, default 0
         Steps that may be placed before the ones before them are closed (gradient-estimate methods).
     unpack : bool, default False
-        With a `Space`: call ``fun(**params)``.
+        With a `Space`: call ``fun(**params)``. (A callback gets a dict in any case.)
     vectorized : bool, default False
         Call ``fun(X)`` with the (n, d) matrix of a step and expect n losses; not with an executor.
     pass_step : bool, default False
@@ -154,6 +154,8 @@ def minimize(
         raise ValueError(
             f"budget must be given for {type(opt.method).__name__}, which does not end by itself, got None"
         )
+    if unpack and vectorized:
+        raise ValueError("unpack must be False with vectorized, where the objective gets a list of dicts")
     if opt.space is not None:
         fun = OfParams(fun, opt.space, unpack, vectorized)
     elif unpack:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,10 +35,10 @@ class ZooSampler(BaseSampler):
 
     The search space is that of the trials so far, as for Optuna's own CMA-ES: the first trials are drawn at random, as
     are categorical parameters and those that not every trial has. Floats and integers are scaled to [0, 1], their
-    logarithms if ``log=True``; a method that has bounds and was given none gets this box, from others candidates are
-    clipped to it; steps and integers are rounded. The method starts at the best of the first trials, and anew when the
-    search space changes. A pruned or failed trial is told as failed. Trials may run at the same time; if a whole step
-    is out, further trials are drawn at random.
+    logarithms if ``log=True``; the method is kept in this box, unless it was given bounds of its own; steps and
+    integers are rounded. The method starts at the best of the first trials, and anew when the search space changes. A
+    pruned or failed trial is told as failed. Trials may run at the same time; if a whole step is out, further trials
+    are drawn at random.
 
     The sampler lives in one process; workers in several processes each have their own method.
 
@@ -68,8 +67,6 @@ class ZooSampler(BaseSampler):
         if startup_trials < 1:
             raise ValueError(f"startup_trials must be 1 or more, got {startup_trials!r}")
         self.method = make(method) if isinstance(method, str) else method
-        if getattr(self.method, "bounds", 0) is None:
-            self.method = replace(self.method, bounds=(0.0, 1.0))  # type: ignore[type-var]
         self._rng = np.random.default_rng(seed)
         self._startup = startup_trials
         self._independent = RandomSampler(seed=int(self._rng.integers(2**31)))
@@ -101,8 +98,9 @@ class ZooSampler(BaseSampler):
                 self._names = names
                 sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
                 best = min(done, key=lambda t: sign * t.value if t.value is not None else np.inf)
-                x0 = [_to_unit(search_space[name], best.params[name]) for name in names]
-                self._opt = Optimizer(self.method, x0, rng=self._rng)
+                x0 = np.clip([_to_unit(search_space[name], best.params[name]) for name in names], 0.0, 1.0)
+                bounds = (0.0, 1.0) if getattr(self.method, "bounds", None) is None else None
+                self._opt = Optimizer(self.method, x0, bounds=bounds, rng=self._rng)
                 self._started += 1
             batch, started = self._opt.ask(1), self._started
         if len(batch) == 0:

@@ -279,6 +279,19 @@ class MethodContract:
                 assert opt.stop() == {"budget": budget} and len(opt.ask(n)) == 0
                 assert budget - opt.method.size(opt.state) < opt.nfev <= budget
 
+    def test_bounds_of_the_optimizer_are_kept(self, case: Case) -> None:
+        """No candidate and no mean leaves the bounds, whatever the method knows of bounds."""
+        method = case.start().method
+        if getattr(method, "bounds", None) is not None or hasattr(method, "grid"):
+            return  # it has its own
+        low, high = np.full(case.d, 0.875), np.full(case.d, 2.125)
+        opt = case.start(bounds=(low, high))
+        for _ in range(20):
+            batch = opt.ask()
+            for X in (batch.X, opt.mean):
+                assert ((low <= X) & (high >= X)).all(), f"{X} is outside [{low}, {high}]"
+            opt.tell(batch, [ellipsoid(x - 9.0) for x in batch])
+
     # ------------------------------------------------------------------------------------------------- convergence
     def test_converges(self, case: Case) -> None:
         """The best loss falls to its allowed part of that at x0 on the sphere and the ellipsoid."""
