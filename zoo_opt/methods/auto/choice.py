@@ -58,9 +58,8 @@ def after_sample(s: AutoState, box: Any, X: Array, values: Array, step: int) -> 
 def after_search_step(before: AutoState, s: AutoState, box: Any, step: int) -> AutoState:
     """A search has made a step: it goes on, or is over, or its points can show whether the loss is a sum."""
     d = s.x.size
-    bounded = box is not None and bool(np.isfinite(box).all())
-    untested = s.active == QUASI_NEWTON and not s.sum_tested and bounded
-    if untested and (s.search.has_ended() or s.evaluations >= TEST_AT * d):
+    untested = s.active == QUASI_NEWTON and not s.sum_tested and box is not None
+    if untested and (s.search.has_ended() or s.evaluations >= TEST_AT * d) and np.isfinite(box).all():
         half = generator(s.key, step, RESTART).permutation(d) < (d + 1) // 2
         return s.evaluating(EXCHANGE, np.where([half, ~half], s.x0, s.x))
     return _after_search(s, box, step) if is_over(before, s) else s

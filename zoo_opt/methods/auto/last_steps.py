@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zoo_opt.core.keys import RESTART, generator
 from zoo_opt.methods.auto.state import COORDINATES, EXCHANGE, QUASI_NEWTON, SAMPLE, SEARCH, AutoState
 from zoo_opt.methods.local.quasi_newton import GRADIENT
 
 if TYPE_CHECKING:
-    from numpy.random import Generator
     from numpy.typing import NDArray
 
     from zoo_opt.core.method import Asked
@@ -45,7 +45,7 @@ def fitting(s: AutoState, whole: int, left: int) -> int:
     return whole
 
 
-def last_points(s: AutoState, left: int, rng: Generator) -> Array | None:
+def last_points(s: AutoState, left: int, step: int) -> Array | None:
     """Return the points of the last step (left, d) if a gradient or the test for a sum is next and does not fit.
 
     They are random steps from the best point, as long as the search's last one.
@@ -56,7 +56,7 @@ def last_points(s: AutoState, left: int, rng: Generator) -> Array | None:
     if not 0 < left < needed:
         return None
     taken = float(np.linalg.norm(s.search.state.s)) or 1.0
-    steps = rng.standard_normal((left, s.x.size))
+    steps = generator(s.key, step, RESTART).standard_normal((left, s.x.size))
     points: Array = s.x + taken * steps / np.linalg.norm(steps, axis=1, keepdims=True)
     return points
 
@@ -66,8 +66,9 @@ def takes_gradient(s: AutoState) -> bool:
     return s.stage == SEARCH and s.active == QUASI_NEWTON and s.search.state.stage == GRADIENT
 
 
-def part(s: AutoState, n: int, whole: int, rng: Generator) -> NDArray[np.intp]:
+def part(s: AutoState, n: int, whole: int, step: int) -> NDArray[np.intp]:
     """Return the rows of the ``n`` candidates that are evaluated of the step's ``whole``."""
+    rng = generator(s.key, step, RESTART)
     if takes_gradient(s):
         base, sides = _gradient(s.search.state)
         d = s.x.size

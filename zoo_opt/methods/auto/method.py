@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from zoo_opt.core.errors import integer
-from zoo_opt.core.keys import RESTART, generator
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
 from zoo_opt.methods.auto import choice
@@ -126,7 +125,7 @@ class Auto(Method):
     def ask(self, state: AutoState, step: int, out: Array | None = None) -> Asked:
         """See `Method.ask`."""
         whole, n = self._whole(state), self.size(state)
-        rows = None if n == whole else part(state, n, whole, generator(state.key, step, RESTART))
+        rows = None if n == whole else part(state, n, whole, step)
         if state.stage == SEARCH:
             inner = state.search.method.ask(state.search.state, step)
             X = inner.X if rows is None else inner.X[rows]
@@ -167,7 +166,7 @@ class Auto(Method):
         """Return the state whose next step makes use of what is left of the budget."""
         if self.budget is None:
             return s
-        points = last_points(s, self.budget - s.evaluations, generator(s.key, step, RESTART))
+        points = last_points(s, self.budget - s.evaluations, step)
         if points is None:
             return s
         return s.evaluating(LAST, points if self.bounds is None else np.clip(points, *self._box(s.unit)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -118,21 +119,23 @@ class CoordinateSearch(Method):
         x = self.mean(state)
         d, i = x.size, np.arange(x.size)
         X = np.tile(x, (2 * d + 1, 1))
-        low, high = boxes.both(self.bounds, d)
-        endless = low == -math.inf, high == math.inf
-        reach = np.maximum(np.abs(state.T[0]), 1.0)
-        low, high = np.where(endless[0], state.T[0] - reach, low), np.where(endless[1], state.T[0] + reach, high)
+        low, high = self._sides
+        below, above = low == -math.inf, high == math.inf
+        if below.any() or above.any():
+            start = state.T[0]
+            reach = np.maximum(np.abs(start), 1.0)
+            low, high = np.where(below, start - reach, low), np.where(above, start + reach, high)
         if state.round == 0:
             one, other = low, high
         else:
             one = _easiest(state.T, state.V)
             if state.round == 1:  # nothing to refine yet
-                within = boxes.Box(tuple(low.tolist()), tuple(high.tolist()))
+                within = boxes.Box(tuple(np.broadcast_to(low, d).tolist()), tuple(np.broadcast_to(high, d).tolist()))
                 other = boxes.uniform(generator(state.key, step), within, x)
             else:
-                other = _refined(state.T, state.V, state.round, *endless)
+                other = _refined(state.T, state.V, state.round, below, above)
         X[1 + i, i], X[1 + d + i, i] = one, other
-        return Asked(np.clip(X, -LARGEST, LARGEST))
+        return Asked(X)
 
     @np.errstate(over="ignore", invalid="ignore")
     def update(self, state: CoordinateState, asked: Asked, losses: list[float]) -> CoordinateState:
@@ -161,6 +164,10 @@ class CoordinateSearch(Method):
             reasons={"patience": self.patience} if without_gain >= self.patience else {},
             loss_unit=unit,
         )
+
+    @functools.cached_property
+    def _sides(self) -> tuple[Array, Array]:
+        return np.asarray(self.bounds.low), np.asarray(self.bounds.high)
 
     def mean(self, state: CoordinateState) -> Array:
         """Return the point made of the best coordinates."""
@@ -220,7 +227,7 @@ def _refined(T: Array, V: Array, turn: int, below: Array, above: Array) -> Array
     a, b, c = t[before, i], t[m, i], t[after, i]
     larger = np.where(c - b > b - a, c - b, a - b)  # with its sign
     outward = ((m == 0) & below) | ((m == len(t) - 1) & above)
-    golden: Array = b + np.where(outward, -OUTWARD, GOLDEN) * larger
+    golden: Array = np.clip(b + np.where(outward, -OUTWARD, GOLDEN) * larger, -LARGEST, LARGEST)
     if turn % 2:
         return golden
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):

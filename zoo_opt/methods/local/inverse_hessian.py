@@ -65,14 +65,23 @@ def bfgs(H: Array, s: Array, y: Array, known: bool) -> tuple[Array, bool]:
 
 def reduced(H: Array, free: NDArray[np.bool_]) -> Array:
     """Return H of the ``free`` coordinates while the others, a, stand still: H_ff - H_fa H_aa^-1 H_af."""
-    if free.all():
-        return H
     H_ff, H_fa = H[np.ix_(free, free)], H[np.ix_(free, ~free)]
     try:
         inside: Array = H_ff - H_fa.dot(np.linalg.solve(H[np.ix_(~free, ~free)], H_fa.T))
     except np.linalg.LinAlgError:  # rounding has left nothing of H_aa
         inside = H_ff
     return inside
+
+
+def newton_step(H: Array, g: Array, free: NDArray[np.bool_]) -> Array:
+    """Return Newton's step where only the ``free`` coordinates move (d,)."""
+    p: Array
+    if free.all():
+        p = -H.dot(g)
+    else:
+        p = np.zeros_like(g)
+        p[free] = -reduced(H, free).dot(g[free])
+    return p
 
 
 def principal_axes(H: Array) -> Axes:

@@ -2,6 +2,7 @@ r"""Quasi-Newton with finite differences: BFGS in a box, and differences along i
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,7 +13,7 @@ from zoo_opt.core.errors import positive
 from zoo_opt.core.keys import generator
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
-from zoo_opt.methods.local.inverse_hessian import Axes, axes_inside, bfgs, measured, reduced
+from zoo_opt.methods.local.inverse_hessian import Axes, axes_inside, bfgs, measured, newton_step
 from zoo_opt.methods.local.line_search import Trial, accepted, next_length
 from zoo_opt.methods.local.loss_units import loss_unit
 
@@ -165,8 +166,9 @@ class QuasiNewton(Method):
             return Asked(self._project(x + state.axes.probes(state.delta)))
         h = FORWARD * np.maximum(np.abs(x), self.scale)
         up = generator(state.key, step).random(x.size) >= 0.5  # either side is as good
-        below, above = self._room(x)
-        up = np.where(np.where(up, above, below) < h, above > below, up)
+        if self.bounds is not None:
+            below, above = self._room(x)
+            up = np.where(np.where(up, above, below) < h, above > below, up)
         probes = np.diag(np.where(up, h, -h))
         if math.isnan(state.f):
             probes = np.concatenate([np.zeros((1, x.size)), probes])
@@ -175,12 +177,11 @@ class QuasiNewton(Method):
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def update(self, state: QNState, asked: Asked, losses: list[float]) -> QNState:
         """See `Method.update`."""
+        if state.stage == SEARCH:
+            return self._searched(state, math.inf if math.isnan(losses[0]) else losses[0] / (state.loss_unit or 1.0))
         if not state.loss_unit:
             state = replace(state, loss_unit=loss_unit(losses))
-        values = np.array(losses) / (state.loss_unit or 1.0)
-        if state.stage == SEARCH:
-            return self._searched(state, math.inf if math.isnan(losses[0]) else float(values[0]))
-        f, X = state.f, asked.X
+        f, X, values = state.f, asked.X, np.array(losses) / (state.loss_unit or 1.0)
         if math.isnan(f):
             f, X, values = float(values[0]), X[1:], values[1:]
             if not math.isfinite(f):
@@ -227,13 +228,15 @@ class QuasiNewton(Method):
         Bertsekas 1982 (Projected Newton methods, SIAM J. Control Optim. 20) with what the Hessian's inverse becomes
         when the other coordinates are held. Where that pushes more of them against their bounds, these are held too.
         """
-        x, g = s.x, s.g
-        below, above = self._room(x)
-        free = (g != 0.0) & ~((below <= 0.0) & (g > 0.0)) & ~((above <= 0.0) & (g < 0.0))
+        free = s.g != 0.0
+        if self.bounds is None:
+            return newton_step(s.H, s.g, free)
+        below, above = self._room(s.x)
+        low, high = below <= 0.0, above <= 0.0
+        free &= ~((low & (s.g > 0.0)) | (high & (s.g < 0.0)))
         while True:
-            p = np.zeros_like(x)
-            p[free] = -reduced(s.H, free).dot(g[free])
-            pushed = free & (((below <= 0.0) & (p < 0.0)) | ((above <= 0.0) & (p > 0.0)))
+            p = newton_step(s.H, s.g, free)
+            pushed = (low & (p < 0.0)) | (high & (p > 0.0))
             if not pushed.any():
                 return p
             free &= ~pushed
@@ -278,19 +281,25 @@ class QuasiNewton(Method):
         axes = axes_inside(s.H, delta, *self._room(s.x))
         return replace(s, stage=GRADIENT, axes=axes, delta=delta, stalls=stalls, trials=())
 
+    @functools.cached_property
+    def _sides(self) -> tuple[Array, Array]:
+        return np.asarray(self.bounds.low), np.asarray(self.bounds.high)
+
     def _project(self, X: Array) -> Array:
         """Return X moved into the box."""
-        return X if self.bounds is None else np.clip(X, *self.bounds)
+        return X if self.bounds is None else np.clip(X, *self._sides)
 
     def _room(self, x: Array) -> tuple[Array, Array]:
         """Return how far it is from x to the bounds below and above (d,)."""
         if self.bounds is None:
             return np.full_like(x, math.inf), np.full_like(x, math.inf)
-        low, high = self.bounds
+        low, high = self._sides
         return x - low, high - x
 
     def _longest(self, x: Array, p: Array) -> float:
         """Return the length beyond which the projected path stands still."""
+        if self.bounds is None:
+            return math.inf
         below, above = self._room(x)
         moving = p != 0.0
         room = np.where(p > 0.0, above, below)[moving] / np.abs(p[moving])
