@@ -121,7 +121,7 @@ def test_made_of_names_and_of_tables():
     }
     assert zo.Space.from_dict(table) == SPACE
     assert zo.Space(dict(reversed(SPACE.parameters.items()))) != SPACE  # another order is another space
-    assert eval(repr(SPACE), vars(zo)) == SPACE
+    assert eval(repr(SPACE), vars(zo)) == SPACE == pickle.loads(pickle.dumps(SPACE))
 
 
 # ------------------------------------------------------------------------------------------------------------- runs

@@ -54,7 +54,7 @@ def test_scaled_is_the_same_run_in_units_of_the_scale(method):
 @methods
 def test_bounds_and_scales(method):
     """Bounds are those of x, whatever the coordinates that the method works in."""
-    low, high = np.array([0.0, -1.0, 0.0]), np.array([1.5, 4.0, 2.5])
+    low, high = np.array([0.0, -1.0, 0.0]), np.array([1.5, np.inf, 2.5])
     _, scaled = trace(
         method, 0.5 * SCALE, lambda x: quadratic(x / SCALE), bounds=(low * SCALE, high * SCALE), x_scale=SCALE
     )
@@ -66,18 +66,18 @@ def test_bounds_and_scales(method):
 @methods
 def test_a_fixed_variable_is_left_out(method):
     """low == high: the run is that of the problem without the variable."""
-    bounds = [(-8, 8), (7.25, 7.25), (-100, 100)]
+    bounds = [(None, None), (7.25, 7.25), (-100, 100)]
     _, whole = trace(method, [0.5, 7.25, 0.5], lambda x: quadratic(x[[0, 2]]), bounds=bounds)
-    _, part = trace(method, [0.5, 0.5], quadratic, bounds=[(-8, 8), (-100, 100)])
+    _, part = trace(method, [0.5, 0.5], quadratic, bounds=[(None, None), (-100, 100)])
     assert (whole[:, 1] == 7.25).all() and np.array_equal(whole[:, [0, 2]], part)
 
 
 @pytest.mark.parametrize("make", [zo.CMAES, zo.SepCMAES, zo.DDCMAES, zo.Auto, zo.QuasiNewton, zo.SPSA, zo.FZOO])
 def test_the_methods_own_bounds_fix_variables_too(make):
-    bounds = [(-1, 1), (0, 9), (0.5, 0.5)]
+    bounds = [(-1, 1), (0, None), (0.5, 0.5)]
     opt, points = trace(make(bounds=bounds), [0.5, 0.5, 0.5], quadratic)
     assert (points[:, 2] == 0.5).all() and points[:, 0].max() <= 1 and points[:, 1].min() >= 0
-    assert opt.method.bounds == Box((-1.0, 0.0, 0.5), (1.0, 9.0, 0.5))
+    assert opt.method.bounds == Box((-1.0, 0.0, 0.5), (1.0, np.inf, 0.5))
 
 
 def test_forms_are_those_of_bounds():
@@ -128,6 +128,7 @@ def test_sigma0_for_each_variable():
     assert (points[:, 1] == 2).all()
 
 
+MIXED = zo.MixedVariables(method=zo.CMAES(), grid=zo.Grid(2, levels=((0, (0.0, 1.0)),)))
 ERRORS = [
     (dict(bounds=(0, 1)), zo.CMAES(bounds=(0, 2)), ValueError, "bounds must be given once, got .0, 1. beside .* CMAES"),
     (dict(bounds=(2, 1)), zo.CMAES(), ValueError, "bounds must have low <= high"),
@@ -139,6 +140,13 @@ ERRORS = [
     (dict(x_scale="big"), zo.CMAES(), TypeError, "x_scale must be a real number, got 'big'"),
     (dict(x_scale=[1, 2, 3]), zo.CMAES(), ValueError, "x_scale must be a number or an array of length 2, got length 3"),
     ({}, zo.CMAES(sigma0=[1, 2, 3]), ValueError, "sigma0 must be a number or an array of length 2, got length 3"),
+    (
+        dict(x_scale=2),
+        MIXED,
+        ValueError,
+        "x_scale must be None with integers or choices, whose scale is theirs, got 2",
+    ),
+    ({}, replace(MIXED, bounds=[(1, 1), (0, 2)]), ValueError, "bounds must not fix a variable beside integers"),
     (dict(bounds=(0, None)), zo.CoordinateSearch(bounds=(0, 2)), ValueError, "bounds must be given once"),
 ]
 

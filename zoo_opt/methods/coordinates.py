@@ -167,6 +167,10 @@ def in_coordinates(
             raise ValueError(f"bounds must leave a variable to search, got low == high in all {d}")
     if x_scale is None and not fixed:
         return method if box is own else _within(method, box, grid)
+    if getattr(method, "grid", None) is not None:
+        if x_scale is not None:
+            raise ValueError(f"x_scale must be None with integers or choices, whose scale is theirs, got {x_scale!r}")
+        raise ValueError(f"bounds must not fix a variable beside integers or choices, got {box}")
     sizes = lengths("x_scale", 1.0 if x_scale is None else x_scale)
     scale = tuple(map(_power_of_2, sizes)) if isinstance(sizes, tuple) else _power_of_2(sizes)
     outer = ScaledVariables(method, scale, fixed, box)
