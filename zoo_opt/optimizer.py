@@ -38,13 +38,12 @@ class Optimizer:
     method : Method or str
         What proposes the candidates, or its registered name (see `METHODS`), which takes its defaults.
     x0 : array_like of shape (d,), Space or SpacePoint
-        Where to start; copied. float32 is kept by the gradient-estimate methods, integers become float64. A `Space`
-        of named parameters, or a point `Space.at` of it: what is asked for then has them as ``params``. Several, as
-        an array (k, d) or a list of points: all are evaluated in the first step, and the run is from the best.
+        Where to start; copied. float32 is kept by the gradient-estimate methods, integers become float64. A `Space`, or
+        a point `Space.at` of it: what is asked for has ``params``. Several, as an array (k, d) or a list of points: all
+        are evaluated in the first step, and the run is from the best.
     bounds : None or bounds, optional
-        For any method that has none of its own: ``(low, high)``, numbers or arrays, a list of such pairs, one for each
-        variable, or ``scipy.optimize.Bounds``; None or inf for a side that is not bounded, low == high for a variable
-        that stays. No candidate leaves them.
+        For a method without its own: ``(low, high)``, a list of such pairs for each variable, or scipy's ``Bounds``;
+        None or inf for no side, low == high for a variable that stays. No candidate leaves them.
     x_scale : None, float or array_like of shape (d,), optional
         Typical sizes of the variables, rounded to powers of 2: the method works in units of them.
     rng : None, int, SeedSequence or Generator, optional
