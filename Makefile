@@ -9,7 +9,7 @@ PINNED  := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 TABLES  := baps_table1 baps_table2 baps_table3 vlsm_table1 vlsm_table2 lst_table
 DATA    ?= ../shared/data
 SUITES  := bbob noisy largescale digits tasks
-CODE    := zoo_opt zoo_opt_seg tests benchmarks docs
+CODE    := zoo_opt zoo_opt_seg tests benchmarks docs examples
 
 .NOTPARALLEL:
 .PHONY: help demo test lint format docs bench results tables wheel clean

@@ -17,7 +17,10 @@ import zoo_opt
 from zoo_opt.support.loading import load_object
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 CORE = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in sorted((ROOT / "zoo_opt").rglob("*.py"))
@@ -132,7 +135,7 @@ def test_links_and_commands_exist(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"`make (\w+)|^make (\w+)", text, re.M):
         assert re.search(rf"^{''.join(target)}:", makefile, re.M), f"no target {target} in the Makefile"
-    for script in re.findall(r"python (?:-\S+ )*((?:benchmarks|tests|docs)/\S+\.py)", text):
+    for script in re.findall(r"python (?:-\S+ )*((?:benchmarks|examples|tests|docs)/\S+\.py)", text):
         assert (ROOT / script).is_file(), f"no file {script}"
 
 
