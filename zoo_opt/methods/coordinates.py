@@ -76,6 +76,10 @@ class ScaledVariables(Wrapper):
             boxes.check_start(x0, self.bounds)
         return ScaledState(x0, self.method.init(self._w(x0), key))
 
+    def known(self, state: ScaledState, X: Array, losses: list[float]) -> ScaledState:
+        """See `Method.known`."""
+        return replace(state, inner=self.method.known(state.inner, self._w(X), losses))
+
     def points(self, state: ScaledState, W: Array, out: Array | None = None) -> Array:
         """Return X, as in the class."""
         x0 = state.x0
@@ -91,12 +95,12 @@ class ScaledVariables(Wrapper):
             np.clip(X, inwards(low, X.dtype, np.inf), inwards(high, X.dtype, -np.inf), out=X)
         return X
 
-    def _w(self, x0: Array) -> Array:
-        """Return the inner start (k,)."""
-        d = x0.size
+    def _w(self, x: Array) -> Array:
+        """Return the inner points (..., k) of points (..., d)."""
+        d = x.shape[-1]
         if isinstance(self.scale, tuple) and len(self.scale) != d:
             raise ValueError(f"x_scale must be a number or an array of length {d}, got length {len(self.scale)}")
-        w: Array = (x0[self._free(d)] / self._scale(d)).astype(x0.dtype)
+        w: Array = (x[..., self._free(d)] / self._scale(d)).astype(x.dtype)
         return w
 
     def _free(self, d: int) -> Any:

@@ -107,6 +107,10 @@ class SeveralStarts(Wrapper):
         """See `Method.mean`; that of the first start before the first step."""
         return self.method.mean(state.inner)
 
+    def known(self, state: StartsState, X: Array, losses: list[float]) -> StartsState:
+        """See `Method.known`; not before the starts are evaluated."""
+        return replace(state, inner=self.method.known(state.inner, X, losses)) if state.begun else state
+
     def told_sem(self, state: StartsState, asked: Asked, sem: list[float]) -> StartsState:
         """See `Method.told_sem`; the method does not know of the first step."""
         return super().told_sem(state, asked, sem) if state.begun else state

@@ -14,7 +14,7 @@ from zoo_opt.methods import box as boxes
 from zoo_opt.methods.auto import choice
 from zoo_opt.methods.auto.last_steps import fitting, last_points, part, with_failures
 from zoo_opt.methods.auto.searches import MOST_DENSE, SIGMA0, advanced
-from zoo_opt.methods.auto.state import EXCHANGE, LAST, REPEAT, SEARCH, START, AutoState
+from zoo_opt.methods.auto.state import EVOLUTION, EXCHANGE, LAST, REPEAT, SEARCH, START, AutoState
 from zoo_opt.methods.auto.units import PER_BOX, unit_lengths
 from zoo_opt.methods.cma.full import CMAES
 from zoo_opt.methods.fzoo import FZOO
@@ -185,6 +185,17 @@ class Auto(Method):
         if state.evaluations >= (MOST_NOISY if state.noisy else MOST) * (state.x.size + 1):
             return {"most_evaluations": state.evaluations}
         return {"converged": MOST_WITHOUT_GAIN} if state.without_gain >= MOST_WITHOUT_GAIN else {}
+
+    def known(self, state: AutoState, X: Array, losses: list[float]) -> AutoState:
+        """See `Method.known`: the best of them is a point to go on from, and the evolution strategy takes them in."""
+        U, values = X / state.unit, np.where(np.isnan(losses), math.inf, losses)
+        k = int(values.argmin())
+        s = replace(state, x=U[k], f=float(values[k])) if values[k] < state.f else state
+        if EVOLUTION not in s.searches:
+            return s
+        search = s.searches[EVOLUTION]
+        told = replace(search, state=search.method.known(search.state, U, losses))
+        return replace(s, searches={**s.searches, EVOLUTION: told})
 
     def told_sem(self, state: AutoState, asked: Asked, sem: list[float]) -> AutoState:
         """See `Method.told_sem`."""

@@ -163,6 +163,14 @@ class MixedVariables(Method):
             categorical = choices.adapted(self.grid, categorical, C, w[: len(chosen)], self.alpha)
         return self._corrected(replace(state, inner=after, choices=categorical), mutated)
 
+    def known(self, state: MixedState, X: Array, losses: list[float]) -> MixedState:
+        """See `Method.known`: the strategy takes in what they are but for their choices."""
+        if not len(self.grid.ordered):
+            return state
+        m = state.inner.distribution.m
+        Y = m + (X[:, self.grid.ordered] - m) / self._A(state)
+        return replace(state, inner=self.method.known(state.inner, Y, losses))
+
     def mean(self, state: MixedState) -> Array:
         """Return the mean, with integers on their levels and the most probable alternative of each choice."""
         q = None if state.choices is None else state.choices.q[None]
