@@ -30,6 +30,9 @@ MOST_CHANGES = 3  # changes of delta in a row before the run ends
 MOST_STALLS = 5  # steps in a row without a loss at x, or with almost no gain, that are too many
 
 
+_NO_STEP = np.zeros(0)
+
+
 @dataclass(frozen=True, slots=True)
 class QNState:
     """State between two steps, float64; losses are in units of ``loss_unit``.
@@ -186,7 +189,7 @@ class QuasiNewton(Method):
             f, X, values = float(values[0]), X[1:], values[1:]
             if not math.isfinite(f):
                 return _without_base(state, X, values)
-        return self._differenced(replace(state, f=f), X, values)
+        return self._differenced(state, f, X, values)
 
     def mean(self, state: QNState) -> Array:
         """See `Method.mean`."""
@@ -197,45 +200,51 @@ class QuasiNewton(Method):
         return dict(state.reasons)
 
     # ------------------------------------------------------------------------------------ gradient, direction
-    def _differenced(self, s: QNState, X: Array, values: Array) -> QNState:
-        """Return the state with the gradient at x, the update of H that it allows, and a direction."""
+    def _differenced(self, s: QNState, f: float, X: Array, values: Array) -> QNState:
+        """Return the state with the gradient at x, whose loss is ``f``, what it makes of H, and a direction."""
         d, H, known = s.x.size, s.H, s.known
         g: Array
         if s.axes is None:
-            h = (X - s.x).diagonal()  # 0 where the bounds are one
-            g = np.where(h == 0.0, 0.0, (values - s.f) / h)
+            h = (X - s.x).diagonal()
+            g = (values - f) / h
+            if self.bounds is not None:
+                g = np.where(h == 0.0, 0.0, g)  # the bounds are one
         else:
-            g, corrected = measured(s.axes, s.delta, s.f, values[:d], values[d:], H, known)
+            g, corrected = measured(s.axes, s.delta, f, values[:d], values[d:], H, known)
             if corrected is not None:
                 H, known = corrected, True
-        whole = bool(np.isfinite(g).all() and np.isfinite(values).all())
-        g = np.where(np.isfinite(g), g, 0.0)
-        if s.s.size and whole:
+        finite = np.isfinite(g)
+        whole = bool(finite.all())
+        if not whole:
+            g = np.where(finite, g, 0.0)
+        if s.s.size and whole and np.isfinite(values).all():
             H, known = bfgs(H, s.s, g - s.g_before, known)
-        if not np.isfinite(H).all():
+        if H is not s.H and not np.isfinite(H).all():
             H, known = s.H, s.known
-        s = replace(s, g=g, H=H, known=known, s=np.zeros(0), trials=())
-        p = self._direction(s)
+        p = self._direction(s.x, H, g)
         slope = float(g.dot(p))
+        now: dict[str, Any] = {"f": f, "g": g, "H": H, "known": known, "s": _NO_STEP, "trials": ()}
         if not (slope < 0.0 and math.isfinite(slope)):
-            return self._stalled(s)
-        length = 1.0 if known else self.scale / float(np.abs(p).max())
-        return replace(s, stage=SEARCH, p=p, slope=slope, length=min(length, self._longest(s.x, p)))
+            return self._stalled(replace(s, **now))
+        length = min(1.0 if known else self.scale / float(np.abs(p).max()), self._longest(s.x, p))
+        return replace(s, **now, stage=SEARCH, p=p, slope=slope, length=length)
 
-    def _direction(self, s: QNState) -> Array:
+    def _direction(self, x: Array, H: Array, g: Array) -> Array:
         """Return Newton's step on the coordinates that are free to move: not at a bound that the loss pushes against.
 
         Bertsekas 1982 (Projected Newton methods, SIAM J. Control Optim. 20) with what the Hessian's inverse becomes
         when the other coordinates are held. Where that pushes more of them against their bounds, these are held too.
         """
-        free = s.g != 0.0
+        free = g != 0.0
         if self.bounds is None:
-            return newton_step(s.H, s.g, free)
-        below, above = self._room(s.x)
+            return newton_step(H, g, free)
+        below, above = self._room(x)
         low, high = below <= 0.0, above <= 0.0
-        free &= ~((low & (s.g > 0.0)) | (high & (s.g < 0.0)))
+        if not (low.any() or high.any()):
+            return newton_step(H, g, free)
+        free &= ~((low & (g > 0.0)) | (high & (g < 0.0)))
         while True:
-            p = newton_step(s.H, s.g, free)
+            p = newton_step(H, g, free)
             pushed = (low & (p < 0.0)) | (high & (p > 0.0))
             if not pushed.any():
                 return p
@@ -266,8 +275,9 @@ class QuasiNewton(Method):
         x, gain = self._project(s.x + best.length * s.p), s.f - best.loss
         stalls = s.stalls + 1 if gain <= self.tolerance * abs(s.f) else 0
         step = x - s.x
-        s = replace(s, stage=GRADIENT, x=x, f=best.loss, s=step, g_before=s.g, gain=gain, trials=())
-        s = replace(s, stalls=stalls, changes=0)
+        s = replace(
+            s, stage=GRADIENT, x=x, f=best.loss, s=step, g_before=s.g, gain=gain, trials=(), stalls=stalls, changes=0
+        )
         if stalls >= MOST_STALLS:
             return self._stalled(s)
         if s.axes is None:
