@@ -17,6 +17,7 @@ from zoo_opt.testing import sphere
 
 X0 = np.array([1.0, -2.0, 3.0])
 SETTINGS = {"budget": 200, "rng": 3}
+CMA = {"method": "cma-es", **SETTINGS}
 
 
 @pytest.fixture
@@ -60,8 +61,10 @@ def test_a_complete_run_is_not_paid_for_again(path, recommend):
 
 
 def test_a_larger_budget_goes_on(path):
-    zo.minimize(sphere, X0, checkpoint=path, budget=70, rng=3)
-    assert_as_if_never_stopped(zo.minimize(sphere, X0, checkpoint=path, budget=140, rng=3), budget=140)
+    zo.minimize(sphere, X0, checkpoint=path, **CMA | {"budget": 70})
+    assert_as_if_never_stopped(
+        zo.minimize(sphere, X0, checkpoint=path, **CMA | {"budget": 140}), **CMA | {"budget": 140}
+    )
 
 
 def test_what_came_before_an_error_is_kept(path):
@@ -74,11 +77,11 @@ def test_what_came_before_an_error_is_kept(path):
 
 
 def test_a_torn_last_line_is_passed_over(path):
-    zo.minimize(Counted(at=30), X0, checkpoint=path, **SETTINGS)
+    zo.minimize(Counted(at=30), X0, checkpoint=path, **CMA)
     journal = path.with_name("run.zoo.journal")
     assert journal.read_bytes() == b""  # the end of a call folds it into the checkpoint
     journal.write_bytes(b'[30, "0x1.0p+0", ""] dead')
-    zo.minimize(f := Counted(), X0, checkpoint=path, **SETTINGS)
+    zo.minimize(f := Counted(), X0, checkpoint=path, **CMA)
     assert f.calls == 196 - 30
 
 
@@ -171,8 +174,8 @@ def test_an_interrupt_between_journal_and_tell_loses_nothing(path, monkeypatch):
 def test_an_interrupted_update_is_made_up_for(path, monkeypatch):
     update, counted = zo.CMAES.update, Counted(lambda arguments: update(*arguments), at=6)
     monkeypatch.setattr(zo.CMAES, "update", lambda *arguments: counted(arguments))
-    assert zo.minimize(sphere, X0, checkpoint=path, **SETTINGS).status == 3
-    assert_as_if_never_stopped(zo.minimize(sphere, X0, checkpoint=path, **SETTINGS))
+    assert zo.minimize(sphere, X0, checkpoint=path, **CMA).status == 3
+    assert_as_if_never_stopped(zo.minimize(sphere, X0, checkpoint=path, **CMA), method="cma-es")
 
 
 def test_two_runs_cannot_share_a_checkpoint(path):
@@ -187,7 +190,7 @@ def test_two_runs_cannot_share_a_checkpoint(path):
 
 
 def test_a_failed_final_evaluation_is_counted_and_kept(path):
-    settings = {"recommend": "mean", **SETTINGS}
+    settings = {"recommend": "mean", **CMA}
     first = zo.minimize(Counted(at=196, error=OSError("down")), X0, checkpoint=path, **settings)
     assert first.status == 4 and first.message == "the evaluation of the final iterate failed"
     assert (first.nfev, first.nfail, first.failures) == (197, 1, {"OSError": 1})
@@ -218,5 +221,6 @@ def test_a_planned_method_is_known_by_what_was_given(path):
 
     settings = {"method": Planned(), "rng": 0, "checkpoint": path}
     zo.minimize(sphere, X0, budget=200, **settings)
-    longer = zo.minimize(sphere, X0, budget=400, **settings)
+    with pytest.warns(UserWarning, match="goes on as it was planned for its first budget"):
+        longer = zo.minimize(sphere, X0, budget=400, **settings)
     assert longer.nfev == 400 and zo.Optimizer.load(path, types=[Planned, *TYPES]).method == Planned(popsize=20)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from zoo_opt.core.batch import Candidate as Candidate
     from zoo_opt.core.best import Best as Best
     from zoo_opt.core.errors import CheckpointError as CheckpointError
+    from zoo_opt.core.errors import ObjectiveError as ObjectiveError
+    from zoo_opt.core.history import History as History
     from zoo_opt.core.keys import generator as generator
     from zoo_opt.core.method import Asked as Asked
     from zoo_opt.gradient.draws import Draws as Draws

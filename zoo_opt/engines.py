@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.core.errors import integer
-from zoo_opt.core.outcome import Outcome, failed, missing, succeeded
+from zoo_opt.core.outcome import Outcome, failed, missing, refused, succeeded
 from zoo_opt.optimizer import Optimizer
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array
+
+
+_WIDER = ("pairs", "directions", "popsize")  # settings that make a step larger
+_STEPS_SEEN = 10  # of a method that has none of them, whose steps may grow, before its workers are called idle; chosen
 
 
 @dataclass(frozen=True)
@@ -26,21 +31,36 @@ class Call:
     pass_step: bool
     vectorized: bool
     sem: bool = False
+    args: tuple[Any, ...] = ()
 
-    def __call__(self, x: Array, step: int, id_: int = -1) -> Any:
-        """Return ``fun``'s value. The id makes every call of a run distinct to executors that cache."""
-        return self.fun(x, step=step) if self.pass_step else self.fun(x)
+    def __call__(self, x: Array, step: int, id_: int = -1) -> Outcome:
+        """Return what a candidate gave. The id makes every call of a run distinct to executors that cache."""
+        try:
+            value = self._value(x, step)
+        except Exception as error:
+            return failed(id_, error)
+        try:
+            loss, sem = _pair(value) if self.sem else (value, None)
+        except TypeError as error:
+            return refused(id_, error)
+        return succeeded(id_, loss, sem)
 
-    def outcome(self, id_: int, value: Any) -> Outcome:
-        """Return the outcome of a call that returned ``value``."""
-        return succeeded(id_, *_pair(value)) if self.sem else succeeded(id_, value)
-
-    def outcomes(self, ids: Sequence[int], values: Any) -> list[Outcome]:
-        """Return the outcomes of a vectorized call that returned ``values`` for candidates ``ids``."""
-        losses, sems = _pair(values) if self.sem else (values, None)
-        losses = _column("losses", losses, len(ids))
-        sems = [None] * len(ids) if sems is None else _column("standard errors", sems, len(ids))
+    def matrix(self, X: Array, step: int, ids: Sequence[int]) -> list[Outcome]:
+        """Return what the candidates ``X`` gave, in one call."""
+        try:
+            values = self._value(X, step)
+        except Exception as error:
+            return [failed(id_, error) for id_ in ids]
+        try:
+            losses, sems = _pair(values) if self.sem else (values, None)
+            losses = _column("losses", losses, len(ids))
+            sems = [None] * len(ids) if sems is None else _column("standard errors", sems, len(ids))
+        except (TypeError, ValueError, RuntimeError) as error:  # of a tensor too
+            return [refused(id_, error) for id_ in ids]
         return [succeeded(*each) for each in zip(ids, losses, sems, strict=True)]
+
+    def _value(self, x: Array, step: int) -> Any:
+        return self.fun(x, *self.args, step=step) if self.pass_step else self.fun(x, *self.args)
 
 
 def _pair(value: Any) -> tuple[Any, Any]:
@@ -52,16 +72,28 @@ def _pair(value: Any) -> tuple[Any, Any]:
     return value[0], value[1]
 
 
+def _column(what: str, values: Any, n: int) -> list[Any]:
+    """Return the ``n`` losses or standard errors that a vectorized objective gave."""
+    column = values if isinstance(values, (list, tuple)) else np.asarray(values)
+    if isinstance(column, np.ndarray):
+        if column.size == n and column.shape[:1] in ((n,), ()):  # (n,), (n, 1), or a number for one candidate
+            return list(column.reshape(-1))
+        got = f"an array of shape {column.shape}" if column.ndim else repr(values)
+    else:
+        if len(column) == n:
+            return list(column)
+        got = str(len(column))
+    raise ValueError(f"fun must return {n} {what} for the matrix of a step, got {got}")
+
+
 def evaluate_one(call: Call, x: Array, step: int, executor: Any) -> Outcome:
     """Return the outcome of one point that is no candidate."""
     x = x.copy()
     x.flags.writeable = False
-    arguments = (x[None] if call.vectorized else x, step, -1)
-    try:
-        value = call(*arguments) if executor is None else executor.submit(call, *arguments).result()
-    except Exception as error:
-        return failed(-1, error)
-    return call.outcomes([-1], value)[0] if call.vectorized else call.outcome(-1, value)
+    if call.vectorized:
+        return call.matrix(x[None], step, [-1])[0]
+    outcome: Outcome = call(x, step) if executor is None else executor.submit(call, x, step, -1).result()
+    return outcome
 
 
 def one_by_one(opt: Optimizer, call: Call) -> Iterator[list[Outcome]]:
@@ -69,57 +101,80 @@ def one_by_one(opt: Optimizer, call: Call) -> Iterator[list[Outcome]]:
     while not opt.stop():
         batch = opt.ask()
         for i in range(len(batch)):
+            if opt.reached:
+                break
             candidate = batch[i]
-            try:
-                value = call(candidate.x, candidate.step, candidate.id)
-            except Exception as error:
-                yield [failed(candidate.id, error)]
-            else:
-                yield [call.outcome(candidate.id, value)]
+            yield [call(candidate.x, candidate.step, candidate.id)]
 
 
 def whole_steps(opt: Optimizer, call: Call) -> Iterator[list[Outcome]]:
     """Evaluate the matrix of a step at once."""
     while not opt.stop():
         batch = opt.ask()
-        try:
-            values = call(batch.X, batch.step)
-        except Exception as error:
-            yield [failed(id_, error) for id_ in batch.ids]
-        else:
-            yield call.outcomes(batch.ids, values)
-
-
-def _column(what: str, values: Any, n: int) -> list[Any]:
-    """Return the ``n`` losses or standard errors that a vectorized objective gave."""
-    column = list(np.asarray(values, dtype=object).reshape(-1))
-    if len(column) != n:
-        raise ValueError(f"fun must return {n} {what} for the matrix of a step, got {len(column)}")
-    return column
+        yield call.matrix(batch.X, batch.step, batch.ids)
 
 
 def in_flight(opt: Optimizer, call: Call, executor: Any, workers: int | None) -> Iterator[list[Outcome]]:
     """Evaluate on an executor, with as many calls in flight as it has workers and the open steps have candidates."""
     limit = worker_count(executor) if workers is None else integer("workers", workers, 1)
-    submitted: dict[Any, int] = {}
+    idle = _Idle(opt, limit)
+    submitted: set[Any] = set()
     done: queue.SimpleQueue[Any] = queue.SimpleQueue()
     try:
         while True:
             while len(submitted) < limit and not opt.stop():
+                idle.look()
                 batch = opt.ask(1)
                 if not len(batch):
                     break
                 candidate = batch[0]
                 future = executor.submit(call, candidate.x, candidate.step, candidate.id)
-                submitted[future] = candidate.id
+                submitted.add(future)
                 future.add_done_callback(done.put)
             if not submitted:
                 return
             future = done.get()
-            yield [_outcome(call, submitted.pop(future), future)]
+            submitted.discard(future)
+            try:
+                outcome = future.result()
+            except BaseException:  # the executor's own, as the objective's exceptions are in the outcome
+                yield [other.result() for other in submitted if other.done() and _worked(other)]
+                raise
+            yield [outcome]
     finally:
         for future in submitted:
             future.cancel()
+
+
+class _Idle:
+    """Warns once if there are more workers than the open steps have candidates, and says what would use them."""
+
+    def __init__(self, opt: Optimizer, workers: int) -> None:
+        self._opt, self._workers = opt, workers
+        self._largest = 0  # step so far
+        self._looking = True
+
+    def look(self) -> None:
+        """Look at the step that is placed next."""
+        if not self._looking:
+            return
+        opt, method = self._opt, self._opt.method
+        self._largest = max(self._largest, method.size(opt.state))
+        room = self._largest * (1 + opt.lookahead)
+        helps = ["lookahead"] * method.lookahead + [name for name in _WIDER if hasattr(method, name)]
+        self._looking = room < self._workers and not helps and opt.nit < _STEPS_SEEN
+        if self._looking or room >= self._workers:
+            return
+        advice = f"a larger {' or '.join(helps)}" if helps else "cma-es with a larger popsize"
+        warnings.warn(
+            f"{self._workers - room} of {self._workers} workers have nothing to do: {type(method).__name__} evaluates "
+            f"{self._largest} candidates a step, with lookahead={opt.lookahead}; {advice} would use them",
+            stacklevel=2,
+        )
+
+
+def _worked(future: Any) -> bool:
+    return not future.cancelled() and future.exception() is None
 
 
 def worker_count(executor: Any) -> int:
@@ -130,15 +185,3 @@ def worker_count(executor: Any) -> int:
     if client is not None:
         return max(1, int(sum(client.nthreads().values())))
     return os.cpu_count() or 1
-
-
-def _outcome(call: Call, id_: int, future: Any) -> Outcome:
-    """Return what a finished call gave; a broken executor is raised, as it says nothing of the candidate."""
-    from concurrent.futures import BrokenExecutor
-
-    error = future.exception()
-    if error is None:
-        return call.outcome(id_, future.result())
-    if isinstance(error, Exception) and not isinstance(error, BrokenExecutor):
-        return failed(id_, error)
-    raise error

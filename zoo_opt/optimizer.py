@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import os
 import threading
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo_opt.core.arguments import as_ids, as_told, points_of
 from zoo_opt.core.batch import Batch, Candidate
-from zoo_opt.core.best import Best
 from zoo_opt.core.errors import CheckpointError, integer
 from zoo_opt.core.keys import make_key
 from zoo_opt.core.ledger import FAILED
+from zoo_opt.core.limits import Limits
 from zoo_opt.core.pipeline import Pipeline
+from zoo_opt.core.readouts import ReadOuts
+from zoo_opt.core.tally import Tally
 from zoo_opt.methods import Method
 from zoo_opt.start import start_of
 
 if TYPE_CHECKING:
     from zoo_opt.core.outcome import Outcome
-    from zoo_opt.space import Space
     from zoo_opt.typing import RNG, Array
 
-_SAVED = ("given", "budget", "d", "key", "origin", "nfev", "failures")  # beside the pipeline and the best
+_SAVED = ("given", "budget", "d", "key", "origin")  # beside the pipeline and the tally
 
 
-class Optimizer:
+class Optimizer(ReadOuts):
     """Minimise a black box by asking for candidates and telling their losses.
 
     Parameters
@@ -51,6 +53,8 @@ class Optimizer:
         for bit, whatever the order and the parts in which losses are told.
     budget : int or None, optional
         Evaluations never to be exceeded. None: unlimited.
+    target, timeout, patience : float, float, int, optional
+        Further reasons of `stop`, see there.
     lookahead : int, default 0
         How many steps may be placed before the steps before them are closed (gradient-estimate methods only): step s
         is placed after update s - 1 - lookahead. The result depends on seed and lookahead, never on timing.
@@ -80,10 +84,14 @@ class Optimizer:
         x_scale: Any = None,
         rng: RNG = None,
         budget: int | None = None,
+        target: float | None = None,
+        timeout: float | None = None,
+        patience: int | None = None,
         lookahead: int = 0,
     ) -> None:
         integer("lookahead", lookahead, 0)
         self.budget = budget
+        self._limits = Limits(target, timeout, patience)
         self._given, x, self._space = start_of(method, x0, bounds, x_scale)
         method = self._given.plan(x, self._budget)
         self._d = x.size
@@ -91,9 +99,7 @@ class Optimizer:
         self._origin = f"{x.dtype.str} {zlib.adler32(x.data):08x} {zlib.crc32(x.data):08x}"
         self._pipeline = Pipeline(method, [method.init(x, self._key)], int(lookahead))
         self._lock = threading.RLock()
-        self._nfev = 0
-        self._failures: dict[str, int] = {}
-        self._best = Best(None, math.inf, None)
+        self._tally = Tally()
         self._run = self._checksum()
 
     def ask(self, n: int | None = None) -> Batch:
@@ -111,8 +117,9 @@ class Optimizer:
             Candidates of one step. Empty if ``n`` is given and all are out, or if the budget allows no further step.
         """
         with self._lock:
-            self._pipeline.close()  # an update that Ctrl-C broke off is made now
             steps = self._pipeline.ledger.open
+            if steps and not steps[0].left:
+                self._pipeline.close()  # an update that Ctrl-C broke off is made now
             if n is None:
                 batch = steps[0].hand_out() if steps or self._place() else self._nothing()
             else:
@@ -182,92 +189,70 @@ class Optimizer:
         ids = as_ids(candidates, self._run)
         self._enter(candidates, ids, [FAILED] * len(ids), str(reason))
 
-    def _enter(self, given: Any, ids: Sequence[int], losses: list[float], reason: str, sem: Any = None) -> None:
+    def _enter(
+        self, given: Any, ids: Sequence[int], losses: list[float], reason: str, sem: Any = None, time: float = math.nan
+    ) -> None:
         with self._lock:
-            ledger = self._pipeline.ledger
+            pipeline = self._pipeline
+            ledger = pipeline.ledger
             parts = ledger.locate(ids)
             if not (type(given) is Batch and len(parts) == 1 and given.X is parts[0].X):  # what was handed out
                 ledger.check_points(parts, ids, points_of(given))
-            for loss in losses:
-                if loss != loss:
-                    self._failures[reason] = self._failures.get(reason, 0) + 1
-            self._nfev += len(ids)
-            ledger.record(parts, ids, losses, sem)
-            self._best = self._best.improved(parts, ids, losses)
-            self._pipeline.close()
+            tally = self._tally
+            failed = tally.enter(parts, ids, losses, reason, pipeline.closed)
+            if sem is not None:
+                tally.sem_told = True
+            if time != time:
+                time = tally.clock.now
+            ledger.record(parts, ids, losses, sem, time, reason if failed else "")
+            pipeline.close()
 
-    def replay(self, outcomes: Iterable[Outcome]) -> None:
+    def replay(self, outcomes: Iterable[Outcome], points: Mapping[int, Array] | None = None) -> None:
         """Enter what was told to an equal optimizer, in its order, and pass by what is told already.
 
         Raises
         ------
         CheckpointError
-            If a candidate cannot have been asked for by an equal optimizer.
+            If a candidate cannot have been asked for by an equal optimizer, or not at its point in ``points``, by id.
         """
         for outcome in outcomes:
             id_, sem = outcome.id, outcome.sem
             while id_ >= self._pipeline.ledger.next_id and self._place():
                 pass
-            if self._pipeline.ledger.untold(id_) is not None:
-                self._enter(None, [id_], [outcome.loss], outcome.reason, [sem] if sem == sem else None)
+            step = self._pipeline.ledger.untold(id_)
+            if step is not None:
+                if points is not None and not np.array_equal(step.X[id_ - step.first], points[id_]):
+                    raise CheckpointError(f"candidate {id_} was at another point than this run asks for")
+                if outcome.raised is not None:
+                    self._tally.explain(outcome.reason, outcome.raised)
+                self._enter(None, [id_], [outcome.loss], outcome.reason, [sem] if sem == sem else None, outcome.time)
             elif id_ >= self._pipeline.ledger.next_id:
                 raise CheckpointError(f"the journal has candidate {id_}, which this run cannot have asked for")
+
+    def replan(self) -> bool:
+        """Plan the method for the present budget, from where the run is; return False if it cannot."""
+        method = self.method.replanned(self._budget)
+        if method is None or not self._pipeline.replan(method):
+            return False
+        self._run = self._checksum()
+        return True
 
     def stop(self) -> dict[str, Any]:
         """Return the reasons to stop, an empty dict (false) if there are none.
 
-        ``{"budget": n}`` when the evaluations done and out have reached the budget, or the next whole step would
-        exceed it; the method's own reasons, such as ``tolfun``, otherwise.
+        Those of the method, such as ``tolfun``, and these:
+
+        - ``budget``: the evaluations done and out have reached the budget, or the next whole step would exceed it;
+        - ``target``: the best loss is at most ``target``;
+        - ``timeout``: so many seconds have passed since the optimizer was made, or loaded;
+        - ``patience``: so many evaluations in a row, failed ones included, have not lowered the best loss;
+        - ``failures``: the last 100 evaluations at least, and 20 steps, have all failed since then.
         """
         with self._lock:
-            reasons = self._pipeline.method.stop(self._pipeline.newest)
+            reasons = {**self._pipeline.method.stop(self._pipeline.newest), **self.reached}
             if not self._affordable() and not self._pipeline.ledger.waiting:
                 reasons["budget"] = self.budget
             return reasons
-
-    @property
-    def best(self) -> Best:
-        """The best point told: ``best.x``, ``best.loss``, ``best.id``; x and id are None before the first."""
-        return self._best if self._space is None else self._best.of(self._space)
-
-    @property
-    def mean(self) -> Array:
-        """The current iterate (d,), read-only: it changes only when a step closes."""
-        view = self._pipeline.method.mean(self._pipeline.newest).view()
-        view.flags.writeable = False
-        return view
-
-    @property
-    def nfev(self) -> int:
-        """Evaluations told, failed ones included."""
-        return self._nfev
-
-    @property
-    def nfail(self) -> int:
-        """Failed evaluations."""
-        return sum(self._failures.values())
-
-    @property
-    def failures(self) -> dict[str, int]:
-        """Failed evaluations by reason."""
-        return dict(self._failures)
-
-    @property
-    def nit(self) -> int:
-        """Steps closed."""
-        return self._pipeline.closed
-
-    @property
-    def pending(self) -> list[int]:
-        """Ids of the candidates that are out: asked for and not told."""
-        with self._lock:
-            return [id_ for step in self._pipeline.ledger.open for id_ in step.out()]
-
-    @property
-    def told(self) -> dict[int, float]:
-        """Losses told of the steps that wait for more, by id; NaN where an evaluation failed."""
-        with self._lock:
-            return {id_: loss for step in self._pipeline.ledger.open for id_, loss in step.told()}
 
     @property
     def budget(self) -> int | None:
@@ -278,39 +263,8 @@ class Optimizer:
     def budget(self, budget: int | None) -> None:
         self._budget = None if budget is None else integer("budget", budget, 1)
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What two optimizers must share to be one run: method as given, lookahead, checksum of x0, space, key."""
-        return {
-            "method": self._given,
-            "lookahead": self.lookahead,
-            "x0": self._origin,
-            "space": self._space,
-            "rng": self._key,
-        }
-
-    @property
-    def space(self) -> Space | None:
-        """The space that was given in the place of x0; None if it was an array."""
-        return self._space
-
-    @property
-    def lookahead(self) -> int:
-        """Steps that may be placed before the steps before them are closed."""
-        return self._pipeline.lookahead
-
-    @property
-    def method(self) -> Method:
-        """The method as it was planned: with nothing left to "auto"."""
-        return self._pipeline.method
-
-    @property
-    def state(self) -> Any:
-        """The method's state after the last closed step."""
-        return self._pipeline.newest
-
     def __repr__(self) -> str:
-        return f"Optimizer({self._pipeline.method!r}, d={self._d}, nfev={self._nfev}, best={self._best.loss!r})"
+        return f"Optimizer({self._pipeline.method!r}, d={self._d}, nfev={self.nfev}, best={self.best.loss!r})"
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy is made of: all but the lock."""
@@ -337,7 +291,8 @@ class Optimizer:
 
         with self._lock:
             own = {name: copy.copy(getattr(self, f"_{name}")) for name in _SAVED}
-            tree = {"pipeline": self._pipeline.saved(), "best": list(self._best), **own}
+            tally = {**self._tally.saved(), "limits": dataclasses.asdict(self._limits)}
+            tree = {"pipeline": self._pipeline.saved(), "tally": tally, **own}
             tree |= {"space": self._space} if self._space else {}
         checkpoint.write(path, tree)
 
@@ -367,12 +322,12 @@ class Optimizer:
             self._pipeline = Pipeline.restored(data["pipeline"])
             for name in _SAVED:
                 setattr(self, f"_{name}", data[name])
-            self._best = Best(*data["best"])
+            tally = data if "nfev" in data else data["tally"]  # at the top, in a file of an earlier release
+            self._limits = Limits(**tally.get("limits", {}))
+            self._tally = Tally.restored(tally)
             self._space = data.get("space")  # None if there is none
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise CheckpointError(f"{os.fspath(path)} is not a checkpoint of an Optimizer: {error}") from error
-        if self._best.x is not None:
-            self._best.x.flags.writeable = False
         self._run = self._checksum()
         self._lock = threading.RLock()
         return self

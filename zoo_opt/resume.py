@@ -1,8 +1,13 @@
 """A run that is kept on the disk: every loss is written down before it is told, and a run that was cut off resumes.
 
 ``<path>`` is the optimizer's checkpoint; ``<path>.journal`` has a line for each loss told since: id, loss in
-hexadecimal, why it failed, its standard error where that was told, and a checksum. To resume, the losses are told to
-the loaded optimizer, which is deterministic; those of candidates that it has been told already are passed over.
+hexadecimal, why it failed, its standard error where that was told, when it was told, the traceback of the first failure
+of its kind, and a checksum. To resume, the losses are told to the loaded optimizer, which is deterministic; those of
+candidates that it has been told already are passed over.
+
+A run that is resumed with another budget goes on as a run of that budget would, as far as that is possible: from its
+start, if the method as planned for the new budget asks for the points that were evaluated; from here, if its plan can
+be changed on the way (`Method.replanned`); else it keeps its plan, and says so.
 """
 
 from __future__ import annotations
@@ -10,13 +15,14 @@ from __future__ import annotations
 import json
 import math
 import os
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 from zoo_opt.core.errors import CheckpointError
-from zoo_opt.core.outcome import Outcome
+from zoo_opt.core.outcome import Outcome, Raised
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.storage import checkpoint
 from zoo_opt.storage.append import AppendFile
@@ -58,6 +64,7 @@ class KeptRun:
             raise CheckpointError(
                 f"{log} has no checkpoint {self._path} beside it: put that back, or delete the journal"
             )
+        made = not log.exists()
         self._journal = AppendFile(log, in_use=CheckpointError(f"{log} is in use by another run"))
         try:
             if exists:
@@ -66,16 +73,20 @@ class KeptRun:
                 opt.save(self._path)
         except BaseException:
             self._journal.close()
+            if made:  # a run that is refused leaves nothing behind
+                log.unlink()
             raise
 
     def tell(self, outcomes: list[Outcome]) -> None:
         """Write the outcomes down and tell them."""
         if not outcomes:
             return
-        steps = self.opt.nit
+        steps, seconds = self.opt.nit, self.opt.seconds
+        outcomes = [outcome._replace(time=seconds) for outcome in outcomes]
         self._whole = False  # an interrupt from here on may leave the optimizer behind its journal
         if self._journal is not None:
-            self._journal.append(b"".join(map(_line, outcomes)))
+            known = self.opt.failures
+            self._journal.append(b"".join(_line(outcome, outcome.reason not in known) for outcome in outcomes))
         self.opt.replay(outcomes)
         self._whole = True
         self._since += len(outcomes)
@@ -89,7 +100,8 @@ class KeptRun:
             outcome = evaluate()
             if self._journal is not None:
                 self._fold()
-                self._journal.append(_line(Outcome(_FINAL, outcome.loss, f"{outcome.reason} {nfev}")))
+                kept = outcome._replace(id=_FINAL, reason=f"{outcome.reason} {nfev}")
+                self._journal.append(_line(kept, bool(outcome.reason)))
             self._final[nfev] = outcome
         return self._final[nfev]
 
@@ -106,11 +118,43 @@ class KeptRun:
         outcomes = _outcomes(log)
         old.budget = None
         old.replay([outcome for outcome in outcomes if outcome.id != _FINAL])
-        old.budget = new.budget
+        old.seconds = max([old.seconds, *(outcome.time for outcome in outcomes if outcome.time == outcome.time)])
+        old.budget, old.limits = new.budget, new.limits
+        if old.method != new.method:
+            old = self._planned_anew(old)
         for outcome in outcomes:
             if outcome.id == _FINAL:
                 reason, _, nfev = outcome.reason.rpartition(" ")
                 self._final[int(nfev)] = outcome._replace(reason=reason)
+        return old
+
+    def _planned_anew(self, old: Optimizer) -> Optimizer:
+        """Return ``old`` as a run of the new budget."""
+        new = self.opt
+        budget, points, outcomes = new.budget, {}, []
+        history = old.history
+        if len(history.x) == old.nfev and not old.sem_told:
+            columns = (history.id.tolist(), history.loss.tolist(), history.time.tolist(), history.failure, history.x)
+            for id_, loss, time, reason, x in zip(*columns, strict=True):
+                points[id_] = x
+                text = old.first_failures.get(reason)
+                raised = None if text is None else Raised(RuntimeError(text), text)
+                outcomes.append(Outcome(id_, loss, reason, raised=raised, time=time))
+            new.budget = None
+            try:
+                new.replay(outcomes, points)
+                new.seconds, new.limits = old.seconds, new.limits
+                return new
+            except CheckpointError:  # it asks for other points
+                pass
+            finally:
+                new.budget = budget
+        if not old.replan():
+            warnings.warn(
+                f"{self._path} goes on as it was planned for its first budget: with budget={budget} a run from the "
+                "start would evaluate other points",
+                stacklevel=2,
+            )
         return old
 
     def _fold(self) -> None:
@@ -139,17 +183,26 @@ def _outcomes(log: Path) -> list[Outcome]:
         body, _, check = line.rpartition(b" ")
         if not body or check != _checksum(body):
             raise CheckpointError(f"{log} is corrupt at line {number}")
-        id_, loss, reason, *sem = json.loads(body)
-        loss, error = (math.nan if value is None else float.fromhex(value) for value in (loss, *sem, None)[:2])
-        outcomes.append(Outcome(id_, loss, reason, error))
+        id_, loss, reason, *rest = json.loads(body)
+        sem, time, text = [*rest, None, None, None][:3]  # lines of an earlier release have fewer
+        raised = None if text is None else Raised(RuntimeError(text), text)
+        outcomes.append(Outcome(id_, _number(loss), reason, _number(sem), raised, _number(time)))
     return outcomes
 
 
-def _line(outcome: Outcome) -> bytes:
-    loss = None if math.isnan(outcome.loss) else float(outcome.loss).hex()
-    sem = [] if math.isnan(outcome.sem) else [float(outcome.sem).hex()]
-    body = json.dumps([outcome.id, loss, outcome.reason, *sem]).encode()
+def _line(outcome: Outcome, is_first: bool) -> bytes:
+    text = [outcome.raised.text] if is_first and outcome.raised else []
+    numbers = [_hex(number) for number in (outcome.loss, outcome.sem, outcome.time)]
+    body = json.dumps([outcome.id, numbers[0], outcome.reason, *numbers[1:], *text]).encode()
     return body + b" " + _checksum(body) + b"\n"
+
+
+def _hex(number: float) -> str | None:
+    return None if math.isnan(number) else float(number).hex()
+
+
+def _number(text: str | None) -> float:
+    return math.nan if text is None else float.fromhex(text)
 
 
 def _checksum(body: bytes) -> bytes:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from zoo_opt.core.errors import integer
+from zoo_opt.core.errors import ObjectiveError, integer
 from zoo_opt.core.outcome import Outcome
 from zoo_opt.engines import Call, evaluate_one, in_flight, one_by_one, whole_steps
 from zoo_opt.methods import Method
 from zoo_opt.optimizer import Optimizer
+from zoo_opt.reporting import Notify, log, notifier, report_failures, summary
 from zoo_opt.result import Result
 from zoo_opt.resume import KeptRun
 from zoo_opt.start import OfParams
@@ -21,24 +21,37 @@ from zoo_opt.support.progress import bar
 if TYPE_CHECKING:
     from zoo_opt.typing import RNG
 
-ENDED, BUDGET, CALLBACK, INTERRUPTED, NOTHING_FINITE = range(5)
+ENDED, BUDGET, CALLBACK, INTERRUPTED, NOTHING_FINITE, TARGET, TIMEOUT, PATIENCE, FAILURES = range(9)
 _MESSAGES = (
     "the method has ended: {stop}",
     "the budget of evaluations is spent",
     "the callback raised StopIteration",
     "interrupted",
     "no evaluation gave a finite loss",
+    "the target is reached",
+    "the time is over",
+    "so many evaluations in a row have not lowered the best loss",
+    "all of the last evaluations have failed",
 )
+_BY_REASON = {"target": TARGET, "timeout": TIMEOUT, "patience": PATIENCE, "failures": FAILURES, "budget": BUDGET}
+
+# A run none of whose first evaluations works ends with an error: so many, and one whole step. Chosen: with 70 % failing
+# at random, twenty in a row at the start are one run in a thousand.
+FIRST = 20
 
 
 def minimize(
     fun: Callable[..., Any],
     x0: Any,
     *,
-    method: Method | str = "cma-es",
+    args: Sequence[Any] = (),
+    method: Method | str = "auto",
     bounds: Any = None,
     x_scale: Any = None,
     budget: int | None = None,
+    target: float | None = None,
+    timeout: float | None = None,
+    patience: int | None = None,
     rng: RNG = None,
     executor: Any = None,
     workers: int | None = None,
@@ -50,27 +63,40 @@ def minimize(
     on_error: str = "fail",
     callback: Callable[..., Any] | None = None,
     progress: bool = False,
+    verbose: bool | int = False,
     checkpoint: str | os.PathLike[str] | None = None,
     recommend: str = "best",
 ) -> Result:
     """Minimise ``fun`` by function values alone.
 
+    To maximise, minimise the negative: ``res = minimize(lambda x: -f(x), x0)``, whose maximum is ``-res.fun``.
+
     Parameters
     ----------
     fun : callable
-        ``fun(x) -> loss`` for a (d,) array, which is read-only; NaN or None is a failed evaluation. With a `Space` it
-        is ``fun(params)`` for a dict.
+        ``fun(x, *args) -> loss`` for a (d,) array, which is read-only; with a `Space`, ``fun(params, *args)`` for a
+        dict. The loss is a number or an array of one; NaN and None are failed evaluations, and so is what is no loss:
+        -inf, a complex number, a text, a larger array.
     x0 : array_like of shape (d,), Space or SpacePoint
         Where to start; or the space of the parameters, or a point ``space.at(...)`` of it to start from. Several
         starts, an array (k, d) or a list of points: all are evaluated first, and the run is from the best.
-    method : Method or str, default "cma-es"
+    args : sequence, default ()
+        Further arguments of ``fun``; an object that is no tuple is the only one, as with scipy.
+    method : Method or str, default "auto"
         What proposes the candidates, or its registered name.
     bounds : None or bounds, optional
         Box that no candidate leaves, in any of the forms that `Optimizer` takes.
     x_scale : None, float or array_like of shape (d,), optional
         Typical sizes of the variables, see `Optimizer`.
     budget : int or None, optional
-        Evaluations never to be exceeded. None: until the method ends by itself, or the callback ends it.
+        Evaluations never to be exceeded. None: until the method ends by itself, or the callback or a limit ends it.
+    target : float or None, optional
+        Loss at which to stop.
+    timeout : float or None, optional
+        Seconds after which to stop; the calls that run then are waited for.
+    patience : int or None, optional
+        Stop after so many evaluations in a row that have not lowered the best loss. These three stop in the middle
+        of a step too, so that with workers it depends on them which evaluations were made by then.
     rng : None, int, SeedSequence or Generator, optional
         Seed. The same seed gives the same result for any executor and number of workers.
     executor : object with ``submit(fn, *args) -> future``, optional
@@ -91,13 +117,17 @@ def minimize(
         (``vectorized``: n losses and n standard errors). Methods that take noise into account use it, see
         `Optimizer.tell`.
     on_error : {"fail", "raise"}, default "fail"
-        What an exception in ``fun`` is: a failed evaluation, or the end of the run. With "raise" what came before is
-        in the checkpoint, if there is one.
+        What an exception in ``fun``, or a value that is no loss, is: a failed evaluation, or the end of the run. With
+        "raise" what came before is in the checkpoint, if there is one.
     callback : callable, optional
         Called after each closed step, as by scipy: ``callback(intermediate_result=Result)`` if its parameter has this
-        name, else ``callback(x)`` with the current recommendation. ``StopIteration`` stops the run.
+        name, with the evaluations since the call before as ``intermediate_result.last``; else ``callback(x)`` with
+        the current recommendation. ``StopIteration`` stops the run.
     progress : bool, default False
         Show a progress bar (needs ``rich``).
+    verbose : bool or int, default False
+        Print a line for each step, or for every so many. The logger ``zoo_opt`` of ``logging`` has the start and end
+        of a run (INFO), the first failure of each kind (WARNING) and each step (DEBUG).
     checkpoint : path-like, optional
         File to resume from if it is there, and to keep: every loss is on the disk before it is used, so that after a
         kill only the calls that were in flight are made again. The same call then resumes the run, and returns the
@@ -109,7 +139,7 @@ def minimize(
     Returns
     -------
     Result
-        With x, fun, nfev, nit, success, status, message and more.
+        With x, fun, nfev, nit, success, status, message, history and more.
 
     Raises
     ------
@@ -117,6 +147,11 @@ def minimize(
         If an argument is not of this form; the message names it.
     CheckpointError
         If the checkpoint cannot be read or is of another run.
+    ObjectiveError
+        If the first evaluations, 20 of them and a whole step, all failed; its cause is what the first one raised. They
+        are in the checkpoint, and the same call goes on from there.
+    Exception
+        Whatever the executor itself raises, such as that the objective cannot be pickled: it says nothing of a point.
 
     Examples
     --------
@@ -137,10 +172,11 @@ def minimize(
         raise ValueError(f"workers must be None without an executor, got {workers!r}")
     if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
         raise TypeError(f"checkpoint must be a path or None, got {checkpoint!r}")
-    notify = _notifier(callback)
+    notify = notifier(callback, verbose)
     reserve = 1 if recommend == "mean" and budget is not None else 0
     if budget is not None:
         integer("budget", budget, 1 + reserve)
+    limits: dict[str, Any] = {"target": target, "timeout": timeout, "patience": patience}
     opt = Optimizer(
         method,
         x0,
@@ -149,8 +185,10 @@ def minimize(
         rng=rng,
         budget=None if budget is None else budget - reserve,
         lookahead=lookahead,
+        **limits,
     )
-    if budget is None and callback is None and not opt.method.ends:
+    unlimited = budget is None and callback is None and all(limit is None for limit in limits.values())
+    if unlimited and not opt.method.ends:
         raise ValueError(
             f"budget must be given for {type(opt.method).__name__}, which does not end by itself, got None"
         )
@@ -160,7 +198,7 @@ def minimize(
         fun = OfParams(fun, opt.space, unpack, vectorized)
     elif unpack:
         raise ValueError("unpack must be False without a Space, whose parameters have names")
-    call = Call(fun, pass_step, vectorized, sem)
+    call = Call(fun, pass_step, vectorized, sem, args if isinstance(args, tuple) else (args,))
     with KeptRun(opt, checkpoint, seeded=rng is not None) as kept:
         opt = kept.opt
         if vectorized:
@@ -176,73 +214,54 @@ def minimize(
                 final = kept.final(lambda: evaluate_one(call, opt.mean, opt.nit, executor))
         except KeyboardInterrupt:
             status = INTERRUPTED
-        if on_error == "raise" and final is not None and final.error is not None:
-            raise final.error
-        return _result(opt, status, final)
+        if on_error == "raise" and final is not None and final.raised is not None:
+            raise final.raised.error
+        result = _result(opt, status, final)
+        log.info("end of a run: %s; %d evaluations, loss %.9g", result.message, result.nfev, result.fun)
+        return result
 
 
-def _drive(
-    kept: KeptRun,
-    outcomes: Iterator[list[Outcome]],
-    on_error: str,
-    notify: Callable[[Optimizer], bool],
-    progress: bool,
-) -> int:
+def _drive(kept: KeptRun, outcomes: Iterator[list[Outcome]], on_error: str, notify: Notify, progress: bool) -> int:
     """Tell outcomes as they come until there is a reason to stop; return the status."""
     opt = kept.opt
+    made, first = 0, None  # evaluations of this call, and the first of them that failed
+    log.info("start of a run: %s", opt)
     try:
         with bar("evaluations", "", opt.budget, progress, stderr=False) as update:
             update(opt.nfev)
             for arrived in outcomes:
                 steps = opt.nit
-                kept.tell([outcome for outcome in arrived if on_error == "fail" or outcome.error is None])
-                for outcome in arrived:
-                    if on_error == "raise" and outcome.error is not None:
-                        raise outcome.error
+                raised = [outcome.raised.error for outcome in arrived if outcome.raised and on_error == "raise"]
+                report_failures(arrived, opt.failures)
+                kept.tell([outcome for outcome in arrived if on_error == "fail" or not outcome.raised])
+                if raised:
+                    raise raised[0]
+                made += len(arrived)
+                first = first or next((outcome for outcome in arrived if outcome.reason), None)
+                if first and opt.nfail == opt.nfev and made >= FIRST and opt.nit:
+                    _give_up(opt, first)
                 update(opt.nfev, {"best {:.6g}": opt.best.loss})
                 if opt.nit > steps and notify(opt):
                     return CALLBACK
     finally:
         outcomes.close()  # type: ignore[attr-defined]
-    return BUDGET if "budget" in opt.stop() else ENDED
+    reasons = opt.stop()
+    return next((status for reason, status in _BY_REASON.items() if reason in reasons), ENDED)
 
 
-def _notifier(callback: Callable[..., Any] | None) -> Callable[[Optimizer], bool]:
-    """Return what to call after a closed step, in scipy's two forms of a callback; it returns whether to stop."""
-    if callback is None:
-        return lambda opt: False
-    if not callable(callback):
-        raise TypeError(f"callback must be callable, got {callback!r}")
-    try:
-        by_name = set(inspect.signature(callback).parameters) == {"intermediate_result"}
-    except ValueError:  # a callable without a signature
-        by_name = False
-
-    def notify(opt: Optimizer) -> bool:
-        try:
-            if by_name:
-                callback(intermediate_result=_summary(opt))
-            else:
-                summary = _summary(opt)
-                callback(summary.get("params", summary.x))
-        except StopIteration:
-            return True
-        return False
-
-    return notify
-
-
-def _summary(opt: Optimizer) -> Result:
-    """Return the best point told, or the iterate where none was finite."""
-    x = opt.mean if opt.best.x is None else opt.best.x
-    params = {} if opt.space is None else {"params": opt.space.decode(x)}
-    return Result(x=x.copy(), **params, fun=opt.best.loss, nfev=opt.nfev, nit=opt.nit, nfail=opt.nfail)
+def _give_up(opt: Optimizer, first: Outcome) -> NoReturn:
+    """Raise that nothing has worked, from what the first evaluation raised."""
+    cause = None if first.raised is None else first.raised.error
+    words = f"it gave {first.reason}" if cause is None else f"{first.reason}: {cause}"
+    raise ObjectiveError(
+        f"fun must give a loss for some x, but all of the first {opt.nfev} evaluations failed; {words}"
+    ) from cause
 
 
 def _result(opt: Optimizer, status: int, final: Outcome | None) -> Result:
     """Return the result; with ``final``, what the mean gave, the mean is the point."""
-    result = _summary(opt)
-    failures = opt.failures
+    result = summary(opt)
+    failures, first_failures = opt.failures, opt.first_failures
     if final is not None:
         result.x, result.fun = opt.mean.copy(), final.loss
         if opt.space is not None:
@@ -251,13 +270,17 @@ def _result(opt: Optimizer, status: int, final: Outcome | None) -> Result:
         if final.reason:
             result.nfail += 1
             failures[final.reason] = failures.get(final.reason, 0) + 1
+            if final.raised is not None:
+                first_failures.setdefault(final.reason, final.raised.text)
     if not math.isfinite(result.fun) and status != INTERRUPTED:
         status = NOTHING_FINITE
-    result.success = status in (ENDED, BUDGET, CALLBACK)
+    result.success = status not in (INTERRUPTED, NOTHING_FINITE, FAILURES)
     result.status = status
     result.message = _message(opt, status, failures)
     result.stop = opt.stop()
     result.failures = failures
+    result.first_failures = first_failures
+    result.history = opt.history
     return result
 
 

@@ -74,9 +74,9 @@ class OfParams:
     unpack: bool
     vectorized: bool
 
-    def __call__(self, x: Array, **step: int) -> Any:
+    def __call__(self, x: Array, *args: Any, **step: int) -> Any:
         """Return what ``fun`` gives at a point, or at points (n, d)."""
         if self.vectorized:
-            return self.fun([self.space.decode(row) for row in x], **step)
+            return self.fun([self.space.decode(row) for row in x], *args, **step)
         params = self.space.decode(x)
-        return self.fun(**params, **step) if self.unpack else self.fun(params, **step)
+        return self.fun(*args, **params, **step) if self.unpack else self.fun(params, *args, **step)

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 def as_told(candidates: Any, losses: Any, sem: Any, run: int) -> tuple[Sequence[int], list[float], list[float] | None]:
     """Return ids, losses (NaN for failures) and standard errors (NaN where not known; None if none is), or raise."""
-    ids = as_ids(candidates, run)
-    single = not isinstance(candidates, Batch) and isinstance(candidates, (Candidate, numbers.Integral))
-    if single and (losses is None or np.ndim(losses) == 0):
-        losses = (losses,)
+    if type(candidates) is Batch and candidates._run == run:
+        ids, single = candidates._ids, False
+    else:
+        ids = as_ids(candidates, run)
+        single = not isinstance(candidates, Batch) and isinstance(candidates, (Candidate, numbers.Integral))
+        if single and (losses is None or np.ndim(losses) == 0):
+            losses = (losses,)
     values = [
         value if type(value) is float and value > -math.inf else as_loss(value)
         for value in _numbers("losses", losses, len(ids))
@@ -77,11 +80,17 @@ def _of_this(candidates: Batch | Candidate, run: int) -> None:
 
 def _numbers(name: str, given: Any, n: int) -> list[Any]:
     """Return what should be ``n`` numbers as a list, or raise."""
-    _in_order(name, given, f"a sequence of {n} numbers in the order of the candidates")
-    try:
-        values = list(given.tolist() if isinstance(given, np.ndarray) else given)
-    except TypeError:
-        raise TypeError(f"{name} must be a sequence of {n} numbers, got {given!r}") from None
+    values: list[Any]
+    if type(given) is np.ndarray and given.ndim:
+        values = given.tolist()
+    elif type(given) is list:
+        values = given
+    else:
+        _in_order(name, given, f"a sequence of {n} numbers in the order of the candidates")
+        try:
+            values = list(given)
+        except TypeError:
+            raise TypeError(f"{name} must be a sequence of {n} numbers, got {given!r}") from None
     if len(values) != n:
         raise ValueError(f"{name} must be {n} numbers, one for each candidate, got {len(values)}")
     return values

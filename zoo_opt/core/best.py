@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,8 +48,6 @@ class Best(_Best):
 
     def improved(self, steps: list[OpenStep], ids: Sequence[int], losses: list[float]) -> Best:
         """Return the best of this and of the candidates ``ids`` of the open ``steps``."""
-        if min(losses, default=math.inf) > self.loss:  # false with a NaN in front, which the loop passes by
-            return self
         best, best_id = self.loss, self.id
         for id_, loss in zip(ids, losses, strict=True):
             if loss < best or (loss == best and best_id is not None and id_ < best_id):

@@ -22,18 +22,18 @@ class Buffers:
     """The matrices of the last two closed steps; one that nobody holds any more can be written to again."""
 
     def __init__(self) -> None:
-        self._kept: list[Array] = []
+        self.kept: list[Array] = []
 
     def give(self, X: Array) -> None:
         """Keep ``X`` for later, if it is large and owns its memory."""
         if X.nbytes >= _WORTH and X.base is None:
-            self._kept = [*self._kept[-1:], X]
+            self.kept = [*self.kept[-1:], X]
 
     def take(self) -> Array | None:
         """Return a matrix that nobody else refers to, not even by a view, or None."""
-        for i in reversed(range(len(self._kept))):  # the newest is still in the cache
-            if _references(self._kept, i) <= _UNSHARED:
-                X = self._kept.pop(i)
+        for i in reversed(range(len(self.kept))):  # the newest is still in the cache
+            if _references(self.kept, i) <= _UNSHARED:
+                X = self.kept.pop(i)
                 X.flags.writeable = True
                 return X
         return None

@@ -17,6 +17,10 @@ class CheckpointError(ValueError):
     """A checkpoint or journal that cannot be trusted: corrupt, truncated, too new, or of another run."""
 
 
+class ObjectiveError(RuntimeError):
+    """An objective of which the first evaluations have all failed; its cause is what the first one raised."""
+
+
 def positive(name: str, value: Any) -> float:
     """Return ``value`` as a float > 0, or raise."""
     number = finite(name, value)
@@ -33,14 +37,26 @@ def non_negative(name: str, value: Any) -> float:
     return number
 
 
+def real(name: str, value: Any) -> float:
+    """Return ``value`` as a float, which may be infinite but not NaN, or raise."""
+    number = _number(name, value)
+    if math.isnan(number):
+        raise ValueError(f"{name} must not be NaN")
+    return number
+
+
 def finite(name: str, value: Any) -> float:
     """Return ``value`` as a finite float, or raise."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a real number, got {value!r} of type {type(value).__name__}")
-    number = float(value)
+    number = _number(name, value)
     if not math.isfinite(number):
         raise ValueError(f"{name} must be finite, got {value!r}")
     return number
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a real number, got {value!r} of type {type(value).__name__}")
+    return float(value)
 
 
 def fraction(name: str, value: Any) -> float:
@@ -91,15 +107,18 @@ def vector(name: str, value: Any) -> Array:
 
 
 def loss(value: Any) -> float:
-    """Return a loss as a float, NaN for None, or raise."""
+    """Return a loss as a float, NaN for None, or raise. An array of one number is that number, whatever its shape."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
     if value is None:
         return math.nan
     try:
-        if isinstance(value, (str, bytes, complex, np.complexfloating, list, tuple)):
+        if isinstance(value, (str, bytes, complex, np.complexfloating, list, tuple, np.ndarray)):
             raise TypeError
         number = float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):
-        raise TypeError(f"losses must be real numbers, got {value!r} of type {type(value).__name__}") from None
+        kind = f"shape {value.shape}" if isinstance(value, np.ndarray) else f"type {type(value).__name__}"
+        raise TypeError(f"losses must be real numbers, got {_short(value)} of {kind}") from None
     if number == -math.inf:
         raise ValueError("losses must not be -inf, which no further loss could beat")
     return number

@@ -37,13 +37,20 @@ class OpenStep:
         The losses told, NaN where failed or not told yet.
     sem : list of float or None
         Their standard errors, NaN where not told; None if none was told.
+    times : list of float
+        Seconds of the run at which each was told.
+    failures : dict or None
+        Why those that failed did, by id; None if none did.
     of : list of int or None, or None
         First ids of the points that are evaluated again; None if all are new.
     left : int
         How many are not told yet.
     """
 
-    __slots__ = ("X", "_cursor", "asked", "first", "left", "losses", "number", "of", "sem", "status", "waiting")
+    __slots__ = (
+        *("X", "_cursor", "asked", "failures", "first", "left", "losses", "number"),
+        *("of", "sem", "status", "times", "waiting"),
+    )
 
     def __init__(self, number: int, first: int, asked: Asked, of: list[int | None] | None = None) -> None:
         X = asked.X
@@ -52,6 +59,8 @@ class OpenStep:
         self.number, self.first, self.asked, self.X = number, first, asked, X
         self.status = [WAITING] * n
         self.losses = [FAILED] * n
+        self.times: list[float] = []
+        self.failures: dict[int, str] | None = None
         self.sem: list[float] | None = None
         self.of = of
         self.left = self.waiting = n
@@ -95,19 +104,31 @@ class OpenStep:
         known = zip(self.losses, self.status, strict=True)
         return [(self.first + i, loss) for i, (loss, status) in enumerate(known) if status == TOLD]
 
-    def record(self, ids: Sequence[int], losses: Sequence[float], sem: Sequence[float] | None = None) -> None:
-        """Enter the losses, and their standard errors, of candidates that have been checked to be open."""
+    def record(
+        self, ids: Sequence[int], losses: list[float], sem: Sequence[float] | None, time: float, reason: str
+    ) -> None:
+        """Enter the losses, and their standard errors, of candidates that have been checked to be open.
+
+        The list ``losses`` is kept. They were told at ``time``; ``reason`` says why those that are NaN failed, and is
+        "" if none did.
+        """
         if sem is not None:
             self._record_sem(ids, losses, sem)
-        if ids == range(self.first, self.first + len(self.status)):  # the whole step, in order
-            self.status, self.losses = [TOLD] * len(ids), list(losses)
+        if reason:
+            failed = {id_: reason for id_, loss in zip(ids, losses, strict=True) if loss != loss}
+            self.failures = {**(self.failures or {}), **failed}
+        n = len(self.status)
+        if len(ids) == n and type(ids) is range and ids.start == self.first and ids.step == 1:  # the whole step
+            self.status, self.losses, self.times = [TOLD] * n, losses, [time] * n
             self.left = self.waiting = 0
             return
+        self.times = self.times or [0.0] * len(self.status)
         for id_, loss in zip(ids, losses, strict=True):
             i = id_ - self.first
             self.waiting -= self.status[i] == WAITING
             self.status[i] = TOLD
             self.losses[i] = loss
+            self.times[i] = time
         self.left -= len(ids)
 
     def _record_sem(self, ids: Sequence[int], losses: Sequence[float], sem: Sequence[float]) -> None:
@@ -183,12 +204,19 @@ class Ledger:
                 )
 
     def record(
-        self, parts: list[OpenStep], ids: Sequence[int], losses: list[float], sem: list[float] | None = None
+        self,
+        parts: list[OpenStep],
+        ids: Sequence[int],
+        losses: list[float],
+        sem: list[float] | None = None,
+        time: float = 0.0,
+        reason: str = "",
     ) -> None:
         """Enter losses, and their standard errors, with the steps that they belong to."""
         if len(parts) == 1:
-            parts[0].record(ids, losses, sem)
+            parts[0].record(ids, losses, sem, time, reason)
             return
         for step in parts:
             mine = [i for i, id_ in enumerate(ids) if step.holds(id_)]
-            step.record([ids[i] for i in mine], [losses[i] for i in mine], sem and [sem[i] for i in mine])
+            own = [ids[i] for i in mine], [losses[i] for i in mine], sem and [sem[i] for i in mine]
+            step.record(*own, time, reason)

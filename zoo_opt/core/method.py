@@ -78,6 +78,10 @@ class Method(ABC):
             raise ValueError(f"bounds must be None for {type(self).__name__}, which has none, got {bounds!r}")
         return replace(self, **{name: value for name, value in changes.items() if name in known})  # type: ignore[type-var]
 
+    def replanned(self, budget: int | None) -> Method | None:
+        """Return this planned method for another budget, to go on from any state of its run; None if it cannot."""
+        return None
+
     @abstractmethod
     def init(self, x0: Array, key: Key) -> Any:
         """Return the state at ``x0`` (d,), a private float array that must not be written to."""

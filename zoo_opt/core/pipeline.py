@@ -6,8 +6,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from zoo_opt.core.buffers import Buffers
 from zoo_opt.core.ledger import TOLD, Ledger, OpenStep
+from zoo_opt.core.recorder import StepRecorder
 
 if TYPE_CHECKING:
     from zoo_opt.core.method import Asked, Method
@@ -27,6 +30,8 @@ class Pipeline:
         The states after the last lookahead + 1 updates: the newest to go on from, the oldest to place from.
     closed : int
         Updates made.
+    recorder : StepRecorder
+        The steps that have closed.
     """
 
     def __init__(self, method: Method, states: list[Any], lookahead: int, closed: int = 0, next_id: int = 0) -> None:
@@ -39,6 +44,7 @@ class Pipeline:
         self.states = deque(states, maxlen=lookahead + 1)
         self.closed = closed
         self.ledger = Ledger(next_id)
+        self.recorder = StepRecorder()
         self._buffers = Buffers()
         self._previous: tuple[int, list[int | None] | None] = (next_id, None)  # first id and `of` of the newest step
 
@@ -56,7 +62,7 @@ class Pipeline:
         """Open the next step, if lookahead allows it."""
         if len(self.ledger.open) > self.lookahead:
             return False
-        number, first = self.next_step, self.ledger.next_id
+        number, first = self.closed + len(self.ledger.open), self.ledger.next_id
         asked = self._asked(number)
         if not len(asked.X):  # such a step would close by itself, and the run never end
             raise ValueError(f"ask of {self.method!r} must give candidates, got none for step {number}")
@@ -67,21 +73,22 @@ class Pipeline:
 
     def close(self) -> None:
         """Update with the oldest steps that are told as a whole."""
-        while self.ledger.open and not self.ledger.open[0].left:
-            step = self.ledger.open[0]
-            state = self.newest
+        steps = self.ledger.open
+        while steps and not steps[0].left:
+            step, state = steps[0], self.states[-1]
             if step.sem is not None:
                 state = self.method.told_sem(state, step.asked, step.sem)
             self.states.append(self.method.update(state, step.asked, step.losses))
             self.closed += 1
-            del self.ledger.open[0]
+            del steps[0]
+            self.recorder.add(step)
             self._buffers.give(step.X)
 
     def _asked(self, number: int) -> Asked:
         """Return what the method asks for in step ``number``."""
         updates = max(0, number - self.lookahead)  # after so many of them the step is placed
         state = self.states[max(0, len(self.states) - 1 - (self.closed - updates))]
-        return self.method.ask(state, number, self._buffers.take())
+        return self.method.ask(state, number, self._buffers.take() if self._buffers.kept else None)
 
     def _first_ids(self, rows: Sequence[int | None], first: int, n: int) -> list[int | None]:
         """Return `of` for the ``n`` candidates of the step that is placed with id ``first``."""
@@ -105,6 +112,14 @@ class Pipeline:
                 of.append(id_ if known is None else known)
         return of
 
+    def replan(self, method: Method) -> bool:
+        """Go on with ``method``, another plan of this one; return False, and do not, if an open step would change."""
+        before, self.method = self.method, method
+        if all(np.array_equal(self._asked(step.number).X, step.X) for step in self.ledger.open):
+            return True
+        self.method = before
+        return False
+
     # -------------------------------------------------------------------------------------------- save, load
     def saved(self) -> dict[str, Any]:
         """Return all that `restored` needs: states and losses; candidates are placed again."""
@@ -115,6 +130,7 @@ class Pipeline:
             "closed": self.closed,
             "next_id": self.ledger.next_id,
             "previous": list(self._previous),
+            "history": self.recorder.saved(),
             "open": [
                 {
                     "number": step.number,
@@ -123,6 +139,8 @@ class Pipeline:
                     "losses": list(step.losses),
                     "sem": step.sem and list(step.sem),
                     "of": step.of,
+                    "times": list(step.times),
+                    "failures": step.failures and dict(step.failures),
                 }
                 for step in self.ledger.open
             ],
@@ -133,10 +151,14 @@ class Pipeline:
         """Return the pipeline that was saved; what was out is out no more."""
         self = cls(data["method"], data["states"], data["lookahead"], data["closed"], data["next_id"])
         self._previous = tuple(data["previous"])
+        if "history" in data:
+            self.recorder = StepRecorder.restored(data["history"])
         for saved in data["open"]:
             step = OpenStep(saved["number"], saved["first"], self._asked(saved["number"]), saved["of"])
             told = [step.first + i for i, is_told in enumerate(saved["told"]) if is_told]
-            step.record(told, [saved["losses"][id_ - step.first] for id_ in told])
+            step.record(told, [saved["losses"][id_ - step.first] for id_ in told], None, 0.0, "")
             step.sem = saved["sem"]
+            step.times = saved.get("times", step.times)  # a file of an earlier release has no history
+            step.failures = saved.get("failures")
             self.ledger.open.append(step)
         return self

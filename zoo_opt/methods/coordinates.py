@@ -70,6 +70,11 @@ class ScaledVariables(Wrapper):
         """See `Method.plan`."""
         return replace(self, method=self.method.plan(self._w(x0), budget))
 
+    def replanned(self, budget: int | None) -> ScaledVariables | None:
+        """See `Method.replanned`."""
+        inner = self.method.replanned(budget)
+        return None if inner is None else replace(self, method=inner)
+
     def init(self, x0: Array, key: Key) -> ScaledState:
         """See `Method.init`."""
         if self.bounds is not None:

@@ -94,6 +94,10 @@ class Auto(Method):
                 return untuned.plan(x0, budget)
         return self if budget is None else replace(self, budget=budget)
 
+    def replanned(self, budget: int | None) -> Auto:
+        """See `Method.replanned`."""
+        return replace(self, budget=budget)
+
     def within(self, bounds: Any, grid: Any = None) -> Method:
         """See `Method.within`; with integers or choices it is the evolution strategy for these, in units of 0 to 1."""
         if not grid:

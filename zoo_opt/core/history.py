@@ -1,0 +1,107 @@
+"""The evaluations of a run as a table."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo_opt.support.loading import require
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from zoo_opt.typing import Array
+
+
+class History:
+    """Evaluations in the order in which they were told: columns as arrays, which are read-only.
+
+    The last million evaluations (2**20) are kept at least, and the points of the last 2**21 / d; with more than 1024
+    variables no points are. `x` has the points of the last evaluations of the table, mostly all of them.
+
+    Parameters
+    ----------
+    columns : sequence of array
+        id, loss, step, time, the number of the failure in ``reasons``, and x; the table has views of them.
+    reasons : sequence of str
+        Why evaluations failed, the first "".
+
+    Attributes
+    ----------
+    id : (n,) array of int
+        The candidates.
+    loss : (n,) array of float
+        Their losses, NaN where the evaluation failed.
+    step : (n,) array of int
+        The steps that they belong to.
+    time : (n,) array of float
+        Seconds of the run at which they were told; the time between a save and a load is not counted.
+    x : (m, d) array
+        The points of the last m evaluations, m <= n.
+    """
+
+    __slots__ = ("_code", "_reasons", "id", "loss", "step", "time", "x")
+
+    def __init__(self, columns: Sequence[NDArray[Any]], reasons: Sequence[str]) -> None:
+        self.id: NDArray[np.int64]
+        self.loss: NDArray[np.float64]
+        self.step: NDArray[np.int64]
+        self.time: NDArray[np.float64]
+        self.x: Array
+        views = [column.view() for column in columns]
+        for view in views:
+            view.flags.writeable = False
+        self.id, self.loss, self.step, self.time, self._code, self.x = views
+        self._reasons = tuple(reasons)
+
+    @property
+    def failure(self) -> list[str]:
+        """Why each evaluation failed; "" where it did not."""
+        return [self._reasons[code] for code in self._code.tolist()]
+
+    @property
+    def best(self) -> NDArray[np.float64]:
+        """The lowest loss up to each evaluation of the table, (n,); +inf before the first."""
+        return np.fmin.accumulate(np.where(np.isnan(self.loss), np.inf, self.loss)) if len(self) else self.loss
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def __getitem__(self, rows: slice) -> History:
+        """Return some consecutive rows."""
+        start, stop, stride = rows.indices(len(self))
+        if stride != 1:
+            raise ValueError(f"rows must be consecutive, got {rows!r}")
+        missing = len(self) - len(self.x)
+        points = self.x[max(0, start - missing) : max(0, stop - missing)]
+        columns = [column[rows] for column in (self.id, self.loss, self.step, self.time, self._code)]
+        return History([*columns, points], self._reasons)
+
+    def __repr__(self) -> str:
+        return f"History({len(self)} evaluations, columns id, loss, step, time, failure, x)"
+
+    def _names(self) -> list[str]:
+        return ["id", "step", "loss", "time", "failure", *(f"x{i}" for i in range(self.x.shape[1]))]
+
+    def to_pandas(self) -> Any:
+        """Return a DataFrame with a row for each evaluation and the points as x0, x1, ... (needs ``pandas``)."""
+        pandas = require("pandas", extra="")
+        points = np.full((len(self), self.x.shape[1]), np.nan)
+        points[len(self) - len(self.x) :] = self.x
+        frame = {"id": self.id, "step": self.step, "loss": self.loss, "time": self.time, "failure": self.failure}
+        return pandas.DataFrame(frame | {f"x{i}": column for i, column in enumerate(points.T)})
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a line of names and a line for each evaluation; numbers as Python writes them, exact."""
+        missing = len(self) - len(self.x)
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(self._names())
+            columns = (self.id.tolist(), self.step.tolist(), self.loss.tolist(), self.time.tolist(), self.failure)
+            for i, row in enumerate(zip(*columns, strict=True)):
+                point = self.x[i - missing].tolist() if i >= missing else [""] * self.x.shape[1]
+                writer.writerow([*row, *point])
