@@ -17,7 +17,7 @@ def test_as_a_scipy_method():
     result = optimize.minimize(sphere, np.zeros(4), method=zo.scipy_method("cma-es"), options=options)
     assert isinstance(result, optimize.OptimizeResult)
     assert result.success and result.fun < 1e-6
-    np.testing.assert_array_equal(result.x, zo.minimize(sphere, np.zeros(4), budget=800, rng=0).x)
+    np.testing.assert_array_equal(result.x, zo.minimize(sphere, np.zeros(4), method="cma-es", **options).x)
 
 
 def test_args_bounds_maxfev_and_callback():

@@ -9,7 +9,7 @@ from typing import Any
 from zoo_opt.methods import Method, make
 from zoo_opt.run import minimize
 
-_OWN = ("fun", "x0", "method", "bounds", "callback")  # arguments of `minimize` that scipy has by itself
+_OWN = ("fun", "x0", "args", "method", "bounds", "callback")  # arguments of `minimize` that scipy has by itself
 _OPTIONS = (*(name for name in inspect.signature(minimize).parameters if name not in _OWN), "maxfev", "disp")
 
 
@@ -69,24 +69,6 @@ def scipy_method(method: Method | str) -> Callable[..., Any]:
             if theirs in options:
                 options.setdefault(ours, options[theirs])
                 del options[theirs]
-        result = minimize(
-            _WithArgs(fun, args) if args else fun,
-            x0,
-            method=chosen,
-            bounds=bounds,
-            callback=callback,
-            **options,
-        )
-        return OptimizeResult(result)
+        return OptimizeResult(minimize(fun, x0, args=args, method=chosen, bounds=bounds, callback=callback, **options))
 
     return solve
-
-
-class _WithArgs:
-    """An objective with scipy's extra arguments, which an executor can pickle."""
-
-    def __init__(self, fun: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        self.fun, self.args = fun, args
-
-    def __call__(self, x: Any, **step: int) -> Any:
-        return self.fun(x, *self.args, **step)
