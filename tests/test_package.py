@@ -27,7 +27,7 @@ MAX_TOP = 8  # modules beside the folders at the top of zoo_opt_seg
 ORDER = {
     "zoo_opt": [
         *("_version", "support", "core", "typing", "gradient", "storage", "methods"),
-        *("parameters", "space", "start", "optimizer", "engines", "result", "reporting"),
+        *("parameters", "space", "start", "known", "stored", "optimizer", "engines", "result", "reporting"),
         *("resume", "run", "calibration"),
         *("interop", "testing", "__init__", "bench", "cli"),
     ],

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import math
-import os
 import threading
+import warnings
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,19 +18,18 @@ from zoo_opt.core.keys import make_key
 from zoo_opt.core.ledger import FAILED
 from zoo_opt.core.limits import Limits
 from zoo_opt.core.pipeline import Pipeline
-from zoo_opt.core.readouts import ReadOuts
 from zoo_opt.core.tally import Tally
+from zoo_opt.known import known_points
 from zoo_opt.methods import Method
 from zoo_opt.start import start_of
+from zoo_opt.stored import Stored
 
 if TYPE_CHECKING:
     from zoo_opt.core.outcome import Outcome
     from zoo_opt.typing import RNG, Array
 
-_SAVED = ("given", "budget", "d", "key", "origin")  # beside the pipeline and the tally
 
-
-class Optimizer(ReadOuts):
+class Optimizer(Stored):
     """Minimise a black box by asking for candidates and telling their losses.
 
     Parameters
@@ -141,12 +138,6 @@ class Optimizer(ReadOuts):
         steps = self._pipeline
         return self._budget is None or steps.ledger.next_id + steps.method.size(steps.newest) <= self._budget
 
-    def _checksum(self) -> int:
-        """Return what marks candidates as of this run, before their points are looked at; a save and load keep it."""
-        from zoo_opt.storage import checkpoint
-
-        return checkpoint.fingerprint([self._pipeline.method, self.lookahead, self._origin, self._key])
-
     def tell(self, candidates: Batch | Candidate | int | Sequence[int], losses: Any, sem: Any = None) -> None:
         """Enter losses, in any order and in any parts. All is checked before anything changes.
 
@@ -188,6 +179,42 @@ class Optimizer(ReadOuts):
         """
         ids = as_ids(candidates, self._run)
         self._enter(candidates, ids, [FAILED] * len(ids), str(reason))
+
+    def tell_known(self, X: Any, losses: Any) -> str:
+        """Tell points that nobody asked for: an earlier run's, a guess. They count neither in ``nfev`` nor as history.
+
+        Before the first `ask` the best of them takes the place of x0, for every method. Later the CMA-ES family injects
+        the best of them, at most half a population, into its next generation (Hansen 2011, arXiv 1110.4181), and
+        `Auto` goes on from a better point; others make no use of them, which is said by a warning. Failed and infinite
+        losses are passed over. `best` may be one of these points; its id is then None.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, d) or (d,); with a Space, dicts too
+            The points, inside the bounds.
+        losses : sequence of float
+            One loss for each.
+
+        Returns
+        -------
+        str
+            "start", "used" or "ignored": what became of them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the points or the losses are not of this form; nothing has changed then.
+        """
+        with self._lock:
+            points, values = known_points(X, losses, self.mean, self._given, self._space)
+            if not values:
+                return "ignored"
+            k = int(np.argmin(values))
+            done = self._pipeline.know(points, values, self._key)
+            self._tally.know(points[k].copy(), values[k])
+        if done == "ignored":
+            warnings.warn(f"{type(self.method).__name__} makes no use of known points after its start", stacklevel=2)
+        return done
 
     def _enter(
         self, given: Any, ids: Sequence[int], losses: list[float], reason: str, sem: Any = None, time: float = math.nan
@@ -265,69 +292,3 @@ class Optimizer(ReadOuts):
 
     def __repr__(self) -> str:
         return f"Optimizer({self._pipeline.method!r}, d={self._d}, nfev={self.nfev}, best={self.best.loss!r})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy is made of: all but the lock."""
-        return {name: value for name, value in vars(self).items() if name != "_lock"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Give a copy a lock of its own."""
-        vars(self).update(state, _lock=threading.RLock())
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a checkpoint, atomically: `load` goes on exactly from here, half-told steps included.
-
-        Parameters
-        ----------
-        path : path-like
-            File to write. A file that is there stays whole until the new one is on the disk.
-
-        Raises
-        ------
-        TypeError
-            If a hyper-parameter is not a number, string, tuple or dataclass of zoo_opt (a lambda as a schedule, say).
-        """
-        from zoo_opt.storage import checkpoint
-
-        with self._lock:
-            own = {name: copy.copy(getattr(self, f"_{name}")) for name in _SAVED}
-            tally = {**self._tally.saved(), "limits": dataclasses.asdict(self._limits)}
-            tree = {"pipeline": self._pipeline.saved(), "tally": tally, **own}
-            tree |= {"space": self._space} if self._space else {}
-        checkpoint.write(path, tree)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], *, types: Iterable[type] = ()) -> Optimizer:
-        """Return the optimizer that was saved at ``path``. Candidates that were out are free to be asked for again.
-
-        Parameters
-        ----------
-        path : path-like
-            A file written by `save`.
-        types : iterable of dataclasses, optional
-            Classes of your own that the method, its schedules or its state are made of.
-
-        Raises
-        ------
-        CheckpointError
-            If the file is corrupt, truncated, of a newer format, or names a class that is not known.
-        OSError
-            If the file cannot be read.
-        """
-        from zoo_opt.storage import checkpoint
-
-        data = checkpoint.read(path, types)
-        self = cls.__new__(cls)
-        try:
-            self._pipeline = Pipeline.restored(data["pipeline"])
-            for name in _SAVED:
-                setattr(self, f"_{name}", data[name])
-            tally = data if "nfev" in data else data["tally"]  # at the top, in a file of an earlier release
-            self._limits = Limits(**tally.get("limits", {}))
-            self._tally = Tally.restored(tally)
-            self._space = data.get("space")  # None if there is none
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise CheckpointError(f"{os.fspath(path)} is not a checkpoint of an Optimizer: {error}") from error
-        self._run = self._checksum()
-        self._lock = threading.RLock()
-        return self

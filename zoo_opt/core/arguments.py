@@ -26,16 +26,21 @@ def as_told(candidates: Any, losses: Any, sem: Any, run: int) -> tuple[Sequence[
         single = not isinstance(candidates, Batch) and isinstance(candidates, (Candidate, numbers.Integral))
         if single and (losses is None or np.ndim(losses) == 0):
             losses = (losses,)
-    values = [
-        value if type(value) is float and value > -math.inf else as_loss(value)
-        for value in _numbers("losses", losses, len(ids))
-    ]
+    values = as_losses(losses, len(ids))
     if sem is None:
         return ids, values, None
     if single and np.ndim(sem) == 0:
         sem = (sem,)
     known = [math.nan if value is None else non_negative("sem", value) for value in _numbers("sem", sem, len(ids))]
     return ids, values, known if any(value == value for value in known) else None
+
+
+def as_losses(losses: Any, n: int) -> list[float]:
+    """Return ``n`` losses, NaN for failures, or raise."""
+    return [
+        value if type(value) is float and value > -math.inf else as_loss(value)
+        for value in _numbers("losses", losses, n)
+    ]
 
 
 def as_ids(candidates: Any, run: int) -> Sequence[int]:

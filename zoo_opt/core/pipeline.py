@@ -14,6 +14,7 @@ from zoo_opt.core.recorder import StepRecorder
 
 if TYPE_CHECKING:
     from zoo_opt.core.method import Asked, Method
+    from zoo_opt.typing import Array, Key
 
 
 class Pipeline:
@@ -83,6 +84,21 @@ class Pipeline:
             del steps[0]
             self.recorder.add(step)
             self._buffers.give(step.X)
+
+    def know(self, X: Array, losses: list[float], key: Key) -> str:
+        """Tell the method of points (n, d), n > 0, and their losses; return what becomes of them.
+
+        "start": the best of them is where the run begins, as nothing was asked for yet; "used": by the method, from the
+        state after the last update on; "ignored".
+        """
+        state = self.newest
+        if not self.ledger.next_id:
+            state = self.method.init(X[int(np.argmin(losses))].copy(), key)
+        known = self.method.known(state, X, losses)
+        if known is self.newest:
+            return "ignored"
+        self.states[-1] = known
+        return "used" if self.ledger.next_id else "start"
 
     def _asked(self, number: int) -> Asked:
         """Return what the method asks for in step ``number``."""

@@ -14,6 +14,7 @@ from zoo_opt.core.limits import Clock
 if TYPE_CHECKING:
     from zoo_opt.core.ledger import OpenStep
     from zoo_opt.core.outcome import Raised
+    from zoo_opt.typing import Array
 
 _MOST_REASONS = 100  # of which the first failure is kept in words: a run may give each failure a reason of its own
 
@@ -78,6 +79,12 @@ class Tally:
             if self.best.loss < best.loss:
                 self.best_at = self.nfev
         return lost
+
+    def know(self, x: Array, loss: float) -> None:
+        """Take in a point that nobody asked for: it is the best one if its loss is lower."""
+        if loss < self.best.loss:
+            x.flags.writeable = False
+            self.best, self.best_at = Best(x, loss, None), self.nfev
 
     def explain(self, reason: str, raised: Raised) -> None:
         """Keep what was raised if it is the first for this reason."""

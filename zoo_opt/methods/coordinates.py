@@ -83,7 +83,8 @@ class ScaledVariables(Wrapper):
 
     def known(self, state: ScaledState, X: Array, losses: list[float]) -> ScaledState:
         """See `Method.known`."""
-        return replace(state, inner=self.method.known(state.inner, self._w(X), losses))
+        inner = self.method.known(state.inner, self._w(X), losses)
+        return state if inner is state.inner else replace(state, inner=inner)
 
     def points(self, state: ScaledState, W: Array, out: Array | None = None) -> Array:
         """Return X, as in the class."""

@@ -29,12 +29,15 @@ class StartsState:
         The state of the inner method: at the first start before the starts are evaluated, then at the best.
     begun : bool
         Whether they are.
+    known : (array, float)
+        The best point that was known before, and its loss; +inf if none was.
     """
 
     key: Key
     x0: Array
     inner: Any
     begun: bool = False
+    known: tuple[Any, float] = (None, math.inf)
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,8 @@ class SeveralStarts(Wrapper):
             return replace(state, inner=self.method.update(state.inner, asked.memo, losses))
         best = min(range(len(losses)), key=lambda k: (math.isnan(losses[k]), losses[k]))  # the first if all have failed
         x0 = np.array(self.starts[best], state.x0.dtype)
+        if not losses[best] <= state.known[1]:
+            x0 = state.known[0]
         return replace(state, inner=self.method.init(x0, state.key), begun=True)
 
     def mean(self, state: StartsState) -> Array:
@@ -108,8 +113,12 @@ class SeveralStarts(Wrapper):
         return self.method.mean(state.inner)
 
     def known(self, state: StartsState, X: Array, losses: list[float]) -> StartsState:
-        """See `Method.known`; not before the starts are evaluated."""
-        return replace(state, inner=self.method.known(state.inner, X, losses)) if state.begun else state
+        """See `Method.known`; before the starts are evaluated the best of them is one more start."""
+        if state.begun:
+            inner = self.method.known(state.inner, X, losses)
+            return state if inner is state.inner else replace(state, inner=inner)
+        k = min(range(len(losses)), key=losses.__getitem__)
+        return replace(state, known=(X[k].copy(), losses[k])) if losses[k] < state.known[1] else state
 
     def told_sem(self, state: StartsState, asked: Asked, sem: list[float]) -> StartsState:
         """See `Method.told_sem`; the method does not know of the first step."""

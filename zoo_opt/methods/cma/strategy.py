@@ -156,8 +156,10 @@ class EvolutionStrategy(Method):
         """
         if self.handling is not NO_HANDLING:
             return state
-        best = rank(losses)[: max(1, state.run.popsize // 2)]
-        return replace(state, injected=Injected(X[best].astype(np.float64), [losses[k] for k in best]))
+        X = X.astype(np.float64)
+        away = (self.whitened(state.distribution, X) != 0.0).any(axis=1)  # the mean itself has no direction
+        best = [k for k in rank(losses) if away[k]][: max(1, state.run.popsize // 2)]
+        return replace(state, injected=Injected(X[best], [losses[k] for k in best])) if best else state
 
     def told_sem(self, state: ESState, asked: Asked, sem: list[float]) -> ESState:
         """See `Method.told_sem`."""
