@@ -104,8 +104,9 @@ class SeveralStarts(Wrapper):
             return replace(state, inner=self.method.update(state.inner, asked.memo, losses))
         best = min(range(len(losses)), key=lambda k: (math.isnan(losses[k]), losses[k]))  # the first if all have failed
         x0 = np.array(self.starts[best], state.x0.dtype)
-        if not losses[best] <= state.known[1]:
-            x0 = state.known[0]
+        known, loss = state.known
+        if known is not None and not losses[best] <= loss:
+            x0 = known
         return replace(state, inner=self.method.init(x0, state.key), begun=True)
 
     def mean(self, state: StartsState) -> Array:
