@@ -12,6 +12,7 @@ from zoo_opt._version import __version__ as __version__
 from zoo_opt.support.lazy import exports
 
 if TYPE_CHECKING:
+    import zoo_opt.plot as plot
     from zoo_opt.calibration import Calibration as Calibration
     from zoo_opt.calibration import calibrate as calibrate
     from zoo_opt.core.batch import Batch as Batch
@@ -76,6 +77,6 @@ __all__, _import, __dir__ = exports(__name__)
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("interop", "bench", "testing"):
+    if name in ("interop", "plot", "bench", "testing"):
         return importlib.import_module(f"zoo_opt.{name}")
     return _import(name)
