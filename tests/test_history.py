@@ -122,6 +122,23 @@ def test_a_history_as_a_data_frame(monkeypatch):
     np.testing.assert_array_equal(frame["x1"], history.x[:, 1])
 
 
+def test_a_history_in_a_space_has_its_parameters(tmp_path):
+    space = zo.Space({"loss": zo.Float(1, 100, log=True), "kernel": zo.Choice("rbf", "poly"), "n": zo.Int(1, 3)})
+    seen = []
+    result = zo.minimize(lambda params: seen.append(params) or params["loss"], space, method="cma-es", budget=50, rng=0)
+    assert result.history.params == seen and result.history[3:5].params == seen[3:5]
+    result.history[:2].to_csv(tmp_path / "run.csv")
+    with open(tmp_path / "run.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = ["id", "step", "loss", "time", "failure", "params.loss", "kernel", "n"]
+    assert [list(row) for row in rows] == [names] * 2
+    for row, params in zip(rows, seen, strict=False):
+        assert row["loss"] == row["params.loss"] == repr(params["loss"])
+        assert (row["kernel"], row["n"]) == (params["kernel"], str(params["n"]))
+    with pytest.raises(AttributeError, match="Space"):
+        _ = zo.minimize(sphere, X0, **CMA).history.params
+
+
 # ------------------------------------------------------------------------------------------------- while it goes on
 def test_a_callback_gets_the_last_evaluations():
     seen = []

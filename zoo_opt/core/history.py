@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zoo_opt.core.batch import params_of
 from zoo_opt.support.loading import require
 
 if TYPE_CHECKING:
@@ -42,11 +43,14 @@ class History:
         Seconds of the run at which they were told; the time between a save and a load is not counted.
     x : (m, d) array
         The points of the last m evaluations, m <= n.
+    space : Space or None
+        The space that the points are of, whose parameters are then `params`, and columns in the place of x0, x1, ... of
+        ``to_pandas`` and ``to_csv``.
     """
 
-    __slots__ = ("_code", "_reasons", "id", "loss", "step", "time", "x")
+    __slots__ = ("_code", "_reasons", "id", "loss", "space", "step", "time", "x")
 
-    def __init__(self, columns: Sequence[NDArray[Any]], reasons: Sequence[str]) -> None:
+    def __init__(self, columns: Sequence[NDArray[Any]], reasons: Sequence[str], space: Any = None) -> None:
         self.id: NDArray[np.int64]
         self.loss: NDArray[np.float64]
         self.step: NDArray[np.int64]
@@ -57,6 +61,7 @@ class History:
             view.flags.writeable = False
         self.id, self.loss, self.step, self.time, self._code, self.x = views
         self._reasons = tuple(reasons)
+        self.space = space
 
     @property
     def failure(self) -> list[str]:
@@ -67,6 +72,11 @@ class History:
     def best(self) -> NDArray[np.float64]:
         """The lowest loss up to each evaluation of the table, (n,); +inf before the first."""
         return np.fmin.accumulate(np.where(np.isnan(self.loss), np.inf, self.loss)) if len(self) else self.loss
+
+    @property
+    def params(self) -> list[dict[str, Any]]:
+        """The parameters at each of the points ``x``, for a run in a space; else an AttributeError."""
+        return [params_of(self.space, x) for x in self.x]
 
     def __len__(self) -> int:
         return len(self.id)
@@ -79,29 +89,36 @@ class History:
         missing = len(self) - len(self.x)
         points = self.x[max(0, start - missing) : max(0, stop - missing)]
         columns = [column[rows] for column in (self.id, self.loss, self.step, self.time, self._code)]
-        return History([*columns, points], self._reasons)
+        return History([*columns, points], self._reasons, self.space)
 
     def __repr__(self) -> str:
         return f"History({len(self)} evaluations, columns id, loss, step, time, failure, x)"
 
-    def _names(self) -> list[str]:
-        return ["id", "step", "loss", "time", "failure", *(f"x{i}" for i in range(self.x.shape[1]))]
-
     def to_pandas(self) -> Any:
-        """Return a DataFrame with a row for each evaluation and the points as x0, x1, ... (needs ``pandas``)."""
+        """Return a DataFrame with a row for each evaluation, as ``to_csv`` has it (needs ``pandas``)."""
         pandas = require("pandas", extra="")
-        points = np.full((len(self), self.x.shape[1]), np.nan)
-        points[len(self) - len(self.x) :] = self.x
-        frame = {"id": self.id, "step": self.step, "loss": self.loss, "time": self.time, "failure": self.failure}
-        return pandas.DataFrame(frame | {f"x{i}": column for i, column in enumerate(points.T)})
+        return pandas.DataFrame(self._table(missing=None if self.space else np.nan))
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write a line of names and a line for each evaluation; numbers as Python writes them, exact."""
-        missing = len(self) - len(self.x)
+        """Write a line of names and a line for each evaluation; numbers as Python writes them, exact.
+
+        The points are columns x0, x1, ..., or those of the space's parameters (``params.loss`` for a parameter that has
+        the name of another column).
+        """
+        table = self._table(missing="")
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(self._names())
-            columns = (self.id.tolist(), self.step.tolist(), self.loss.tolist(), self.time.tolist(), self.failure)
-            for i, row in enumerate(zip(*columns, strict=True)):
-                point = self.x[i - missing].tolist() if i >= missing else [""] * self.x.shape[1]
-                writer.writerow([*row, *point])
+            writer.writerow(table)
+            writer.writerows(zip(*table.values(), strict=True))
+
+    def _table(self, missing: Any) -> dict[str, list[Any]]:
+        """Return the columns by name, with `missing` where a point is not known."""
+        names = ("id", "step", "loss", "time")
+        table = {name: getattr(self, name).tolist() for name in names} | {"failure": self.failure}
+        unknown = [missing] * (len(self) - len(self.x))
+        if self.space is None:
+            return table | {f"x{i}": unknown + column.tolist() for i, column in enumerate(self.x.T)}
+        params = self.params
+        for name in self.space.parameters if params else ():
+            table[f"params.{name}" if name in table else name] = unknown + [row[name] for row in params]
+        return table

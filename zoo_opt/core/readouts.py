@@ -67,12 +67,16 @@ class ReadOuts:
     def history(self) -> History:
         """The evaluations told so far, as a table in the order of their ids."""
         with self._lock:
-            return self._pipeline.recorder.history(self._pipeline.ledger.open)
+            return self._of_space(self._pipeline.recorder.history(self._pipeline.ledger.open))
 
     def last(self, n: int) -> History:
         """Return the last ``n`` evaluations told, as a table."""
         with self._lock:
-            return self._pipeline.recorder.last(integer("n", n, 0), self._pipeline.ledger.open)
+            return self._of_space(self._pipeline.recorder.last(integer("n", n, 0), self._pipeline.ledger.open))
+
+    def _of_space(self, history: History) -> History:
+        history.space = self._space
+        return history
 
     @property
     def seconds(self) -> float:
