@@ -12,7 +12,7 @@ from zoo_opt._version import __version__ as __version__
 from zoo_opt.support.lazy import exports
 
 if TYPE_CHECKING:
-    import zoo_opt.plot as plot
+    import zoo_opt.plot as plot  # noqa: F401  # for type checkers; no name of __all__
     from zoo_opt.calibration import Calibration as Calibration
     from zoo_opt.calibration import calibrate as calibrate
     from zoo_opt.core.batch import Batch as Batch

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,19 +26,13 @@ SPACE = zo.Space(
 )
 
 
-def history(losses: Sequence[float] | np.ndarray, X: Any = None, first: int = 0) -> History:
+def history(losses: Any, X: Any = None, first: int = 0, space: zo.Space | None = None) -> History:
     """The table of a run with these losses, by default at the points of two variables i and -i."""
     loss = np.asarray(losses, float)
     n = len(loss)
     x = np.arange(n)[:, None] * [1.0, -1.0] if X is None else np.asarray(X, float)
-    return History([np.arange(first, first + n), loss, np.arange(n), np.arange(n), np.isnan(loss), x], ["", "lost"])
-
-
-class Run:
-    """As an Optimizer: has a history and a space."""
-
-    def __init__(self, history: History, space: zo.Space | None = None) -> None:
-        self.history, self.space = history, space
+    columns = [np.arange(first, first + n), loss, np.arange(n), np.arange(n), np.isnan(loss), x]
+    return History(columns, ["", "lost"], space)
 
 
 def drawn(ax: Axes, label: str) -> list[list[float]]:
@@ -130,10 +125,10 @@ RUN = history([2, 1])
     ("given", "labels"),
     [
         ([RUN], ["lowest so far", "evaluations"]),
-        ([Run(RUN)], ["lowest so far", "evaluations"]),
+        ([SimpleNamespace(history=RUN)], ["lowest so far", "evaluations"]),
         ([[RUN]], ["lowest so far", "evaluations"]),
         ([RUN, RUN], ["run 1", "run 2"]),
-        ([[RUN, Run(RUN)]], ["run 1", "run 2"]),
+        ([[RUN, zo.Result(history=RUN)]], ["run 1", "run 2"]),
         ([(run for run in (RUN, RUN))], ["run 1", "run 2"]),
         ([{"a": RUN, "b": [RUN, RUN]}], ["a", "b (2 runs)"]),
         ([{"a": RUN}, {3: RUN, "a": RUN}, RUN], ["a (2 runs)", "3", "run 3"]),
@@ -168,7 +163,7 @@ def test_other_forms_are_refused(plot: Any, given: list[Any], options: Any, erro
         ([history([1, 2], np.empty((0, 0)))], {}, "results must have evaluations whose points are kept, got none"),
         ([history([])], {}, "whose points are kept"),
         ([RUN, history([1], [[1, 2, 3]])], {}, r"of one space, got points of \[2, 3\] coordinates"),
-        ([Run(history([1], np.ones((1, SPACE.d))), SPACE), history([1], np.ones((1, SPACE.d)))], {}, "of one space"),
+        ([history([1], np.ones((1, SPACE.d)), space=SPACE), history([1], np.ones((1, SPACE.d)))], {}, "of one space"),
         ([RUN], {"parameters": ["C"]}, r"parameters must be of x0, x1, or their numbers, got \['C'\]"),
         ([RUN], {"parameters": []}, "parameters must be of x0, x1"),
         ([history([1], np.ones((1, 65)))], {}, "parameters must name at most 64 to be drawn, got 65"),
@@ -188,7 +183,7 @@ PARAMS = [
     {"C": 10.0, "layers": 3, "kernel": True, "shrink": True},
     {"C": 1000.0, "layers": 8, "kernel": True, "shrink": False},
 ]
-TUNED = Run(history([3, 1, 2, NAN], [SPACE.encode(params) for params in PARAMS]), SPACE)
+TUNED = history([3, 1, 2, NAN], [SPACE.encode(params) for params in PARAMS], space=SPACE)
 
 
 def test_slices_of_a_space() -> None:
@@ -225,8 +220,15 @@ def test_parallel_coordinates_of_a_space() -> None:
     assert {"rbf", "True", "False", "8", "1000", "0.001"} <= texts
 
 
-def test_histories_with_a_space_given() -> None:
-    assert [panel.get_xlabel() for panel in zo.plot.slices(TUNED.history, space=SPACE)] == list(SPACE.parameters)
+def test_results_and_optimizers_of_a_space() -> None:
+    opt = zo.Optimizer("cma-es", SPACE, rng=0)
+    opt.tell(opt.ask(), [params["C"] for params in opt.ask().params])
+    result = zo.minimize(lambda params: params["C"], SPACE, method="cma-es", budget=opt.nfev, rng=0)
+    for given in (opt, result):
+        panels = zo.plot.slices(given)
+        assert [panel.get_xlabel() for panel in panels] == list(SPACE.parameters)
+        x, y = panels[0].collections[0].get_offsets().T
+        np.testing.assert_allclose(x, y)
 
 
 @pytest.mark.parametrize(("parameters", "names"), [(["x1"], ["x1"]), ([1, "x0"], ["x1", "x0"]), ("x0", ["x0"])])

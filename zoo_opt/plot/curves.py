@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.plot.figures import NICE, axes_of, legend_above, mark_above, scale_losses, tidy
-from zoo_opt.plot.runs import labelled
+from zoo_opt.plot.runs import labelled, losses_of, numbers_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from zoo_opt.plot.runs import PlottedRun
+    from zoo_opt.core.history import History
     from zoo_opt.typing import Array
 
 _EARLY = 0.02  # evaluations are on a log axis where half of the fall comes within this part of them; chosen
@@ -58,24 +58,24 @@ def convergence(*results: Any, ax: Axes | None = None, optimum: float = 0.0) -> 
     tidy(ax)
     single = len(groups) == 1 == len(next(iter(groups.values())))
     medians, values = [], []
-    for row, (label, runs) in enumerate(groups.items()):
-        at, low, middle, high = _quartiles([_steps(run, optimum) for run in runs])
-        text = "_" if np.isnan(middle).all() and single else "lowest so far" if single else _words(label, runs)
+    for row, (label, histories) in enumerate(groups.items()):
+        at, low, middle, high = _quartiles([_steps(history, optimum) for history in histories])
+        text = "_" if np.isnan(middle).all() and single else "lowest so far" if single else _words(label, histories)
         style: dict[str, Any] = {"drawstyle": "steps-post", "marker": "o" if len(at) == 1 else ""}
         ax.plot(at, middle, color=f"C{row}", linewidth=1.8, markersize=5, zorder=3, label=text, **style)
-        if len(runs) > 1:
+        if len(histories) > 1:
             ax.fill_between(at, low, high, step="post", color=f"C{row}", alpha=0.2, linewidth=0)
         medians.append((at, middle))
         values += [low, middle, high]
     if single:
-        values.append(runs[0].loss - optimum)
+        values.append(losses_of(histories[0]) - optimum)
         highest = scale_losses(ax, np.concatenate(values))
-        _draw_dots(ax, runs[0].numbers, values[-1], highest)
+        _draw_dots(ax, numbers_of(histories[0]), values[-1], highest)
     else:
         scale_losses(ax, np.concatenate(values))
-        for row, runs in enumerate(groups.values()):
-            for run in runs:
-                mark_above(ax, run.numbers, run.loss, np.inf, row=row, color=f"C{row}")
+        for row, histories in enumerate(groups.values()):
+            for history in histories:
+                mark_above(ax, numbers_of(history), losses_of(history), np.inf, row=row, color=f"C{row}")
     if all(_falls_early(ax, at, middle) for at, middle in medians):
         ax.set_xscale("log")
     else:
@@ -85,13 +85,13 @@ def convergence(*results: Any, ax: Axes | None = None, optimum: float = 0.0) -> 
     return ax
 
 
-def _steps(run: PlottedRun, optimum: float) -> tuple[NDArray[np.int64], Array]:
+def _steps(history: History, optimum: float) -> tuple[NDArray[np.int64], Array]:
     """Return the evaluations at which the lowest loss fell, and the last one, and the lowest loss from each on."""
-    loss = run.loss
+    loss = losses_of(history)
     best = np.fmin.accumulate(np.where(np.isnan(loss), np.inf, loss)) if len(loss) else loss
     falls = np.flatnonzero(best < np.append(np.inf, best[:-1]))
     rows = np.unique(np.append(falls, len(best) - 1)) if len(best) else falls
-    return run.numbers[rows], best[rows] - optimum
+    return numbers_of(history)[rows], best[rows] - optimum
 
 
 def _quartiles(curves: list[tuple[NDArray[np.int64], Array]]) -> tuple[NDArray[np.int64], Array, Array, Array]:
@@ -139,8 +139,8 @@ def _draw_dots(ax: Axes, at: NDArray[np.int64], losses: Array, highest: float) -
     mark_above(ax, at, losses, highest)
 
 
-def _words(label: str, runs: list[PlottedRun]) -> str:
+def _words(label: str, histories: list[History]) -> str:
     """Return the label with the numbers of runs and of failures, where they say something."""
-    failed = sum(int(np.isnan(run.history.loss).sum()) for run in runs)
-    words = [f"{len(runs)} runs"] * (len(runs) > 1) + [f"{failed} failed"] * (failed > 0)
+    failed = sum(int(np.isnan(history.loss).sum()) for history in histories)
+    words = [f"{len(histories)} runs"] * (len(histories) > 1) + [f"{failed} failed"] * (failed > 0)
     return f"{label} ({', '.join(words)})" if words else label

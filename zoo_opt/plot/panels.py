@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from zoo_opt.space import Space
     from zoo_opt.typing import Array
 
 _COLORS = "viridis_r"
@@ -33,7 +32,6 @@ _ROW = 5  # panels in a row, unless they are many; chosen
 def slices(
     *results: Any,
     ax: Axes | Sequence[Axes] | None = None,
-    space: Space | None = None,
     parameters: Iterable[str | int] | None = None,
     points: int = 5000,
 ) -> NDArray[np.object_]:
@@ -49,8 +47,6 @@ def slices(
         Results, optimizers or histories, lists of them, or dicts of them by label.
     ax : matplotlib.axes.Axes or sequence of them, optional
         One for each parameter, or one whose place the panels take; if not given, a new figure is made.
-    space : Space, optional
-        The space of the points, for histories, which do not say it.
     parameters : iterable of str or int, optional
         The names, or the numbers, of the parameters to be drawn; if not given, all.
     points : int, default 5000
@@ -74,7 +70,7 @@ def slices(
         rows = np.linspace(0, len(loss) - 1, min(most, len(loss))).astype(np.int64)
         return rows if np.isnan(loss).all() else np.union1d(rows, np.nanargmin(loss))
 
-    shown = evaluations(results, space, parameters, spaced)
+    shown = evaluations(results, parameters, spaced)
     lowest = None if np.isnan(shown.loss).all() else int(np.nanargmin(shown.loss))
     panels, columns = _panels(ax, len(shown.variables))
     from matplotlib.ticker import NullLocator

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from zoo_opt.plot.variables import Variable
-    from zoo_opt.space import Space
     from zoo_opt.typing import Array
 
 _COLORS = "viridis"
@@ -28,7 +27,6 @@ _FEW = 12  # axes up to which ticks are drawn in between; chosen
 def parallel_coordinates(
     *results: Any,
     ax: Axes | None = None,
-    space: Space | None = None,
     parameters: Iterable[str | int] | None = None,
     lines: int = 1000,
 ) -> Axes:
@@ -44,8 +42,6 @@ def parallel_coordinates(
         Results, optimizers or histories, lists of them, or dicts of them by label.
     ax : matplotlib.axes.Axes, optional
         What to draw into; if not given, those of a new figure.
-    space : Space, optional
-        The space of the points, for histories, which do not say it.
     parameters : iterable of str or int, optional
         The names, or the numbers, of the parameters to be drawn, in this order; if not given, all.
     lines : int, default 1000
@@ -69,7 +65,7 @@ def parallel_coordinates(
         rows = np.linspace(0, len(loss) - 1, min(most, len(loss))).astype(np.int64)
         return np.argsort(loss, kind="stable")[rows][::-1]  # the best last, on top; NaN is the worst
 
-    shown = evaluations(results, space, parameters, spaced)
+    shown = evaluations(results, parameters, spaced)
     ax = axes_of(ax, max(4.8, min(16.0, 1.5 + 1.3 * len(shown.variables))), 4.0)
     from matplotlib.cm import ScalarMappable
     from matplotlib.collections import LineCollection

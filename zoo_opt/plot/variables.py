@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo_opt.parameters import Choice, Float, Int
 from zoo_opt.plot.figures import LARGEST, NICE
-from zoo_opt.plot.runs import labelled
+from zoo_opt.plot.runs import labelled, losses_of, numbers_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,7 +120,6 @@ class Evaluations:
 
 def evaluations(
     results: Any,
-    space: Space | None,
     parameters: Iterable[str | int] | None,
     choose: Callable[[Array], NDArray[np.int64]],
 ) -> Evaluations:
@@ -130,8 +129,6 @@ def evaluations(
     ----------
     results : results, optimizers, histories
         Alone, in lists, or by label.
-    space : Space, optional
-        That of the points, where the results do not say it.
     parameters : iterable of str or int, optional
         Names, or numbers, of the parameters; all if not given.
     choose : callable
@@ -142,19 +139,17 @@ def evaluations(
     ValueError
         If the points are not known, are of different spaces, or the parameters are not there or too many.
     """
-    runs = [run for group in labelled(results).values() for run in group]
-    spaces = [space if run.space is None else run.space for run in runs]
-    widths = {run.history.x.shape[1] for run in runs if len(run.history.x)}
-    if not widths - {0}:
+    histories = [history for group in labelled(results).values() for history in group if history.x.size]
+    if not histories:
         raise ValueError("results must have evaluations whose points are kept, got none")
-    if len(widths) > 1 or any(other != spaces[0] for other in spaces):
+    space, widths = histories[0].space, {history.x.shape[1] for history in histories}
+    if len(widths) > 1 or any(history.space != space for history in histories):
         raise ValueError(f"results must be of one space, got points of {sorted(widths)} coordinates")
-    X = np.concatenate([run.history.x for run in runs if len(run.history.x)]).clip(-LARGEST, LARGEST)
-    kept = [slice(len(run.history) - len(run.history.x), None) for run in runs]
-    loss = np.concatenate([run.loss[rows] for run, rows in zip(runs, kept, strict=True)])
-    number = np.concatenate([run.numbers[rows] for run, rows in zip(runs, kept, strict=True)])
+    X = np.concatenate([history.x for history in histories]).clip(-LARGEST, LARGEST)
+    loss = np.concatenate([losses_of(history)[-len(history.x) :] for history in histories])
+    number = np.concatenate([numbers_of(history)[-len(history.x) :] for history in histories])
     chosen = choose(loss)
-    variables = _named(X[chosen]) if spaces[0] is None else _decoded(X[chosen], spaces[0])
+    variables = _named(X[chosen]) if space is None else _decoded(X[chosen], space)
     return Evaluations(number[chosen], loss[chosen], _shown(variables, parameters))
 
 
