@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from zoo_opt.cli import completion
 from zoo_opt.cli.bench import do_bench, do_compare, do_export, do_report
 from zoo_opt.cli.listing import do_list
 from zoo_opt.cli.run import do_run
@@ -14,32 +15,42 @@ Zeroth-order optimization: minimize a function from its values alone.
 
 examples:
   zoo-opt list                                      what there is: methods, problems, suites, peers
-  zoo-opt run mymodule:loss --x0 0,0,0 --budget 2000
+  zoo-opt run mymodule:loss --x0 0,0,0 --bounds -5:5 --budget 2000
   zoo-opt run sphere --method fzoo -o lr=1e-4       a named problem, one hyper-parameter set
   zoo-opt bench quick                               compare optimizers: COCO bbob, a network (about 2 minutes)
   zoo-opt bench compare before after                what a change made better or worse
   zoo-opt report results/quick                      write the HTML report again
 """
 
+LIST = """\
+Show what can be run, with its settings' defaults.
+
+examples:
+  zoo-opt list
+  zoo-opt list --json | jq '.methods | keys'
+"""
+
 RUN = """\
 Minimize a function of yours, or a named problem.
 
-TARGET is "module:function", a function of one vector that returns a number, looked for in the current folder and
-on the Python path; or a problem that `zoo-opt list` names. A function needs --x0: numbers separated by commas,
-"zeros:N", or a .npy file.
+FUNCTION is "module:function" or "file.py:function", a function of one vector that returns a number, looked for in the
+current folder and on the Python path; or a problem that `zoo-opt list` names. A function needs --x0: numbers separated
+by commas, "zeros:N", or a .npy file.
 
 examples:
+  zoo-opt run mymodule:loss --x0 zeros:50 --bounds -5:5 --budget 2000
+  zoo-opt run loss.py:loss --x0 -1.5,2,0 --bounds -5:5,0:,: --workers 8 --json
   zoo-opt run mymodule:loss --x0 1.5,-2 --method cma-es -o sigma0=0.5 --budget 1000
   zoo-opt run mymodule:loss --x0 zeros:50 --method spsa -o lr=0.05 -o c=0.01 --budget 20000 --save best.json
   zoo-opt run bbob -p function=8 -p dimension=10 --method cma-es -o sigma0=2 -o restarts=bipop --budget 10000
   zoo-opt run digits --method fzoo -o lr=3e-5 --budget 5000
-  zoo-opt run bbob -p function=8 -p dimension=10 --method auto --budget 10000       no settings at all
-  zoo-opt run mymodule:loss --x0 zeros:50 --method auto -o 'bounds=[-5, 5]' --budget 2000
   zoo-opt run mymodule:loss --x0 zeros:50 --checkpoint run.zoo     interrupted? repeat the command to go on
 
 An option's value is read as JSON where it is JSON (0.5, true, [-4, 4]) and as text otherwise (bipop). For schedules
 and draws give an object with a type: -o 'lr={"type": "Cosine", "start": 0.1, "end": 0.001}' (its steps, if not given,
 are those that the budget allows).
+
+exit status: 0 a result; 1 none, as no evaluation gave a finite loss; 2 wrong usage; 130 interrupted
 """
 
 BENCH = """\
@@ -95,6 +106,16 @@ examples:
 """
 
 
+COMPLETION = """\
+Print a script by which a shell completes the words of zoo-opt and zoo-opt-seg (pip install "zoo-opt[completion]").
+
+examples:
+  eval "$(zoo-opt completion bash)"                 in ~/.bashrc
+  eval "$(zoo-opt completion zsh)"                  in ~/.zshrc, after compinit
+  zoo-opt completion fish | source                  in ~/.config/fish/config.fish
+"""
+
+
 def parser() -> argparse.ArgumentParser:
     """The argument parser, for the program and for the documentation."""
     from zoo_opt._version import __version__
@@ -104,22 +125,28 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"zoo-opt {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, do: Callable[[argparse.Namespace], int], help: str, about: str) -> Callable[..., object]:
+    def command(
+        name: str, do: Callable[[argparse.Namespace], int], help: str, about: str
+    ) -> Callable[..., argparse.Action]:
         made = commands.add_parser(name, help=help, description=about, formatter_class=raw)
         made.set_defaults(do=do)
         return made.add_argument
 
-    command(
-        "list", do_list, "methods, problems, suites and peers", "Show what can be run, with its settings' defaults."
-    )
+    add = command("list", do_list, "methods, problems, suites and peers", LIST)
+    add("--json", action="store_true", help="print it as JSON")
 
     add = command("run", do_run, "minimize a function or a named problem", RUN)
-    add("target", metavar="TARGET", help='"module:function" or a problem\'s name')
-    add("--method", default="cma-es", help="registered name (default: cma-es)")
+    word = add("function", metavar="FUNCTION", help='"module:function", "file.py:function" or a problem\'s name')
+    completion.completed_by(word, completion.problems)
+    word = add("--method", default="auto", help="registered name (default: auto, which needs no settings)")
+    completion.completed_by(word, completion.methods)
     add("--budget", type=int, default=1000, metavar="N", help="evaluations (default: 1000)")
-    add("--x0", help='start: "1,2,3", "zeros:N" or a .npy file')
+    add("--x0", metavar="START", help='start: "1,2,3", "zeros:N" or a .npy file')
+    add("--bounds", metavar="BOX", help="LOW:HIGH for all variables, or one for each with commas between; either empty")
+    add("--workers", type=int, metavar="N", help="evaluate in so many processes (default: in this one)")
     add("--seed", type=int, default=0, help="of the method, and of a problem's start (default: 0)")
-    add("-o", "--option", action="append", default=[], metavar="NAME=VALUE", help="hyper-parameter of the method")
+    word = add("-o", "--option", action="append", default=[], metavar="NAME=VALUE", help="setting of the method")
+    completion.completed_by(word, completion.settings)
     add("-p", "--problem-option", action="append", default=[], metavar="NAME=VALUE", help="argument of the problem")
     add("--checkpoint", metavar="FILE", help="journal every loss here, and resume from it if it exists")
     add(
@@ -128,10 +155,12 @@ def parser() -> argparse.ArgumentParser:
         help="the lowest loss told, or the method's mean, re-evaluated (default: mean where the problem is noisy)",
     )
     add("--save", metavar="FILE", help="write the result as JSON")
+    add("--json", action="store_true", help="print the result as JSON and nothing else")
     add("--quiet", action="store_true", help="no progress bar")
 
     add = command("bench", do_bench, "run a benchmark suite and report", BENCH)
-    add("suite", metavar="SUITE", help="a shipped suite's name, or a TOML file")
+    word = add("suite", metavar="SUITE", help="a shipped suite's name, or a TOML file")
+    completion.completed_by(word, completion.suites)
     add("--out", metavar="DIR", help="where results go (default: results/<suite>)")
     add(
         "--workers",
@@ -164,4 +193,7 @@ def parser() -> argparse.ArgumentParser:
     add("results", metavar="RESULT", help="a bench's folder or a record")
     add("--record", metavar="FILE", help="write a small record (.jsonl, .jsonl.xz or .jsonl.gz)")
     add("--coco", metavar="DIR", help="write COCO's log files, a folder for each method")
+
+    add = command("completion", completion.do_completion, "completion of command lines in a shell", COMPLETION)
+    add("shell", choices=completion.SHELLS)
     return top

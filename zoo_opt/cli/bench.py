@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo_opt.cli.run import UsageError
+from zoo_opt.cli.exits import UsageError
 
 if TYPE_CHECKING:
     from zoo_opt.bench.engine.record import Record

@@ -3,56 +3,96 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import os
+import math
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from zoo_opt.cli.exits import DONE, FAILED, INTERRUPTED, UsageError
+from zoo_opt.cli.listing import short
+from zoo_opt.cli.objective import Losses, objective_of
+from zoo_opt.cli.reading import read_bounds, read_options, read_start
+
+if TYPE_CHECKING:
+    from zoo_opt.bench.problems.protocol import Problem
+    from zoo_opt.result import Result
 
 
-class UsageError(Exception):
-    """Something that the user can put right; printed without a traceback."""
+def do_run(arguments: argparse.Namespace) -> int:
+    """Minimize one function and say what it came to."""
+    import zoo_opt as zo
+    from zoo_opt.bench.solvers import make_method
+    from zoo_opt.bench.suite import with_problem
+    from zoo_opt.run import INTERRUPTED as BROKEN_OFF
+
+    options, about = read_options(arguments.option), read_options(arguments.problem_option)
+    objective = objective_of(arguments.function, about, arguments.seed)
+    problem = objective.problem if isinstance(objective, Losses) else None
+    if problem is not None:
+        if arguments.method == "auto" and not arguments.bounds and getattr(problem, "bounds", None) is not None:
+            options.setdefault("bounds", "problem")
+        options = with_problem(options, problem)
+    if arguments.x0 is None and problem is None:
+        raise UsageError("a function of yours needs --x0")
+    x0 = problem.x0(arguments.seed) if arguments.x0 is None and problem is not None else read_start(arguments.x0)
+    method = make_method(arguments.method, options, budget=arguments.budget)
+    if arguments.checkpoint:
+        checkpoint = Path(arguments.checkpoint)
+        same_run(checkpoint, {"FUNCTION": arguments.function, "problem options": about})
+        if checkpoint.exists():
+            print(f"going on from {checkpoint}; delete it to start anew", file=sys.stderr)
+    noisy = problem is not None and problem.curve != "precision"
+    with _processes(arguments.workers) as pool:
+        result = zo.minimize(
+            objective,
+            x0,
+            method=method,
+            bounds=read_bounds(arguments.bounds) if arguments.bounds else None,
+            budget=arguments.budget,
+            rng=arguments.seed,
+            executor=pool,
+            vectorized=problem is not None and pool is None,
+            pass_step=problem is not None,
+            progress=not (arguments.quiet or arguments.json) and find_spec("rich") is not None,
+            checkpoint=arguments.checkpoint,
+            recommend=arguments.recommend or ("mean" if noisy else "best"),
+        )
+    report = _report(result, method, arguments.seed, problem)
+    text = json.dumps(report, indent=1, allow_nan=False)
+    if arguments.save:
+        Path(arguments.save).write_text(text + "\n", encoding="utf-8")
+    print(text if arguments.json else _table(report, method))
+    if result.status == BROKEN_OFF:
+        again = "the same command goes on from here" if arguments.checkpoint else "with --checkpoint it could go on"
+        print(f"zoo-opt: interrupted; {again}", file=sys.stderr)
+        return INTERRUPTED
+    return DONE if result.success else FAILED
 
 
-def read_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """``["a=1", "b=text"]`` as a dict; values are JSON where they can be."""
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not (name and equals):
-            raise UsageError(f"an option must be NAME=VALUE, got {pair!r}")
-        options[name] = _value(value)
-    return options
+@contextlib.contextmanager
+def _processes(workers: int | None) -> Iterator[Any]:
+    """Yield a pool of so many processes, or None for this one."""
+    if workers is None:
+        yield None
+        return
+    if workers < 1:
+        raise UsageError(f"--workers must be 1 or more, got {workers}")
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    # New processes, not forks: the progress bar has a thread. An interrupt is for this process, which ends the others.
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=ignore) as pool:
+        yield pool
 
 
-def _value(text: str) -> Any:
-    """JSON, else a number as Python writes it (.5), else the text itself."""
-    for read in (json.loads, float):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    return text
-
-
-def read_start(text: str) -> Any:
-    """``"1,2"``, ``"zeros:3"`` or a .npy file as a vector."""
-    import numpy as np
-
-    try:
-        if text.endswith(".npy"):
-            return np.load(text, allow_pickle=False)
-        if text.startswith("zeros:"):
-            return np.zeros(int(text.removeprefix("zeros:")))
-        return np.array([float(v) for v in text.split(",")])
-    except ValueError as error:
-        raise UsageError(
-            f'--x0 must be numbers such as "1,2.5", "zeros:N" or a .npy file, got {text!r}: {error}'
-        ) from None
-
-
-def same_target(checkpoint: Path, about: dict[str, Any]) -> None:
+def same_run(checkpoint: Path, about: dict[str, Any]) -> None:
     """Refuse to go on from a checkpoint of another function, whose losses mean nothing here.
 
     A checkpoint knows its method, start and seed but not the function: that is noted in ``<checkpoint>.target``.
@@ -69,94 +109,48 @@ def same_target(checkpoint: Path, about: dict[str, Any]) -> None:
     note = checkpoint.with_name(checkpoint.name + ".target")
     if not checkpoint.exists():
         write_atomically(note, json.dumps(about).encode())
-    elif note.exists() and (before := read_json(note, CheckpointError)) != about:
-        what = next(name for name in about if before.get(name) != about[name])
-        raise CheckpointError(
-            f"{checkpoint} is of another run: its {what} is {before.get(what)!r}, this call's is {about[what]!r}"
-        )
+    elif note.exists():
+        before = read_json(note, CheckpointError)
+        before.setdefault("FUNCTION", before.get("TARGET"))  # as it was called
+        for what, value in about.items():
+            if before.get(what) != value:
+                raise CheckpointError(
+                    f"{checkpoint} is of another run: its {what} is {before.get(what)!r}, this call's is {value!r}"
+                )
 
 
-def do_run(arguments: argparse.Namespace) -> int:
-    """Minimize one function and say what it came to."""
+def _report(result: Result, method: Any, seed: int, problem: Problem | None) -> dict[str, Any]:
+    """What a run came to, as JSON has it: null for what is no finite number."""
     import numpy as np
 
-    import zoo_opt as zo
-    from zoo_opt.bench.problems.protocol import Problem
-    from zoo_opt.bench.problems.registry import PROBLEMS, make_problem
-    from zoo_opt.bench.problems.targets import is_target
-    from zoo_opt.bench.solvers import make_method
-    from zoo_opt.bench.suite import with_problem
-    from zoo_opt.run import INTERRUPTED
-    from zoo_opt.support.loading import load_object
-
-    sys.path.insert(0, os.getcwd())
-    problem: Problem | None = None
-    objective: Callable[..., Any]
-    settings: dict[str, Any] = {}
-    options, about = read_options(arguments.option), read_options(arguments.problem_option)
-    if arguments.target in PROBLEMS or is_target(arguments.target):
-        chosen = problem = make_problem(arguments.target, about)
-        if arguments.method == "auto" and getattr(problem, "bounds", None) is not None:
-            options.setdefault("bounds", "problem")
-        options = with_problem(options, problem)
-
-        def objective(X: Any, step: int) -> Any:
-            return chosen.losses(np.asarray(X), step, arguments.seed)
-
-        settings = {"pass_step": True, "vectorized": True}
-    elif ":" in arguments.target:
-        if arguments.problem_option:
-            raise UsageError("--problem-option goes with a named problem, not with a function")
-        objective = load_object(arguments.target)
-        if not callable(objective):
-            raise UsageError(f"TARGET must name a function, got {arguments.target!r}, which is {objective!r}")
-    else:
-        raise UsageError(f'TARGET must be "module:function" or one of {", ".join(PROBLEMS)}; got {arguments.target!r}')
-    if arguments.x0 is not None:
-        x0 = read_start(arguments.x0)
-    elif problem is not None:
-        x0 = problem.x0(arguments.seed)
-    else:
-        raise UsageError("a function of yours needs --x0")
-    method = make_method(arguments.method, options, budget=arguments.budget)
-    if arguments.checkpoint:
-        checkpoint = Path(arguments.checkpoint)
-        same_target(checkpoint, {"TARGET": arguments.target, "problem options": about})
-        if checkpoint.exists():
-            print(f"going on from {checkpoint}; delete it to start anew", file=sys.stderr)
-    noisy = problem is not None and problem.curve != "precision"
-    result = zo.minimize(
-        objective,
-        x0,
-        method=method,
-        budget=arguments.budget,
-        rng=arguments.seed,
-        progress=not arguments.quiet,
-        checkpoint=arguments.checkpoint,
-        recommend=arguments.recommend or ("mean" if noisy else "best"),
-        **settings,
-    )
-    figures = problem.metrics(np.asarray(result.x)) if problem is not None else {}
+    x = np.asarray(result.x)
+    figures = {} if problem is None else {name: float(value) for name, value in problem.metrics(x).items()}
     if problem is not None and problem.curve == "precision" and problem.optimum is not None:
         figures["precision"] = float(result.fun) - problem.optimum
     report = {
         "method": repr(method),
-        "fun": float(result.fun),
-        "nfev": int(result.nfev),
-        "nit": int(result.nit),
+        "seed": seed,
         "success": bool(result.success),
         "message": str(result.message),
-        "seed": arguments.seed,
+        "nfev": int(result.nfev),
+        "nit": int(result.nit),
+        "nfail": int(result.nfail),
+        "failures": dict(result.failures),
         **figures,
-        "x": np.asarray(result.x).tolist(),
+        "fun": float(result.fun),
+        "x": x.tolist(),
     }
-    for name, value in report.items():
-        shown = np.array2string(np.asarray(result.x), threshold=12, precision=6) if name == "x" else value
-        print(f"{name:>14}  {shown}")
-    if arguments.save:
-        Path(arguments.save).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    if result.status == INTERRUPTED:
-        again = "the same command goes on from here" if arguments.checkpoint else "with --checkpoint it could go on"
-        print(f"zoo-opt: interrupted; {again}", file=sys.stderr)
-        return 130
-    return 0 if result.success else 1
+    return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in report.items()}
+
+
+def _table(report: dict[str, Any], method: Any) -> str:
+    """A report for people."""
+    import numpy as np
+
+    shown = {name: "none" if value is None else str(value) for name, value in report.items()}
+    shown["method"] = short(method)
+    shown["nfail"] = ", ".join(f"{count} with {reason}" for reason, count in report["failures"].items())
+    shown["x"] = np.array2string(np.asarray(report["x"]), threshold=12, precision=6, prefix=" " * 10)
+    del shown["failures"]
+    width = max(map(len, shown))
+    return "\n".join(f"{name:>{width}}  {text}" for name, text in shown.items() if text)

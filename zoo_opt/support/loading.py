@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 import warnings
 from operator import attrgetter
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 
 def load_object(path: str) -> Any:
-    """Return the object that ``"module:name"`` names.
+    """Return the object that ``"module:name"`` or ``"file.py:name"`` names.
 
     Raises
     ------
     ValueError
         If the module cannot be imported, whatever its own code raises, or has no such name.
     """
-    module, _, name = path.partition(":")
+    module, _, name = path.rpartition(":")
     try:
-        return attrgetter(name)(importlib.import_module(module))
+        return attrgetter(name)(_of_file(Path(module)) if module.endswith(".py") else importlib.import_module(module))
     except (Exception, SystemExit) as error:
         raise ValueError(f'expected "module:name" that can be imported, got {path!r}: {reason(error)}') from error
+
+
+def _of_file(file: Path) -> ModuleType:
+    """Return a file as the module of its stem, imported once; as when Python runs it, its folder is on the path."""
+    file = file.resolve()
+    there = sys.modules.get(file.stem)
+    if there is not None and getattr(there, "__file__", None) == str(file):
+        return there
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None or not file.is_file():
+        raise FileNotFoundError(f"there is no file {file}")
+    if str(file.parent) not in sys.path:
+        sys.path.insert(0, str(file.parent))
+    module = importlib.util.module_from_spec(spec)
+    if there is None:  # another module of this name stays what it is
+        sys.modules[file.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        if there is None:
+            del sys.modules[file.stem]
+        raise
+    return module
 
 
 def reason(error: BaseException) -> str:

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from zoo_opt.cli.exits import UsageError
 from zoo_opt.cli.listing import show
-from zoo_opt.cli.run import UsageError, read_options
+from zoo_opt.cli.reading import read_options
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES
 from zoo_opt_seg.cli import inputs
 from zoo_opt_seg.data.registry import DATA_SETS, VOLUMES

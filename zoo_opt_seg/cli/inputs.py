@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo_opt.cli.run import UsageError, read_options
+from zoo_opt.cli.exits import UsageError
+from zoo_opt.cli.reading import read_options
 from zoo_opt.support.loading import load_object
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES, BlackBoxEntry
 from zoo_opt_seg.data.registry import DATA_SETS
