@@ -35,11 +35,17 @@ Minimize a function of yours, or a named problem.
 
 FUNCTION is "module:function" or "file.py:function", a function of one vector that returns a number, looked for in the
 current folder and on the Python path; or a problem that `zoo-opt list` names. A function needs --x0: numbers separated
-by commas, "zeros:N", or a .npy file.
+by commas, "zeros:N", or a .npy file; or a --space, a TOML file with a line for each parameter, such as
+  C = { float = [1e-3, 1e3], log = true }
+  layers = { int = [1, 8] }
+  kernel = { choice = ["rbf", "poly"] }
+  shrink = { bool = true }
+of which the function gets a dict, and --x0 a part to start from: C=1,kernel=poly.
 
 examples:
   zoo-opt run mymodule:loss --x0 zeros:50 --bounds -5:5 --budget 2000
   zoo-opt run loss.py:loss --x0 -1.5,2,0 --bounds -5:5,0:,: --workers 8 --json
+  zoo-opt run svm.py:loss --space svm.toml --budget 200
   zoo-opt run mymodule:loss --x0 1.5,-2 --method cma-es -o sigma0=0.5 --budget 1000
   zoo-opt run mymodule:loss --x0 zeros:50 --method spsa -o lr=0.05 -o c=0.01 --budget 20000 --save best.json
   zoo-opt run bbob -p function=8 -p dimension=10 --method cma-es -o sigma0=2 -o restarts=bipop --budget 10000
@@ -143,6 +149,8 @@ def parser() -> argparse.ArgumentParser:
     add("--budget", type=int, default=1000, metavar="N", help="evaluations (default: 1000)")
     add("--x0", metavar="START", help='start: "1,2,3", "zeros:N" or a .npy file')
     add("--bounds", metavar="BOX", help="LOW:HIGH for all variables, or one for each with commas between; either empty")
+    add("--space", metavar="FILE", help="TOML: named parameters, of which the function gets a dict")
+    add("--unpack", action="store_true", help="with --space: the function gets them as keywords")
     add("--workers", type=int, metavar="N", help="evaluate in so many processes (default: in this one)")
     add("--seed", type=int, default=0, help="of the method, and of a problem's start (default: 0)")
     word = add("-o", "--option", action="append", default=[], metavar="NAME=VALUE", help="setting of the method")

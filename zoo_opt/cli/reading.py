@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_opt.cli.exits import UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from zoo_opt.space import Space, SpacePoint
 
 _NEGATIVE = re.compile(r"-(\.?\d|inf)")
 
@@ -62,6 +66,17 @@ def read_start(text: str) -> NDArray[Any]:
         raise UsageError(
             f'--x0 must be numbers such as "1,2.5", "zeros:N" or a .npy file, got {text!r}: {error}'
         ) from None
+
+
+def read_space(file: str, start: str | None) -> Space | SpacePoint:
+    """The space that a TOML file describes, and a start ``"C=1,kernel=rbf"`` in it, which may leave parameters out."""
+    import zoo_opt as zo
+
+    try:
+        space = zo.Space.from_dict(tomllib.loads(Path(file).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"--space {file}: {error}") from None
+    return space if start is None else space.at(read_options(start.split(",")))
 
 
 def read_bounds(text: str) -> tuple[Any, Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_opt.cli.exits import DONE, FAILED, INTERRUPTED, UsageError
 from zoo_opt.cli.listing import short
 from zoo_opt.cli.objective import Losses, objective_of
-from zoo_opt.cli.reading import read_bounds, read_options, read_start
+from zoo_opt.cli.reading import read_bounds, read_options, read_space, read_start
 
 if TYPE_CHECKING:
     from zoo_opt.bench.problems.protocol import Problem
@@ -37,9 +37,7 @@ def do_run(arguments: argparse.Namespace) -> int:
         if arguments.method == "auto" and not arguments.bounds and getattr(problem, "bounds", None) is not None:
             options.setdefault("bounds", "problem")
         options = with_problem(options, problem)
-    if arguments.x0 is None and problem is None:
-        raise UsageError("a function of yours needs --x0")
-    x0 = problem.x0(arguments.seed) if arguments.x0 is None and problem is not None else read_start(arguments.x0)
+    x0 = _start(arguments, problem)
     method = make_method(arguments.method, options, budget=arguments.budget)
     if arguments.checkpoint:
         checkpoint = Path(arguments.checkpoint)
@@ -52,6 +50,7 @@ def do_run(arguments: argparse.Namespace) -> int:
             objective,
             x0,
             method=method,
+            unpack=arguments.unpack,
             bounds=read_bounds(arguments.bounds) if arguments.bounds else None,
             budget=arguments.budget,
             rng=arguments.seed,
@@ -63,7 +62,7 @@ def do_run(arguments: argparse.Namespace) -> int:
             recommend=arguments.recommend or ("mean" if noisy else "best"),
         )
     report = _report(result, method, arguments.seed, problem)
-    text = json.dumps(report, indent=1, allow_nan=False)
+    text = json.dumps(report, indent=1, allow_nan=False, default=str)
     if arguments.save:
         Path(arguments.save).write_text(text + "\n", encoding="utf-8")
     print(text if arguments.json else _table(report, method))
@@ -72,6 +71,20 @@ def do_run(arguments: argparse.Namespace) -> int:
         print(f"zoo-opt: interrupted; {again}", file=sys.stderr)
         return INTERRUPTED
     return DONE if result.success else FAILED
+
+
+def _start(arguments: argparse.Namespace, problem: Problem | None) -> Any:
+    """Where the run begins: a point, a space, or a point of a space."""
+    if arguments.space is None:
+        if arguments.x0 is not None:
+            return read_start(arguments.x0)
+        if problem is None:
+            raise UsageError("a function of yours needs --x0 or --space")
+        return problem.x0(arguments.seed)
+    if problem is not None or arguments.bounds:
+        other = "--bounds: it has its own" if arguments.bounds else "a named problem"
+        raise UsageError(f"--space goes with a function of yours, not with {other}")
+    return read_space(arguments.space, arguments.x0)
 
 
 @contextlib.contextmanager
@@ -140,6 +153,8 @@ def _report(result: Result, method: Any, seed: int, problem: Problem | None) -> 
         "fun": float(result.fun),
         "x": x.tolist(),
     }
+    if "params" in result:
+        report["params"] = result.params
     return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in report.items()}
 
 
@@ -151,6 +166,10 @@ def _table(report: dict[str, Any], method: Any) -> str:
     shown["method"] = short(method)
     shown["nfail"] = ", ".join(f"{count} with {reason}" for reason, count in report["failures"].items())
     shown["x"] = np.array2string(np.asarray(report["x"]), threshold=12, precision=6, prefix=" " * 10)
+    if "params" in report:
+        each = [f"{n} = {v:.6g}" if isinstance(v, float) else f"{n} = {v}" for n, v in report["params"].items()]
+        shown["params"] = f"\n{'':>12}".join(each)
+        del shown["x"]
     del shown["failures"]
     width = max(map(len, shown))
     return "\n".join(f"{name:>{width}}  {text}" for name, text in shown.items() if text)
