@@ -39,13 +39,9 @@ def do_run(arguments: argparse.Namespace) -> int:
         options = with_problem(options, problem)
     x0 = _start(arguments, problem)
     method = make_method(arguments.method, options, budget=arguments.budget)
-    if arguments.checkpoint:
-        checkpoint = Path(arguments.checkpoint)
-        same_run(checkpoint, {"FUNCTION": arguments.function, "problem options": about})
-        if checkpoint.exists():
-            print(f"going on from {checkpoint}; delete it to start anew", file=sys.stderr)
     noisy = problem is not None and problem.curve != "precision"
-    with _processes(arguments.workers) as pool:
+    noted = {"FUNCTION": arguments.function, "problem options": about}
+    with _kept(arguments.checkpoint, noted), _processes(arguments.workers) as pool:
         result = zo.minimize(
             objective,
             x0,
@@ -63,9 +59,9 @@ def do_run(arguments: argparse.Namespace) -> int:
         )
     report = _report(result, method, arguments.seed, problem)
     text = json.dumps(report, indent=1, allow_nan=False, default=str)
+    print(text if arguments.json else _table(report, method))
     if arguments.save:
         Path(arguments.save).write_text(text + "\n", encoding="utf-8")
-    print(text if arguments.json else _table(report, method))
     if result.status == BROKEN_OFF:
         again = "the same command goes on from here" if arguments.checkpoint else "with --checkpoint it could go on"
         print(f"zoo-opt: interrupted; {again}", file=sys.stderr)
@@ -105,7 +101,8 @@ def _processes(workers: int | None) -> Iterator[Any]:
         yield pool
 
 
-def same_run(checkpoint: Path, about: dict[str, Any]) -> None:
+@contextlib.contextmanager
+def _kept(file: str | None, about: dict[str, Any]) -> Iterator[None]:
     """Refuse to go on from a checkpoint of another function, whose losses mean nothing here.
 
     A checkpoint knows its method, start and seed but not the function: that is noted in ``<checkpoint>.target``.
@@ -119,17 +116,27 @@ def same_run(checkpoint: Path, about: dict[str, Any]) -> None:
     from zoo_opt.storage.checkpoint import write_atomically
     from zoo_opt.support.json_files import read_json
 
+    if file is None:
+        yield
+        return
+    checkpoint = Path(file)
     note = checkpoint.with_name(checkpoint.name + ".target")
-    if not checkpoint.exists():
-        write_atomically(note, json.dumps(about).encode())
-    elif note.exists():
-        before = read_json(note, CheckpointError)
+    if checkpoint.exists():
+        before = read_json(note, CheckpointError) if note.exists() else dict(about)
         before.setdefault("FUNCTION", before.get("TARGET"))  # as it was called
         for what, value in about.items():
             if before.get(what) != value:
                 raise CheckpointError(
                     f"{checkpoint} is of another run: its {what} is {before.get(what)!r}, this call's is {value!r}"
                 )
+        print(f"going on from {checkpoint}; delete it to start anew", file=sys.stderr)
+    else:
+        write_atomically(note, json.dumps(about).encode())
+    try:
+        yield
+    finally:
+        if not checkpoint.exists():  # a run that was refused leaves nothing behind
+            note.unlink(missing_ok=True)
 
 
 def _report(result: Result, method: Any, seed: int, problem: Problem | None) -> dict[str, Any]:

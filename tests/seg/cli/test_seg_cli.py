@@ -100,6 +100,7 @@ OUT = ["--out", "result", "--quiet"]
         (["evaluate", *BOX, *DATA, "--prompt", "none.npz"], "--prompt none.npz"),
         (["predict", *BOX, "--image", "a.png", "--out", "b.png"], "--point must be given"),
         (["predict", *BOX, "--image", "a.png", "--point", "1;2", "--out", "b.png"], "--point must be x,y"),
+        (["predict", *BOX, "--image", "a.png", "--point", "-1,x", "--out", "b.png"], "--point must be x,y"),
         (["predict", *BOX, "--image", "a.png", "--point", "1,2,7", "--out", "b.png"], "label 1"),
         (["predict", *BOX, "--image", "a.png", "--point", "1,2", "--out", "b.png"], "--image a.png"),
     ],
@@ -202,3 +203,16 @@ def test_help(run, capsys):
     with pytest.raises(SystemExit) as end:
         run("adapt", *BOX)
     assert end.value.code == 2
+
+
+def test_a_table_ends_by_the_same_rule(run, monkeypatch):
+    def raising(error):
+        def load(*_):
+            raise error
+
+        return load
+
+    for error, expected in ((TypeError("no such row"), 2), (OSError("disk full"), 1), (KeyboardInterrupt(), 130)):
+        monkeypatch.setattr("zoo_opt_seg.tables.run.load_table", raising(error))
+        status, _, err = run("table", "suite.toml")
+        assert status == expected and err.startswith("zoo-opt-seg table: ") and err.count("\n") == 1
