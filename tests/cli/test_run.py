@@ -41,6 +41,9 @@ b = { bool = true }
 """
 
 
+HALF = ["own_functions:half", "--x0", "0.1,2", "--method", "cma-es", "--budget", "100"]
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     """Run in a folder with functions of one's own; returns the status, the result, and what was said of errors."""
@@ -53,6 +56,7 @@ def run(tmp_path, monkeypatch, capsys):
         out, err = capsys.readouterr()
         return status, json.loads(out), err
 
+    call.capsys = capsys
     return call
 
 
@@ -121,9 +125,44 @@ def test_a_space_is_shown_by_names(run, capsys):
 
 
 def test_what_is_printed_is_what_is_saved(run, tmp_path):
-    _, found, _ = run("own_functions:half", "--x0", "-1,2", "--budget", "100", "--save", "r.json")
+    _, found, _ = run(*HALF, "--save", "r.json")
     assert json.loads((tmp_path / "r.json").read_text()) == found
     assert found["failures"] == {"ValueError": found["nfail"]} and found["nfail"] > 0
+    assert "ValueError: a negative x" in found["first_failures"]["ValueError"]
+
+
+@pytest.mark.parametrize("workers", [[], ["--workers", "2"]])
+def test_failures_show_the_users_lines(run, workers):
+    """Of some evaluations, and of all."""
+    for words, status, line, last in (
+        (HALF, 0, 'raise ValueError("a negative x")', "ValueError: a negative x"),
+        (["own_functions.py:broken", "--x0", "1,2"], 1, "return undefined + x.sum()", "NameError: name 'undefined' is"),
+    ):
+        assert main(["run", *words, "--quiet", *workers]) == status
+        error = run.capsys.readouterr().err
+        first, place, *_ = error.splitlines()
+        assert first.startswith("zoo-opt: ") and place.startswith("  File ") and "own_functions.py" in place
+        assert f"    {line}\n" in error and error.splitlines()[-1].startswith(last)
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        (["--target", "1e-3"], "the target is reached"),
+        (["--patience", "5"], "so many evaluations in a row have not lowered the best loss"),
+        (["--timeout", "0.05"], "the time is over"),
+    ],
+)
+def test_limits(run, limit, message):
+    words = ["--x0", "-1,0", "--method", "fzoo" if "--timeout" in limit else "cma-es", "--budget", "99999"]
+    _, found, _ = run("own_functions:bowl", *words, *limit)
+    assert found["message"] == message and 0 < found["nfev"] < 99999
+
+
+def test_our_warnings_are_sentences(run, tmp_path):
+    words = ["own_functions:bowl", "--x0", "1,2", "--method", "spsa", "--budget", "40", "--workers", "4", "--quiet"]
+    error = cli("run", *words, cwd=tmp_path, check=True).stderr
+    assert error.startswith("zoo-opt: 2 of 4 workers have nothing to do") and error.count("\n") == 1
 
 
 def test_a_module_that_breaks_shows_its_own_lines(run, tmp_path, capsys):
@@ -207,8 +246,3 @@ def test_run_auto_is_told_the_problems_bounds(capsys):
     problem = ["-p", "function=1", "-p", "dimension=5"]
     assert main(["run", "bbob", *problem, "--method", "auto", "--budget", "300", "--quiet"]) == 0
     assert "bounds=(-5.0, 5.0)" in capsys.readouterr().out
-
-
-def test_run_says_that_nothing_was_found(capsys):
-    assert main(["run", "math:sqrt", "--x0", "1,2", "--budget", "20", "--quiet"]) == 1
-    assert "no evaluation gave a finite loss: {'TypeError':" in capsys.readouterr().out

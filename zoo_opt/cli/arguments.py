@@ -56,6 +56,8 @@ An option's value is read as JSON where it is JSON (0.5, true, [-4, 4]) and as t
 and draws give an object with a type: -o 'lr={"type": "Cosine", "start": 0.1, "end": 0.001}' (its steps, if not given,
 are those that the budget allows).
 
+A run ends with the budget, before it by --target, --timeout or --patience, or where the method itself has ended.
+
 exit status: 0 a result; 1 none, as no evaluation gave a finite loss; 2 wrong usage; 130 interrupted
 """
 
@@ -147,6 +149,9 @@ def parser() -> argparse.ArgumentParser:
     word = add("--method", default="auto", help="registered name (default: auto, which needs no settings)")
     completion.completed_by(word, completion.methods)
     add("--budget", type=int, default=1000, metavar="N", help="evaluations (default: 1000)")
+    add("--target", type=float, metavar="LOSS", help="stop at this loss")
+    add("--timeout", type=float, metavar="SECONDS", help="stop after this time")
+    add("--patience", type=int, metavar="N", help="stop after N evaluations in a row that do not lower the best loss")
     add("--x0", metavar="START", help='start: "1,2,3", "zeros:N" or a .npy file')
     add("--bounds", metavar="BOX", help="LOW:HIGH for all variables, or one for each with commas between; either empty")
     add("--space", metavar="FILE", help="TOML: named parameters, of which the function gets a dict")

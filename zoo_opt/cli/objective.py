@@ -22,11 +22,9 @@ from zoo_opt.support.loading import load_object
 if TYPE_CHECKING:
     from zoo_opt.bench.problems.protocol import Problem
 
+PLACE = str(Path(zoo_opt.__file__).parent)  # of this package's code
 _LINES = 12  # of a traceback; chosen
-_MACHINERY = tuple(
-    f'  File "{place}'
-    for place in ("<frozen importlib", Path(importlib.__file__).parent, Path(zoo_opt.__file__).parent)
-)
+_MACHINERY = tuple(f'  File "{place}' for place in ("<frozen importlib", Path(importlib.__file__).parent, PLACE))
 
 
 class Named:
@@ -132,7 +130,7 @@ def objective_of(name: str, options: Mapping[str, Any], seed: int) -> Named | Lo
 def last_lines(error: BaseException | str) -> str:
     """Return the last lines of a traceback, without the frames of this package and of imports before the user's."""
     if isinstance(error, BaseException):
-        error = "".join(traceback.format_exception(None, error, error.__traceback__))
+        error = _traceback_of(error)
     entries: list[list[str]] = []
     for line in error.splitlines():
         if line.startswith("  File ") or not line.startswith(" ") or not entries:
@@ -141,3 +139,11 @@ def last_lines(error: BaseException | str) -> str:
     while len(entries) > 1 and entries[0][0].startswith(("Traceback ", *_MACHINERY)):
         entries.pop(0)
     return "\n".join([line for entry in entries for line in entry][-_LINES:])
+
+
+def _traceback_of(error: BaseException) -> str:
+    """The traceback in words; of what another process raised, the note that came with it."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    if error.__traceback__ is None and notes:
+        return notes[-1]
+    return "".join(traceback.format_exception(None, error, error.__traceback__))

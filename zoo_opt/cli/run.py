@@ -8,6 +8,7 @@ import json
 import math
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_opt.cli.exits import DONE, FAILED, INTERRUPTED, UsageError
 from zoo_opt.cli.listing import short
-from zoo_opt.cli.objective import Losses, objective_of
+from zoo_opt.cli.objective import PLACE, Losses, last_lines, objective_of
 from zoo_opt.cli.reading import read_bounds, read_options, read_space, read_start
 
 if TYPE_CHECKING:
@@ -41,7 +42,12 @@ def do_run(arguments: argparse.Namespace) -> int:
     method = make_method(arguments.method, options, budget=arguments.budget)
     noisy = problem is not None and problem.curve != "precision"
     noted = {"FUNCTION": arguments.function, "problem options": about}
-    with _kept(arguments.checkpoint, noted), _processes(arguments.workers) as pool:
+    with (
+        _warnings_shown(),
+        _failures_shown(),
+        _kept(arguments.checkpoint, noted),
+        _processes(arguments.workers) as pool,
+    ):
         result = zo.minimize(
             objective,
             x0,
@@ -49,6 +55,9 @@ def do_run(arguments: argparse.Namespace) -> int:
             unpack=arguments.unpack,
             bounds=read_bounds(arguments.bounds) if arguments.bounds else None,
             budget=arguments.budget,
+            target=arguments.target,
+            timeout=arguments.timeout,
+            patience=arguments.patience,
             rng=arguments.seed,
             executor=pool,
             vectorized=problem is not None and pool is None,
@@ -62,6 +71,8 @@ def do_run(arguments: argparse.Namespace) -> int:
     print(text if arguments.json else _table(report, method))
     if arguments.save:
         Path(arguments.save).write_text(text + "\n", encoding="utf-8")
+    for reason, text in result.first_failures.items():
+        print(f"zoo-opt: the first evaluation that failed with {reason}:\n{last_lines(text)}", file=sys.stderr)
     if result.status == BROKEN_OFF:
         again = "the same command goes on from here" if arguments.checkpoint else "with --checkpoint it could go on"
         print(f"zoo-opt: interrupted; {again}", file=sys.stderr)
@@ -81,6 +92,34 @@ def _start(arguments: argparse.Namespace, problem: Problem | None) -> Any:
         other = "--bounds: it has its own" if arguments.bounds else "a named problem"
         raise UsageError(f"--space goes with a function of yours, not with {other}")
     return read_space(arguments.space, arguments.x0)
+
+
+@contextlib.contextmanager
+def _warnings_shown() -> Iterator[None]:
+    """Show our own warnings as sentences, without the line of our code that they come from."""
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *place: Any, **more: Any) -> None:
+        if category is UserWarning and filename.startswith(PLACE):
+            print(f"zoo-opt: {message}", file=sys.stderr)
+        else:
+            shown(message, category, filename, *place, **more)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+@contextlib.contextmanager
+def _failures_shown() -> Iterator[None]:
+    """Raise what ends a run in which nothing works with the last lines of the first traceback."""
+    from zoo_opt.core.errors import ObjectiveError
+
+    try:
+        yield
+    except ObjectiveError as error:
+        lines = "" if error.__cause__ is None else f"\n{last_lines(error.__cause__)}"
+        raise ObjectiveError(f"{error}{lines}") from error.__cause__
 
 
 @contextlib.contextmanager
@@ -156,6 +195,7 @@ def _report(result: Result, method: Any, seed: int, problem: Problem | None) -> 
         "nit": int(result.nit),
         "nfail": int(result.nfail),
         "failures": dict(result.failures),
+        "first_failures": dict(result.first_failures),
         **figures,
         "fun": float(result.fun),
         "x": x.tolist(),
@@ -177,6 +217,6 @@ def _table(report: dict[str, Any], method: Any) -> str:
         each = [f"{n} = {v:.6g}" if isinstance(v, float) else f"{n} = {v}" for n, v in report["params"].items()]
         shown["params"] = f"\n{'':>12}".join(each)
         del shown["x"]
-    del shown["failures"]
+    del shown["failures"], shown["first_failures"]
     width = max(map(len, shown))
     return "\n".join(f"{name:>{width}}  {text}" for name, text in shown.items() if text)
