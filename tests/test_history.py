@@ -190,6 +190,11 @@ def test_a_timeout_ends_a_run():
     assert 0.2 <= time.perf_counter() - start < 5 and result.history.time[-2] < 0.2
 
 
+def test_a_timeout_before_any_evaluation_says_so():
+    result = zo.minimize(sphere, X0, method="fzoo", timeout=1e-9, budget=100, rng=0)
+    assert (result.nfev, result.success, result.message) == (0, False, "the time is over before any evaluation")
+
+
 def test_patience_ends_a_run():
     losses = iter([5.0, 4.0, math.nan, 4.0, 3.0, *[math.nan, 3.0, 7.0, 4.0, 9.0]])
     result = zo.minimize(lambda x: next(losses), X0, method="fzoo", patience=4, rng=0)

@@ -289,6 +289,8 @@ def _message(opt: Optimizer, status: int, failures: dict[str, int]) -> str:
     if status != NOTHING_FINITE:
         return _MESSAGES[status].format(stop=", ".join(opt.stop()))
     if opt.nfev == 0:
+        if "timeout" in opt.stop():
+            return f"{_MESSAGES[TIMEOUT]} before any evaluation"
         return f"the budget of {opt.budget} evaluations allows no step of {opt.method.size(opt.state)}"
     if opt.best.x is not None:
         return "the evaluation of the final iterate failed"
