@@ -153,7 +153,11 @@ def parser() -> argparse.ArgumentParser:
     add("--timeout", type=float, metavar="SECONDS", help="stop after this time")
     add("--patience", type=int, metavar="N", help="stop after N evaluations in a row that do not lower the best loss")
     add("--x0", metavar="START", help='start: "1,2,3", "zeros:N" or a .npy file')
-    add("--bounds", metavar="BOX", help="LOW:HIGH for all variables, or one for each with commas between; either empty")
+    add(
+        "--bounds",
+        metavar="BOX",
+        help="LOW:HIGH for all variables, or one for each with commas between; a side left empty is open",
+    )
     add("--space", metavar="FILE", help="TOML: named parameters, of which the function gets a dict")
     add("--unpack", action="store_true", help="with --space: the function gets them as keywords")
     add("--workers", type=int, metavar="N", help="evaluate in so many processes (default: in this one)")
