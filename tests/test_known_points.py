@@ -1,6 +1,7 @@
 """`tell_known`: points that nobody asked for, before and after the first step, and what each method makes of them."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -69,6 +70,24 @@ def test_a_half_told_step_and_a_save_keep_what_was_known(tmp_path):
     assert np.array_equal(opt.mean, loaded.mean)
     plain = told(zo.Optimizer(zo.CMAES(), np.ones(3), rng=0), 6)
     assert not np.array_equal(opt.mean, plain.mean)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [1, 0, 3, 2], [3, 2, 0, 1]])
+@pytest.mark.parametrize("name", METHODS)
+def test_one_after_the_other_the_best_of_all_is_the_start(name, order):
+    opt = zo.Optimizer(BY_NAME[name].method, np.ones(3), rng=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        words = [opt.tell_known(X[k], [LOSSES[k]]) for k in order]
+    assert np.array_equal(opt.mean, X[1]) and words[order.index(1)] == "start"
+
+
+def test_one_after_the_other_all_are_injected():
+    together, apart = (told(zo.Optimizer(zo.CMAES(), np.ones(3), rng=0), 2) for _ in range(2))
+    together.tell_known(X, LOSSES)
+    for x, loss in zip(X, LOSSES, strict=True):
+        apart.tell_known(x, [loss])
+    assert np.array_equal(told(together, 1).mean, told(apart, 1).mean)
 
 
 def test_several_starts_have_one_more():

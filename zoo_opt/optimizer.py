@@ -183,7 +183,7 @@ class Optimizer(Stored):
     def tell_known(self, X: Any, losses: Any) -> str:
         """Tell points that nobody asked for: an earlier run's, a guess. They count neither in ``nfev`` nor as history.
 
-        Before the first `ask` the best of them takes the place of x0, for every method. Later the CMA-ES family injects
+        Before the first `ask` the best of all of them takes the place of x0, for every method. Later the CMA-ES family injects
         the best of them, at most half a population, into its next generation (Hansen 2011, arXiv 1110.4181), and
         `Auto` goes on from a better point; others make no use of them, which is said by a warning. Failed and infinite
         losses are passed over. `best` may be one of these points; its id is then None.
@@ -210,9 +210,9 @@ class Optimizer(Stored):
             if not values:
                 return "ignored"
             k = int(np.argmin(values))
-            done = self._pipeline.know(points, values, self._key)
+            done = self._pipeline.know(points, values, self._key, self.best.loss)
             self._tally.know(points[k].copy(), values[k])
-        if done == "ignored":
+        if done == "ignored" and self._pipeline.ledger.next_id:
             warnings.warn(f"{type(self.method).__name__} makes no use of known points after its start", stacklevel=2)
         return done
 

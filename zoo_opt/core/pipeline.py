@@ -85,20 +85,20 @@ class Pipeline:
             self.recorder.add(step)
             self._buffers.give(step.X)
 
-    def know(self, X: Array, losses: list[float], key: Key) -> str:
+    def know(self, X: Array, losses: list[float], key: Key, least: float) -> str:
         """Tell the method of points (n, d), n > 0, and their losses; return what becomes of them.
 
-        "start": the best of them is where the run begins, as nothing was asked for yet; "used": by the method, from the
-        state after the last update on; "ignored".
+        "start": the best of them is where the run begins, as nothing was asked for yet, and none that was known before
+        has a loss of at most ``least``; "used": by the method, from the state after the last update on; "ignored".
         """
         state = self.newest
-        if not self.ledger.next_id:
+        if is_start := not self.ledger.next_id and min(losses) < least:
             state = self.method.init(X[int(np.argmin(losses))].copy(), key)
         known = self.method.known(state, X, losses)
         if known is self.newest:
             return "ignored"
         self.states[-1] = known
-        return "used" if self.ledger.next_id else "start"
+        return "start" if is_start else "used"
 
     def _asked(self, number: int) -> Asked:
         """Return what the method asks for in step ``number``."""

@@ -157,6 +157,8 @@ class EvolutionStrategy(Method):
         if self.handling is not NO_HANDLING:
             return state
         X = X.astype(np.float64)
+        if state.injected is not None:  # told before, for the same generation
+            X, losses = np.concatenate([state.injected.X, X]), [*state.injected.losses, *losses]
         away = (self.whitened(state.distribution, X) != 0.0).any(axis=1)  # the mean itself has no direction
         best = [k for k in rank(losses) if away[k]][: max(1, state.run.popsize // 2)]
         return replace(state, injected=Injected(X[best], [losses[k] for k in best])) if best else state
