@@ -146,6 +146,13 @@ def test_one_bad_value_is_a_failed_evaluation(tmp_path, value):
     assert opt.nfev == 0
 
 
+@pytest.mark.parametrize("value", [np.ma.masked, np.ma.array([-1.0], mask=True)])
+def test_a_masked_number_is_none(value):
+    f = Counted(lambda x: value if f.calls == 10 else sphere(x))
+    result = zo.minimize(f, X0, method="cma-es", budget=70, rng=0)
+    assert result.failures == {"NaN or None": 1} and result.fun > 0
+
+
 @pytest.mark.parametrize(
     "f", [lambda x: x[:1] ** 2 - 3, lambda x: np.array([[x[0] ** 2 - 3]]), lambda x: np.float32(x[0] ** 2 - 3)]
 )

@@ -148,7 +148,7 @@ def test_forms_of_a_single_tell():
     batch = opt.ask()
     opt.tell(batch[0], 3.0)
     opt.tell(1, [2.0])
-    opt.tell(np.int64(2), np.array(1.0))
+    opt.tell(np.int64(2), np.array([[1.0]]))
     opt.tell(batch[3:4], [0.5])
     assert (opt.nfev, opt.best.loss, opt.best.id) == (4, 0.5, 3)
     opt.tell(batch[4], None)

@@ -70,6 +70,7 @@ def test_a_choice_of_anything():
     arrays = [np.arange(2), np.arange(2), np.sin]
     space = zo.Space(a=zo.Choice(*arrays), b=zo.Bool())
     assert all(space.at(a=array).params["a"] is array for array in arrays)
+    assert zo.Space(a=zo.Choice(16, "x")).at(a=np.int64(16)).params == {"a": 16} and zo.Choice(1) != zo.Choice(True)
     assert zo.minimize(lambda p: float(p["a"] is not np.sin), space, budget=60, rng=0).params["a"] is np.sin
 
 
@@ -195,6 +196,13 @@ def test_candidates_have_params_through_slices_pickles_and_saves(tmp_path):
     again = zo.Optimizer.load(tmp_path / "run.zoo")
     assert again.space == SPACE and again.best.params == opt.best.params
     assert again.ask().params == opt.ask().params
+
+
+@pytest.mark.parametrize("values", [(math.nan, 1.0), (np.arange(3), "a"), ([1], {"b": 2}, (None, 3))])
+def test_a_checkpoint_knows_the_values_of_its_choices(tmp_path, values):
+    space, options = zo.Space(a=zo.Choice(*values), b=zo.Float(0, 1)), {"rng": 0, "checkpoint": tmp_path / "run.zoo"}
+    for budget in (20, 40):
+        assert zo.minimize(lambda p: p["b"], space, method="spsa", budget=budget, **options).nfev == budget
 
 
 def test_another_space_is_refused_at_a_checkpoint(tmp_path):

@@ -183,10 +183,10 @@ class Optimizer(Stored):
     def tell_known(self, X: Any, losses: Any) -> str:
         """Tell points that nobody asked for: an earlier run's, a guess. They count neither in ``nfev`` nor as history.
 
-        Before the first `ask` the best of all of them takes the place of x0, for every method. Later the CMA-ES family injects
-        the best of them, at most half a population, into its next generation (Hansen 2011, arXiv 1110.4181), and
-        `Auto` goes on from a better point; others make no use of them, which is said by a warning. Failed and infinite
-        losses are passed over. `best` may be one of these points; its id is then None.
+        Before the first `ask` the best of all of them takes the place of x0, for every method. Later the CMA-ES family
+        injects the best of them, at most half a population, into its next generation (Hansen 2011, arXiv 1110.4181),
+        and `Auto` goes on from a better point; others make no use of them, which is said by a warning. Failed and
+        infinite losses are passed over. `best` may be one of these points; its id is then None.
 
         Parameters
         ----------

@@ -194,7 +194,7 @@ class Int(Parameter):
         return min(max(k, 0), self.count - 1)
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, eq=False)
 class Choice(Parameter):
     """One of some values that have no order; a coordinate for each, the largest of which chooses.
 
@@ -250,7 +250,17 @@ class Choice(Parameter):
         for k, mine in enumerate(self.values):
             if mine is value or (type(mine) is type(value) and _equal(mine, value)):
                 return k
-        return -1
+        plain = value.item() if isinstance(value, np.generic) else value  # 16 of np.int64(16)
+        return -1 if isinstance(plain, np.generic) or plain is value else self._index(plain)
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the values are the same in their order, also where they were saved, as arrays and NaN are."""
+        if not isinstance(other, Choice):
+            return NotImplemented
+        return len(self.values) == len(other.values) and all(map(_alike, self.values, other.values))
+
+    def __hash__(self) -> int:
+        return hash(len(self.values))
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -258,6 +268,13 @@ def _equal(one: Any, other: Any) -> bool:
         return bool(one == other)
     except (TypeError, ValueError):  # arrays
         return False
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return one.dtype == other.dtype and np.array_equal(one, other)
+    both_nan = not _equal(one, one) and not _equal(other, other)
+    return one is other or (type(one) is type(other) and (_equal(one, other) or both_nan))
 
 
 @dataclass(frozen=True)

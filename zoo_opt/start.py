@@ -30,8 +30,9 @@ def start_of(method: Method | str, x0: Any, bounds: Any, x_scale: Any) -> tuple[
             if value is not None:
                 raise ValueError(f"{name} must be None with a Space, which has its own, got {value!r}")
         bounds = space.bounds
+    bounds = None if bounds is None else check_box("bounds", bounds)  # once, as it may be an iterator
     x = starts[0].copy()
-    box = getattr(method, "bounds", None) if bounds is None else check_box("bounds", bounds)
+    box = getattr(method, "bounds", None) if bounds is None else bounds
     for k, other in enumerate(starts[1:], start=1):
         if isinstance(box, Box):
             check_start(other, box, f"x0[{k}]")
@@ -41,9 +42,8 @@ def start_of(method: Method | str, x0: Any, bounds: Any, x_scale: Any) -> tuple[
 
 def _starts(x0: Any) -> tuple[Array, Space | None]:
     """Return the starts (k, d) and their space, or raise."""
-    if isinstance(x0, Space):
-        x0 = x0.at()
     points = list(x0) if isinstance(x0, (list, tuple)) else [x0]
+    points = [point.at() if isinstance(point, Space) else point for point in points]
     if points and all(isinstance(point, SpacePoint) for point in points):
         if any(point.space != points[0].space for point in points):
             raise ValueError("x0 must be points of one space, got points of several")

@@ -86,6 +86,11 @@ def test_forms_are_those_of_bounds():
         np.testing.assert_allclose(res.x, [5, 7], atol=1e-4)
 
 
+def test_bounds_may_be_an_iterator():
+    opt = zo.Optimizer("spsa", [0.5, 0.5], bounds=zip([0, 0], [1, 2], strict=True), rng=0)
+    assert opt.method.bounds == ((0.0, 0.0), (1.0, 2.0))
+
+
 def test_a_plain_problem_is_not_wrapped():
     for options in ({}, {"bounds": None}, {"bounds": (None, None)}):
         assert zo.Optimizer(zo.CMAES(), [1.0, 1.0], **options).method == zo.CMAES()
@@ -130,13 +135,19 @@ def test_sigma0_for_each_variable():
 
 MIXED = zo.MixedVariables(method=zo.CMAES(), grid=zo.Grid(2, levels=((0, (0.0, 1.0)),)))
 ERRORS = [
-    (dict(bounds=(0, 1)), zo.CMAES(bounds=(0, 2)), ValueError, "bounds must be given once, got .0, 1. beside .* CMAES"),
+    (
+        dict(bounds=(0, 1)),
+        zo.CMAES(bounds=(0, 2)),
+        ValueError,
+        "bounds must be given once, got .0.0, 1.0. beside",
+    ),
     (dict(bounds=(2, 1)), zo.CMAES(), ValueError, "bounds must have low <= high"),
     (dict(bounds=(2, 3)), zo.CMAES(), ValueError, r"x0 must lie inside bounds, got x0\[0\] = 1.0 outside \[2.0, 3.0\]"),
     (dict(bounds=[(0, 2)] * 3), zo.CMAES(), ValueError, "bounds must be numbers or arrays of length 2, got length 3"),
     (dict(bounds=(1, 1)), zo.CMAES(), ValueError, "bounds must leave a variable to search, got low == high in all 2"),
     (dict(x_scale=0), zo.CMAES(), ValueError, "x_scale must be > 0, got 0"),
     (dict(x_scale=[1, np.nan]), zo.CMAES(), ValueError, "x_scale must be > 0 and finite"),
+    (dict(x_scale=10**400), zo.CMAES(), ValueError, "x_scale must be finite, got 1000"),
     (dict(x_scale="big"), zo.CMAES(), TypeError, "x_scale must be a real number, got 'big'"),
     (dict(x_scale=[1, 2, 3]), zo.CMAES(), ValueError, "x_scale must be a number or an array of length 2, got length 3"),
     ({}, zo.CMAES(sigma0=[1, 2, 3]), ValueError, "sigma0 must be a number or an array of length 2, got length 3"),

@@ -82,6 +82,7 @@ def test_of_a_space():
     space = zo.Space(a=zo.Float(-10, 10), n=zo.Int(0, 9))
     opt = zo.Optimizer("cma-es", [space.at(a=5.0, n=3), space.at(n=7)], rng=0)
     assert opt.ask().params == [{"a": 5.0, "n": 3}, {"a": 0.0, "n": 7}]
+    assert zo.Optimizer("cma-es", [space, space.at(n=7)], rng=0).ask().params[0] == space.at().params
     res = zo.minimize(lambda p: p["a"] ** 2 + p["n"], [space.at(a=5.0), space.at(n=0)], budget=200, rng=0)
     assert res.params["n"] == 0 and abs(res.params["a"]) < 0.1
 

@@ -24,7 +24,8 @@ def as_told(candidates: Any, losses: Any, sem: Any, run: int) -> tuple[Sequence[
     else:
         ids = as_ids(candidates, run)
         single = not isinstance(candidates, Batch) and isinstance(candidates, (Candidate, numbers.Integral))
-        if single and (losses is None or np.ndim(losses) == 0):
+        one_number = losses is None or (isinstance(losses, np.ndarray) and losses.size == 1)
+        if single and (one_number or np.ndim(losses) == 0):
             losses = (losses,)
     values = as_losses(losses, len(ids))
     if sem is None:

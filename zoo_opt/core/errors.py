@@ -56,7 +56,10 @@ def finite(name: str, value: Any) -> float:
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, got {value!r} of type {type(value).__name__}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be finite, got {_short(value)}") from None
 
 
 def fraction(name: str, value: Any) -> float:
@@ -107,9 +110,12 @@ def vector(name: str, value: Any) -> Array:
 
 
 def loss(value: Any) -> float:
-    """Return a loss as a float, NaN for None, or raise. An array of one number is that number, whatever its shape."""
+    """Return a loss as a float, NaN for None, or raise. An array of one number is that number, whatever its shape.
+
+    One that is masked is none.
+    """
     if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.item()
+        value = None if np.ma.is_masked(value) else value.item()
     if value is None:
         return math.nan
     try:
