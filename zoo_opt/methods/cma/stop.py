@@ -96,13 +96,15 @@ def loss_reasons(state: ESState, ranked: list[float], tol: Tolerances) -> dict[s
         return reasons
     worst, best = max(state.history), min(state.history)
     recent = worst - best  # infinite losses: infinite or NaN, never small
+    least = tol.tolfunrel * max(FIRST * state.first_range, -best, worst)
+    if recent > least and recent > tol.tolfun and recent > tol.tolfunhist:
+        return reasons
     both = max(recent, ranked[-1] - ranked[0])
     whole = len(state.history) == history_length(state.x0.size, state.run.popsize)
     if both < tol.tolfun:
         reasons["tolfun"] = tol.tolfun
     if recent < tol.tolfunhist and whole:
         reasons["tolfunhist"] = tol.tolfunhist
-    least = tol.tolfunrel * max(FIRST * state.first_range, abs(best), abs(worst))
     if both < least or (recent < least and whole):
         reasons["tolfunrel"] = tol.tolfunrel
     return reasons

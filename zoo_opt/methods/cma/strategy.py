@@ -134,6 +134,8 @@ class EvolutionStrategy(Method):
 
     def size(self, state: ESState) -> int:
         """See `Method.size`."""
+        if self.handling is NO_HANDLING:
+            return state.run.popsize
         repeats = self.handling.repeats(state)
         return self.handling.popsize(state) + (0 if repeats is None else len(repeats.rows))
 
@@ -181,7 +183,7 @@ class EvolutionStrategy(Method):
             return replace(state, noise=noise)
         after = self.adapt(dist, kept, order, state.g + 1)
         noise, after = handling.adjust(noise, dist, after)
-        ranked = sorted([ranked_by[k] for k in order])
+        ranked = sorted([ranked_by[k] for k in order.tolist()])
         return self._judged(state.next_generation(after, noise, ranked, len(losses)), step, ranked)
 
     def mean(self, state: ESState) -> Array:
