@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from refusals import refused
 
 import zoo_opt as zo
 
@@ -87,18 +88,14 @@ def test_gains_under_an_escape_are_calibrated_as_those_without():
     assert isinstance(found.method, zo.SPSAGEASS)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"fun": 3}, TypeError, "fun must be callable, got 3"),
-        ({"method": zo.SPSA()}, ValueError, "method must be a gradient method with lr='auto' or c='auto', got SPSA"),
-        ({"method": zo.CMAES()}, ValueError, "method must be a gradient method"),
-        ({"method": "cma-es"}, ValueError, "method must be a gradient method"),
-        ({"method": "auto"}, ValueError, "method must be a gradient method"),
-        ({"steps": 4}, ValueError, "steps must be >= 5, got 4"),
-        ({"budget": 0}, ValueError, "budget must be >= 1, got 0"),
-    ],
+test_errors = refused(
+    zo.calibrate,
+    ({"fun": 3}, TypeError, "fun must be callable, got 3"),
+    ({"method": zo.SPSA()}, ValueError, "method must be a gradient method with lr='auto' or c='auto', got SPSA"),
+    ({"method": zo.CMAES()}, ValueError, "method must be a gradient method"),
+    ({"method": "cma-es"}, ValueError, "method must be a gradient method"),
+    ({"method": "auto"}, ValueError, "method must be a gradient method"),
+    ({"steps": 4}, ValueError, "steps must be >= 5, got 4"),
+    ({"budget": 0}, ValueError, "budget must be >= 1, got 0"),
+    **{"fun": linear, "x0": X0},
 )
-def test_errors(arguments, error, message):
-    with pytest.raises(error, match=message):
-        zo.calibrate(**{"fun": linear, "x0": X0, **arguments})

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 from doubting import Doubting
+from refusals import raises
 
 import zoo_opt as zo
 
@@ -213,8 +214,7 @@ def test_a_schedule_out_of_range_leaves_the_run_as_it_was():
     for _ in range(2):
         opt.tell(opt.ask(), [1.0, 2.0])
     for _ in range(2):
-        with pytest.raises(ValueError, match="c must be > 0"):
-            opt.ask()
+        raises(ValueError, "c must be > 0", opt.ask)
     assert (opt.nit, opt.nfev, opt.pending) == (2, 4, [])
 
 
@@ -268,8 +268,7 @@ def test_what_would_be_paired_wrongly_is_refused(wrong):
         opt.tell(**({"candidates": batch, "losses": losses} | given))
     assert seen(opt) == before
     if "candidates" in given:
-        with pytest.raises(TypeError, match=r"^candidates must be "):
-            opt.tell_failed(given["candidates"])
+        raises(TypeError, r"^candidates must be ", opt.tell_failed, given["candidates"])
         assert seen(opt) == before
 
 
@@ -279,8 +278,7 @@ def test_pandas_is_refused_and_its_values_are_taken():
     before = seen(opt)
     column = pandas.Series(losses, index=batch.ids[::-1])
     for wrong in (column, pandas.DataFrame({"loss": losses}), pandas.DataFrame([losses], columns=range(N))):
-        with pytest.raises(TypeError, match=r"^losses must be .*, got "):
-            opt.tell(batch, wrong)
+        raises(TypeError, r"^losses must be .*, got ", opt.tell, batch, wrong)
     assert seen(opt) == before
     opt.tell(batch, column.to_numpy())
     assert opt.nfev == 2 * N
@@ -319,10 +317,8 @@ def test_candidates_of_another_optimizer_are_refused(what, form):
     before, wrong = seen(opt), form(other(what).ask())
     with pytest.raises(ValueError, match=r"^candidates must be what this optimizer has asked for, got a .* of another"):
         opt.tell(wrong, [1.0] * len(wrong))
-    with pytest.raises(ValueError, match=r"^candidates must be "):
-        opt.tell_failed(wrong)
-    with pytest.raises(ValueError, match="got a Candidate of another optimizer"):
-        opt.tell(other(what).ask()[0], 1.0)
+    raises(ValueError, r"^candidates must be ", opt.tell_failed, wrong)
+    raises(ValueError, "got a Candidate of another optimizer", opt.tell, other(what).ask()[0], 1.0)
     assert seen(opt) == before
 
 
@@ -358,10 +354,8 @@ def test_runs_that_have_parted_do_not_take_each_others_points():
     theirs, ours = one.ask(), other.ask()
     again = pickle.loads(pickle.dumps(theirs))
     for candidates, losses in ((theirs, [1.0, 2.0]), (theirs[:1], [1.0]), (theirs[1], 1.0), (again, [1.0, 2.0])):
-        with pytest.raises(ValueError, match="of another optimizer"):
-            other.tell(candidates, losses)
-        with pytest.raises(ValueError, match="of another optimizer"):
-            other.tell_failed(candidates)
+        raises(ValueError, "of another optimizer", other.tell, candidates, losses)
+        raises(ValueError, "of another optimizer", other.tell_failed, candidates)
     assert (other.nfev, other.pending) == (2, [2, 3])
     other.tell(pickle.loads(pickle.dumps(ours)), [1.0, 2.0])
     assert other.nit == 2

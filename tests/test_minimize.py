@@ -11,6 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 import numpy as np
 import pytest
 from doubting import Doubting
+from refusals import raises
 from solving import Counted
 
 import zoo_opt as zo
@@ -193,8 +194,7 @@ def test_nothing_finite():
 )
 def test_bad_arguments(changes, error, message):
     settings = {"fun": sphere, "x0": X0, "budget": 50, "rng": 0} | changes
-    with pytest.raises(error, match=message):
-        zo.minimize(settings.pop("fun"), settings.pop("x0"), **settings)
+    raises(error, message, zo.minimize, settings.pop("fun"), settings.pop("x0"), **settings)
 
 
 # --------------------------------------------------------------------------------------- callbacks, results, Ctrl-C
@@ -271,8 +271,7 @@ def test_candidates_cannot_be_written_to():
         x += 1
         return 0.0
 
-    with pytest.raises(ValueError, match="read-only"):
-        zo.minimize(vandal, X0, budget=10, rng=0, on_error="raise")
+    raises(ValueError, "read-only", zo.minimize, vandal, X0, budget=10, rng=0, on_error="raise")
 
 
 def test_an_objective_can_give_its_standard_error():
@@ -318,5 +317,4 @@ def test_a_standard_error_of_nan_is_not_known():
     ],
 )
 def test_bad_standard_errors(f, vectorized, error, message):
-    with pytest.raises(error, match=message):
-        measured(f, vectorized=vectorized, on_error="raise")
+    raises(error, message, measured, f, vectorized=vectorized, on_error="raise")

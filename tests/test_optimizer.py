@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 from doubting import Doubting
+from refusals import raises
 from solving import advance, solve
 
 import zoo_opt as zo
@@ -128,18 +129,15 @@ def test_a_batch_is_told_once():
     """Batches carry ranges of ids, which have a short way through the checks: it must not be too short."""
     opt = start()
     batch, foreign = opt.ask(), start(zo.FZOO(directions=9)).ask()
-    with pytest.raises((KeyError, ValueError)):
-        opt.tell(foreign[::-1], [1.0] * 10)
+    raises((KeyError, ValueError), None, opt.tell, foreign[::-1], [1.0] * 10)
     assert (opt.nfev, opt.best.id) == (0, None)
     opt.tell(batch[:2], [1.0, 2.0])
     for wrong in (batch[:2], batch[1:3], batch, batch[::-1], foreign, foreign[::-1], foreign[::2], foreign[6:]):
-        with pytest.raises((KeyError, ValueError)):
-            opt.tell(wrong, [1.0] * len(wrong))
+        raises((KeyError, ValueError), None, opt.tell, wrong, [1.0] * len(wrong))
         assert (opt.nfev, opt.pending, opt.best.id) == (2, [2, 3, 4], 0)
     finish(opt, batch[2:])
     for old in (batch, batch[3:], batch[::-1]):
-        with pytest.raises(ValueError, match="was told before"):
-            finish(opt, old)
+        raises(ValueError, "was told before", finish, opt, old)
     assert opt.nit == 1
 
 
@@ -166,8 +164,7 @@ def test_an_interrupted_update_is_made_later(monkeypatch, tmp_path):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(zo.FZOO, "update", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        advance(opt, sphere)
+    raises(KeyboardInterrupt, None, advance, opt, sphere)
     opt.save(path)
     monkeypatch.setattr(zo.FZOO, "update", update)
     advance(reference, sphere)
@@ -386,8 +383,7 @@ class Astray(Doubting):
 )
 def test_rows_that_cannot_be_are_refused(monkeypatch, rows, message):
     monkeypatch.setattr(Astray, "rows", rows)
-    with pytest.raises(ValueError, match=message):
-        start(Astray()).ask()
+    raises(ValueError, message, start(Astray()).ask)
 
 
 @pytest.mark.parametrize("many", [True, False])
@@ -418,8 +414,7 @@ def test_standard_errors_reach_the_method(many):
 )
 def test_bad_standard_errors(sem, error, message):
     opt = start(Doubting())
-    with pytest.raises(error, match=message):
-        opt.tell(opt.ask(), [1.0] * 7, sem)
+    raises(error, message, opt.tell, opt.ask(), [1.0] * 7, sem)
     assert (opt.nfev, len(opt.pending)) == (0, 7)
 
 

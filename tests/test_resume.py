@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from doubting import TYPES, Doubting
+from refusals import raises
 from solving import Counted
 
 import zoo_opt as zo
@@ -69,8 +70,7 @@ def test_a_larger_budget_goes_on(path):
 
 def test_what_came_before_an_error_is_kept(path):
     f = Counted(at=19, error=OSError("down"))
-    with pytest.raises(OSError, match="down"):
-        zo.minimize(f, X0, checkpoint=path, on_error="raise", **SETTINGS)
+    raises(OSError, "down", zo.minimize, f, X0, checkpoint=path, on_error="raise", **SETTINGS)
     resumed = zo.minimize(f, X0, checkpoint=path, on_error="raise", **SETTINGS)
     assert f.calls == resumed.nfev
     assert_as_if_never_stopped(resumed)
@@ -97,8 +97,7 @@ def test_a_journal_without_its_checkpoint_is_refused(path):
     zo.minimize(sphere, X0, checkpoint=path, **SETTINGS)
     path.unlink()
     path.with_name("run.zoo.journal").write_bytes(b'[0, "0x1.0p+0", ""] deadbeef\n')
-    with pytest.raises(zo.CheckpointError, match="has no checkpoint"):
-        zo.minimize(sphere, X0, checkpoint=path, **SETTINGS)
+    raises(zo.CheckpointError, "has no checkpoint", zo.minimize, sphere, X0, checkpoint=path, **SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -107,8 +106,7 @@ def test_a_journal_without_its_checkpoint_is_refused(path):
 def test_a_checkpoint_of_another_run_is_refused(path, changes, what):
     settings = {"fun": sphere, "x0": X0, "checkpoint": path, **SETTINGS}
     zo.minimize(**settings)
-    with pytest.raises(zo.CheckpointError, match=f"is of another run: its {what} is"):
-        zo.minimize(**settings | changes)
+    raises(zo.CheckpointError, f"is of another run: its {what} is", zo.minimize, **settings | changes)
 
 
 SCRIPT = """
@@ -196,8 +194,7 @@ def test_a_failed_final_evaluation_is_counted_and_kept(path):
     assert (first.nfev, first.nfail, first.failures) == (197, 1, {"OSError": 1})
     again = zo.minimize(never, X0, checkpoint=path, **settings)
     assert (again.nfev, again.failures) == (197, {"OSError": 1})
-    with pytest.raises(OSError, match="down"):
-        zo.minimize(Counted(at=196, error=OSError("down")), X0, on_error="raise", **settings)
+    raises(OSError, "down", zo.minimize, Counted(at=196, error=OSError("down")), X0, on_error="raise", **settings)
 
 
 def test_standard_errors_are_kept(tmp_path, monkeypatch):

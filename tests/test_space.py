@@ -9,6 +9,7 @@ import pytest
 from doubting import Doubting
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import raises
 
 import zoo_opt as zo
 
@@ -260,5 +261,4 @@ ERRORS = [
 
 @pytest.mark.parametrize(("call", "kind", "message"), ERRORS, ids=lambda value: str(value)[:40])
 def test_errors(call, kind, message):
-    with pytest.raises(kind, match=message):
-        call()
+    raises(kind, message, call)

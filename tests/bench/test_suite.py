@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from refusals import raises
 
 from zoo_opt.bench.solvers import PEERS, PeerEntry
 from zoo_opt.bench.suite import SuiteError, load_suite, shipped
@@ -86,8 +87,7 @@ def test_a_method_may_run_on_fewer_problems(tmp_path):
 )
 def test_mistakes_are_named(tmp_path, old, new, message):
     assert old in GOOD
-    with pytest.raises(SuiteError, match=message):
-        load(tmp_path, GOOD.replace(old, new, 1))
+    raises(SuiteError, message, load, tmp_path, GOOD.replace(old, new, 1))
 
 
 def test_the_same_run_twice_is_refused(tmp_path):
@@ -105,8 +105,7 @@ def test_a_peer_with_the_name_of_a_method_is_refused(tmp_path):
 
 
 def test_unknown_suite():
-    with pytest.raises(SuiteError, match="no suite file 'nope', and no shipped suite of that name: quick"):
-        load_suite("nope")
+    raises(SuiteError, "no suite file 'nope', and no shipped suite of that name: quick", load_suite, "nope")
 
 
 def test_quick_is_shipped_and_linked():

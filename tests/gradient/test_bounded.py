@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from refusals import raises
 
 import zoo_opt as zo
 from zoo_opt.core.keys import Key
@@ -111,7 +112,5 @@ def test_in_blocks_as_in_one():
 
 @pytest.mark.parametrize("cls", [zo.SPSA, zo.SPSAGC, zo.SPSAGEASS, zo.BAR, zo.FZOO])
 def test_bad_bounds(cls):
-    with pytest.raises(ValueError, match="bounds must have low <= high"):
-        cls(bounds=(1, 0))
-    with pytest.raises(ValueError, match=r"x0\[1\] = 2.0 outside \[0.0, 1.0\]"):
-        zo.Optimizer(cls(bounds=(0, 1)), [0.5, 2.0])
+    raises(ValueError, "bounds must have low <= high", cls, bounds=(1, 0))
+    raises(ValueError, r"x0\[1\] = 2.0 outside \[0.0, 1.0\]", zo.Optimizer, cls(bounds=(0, 1)), [0.5, 2.0])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import raises
 from solving import advance
 
 import zoo_opt as zo
@@ -115,8 +116,7 @@ def test_slope_rms():
     before = memory
     assert SlopeRMS().factor([], [0.0], ()) == (1.0, ())  # nothing measured yet
     assert scaling.factor([], [1e200, 1e200], memory) == (1.0, before)  # overflows
-    with pytest.raises(ValueError, match=r"decay must be in \[0, 1\), got 1.0"):
-        SlopeRMS(decay=1.0)
+    raises(ValueError, r"decay must be in \[0, 1\), got 1.0", SlopeRMS, decay=1.0)
 
 
 @pytest.mark.parametrize("estimator", [TwoSided(4), OneSided(4), Centered(4)], ids=repr)

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from refusals import raises
 
 import zoo_opt as zo
 
@@ -78,10 +79,8 @@ class TestOptuna:
     def test_errors(self, optuna):
         from zoo_opt.interop.optuna import ZooSampler
 
-        with pytest.raises(ValueError, match="startup_trials must be 1 or more, got 0"):
-            ZooSampler("cma-es", startup_trials=0)
-        with pytest.raises(ValueError, match="method must be one of"):
-            ZooSampler("newton")
+        raises(ValueError, "startup_trials must be 1 or more, got 0", ZooSampler, "cma-es", startup_trials=0)
+        raises(ValueError, "method must be one of", ZooSampler, "newton")
         study = optuna.create_study(directions=["minimize", "minimize"], sampler=ZooSampler("cma-es", seed=1))
         with pytest.raises(ValueError, match="takes studies of one objective, got 2"):
             study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), 0), n_trials=3)
@@ -135,5 +134,4 @@ class TestNevergrad:
         ],
     )
     def test_errors(self, register, arguments, message):
-        with pytest.raises(ValueError, match=message):
-            register(*arguments)
+        raises(ValueError, message, register, *arguments)

@@ -3,6 +3,7 @@
 import nevergrad as ng
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from refusals import raises
 
 import zoo_opt as zo
 from zoo_opt.interop.spaces import space_from_nevergrad, space_from_optuna
@@ -74,5 +75,4 @@ def test_nevergrad():
     ],
 )
 def test_what_is_refused(parametrization, kind, message):
-    with pytest.raises(kind, match=message):
-        space_from_nevergrad(parametrization)
+    raises(kind, message, space_from_nevergrad, parametrization)

@@ -1,10 +1,12 @@
 """ParameterVector: a torch module trained by loss values."""
 
 import copy
+import operator
 import pickle
 
 import numpy as np
 import pytest
+from refusals import raises, refused
 
 import zoo_opt as zo
 
@@ -131,27 +133,21 @@ def test_a_module_whose_parameters_were_moved_is_refused(move):
     model = mlp()
     vector = ParameterVector(model)
     move(model)
-    with pytest.raises(RuntimeError, match=r"the parameter 0.weight was moved or replaced"):
-        vector.set(np.zeros(vector.dim))
+    raises(RuntimeError, r"the parameter 0.weight was moved or replaced", vector.set, np.zeros(vector.dim))
 
 
 MIXED = torch.nn.ModuleList([torch.nn.Linear(1, 1), torch.nn.Linear(1, 1).double()])
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
-        (lambda: ParameterVector([1]), TypeError, "module must be a torch.nn.Module, got list"),
-        (lambda: ParameterVector(torch.nn.ReLU()), ValueError, "module must have parameters to take"),
-        (
-            lambda: ParameterVector(MIXED),
-            ValueError,
-            "one floating dtype and one device, got torch.float32 on cpu, torch.float64",
-        ),
-        (lambda: ParameterVector(mlp(), mlp().parameters()), ValueError, "parameters must be of the module"),
-        (lambda: ParameterVector(mlp()).set(np.zeros(3)), ValueError, r"x must have shape \(67,\), got \(3,\)"),
-    ],
+test_errors = refused(
+    operator.call,
+    (lambda: ParameterVector([1]), TypeError, "module must be a torch.nn.Module, got list"),
+    (lambda: ParameterVector(torch.nn.ReLU()), ValueError, "module must have parameters to take"),
+    (
+        lambda: ParameterVector(MIXED),
+        ValueError,
+        "one floating dtype and one device, got torch.float32 on cpu, torch.float64",
+    ),
+    (lambda: ParameterVector(mlp(), mlp().parameters()), ValueError, "parameters must be of the module"),
+    (lambda: ParameterVector(mlp()).set(np.zeros(3)), ValueError, r"x must have shape \(67,\), got \(3,\)"),
 )
-def test_errors(call, error, message):
-    with pytest.raises(error, match=message):
-        call()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import raises
 from scipy.optimize import Bounds
 
 import zoo_opt as zo
@@ -67,15 +68,13 @@ def test_forms(given, expected):
 
 @pytest.mark.parametrize(("given", "kind", "message"), REFUSED, ids=lambda value: str(value)[:40])
 def test_refused(given, kind, message):
-    with pytest.raises(kind, match=message):
-        check_box("bounds", given)
+    raises(kind, message, check_box, "bounds", given)
 
 
 @pytest.mark.parametrize("given", [(0, INF), (None, None), [(0, 1), (None, 1)]])
 def test_where_both_sides_must_be_finite(given):
     for call in (check_finite_box, lambda name, box: zo.CMAES(restart_from=box)):
-        with pytest.raises(ValueError, match="must be finite on both sides"):
-            call("restart_from", given)
+        raises(ValueError, "must be finite on both sides", call, "restart_from", given)
 
 
 def test_a_start_outside_is_named_to_the_last_digit():

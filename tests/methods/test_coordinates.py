@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from doubting import Doubting
+from refusals import raises
 from scipy.optimize import Bounds
 
 import zoo_opt as zo
@@ -164,8 +165,7 @@ ERRORS = [
 
 @pytest.mark.parametrize(("options", "method", "kind", "message"), ERRORS, ids=lambda value: str(value)[:30])
 def test_errors(options, method, kind, message):
-    with pytest.raises(kind, match=message):
-        zo.Optimizer(method, [1.0, 1.0], **options)
+    raises(kind, message, zo.Optimizer, method, [1.0, 1.0], **options)
 
 
 def test_scales_of_1000_1_and_a_thousandth():

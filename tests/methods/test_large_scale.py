@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from oracles import dd_cma_es as oracle
+from refusals import raises
 from solving import advance, solve
 
 import zoo_opt as zo
@@ -197,20 +198,17 @@ def test_a_lone_survivor_and_extreme_losses_keep_the_distribution_whole(losses):
     ],
 )
 def test_bad_settings(cls, options, message):
-    with pytest.raises((ValueError, TypeError), match=message):
-        cls(**options)
+    raises((ValueError, TypeError), message, cls, **options)
 
 
 @pytest.mark.parametrize("cls", METHODS)
 def test_bad_starts(cls):
-    with pytest.raises(ValueError, match="x0 must lie inside bounds"):
-        zo.Optimizer(cls(bounds=(0, 1)), np.full(3, 2.0))
+    raises(ValueError, "x0 must lie inside bounds", zo.Optimizer, cls(bounds=(0, 1)), np.full(3, 2.0))
     with pytest.raises(ValueError, match="bounds must be numbers or arrays of length 3, got length 2"):
         zo.Optimizer(cls(bounds=([0, 0], [1, 1])), np.full(3, 0.5))
 
 
 @pytest.mark.parametrize("name", ["lazy", "pace_C", "pace_D", "damping"])
 def test_factors_are_positive(name):
-    with pytest.raises(ValueError, match=f"{name} must be > 0"):
-        zo.DDCMAES(**{name: 0})
+    raises(ValueError, f"{name} must be > 0", zo.DDCMAES, **{name: 0})
     assert zo.DDCMAES.paper(sigma0=2.0) == zo.DDCMAES(sigma0=2.0, lazy=0.1, **PAPER)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from oracles import noise as oracles
+from refusals import raises
 from solving import advance
 
 import zoo_opt as zo
@@ -184,7 +185,5 @@ def test_failures_and_restarts(handling):
     ],
 )
 def test_bad_settings(kind, changes, message):
-    with pytest.raises(ValueError, match=message):
-        kind(**changes)
-    with pytest.raises(TypeError, match="noise must be a NoiseHandling, got 3"):
-        zo.CMAES(noise=3)
+    raises(ValueError, message, kind, **changes)
+    raises(TypeError, "noise must be a NoiseHandling, got 3", zo.CMAES, noise=3)

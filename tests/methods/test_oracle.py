@@ -6,6 +6,7 @@ The oracles are handed the directions that the optimizer draws; everything else 
 import numpy as np
 import pytest
 from oracles import cma_es, gradient, subspace
+from refusals import raises
 from solving import advance
 
 import zoo_opt as zo
@@ -269,10 +270,8 @@ def test_oracles_would_notice():
     """A different momentum in the last digit that matters is seen at this tolerance."""
     opt = zo.Optimizer(zo.SPSAGC(lr=5e-4, c=0.02, momentum=0.9 + 1e-9), X0, rng=2)
     expected = gradient.spsa_gc(valley, X0, directions(opt, 1), 5e-4, 0.02, beta=0.9)
-    with pytest.raises(AssertionError, match="relative error"):
-        assert_close(means(opt, valley), expected)
+    raises(AssertionError, "relative error", assert_close, means(opt, valley), expected)
     altered = cma_es.tutorial_parameters(5)._replace(c_1=cma_es.tutorial_parameters(5).c_1 * (1 + 1e-6))
     opt = zo.Optimizer(zo.CMAES(lazy=0.1), X0[:5], rng=1)
     other = cma_es.cma_es(valley, X0[:5], 0.3, normals(opt.state.key), 50, parameters=altered)
-    with pytest.raises(AssertionError, match="relative error"):
-        assert_states(generations(opt, valley)[0], other)
+    raises(AssertionError, "relative error", assert_states, generations(opt, valley)[0], other)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusals import raises
 
 pytest.importorskip("torch")
 pytest.importorskip("monai")
@@ -54,8 +55,7 @@ def test_they_are_listed_beside_ours(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["list"]) == 0
     out = capsys.readouterr().out
     assert "like-the-point  what is as bright as the point" in out and "drawn: bright squares on noise" in out
-    with pytest.raises(SystemExit):
-        main(["adapt", "--help"])
+    raises(SystemExit, None, main, ["adapt", "--help"])
     out = capsys.readouterr().out
     assert "like-the-point                what is as bright as the point" in out
     assert "48 like-the-point" in " ".join(out.split())
@@ -89,10 +89,8 @@ def test_data_by_name() -> None:
     splits = load_data("squares", size=48, sizes=(3, 2, 1))
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [3, 2, 1]
     assert np.array_equal(load_data("squares", size=48).test.masks, load_data("squares", size=48, seed=0).test.masks)
-    with pytest.raises(ValueError, match="root must be None for 'squares', which is drawn, got 'folder'"):
-        load_data("squares", "folder")
-    with pytest.raises(ValueError, match="options must be those of 'squares'"):
-        load_data("squares", colour=1)
+    raises(ValueError, "root must be None for 'squares', which is drawn, got 'folder'", load_data, "squares", "folder")
+    raises(ValueError, "options must be those of 'squares'", load_data, "squares", colour=1)
 
 
 @pytest.mark.parametrize("file", ["black_box.py", "data_set.py"])

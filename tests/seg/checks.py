@@ -1,12 +1,12 @@
-"""What many tests ask for: one number for all weights, a training that is killed, an error, a suite that is run."""
+"""What many tests ask for: one number for all weights, a training that is killed, a suite that is run."""
 
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 
-import pytest
 import torch
+from refusals import raises, refused  # noqa: F401 (for all tests of zoo_opt_seg)
 
 from zoo_opt.bench.engine.record import read_record
 from zoo_opt_seg.tables import run as tables
@@ -29,12 +29,6 @@ def die_after(last: int) -> Callable[[Epoch, Recipe], None]:
             raise KeyboardInterrupt
 
     return report
-
-
-def raises(error, message: str | None, call: Callable[..., object], *args: object, **options: object) -> None:
-    """The call raises this error, with a message that matches if one is given: `pytest.raises` as a row of a table."""
-    with pytest.raises(error, match=message):
-        call(*args, **options)
 
 
 def succeeds(answer: tuple[int, str, str]) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from seg.checks import raises
+from seg.checks import raises, refused
 
 from zoo_opt_seg.prompts import Prompts
 
@@ -39,32 +39,28 @@ def test_types_and_defaults() -> None:
     assert len(Prompts.nothing(0)) == 0
 
 
-@pytest.mark.parametrize(
-    ("kinds", "error", "message"),
-    [
-        ({}, ValueError, r"use Prompts.nothing\(n\)"),
-        ({"labels": [[1]]}, ValueError, "labels need points"),
-        ({"points": np.zeros((2, 2))}, ValueError, r"points must have shape \(n, k, 2\), got \(2, 2\)"),
-        ({"points": np.zeros((2, 1, 3))}, ValueError, "points must have shape"),
-        ({"points": "here"}, TypeError, "points must be an array"),
-        ({"points": [[[1, 2]], [[1, 2], [3, 4]]]}, TypeError, "points must be an array"),
-        ({"points": np.full((1, 1, 2), NAN)}, ValueError, "points must be finite"),
-        ({"points": np.zeros((2, 1, 2)), "labels": np.ones((2, 2))}, ValueError, r"labels must have shape \(2, 1\)"),
-        ({"points": np.zeros((1, 1, 2)), "labels": [[2]]}, ValueError, "labels must be 1"),
-        ({"points": np.zeros((1, 1, 2)), "labels": [[0.5]]}, ValueError, "labels must be 1"),
-        ({"boxes": np.zeros((2, 3))}, ValueError, r"boxes must have shape \(n, 4\)"),
-        ({"boxes": [[5, 5, 1, 9]]}, ValueError, "x0 <= x1"),
-        ({"boxes": [[1, 2, 3, 4], [NAN, 1, 2, 3]]}, ValueError, "got neither in row 1"),
-        ({"boxes": [[1, 2, 3, np.inf]]}, ValueError, "boxes must be finite"),
-        ({"masks": np.zeros((2, 4))}, ValueError, r"masks must have shape \(n, h, w\)"),
-        ({"masks": np.array([[[NAN, 0.0]]])}, ValueError, "masks must be finite"),
-        ({"texts": "a polyp"}, TypeError, "texts must be a sequence of str"),
-        ({"texts": (1, 2)}, TypeError, "texts must be a sequence of str"),
-        ({"boxes": np.zeros((2, 4)), "texts": ("x",)}, ValueError, "got lengths {'boxes': 2, 'texts': 1}"),
-    ],
+test_bad_prompts = refused(
+    Prompts,
+    ({}, ValueError, r"use Prompts.nothing\(n\)"),
+    ({"labels": [[1]]}, ValueError, "labels need points"),
+    ({"points": np.zeros((2, 2))}, ValueError, r"points must have shape \(n, k, 2\), got \(2, 2\)"),
+    ({"points": np.zeros((2, 1, 3))}, ValueError, "points must have shape"),
+    ({"points": "here"}, TypeError, "points must be an array"),
+    ({"points": [[[1, 2]], [[1, 2], [3, 4]]]}, TypeError, "points must be an array"),
+    ({"points": np.full((1, 1, 2), NAN)}, ValueError, "points must be finite"),
+    ({"points": np.zeros((2, 1, 2)), "labels": np.ones((2, 2))}, ValueError, r"labels must have shape \(2, 1\)"),
+    ({"points": np.zeros((1, 1, 2)), "labels": [[2]]}, ValueError, "labels must be 1"),
+    ({"points": np.zeros((1, 1, 2)), "labels": [[0.5]]}, ValueError, "labels must be 1"),
+    ({"boxes": np.zeros((2, 3))}, ValueError, r"boxes must have shape \(n, 4\)"),
+    ({"boxes": [[5, 5, 1, 9]]}, ValueError, "x0 <= x1"),
+    ({"boxes": [[1, 2, 3, 4], [NAN, 1, 2, 3]]}, ValueError, "got neither in row 1"),
+    ({"boxes": [[1, 2, 3, np.inf]]}, ValueError, "boxes must be finite"),
+    ({"masks": np.zeros((2, 4))}, ValueError, r"masks must have shape \(n, h, w\)"),
+    ({"masks": np.array([[[NAN, 0.0]]])}, ValueError, "masks must be finite"),
+    ({"texts": "a polyp"}, TypeError, "texts must be a sequence of str"),
+    ({"texts": (1, 2)}, TypeError, "texts must be a sequence of str"),
+    ({"boxes": np.zeros((2, 4)), "texts": ("x",)}, ValueError, "got lengths {'boxes': 2, 'texts': 1}"),
 )
-def test_bad_prompts(kinds: dict[str, object], error: type[Exception], message: str) -> None:
-    raises(error, message, Prompts, **kinds)
 
 
 @pytest.mark.parametrize(

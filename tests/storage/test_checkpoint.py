@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from cases import BY_NAME
+from refusals import raises
 
 import zoo_opt as zo
 from zoo_opt.storage import checkpoint
@@ -54,8 +55,7 @@ def reloaded(opt, path, **options):
 
 def assert_refused(data, path, message=None):
     path.write_bytes(data)
-    with pytest.raises(zo.CheckpointError, match=message):
-        zo.Optimizer.load(path)
+    raises(zo.CheckpointError, message, zo.Optimizer.load, path)
 
 
 # --------------------------------------------------------------------------------------------------------- exact
@@ -222,8 +222,7 @@ def test_first_lines(data, path):
 
 
 def test_missing_file_is_an_os_error(path):
-    with pytest.raises(FileNotFoundError):
-        zo.Optimizer.load(path)
+    raises(FileNotFoundError, None, zo.Optimizer.load, path)
 
 
 # ------------------------------------------------------------------------------------------------------ atomic write
@@ -237,8 +236,7 @@ def test_failed_save_leaves_the_old_file_whole(broken, path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, broken, fail)
-        with pytest.raises(OSError, match="No space left"):
-            running(steps=9).save(path)
+        raises(OSError, "No space left", running(steps=9).save, path)
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == [path.name]  # nothing is left lying about
 
@@ -261,8 +259,7 @@ def test_what_cannot_be_saved_leaves_the_old_file(path):
     before = path.read_bytes()
     opt = zo.Optimizer(zo.SPSA(lr=lambda t: 0.1), [1.0], rng=0)
     opt.tell(opt.ask(), [1.0, 2.0])
-    with pytest.raises(TypeError, match="function"):
-        opt.save(path)
+    raises(TypeError, "function", opt.save, path)
     assert path.read_bytes() == before
 
 
@@ -288,15 +285,13 @@ def test_types_of_others(path):
     opt = zo.Optimizer(zo.SPSA(lr=Falling(0.1), c=zo.PowerLaw(0.1)), [1.0, 2.0], rng=0)
     tell(opt, opt.ask())
     opt.save(path)
-    with pytest.raises(zo.CheckpointError, match=r"Falling.*types="):
-        zo.Optimizer.load(path)
+    raises(zo.CheckpointError, r"Falling.*types=", zo.Optimizer.load, path)
     assert future(zo.Optimizer.load(path, types=[Falling])) == future(opt)
 
 
 def test_objects_that_are_no_dataclass_cannot_be_saved(path):
     opt = zo.Optimizer(zo.SPSA(c=Undecorated()), [1.0, 2.0], rng=0)
-    with pytest.raises(TypeError, match=r"numbers, strings, arrays and dataclasses, got .*Undecorated"):
-        opt.save(path)
+    raises(TypeError, r"numbers, strings, arrays and dataclasses, got .*Undecorated", opt.save, path)
     assert not path.exists()
 
 
@@ -381,8 +376,7 @@ def test_a_local_class_is_known_by_its_place_too(path):
 
     opt = zo.Optimizer(zo.SPSA(lr=Constant(0.1)), [1.0, 2.0], rng=0)
     opt.save(path)
-    with pytest.raises(zo.CheckpointError, match=r"<locals>\.Constant"):
-        zo.Optimizer.load(path)
+    raises(zo.CheckpointError, r"<locals>\.Constant", zo.Optimizer.load, path)
     assert zo.Optimizer.load(path, types=[Constant]).method.lr == Constant(0.1)
 
 
@@ -456,11 +450,9 @@ def test_two_classes_at_one_place_are_refused(path):
     """Two that a function has made cannot be told apart by their place."""
     A, B = schedule_of(1), schedule_of(3)
     opt = zo.Optimizer(zo.SPSAGC(lr=A(0.1), c=B(0.1)), [1.0, 2.0], rng=0)
-    with pytest.raises(TypeError, match="got two different ones at"):
-        opt.save(path)
+    raises(TypeError, "got two different ones at", opt.save, path)
     opt = zo.Optimizer(zo.SPSAGC(lr=A(0.1), c=A(0.1)), [1.0, 2.0], rng=0)
-    with pytest.raises(TypeError, match="got two different ones at"):
-        reloaded(opt, path, types=[A, B])
+    raises(TypeError, "got two different ones at", reloaded, opt, path, types=[A, B])
 
 
 @pytest.mark.parametrize("script", ["__main__", "__mp_main__"])
@@ -470,5 +462,4 @@ def test_a_script_is_the_same_place_imported(path, script):
     A.__module__, other.__qualname__ = script, "Rising"
     opt = zo.Optimizer(zo.SPSA(lr=A(0.1)), [1.0, 2.0], rng=0)
     assert type(reloaded(opt, path, types=[imported]).method.lr) is imported
-    with pytest.raises(zo.CheckpointError, match="pass it in types=, got"):
-        zo.Optimizer.load(path, types=[other])
+    raises(zo.CheckpointError, "pass it in types=, got", zo.Optimizer.load, path, types=[other])

@@ -10,6 +10,7 @@ from operator import itemgetter
 from pathlib import Path
 
 import pytest
+from refusals import raises
 
 from zoo_opt.support.loading import load_object
 from zoo_opt.support.registry import Entry, Factories, Registry, find_in
@@ -43,8 +44,7 @@ def test_own_entries_are_loaded_when_asked_for() -> None:
     tools = registry()
     assert list(tools) == ["own", "heavy"] and "own" in tools and "other" not in tools
     assert tools.find("own").load()(9.0) == 3.0
-    with pytest.raises(ValueError, match=r"expected \"module:name\" that can be imported, got 'no.such:f'"):
-        tools.find("heavy").load()
+    raises(ValueError, r"expected \"module:name\" that can be imported, got 'no.such:f'", tools.find("heavy").load)
 
 
 def test_another_package_declares_an_entry_or_the_thing_itself(install: Callable[..., Path]) -> None:
@@ -68,8 +68,7 @@ def test_another_package_declares_an_entry_or_the_thing_itself(install: Callable
 def test_one_that_is_broken_hides_no_other(install: Callable[..., Path], value: str, message: str) -> None:
     install(GROUP, {"broken": value, "mine": f"{__name__}:MINE"})
     tools = registry()
-    with pytest.raises(ValueError, match=f"tool 'broken' is declared as {value}, {message}"):
-        tools.find("broken")
+    raises(ValueError, f"tool 'broken' is declared as {value}, {message}", tools.find, "broken")
     lines = tools.lines()
     assert lines["broken"].startswith("cannot be loaded: ") and lines["mine"] and lines["own"] == "a root"
     assert [entry.name for entry in tools.entries()] == ["own", "heavy", "mine"]
@@ -86,8 +85,7 @@ def test_a_name_is_declared_once(install: Callable[..., Path]) -> None:
     install(GROUP, {"both": "math:cos"})
     assert tools.find("own").factory == "math:sqrt"
     assert tools.lines()["own of math:exp"] == "refused: own is the name of another tool"
-    with pytest.raises(ValueError, match=r"the tool 'both' belongs to one plugin, got math:\w+ and math:\w+"):
-        tools.find("both")
+    raises(ValueError, r"the tool 'both' belongs to one plugin, got math:\w+ and math:\w+", tools.find, "both")
 
 
 def test_factories_by_name(install: Callable[..., Path]) -> None:
@@ -111,8 +109,7 @@ def test_what_is_not_installed_is_said(install: Callable[..., Path]) -> None:
     assert Registry("tool", GROUP, Tool, lacking).lines() == {
         "lacking": 'a root (needs no_such_module: pip install "zoo-opt[seg]")'
     }
-    with pytest.raises(ImportError, match=r"no_such_module is not installed; it comes with the seg extra: pip install"):
-        lacking.load()
+    raises(ImportError, r"no_such_module is not installed; it comes with the seg extra: pip install", lacking.load)
 
 
 def test_what_another_package_needs_is_not_of_an_extra_of_ours(install: Callable[..., Path]) -> None:
@@ -120,8 +117,7 @@ def test_what_another_package_needs_is_not_of_an_extra_of_ours(install: Callable
     assert Registry("tool", GROUP, Tool, lacking).lines() == {
         "lacking": "a root (needs no_such_module: pip install no_such_module)"
     }
-    with pytest.raises(ImportError, match=r"no_such_module is not installed: pip install no_such_module$"):
-        lacking.load()
+    raises(ImportError, r"no_such_module is not installed: pip install no_such_module$", lacking.load)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from bench.test_suite import GOOD, load
+from refusals import raises
 
 from zoo_opt.bench.engine.record import Record, RecordFile, read_record
 from zoo_opt.bench.problems.counting import curve_marks
@@ -95,8 +96,7 @@ def test_a_cut_compressed_record_is_refused(path, tmp_path):
         small = tmp_path / f"small.jsonl{ending}"
         write_record(read_record(path), small)
         small.write_bytes(small.read_bytes()[:-20])
-        with pytest.raises(ValueError, match=f"not a whole {ending} file"):
-            read_record(small)
+        raises(ValueError, f"not a whole {ending} file", read_record, small)
 
 
 def test_errors_keep_their_last_line_alone(path, tmp_path):
@@ -150,8 +150,7 @@ def test_again_that_was_interrupted_goes_on_without_it(suite, path):
         if entry:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        run_suite(suite, path, workers=0, again=["A", "cma-es"], progress=stop)
+    raises(KeyboardInterrupt, None, run_suite, suite, path, workers=0, again=["A", "cma-es"], progress=stop)
     assert len(read_record(path).runs) == 1, "what is to be repeated counts no longer"
     assert run_suite(suite, path, workers=0) == 3
 
@@ -197,6 +196,5 @@ def test_a_method_gets_the_problems_own(tmp_path):
         name, bounds = "boxed", (-1.0, 2.0)
 
     assert with_problem({"bounds": "problem", "lr": 1}, Boxed()) == {"bounds": (-1.0, 2.0), "lr": 1}
-    with pytest.raises(ValueError, match='option scale = "problem", but boxed has no scale'):
-        with_problem({"scale": "problem"}, Boxed())
+    raises(ValueError, 'option scale = "problem", but boxed has no scale', with_problem, {"scale": "problem"}, Boxed())
     assert task.dim == 3

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from bench.test_suite import GOOD, load
+from refusals import raises
 
 from zoo_opt.bench.engine.record import RecordFile, read_record
 from zoo_opt.bench.report.terminal import print_summary
@@ -98,15 +99,12 @@ def test_each_restart_keeps_what_was_there(tmp_path):
 def test_a_file_that_is_no_record_is_refused(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text("hello\nworld\n")
-    with pytest.raises(ValueError, match="line 1 is not an entry"):
-        read_record(path)
+    raises(ValueError, "line 1 is not an entry", read_record, path)
     path.write_text(json.dumps({"kind": "session", "format": 99}) + "\n")
-    with pytest.raises(ValueError, match="record format 99, expected 1"):
-        read_record(path)
+    raises(ValueError, "record format 99, expected 1", read_record, path)
     for line in ({"kind": "run"}, {"kind": "run", "key": 3}, {"kind": "again"}, {"key": "x"}):
         path.write_text(json.dumps({"kind": "session", "format": 1}) + "\n" + json.dumps(line) + "\n")
-        with pytest.raises(ValueError, match=r"line 2 is not an entry .*: it must have a kind, and the key of"):
-            read_record(path)
+        raises(ValueError, r"line 2 is not an entry .*: it must have a kind, and the key of", read_record, path)
 
 
 class Greedy:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from refusals import raises, refused
 
 from zoo_opt.bench.problems.control import TIME_STEPS, PendulumPolicy, advance
 from zoo_opt.bench.problems.counting import Counted
@@ -38,38 +39,39 @@ def test_every_problem_keeps_the_protocol(kind):
     assert problem.reusable and (problem.bounds is None or problem.bounds == (-5, 5))
 
 
-@pytest.mark.parametrize(
-    ("kind", "options", "message"),
-    [
-        ("bbob", {"function": 25, "dimension": 2}, r"function must be in 1\.\.24, got 25"),
-        ("bbob", {"function": 1, "dimension": 4}, "dimension must be one of 2, 3, 5, 10, 20, 40, got 4"),
-        ("bbob-noisy", {"function": 1, "dimension": 5}, r"function must be in 101\.\.130, got 1"),
-        ("bbob-largescale", {"function": 1, "dimension": 5}, "dimension must be one of 20, 40, 80, 160, 320, 640"),
-        ("bbob", {"function": 1, "dimension": 2, "instance": 0}, "instance must be 1 or more, got 0"),
-        ("pendulum", {"hidden": 0}, "hidden must be 1 or more"),
-        ("pendulum", {"episodes": 0}, "episodes must be 1 or more"),
-        ("svm", {"c": 1}, "problem 'svm' refuses its arguments"),
-        ("bbob", {"function": 25, "dimension": 10}, "function must be in 1..24, got 25"),
-        ("bbob", {"function": 1, "dimension": 7}, "dimension must be one of"),
-        ("bbob", {"fun": 1}, "refuses its arguments"),
-        ("digits", {"batch": 0}, "batch must be in 1..1437, got 0"),
-        ("nope", {}, "problem must be one of"),
-        ("nope.nope:f", {}, "can be imported"),
-        ("math:sqrt", {"x": 1}, "refuses"),
-        ("builtins:dict", {}, "must make a zoo_opt.bench.Problem, got a dict"),
-    ],
+test_bad_arguments_are_named = refused(
+    make_problem,
+    (("bbob", {"function": 25, "dimension": 2}), r"function must be in 1\.\.24, got 25"),
+    (("bbob", {"function": 1, "dimension": 4}), "dimension must be one of 2, 3, 5, 10, 20, 40, got 4"),
+    (("bbob-noisy", {"function": 1, "dimension": 5}), r"function must be in 101\.\.130, got 1"),
+    (("bbob-largescale", {"function": 1, "dimension": 5}), "dimension must be one of 20, 40, 80, 160, 320, 640"),
+    (("bbob", {"function": 1, "dimension": 2, "instance": 0}), "instance must be 1 or more, got 0"),
+    (("pendulum", {"hidden": 0}), "hidden must be 1 or more"),
+    (("pendulum", {"episodes": 0}), "episodes must be 1 or more"),
+    (("svm", {"c": 1}), "problem 'svm' refuses its arguments"),
+    (("bbob", {"function": 25, "dimension": 10}), "function must be in 1..24, got 25"),
+    (("bbob", {"function": 1, "dimension": 7}), "dimension must be one of"),
+    (("bbob", {"fun": 1}), "refuses its arguments"),
+    (("digits", {"batch": 0}), "batch must be in 1..1437, got 0"),
+    (("nope", {}), "problem must be one of"),
+    (("nope.nope:f", {}), "can be imported"),
+    (("math:sqrt", {"x": 1}), "refuses"),
+    (("builtins:dict", {}), "must make a zoo_opt.bench.Problem, got a dict"),
+    (("sphere", {"wrap": {"additive": -1}}), "additive must be finite and 0 or more, got -1"),
+    (("sphere", {"wrap": {"multiplicative": np.inf}}), "multiplicative must be finite"),
+    (("sphere", {"wrap": {"delay": -1}}), "delay must be"),
+    (("sphere", {"wrap": {"failures": 1}}), "failures must be a probability below 1, got 1"),
+    (("sphere", {"wrap": {"levels": 1}}), "levels must be an integer of 2 or more, got 1"),
+    (("sphere", {"wrap": {"noise": 1}}), "wrap refuses {'noise': 1}"),
+    (("digits", {"hidden": 2, "wrap": {"levels": 256}}), "box must be given to quantise the inputs of digits"),
 )
-def test_bad_arguments_are_named(kind, options, message):
-    with pytest.raises(ValueError, match=message):
-        make_problem(kind, options)
 
 
 def test_lists_expand_to_every_combination():
     made = expand("bbob-noisy", {"dimensions": [5, 20], "wrap": {"failures": 0.1}})
     assert len(made) == 60
     assert made[0] == ("bbob-noisy", {"function": 101, "dimension": 5, "instance": 1, "wrap": {"failures": 0.1}})
-    with pytest.raises(TypeError, match="go with no 'function'"):
-        expand("bbob", {"functions": [1], "function": 2})
+    raises(TypeError, "go with no 'function'", expand, "bbob", {"functions": [1], "function": 2})
 
 
 @pytest.mark.parametrize("dimension", [80, 320])

@@ -76,24 +76,3 @@ def test_a_suite_says_it_in_a_table(tmp_path):
     text = BBOB.replace("functions", "wrap = { levels = 256, failures = 0.1 }, functions")
     names = {task.problem_name for task in load(tmp_path, text).tasks()}
     assert names == {f"bbob-f0{f}-i{i}-d{d}-fail0.1-levels256" for f in (1, 8) for i in (1, 2) for d in (2, 3)}
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"additive": -1}, "additive must be finite and 0 or more, got -1"),
-        ({"multiplicative": np.inf}, "multiplicative must be finite"),
-        ({"delay": -1}, "delay must be"),
-        ({"failures": 1}, "failures must be a probability below 1, got 1"),
-        ({"levels": 1}, "levels must be an integer of 2 or more, got 1"),
-        ({"noise": 1}, "wrap refuses {'noise': 1}"),
-    ],
-)
-def test_bad_options_are_named(options, message):
-    with pytest.raises(ValueError, match=message):
-        make_problem("sphere", {"dimension": 2, "wrap": options})
-
-
-def test_a_box_is_needed_to_quantise():
-    with pytest.raises(ValueError, match="box must be given to quantise the inputs of digits"):
-        make_problem("digits", {"hidden": 2, "wrap": {"levels": 256}})

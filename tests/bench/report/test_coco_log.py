@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from bench.runs import record, run
+from refusals import raises
 
 from zoo_opt.bench.problems.coco import BBOB_TARGETS
 from zoo_opt.bench.report.coco_log import export_coco
@@ -85,11 +86,9 @@ def test_an_optimum_that_was_not_recorded_is_worked_out_or_unknown(tmp_path):
 
 
 def test_what_cannot_be_exported_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no run of COCO's"):
-        export_coco(record([run("a", "sphere-d2")]), tmp_path)
+    raises(ValueError, "no run of COCO's", export_coco, record([run("a", "sphere-d2")]), tmp_path)
     export_coco(record([bbob()]), tmp_path)
-    with pytest.raises(ValueError, match="out must not hold an earlier export"):
-        export_coco(record([bbob()]), tmp_path)
+    raises(ValueError, "out must not hold an earlier export", export_coco, record([bbob()]), tmp_path)
 
 
 # ------------------------------------------------------------------------------------------------ COCO itself

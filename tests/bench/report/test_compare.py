@@ -6,6 +6,7 @@ import math
 import pytest
 from bench.runs import record, run, tables
 from hypothesis import given, settings
+from refusals import raises
 from rich.console import Console
 
 from zoo_opt.bench.report.comparison import compare, print_comparison
@@ -54,8 +55,7 @@ def test_seeds_and_figures_where_there_is_one_problem_without_targets():
 
 def test_records_with_nothing_in_common_are_refused():
     for other in (run("a", seed=2), run("a", group="other")):
-        with pytest.raises(ValueError, match="no run in common"):
-            compare(record([run("a", seed=1)]), record([other]))
+        raises(ValueError, "no run in common", compare, record([run("a", seed=1)]), record([other]))
 
 
 def test_of_a_repeated_run_the_later_counts():

@@ -1,7 +1,7 @@
 """Markdown tables: every figure in its place, counts of problems beside figures of parts."""
 
-import pytest
 from bench.runs import record, run
+from refusals import raises
 
 from zoo_opt.bench.report.markdown import ert_table, markdown_tables, write_markdown
 
@@ -57,5 +57,4 @@ def test_expected_running_times_per_dimension():
 def test_writing_makes_the_folder_and_an_empty_record_is_refused(tmp_path):
     write_markdown(record([run("a", hits=[3])]), tmp_path / "new" / "tables.md")
     assert (tmp_path / "new" / "tables.md").read_text().startswith("### g: 1 problem, 1 seed")
-    with pytest.raises(ValueError, match="no run to make tables of"):
-        markdown_tables(record([]))
+    raises(ValueError, "no run to make tables of", markdown_tables, record([]))

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 from bench.synthetic import full_record, small_record
+from refusals import raises
 
 from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.report.data import differences, pack
@@ -120,10 +121,8 @@ def test_an_earlier_record_is_embedded_without_curves(tmp_path):
 
 
 def test_report_of_nothing_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="record must hold a run"):
-        write_report(Record(), tmp_path / "r.html")
-    with pytest.raises(ValueError, match="earlier must hold a run"):
-        write_report(small_record(), tmp_path / "r.html", Record())
+    raises(ValueError, "record must hold a run", write_report, Record(), tmp_path / "r.html")
+    raises(ValueError, "earlier must hold a run", write_report, small_record(), tmp_path / "r.html", Record())
 
 
 def test_tables_are_escaped_and_rounded():

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from refusals import raises
 from scipy import stats as scipy_stats
 
 from zoo_opt.bench.statistics.bootstrap import Interval, bounds, interval, resample
@@ -46,11 +47,9 @@ def test_a_higher_level_is_wider():
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 95])
 def test_levels_are_between_0_and_1(level):
-    with pytest.raises(ValueError, match=r"level must be between 0 and 1, got"):
-        interval([1.0, 2.0], level=level)
+    raises(ValueError, r"level must be between 0 and 1, got", interval, [1.0, 2.0], level=level)
 
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, 0.0], [[1.0, 1.0]]])
 def test_weights_are_positive_and_one_for_each_unit(weights):
-    with pytest.raises(ValueError, match="weights must be 2 positive numbers"):
-        bounds([1.0, 2.0], weights)
+    raises(ValueError, "weights must be 2 positive numbers", bounds, [1.0, 2.0], weights)

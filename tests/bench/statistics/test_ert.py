@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from bench.runs import run, tables
 from hypothesis import given
+from refusals import raises
 
 from zoo_opt.bench.statistics.ert import performance_profile, running_times
 
@@ -37,8 +38,7 @@ def test_targets_are_chosen_among_those_recorded():
     times = running_times(runs, [0.01, 1.0])
     assert times.targets.tolist() == [1.0, 0.01]
     np.testing.assert_array_equal(times.ert[0], [[1.0, 3.0], [5.0, np.nan]])  # q has no such target
-    with pytest.raises(ValueError, match=r"targets must be among those of the record, got 0\.02"):
-        running_times(runs, [0.02])
+    raises(ValueError, r"targets must be among those of the record, got 0\.02", running_times, runs, [0.02])
 
 
 def test_profile_by_hand():
@@ -58,8 +58,7 @@ def test_profile_by_hand():
     assert on_q.cases == ("q",)
     assert on_q.at(1).tolist() == [1.0, 0.0]
     assert on_q.at([5.0]).tolist() == [[1.0], [pytest.approx(1 / 3)]]
-    with pytest.raises(ValueError, match="methods must be among"):
-        performance_profile(times, ["z"])
+    raises(ValueError, "methods must be among", performance_profile, times, ["z"])
 
 
 @given(tables(methods=("a", "b", "c")))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from seg.checks import raises
+from seg.checks import raises, refused
 from segment_anything import SamPredictor, sam_model_registry
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
@@ -225,23 +225,17 @@ def test_the_digest_sees_any_bit() -> None:
 # --------------------------------------------------------------------------------------------------- errors
 
 
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        ({"model_type": "vit_x", "checkpoint": "x"}, ValueError, "model_type must be one of vit_b, vit_l, vit_h"),
-        ({}, ValueError, "checkpoint must be a file with SAM's vit_b weights, got None"),
-        ({"checkpoint": "/no/such/file.pth"}, FileNotFoundError, r"checkpoint /no/such/file.pth is not a file"),
-        ({"checkpoint": "/"}, FileNotFoundError, "checkpoint / is not a file"),
-        ({"sam": small_sam, "checkpoint": "x"}, ValueError, "exclude each other"),
-        ({"sam": lambda: torch.nn.Linear(2, 2)}, TypeError, "must be a segment_anything Sam, got Linear without"),
-        ({"sam": small_sam, "masks": "all"}, ValueError, "masks must be 'single' or 'best'"),
-        ({"sam": small_sam, "batch_size": 0}, ValueError, "batch_size must be >= 1"),
-    ],
+test_wrong_arguments = refused(
+    SamBlackBox,
+    ({"model_type": "vit_x", "checkpoint": "x"}, ValueError, "model_type must be one of vit_b, vit_l, vit_h"),
+    ({}, ValueError, "checkpoint must be a file with SAM's vit_b weights, got None"),
+    ({"checkpoint": "/no/such/file.pth"}, FileNotFoundError, r"checkpoint /no/such/file.pth is not a file"),
+    ({"checkpoint": "/"}, FileNotFoundError, "checkpoint / is not a file"),
+    ({"sam": small_sam(), "checkpoint": "x"}, ValueError, "exclude each other"),
+    ({"sam": torch.nn.Linear(2, 2)}, TypeError, "must be a segment_anything Sam, got Linear without"),
+    ({"sam": small_sam(), "masks": "all"}, ValueError, "masks must be 'single' or 'best'"),
+    ({"sam": small_sam(), "batch_size": 0}, ValueError, "batch_size must be >= 1"),
 )
-def test_wrong_arguments(options: dict[str, Any], error: type[Exception], message: str) -> None:
-    if "sam" in options:
-        options = {**options, "sam": options["sam"]()}
-    raises(error, message, SamBlackBox, **options)
 
 
 def test_a_model_of_two_minds_about_its_size() -> None:

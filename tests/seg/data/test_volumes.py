@@ -1,8 +1,10 @@
 """Labelled slices and volumes in memory, their augmentation, and reading by name."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from seg.checks import raises
+from seg.checks import raises, refused
 
 from zoo_opt_seg.data import DataError
 from zoo_opt_seg.data.slice_augmentation import augment_slices
@@ -23,23 +25,18 @@ def test_slices_are_indexed_as_samples_are() -> None:
     assert slices.present().shape == (4, 2) and slices.present().all()
 
 
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        ({"images": np.zeros((4, 8, 8))}, TypeError, "images must be an array of float32, got float64"),
-        ({"labels": np.zeros((4, 8, 8), bool)}, TypeError, "labels must be an array of uint8, got bool"),
-        ({"labels": np.zeros((4, 8, 9), np.uint8)}, ValueError, r"labels must have the shape \(4, 8, 8\) of images"),
-        ({"images": np.full((4, 8, 8), 40.0, np.float32)}, ValueError, r"images must have values in \[0, 1\], got 40"),
-        ({"images": np.full((4, 8, 8), np.nan, np.float32)}, ValueError, r"images must have values in \[0, 1\]"),
-        ({"labels": np.full((4, 8, 8), 3, np.uint8)}, ValueError, "labels must be at most 2, the number of classes"),
-        ({"names": ("a",)}, ValueError, "names must be 4, one per image, got 1"),
-        ({"classes": ("liver", "liver")}, ValueError, "classes must be 1 to 255 different names"),
-        ({"classes": "liver"}, ValueError, "classes must be 1 to 255 different names"),
-    ],
+test_what_is_wrong_with_slices = refused(
+    lambda **change: replace(some(), **change),
+    ({"images": np.zeros((4, 8, 8))}, TypeError, "images must be an array of float32, got float64"),
+    ({"labels": np.zeros((4, 8, 8), bool)}, TypeError, "labels must be an array of uint8, got bool"),
+    ({"labels": np.zeros((4, 8, 9), np.uint8)}, ValueError, r"labels must have the shape \(4, 8, 8\) of images"),
+    ({"images": np.full((4, 8, 8), 40.0, np.float32)}, ValueError, r"images must have values in \[0, 1\], got 40"),
+    ({"images": np.full((4, 8, 8), np.nan, np.float32)}, ValueError, r"images must have values in \[0, 1\]"),
+    ({"labels": np.full((4, 8, 8), 3, np.uint8)}, ValueError, "labels must be at most 2, the number of classes"),
+    ({"names": ("a",)}, ValueError, "names must be 4, one per image, got 1"),
+    ({"classes": ("liver", "liver")}, ValueError, "classes must be 1 to 255 different names"),
+    ({"classes": "liver"}, ValueError, "classes must be 1 to 255 different names"),
 )
-def test_what_is_wrong_with_slices(change: dict, error: type, message: str) -> None:
-    given = {field: getattr(some(), field) for field in ("images", "labels", "names", "classes")}
-    raises(error, message, LabelledSlices, **{**given, **change})
 
 
 def test_volume_knows_its_spacing_or_says_so() -> None:
@@ -111,14 +108,10 @@ def test_augmentation_errors() -> None:
         augment_slices(some().images[:, :, :6], some().labels[:, :, :6], 0)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("lits",), "name must be one of ct, synapse, got 'lits'"),
-        (("synapse",), "root must be the folder of 'synapse', which is read from disk, got None"),
-        (("ct", "."), "root must be None for 'ct', which is drawn, got '.'"),
-    ],
+test_loading_by_name_says_what_is_wrong = refused(
+    load_volumes,
+    ("lits", "name must be one of ct, synapse, got 'lits'"),
+    ("synapse", "root must be the folder of 'synapse', which is read from disk, got None"),
+    (("ct", "."), "root must be None for 'ct', which is drawn, got '.'"),
+    ({"name": "ct", "patients": 3}, r"options must be those of 'ct': .*'patients'"),
 )
-def test_loading_by_name_says_what_is_wrong(arguments: tuple, message: str) -> None:
-    raises(ValueError, message, load_volumes, *arguments)
-    raises(ValueError, r"options must be those of 'ct': .*'patients'", load_volumes, "ct", patients=3)

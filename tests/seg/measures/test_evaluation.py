@@ -2,12 +2,13 @@
 
 import json
 import math
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from seg.checks import raises
+from seg.checks import raises, refused
 from seg.prompt_fakes import Recorded
 
 from zoo_opt_seg.data import Samples, Splits, centre_points, random_points
@@ -138,19 +139,16 @@ def test_known_batches_are_not_sent_again() -> None:
         evaluate(Disk(6), samples, batch=2, known={(0, 0): {"dice": [1.0]}})
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"repeats": 0}, "repeats must be >= 1, got 0"),
-        ({"batch": 2.5}, "batch must be an integer, got 2.5"),
-        ({"points": True}, "points must be an integer, got True"),
-        ({"x": np.zeros(1)}, "x must not be given without the visual prompt"),
-        ({"prompt": Brighter()}, "x must be the vector of the visual prompt, got None"),
-        ({"prompt": SimpleNamespace(predict=print), "x": np.zeros(1)}, "x must not be given with a trained prompt"),
-    ],
+test_bad_arguments = refused(
+    partial(evaluate, Disk(6), scenes()),
+    ({"repeats": 0}, "repeats must be >= 1, got 0"),
+    ({"batch": 2.5}, "batch must be an integer, got 2.5"),
+    ({"points": True}, "points must be an integer, got True"),
+    ({"x": np.zeros(1)}, "x must not be given without the visual prompt"),
+    ({"prompt": Brighter()}, "x must be the vector of the visual prompt, got None"),
+    ({"prompt": SimpleNamespace(predict=print), "x": np.zeros(1)}, "x must not be given with a trained prompt"),
+    error=(TypeError, ValueError),
 )
-def test_bad_arguments(options: dict, message: str) -> None:
-    raises((ValueError, TypeError), message, evaluate, Disk(6), scenes(), **options)
 
 
 def test_bad_model_and_samples() -> None:

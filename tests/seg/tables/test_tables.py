@@ -192,11 +192,9 @@ def test_a_preset_is_what_the_class_of_a_method_says(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(METHODS.registry._entries, "theirs", Entry(name="theirs", factory=Preset))
     rows = [Row("a row", "adapt", method=method, options={"lr": 0.5}) for method in ("theirs:careful", "theirs:bold")]
     assert method_of(rows[0], 20) == ((20, 0.5), {})
-    with pytest.raises(ValueError, match=r"method must be a preset of theirs \(careful\), got 'theirs:bold'"):
-        method_of(rows[1], 20)
+    raises(ValueError, r"method must be a preset of theirs \(careful\), got 'theirs:bold'", method_of, rows[1], 20)
     for method, message in (("spsa:compose", r"spsa \(it has none\)"), ("mine:own", "a name of zoo_opt.METHODS")):
-        with pytest.raises(ValueError, match=f"{message}, got '{method}'"):
-            method_of(replace(rows[0], method=method), 20)
+        raises(ValueError, f"{message}, got '{method}'", method_of, replace(rows[0], method=method), 20)
 
 
 # ---------------------------------------------------------------------------------------------------- cells
