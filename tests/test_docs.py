@@ -56,8 +56,7 @@ def test_python_blocks_run(page: Path, run_python: Callable[..., str], tmp_path:
 
 @pytest.mark.parametrize("name", CORE)
 def test_docstring_examples(name: str) -> None:
-    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
-    assert result.failed == 0
+    assert doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
 
 
 # ---------------------------------------------------------------------------------------------------- names

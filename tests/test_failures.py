@@ -55,8 +55,7 @@ def step(method, losses, x0=X0):
 
 @pytest.mark.parametrize("lost", [[NAN, 1.0], [1.0, NAN], [NAN, NAN], [INF, 1.0], [1.0, INF], [INF, INF], [INF, NAN]])
 def test_a_pair_drops_with_either_probe(lost):
-    losses = [3.0, 1.0, *lost, 2.0, 2.5]
-    opt, _, X = step(zo.SPSA(pairs=3, lr=0.1, c=0.1), losses)
+    opt, _, X = step(zo.SPSA(pairs=3, lr=0.1, c=0.1), [3.0, 1.0, *lost, 2.0, 2.5])
     delta = (X[0::2] - X[1::2]) / 0.2
     expected = X0 - 0.1 * (2.0 / 0.2 / delta[0] - 0.5 / 0.2 / delta[2]) / 2  # the mean of the two that are left
     np.testing.assert_allclose(opt.mean, expected, rtol=1e-9)
@@ -106,8 +105,7 @@ def test_fzoo_on_flat_ground_stays():
 
 
 def test_a_skipped_step_is_no_strike():
-    method = zo.SPSAGEASS(threshold=1.0, strikes=3, cooldown=2)
-    opt = zo.Optimizer(method, X0, rng=0)
+    opt = zo.Optimizer(zo.SPSAGEASS(threshold=1.0, strikes=3, cooldown=2), X0, rng=0)
     for losses, strikes in (([1, 1], 1), ([1, NAN], 1), ([1, 1], 2), ([NAN, NAN], 2), ([9, 1], 0), ([1, 1], 1)):
         opt.tell(opt.ask(), [float(loss) for loss in losses])
         assert opt.state.gains.strikes == strikes
@@ -116,8 +114,7 @@ def test_a_skipped_step_is_no_strike():
 @pytest.mark.parametrize("method", [zo.CMAES(popsize=8), zo.SepCMAES(popsize=8)], ids=["full", "sep"])
 def test_evolution_ranks_the_survivors_alone(method):
     """Where the failed candidates stand among the others makes no difference."""
-    losses = [4.0, 1.0, NAN, 3.0, 2.0, NAN, 5.0, NAN]
-    opt, _, X = step(method, losses)
+    opt, _, X = step(method, [4.0, 1.0, NAN, 3.0, 2.0, NAN, 5.0, NAN])
     order = [1, 4, 3, 0, 6]
     other, _, _ = step(method, [4.0, 1.0, None, 3.0, 2.0, NAN, INF, NAN])
     assert np.array_equal(opt.mean, other.mean)

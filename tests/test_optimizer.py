@@ -188,8 +188,7 @@ def test_failures_by_reason():
 # ------------------------------------------------------------------------------------------------------------- seeds
 def test_the_same_seed_in_all_its_forms():
     same = [0, np.int64(0), np.random.SeedSequence(0), np.random.default_rng(0), np.random.PCG64(0)]
-    points = {zo.Optimizer("spsa", [1.0, 2.0], rng=rng).ask().X.tobytes() for rng in same}
-    assert len(points) == 1
+    assert len({zo.Optimizer("spsa", [1.0, 2.0], rng=rng).ask().X.tobytes() for rng in same}) == 1
 
 
 def test_a_generator_is_consumed_once_at_construction():

@@ -54,8 +54,7 @@ def test_each_level_is_of_its_value(parameter):
 
 def test_the_values_of_an_integer_have_equal_parts():
     u = (np.arange(8000) + 0.5) / 8000
-    counts = np.bincount([zo.Int(1, 8).decode([v]) for v in u])
-    assert counts[1:].tolist() == [1000] * 8
+    assert np.bincount([zo.Int(1, 8).decode([v]) for v in u])[1:].tolist() == [1000] * 8
 
 
 @given(st.lists(values, min_size=1, max_size=6, unique_by=lambda v: (type(v), v)), st.data())

@@ -118,8 +118,7 @@ def mixed_record(**options: Any) -> Record:
     """`small_record` with a task that has targets, one that has none, a run that failed and one that diverged."""
     record = small_record(**options)
     digits = task_runs("digits MLP", "digits-mlp-d9610", "train_loss", targets=(2.0, 1.0, 0.5, 0.2))
-    policy = task_runs("policy search", "cartpole-d9610", "cost")
-    record.runs |= digits | policy
+    record.runs |= digits | task_runs("policy search", "cartpole-d9610", "cost")
     failed = record.runs["bbob, 300 d|bbob-f08-i1-d5|scipy Nelder-Mead|1"]
     failed |= {"error": "Traceback\nValueError: it broke <here>", "figures": {}, "nfev": 40, "hits": [None] * 51}
     diverged = record.runs["digits MLP|digits-mlp-d9610|SPSA|2"]

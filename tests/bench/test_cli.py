@@ -30,8 +30,7 @@ def test_help_teaches(capsys):
         with pytest.raises(SystemExit) as end:
             main([*command, "--help"])
         assert end.value.code == 0
-        out = capsys.readouterr().out
-        assert "examples:" in out or command == ["list"]
+        assert "examples:" in capsys.readouterr().out or command == ["list"]
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):

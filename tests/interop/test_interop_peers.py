@@ -87,8 +87,7 @@ def test_bounds_are_kept(use, options):
 
 
 def test_gradients_by_differences_are_one_batch():
-    solver = make_solver("scipy:L-BFGS-B", {"step": 1e-6}, X0, seed=1, budget=100)
-    X = solver.ask().X
+    X = make_solver("scipy:L-BFGS-B", {"step": 1e-6}, X0, seed=1, budget=100).ask().X
     np.testing.assert_allclose(X - X0, np.vstack([np.zeros(4), 1e-6 * np.eye(4)]), atol=1e-12)
 
 

@@ -87,8 +87,7 @@ def test_half_precision_is_searched_in_single():
 
 
 def test_training_by_loss_values_alone():
-    rng = np.random.default_rng(0)
-    inputs = torch.tensor(rng.normal(size=(256, 4)), dtype=torch.float32)
+    inputs = torch.tensor(np.random.default_rng(0).normal(size=(256, 4)), dtype=torch.float32)
     labels = (inputs @ torch.tensor([[1.0, 0, -1], [0, 1, 0], [-1, 0, 1], [0, -1, 0]])).argmax(1)
     vector = ParameterVector(mlp())
     criterion = torch.nn.CrossEntropyLoss()

@@ -65,8 +65,7 @@ def test_a_told_standard_error_is_noise() -> None:
 
 def test_sum_over_coordinates_is_searched_coordinate_by_coordinate() -> None:
     """Rastrigin in 10 dimensions has 10^10 local minima; as a sum it takes 100 evaluations per dimension."""
-    opt = run(rastrigin, np.full(10, -3.2), 1500, bounds=BOX)
-    assert opt.best.loss < 1e-8
+    assert run(rastrigin, np.full(10, -3.2), 1500, bounds=BOX).best.loss < 1e-8
 
 
 def test_many_basins_are_the_evolution_strategys_and_later_searches() -> None:
@@ -88,8 +87,7 @@ def test_many_parameters_and_few_evaluations_are_the_gradient_familys() -> None:
 
 def test_failed_start_goes_on() -> None:
     start = np.full(3, 2.0)
-    opt = run(lambda x: math.nan if (x == start).all() else float(x @ x), start, 200)
-    assert opt.best.loss < 1e-10
+    assert run(lambda x: math.nan if (x == start).all() else float(x @ x), start, 200).best.loss < 1e-10
 
 
 def test_candidates_keep_to_the_box() -> None:
@@ -253,8 +251,7 @@ def test_ends_without_a_budget(loss: Callable[[np.ndarray], float], bounds: tupl
 
 def test_within() -> None:
     assert zo.Auto(scale=3.0).within((0, 1)) == zo.Auto(bounds=(0, 1), scale=3.0)
-    grid = Grid(2, ((0, (0.0, 1.0)),))
-    assert isinstance(zo.Auto().within((0, 1), grid), MixedVariables)
+    assert isinstance(zo.Auto().within((0, 1), Grid(2, ((0, (0.0, 1.0)),))), MixedVariables)
 
 
 # ------------------------------------------------------------------------------------- what a fresh pair of eyes found

@@ -62,8 +62,7 @@ REFUSED = [
 def test_forms(given, expected):
     box = check_box("bounds", given)
     assert box == expected and (box is None or check_box("bounds", box) == box)
-    method = zo.CMAES(bounds=box)
-    assert replace(method, popsize=9).bounds == expected
+    assert replace(zo.CMAES(bounds=box), popsize=9).bounds == expected
 
 
 @pytest.mark.parametrize(("given", "kind", "message"), REFUSED, ids=lambda value: str(value)[:40])

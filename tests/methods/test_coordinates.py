@@ -75,8 +75,7 @@ def test_a_fixed_variable_is_left_out(method):
 
 @pytest.mark.parametrize("make", [zo.CMAES, zo.SepCMAES, zo.DDCMAES, zo.Auto, zo.QuasiNewton, zo.SPSA, zo.FZOO])
 def test_the_methods_own_bounds_fix_variables_too(make):
-    bounds = [(-1, 1), (0, None), (0.5, 0.5)]
-    opt, points = trace(make(bounds=bounds), [0.5, 0.5, 0.5], quadratic)
+    opt, points = trace(make(bounds=[(-1, 1), (0, None), (0.5, 0.5)]), [0.5, 0.5, 0.5], quadratic)
     assert (points[:, 2] == 0.5).all() and points[:, 0].max() <= 1 and points[:, 1].min() >= 0
     assert opt.method.bounds == Box((-1.0, 0.0, 0.5), (1.0, np.inf, 0.5))
 

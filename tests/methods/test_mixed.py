@@ -91,8 +91,7 @@ def test_the_margin_changes_nothing_where_all_levels_are_likely_enough(m, std):
 
 
 def test_an_integer_that_has_not_mutated_does_so_no_more_often_than_before():
-    before = integers.Margin(np.ones(1), np.array([0.05]))
-    args = GRID, np.array([1.2]), np.array([2.0]), before
+    args = GRID, np.array([1.2]), np.array([2.0]), integers.Margin(np.ones(1), np.array([0.05]))
     assert integers.corrected(*args, NO, 0.01)[1].p_mut[0] == pytest.approx(0.05)
     assert integers.corrected(*args, YES, 0.01)[1].p_mut[0] > 0.5
 

@@ -100,8 +100,7 @@ def test_candidates_are_ranked_by_their_own_rank_and_the_models():
     handling = zo.QuadraticModel()
     method, n = zo.CMAES(sigma0=1.0, noise=handling), 3
     state = method.init(np.zeros(n), zo.Optimizer(method, np.zeros(n), rng=0)._key)
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((20, n))
+    X = np.random.default_rng(0).standard_normal((20, n))
     memory, _ = handling.observe(state, X, (X[:, 0] + 1.0).tolist(), 0)
     by_first = np.array([[-2.0, 0, 0], [-1.0, 0, 0], [1.0, 0, 0], [2.0, 0, 0]])
     own = [4.0, math.nan, 1.0, 2.0]  # the model ranks 0, 2, 3; own ranks are 2, 0, 1

@@ -61,8 +61,7 @@ def test_spsa(pairs, draws):
 @pytest.mark.parametrize("pairs", [1, 3])
 def test_spsa_gc(pairs):
     opt = zo.Optimizer(zo.SPSAGC(lr=5e-4, c=0.02, pairs=pairs), X0, rng=2)
-    expected = gradient.spsa_gc(valley, X0, directions(opt, pairs), 5e-4, 0.02, beta=0.9)
-    assert_close(means(opt, valley), expected)
+    assert_close(means(opt, valley), gradient.spsa_gc(valley, X0, directions(opt, pairs), 5e-4, 0.02, beta=0.9))
 
 
 def test_geass_as_in_the_paper():
@@ -202,8 +201,7 @@ def test_cma_es_from_its_points(n):
     popsize = len(opt.ask())
     states, points = generations(opt, valley)
     gap = eigen_gap(method, n, popsize)
-    expected = cma_es.cma_es(valley, x0, 0.5, None, 50, eigen_gap=gap, points=lambda g: points[g])
-    assert_states(states, expected)
+    assert_states(states, cma_es.cma_es(valley, x0, 0.5, None, 50, eigen_gap=gap, points=lambda g: points[g]))
 
 
 @pytest.mark.parametrize(("n", "popsize"), [(2, None), (10, None), (30, 24), (5, 7)])

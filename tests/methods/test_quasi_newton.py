@@ -222,8 +222,7 @@ def test_rough_loss_is_taken_over_larger_distances() -> None:
 
 def test_plateaus_are_left() -> None:
     """A staircase has no gradient anywhere."""
-    opt = run(lambda x: float((np.floor(4 * x) ** 2).sum()), np.array([7.3, -6.6]), 300)
-    assert opt.best.loss <= 8.0
+    assert run(lambda x: float((np.floor(4 * x) ** 2).sum()), np.array([7.3, -6.6]), 300).best.loss <= 8.0
 
 
 def test_failed_start_is_replaced() -> None:
@@ -233,15 +232,13 @@ def test_failed_start_is_replaced() -> None:
 
 
 def test_start_without_any_loss_ends() -> None:
-    opt = run(lambda x: math.nan, np.ones(3), 1000)
-    assert opt.stop() == {"nofiniteloss": 5}
+    assert run(lambda x: math.nan, np.ones(3), 1000).stop() == {"nofiniteloss": 5}
 
 
 def test_failures_along_the_way_do_not_derail() -> None:
     """One evaluation in 29 fails."""
     count = iter(range(10**6))
-    opt = run(lambda x: math.nan if next(count) % 29 == 5 else quadratic(x), np.ones(6), 2500)
-    assert opt.best.loss < 1e-6
+    assert run(lambda x: math.nan if next(count) % 29 == 5 else quadratic(x), np.ones(6), 2500).best.loss < 1e-6
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,7 @@ def test_it_is_known_by_name(capsys):
 
 @pytest.mark.usefixtures("declared")
 def test_it_runs_from_the_command_line(capsys):
-    words = f"run sphere -p dimension=3 --method {NAME} -o sigma0=0.2 --budget 400 --seed 1"
-    assert main(words.split()) == 0
+    assert main(f"run sphere -p dimension=3 --method {NAME} -o sigma0=0.2 --budget 400 --seed 1".split()) == 0
     assert "OnePlusOne(sigma0=0.2" in capsys.readouterr().out
 
 

@@ -36,8 +36,7 @@ def born(out: Path, log: Path, delay: float, settings: list[str], after: int = 0
     if pid:
         return pid
     os.environ.update(BOX_LOG=str(log), BOX_DELAY=str(delay))
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     lines = 0
 
     def local(frame, event, argument):

@@ -155,8 +155,7 @@ def test_moved_keeps_boxes_upright() -> None:
 
 
 def test_moved_leaves_the_absent_absent() -> None:
-    prompts = Prompts(points=[[[1, 2], [NAN, NAN]]], labels=[[1, -1]], boxes=[[NAN] * 4])
-    moved = prompts.moved(lambda xy: xy + 1)
+    moved = Prompts(points=[[[1, 2], [NAN, NAN]]], labels=[[1, -1]], boxes=[[NAN] * 4]).moved(lambda xy: xy + 1)
     assert np.array_equal(moved.points, [[[2, 3], [NAN, NAN]]], equal_nan=True)
     assert np.isnan(moved.boxes).all()
 
@@ -168,7 +167,6 @@ def test_key_is_of_the_content_alone() -> None:
     others += [{"points": [[[1, 2]]], "texts": ("x",)}, {"boxes": [[0, 0, 1, 2]]}]
     others += [{"masks": [[[0, 0], [1, 2]]]}, {"masks": [[[0, 0, 1, 2]]]}]
     others = [Prompts.nothing(1), *(Prompts(**kinds) for kinds in others)]
-    keys = {one.key(0), *(other.key(0) for other in others)}
-    assert len(keys) == 1 + len(others)
+    assert len({one.key(0), *(other.key(0) for other in others)}) == 1 + len(others)
     batch = full()
     assert [batch.key(i) for i in range(5)] == [batch[i].key(0) for i in range(5)]

@@ -84,8 +84,7 @@ def test_losses_of_images_without_an_object_are_finite(loss, weight: float) -> N
 def test_images_without_an_object_are_measured_by_text_and_left_out_by_points() -> None:
     splits, prompt = told(), make_prompt("vpt", 32)
     by_text = adapt(Bright(), prompt, splits, **FEW)
-    rows = by_text.metrics["test"]["rows"]
-    assert rows["zero-shot"]["images"] == len(splits.test) == 6
+    assert by_text.metrics["test"]["rows"]["zero-shot"]["images"] == len(splits.test) == 6
     assert by_text.metrics["test"]["images"]["zero-shot"][:2] == [1.0, 1.0]  # nothing there, nothing found
     by_points = adapt(SamBlackBox(sam=small_sam()), prompt, splits, **FEW)
     assert by_points.metrics["test"]["rows"]["zero-shot"]["images"] == 4
@@ -93,8 +92,7 @@ def test_images_without_an_object_are_measured_by_text_and_left_out_by_points() 
 
 def test_calls_of_the_test_count_every_view() -> None:
     splits, box = told(), Counted(Bright())
-    views = make_prompt("views", 32, inner={"name": "vpt"})
-    result = adapt(box, views, splits, **{**FEW, "calls": 80})
+    result = adapt(box, make_prompt("views", 32, inner={"name": "vpt"}), splits, **{**FEW, "calls": 80})
     assert box.calls - result.calls == result.metrics["test"]["calls"] == 2 * 6 * (1 + 2)
 
 

@@ -374,8 +374,7 @@ def test_a_local_class_is_known_by_its_place_too(path):
         def __call__(self, t):
             return self.value
 
-    opt = zo.Optimizer(zo.SPSA(lr=Constant(0.1)), [1.0, 2.0], rng=0)
-    opt.save(path)
+    zo.Optimizer(zo.SPSA(lr=Constant(0.1)), [1.0, 2.0], rng=0).save(path)
     raises(zo.CheckpointError, r"<locals>\.Constant", zo.Optimizer.load, path)
     assert zo.Optimizer.load(path, types=[Constant]).method.lr == Constant(0.1)
 

@@ -63,8 +63,7 @@ def test_resumes_after_any_cut(suite, tmp_path):
     for cut in [0, 10, ends[0], ends[1], ends[1] + 1, ends[2] - 1, ends[3] - 20, ends[4] - 1]:
         path = tmp_path / "cut.jsonl"
         path.write_bytes(content[:cut])
-        kept = sum(end <= cut for end in ends[1:])
-        assert run_suite(suite, path, workers=0) == 4 - kept
+        assert run_suite(suite, path, workers=0) == 4 - sum(end <= cut for end in ends[1:])
         assert results(path) == results(whole)
 
 

@@ -167,5 +167,4 @@ def test_bbob_optimum(function):
     problem = make_problem("bbob", {"function": function, "dimension": 5, "instance": 2})
     other = make_problem("bbob", {"function": function, "dimension": 10, "instance": 2})
     assert problem.optimum == other.optimum  # offsets do not depend on the dimension
-    X = np.random.default_rng(0).uniform(-5, 5, (100, 5))
-    assert (problem.losses(X, 0, 0) > problem.optimum).all()
+    assert (problem.losses(np.random.default_rng(0).uniform(-5, 5, (100, 5)), 0, 0) > problem.optimum).all()

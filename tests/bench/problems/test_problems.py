@@ -111,8 +111,7 @@ def test_a_noise_model_needs_no_luck_to_be_taken_off():
 @pytest.mark.parametrize("function", [101, 102, 103, 107, 108, 109])
 def test_the_noise_has_the_distribution_of_cocoex(function):
     """Quartiles of 4,000 values, at a point inside and one outside the box."""
-    cocoex = pytest.importorskip("cocoex")
-    suite = cocoex.Suite("bbob-noisy", "instances: 1", "dimensions: 5")
+    suite = pytest.importorskip("cocoex").Suite("bbob-noisy", "instances: 1", "dimensions: 5")
     theirs = suite.get_problem_by_function_dimension_instance(function, 5, 1)
     problem = noisy(function)
     for x in (np.full(5, 1.5), np.full(5, 5.3)):
@@ -155,8 +154,7 @@ def test_the_bench_follows_the_noise_free_value():
 
 
 def test_a_pendulum_is_gymnasiums():
-    gymnasium = pytest.importorskip("gymnasium")
-    env = gymnasium.make("Pendulum-v1").unwrapped
+    env = pytest.importorskip("gymnasium").make("Pendulum-v1").unwrapped
     env.reset(seed=1)
     rng = np.random.default_rng(0)
     angle, speed = (np.array([value]) for value in env.state)

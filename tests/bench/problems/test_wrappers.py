@@ -27,8 +27,7 @@ def test_multiplicative_noise_is_relative_to_the_optimum():
 
 
 def test_failures_come_at_the_rate_asked_for_and_do_not_hide_the_truth():
-    problem = Wrapped(SphereProblem(3), failures=0.2)
-    counted = Counted(problem, 5000, seed=1)
+    counted = Counted(Wrapped(SphereProblem(3), failures=0.2), 5000, seed=1)
     losses = counted(X)
     assert np.isnan(losses).mean() == pytest.approx(0.2, abs=0.02)
     assert counted.precision == pytest.approx(SphereProblem(3).losses(X, 0, 0).min())
@@ -53,8 +52,7 @@ def test_quantised_inputs_have_so_many_levels():
     problem = Wrapped(SphereProblem(2), levels=5, box=(-1, 1))
     points = np.column_stack([np.linspace(-2, 2, 401), np.zeros(401)])
     assert sorted(set(problem.losses(points, 0, 0))) == [0, 0.25, 1]
-    single = points.astype(np.float32)
-    assert problem.quantised(single).dtype == np.float32
+    assert problem.quantised(points.astype(np.float32)).dtype == np.float32
     assert problem.name == "sphere-d2-levels5" and problem.metrics(points[0]) == {}
     assert Wrapped(SphereProblem(2)).quantised(points) is points
 

@@ -88,8 +88,7 @@ def test_the_overview_ranks_every_group(page, records):
     for group, runs in by_group(records[0].runs.values()).items():
         card = page.locator(f".card[data-group='{group}']")
         card.scroll_into_view_if_needed()
-        names = card.locator("tbody th").all_text_contents()
-        assert names == [s.method for s in summaries(runs)]
+        assert card.locator("tbody th").all_text_contents() == [s.method for s in summaries(runs)]
     best = summaries(by_group(records[0].runs.values())["bbob, 300 d"])[0]
     text = page.locator(".card[data-group='bbob, 300 d'] .body").text_content()
     assert f"{best.method} leads (area {best.area:.3f})" in text

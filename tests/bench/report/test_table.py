@@ -78,8 +78,7 @@ def test_errors_and_fewer_problems_are_shown():
 
 
 def test_a_group_without_targets():
-    text = printed([run("a", final=0.25), run("b", final=0.5)])
-    assert row(text, "a")[:5] == ["1", "-", "-", "-", "0.25"]
+    assert row(printed([run("a", final=0.25), run("b", final=0.5)]), "a")[:5] == ["1", "-", "-", "-", "0.25"]
 
 
 @pytest.mark.slow

@@ -68,8 +68,7 @@ def test_profiles_rise_and_every_pair_reached_has_a_best(runs):
     values = profile.at([1, 2, 1e3, 1e9])
     assert (np.diff(values) >= 0).all()
     if profile.ratios.size:
-        least = profile.ratios.min(axis=0)
-        assert set(least) <= {1.0, np.inf}
+        assert set(profile.ratios.min(axis=0)) <= {1.0, np.inf}
         np.testing.assert_allclose(values[:, -1], np.isfinite(profile.ratios).mean(axis=1))
 
 

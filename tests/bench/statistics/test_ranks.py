@@ -15,8 +15,7 @@ from zoo_opt.bench.statistics.pairs import holm, matched, pair_units, wilcoxon
 
 
 def test_wilcoxon_is_scipys_without_the_zeros():
-    rng = np.random.default_rng(1)
-    gains = rng.normal(0.3, size=12)
+    gains = np.random.default_rng(1).normal(0.3, size=12)
     assert wilcoxon(gains) == scipy_stats.wilcoxon(gains).pvalue
     assert wilcoxon([*gains, 0.0, 0.0]) == wilcoxon(gains)
     assert wilcoxon([1.0, 2.0, 3.0]) == pytest.approx(0.25)  # 2 of the 2^3 signs
@@ -83,8 +82,7 @@ def test_seeds_are_ranked_on_a_single_problem():
 def test_a_method_never_profits_from_what_it_did_not_run():
     a, b = two_methods()
     easy_only = [run("c", "p0", hits=[1, 2], budget=256)]
-    found = {p.method: p for p in paired_tests(a + b + easy_only)}
-    c = found["c"]
+    c = {p.method: p for p in paired_tests(a + b + easy_only)}["c"]
     assert (c.against, c.problems, c.runs, c.reached) == ("b", 1, 1, (1.0, 1.0)) and math.isnan(c.gain.low)
     elsewhere = [run("d", "other", hits=[1, 2], budget=256)]
     assert [p.method for p in paired_tests(a + elsewhere, against="a")] == []

@@ -21,8 +21,7 @@ def test_ecdf_by_hand():
 
 
 def test_fraction_reached_by_hand():
-    runs = [run(hits=[2, 10, None]), run(hits=[4, 100])]
-    assert stats.fraction_reached(runs) == pytest.approx(4 / 5)
+    assert stats.fraction_reached([run(hits=[2, 10, None]), run(hits=[4, 100])]) == pytest.approx(4 / 5)
     assert np.isnan(stats.fraction_reached([run()]))
 
 
@@ -108,8 +107,7 @@ def test_seeds_are_the_units_of_a_single_problem():
     assert units([run(problem="p"), run(problem="q"), run(problem="p")])[1].tolist() == [0, 1, 0]
     kind, unit = units([run(seed=5), run(seed=3), run(seed=5)])
     assert (kind, unit.tolist()) == ("seeds", [0, 1, 0])
-    alone = stats.summaries([run(hits=[1, 10])])[0]
-    assert math.isnan(alone.area_interval.low)
+    assert math.isnan(stats.summaries([run(hits=[1, 10])])[0].area_interval.low)
 
 
 def test_hits_of_runs_with_different_numbers_of_targets():

@@ -146,8 +146,7 @@ def test_marks_are_compared_on_the_images_that_all_of_them_have():
 
 @pytest.mark.parametrize("nan", [False, True])
 def test_failures_are_counted_and_survived(nan, tmp_path):
-    model = Faulty(lambda box, images: box.questions % 3 == 0, *(None,) * nan)
-    result = quick(model, out=tmp_path)
+    result = quick(Faulty(lambda box, images: box.questions % 3 == 0, *(None,) * nan), out=tmp_path)
     failures = sum(result.metrics["failures"].values())
     assert result.calls <= 220 and failures > 10
     assert sum(line["failed"] for line in log_of(tmp_path) if line["kind"] == "step") == failures
@@ -246,8 +245,7 @@ def test_config_and_metrics_hold_what_it_takes(tmp_path):
     assert list(rows) == ["zero-shot", "adapted", "disk", "whole image", "region growing"]
     assert rows["adapted"]["dice"] > rows["zero-shot"]["dice"] and rows["disk"]["hd95_sd"] > 0
     assert metrics["test"]["gain"]["low"] <= metrics["test"]["gain"]["dice"] <= metrics["test"]["gain"]["high"]
-    trained = load_prompt(tmp_path / "prompt.npz")
-    np.testing.assert_array_equal(trained.x, result.x)
+    np.testing.assert_array_equal(load_prompt(tmp_path / "prompt.npz").x, result.x)
     assert metrics == json.loads(json.dumps(result.metrics))
 
 

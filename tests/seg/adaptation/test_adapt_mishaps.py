@@ -52,8 +52,7 @@ def test_a_box_that_is_down_at_any_validation_leaves_a_prompt(mark, tmp_path):
     if mark == 2:
         best = max(whole.marks[:2], key=lambda line: line["dice"])
         assert result.metrics["chosen"]["mark"] == best["mark"]
-    again = short(box, out=tmp_path)
-    np.testing.assert_array_equal(again.x, result.x)
+    np.testing.assert_array_equal(short(box, out=tmp_path).x, result.x)
 
 
 @pytest.mark.parametrize("row", [0, 3, 4])
@@ -163,8 +162,7 @@ serve(as_black_box(model, name="bright"))
         short(box, out=tmp_path)
     result = short(out=tmp_path)
     spent = sum(result.metrics["failures"].values()) * 4 + result.metrics["validation_calls"] - 18
-    failed = sum(line["failed"] for line in result.marks)
-    assert spent + failed == lost
+    assert spent + sum(line["failed"] for line in result.marks) == lost
 
 
 def test_what_the_prompt_cannot_be_told_is_no_failure_of_the_box(tmp_path):
@@ -220,8 +218,7 @@ def test_names_that_no_file_can_hold(tmp_path):
     data = splits()
     odd = replace(data.test, names=("b\udcf6", *data.test.names[1:]))
     assert odd.names[0] == "b\\udcf6"
-    result = quick(data=replace(data, test=odd), out=tmp_path)
-    assert result.metrics["test"]["images"]["names"][0] == "b\\udcf6"
+    assert quick(data=replace(data, test=odd), out=tmp_path).metrics["test"]["images"]["names"][0] == "b\\udcf6"
     raises(TypeError, "names must be str, got ", Samples, odd.images[:1], odd.masks[:1], (Path("a"),))
 
 

@@ -29,8 +29,7 @@ def folder(tmp_path_factory):
 
 def test_a_row_per_image_and_two_calls_each():
     model, data = Counted(Bright()), samples(3, 3)
-    trained = TrainedPrompt(FILTER, np.zeros(FILTER.dim, np.float32))
-    picture = panel(model, trained, data)
+    picture = panel(model, TrainedPrompt(FILTER, np.zeros(FILTER.dim, np.float32)), data)
     assert model.calls == 6
     assert picture.size == (len(COLUMNS) * (CELL + GAP) + GAP, HEAD + 3 * (CELL + HEAD))
     pixels = np.asarray(picture)

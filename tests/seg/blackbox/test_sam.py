@@ -208,8 +208,7 @@ def test_names_tell_weights_and_options(sam: Sam, tmp_path: Path) -> None:
     assert len({plain, *(SamBlackBox(**{"sam": sam} | other).name for other in others)}) == 5
     assert SamBlackBox(sam=sam, name="mine", hard=True).name == "mine+hard"
     images, prompts = pictures(2, SIDE, SIDE), asked("1", 2, SIDE, SIDE)
-    first = Cached(SamBlackBox(sam=sam), tmp_path)
-    answer = first(images, prompts)
+    answer = Cached(SamBlackBox(sam=sam), tmp_path)(images, prompts)
     second = Cached(SamBlackBox(sam=small_sam()), tmp_path)
     assert np.array_equal(second(images, prompts), answer)
     assert (second.hits, second.misses) == (2, 0)
@@ -359,8 +358,7 @@ def test_vit_b_gives_the_masks_of_sam_predictor(vit_b: Sam, monkeypatch: pytest.
 def test_vit_b_from_a_checkpoint_file(vit_b: Sam, tmp_path: Path) -> None:
     path = tmp_path / "sam_vit_b_01ec64.pth"
     torch.save(vit_b.state_dict(), path)
-    box = SamBlackBox("vit_b", path)
-    ours, theirs = box.sam.state_dict(), vit_b.state_dict()
+    ours, theirs = SamBlackBox("vit_b", path).sam.state_dict(), vit_b.state_dict()
     assert all(torch.equal(a, b) for a, b in zip(ours.values(), theirs.values(), strict=True))
     assert read_state_dict(path).keys() == theirs.keys()
     cut(path, 0.9)

@@ -20,8 +20,7 @@ def test_function_of_seed_and_row(kind):
     assert np.array_equal(images[:2], first[0]) and np.array_equal(masks[:2], first[1])
     same = np.repeat(samples.images[:1], 6, 0), np.repeat(samples.masks[:1], 6, 0)
     assert len(np.unique(augment(*same, 5, kind)[0], axis=0)) > 3  # each row has draws of its own
-    other = augment(samples.images, samples.masks, [5, 1], kind)
-    assert not np.array_equal(images, other[0])
+    assert not np.array_equal(images, augment(samples.images, samples.masks, [5, 1], kind)[0])
     assert images.dtype == np.uint8 and masks.dtype == bool and images.shape == samples.images.shape
     assert np.array_equal(samples.images, before[0]) and np.array_equal(samples.masks, before[1])
 

@@ -58,8 +58,7 @@ def test_texts_are_a_function_of_seed_and_row():
 
 
 def test_kinds_of_text_are_equally_likely_and_so_are_the_strings_of_one():
-    samples = told(2000)
-    drawn = np.array(draw_prompts("text", samples, 0).texts)
+    drawn = np.array(draw_prompts("text", told(2000), 0).texts)
     for kind in KEYS:
         for text in kind:
             share, p = (drawn == text).mean(), 1 / len(KEYS) / len(kind)

@@ -125,8 +125,7 @@ def test_empty_mask(place: tuple[str, Path, Path, Path]) -> None:
     options = {"per_image": 12} if name == "dsb2018" else {}
     kept, left = (load_data(name, root, size=16, empty=what, **options) for what in ("keep", "skip"))
     for part in ("train", "validation", "test"):
-        masks = getattr(kept, part).masks
-        assert len(getattr(left, part)) == masks.any(axis=(1, 2)).sum()
+        assert len(getattr(left, part)) == getattr(kept, part).masks.any(axis=(1, 2)).sum()
     if stated == "raise":
         refused(name, root, str(mask), "the mask is empty")
     else:
@@ -254,8 +253,7 @@ ARGUMENTS: list[tuple[Callable[[Path], object], str]] = [
 
 @pytest.mark.parametrize(("call", "message"), ARGUMENTS)
 def test_arguments(call: Callable[[Path], object], message: str, tmp_path: Path) -> None:
-    root = write_kvasir(tmp_path)
-    raises(ValueError, f"^{re.escape(message)}", call, root)
+    raises(ValueError, f"^{re.escape(message)}", call, write_kvasir(tmp_path))
 
 
 def test_groups_are_never_divided() -> None:

@@ -44,15 +44,13 @@ def test_layout(name: str, tmp_path: Path) -> None:
 
 def test_unofficial_splits_follow_the_seed(tmp_path: Path) -> None:
     root = layouts.write_kvasir(tmp_path)
-    orders = {tuple(r.name for r in kvasir.files(root, seed=seed)["train"]) for seed in range(8)}
-    assert len(orders) > 4
+    assert len({tuple(r.name for r in kvasir.files(root, seed=seed)["train"]) for seed in range(8)}) > 4
     parts = kvasir.files(root, fractions=(0.8, 0.1, 0.1))
     assert [len(parts[s]) for s in SPLITS] == [8, 1, 1]
 
 
 def test_kvasir_has_the_papers_counts() -> None:
-    records = [Record(f"{i:04}", Path("i"), (Path("m"),)) for i in range(1000)]
-    parts = divide(records, kvasir.BAPS, 3, "here")
+    parts = divide([Record(f"{i:04}", Path("i"), (Path("m"),)) for i in range(1000)], kvasir.BAPS, 3, "here")
     assert [len(parts[s]) for s in SPLITS] == [600, 100, 300]
 
 
@@ -225,8 +223,7 @@ def test_images_are_resized_without_aliasing(tmp_path: Path) -> None:
 def test_masks_of_every_mode(mode: str, tmp_path: Path) -> None:
     array = np.zeros((H, W), np.uint8)
     array[:, 5:] = 255
-    grey = Image.fromarray(array)
-    image = Image.fromarray(array.astype(np.uint16)) if mode == "I;16" else grey.convert(mode)
+    image = Image.fromarray(array.astype(np.uint16)) if mode == "I;16" else Image.fromarray(array).convert(mode)
     path = tmp_path / ("m.tif" if mode == "CMYK" else "m.png")
     image.save(path)
     for values in (None, (128, 255)):

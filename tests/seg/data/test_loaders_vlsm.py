@@ -76,8 +76,7 @@ def test_clinicdb_tif_files(tmp_path: Path) -> None:
     root = write_clinicdb_tif(tmp_path)
     raises(OSError, "cannot identify image file", Image.open, root / "CVC-ClinicDB/Original/1.tif")
     png, twin = tmp_path / "a.png", tmp_path / "CVC-ClinicDB/Original/7.tif"
-    array = np.random.default_rng(7).integers(0, 256, (H, W, 3), np.uint8)
-    Image.fromarray(array).save(png)
+    Image.fromarray(np.random.default_rng(7).integers(0, 256, (H, W, 3), np.uint8)).save(png)
     mask = (label(tmp_path / "m.png"),)
     first, second = load([Record("png", png, mask), Record("tif", twin, mask)], 16).images
     assert (first == second).all()
@@ -226,8 +225,7 @@ def test_nifti_is_transposed_and_has_spacing(tmp_path: Path) -> None:
     assert (scan.read() == array).all() and scan.spacing() == (0.5, 0.25)
     other = Scan(metaimage(tmp_path / "b.mhd", array))
     assert (other.read() == array).all() and other.spacing() == (0.5, 0.25)
-    record = Record("a", scan, (scan,))
-    assert camus.spacing(record, 48) == (0.5 * H / 48, 0.25 * W / 48)
+    assert camus.spacing(Record("a", scan, (scan,)), 48) == (0.5 * H / 48, 0.25 * W / 48)
     raises(TypeError, "record must be one of CAMUS", camus.spacing, Record("a", tmp_path / "a.png", ()), 48)
 
 

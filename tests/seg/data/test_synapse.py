@@ -107,8 +107,7 @@ def test_lists_may_lie_elsewhere_and_name_a_part(root: Path, tmp_path: Path) -> 
 def nifti(path: Path, size: tuple[int, ...], zooms: tuple[float, ...]) -> None:
     import nibabel
 
-    image = nibabel.Nifti1Image(np.zeros(size, np.int16), np.diag([*zooms, 1.0]))
-    nibabel.save(image, path)
+    nibabel.save(nibabel.Nifti1Image(np.zeros(size, np.int16), np.diag([*zooms, 1.0])), path)
 
 
 def test_spacing_of_each_kind(root: Path, tmp_path: Path) -> None:

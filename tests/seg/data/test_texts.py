@@ -47,8 +47,7 @@ def annotations(name: Callable[[object], tuple[str, str]], *numbers: list[object
 
 def test_texts_and_split(tmp_path: Path) -> None:
     root = write_clinicdb(tmp_path / "data")
-    files = annotations(named("{}.png"), [9, 2, 4], [7], [3, 10])
-    write_texts(tmp_path / "prompts/clinicdb_polyp/anns", files)
+    write_texts(tmp_path / "prompts/clinicdb_polyp/anns", annotations(named("{}.png"), [9, 2, 4], [7], [3, 10]))
     splits = load_data("clinicdb", root, size=16, texts=tmp_path / "prompts/clinicdb_polyp")
     assert parts(splits) == {"train": ("9", "2", "4"), "validation": ("7",), "test": ("3", "10")}
     assert splits.train.texts is not None
@@ -202,8 +201,7 @@ def test_published_clinicdb_on_images_of_that_form(tmp_path: Path, shared_data: 
     for i in range(1, 613):
         Image.new("L", (W, 4), i % 256).save(tmp_path / f"PNG/Original/{i}.png")
         (tmp_path / f"PNG/Ground Truth/{i}.png").hardlink_to(mask)
-    splits = load_data("clinicdb", tmp_path, size=4, texts=shared_data / "prompts")
-    assert sizes(splits) == [490, 61, 61]
+    assert sizes(load_data("clinicdb", tmp_path, size=4, texts=shared_data / "prompts")) == [490, 61, 61]
 
 
 def test_published_busi_and_isic_on_images_of_that_form(tmp_path: Path, shared_data: Path) -> None:

@@ -50,8 +50,7 @@ def test_volume_knows_its_spacing_or_says_so() -> None:
 
 def test_splits_hold_one_set_of_classes() -> None:
     volume = Volume("v", some().images, some().labels)
-    splits = VolumeSplits("set", ("liver", "spleen"), some(), some(2), [volume])
-    assert splits.test == (volume,)
+    assert VolumeSplits("set", ("liver", "spleen"), some(), some(2), [volume]).test == (volume,)
     raises(ValueError, "train must have the classes", VolumeSplits, "set", ("liver", "kidney"), some(), some(2), ())
     with pytest.raises(TypeError, match="validation must be LabelledSlices, got tuple"):
         VolumeSplits("set", ("liver", "spleen"), some(), (), ())

@@ -118,8 +118,7 @@ def test_source_dice_of_the_shipped_weights(sam):
 def test_zero_shot_is_worse_than_on_the_source_and_better_than_the_best_disk(sam, name):
     splits = domain(name, sizes=(60, 0, 60))
     drawn, shown = random_points(splits.train.masks, 1), random_points(splits.test.masks, 2)
-    radii = range(4, 48, 2)
-    radius = max(radii, key=lambda r: dice(disks(drawn, r, 96), splits.train.masks).mean())
+    radius = max(range(4, 48, 2), key=lambda r: dice(disks(drawn, r, 96), splits.train.masks).mean())
     disk = dice(disks(shown, radius, 96), splits.test.masks).mean()
     zero_shot = dice(masks_of(sam, splits.test.images, shown), splits.test.masks).mean()
     print(f"{name}: zero-shot {zero_shot:.3f}, disk of {radius} pixels {disk:.3f}")

@@ -58,8 +58,7 @@ def test_tokens_are_open_clips(tokenizer):
 
 
 def test_words_that_were_not_learnt_share_a_row_and_long_texts_are_cut(model, tokenizer):
-    texts = ["the zebra", "", "Ünïcödé ☃ !", "circle " * 100]
-    ids, present = tokenizer(texts)
+    ids, present = tokenizer(["the zebra", "", "Ünïcödé ☃ !", "circle " * 100])
     end = model.config.text_config.eos_token_id
     assert ids[0, 2] == UNKNOWN and present[1].sum() == 2 and present[3].sum() == LENGTH
     assert ((ids == end).sum(dim=1) == 1).all() and (ids[present.bool()].reshape(-1) != PADDING).all()

@@ -127,8 +127,7 @@ def test_timm_weights_from_a_file(name, arch, size, form, tmp_path):
         expected = features[:, 0] if arch.startswith("vit") else features.mean((2, 3))
     assert encoder.dim == expected.shape[1] and encoder.size == size
     np.testing.assert_allclose(encoder(images), expected.numpy(), rtol=1e-4, atol=1e-5)
-    again = make_encoder(encoder_config(encoder))
-    assert np.array_equal(again(images), encoder(images))
+    assert np.array_equal(make_encoder(encoder_config(encoder))(images), encoder(images))
 
 
 def test_position_embeddings_are_resized(tmp_path):
@@ -141,8 +140,7 @@ def test_position_embeddings_are_resized(tmp_path):
 @pytest.mark.slow
 def test_vit_mae_of_the_paper(tmp_path):
     path = tmp_path / "mae.pth"
-    model = small_model("vit_base_patch16_224.mae", 224)
-    torch.save(model.state_dict(), path)
+    torch.save(small_model("vit_base_patch16_224.mae", 224).state_dict(), path)
     encoder = make_encoder("vit-mae", path)
     assert (encoder.dim, encoder.size) == (768, 224) == (SOURCES["vit-mae"].dim, 224)
     assert sum(p.numel() for p in encoder.module.parameters()) == 85_798_656  # ViT-B/16 without a classifier

@@ -183,8 +183,7 @@ def test_whole_image_and_region_growing() -> None:
     points = random_points(samples.masks, 0)
     assert WholeImage()(samples.images, points).all()
     assert dice(RegionGrowing()(samples.images, points), samples.masks).min() > 0.95
-    flat = np.full((1, 8, 8, 3), 9, np.uint8)
-    assert RegionGrowing()(flat, Prompts(points=[[[7.4, -0.4]]])).all()
+    assert RegionGrowing()(np.full((1, 8, 8, 3), 9, np.uint8), Prompts(points=[[[7.4, -0.4]]])).all()
 
 
 def test_baselines_by_name_take_the_first_point_on_the_object() -> None:

@@ -172,8 +172,7 @@ def test_presets_know_the_number_of_parameters() -> None:
     suite = read_table(
         SUITE.replace('"spsa"', '"spsa-geass:paper"').replace("lr = 0.01, c = 0.1", "lr = 0.02"), "small"
     )
-    row = suite.groups[0].rows[2]
-    assert method_of(row, 2000) == (SPSAGEASS.paper(threshold=2.0, lr=0.02), {})
+    assert method_of(suite.groups[0].rows[2], 2000) == (SPSAGEASS.paper(threshold=2.0, lr=0.02), {})
     released = read_table(SUITE.replace('"spsa"', '"spsa-geass:released"'), "small").groups[0].rows[2]
     assert method_of(released, 2000) == (SPSAGEASS.released(dim=2000, lr=0.01, c=0.1), {})
 
@@ -358,8 +357,7 @@ def test_command_reports_from_a_small_record(done, tmp_path: Path, capsys: pytes
 
 def synthetic(dice: dict[str, list[list[float]]], groups: list[int] | None = None):
     """The suite with made-up cells on the discs: by label, figures (seeds, images)."""
-    suite = read_table(SUITE, "small")
-    (group,) = suite.groups
+    (group,) = read_table(SUITE, "small").groups
     runs = {}
     for row in group.rows:
         for seed, values in enumerate(dice.get(row.label, [])):

@@ -103,8 +103,7 @@ def test_a_decoder_is_told_the_text() -> None:
 def test_low_rank_is_told_the_text() -> None:
     prompt = LowRank(32, text=Lengths(), rank=3)
     assert (prompt.inputs, prompt.bumps, prompt.dim) == (("constant", "text"), False, 3 * 9 * 4)
-    images = discs(3, 1).images[[0, 0, 0]]
-    shown = prompt(vector(prompt), prompt.context(images, TOLD))
+    shown = prompt(vector(prompt), prompt.context(discs(3, 1).images[[0, 0, 0]], TOLD))
     np.testing.assert_array_equal(shown[0], shown[2])
     assert np.abs(shown[0] - shown[1]).max() > 1e-3
     assert "text" not in LowRank(32).config() and LowRank(32).inputs == ("constant", "point") and LowRank(32).bumps
@@ -268,5 +267,4 @@ def test_a_target_of_the_bench(monkeypatch) -> None:
     losses = target.losses(x, 1, 0)
     assert np.isfinite(losses).all() and losses[0] != losses[1]
     assert 0 <= target.metrics(x[1])["test_dice"] <= 1
-    told = target._splits.train
-    assert set(draw_prompts("text", told, 0).texts) <= {"a disc", "a spot"}
+    assert set(draw_prompts("text", target._splits.train, 0).texts) <= {"a disc", "a spot"}

@@ -138,16 +138,14 @@ def test_last_layer_alone():
     assert np.array_equal(start[-195:], np.zeros(195)) and start[:-195].any()
     start[-195:] = x
     np.testing.assert_allclose(shown(last, x, samples), shown(whole, start, samples), atol=1e-6)
-    wide = IPDecoder(64, trained="last", widths=((64, 64), (64, 32), (32, 32), (32, 96)), **options)
-    assert wide.dim == 1155
+    assert IPDecoder(64, trained="last", widths=((64, 64), (64, 32), (32, 32), (32, 96)), **options).dim == 1155
 
 
 def test_boxes_and_no_points():
     prompt = IPDecoder(64, encoder=ENCODER, prompt_in=16)
     samples, x = scenes(2, 64), vector(prompt)
     box = np.array([[3, 4, 30, 40], [0, 0, 63, 63]], np.float32)
-    corners = Prompts(points=box.reshape(2, 2, 2))
-    asked = Prompts(boxes=box), corners, Prompts(texts=("a", "b"))
+    asked = Prompts(boxes=box), Prompts(points=box.reshape(2, 2, 2)), Prompts(texts=("a", "b"))
     by_box, by_corners, by_text = (shown(prompt, x, samples, prompts) for prompts in asked)
     assert np.array_equal(by_box, by_corners) and not np.array_equal(by_box, by_text)
 

@@ -47,8 +47,7 @@ def test_a_mask_comes_back_to_its_place() -> None:
     prompt, points = Views(96, zooms=(1.0, 2.0, 0.7)), at((60, 30), 1)
     y, x = np.mgrid[:96, :96]
     mask = (x - 60) ** 2 + (y - 30) ** 2 < 15**2
-    images = np.repeat(255 * mask[None, ..., None].astype(np.uint8), 3, 3)
-    context = prompt.context(images, points)
+    context = prompt.context(np.repeat(255 * mask[None, ..., None].astype(np.uint8), 3, 3), points)
     answers = prompt(prompt.x0(), context)[..., 0]  # a box that segments what is white
     mixed = prompt.restore(answers, prompt.x0(), context)
     assert mixed.shape == (1, 96, 96) and mixed.dtype == np.float32

@@ -77,8 +77,7 @@ def test_box_answers_at_the_images_own_size() -> None:
     exact = TextSegmenter(box.net, quantize=False, hard=True)
     assert np.array_equal(exact(as_floats, prompts), answer > 0.5)
     assert exact.name == box.name + "+float+hard" and box.name.startswith("cris-")
-    empty = box(images[:0], Prompts(texts=()))
-    assert empty.shape == (0, 40, 48)
+    assert box(images[:0], Prompts(texts=())).shape == (0, 40, 48)
 
 
 def test_texts_and_images_matter_and_padding_does_not() -> None:
@@ -125,8 +124,7 @@ def test_attention_pooling_is_clips_at_every_place() -> None:
     inputs = (tokens_, tokens_, tokens_, *sizes, None, biases, None, None, False, 0.0, *out)
     whole, _ = F.multi_head_attention_forward(*inputs, use_separate_proj_weight=True, **projected)
     assert torch.allclose(whole[0], pool(x), atol=1e-5)  # it is CLIP's
-    expected = whole[1:].permute(1, 2, 0).reshape(2, 20, 2, 2)
-    assert torch.allclose(pooled_places(pool, x), expected, atol=1e-5)
+    assert torch.allclose(pooled_places(pool, x), whole[1:].permute(1, 2, 0).reshape(2, 20, 2, 2), atol=1e-5)
     assert pooled_places(pool, x.repeat(1, 1, 2, 1)).shape == (2, 20, 4, 2)
 
 
@@ -200,8 +198,7 @@ def test_every_weight_has_a_gradient() -> None:
     task = text_training(TextSegmenter(small_cris()), two_discs_splits())
     task.train(True)
     task.loss(np.arange(4), (0, 1, 2)).backward()
-    without = [n for n, t in task.tensors().items() if t.requires_grad and t.grad is None]
-    assert without == []
+    assert [n for n, t in task.tensors().items() if t.requires_grad and t.grad is None] == []
     task.train(False)
     assert not task.model.net.training
 

@@ -74,8 +74,7 @@ def test_published_configuration_has_the_published_count() -> None:
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 2_856_737
     share = 2_856_737 / sum(p.numel() for p in sam.parameters())
     assert share == pytest.approx(0.0305, abs=5e-5)  # of 93,735,472
-    pixels = torch.empty(2, 3, 512, 512, device="meta")
-    assert model(pixels).shape == (2, 9, 128, 128)
+    assert model(torch.empty(2, 3, 512, 512, device="meta")).shape == (2, 9, 128, 128)
     with torch.device("meta"):
         assert LadderSam(sam, Ladder(9, "sam")).trained().keys() == {
             f"mask_decoder.output_upscaling.{i}.{kind}" for i in (0, 1, 3) for kind in ("weight", "bias")
@@ -83,8 +82,7 @@ def test_published_configuration_has_the_published_count() -> None:
 
 
 def test_tiny_ladder_fits_the_embedded_sam() -> None:
-    sam = tiny_sam()
-    model = LadderSam(sam, Ladder(9))
+    model = LadderSam(tiny_sam(), Ladder(9))
     trained = {name: p.numel() for name, p in model.trained().items()}
     assert sum(trained.values()) == 181_193 and sum(n for k, n in trained.items() if k.startswith("cnn.")) == 176_528
     with torch.no_grad():
@@ -233,10 +231,8 @@ def test_another_image_size_interpolates_the_positions_alone() -> None:
     assert double.image_encoder.pos_embed.shape == (1, 8, 8, 32) and sam.image_encoder.img_size == 32
     assert LadderSam(double, Ladder(3)).labels(np.zeros((1, 64, 64), np.float32)).shape == (1, 64, 64)
     with torch.no_grad():
-        x = torch.rand(1, 3, 64, 64)
-        assert double.image_encoder(x).shape == (1, 16, 8, 8)
-    same = sam_of_size(sam, 32)
-    assert checksum(same.state_dict()) == checksum(sam.state_dict())
+        assert double.image_encoder(torch.rand(1, 3, 64, 64)).shape == (1, 16, 8, 8)
+    assert checksum(sam_of_size(sam, 32).state_dict()) == checksum(sam.state_dict())
     raises(ValueError, "size must be a multiple of 8", sam_of_size, sam, 36)
 
 
@@ -345,8 +341,7 @@ def test_without_a_disk_training_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_validation_is_pooled_dice_of_the_classes() -> None:
     model, data = ladder(), splits()
-    task = LadderTraining(model, data, batch=4)
-    found = task.validate()
+    found = LadderTraining(model, data, batch=4).validate()
     predicted = model.labels(data.validation.images)
     dice = []
     for k in (1, 2):

@@ -140,8 +140,7 @@ def test_one_prompt_for_many_images_goes_through_the_text_encoder_once() -> None
     adapted, given = VLSMAdapter(small(), VLSM("shallow", "VLC", 5, 6)), inputs()
     texts = {name: given[name][[0]] for name in ("input_ids", "attention_mask")}
     with torch.no_grad():
-        one = adapted.clipseg.clip.get_text_features(**texts).pooler_output
-        many = one.expand(3, -1)
+        many = adapted.clipseg.clip.get_text_features(**texts).pooler_output.expand(3, -1)
         found = adapted.clipseg(pixel_values=given["pixel_values"], conditional_embeddings=many).logits
         texts = {name: value.expand(3, -1) for name, value in texts.items()}
         assert torch.allclose(found, adapted.clipseg(pixel_values=given["pixel_values"], **texts).logits, atol=1e-5)
