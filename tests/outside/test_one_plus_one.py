@@ -8,9 +8,7 @@ import pytest
 from bench.test_suite import GOOD
 
 import zoo_opt as zo
-from zoo_opt.bench.engine.record import read_record
-from zoo_opt.bench.suite import load_suite
-from zoo_opt.bench.suite_runner import run_suite
+from zoo_opt.bench import load_suite, read_record, run_suite
 from zoo_opt.cli import main
 from zoo_opt.testing import Case, MethodContract, sphere
 

@@ -6,8 +6,7 @@ import numpy as np
 from seg.tiny_box import SIZE, Bright, splits
 
 import zoo_opt as zo
-from zoo_opt_seg.adaptation.run import adapt
-from zoo_opt_seg.visual_prompts import make_prompt
+from zoo_opt_seg import adapt, make_prompt
 
 FILTER = make_prompt("filter", SIZE)
 CMA = zo.CMAES(sigma0=0.1, popsize=6)

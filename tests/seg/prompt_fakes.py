@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt_seg.data.samples import Samples
-from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg import Prompts, Samples
 
 
 class LinearEncoder:

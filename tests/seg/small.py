@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
-from zoo_opt_seg.blackbox.sam import SamBlackBox
-from zoo_opt_seg.data.samples import Samples, Splits
+from zoo_opt_seg import SamBlackBox, Samples, Splits
 from zoo_opt_seg.visual_prompts.bar import BAR
 
 SIZE = 32

@@ -10,9 +10,8 @@ from seg.small import disc_splits, discs, small_sam
 
 import zoo_opt as zo
 from zoo_opt.core.errors import CheckpointError
-from zoo_opt_seg.adaptation.run import adapt
+from zoo_opt_seg import Samples, Splits, adapt
 from zoo_opt_seg.blackbox import Counted, SamBlackBox
-from zoo_opt_seg.data import Samples, Splits
 from zoo_opt_seg.data.draws import draw_prompts
 from zoo_opt_seg.measures import losses
 from zoo_opt_seg.visual_prompts import VPT, make_prompt

@@ -8,12 +8,9 @@ import pytest
 from bench.commands import python, started, zoo_opt
 from bench.test_suite import GOOD, load
 
+from zoo_opt.bench import ExecutorError, canonical, read_record, run_suite
 from zoo_opt.bench.engine.executors import check_executor
-from zoo_opt.bench.engine.job import ExecutorError
 from zoo_opt.bench.engine.processes import in_processes
-from zoo_opt.bench.engine.record import read_record
-from zoo_opt.bench.suite_record import canonical
-from zoo_opt.bench.suite_runner import run_suite
 
 DEADLY = """
 import os, signal

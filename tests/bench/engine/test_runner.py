@@ -6,10 +6,8 @@ import pytest
 from bench.test_suite import GOOD, load
 from refusals import raises
 
+from zoo_opt.bench import print_summary, run_suite, run_task
 from zoo_opt.bench.engine.record import RecordFile, read_record
-from zoo_opt.bench.report.terminal import print_summary
-from zoo_opt.bench.suite_runner import run_suite
-from zoo_opt.bench.task import run_task
 from zoo_opt.core.batch import Batch
 
 VARYING = {"seconds", "started"}

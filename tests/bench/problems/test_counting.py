@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 from refusals import raises
 
+from zoo_opt.bench import SphereProblem, make_problem, make_solver
 from zoo_opt.bench.problems.counting import BudgetExceeded, Counted, curve_marks
-from zoo_opt.bench.problems.registry import make_problem
-from zoo_opt.bench.problems.sphere import SphereProblem
-from zoo_opt.bench.solvers import make_solver
 
 SOLVERS = [
     ("cma-es", {"sigma0": 1.0}),

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from refusals import raises, refused
 
+from zoo_opt.bench import Counted, NoisyProblem, Problem
 from zoo_opt.bench.problems.control import TIME_STEPS, PendulumPolicy, advance
-from zoo_opt.bench.problems.counting import Counted
-from zoo_opt.bench.problems.protocol import NoisyProblem, Problem
 from zoo_opt.bench.problems.registry import PROBLEMS, expand, make_problem
 
 SMALL = {

@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 from bench.test_suite import BBOB, load
 
-from zoo_opt.bench.problems.counting import Counted
-from zoo_opt.bench.problems.registry import make_problem
-from zoo_opt.bench.problems.sphere import SphereProblem
-from zoo_opt.bench.problems.wrappers import Wrapped
+from zoo_opt.bench import Counted, SphereProblem, Wrapped, make_problem
 
 X = np.random.default_rng(0).standard_normal((5000, 3))
 

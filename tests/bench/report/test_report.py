@@ -10,9 +10,8 @@ import pytest
 from bench.synthetic import full_record, small_record
 from refusals import raises
 
-from zoo_opt.bench.engine.record import Record
+from zoo_opt.bench import Record, write_report
 from zoo_opt.bench.report.data import differences, pack
-from zoo_opt.bench.report.html import write_report
 from zoo_opt.bench.report.page import esc, table
 from zoo_opt.bench.statistics.stats import curve_at
 

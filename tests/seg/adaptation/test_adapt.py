@@ -12,17 +12,15 @@ from seg.checks import raises, refused
 from seg.tiny_box import Bright, samples, splits
 
 import zoo_opt as zo
+from zoo_opt_seg import Objective, Splits, load_prompt
 from zoo_opt_seg.adaptation.folder import Lines, RunFolder, read_lines
 from zoo_opt_seg.adaptation.history import History
-from zoo_opt_seg.adaptation.objective import Objective
 from zoo_opt_seg.adaptation.plan import planned
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown
 from zoo_opt_seg.adaptation.settings import settings_from
 from zoo_opt_seg.adaptation.validation import Validator
 from zoo_opt_seg.blackbox import Counted, ProcessBlackBox
-from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.measures.losses import LossError
-from zoo_opt_seg.visual_prompts import load_prompt
 
 
 def log_of(folder):

@@ -15,14 +15,13 @@ from seg.tiny_box import SIZE, Bright, samples, splits
 
 import zoo_opt as zo
 from zoo_opt.core.errors import CheckpointError
+from zoo_opt_seg import Prompts, Samples
 from zoo_opt_seg.adaptation.folder import RunFolder
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown
 from zoo_opt_seg.blackbox import Counted
 from zoo_opt_seg.cli import main
-from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.measures.losses import LossError
 from zoo_opt_seg.measures.trivial import best_disk
-from zoo_opt_seg.prompts import Prompts
 
 CALLS = 150
 quick = partial(adapting.quick, calls=CALLS, test=True, panel=True)

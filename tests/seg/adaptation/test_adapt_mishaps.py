@@ -15,6 +15,7 @@ from seg.prompt_fakes import Recorded
 from seg.tiny_box import SIZE, Bright, samples, splits
 
 from zoo_opt.core.errors import CheckpointError
+from zoo_opt_seg import visual_prompts as vp
 from zoo_opt_seg.adaptation.pictures import panel
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown, Retrying, controls
 from zoo_opt_seg.blackbox import Cached, Hardened, ProcessBlackBox, as_black_box
@@ -23,15 +24,7 @@ from zoo_opt_seg.cli import main
 from zoo_opt_seg.data import Samples, random_points
 from zoo_opt_seg.data.draws import draw_prompts
 from zoo_opt_seg.measures.evaluation import evaluate
-from zoo_opt_seg.visual_prompts import (
-    PROMPTS,
-    Context,
-    TrainedPrompt,
-    VisualPrompt,
-    load_prompt,
-    make_prompt,
-    register_prompt,
-)
+from zoo_opt_seg.visual_prompts import TrainedPrompt, load_prompt, make_prompt, register_prompt
 
 CALLS = 3 * 6 + 6 * 4 * 4
 short = partial(adapting.quick, calls=CALLS)
@@ -174,7 +167,7 @@ def test_what_the_prompt_cannot_be_told_is_no_failure_of_the_box(tmp_path):
     assert box.sent == 0 and "dice" not in (tmp_path / "state" / "validation.jsonl").read_text()
 
 
-class Gamma(VisualPrompt):
+class Gamma(vp.VisualPrompt):
     name, dim = "own-gamma", 3
 
     def forward(self, x, context):
@@ -184,7 +177,7 @@ class Gamma(VisualPrompt):
         return {"size": self.size}
 
     def _context(self, pixels, images, prompts):
-        return Context(pixels, {"log": pixels.clamp_min(1 / 255).log()})
+        return vp.Context(pixels, {"log": pixels.clamp_min(1 / 255).log()})
 
 
 def test_a_prompt_of_ones_own_is_refused_before_a_call_or_registered(tmp_path):
@@ -207,7 +200,7 @@ def test_registering(tmp_path):
         ):
             raises((TypeError, ValueError), message, register_prompt, wrong)
     finally:
-        PROMPTS.remove("own-gamma")
+        vp.PROMPTS.remove("own-gamma")
 
 
 def test_the_seed_of_a_callable_is_always_a_sequence(tmp_path):

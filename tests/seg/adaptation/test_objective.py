@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from seg.checks import raises, refused
 from seg.prompt_fakes import LinearEncoder, Recorded, brightness, scenes
 
-from zoo_opt_seg.adaptation.objective import Objective
+from zoo_opt_seg import Objective, Prompts
 from zoo_opt_seg.data import Samples, centre_points, random_points
 from zoo_opt_seg.data.augmentation import augment
-from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.visual_prompts import BAR, VPT, FilterPrompt, IPDecoder
 
 SAMPLES = scenes(10)

@@ -8,15 +8,13 @@ from seg.checks import raises, refused
 from seg.prompt_fakes import Recorded
 from seg.small import disc_splits, discs
 
-from zoo_opt_seg.adaptation.objective import Objective
+from zoo_opt_seg import Objective, Prompts, evaluate
 from zoo_opt_seg.adaptation.plan import fingerprint
 from zoo_opt_seg.blackbox import Budgeted, Cached, Hardened, Quantized, as_black_box
 from zoo_opt_seg.data import Samples, centre_points, random_points
 from zoo_opt_seg.data.draws import draw_prompts, kind_for
-from zoo_opt_seg.measures.evaluation import evaluate
 from zoo_opt_seg.measures.metrics import dice
 from zoo_opt_seg.measures.trivial import Disk, baselines, best_disk
-from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.visual_prompts import FilterPrompt
 
 KEYS = (("disc", "a disc"), ("bright",), ("the bright disc", "one bright disc", "what is bright"))

@@ -11,28 +11,10 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from seg import layouts_vlsm as layouts
 from seg.checks import raises
 from seg.layouts import SPLITS, H, W, every, label, picture, refused
-from seg.layouts_vlsm import (
-    PATHOLOGIES,
-    VLSM,
-    heart,
-    metaimage,
-    nifti,
-    object_array,
-    rle,
-    tif,
-    write_bkai,
-    write_busi,
-    write_camus,
-    write_camus_frames,
-    write_camus_mhd,
-    write_chexlocalize,
-    write_clinicdb,
-    write_clinicdb_tif,
-    write_dfuc2022,
-    write_isic2016,
-)
+from seg.layouts_vlsm import VLSM, heart, metaimage, nifti, object_array, rle, tif
 
 from zoo_opt_seg.data import DataError, load_data
 from zoo_opt_seg.data.files import Record, load, mask_array
@@ -73,7 +55,7 @@ def test_splits_by_name(name: str, tmp_path: Path) -> None:
 
 
 def test_clinicdb_tif_files(tmp_path: Path) -> None:
-    root = write_clinicdb_tif(tmp_path)
+    root = layouts.write_clinicdb_tif(tmp_path)
     raises(OSError, "cannot identify image file", Image.open, root / "CVC-ClinicDB/Original/1.tif")
     png, twin = tmp_path / "a.png", tmp_path / "CVC-ClinicDB/Original/7.tif"
     Image.fromarray(np.random.default_rng(7).integers(0, 256, (H, W, 3), np.uint8)).save(png)
@@ -86,7 +68,7 @@ def test_clinicdb_tif_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["text", "half", "nothing", "float"])
 def test_unreadable_tif(damage: str, tmp_path: Path) -> None:
-    root = write_clinicdb_tif(tmp_path)
+    root = layouts.write_clinicdb_tif(tmp_path)
     file = root / "CVC-ClinicDB/Original/4.tif"
     content = file.read_bytes()
     if damage == "float":
@@ -107,7 +89,7 @@ def test_tif_forms(tmp_path: Path) -> None:
 
 
 def test_clinicdb_places_and_blocks(tmp_path: Path) -> None:
-    root = write_clinicdb(tmp_path)
+    root = layouts.write_clinicdb(tmp_path)
     (root / "PNG").rename(root / "TIF")
     assert len(clinicdb.files(root)["train"]) == 8
     for i in range(11, 201):
@@ -127,7 +109,7 @@ def test_clinicdb_places_and_blocks(tmp_path: Path) -> None:
 
 
 def test_bkai_colours(tmp_path: Path) -> None:
-    root = write_bkai(tmp_path)
+    root = layouts.write_bkai(tmp_path)
     options = {"size": 24, "fractions": (1, 0, 0)}
     sizes = {label: sum(map(len, every(load_data("bkai", root, label=label, **options)))) for label in bkai.CHANNELS}
     assert sizes == {"polyp": 10, "neoplastic": 5, "non-neoplastic": 6}
@@ -142,21 +124,21 @@ def test_bkai_colours(tmp_path: Path) -> None:
 
 
 def test_bkai_without_doubled_folders(tmp_path: Path) -> None:
-    write_bkai(tmp_path / "a")
+    layouts.write_bkai(tmp_path / "a")
     shutil.copytree(tmp_path / "a/train/train", tmp_path / "bkai-igh-neopolyp/train")
     shutil.copytree(tmp_path / "a/train_gt/train_gt", tmp_path / "bkai-igh-neopolyp/train_gt")
     assert [r.name for r in bkai.files(tmp_path)["test"]] == [r.name for r in bkai.files(tmp_path / "a")["test"]]
 
 
 def test_isic2016_validation(tmp_path: Path) -> None:
-    root = write_isic2016(tmp_path)
+    root = layouts.write_isic2016(tmp_path)
     for shares, sizes in (((1, 1, 9), [5, 5, 4]), ((1, 0, 0), [10, 0, 4])):
         parts = isic2016.files(root, fractions=shares)
         assert [len(parts[s]) for s in SPLITS] == sizes
 
 
 def test_dfuc2022_leaves_unmasked_folders_out(tmp_path: Path) -> None:
-    root = write_dfuc2022(tmp_path)
+    root = layouts.write_dfuc2022(tmp_path)
     names = {record.name for part in dfuc2022.files(root).values() for record in part}
     assert len(names) == 10 and "300001" not in names
     for file in (root / "DFUC2022_train_masks").iterdir():
@@ -171,7 +153,7 @@ def test_dfuc2022_leaves_unmasked_folders_out(tmp_path: Path) -> None:
 
 
 def test_busi_lesions_and_modes(tmp_path: Path) -> None:
-    root = write_busi(tmp_path)
+    root = layouts.write_busi(tmp_path)
     records = {record.name: record for part in busi.files(root).values() for record in part}
     assert len(records["benign (2)"].masks) == 2
     modes = set()
@@ -192,7 +174,7 @@ def test_busi_lesions_and_modes(tmp_path: Path) -> None:
 
 
 def test_busi_names(tmp_path: Path) -> None:
-    root = write_busi(tmp_path)
+    root = layouts.write_busi(tmp_path)
     odd = picture(root / "Dataset_BUSI_with_GT/benign/malignant (3).png")
     refused(lambda: busi.files(root), str(odd), "expected a name as 'benign (1).png'")
     odd.unlink()
@@ -205,7 +187,7 @@ def test_busi_names(tmp_path: Path) -> None:
 
 
 def test_camus_structures_and_lists(tmp_path: Path) -> None:
-    root = write_camus(tmp_path)
+    root = layouts.write_camus(tmp_path)
     parts = camus.files(root)
     assert {record.group for record in parts["train"]} == {"patient0001", "patient0004", "patient0005"}
     assert {record.group for record in parts["test"]} == {"patient0002"}
@@ -230,14 +212,16 @@ def test_nifti_is_transposed_and_has_spacing(tmp_path: Path) -> None:
 
 
 def test_camus_of_the_older_release(tmp_path: Path) -> None:
-    root = write_camus_mhd(tmp_path)
+    root = layouts.write_camus_mhd(tmp_path)
     refused(lambda: camus.files(root), "database_split: the folder is missing; split='poudel' divides")
     parts = camus.files(root, split="poudel")
     assert [len(parts[s]) for s in SPLITS] == [96, 12, 12]
     groups = [{record.group for record in parts[s]} for s in SPLITS]
     assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
     assert load_data("camus", root, size=24, split="poudel").test.masks.any(axis=(1, 2)).all()
-    write_camus_frames(root / "testing/patient0001", metaimage, ".mhd")  # since masks of the test patients came out
+    layouts.write_camus_frames(
+        root / "testing/patient0001", metaimage, ".mhd"
+    )  # since masks of the test patients came out
     names = {record.name for part in camus.files(root, split="poudel").values() for record in part}
     assert len(names) == 132 and "testing-patient0001_4CH_ES-myocardium" in names
 
@@ -250,7 +234,7 @@ def camus_file(root: Path, older: bool, what: str) -> Path:
 @pytest.mark.parametrize("older", [False, True])
 @pytest.mark.parametrize("what", ["", "_gt"])
 def test_errors_of_scans(older: bool, what: str, tmp_path: Path) -> None:
-    root = (write_camus_mhd if older else write_camus)(tmp_path)
+    root = (layouts.write_camus_mhd if older else layouts.write_camus)(tmp_path)
     file, kind = camus_file(root, older, what), "mask" if what else "image"
     read = partial(load_data, "camus", root, size=16, split="poudel" if older else "owners")
     content = file.read_bytes()
@@ -271,14 +255,14 @@ def test_errors_of_scans(older: bool, what: str, tmp_path: Path) -> None:
 
 
 def test_other_errors_of_scans(tmp_path: Path) -> None:
-    root = write_camus_mhd(tmp_path / "a")
+    root = layouts.write_camus_mhd(tmp_path / "a")
     file, read = camus_file(root, True, "_gt"), partial(load_data, "camus", root, size=16, split="poudel")
     file.with_suffix(".raw").unlink()
     refused(read, f"{file}: its data file {file.stem}.raw is missing")
     file.with_suffix(".raw").write_bytes(b"12")
     refused(read, str(file), "the mask cannot be read (")
 
-    root = write_camus(tmp_path / "b")
+    root = layouts.write_camus(tmp_path / "b")
     file, read = camus_file(root, False, "_gt"), partial(load_data, "camus", root, size=16)
     for array, message in (
         (object_array(4), "the mask is empty (no pixel from 1 to 1)"),
@@ -290,7 +274,7 @@ def test_other_errors_of_scans(tmp_path: Path) -> None:
 
 
 def test_errors_of_camus_lists(tmp_path: Path) -> None:
-    root = write_camus(tmp_path)
+    root = layouts.write_camus(tmp_path)
     file = root / "database_split/subgroup_testing.txt"
     file.write_text("patient0002\npatient0099\n")
     refused(lambda: camus.files(root), str(file), "expected names of patients in the data, got patient0099")
@@ -311,7 +295,7 @@ def test_errors_of_camus_lists(tmp_path: Path) -> None:
 
 
 def test_chexlocalize_masks_and_splits(tmp_path: Path) -> None:
-    root = write_chexlocalize(tmp_path)
+    root = layouts.write_chexlocalize(tmp_path)
     splits = load_data("chexlocalize", root, size=24)
     patients = [{name.partition("_")[0] for name in part.names} for part in every(splits)]
     assert len(set.union(*patients)) == sum(map(len, patients)) == 10
@@ -340,7 +324,7 @@ def test_chexlocalize_masks_and_splits(tmp_path: Path) -> None:
     ],
 )
 def test_bad_rle(entry: object, message: str, tmp_path: Path) -> None:
-    root = write_chexlocalize(tmp_path)
+    root = layouts.write_chexlocalize(tmp_path)
     file = root / "CheXlocalize/gt_segmentations_val.json"
     masks = json.loads(file.read_text())
     masks["patient64543_study1_view1_frontal"]["Edema"] = entry
@@ -365,7 +349,7 @@ def test_rle_agrees_with_pycocotools(tmp_path: Path) -> None:
 
 
 def test_errors_of_chexlocalize(tmp_path: Path) -> None:
-    root = write_chexlocalize(tmp_path)
+    root = layouts.write_chexlocalize(tmp_path)
     file = root / "CheXlocalize/gt_segmentations_test.json"
     masks = json.loads(file.read_text())
 
@@ -374,7 +358,7 @@ def test_errors_of_chexlocalize(tmp_path: Path) -> None:
         refused(lambda: load_data("chexlocalize", root, size=16), *parts)
 
     key = "patient64741_study1_view1_frontal"
-    fewer = {name: masks[key][name] for name in PATHOLOGIES[:9]}
+    fewer = {name: masks[key][name] for name in layouts.PATHOLOGIES[:9]}
     says(f"{file}, {key}: Support Devices is missing", **{key: fewer})
     says(f"{file}, x: expected patient#####_study#_view#_frontal", x={})
     says(f"{file}, {key}: expected", **{key: []})
@@ -382,7 +366,7 @@ def test_errors_of_chexlocalize(tmp_path: Path) -> None:
     wrong = {**masks[key], "Pleural Effusion": rle(object_array()[:, :-1])}
     image = root / "CheXpert/test/patient64741/study1/view1_frontal.jpg"
     says(f"{file}, {key}, Pleural Effusion: the mask has {W - 1} x {H} pixels, its image {image}", **{key: wrong})
-    nothing = {**masks[key], **{p: rle(object_array(0)) for p in PATHOLOGIES}}
+    nothing = {**masks[key], **{p: rle(object_array(0)) for p in layouts.PATHOLOGIES}}
     says(f"{file}: expected masks of images, found none", **dict.fromkeys(masks, nothing))
     file.write_text("[1]")
     refused(lambda: chexlocalize.files(root), f"{file}: expected an object with an entry per image, got list")
@@ -390,7 +374,7 @@ def test_errors_of_chexlocalize(tmp_path: Path) -> None:
     refused(lambda: chexlocalize.files(root), f"{file}: the masks cannot be read (")
     file.unlink()
     refused(lambda: chexlocalize.files(root), f"{file}: the file of masks is missing")
-    write_chexlocalize(tmp_path)
+    layouts.write_chexlocalize(tmp_path)
     image.write_bytes(b"x")
     refused(lambda: load_data("chexlocalize", root, size=16), f"{image}: the image cannot be read (")
     shutil.rmtree(root / "CheXpert/val")
@@ -403,9 +387,9 @@ def test_errors_of_chexlocalize(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "write", "name", "options"),
     [
-        ("tifffile", write_clinicdb_tif, "clinicdb", {}),
-        ("nibabel", write_camus, "camus", {}),
-        ("SimpleITK", write_camus_mhd, "camus", {"split": "poudel"}),
+        ("tifffile", layouts.write_clinicdb_tif, "clinicdb", {}),
+        ("nibabel", layouts.write_camus, "camus", {}),
+        ("SimpleITK", layouts.write_camus_mhd, "camus", {"split": "poudel"}),
     ],
 )
 def test_absent_reader(module, write, name, options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,19 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from seg.checks import raises
-from seg.layouts import W, label, picture, write_kvasir
-from seg.layouts_vlsm import (
-    metaimage,
-    write_bkai,
-    write_busi,
-    write_camus,
-    write_camus_frames,
-    write_chexlocalize,
-    write_clinicdb,
-    write_dfuc2022,
-    write_isic2016,
-    write_texts,
-)
+from seg.layouts import LAYOUTS, W, label, picture
+from seg.layouts_vlsm import VLSM, metaimage, write_camus_frames, write_clinicdb, write_isic2016, write_texts
 
 from zoo_opt_seg.cli import inputs as cli_inputs
 from zoo_opt_seg.data import DataError, Splits, load_data
@@ -76,21 +65,21 @@ CHEST, EFFUSION = "patient{}_study1_view1_frontal", "patient{}_study1_view1_fron
 BY_NUMBER, LESIONS = ("100003", "100001", "100002"), ("benign (2)", "normal (3)", "malignant (1)")
 CHESTS = (64541, 64741, 64543)
 EFFUSIONS = tuple(map(EFFUSION.format, CHESTS))
-CASES = {  # data set: how it is written, how its files are named, numbers in train, validation and test, samples
-    "kvasir": (write_kvasir, named("{}.jpg"), [["cju01"], ["cju02"], ["cju03"]], ("cju01", "cju02", "cju03")),
-    "bkai": (write_bkai, named("{}.jpeg"), [IDS[:2], IDS[2:3], IDS[3:]], tuple(IDS)),
-    "isic2016": (write_isic2016, ISIC, [[3], [5], [21]], ("ISIC_0000003", "ISIC_0000005", "ISIC_0000021")),
-    "dfuc2022": (write_dfuc2022, named("{}.jpg", "{}.png"), [[100003], [100001], [100002]], BY_NUMBER),
-    "busi": (write_busi, named("{}.png"), [["2_benign"], ["3_normal"], ["1_malignant"]], LESIONS),
-    "chexlocalize": (write_chexlocalize, named(f"{CHEST}.jpg", f"{EFFUSION}.png"), [[i] for i in CHESTS], EFFUSIONS),
+CASES = {  # data set: how its files are named, numbers in train, validation and test, samples
+    "kvasir": (named("{}.jpg"), [["cju01"], ["cju02"], ["cju03"]], ("cju01", "cju02", "cju03")),
+    "bkai": (named("{}.jpeg"), [IDS[:2], IDS[2:3], IDS[3:]], tuple(IDS)),
+    "isic2016": (ISIC, [[3], [5], [21]], ("ISIC_0000003", "ISIC_0000005", "ISIC_0000021")),
+    "dfuc2022": (named("{}.jpg", "{}.png"), [[100003], [100001], [100002]], BY_NUMBER),
+    "busi": (named("{}.png"), [["2_benign"], ["3_normal"], ["1_malignant"]], LESIONS),
+    "chexlocalize": (named(f"{CHEST}.jpg", f"{EFFUSION}.png"), [[i] for i in CHESTS], EFFUSIONS),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_names_of_every_set(name: str, tmp_path: Path) -> None:
-    write, naming, numbers, expected = CASES[name]
+    naming, numbers, expected = CASES[name]
     folder = write_texts(tmp_path / "anns", annotations(naming, *numbers))
-    splits = load_data(name, write(tmp_path / "data"), size=16, texts=folder)
+    splits = load_data(name, (LAYOUTS | VLSM)[name][0](tmp_path / "data"), size=16, texts=folder)
     assert tuple(n for names in parts(splits).values() for n in names) == expected
     for part in (splits.train, splits.validation, splits.test):
         assert part.texts is not None and all(len(kinds) == 2 for kinds in part.texts)
@@ -114,7 +103,7 @@ def test_camus_numbers_its_test_patients_anew(form: str, tmp_path: Path) -> None
     assert splits.validation.names[0] == "patient0001_2CH_ED-left-ventricle"
     assert splits.test.names[-1] == "testing-patient0001_4CH_ES-left-atrium"
     # The newer release has another numbering: the files cannot be meant for it.
-    write_camus(tmp_path / "newer")
+    VLSM["camus"][0](tmp_path / "newer")
     with pytest.raises(DataError, match=r"val\.json: later files have all its samples, are they for another release\?"):
         load_data("camus", tmp_path / "newer", size=16, texts=folder)
 

@@ -10,18 +10,10 @@ from seg.checks import raises
 from seg.prompt_fakes import LinearEncoder, scenes
 from torch import nn
 
-from zoo_opt_seg import embedded
-from zoo_opt_seg.features.encoders import (
-    SOURCES,
-    Encoder,
-    TorchEncoder,
-    WeightsError,
-    encoder_config,
-    make_encoder,
-    read_state,
-)
+from zoo_opt_seg import Prompts, embedded
+from zoo_opt_seg.features import encoders
+from zoo_opt_seg.features.encoders import SOURCES, WeightsError, encoder_config, make_encoder
 from zoo_opt_seg.features.point_embedding import PointEmbedding, spots
-from zoo_opt_seg.prompts import Prompts
 
 IMAGES = scenes(5, 48).images
 
@@ -46,9 +38,9 @@ class Mean(nn.Module):
 
 def test_resizes_normalises_and_freezes():
     module = Mean().train()
-    encoder = TorchEncoder("mean", module, 3, 24, mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3), batch=2)
+    encoder = encoders.TorchEncoder("mean", module, 3, 24, mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3), batch=2)
     vectors = encoder(IMAGES)
-    assert vectors.shape == (5, 3) and vectors.dtype == np.float32 and isinstance(encoder, Encoder)
+    assert vectors.shape == (5, 3) and vectors.dtype == np.float32 and isinstance(encoder, encoders.Encoder)
     assert module.seen.shape == (1, 3, 24, 24) and not module.training
     assert not any(p.requires_grad for p in module.parameters())
     mean = (IMAGES.mean((1, 2)) / 255 - [0.5, 0.4, 0.3]) / [0.1, 0.2, 0.3]
@@ -59,7 +51,7 @@ def test_resizes_normalises_and_freezes():
 
 def test_a_vector_of_another_length():
     with pytest.raises(ValueError, match=r"^encoder mean must return vectors of shape \(5, 4\), got \(5, 3\)"):
-        TorchEncoder("mean", Mean(), 4, 48)(IMAGES)
+        encoders.TorchEncoder("mean", Mean(), 4, 48)(IMAGES)
 
 
 def test_encoders_of_ones_own():
@@ -195,7 +187,7 @@ def test_no_file_and_wrong_files(tmp_path):
 def test_no_pickle(tmp_path):
     """A file that would run code is refused."""
     torch.save({"weight": Path("x")}, tmp_path / "w.pth")
-    raises(Exception, r"weights_only|Weights only", read_state, tmp_path / "w.pth")
+    raises(Exception, r"weights_only|Weights only", encoders.read_state, tmp_path / "w.pth")
 
 
 def test_no_network(monkeypatch):

@@ -11,11 +11,10 @@ import pytest
 from seg.checks import raises, refused
 from seg.prompt_fakes import Recorded
 
+from zoo_opt_seg import Prompts, evaluate
 from zoo_opt_seg.data import Samples, Splits, centre_points, random_points
-from zoo_opt_seg.measures.evaluation import evaluate
 from zoo_opt_seg.measures.metrics import dice, hd95, iou
 from zoo_opt_seg.measures.trivial import Disk, RegionGrowing, WholeImage, baselines, best_disk
-from zoo_opt_seg.prompts import Prompts
 
 SIZE = 32
 

@@ -14,26 +14,14 @@ from seg.small import discs
 from seg.small_clipseg import TEXTS, box, letters, save_folder, small_clipseg, told_splits
 
 import zoo_opt as zo
-from zoo_opt_seg import targets
+from zoo_opt_seg import Prompts, adapt, evaluate, targets
+from zoo_opt_seg import visual_prompts as vp
 from zoo_opt_seg.adaptation.pictures import CELL, GAP, HEAD, panel
-from zoo_opt_seg.adaptation.run import adapt
 from zoo_opt_seg.blackbox import Budgeted, Counted, Quantized, as_black_box
 from zoo_opt_seg.data.draws import draw_prompts
 from zoo_opt_seg.features import encoders, text_encoders
 from zoo_opt_seg.features.text_encoders import EncodedTexts, TextEncoder, make_text_encoder, text_encoder_of
-from zoo_opt_seg.measures.evaluation import evaluate
-from zoo_opt_seg.prompts import Prompts
-from zoo_opt_seg.visual_prompts import (
-    PROMPTS,
-    FilterPrompt,
-    IPDecoder,
-    LowRank,
-    TrainedPrompt,
-    load_prompt,
-    make_prompt,
-    prompt_for,
-    save_prompt,
-)
+from zoo_opt_seg.visual_prompts import FilterPrompt, IPDecoder, LowRank, load_prompt, prompt_for, save_prompt
 
 TOLD = Prompts(texts=("disc", "spot", "disc"))
 
@@ -52,7 +40,7 @@ def some(name: str, model, size: int = 32):
     return prompt_for(model, name, size, **options)
 
 
-@pytest.mark.parametrize("name", PROMPTS)
+@pytest.mark.parametrize("name", vp.PROMPTS)
 def test_every_prompt_trains_is_saved_and_goes_on(name: str, tmp_path: Path) -> None:
     model, splits = Counted(box()), told_splits()
     prompt = some(name, model)
@@ -133,7 +121,7 @@ def test_a_prompt_is_told_as_the_black_box_is() -> None:
     assert prompt_for(wrapped, "lowrank", 32).text is model.text_encoder
     own = Lengths()
     assert prompt_for(wrapped, "lowrank", 32, text=own).text is own
-    assert prompt_for(wrapped, "filter", 32).config() == make_prompt("filter", 32).config()
+    assert prompt_for(wrapped, "filter", 32).config() == vp.make_prompt("filter", 32).config()
     assert prompt_for(None, "lowrank", 32).text is None
     assert prompt_for(wrapped, "views", 32, inner={"name": "lowrank"}).inner.text is model.text_encoder
     raises(ValueError, "name must be one of", prompt_for, wrapped, "poem", 32)
@@ -144,9 +132,9 @@ def test_saved_with_a_text_encoder_of_ones_own(tmp_path: Path) -> None:
     save_prompt(file, prompt, vector(prompt))
     images = discs(3, 1).images
     loaded = load_prompt(file, encoder=ENCODER, text=Lengths())
-    trained = TrainedPrompt(prompt, vector(prompt))
+    trained = vp.TrainedPrompt(prompt, vector(prompt))
     np.testing.assert_array_equal(loaded.apply(images, TOLD), trained.apply(images, TOLD))
-    views = make_prompt("views", 32, inner=prompt)
+    views = vp.make_prompt("views", 32, inner=prompt)
     save_prompt(tmp_path / "v.npz", views, views.x0())
     inner = load_prompt(tmp_path / "v.npz", encoder=ENCODER, text=Lengths()).prompt.inner
     assert inner.text.name == "lengths" and inner.encoder is ENCODER
@@ -194,7 +182,7 @@ def test_the_text_tower_of_open_clip(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_panel_shows_the_text() -> None:
     model, samples = box(), told_splits().test[:2]
     prompt = FilterPrompt(32)
-    trained = TrainedPrompt(prompt, prompt.x0())
+    trained = vp.TrainedPrompt(prompt, prompt.x0())
     one = np.asarray(panel(model, trained, samples, points="text"))
     long = samples.with_texts("one very long text that takes several lines")
     other = np.asarray(panel(model, trained, long, points="text"))

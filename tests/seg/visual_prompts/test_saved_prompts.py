@@ -9,19 +9,8 @@ from seg.checks import raises
 from seg.prompt_cases import ENCODER, shown, vector
 from seg.prompt_fakes import LinearEncoder, Recorded, brightness, points_of, scenes
 
-from zoo_opt_seg.visual_prompts import (
-    BAR,
-    PROMPTS,
-    FilterPrompt,
-    IPDecoder,
-    PromptFileError,
-    TrainedPrompt,
-    Views,
-    VisualPrompt,
-    load_prompt,
-    register_prompt,
-    save_prompt,
-)
+from zoo_opt_seg import visual_prompts as vp
+from zoo_opt_seg.visual_prompts import PROMPTS, FilterPrompt, IPDecoder, PromptFileError, load_prompt, save_prompt
 
 
 def test_saved_and_loaded(case, tmp_path: Path):
@@ -43,10 +32,10 @@ def test_saved_and_loaded(case, tmp_path: Path):
 
 
 def test_predict_sees_the_moved_points(tmp_path: Path):
-    prompt, samples = BAR(32), scenes(5)
+    prompt, samples = vp.BAR(32), scenes(5)
     points = points_of(samples)
     model = Recorded()
-    trained = TrainedPrompt(prompt, prompt.x0(0))
+    trained = vp.TrainedPrompt(prompt, prompt.x0(0))
     got = trained.predict(model, samples.images, points, batch=2)
     assert [len(p) for _, p in model.asked] == [2, 2, 1]
     images = trained.apply(samples.images, points)
@@ -111,7 +100,7 @@ def test_files_of_another_kind(tmp_path: Path, changes, message):
     raises(PromptFileError, message, load_prompt, path)
 
 
-class Shift(VisualPrompt):
+class Shift(vp.VisualPrompt):
     """One number for all pixels."""
 
     name, dim = "own-shift", 1
@@ -130,12 +119,12 @@ OtherShift = type("OtherShift", (Shift,), {"forward": lambda self, x, context: c
 def test_a_name_that_means_another_class_here(tmp_path: Path, within):
     path = tmp_path / "p.npz"
     try:
-        register_prompt(Shift)
-        prompt = Views(32, inner=Shift(32)) if within else Shift(32)
+        vp.register_prompt(Shift)
+        prompt = vp.Views(32, inner=Shift(32)) if within else Shift(32)
         save_prompt(path, prompt, prompt.x0())
         assert type(load_prompt(path).prompt) is type(prompt)
         PROMPTS.remove("own-shift")
-        register_prompt(OtherShift)
+        vp.register_prompt(OtherShift)
         message = "'own-shift' of the class .*:Shift, here this name is .*:OtherShift"
         raises(PromptFileError, message, load_prompt, path)
         rewritten(path, classes={})  # as files of earlier releases

@@ -10,8 +10,7 @@ from seg.checks import raises, refused
 from seg.prompt_cases import shown
 from seg.prompt_fakes import Recorded, scenes
 
-from zoo_opt_seg.adaptation.objective import Objective
-from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg import Objective, Prompts
 from zoo_opt_seg.visual_prompts import BAR, FilterPrompt, Views, load_prompt, make_prompt, save_prompt
 
 SIZE = 32

@@ -22,17 +22,11 @@ from zoo_opt_seg.tables.suite import Cell, Place, Row
 from zoo_opt_seg.tables.whitebox import measured, train
 from zoo_opt_seg.whitebox.core.recipe import Recipe
 from zoo_opt_seg.whitebox.core.trainer import fit, seeded
+from zoo_opt_seg.whitebox.ladder import training
 from zoo_opt_seg.whitebox.ladder.embeddings import CachedEmbeddings
 from zoo_opt_seg.whitebox.ladder.model import Ladder, LadderSam, sam_of_size
 from zoo_opt_seg.whitebox.ladder.resnet import ResNetToLayer3, load_imagenet
-from zoo_opt_seg.whitebox.ladder.training import (
-    PAPER,
-    RELEASED,
-    LadderTraining,
-    ladder_loss,
-    low_resolution,
-    train_ladder,
-)
+from zoo_opt_seg.whitebox.ladder.training import LadderTraining, ladder_loss, low_resolution, train_ladder
 
 SIZE = 32
 QUICK = Recipe(epochs=2, batch=4, lr=3e-3, weight_decay=0.1, warmup=2, schedule="polynomial", stop_after=None)
@@ -252,9 +246,10 @@ def test_loss_is_that_of_the_released_code() -> None:
 
 
 def test_recipes_are_the_papers() -> None:
-    assert (PAPER.optimizer, PAPER.lr, PAPER.warmup, PAPER.batch, PAPER.epochs) == ("adam", 1e-3, 250, 24, 200)
-    assert (RELEASED.optimizer, RELEASED.weight_decay, RELEASED.power) == ("adamw", 0.1, 0.9)
-    assert RELEASED.rate(249, 1000, 0) == 1e-3 and RELEASED.rate(625, 1000, 0) == pytest.approx(1e-3 * 0.5**0.9)
+    paper, released = training.PAPER, training.RELEASED
+    assert (paper.optimizer, paper.lr, paper.warmup, paper.batch, paper.epochs) == ("adam", 1e-3, 250, 24, 200)
+    assert (released.optimizer, released.weight_decay, released.power) == ("adamw", 0.1, 0.9)
+    assert released.rate(249, 1000, 0) == 1e-3 and released.rate(625, 1000, 0) == pytest.approx(1e-3 * 0.5**0.9)
 
 
 def test_labels_are_brought_to_the_logits_by_the_nearest_pixel() -> None:

@@ -12,8 +12,7 @@ import torch
 from seg.checks import raises
 from seg.small import disc_splits
 
-from zoo_opt_seg.data.samples import Samples, Splits
-from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg import Prompts, Samples, Splits
 from zoo_opt_seg.whitebox.core import memory, recipes
 from zoo_opt_seg.whitebox.core.memory import PeakMemory
 from zoo_opt_seg.whitebox.core.recipe import SCHEDULES, Epoch, Recipe, Validation

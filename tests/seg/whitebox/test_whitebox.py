@@ -15,8 +15,7 @@ from segment_anything import sam_model_registry
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg.blackbox.sam import SamBlackBox
 from zoo_opt_seg.data.points import random_points
-from zoo_opt_seg.visual_prompts import TrainedPrompt
-from zoo_opt_seg.visual_prompts.vpt import VPT
+from zoo_opt_seg.visual_prompts import VPT, TrainedPrompt
 from zoo_opt_seg.whitebox.core.recipe import Progress, Recipe, Validation
 from zoo_opt_seg.whitebox.core.segmentation import POINTS, bce_dice
 from zoo_opt_seg.whitebox.core.trainer import Trainable, fit, seeded
