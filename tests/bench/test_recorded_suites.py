@@ -27,9 +27,8 @@ def test_auto_is_told_the_budget_and_the_bounds_alone():
 
 
 def test_nothing_is_tuned_on_what_is_shown():
-    tuned = runpy.run_path(str(FOLDER / "tune.py"))["SETS"]
     tasks = [task for path in FILES for task in load_suite(path).tasks()]
     shown = {(task.problem, task.problem_options.get("instance"), task.seed) for task in tasks}
-    for tried in tuned.values():
+    for tried in runpy.run_path(str(FOLDER / "tune.py"))["SETS"].values():
         for options, seed in itertools.product(tried.options, tried.seeds):
             assert (tried.problem, options.get("instance"), seed) not in shown

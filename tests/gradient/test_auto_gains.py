@@ -65,9 +65,8 @@ def test_first_steps_and_probes_have_the_length_that_x0_gives_them(method):
         opt.tell(batch, [float(slope @ x) for x in batch])
         if step >= 20:  # no repeats there, but for step 32
             lengths.append(float(np.linalg.norm(opt.mean - before)))
-    length = np.sqrt(np.mean(np.square(lengths)))
     if "momentum" not in vars(method):  # there it builds up
-        assert length == pytest.approx(planned, rel=0.25)
+        assert np.sqrt(np.mean(np.square(lengths))) == pytest.approx(planned, rel=0.25)
         assert max(radii) == pytest.approx(0.01 * np.linalg.norm(x0), rel=0.1)
 
 
@@ -205,9 +204,8 @@ def test_common_random_numbers_leave_c_alone():
 
 # ------------------------------------------------------------------------------------------------------------- trend
 def test_a_rise_halves_the_rate_and_noise_does_not():
-    source = np.random.default_rng(0)
     quiet = Trend()
-    for loss in source.standard_normal(2000):
+    for loss in np.random.default_rng(0).standard_normal(2000):
         quiet = quiet.after([loss, loss + 1, math.nan, math.inf])
     assert quiet.factor == 1.0 and quiet.t == 2000 and quiet.mean == pytest.approx(0.5, abs=0.5)
     rising = Trend()

@@ -76,12 +76,11 @@ def save_folder(folder: Path) -> Path:
     (folder / "made").mkdir(parents=True)
     (folder / "made" / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
     (folder / "made" / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]))
-    tokenizer = CLIPTokenizer.from_pretrained(folder / "made")
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     images = ViTImageProcessor(size={"height": 40, "width": 40}, image_mean=mean, image_std=std)
     saved = folder / "small-clipseg"
     small_clipseg(len(words)).save_pretrained(saved)
-    CLIPSegProcessor(images, tokenizer).save_pretrained(saved)
+    CLIPSegProcessor(images, CLIPTokenizer.from_pretrained(folder / "made")).save_pretrained(saved)
     return saved
 
 

@@ -77,8 +77,7 @@ method = [{ label = "CMA-ES", use = "cma-es", options = { sigma0 = 0.1 } }]
 
 
 def test_recorded_suite_names_targets_that_exist(entry_points: None, small: None) -> None:
-    text = (ROOT / "benchmarks" / "seg.toml").read_text()
-    for name in re.findall(r'problem = "seg:(.*)"', text):
+    for name in re.findall(r'problem = "seg:(.*)"', (ROOT / "benchmarks" / "seg.toml").read_text()):
         box_, domain, prompt = name.split("/")
         assert box_ in targets.boxes() and domain in DATA_SETS and prompt in PROMPTS
 

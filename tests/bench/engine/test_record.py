@@ -180,21 +180,18 @@ def test_a_reusable_problem_is_kept_for_the_next_run(suite, monkeypatch):
 
     monkeypatch.setattr(module, "_KEPT", {})
     task, *_ = suite.tasks()
-    other = dataclasses.replace(task, problem_options={"dimension": 4})
     for reusable in (True, False):  # runs may leave a trace in one that is not
         monkeypatch.setattr(SphereProblem, "reusable", reusable, raising=False)
         assert (module.problem_of(task) is module.problem_of(task)) is reusable
-        assert module.problem_of(other).dim == 4
+        assert module.problem_of(dataclasses.replace(task, problem_options={"dimension": 4})).dim == 4
 
 
 def test_a_method_gets_the_problems_own(tmp_path):
     from zoo_opt.bench.suite import with_problem
-
-    task = load(tmp_path, GOOD).tasks()[0]
 
     class Boxed:
         name, bounds = "boxed", (-1.0, 2.0)
 
     assert with_problem({"bounds": "problem", "lr": 1}, Boxed()) == {"bounds": (-1.0, 2.0), "lr": 1}
     raises(ValueError, 'option scale = "problem", but boxed has no scale', with_problem, {"scale": "problem"}, Boxed())
-    assert task.dim == 3
+    assert load(tmp_path, GOOD).tasks()[0].dim == 3

@@ -155,9 +155,8 @@ def test_the_bench_follows_the_noise_free_value():
 def test_a_pendulum_is_gymnasiums():
     env = pytest.importorskip("gymnasium").make("Pendulum-v1").unwrapped
     env.reset(seed=1)
-    rng = np.random.default_rng(0)
     angle, speed = (np.array([value]) for value in env.state)
-    for torque in rng.uniform(-2, 2, 50):
+    for torque in np.random.default_rng(0).uniform(-2, 2, 50):
         _, reward, *_ = env.step([torque])
         angle, speed, cost = advance(angle, speed, np.array([torque]))
         np.testing.assert_allclose([angle[0], speed[0], -cost[0]], [*env.state, reward], rtol=1e-6, atol=1e-9)

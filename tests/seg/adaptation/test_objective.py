@@ -94,8 +94,7 @@ def test_parts_of_a_step_in_any_order_give_the_same_losses(step, order, cuts, ki
     X = candidates(6)
     whole = make(augment=kind).losses(X, step)
     objective = make(augment=kind)
-    edges = [0, *sorted(cuts), 6]
-    for start, end in itertools.pairwise(edges):
+    for start, end in itertools.pairwise([0, *sorted(cuts), 6]):
         rows = list(order[start:end])
         assert np.array_equal(objective.losses(X[rows].reshape(-1, 30), step), whole[rows])
     assert objective(X[2], step) == whole[2]
@@ -182,9 +181,8 @@ def test_reduction():
 
 def test_with_an_encoder():
     prompt = IPDecoder(32, encoder=LinearEncoder(), prompt_in=16)
-    objective = make(prompt=prompt, augment="paper")
     X = prompt.x0(0) + candidates(2, prompt.dim).astype(np.float32) / 10
-    losses = objective.losses(X, 1)
+    losses = make(prompt=prompt, augment="paper").losses(X, 1)
     assert losses[0] != losses[1] and np.array_equal(losses, make(prompt=prompt, augment="paper").losses(X, 1))
 
 

@@ -275,8 +275,7 @@ def writer(folder: Path, rounds: int) -> subprocess.Popen[str]:
 
 
 def test_processes_share_a_folder(tmp_path: Path) -> None:
-    writers = [writer(tmp_path, 3) for _ in range(3)]
-    for process in writers:
+    for process in [writer(tmp_path, 3) for _ in range(3)]:
         out, _ = process.communicate(timeout=60)
         assert process.returncode == 0
         assert sum(map(int, out.split())) == 600

@@ -191,10 +191,9 @@ def test_camus_structures_and_lists(tmp_path: Path) -> None:
     parts = camus.files(root)
     assert {record.group for record in parts["train"]} == {"patient0001", "patient0004", "patient0005"}
     assert {record.group for record in parts["test"]} == {"patient0002"}
-    array = heart()
     for record in parts["validation"]:
         kind = record.name.partition("-")[2]
-        assert (mask_array(record.masks[0], record.values) == (array == camus.STRUCTURES[kind])).all()
+        assert (mask_array(record.masks[0], record.values) == (heart() == camus.STRUCTURES[kind])).all()
     splits = load_data("camus", root, size=24, structure="left-atrium")
     assert [len(part) for part in every(splits)] == [12, 4, 4]
     assert all(name.endswith("-left-atrium") for name in splits.test.names)

@@ -159,7 +159,6 @@ def test_referring_scenes_have_texts_for_the_object_asked_for():
 
 
 def test_source_scenes_have_texts_without_shapes():
-    part = domain("source", sizes=(20, 0, 0)).train
     shapes = {word for noun in SHAPE_NOUNS for word in noun.split()} - {"object", "region"}
-    for kinds in part.texts:
+    for kinds in domain("source", sizes=(20, 0, 0)).train.texts:
         assert not any(set(text.split()) & shapes for text in kinds[0])

@@ -109,10 +109,9 @@ def test_camus_numbers_its_test_patients_anew(form: str, tmp_path: Path) -> None
 
 
 def test_samples_that_are_listed_twice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    root = write_isic2016(tmp_path / "data")
     folder = write_texts(tmp_path / "anns", annotations(ISIC, [1, 2, 20, 2], [3, 4], [20, 21]))
     with caplog.at_level(logging.INFO, "zoo_opt_seg.data"):
-        splits = load_data("isic2016", root, size=16, texts=folder)
+        splits = load_data("isic2016", write_isic2016(tmp_path / "data"), size=16, texts=folder)
     assert [names[0][-1] for names in parts(splits).values()] == ["1", "3", "0"]
     assert sizes(splits) == [2, 2, 2]
     assert "2 samples are there twice" in caplog.text and "left out: 8 samples without an annotation" in caplog.text

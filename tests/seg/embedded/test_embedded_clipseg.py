@@ -94,10 +94,9 @@ def test_source_dice_of_the_shipped_weights(model, tokenizer, pretrain):
 
 def test_the_text_decides(model, tokenizer, pretrain):
     """In scenes with several objects, the masks of other objects' texts are other masks."""
-    scenes = pretrain.referring_scenes(40, 99)
     right, wrong = [], []
     rng = np.random.default_rng(0)
-    for image, label, objects in zip(*scenes, strict=True):
+    for image, label, objects in zip(*pretrain.referring_scenes(40, 99), strict=True):
         texts = [pretrain.describe(rng, objects, k) for k in range(len(objects))]
         if len(texts) < 2 or None in texts:
             continue

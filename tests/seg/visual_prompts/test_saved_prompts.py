@@ -45,9 +45,8 @@ def test_predict_sees_the_moved_points(tmp_path: Path):
 
 
 def test_double_precision_is_kept(tmp_path: Path):
-    prompt = FilterPrompt(32)
     x = np.random.default_rng(0).standard_normal(30)
-    save_prompt(tmp_path / "p", prompt, x)
+    save_prompt(tmp_path / "p", FilterPrompt(32), x)
     loaded = load_prompt(tmp_path / "p")
     assert loaded.x.dtype == np.float64 and np.array_equal(loaded.x, x)
 

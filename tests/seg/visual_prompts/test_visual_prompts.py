@@ -164,9 +164,8 @@ def test_bar_frame():
     prompt, samples = BAR(32, inner=16), scenes(2)
     assert prompt.dim == 3 * 32 * 32 and BAR(224).dim == 150_528
     assert abs(prompt.x0(0).mean()) < 0.05 and prompt.x0(0).std() == pytest.approx(1, abs=0.05)
-    context = prompt.context(samples.images, points_of(samples))
     x = vector(prompt)
-    images = prompt(x, context)
+    images = prompt(x, prompt.context(samples.images, points_of(samples)))
     expected = 1 / (1 + np.exp(-x.reshape(3, 32, 32).transpose(1, 2, 0)))
     inside = np.zeros((32, 32), bool)
     inside[8:24, 8:24] = True
