@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 
-def raises(error: Any, message: str | None, call: Callable[..., object], *args: object, **options: object) -> None:
-    """The call raises this error, with a message that matches if one is given: `pytest.raises` as one row."""
-    with pytest.raises(error, match=message):
+def raises(error: Any, message: str | None, call: Callable[..., object], *args: object, **options: object) -> Any:
+    """The call raises this error, with a message that matches if one is given; returns it: `pytest.raises` in a row."""
+    with pytest.raises(error, match=message) as caught:
         call(*args, **options)
+    return caught.value
 
 
 def refused(call: Callable[..., object], *rows: tuple[Any, ...], error: Any = ValueError, **always: object) -> Any:

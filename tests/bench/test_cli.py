@@ -8,6 +8,7 @@ import pytest
 from bench.commands import started
 from bench.commands import zoo_opt as cli
 from bench.test_suite import GOOD
+from refusals import raises
 
 from zoo_opt.bench.engine.record import read_record
 from zoo_opt.cli import main
@@ -27,9 +28,7 @@ def test_bench_and_report_from_any_folder(tmp_path):
 
 def test_help_teaches(capsys):
     for command in ([], ["run"], ["bench"], ["bench", "compare"], ["report"], ["export"], ["list"]):
-        with pytest.raises(SystemExit) as end:
-            main([*command, "--help"])
-        assert end.value.code == 0
+        assert raises(SystemExit, None, main, [*command, "--help"]).code == 0
         assert "examples:" in capsys.readouterr().out or command == ["list"]
 
 

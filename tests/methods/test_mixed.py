@@ -39,10 +39,8 @@ def test_two_levels_are_a_choice_and_three_an_integer():
     grid = Grid(3, ((0, (2.0, 5.0)), (2, LEVELS)))
     assert (grid.binaries.tolist(), grid.integers.tolist(), grid.alternatives) == ([0], [2], (2,))
     assert grid.snap(np.array([[3.4, 7.0, 1.0], [3.6, 7.0, 1.0]])).tolist() == [[2.0, 7.0, 1.0], [5.0, 7.0, 1.0]]
-    assert grid.weights(np.array([2.0, 0, 0])).tolist() == [1, 0] and grid.weights(np.array([5.0, 0, 0])).tolist() == [
-        0,
-        1,
-    ]
+    assert grid.weights(np.array([2.0, 0, 0])).tolist() == [1, 0]
+    assert grid.weights(np.array([5.0, 0, 0])).tolist() == [0, 1]
 
 
 test_a_grid_refuses_what_is_none = refused(

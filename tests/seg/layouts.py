@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
+from refusals import raises
 
 from zoo_opt_seg.data import DataError, Samples, Splits
 from zoo_opt_seg.data.loaders import endovis2017
@@ -22,9 +22,7 @@ def every(splits: Splits) -> list[Samples]:
 
 def refused(call: Callable[[], object], *parts: str) -> None:
     """The call raises a DataError of one line with all these parts."""
-    with pytest.raises(DataError) as caught:
-        call()
-    message = str(caught.value)
+    message = str(raises(DataError, None, call))
     assert "\n" not in message and all(part in message for part in parts), message
 
 

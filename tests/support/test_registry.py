@@ -166,7 +166,6 @@ def test_a_module_that_cannot_be_imported_is_named(
     (tmp_path / "broken.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "broken", raising=False)
-    with pytest.raises(ValueError, match=f"can be imported, got 'broken:thing': {said}") as raised:
-        load_object("broken:thing")
-    assert isinstance(raised.value.__cause__, BaseException)
+    raised = raises(ValueError, f"can be imported, got 'broken:thing': {said}", load_object, "broken:thing")
+    assert isinstance(raised.__cause__, BaseException)
     monkeypatch.delitem(sys.modules, "broken", raising=False)

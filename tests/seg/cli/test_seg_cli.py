@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from seg.adapting import SERVE
-from seg.checks import fails, succeeds
+from seg.checks import fails, raises, succeeds
 from seg.tiny_box import SIZE, samples
 
 from zoo_opt_seg.visual_prompts import make_prompt, save_prompt
@@ -183,26 +183,19 @@ def test_sizes_and_options_that_would_be_passed_over(edited, run):
     good = "return np.zeros(images.shape[:3], np.float32)"
     save_prompt("prompt.npz", make_prompt("filter", 32), np.zeros(30))
     fails(edited(good, *PREDICT, "--prompt", "prompt.npz"), f"--size must be 32, that of the prompt, got {SIZE}")
-    fails(
-        run("evaluate", "--model", "edited:Box", "--size", 32, *DATA),
-        f"--data must have images of 32 pixels square, as --size or the prompt, got {SIZE} x",
-    )
+    words = f"--data must have images of 32 pixels square, as --size or the prompt, got {SIZE} x"
+    fails(run("evaluate", "--model", "edited:Box", "--size", 32, *DATA), words)
     for words in (["--data-seed", "1"], ["--data-option", "sizes=3"]):
         fails(edited(good, "evaluate", *DATA, *words), "--data-option and --data-seed are for data sets by name")
-    fails(
-        edited(good, "evaluate", "--data", "folder:.", "--data-option", 'group="("'),
-        "group must be a regular expression, got '('",
-    )
+    words = "group must be a regular expression, got '('"
+    fails(edited(good, "evaluate", "--data", "folder:.", "--data-option", 'group="("'), words)
 
 
 def test_help(run, capsys):
     for words in ([], ["adapt"], ["evaluate"], ["predict"]):
-        with pytest.raises(SystemExit) as end:
-            run(*words, "--help")
-        assert (end.value.code == 0 and "example" in capsys.readouterr().out) or words
-    with pytest.raises(SystemExit) as end:
-        run("adapt", *BOX)
-    assert end.value.code == 2
+        end = raises(SystemExit, None, run, *words, "--help")
+        assert (end.code == 0 and "example" in capsys.readouterr().out) or words
+    assert raises(SystemExit, None, run, "adapt", *BOX).code == 2
 
 
 def test_a_table_ends_by_the_same_rule(run, monkeypatch):

@@ -46,9 +46,8 @@ def test_splits_by_name(name: str, tmp_path: Path) -> None:
     root = VLSM[name][0](tmp_path)
     options = {"fractions": (0.6, 0.2, 0.2)} if name == "camus" else {}
     load_data(name, root, size=8, split="poudel", **options)
-    raises(
-        ValueError, r"^split must be one of (poudel|owners).*, got 'mine'$", load_data, name, root, size=8, split="mine"
-    )
+    message = r"^split must be one of (poudel|owners).*, got 'mine'$"
+    raises(ValueError, message, load_data, name, root, size=8, split="mine")
 
 
 # ------------------------------------------------------------------------------------------------ ClinicDB
@@ -118,9 +117,8 @@ def test_bkai_colours(tmp_path: Path) -> None:
     assert abs(red.mean() - 0.5) < 0.06 and abs(green.mean() - 0.5) < 0.06 and both.mean() > 0.95
     kept = load_data("bkai", root, label="neoplastic", empty="keep", **options)
     assert sum(len(part) for part in every(kept)) == 10
-    raises(
-        ValueError, "label must be one of polyp, neoplastic, non-neoplastic, got 'blue'", bkai.files, root, label="blue"
-    )
+    message = "label must be one of polyp, neoplastic, non-neoplastic, got 'blue'"
+    raises(ValueError, message, bkai.files, root, label="blue")
 
 
 def test_bkai_without_doubled_folders(tmp_path: Path) -> None:
@@ -218,9 +216,8 @@ def test_camus_of_the_older_release(tmp_path: Path) -> None:
     groups = [{record.group for record in parts[s]} for s in SPLITS]
     assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
     assert load_data("camus", root, size=24, split="poudel").test.masks.any(axis=(1, 2)).all()
-    layouts.write_camus_frames(
-        root / "testing/patient0001", metaimage, ".mhd"
-    )  # since masks of the test patients came out
+    # Since the masks of the test patients came out:
+    layouts.write_camus_frames(root / "testing/patient0001", metaimage, ".mhd")
     names = {record.name for part in camus.files(root, split="poudel").values() for record in part}
     assert len(names) == 132 and "testing-patient0001_4CH_ES-myocardium" in names
 

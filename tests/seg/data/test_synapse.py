@@ -215,9 +215,7 @@ def both(what: str, message: str, **changes: Callable[[tuple[int, ...]], np.ndar
 )
 def test_a_damaged_file_is_named(root: Path, file: str, damage: Callable[[Path], None], message: str) -> None:
     damage(root / file)
-    with pytest.raises(DataError, match=message) as caught:
-        splits(root, validation=0)
-    text = str(caught.value)
+    text = str(raises(DataError, message, splits, root, validation=0))
     assert text.startswith(str(root / file)) and "\n" not in text and text.count(str(root / file)) == 1
 
 

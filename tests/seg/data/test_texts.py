@@ -156,9 +156,8 @@ def test_errors_name_the_file_and_the_entry(content: object, message: str, tmp_p
     write_texts(tmp_path / "anns", annotations(named("{}.png"), [1], [2], [3]))
     file = tmp_path / "anns/val.json"
     file.write_text(content if isinstance(content, str) else json.dumps(content))
-    with pytest.raises(DataError) as caught:
-        read_texts(tmp_path)
-    assert str(caught.value).startswith(f"{file}{message}") and "\n" not in str(caught.value)
+    said = str(raises(DataError, None, read_texts, tmp_path))
+    assert said.startswith(f"{file}{message}") and "\n" not in said
 
 
 def test_missing_files(tmp_path: Path) -> None:

@@ -307,10 +307,8 @@ def test_what_cannot_be_adapted_is_said() -> None:
     raises(ValueError, "without adapters", VLSMAdapter, VLSMAdapter(small(), VLSM(hidden=4)).clipseg, VLSM(hidden=4))
     short = small(text={"num_hidden_layers": 3})
     VLSMAdapter(short, VLSM("dense", "VL", 4))
-    with pytest.raises(
-        ValueError, match="placement must be V for this CLIPSeg: its text encoder has 3 layers, and shallow"
-    ):
-        VLSMAdapter(short, VLSM("shallow", "VL", 4))
+    message = "placement must be V for this CLIPSeg: its text encoder has 3 layers, and shallow"
+    raises(ValueError, message, VLSMAdapter, short, VLSM("shallow", "VL", 4))
     narrow = small(projection_dim=10)
     VLSMAdapter(narrow, VLSM("dense", "VLC", 4))
     raises(ValueError, "kind must be dense for this CLIPSeg", VLSMAdapter, narrow, VLSM("shallow", "VL", 4))
