@@ -31,6 +31,13 @@ def solve(opt, loss, steps=math.inf):
     return opt
 
 
+def trace(opt, loss):
+    """Every point that the optimizer asks for until it stops, and its mean in the end."""
+    points = []
+    solve(opt, lambda x: points.append(x) or loss(x))
+    return np.array([*points, opt.mean])
+
+
 class Counted:
     """An objective that counts its calls; after `at` of them it raises `error` once, in place of one more."""
 

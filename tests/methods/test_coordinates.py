@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import solving
 from doubting import Doubting
 from refusals import raises
 from scipy.optimize import Bounds
@@ -34,12 +35,8 @@ def quadratic(w):
 
 def trace(method, x0, f, budget=150, **options):
     """The points of a run, and where it stands in the end."""
-    opt, points = zo.Optimizer(method, x0, rng=3, budget=budget, **options), []
-    while not opt.stop():
-        batch = opt.ask()
-        points += list(batch)
-        opt.tell(batch, [f(x) for x in batch])
-    return opt, np.array([*points, opt.mean])
+    opt = zo.Optimizer(method, x0, rng=3, budget=budget, **options)
+    return opt, solving.trace(opt, f)
 
 
 @methods

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from solving import advance
 
 import zoo_opt as zo
 from zoo_opt.methods.cma.runs import clipped
@@ -17,10 +18,7 @@ def twisted(x):
 
 def advanced(method, steps=15):
     """A method's state after some steps, and its next step."""
-    opt = zo.Optimizer(method, np.arange(1.0, 5.0), rng=2)
-    for _ in range(steps):
-        batch = opt.ask()
-        opt.tell(batch, [twisted(x) for x in batch])
+    opt = advance(zo.Optimizer(method, np.arange(1.0, 5.0), rng=2), twisted, steps)
     return opt.state, opt.method.ask(opt.state, opt.nit)
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from refusals import refused
 from scipy import stats
+from solving import solve
 
 import zoo_opt as zo
 from zoo_opt.methods.cma import choices, integers
@@ -178,10 +179,7 @@ def test_integers_do_not_freeze_the_search():
 
     def best(method, rounded, seed):
         opt = zo.Optimizer(method, np.array([0.0, 3, 3, 1, 0, 0, 0]), rng=seed, budget=1500)
-        while not opt.stop():
-            batch = opt.ask()
-            opt.tell(batch, [loss(rounded(x)) for x in batch])
-        return opt.best.loss
+        return solve(opt, lambda x: loss(rounded(x))).best.loss
 
     plain = [best(zo.CMAES(sigma0=0.1), MIXED.snap, seed) for seed in range(10)]
     mixed = [best(MixedVariables(method=zo.CMAES(sigma0=0.1), grid=MIXED), lambda x: x, seed) for seed in range(10)]
@@ -192,9 +190,7 @@ def test_integers_do_not_freeze_the_search():
 def test_a_minimum_on_the_border_is_met_exactly():
     grid = Grid(3, ((1, FIVE),))
     opt = zo.Optimizer(MixedVariables(method=zo.CMAES(), grid=grid, bounds=(-5.0, 5.0)), np.zeros(3), rng=0, budget=400)
-    while not opt.stop():
-        batch = opt.ask()
-        opt.tell(batch, [float(x @ [1.0, -1.0, 2.0]) for x in batch])
+    solve(opt, lambda x: float(x @ [1.0, -1.0, 2.0]))
     assert opt.best.x.tolist() == [-5.0, 5.0, -5.0] and np.abs(opt.mean).max() <= 5
 
 
@@ -202,10 +198,7 @@ def test_choices_alone_are_a_search():
     grid = Grid(12, (), tuple((first, 3) for first in range(0, 12, 3)))
     target = grid.snap(np.random.default_rng(0).random(12))
     opt = zo.Optimizer(MixedVariables(method=zo.CMAES(), grid=grid), np.full(12, 1 / 3), rng=0, budget=400)
-    while not opt.stop():
-        batch = opt.ask()
-        opt.tell(batch, [float(np.abs(x - target).sum()) for x in batch])
-    assert opt.best.loss == 0
+    assert solve(opt, lambda x: float(np.abs(x - target).sum())).best.loss == 0
 
 
 test_what_cannot_be_mixed_is_refused = refused(

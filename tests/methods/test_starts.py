@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from solving import solve, trace
 
 import zoo_opt as zo
+from zoo_opt.testing import sphere
 
 STARTS = np.array([[3.0, 3.0], [1.0, -1.0], [-4.0, 2.0], [0.5, 9.0]])
 METHODS = {
@@ -17,17 +19,8 @@ METHODS = {
 }
 
 
-def sphere(x):
-    return float(x @ x)
-
-
 def points(x0, method, budget, **options):
-    opt, seen = zo.Optimizer(method, x0, rng=5, budget=budget, **options), []
-    while not opt.stop():
-        batch = opt.ask()
-        seen += list(batch)
-        opt.tell(batch, [sphere(x) for x in batch])
-    return np.array([*seen, opt.mean])
+    return trace(zo.Optimizer(method, x0, rng=5, budget=budget, **options), sphere)
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
@@ -71,10 +64,7 @@ def test_resumes_between_the_starts(tmp_path):
     opt = zo.Optimizer("cma-es", STARTS, rng=5, budget=40)
     opt.tell(opt.ask()[1:], [sphere(x) for x in opt.ask()[1:]])
     opt.save(tmp_path / "run.zoo")
-    opt = zo.Optimizer.load(tmp_path / "run.zoo")
-    while not opt.stop():
-        batch = opt.ask()
-        opt.tell(batch, [sphere(x) for x in batch])
+    opt = solve(zo.Optimizer.load(tmp_path / "run.zoo"), sphere)
     assert np.array_equal(opt.mean, whole[-1])
 
 

@@ -3,7 +3,7 @@
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,22 @@ def one_torch_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def generators() -> Iterator[None]:
+    """The global generators of random, numpy and torch must stand at the end of the test where they did before it."""
+    import random
+
+    import numpy as np
+    import torch
+
+    def states() -> list[object]:
+        return [random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()]  # noqa: NPY002
+
+    before = states()
+    yield
+    assert states() == before
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ def blobs(n: int, size: int = 48, seed: int = 0) -> np.ndarray:
     return np.stack([gaussian_filter(rng.normal(size=(size, size)), size / 12) > 0.02 for _ in range(n)])
 
 
-def directed(a: np.ndarray, b: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
+def directed(a: np.ndarray, b: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
     """Distances of the border of a from the border of b, by scipy's distance transform."""
     border_a, border_b = a ^ binary_erosion(a), b ^ binary_erosion(b)
     return distance_transform_edt(~border_b, sampling=spacing)[border_a]

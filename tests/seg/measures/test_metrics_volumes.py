@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 from seg.checks import raises
+from seg.measures.test_metrics import directed
 
 from zoo_opt_seg.data import DataError
 from zoo_opt_seg.data.volumes import Volume
@@ -19,15 +20,6 @@ def labels(seed: int, shape: tuple[int, int, int] = (8, 20, 24), classes: int = 
     """Smooth random regions."""
     fields = np.random.default_rng(seed).standard_normal((classes + 1, *shape))
     return np.stack([ndimage.gaussian_filter(field, (1, 3, 3)) for field in fields]).argmax(axis=0).astype(np.uint8)
-
-
-def directed(a: np.ndarray, b: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
-    """Distance of each border voxel of a to the border of b, by scipy alone."""
-
-    def border(mask: np.ndarray) -> np.ndarray:
-        return mask & ~ndimage.binary_erosion(mask, ndimage.generate_binary_structure(3, 1))
-
-    return ndimage.distance_transform_edt(~border(b), sampling=spacing)[border(a)]
 
 
 @pytest.mark.parametrize("spacing", [None, SPACING])
