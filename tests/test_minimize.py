@@ -11,7 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 import numpy as np
 import pytest
 from doubting import Doubting
-from refusals import raises
+from refusals import raises, refused
 from solving import Counted
 
 import zoo_opt as zo
@@ -159,42 +159,38 @@ def test_nothing_finite():
     np.testing.assert_array_equal(result.x, X0)
 
 
-@pytest.mark.parametrize(
-    ("changes", "error", "message"),
-    [
-        ({"on_error": "ignore"}, ValueError, "on_error must be 'fail' or 'raise', got 'ignore'"),
-        ({"recommend": "last"}, ValueError, "recommend must be 'best' or 'mean', got 'last'"),
-        ({"budget": None, "method": "fzoo"}, ValueError, "budget must be given for FZOO"),
-        ({"budget": None, "method": zo.CMAES(restarts="ipop")}, ValueError, "budget must be given for CMAES"),
-        ({"budget": 0}, ValueError, "budget must be >= 1, got 0"),
-        ({"budget": 2.5}, TypeError, "budget must be an integer, got 2.5"),
-        ({"budget": 1, "recommend": "mean"}, ValueError, "budget must be >= 2, got 1"),
-        ({"method": "adam"}, ValueError, "method must be one of .*spsa, .*got 'adam'"),
-        ({"executor": 3}, TypeError, "executor must have a submit method, got 3"),
-        ({"executor": ThreadPoolExecutor(1), "vectorized": True}, ValueError, "vectorized must be False"),
-        ({"executor": ThreadPoolExecutor(1), "workers": 0}, ValueError, "workers must be >= 1, got 0"),
-        ({"workers": 2}, ValueError, "workers must be None without an executor, got 2"),
-        ({"checkpoint": 3}, TypeError, "checkpoint must be a path or None, got 3"),
-        ({"callback": 3}, TypeError, "callback must be callable, got 3"),
-        ({"lookahead": 1, "method": "cma-es"}, ValueError, "lookahead must be 0 for CMAES"),
-        ({"fun": None}, TypeError, "fun must be callable, got None"),
-        ({"fun": lambda x: "low", "on_error": "raise"}, TypeError, "losses must be real numbers, got 'low'"),
-        ({"fun": lambda x: -math.inf, "on_error": "raise"}, ValueError, "losses must not be -inf"),
-        (
-            {"fun": lambda X: [1.0], "vectorized": True, "on_error": "raise", "method": "cma-es"},
-            ValueError,
-            "fun must return 7 losses .*got 1",
-        ),
-        ({"target": math.nan}, ValueError, "target must not be NaN"),
-        ({"target": "low"}, TypeError, "target must be a real number, got 'low'"),
-        ({"timeout": 0}, ValueError, "timeout must be > 0, got 0"),
-        ({"patience": 0}, ValueError, "patience must be >= 1, got 0"),
-        ({"verbose": -1}, ValueError, "verbose must be >= 0, got -1"),
-    ],
+test_bad_arguments = refused(
+    zo.minimize,
+    ({"on_error": "ignore"}, ValueError, "on_error must be 'fail' or 'raise', got 'ignore'"),
+    ({"recommend": "last"}, ValueError, "recommend must be 'best' or 'mean', got 'last'"),
+    ({"budget": None, "method": "fzoo"}, ValueError, "budget must be given for FZOO"),
+    ({"budget": None, "method": zo.CMAES(restarts="ipop")}, ValueError, "budget must be given for CMAES"),
+    ({"budget": 0}, ValueError, "budget must be >= 1, got 0"),
+    ({"budget": 2.5}, TypeError, "budget must be an integer, got 2.5"),
+    ({"budget": 1, "recommend": "mean"}, ValueError, "budget must be >= 2, got 1"),
+    ({"method": "adam"}, ValueError, "method must be one of .*spsa, .*got 'adam'"),
+    ({"executor": 3}, TypeError, "executor must have a submit method, got 3"),
+    ({"executor": ThreadPoolExecutor(1), "vectorized": True}, ValueError, "vectorized must be False"),
+    ({"executor": ThreadPoolExecutor(1), "workers": 0}, ValueError, "workers must be >= 1, got 0"),
+    ({"workers": 2}, ValueError, "workers must be None without an executor, got 2"),
+    ({"checkpoint": 3}, TypeError, "checkpoint must be a path or None, got 3"),
+    ({"callback": 3}, TypeError, "callback must be callable, got 3"),
+    ({"lookahead": 1, "method": "cma-es"}, ValueError, "lookahead must be 0 for CMAES"),
+    ({"fun": None}, TypeError, "fun must be callable, got None"),
+    ({"fun": lambda x: "low", "on_error": "raise"}, TypeError, "losses must be real numbers, got 'low'"),
+    ({"fun": lambda x: -math.inf, "on_error": "raise"}, ValueError, "losses must not be -inf"),
+    (
+        {"fun": lambda X: [1.0], "vectorized": True, "on_error": "raise", "method": "cma-es"},
+        ValueError,
+        "fun must return 7 losses .*got 1",
+    ),
+    ({"target": math.nan}, ValueError, "target must not be NaN"),
+    ({"target": "low"}, TypeError, "target must be a real number, got 'low'"),
+    ({"timeout": 0}, ValueError, "timeout must be > 0, got 0"),
+    ({"patience": 0}, ValueError, "patience must be >= 1, got 0"),
+    ({"verbose": -1}, ValueError, "verbose must be >= 0, got -1"),
+    **{"fun": sphere, "x0": X0, "budget": 50, "rng": 0},
 )
-def test_bad_arguments(changes, error, message):
-    settings = {"fun": sphere, "x0": X0, "budget": 50, "rng": 0} | changes
-    raises(error, message, zo.minimize, settings.pop("fun"), settings.pop("x0"), **settings)
 
 
 # --------------------------------------------------------------------------------------- callbacks, results, Ctrl-C
@@ -288,9 +284,12 @@ def test_an_objective_can_give_its_standard_error():
     assert not np.array_equal(runs[0].x, measured(lambda x: (f(x) or [None])[0], sem=False).x)
 
 
-def measured(f, **settings):
+SEM = {"method": Doubting(), "budget": 70, "rng": 0, "sem": True}
+
+
+def measured(f, vectorized=False, **settings):
     """The result for an objective that gives its standard error."""
-    return zo.minimize(f, np.ones(3), **{"method": Doubting(), "budget": 70, "rng": 0, "sem": True, **settings})
+    return zo.minimize(f, np.ones(3), vectorized=vectorized, **SEM | settings)
 
 
 def test_a_bare_nan_is_a_failure_with_sem_too():
@@ -307,14 +306,11 @@ def test_a_standard_error_of_nan_is_not_known():
     assert all(np.array_equal(x, none) for x in (nan, single, whole)) and not np.array_equal(known, none)
 
 
-@pytest.mark.parametrize(
-    ("f", "vectorized", "error", "message"),
-    [
-        (lambda x: 3.0, False, TypeError, r"fun must return \(loss, standard error\) with sem=True, got 3.0"),
-        (lambda x: (3.0, -1), False, ValueError, "sem must be >= 0, got -1"),
-        (lambda x: (3.0, math.inf), False, ValueError, "sem must be finite, got inf"),
-        (lambda X: (X.sum(1), 1.0), True, ValueError, "fun must return 7 standard errors for the matrix .*, got 1"),
-    ],
+test_bad_standard_errors = refused(
+    measured,
+    ((lambda x: 3.0, False), TypeError, r"fun must return \(loss, standard error\) with sem=True, got 3.0"),
+    ((lambda x: (3.0, -1), False), ValueError, "sem must be >= 0, got -1"),
+    ((lambda x: (3.0, math.inf), False), ValueError, "sem must be finite, got inf"),
+    ((lambda X: (X.sum(1), 1.0), True), ValueError, "fun must return 7 standard errors for the matrix .*, got 1"),
+    on_error="raise",
 )
-def test_bad_standard_errors(f, vectorized, error, message):
-    raises(error, message, measured, f, vectorized=vectorized, on_error="raise")

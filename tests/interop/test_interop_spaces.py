@@ -3,7 +3,7 @@
 import nevergrad as ng
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from refusals import raises
+from refusals import refused
 
 import zoo_opt as zo
 from zoo_opt.interop.spaces import space_from_nevergrad, space_from_optuna
@@ -64,15 +64,11 @@ def test_nevergrad():
     assert res.fun < 0.01 and res.params["fixed"] == 3
 
 
-@pytest.mark.parametrize(
-    ("parametrization", "kind", "message"),
-    [
-        (ng.p.Dict(x=ng.p.Scalar()), ValueError, "x must have bounds on both sides"),
-        (ng.p.Dict(x=ng.p.Array(shape=(2,))), TypeError, "parameters must be a Scalar, Log, Choice or constant"),
-        (ng.p.Dict(x=ng.p.Choice([ng.p.Scalar(), 3])), TypeError, "choices must be of constants"),
-        (ng.p.Instrumentation(ng.p.Scalar(lower=0, upper=1)), ValueError, "must have keywords alone"),
-        (ng.p.Scalar(lower=0, upper=1), TypeError, "must be an Instrumentation or a Dict"),
-    ],
+test_what_is_refused = refused(
+    space_from_nevergrad,
+    (ng.p.Dict(x=ng.p.Scalar()), ValueError, "x must have bounds on both sides"),
+    (ng.p.Dict(x=ng.p.Array(shape=(2,))), TypeError, "parameters must be a Scalar, Log, Choice or constant"),
+    (ng.p.Dict(x=ng.p.Choice([ng.p.Scalar(), 3])), TypeError, "choices must be of constants"),
+    (ng.p.Instrumentation(ng.p.Scalar(lower=0, upper=1)), ValueError, "must have keywords alone"),
+    (ng.p.Scalar(lower=0, upper=1), TypeError, "must be an Instrumentation or a Dict"),
 )
-def test_what_is_refused(parametrization, kind, message):
-    raises(kind, message, space_from_nevergrad, parametrization)

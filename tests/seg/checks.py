@@ -54,6 +54,12 @@ repeats = 1
 """
 
 
+def changed(text: str, old: str, new: str) -> str:
+    """A suite's text with one part of it replaced."""
+    assert old in text
+    return text.replace(old, new, 1)
+
+
 def run_suite(folder: Path, suite: str, name: str = "suite") -> dict[str, dict]:
     """Write a suite of a table and run it by the command; returns the runs by the label of their row, of one seed."""
     (folder / f"{name}.toml").write_text(suite)
