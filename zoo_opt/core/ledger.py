@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,8 +37,8 @@ class OpenStep:
         The losses told, NaN where failed or not told yet.
     sem : list of float or None
         Their standard errors, NaN where not told; None if none was told.
-    times : list of float
-        Seconds of the run at which each was told.
+    times : list or tuple of float
+        Seconds of the run at which each was told; empty before the first.
     failures : dict or None
         Why those that failed did, by id; None if none did.
     of : list of int or None, or None
@@ -59,7 +59,7 @@ class OpenStep:
         self.number, self.first, self.asked, self.X = number, first, asked, X
         self.status = [WAITING] * n
         self.losses = [FAILED] * n
-        self.times: list[float] = []
+        self.times: Any = ()
         self.failures: dict[int, str] | None = None
         self.sem: list[float] | None = None
         self.of = of
@@ -119,10 +119,11 @@ class OpenStep:
             self.failures = {**(self.failures or {}), **failed}
         n = len(self.status)
         if len(ids) == n and type(ids) is range and ids.start == self.first and ids.step == 1:  # the whole step
-            self.status, self.losses, self.times = [TOLD] * n, losses, [time] * n
+            self.status, self.losses, self.times = [TOLD] * n, losses, (time,) * n
             self.left = self.waiting = 0
             return
-        self.times = self.times or [0.0] * len(self.status)
+        if not self.times:
+            self.times = [0.0] * n
         for id_, loss in zip(ids, losses, strict=True):
             i = id_ - self.first
             self.waiting -= self.status[i] == WAITING

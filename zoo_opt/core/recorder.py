@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from zoo_opt.core.ledger import OpenStep
+    from zoo_opt.typing import Array
 
 # at least so many evaluations, and so many numbers of their points (16 MB); no more than twice as many. Chosen.
 ROWS, NUMBERS = 2**20, 2**21
@@ -24,13 +25,15 @@ _REUSED = 2**16  # bytes; a larger matrix is moved at once, so that it can be wr
 _SHORT = 2**10  # rows; parts of fewer, of a history that is read after every step, are joined
 
 _Columns = list["NDArray[Any]"]  # id, loss, step, time, code of the failure, x
+# first id, number, losses, times, failures, X of a step: no more, so that the garbage collector has little to look at
+_Closed = tuple[int, int, list[float], Sequence[float], "dict[int, str] | None", "Array"]
 
 
 class StepRecorder:
     """Records the steps of a run."""
 
     def __init__(self) -> None:
-        self._new: list[OpenStep] = []
+        self._new: list[_Closed] = []
         self._bytes = 0  # of their points
         self._parts: list[_Columns] = []
         self._since = 0  # rows since the parts were last cut
@@ -38,7 +41,7 @@ class StepRecorder:
 
     def add(self, step: OpenStep) -> None:
         """Record a step that has closed."""
-        self._new.append(step)
+        self._new.append((step.first, step.number, step.losses, step.times, step.failures, step.X))
         size = step.X.nbytes
         self._bytes += size
         if len(self._new) >= _STEPS or self._bytes >= _BYTES or size >= _REUSED:
@@ -50,17 +53,16 @@ class StepRecorder:
         if not steps:
             return
         self._new, self._bytes = [], 0
-        sizes = [len(step.losses) for step in steps]
-        n, first = sum(sizes), steps[0].first
-        loss = np.fromiter(chain.from_iterable([step.losses for step in steps]), np.float64, n)
-        time = np.fromiter(chain.from_iterable([step.times for step in steps]), np.float64, n)
-        number = np.repeat(np.array([step.number for step in steps], np.int64), sizes)
+        firsts, numbers, losses, times, failures, X = zip(*steps, strict=True)
+        sizes, first = list(map(len, losses)), firsts[0]
+        n = sum(sizes)
+        loss = np.fromiter(chain.from_iterable(losses), np.float64, n)
+        time = np.fromiter(chain.from_iterable(times), np.float64, n)
+        number = np.repeat(np.array(numbers, np.int64), sizes)
         code = np.zeros(n, np.int32)
-        for step in steps:
-            if step.failures:
-                for id_, reason in step.failures.items():
-                    code[id_ - first] = self._codes.setdefault(reason, len(self._codes))
-        X = [step.X for step in steps]
+        for reasons in failures:
+            for id_, reason in (reasons or {}).items():
+                code[id_ - first] = self._codes.setdefault(reason, len(self._codes))
         x = np.concatenate(X) if X[0].shape[1] <= WIDEST else np.empty((0, 0))
         self._parts.append([np.arange(first, first + n), loss, number, time, code, x])
         while len(self._parts) > 1 and len(self._parts[-2][0]) <= min(len(self._parts[-1][0]), _SHORT):
