@@ -134,7 +134,7 @@ def _draw_dots(ax: Axes, at: NDArray[np.int64], losses: Array, highest: float) -
         alpha=0.35,
         markersize=6,
         markeredgewidth=0,
-        label="evaluations",
+        label="evaluations" if np.isfinite(losses).any() else "_",
     )
     mark_above(ax, at, losses, highest)
 

@@ -99,8 +99,9 @@ def legend_above(ax: Axes, handles: Sequence[Artist]) -> None:
     if not labels:
         return
     room = ax.bbox.width / ax.figure.dpi * _LETTERS
-    columns = max(1, int(room / (max(map(len, labels)) + 7)))
-    place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": min(columns, len(labels), 4)}
+    widths = [len(label) + 7 for label in labels]  # with the line before it
+    columns = len(labels) if sum(widths) <= room else max(1, int(room / max(widths)))
+    place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": columns}
     legend = ax.legend(handles, labels, fontsize="small", frameon=False, borderaxespad=0.6, **place)
     for handle in filter(None, legend.legend_handles):
         handle.set_alpha(1.0)

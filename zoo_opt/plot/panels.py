@@ -73,7 +73,7 @@ def slices(
     shown = evaluations(results, parameters, spaced)
     lowest = None if np.isnan(shown.loss).all() else int(np.nanargmin(shown.loss))
     panels, columns = _panels(ax, len(shown.variables))
-    from matplotlib.ticker import NullLocator
+    from matplotlib.ticker import MaxNLocator, NullLocator
 
     colors: dict[str, Any] = {"cmap": _COLORS, "vmin": shown.number.min(), "vmax": shown.number.max()}
     for i, (panel, variable) in enumerate(zip(panels, shown.variables, strict=True)):
@@ -94,9 +94,8 @@ def slices(
         else:
             panel.tick_params(which="both", left=False, labelleft=False)
     if len(shown.number) > 1:
-        bar = panels[0].figure.colorbar(
-            dots, ax=list(panels), label="evaluation", pad=0.01, aspect=20 * -(-len(panels) // columns)
-        )
+        place: dict[str, Any] = {"ax": list(panels), "pad": 0.01, "aspect": 20 * -(-len(panels) // columns)}
+        bar = panels[0].figure.colorbar(dots, label="evaluation", ticks=MaxNLocator("auto", integer=True), **place)
         bar.solids.set_alpha(1.0)
     if ax is None and panels[0].get_legend_handles_labels()[0]:
         handles, labels = panels[0].get_legend_handles_labels()
@@ -111,6 +110,7 @@ def _panels(ax: Any, count: int) -> tuple[NDArray[np.object_], int]:
         return np.array([axes_of(one, 1, 1) for one in given], dtype=object), count
     columns = count if count <= _ROW else math.ceil(math.sqrt(1.6 * count))
     rows = -(-count // columns)
+    columns = -(-count // rows)
     if given is None:
         figure = new_figure(max(3.6, 2.2 * columns + 0.8), 2.2 * rows + 0.6)
         grid: Any = figure.add_gridspec(rows, columns)
