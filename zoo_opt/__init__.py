@@ -12,7 +12,9 @@ from zoo_opt._version import __version__ as __version__
 from zoo_opt.support.lazy import exports
 
 if TYPE_CHECKING:
-    import zoo_opt.plot as plot  # noqa: F401  # for type checkers; no name of __all__
+    from zoo_opt import interop as interop
+    from zoo_opt import plot as plot
+    from zoo_opt import testing as testing
     from zoo_opt.calibration import Calibration as Calibration
     from zoo_opt.calibration import calibrate as calibrate
     from zoo_opt.core.batch import Batch as Batch
@@ -76,7 +78,9 @@ if TYPE_CHECKING:
 __all__, _import, __dir__ = exports(__name__)
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("interop", "plot", "bench", "testing"):
-        return importlib.import_module(f"zoo_opt.{name}")
-    return _import(name)
+if not TYPE_CHECKING:  # a type checker knows the names above and no others
+
+    def __getattr__(name: str) -> Any:
+        if name in ("interop", "plot", "bench", "testing"):
+            return importlib.import_module(f"zoo_opt.{name}")
+        return _import(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from zoo_opt.core.keys import Key
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 Schedule: TypeAlias = Callable[[int], float]
+Rate: TypeAlias = float | Schedule | Literal["auto"]  # a step size or probe radius
 RNG: TypeAlias = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
 
-__all__ = ["RNG", "Array", "Key", "Schedule"]
+__all__ = ["RNG", "Array", "Key", "Rate", "Schedule"]

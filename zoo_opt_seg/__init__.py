@@ -25,4 +25,5 @@ if TYPE_CHECKING:
     from zoo_opt_seg.visual_prompts import make_prompt as make_prompt
     from zoo_opt_seg.visual_prompts import save_prompt as save_prompt
 
-__all__, __getattr__, __dir__ = exports(__name__)
+if not TYPE_CHECKING:  # a type checker knows the names above and no others
+    __all__, __getattr__, __dir__ = exports(__name__)

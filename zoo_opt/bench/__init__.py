@@ -35,4 +35,5 @@ if TYPE_CHECKING:
     from zoo_opt.bench.suite_runner import run_suite as run_suite
     from zoo_opt.bench.task import run_task as run_task
 
-__all__, __getattr__, __dir__ = exports(__name__)
+if not TYPE_CHECKING:  # a type checker knows the names above and no others
+    __all__, __getattr__, __dir__ = exports(__name__)

@@ -17,7 +17,7 @@ from zoo_opt.gradient.zo_gradient import ZOGradient
 from zoo_opt.methods.base import GradientMethod
 
 if TYPE_CHECKING:
-    from zoo_opt.typing import Array, Schedule
+    from zoo_opt.typing import Array, Rate
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ class BAR(GradientMethod):
         If an argument is outside its range, or ``steps`` is combined with an ``lr`` that is a schedule.
     """
 
-    lr: float | Schedule | str = 0.01
-    c: float | Schedule | str = 0.01
+    lr: Rate = 0.01
+    c: Rate = 0.01
     directions: int = 10
     lr_min: float = 0.0
     steps: int | None = None

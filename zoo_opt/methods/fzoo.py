@@ -17,7 +17,7 @@ from zoo_opt.methods.bar import OneSided
 from zoo_opt.methods.base import GradientMethod
 
 if TYPE_CHECKING:
-    from zoo_opt.typing import Array, Schedule
+    from zoo_opt.typing import Array, Rate
 
 
 _LARGEST_STEP = 100.0  # sigma is at least the RMS of the differences over this; ours, against a step without bound
@@ -134,8 +134,8 @@ class FZOO(GradientMethod):
         If an argument is outside its range.
     """
 
-    lr: float | Schedule | str = 1e-5
-    c: float | Schedule | str = 0.001
+    lr: Rate = 1e-5
+    c: Rate = 0.001
     directions: int = 8
     draws: Draws = Rademacher()
     base: bool = True

@@ -18,7 +18,7 @@ from zoo_opt.gradient.zo_gradient import ZOGradient
 from zoo_opt.methods.base import GradientMethod
 
 if TYPE_CHECKING:
-    from zoo_opt.typing import Array, Schedule
+    from zoo_opt.typing import Array, Rate, Schedule
 
 
 # On steps with momentum, which overshoot a minimum; fitted with the rest: docs/methods.md, "Step length".
@@ -106,8 +106,8 @@ class SPSA(GradientMethod):
         If ``lr`` or ``c`` is a number that is not positive, or ``pairs`` is not a positive integer.
     """
 
-    lr: float | Schedule | str = 0.01
-    c: float | Schedule | str = 0.01
+    lr: Rate = 0.01
+    c: Rate = 0.01
     pairs: int = 1
     draws: Draws = SegmentedUniform()
     scaling: Scaling = Unscaled()

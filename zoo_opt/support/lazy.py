@@ -14,7 +14,9 @@ def exports(package: str) -> tuple[list[str], Callable[[str], Any], Callable[[],
     """The ``__all__``, ``__getattr__`` and ``__dir__`` of a package whose names are in its modules.
 
     The names are those that the package's source imports for type checkers, under ``if TYPE_CHECKING:`` by lines ``from
-    MODULE import NAME as NAME``, so that each is declared once, as in `lazy_loader.attach_stub` (SPEC 1).
+    MODULE import NAME as NAME``, so that each is declared once, as in `lazy_loader.attach_stub` (SPEC 1). Modules of
+    the package itself are not among them. What is returned is hidden from type checkers (``if not TYPE_CHECKING``), or
+    they would believe in any attribute, as a ``__getattr__`` may find it.
 
     Parameters
     ----------
@@ -32,7 +34,7 @@ def exports(package: str) -> tuple[list[str], Callable[[str], Any], Callable[[],
     module = sys.modules[package]
     loader: Any = module.__spec__ and module.__spec__.loader
     words = [line.split() for line in loader.get_source(package).splitlines()]  # importing ast takes 15 ms
-    home = {line[3]: line[1] for line in words if line[::2] == ["from", "import", "as"]}
+    home = {line[3]: line[1] for line in words if line[::2] == ["from", "import", "as"] and line[1] != package}
 
     def __getattr__(name: str) -> Any:
         if name not in home:

@@ -30,4 +30,5 @@ if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.wrappers import Hardened as Hardened
     from zoo_opt_seg.blackbox.wrappers import Quantized as Quantized
 
-__all__, __getattr__, __dir__ = exports(__name__)
+if not TYPE_CHECKING:  # a type checker knows the names above and no others
+    __all__, __getattr__, __dir__ = exports(__name__)

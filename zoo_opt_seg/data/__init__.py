@@ -22,4 +22,5 @@ if TYPE_CHECKING:
     from zoo_opt_seg.data.samples import Splits as Splits
     from zoo_opt_seg.data.sets import load_data as load_data
 
-__all__, __getattr__, __dir__ = exports(__name__)
+if not TYPE_CHECKING:  # a type checker knows the names above and no others
+    __all__, __getattr__, __dir__ = exports(__name__)

@@ -18,4 +18,5 @@ if TYPE_CHECKING:
     from zoo_opt_seg.embedded.sam import decode_batch as decode_batch
     from zoo_opt_seg.embedded.sam import tiny_sam as tiny_sam
 
-__all__, __getattr__, __dir__ = exports(__name__)
+if not TYPE_CHECKING:  # a type checker knows the names above and no others
+    __all__, __getattr__, __dir__ = exports(__name__)

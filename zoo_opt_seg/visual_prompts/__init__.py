@@ -28,4 +28,5 @@ if TYPE_CHECKING:
     from zoo_opt_seg.visual_prompts.views import Views as Views
     from zoo_opt_seg.visual_prompts.vpt import VPT as VPT
 
-__all__, __getattr__, __dir__ = exports(__name__)
+if not TYPE_CHECKING:  # a type checker knows the names above and no others
+    __all__, __getattr__, __dir__ = exports(__name__)

@@ -23,4 +23,5 @@ if TYPE_CHECKING:
     from zoo_opt_seg.whitebox.core.training import TrainingSettings as TrainingSettings
     from zoo_opt_seg.whitebox.core.training import WeightsTraining as WeightsTraining
 
-__all__, __getattr__, __dir__ = exports(__name__)
+if not TYPE_CHECKING:  # a type checker knows the names above and no others
+    __all__, __getattr__, __dir__ = exports(__name__)
