@@ -6,6 +6,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,7 @@ def test_users_programs_are_typed(tmp_path: Path) -> None:
     )
     found = re.findall(r"(\w+\.py):(\d+): error: .*\[([\w-]+)\]", done.stdout)
     assert {f"{name}:{line}: {code}" for name, line, code in found} == expected, done.stdout + done.stderr
+
+
+def test_users_program_runs(run_python: Callable[..., str]) -> None:
+    assert "THE CALLBACK RAISED" in run_python("-W", "error", str(ROOT / "tests" / "typing" / "user_script.py"))

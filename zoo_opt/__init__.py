@@ -14,7 +14,6 @@ from zoo_opt.support.lazy import exports
 if TYPE_CHECKING:
     from zoo_opt import interop as interop
     from zoo_opt import plot as plot
-    from zoo_opt import testing as testing
     from zoo_opt.calibration import Calibration as Calibration
     from zoo_opt.calibration import calibrate as calibrate
     from zoo_opt.core.batch import Batch as Batch

@@ -22,19 +22,24 @@ def by_dict(params: dict[str, Any]) -> float:
 
 def show(intermediate_result: zo.Result) -> None:
     fun: float = intermediate_result.fun
-    if fun < 1e-3:
+    newest: float = float(intermediate_result.last.loss.min())
+    if fun < 1e-3 or newest < 1e-3:
         raise StopIteration
 
 
 def by_minimize() -> NDArray[np.floating[Any]]:
     with ThreadPoolExecutor(2) as pool:
-        res = zo.minimize(sphere, np.ones(3), method="cma-es", budget=200, rng=0, executor=pool, callback=show)
+        res = zo.minimize(sphere, np.ones(3), method="cma-es", target=1e-9, rng=0, executor=pool, callback=show)
     numbers: list[int] = [res.nfev, res.nit, res.nfail, res.status]
     fun: float = res.fun
     success: bool = res.success
     message: str = res.message
     reasons: dict[str, Any] = res.stop
     failures: dict[str, int] = res.failures
+    losses: NDArray[np.float64] = res.history.loss
+    reasons_of_failures: list[str] = res.history.failure
+    res.history[-10:].to_csv("newest.csv")
+    print(losses.mean(), reasons_of_failures, len(res.history), res.history.x.shape)
     print(numbers, fun, success, message.upper(), list(reasons), failures, res["x"])
     return res.x
 
@@ -42,6 +47,8 @@ def by_minimize() -> NDArray[np.floating[Any]]:
 def by_ask_and_tell(path: Path) -> float:
     method: zo.Method = zo.SPSA(lr=zo.Cosine(0.1, 1e-3, steps=50), c=zo.PowerLaw(0.1), pairs=2)
     opt = zo.Optimizer(method, [1.0, 2.0], bounds=(-5, 5), rng=np.random.default_rng(0), budget=100)
+    became: str = opt.tell_known([[0.5, 0.5]], [0.5])
+    print(became)
     while not opt.stop():
         batch: zo.Batch = opt.ask()
         losses = [sphere(x) for x in batch]
@@ -75,7 +82,7 @@ def by_space() -> dict[str, Any]:
 
 def parts() -> list[str]:
     methods: list[zo.Method] = [
-        zo.CMAES(sigma0=0.5, noise=zo.QuadraticModel(), bounds=([-1.0, -1.0], [1.0, np.inf])),
+        zo.CMAES(sigma0=0.5, noise=zo.QuadraticModel(), bounds=(np.array([-1.0, -1.0]), np.array([1.0, np.inf]))),
         zo.SepCMAES(sigma0=0.5, popsize=10),
         zo.DDCMAES(),
         zo.FZOO(lr=lambda t: 1e-4 / (t + 1), c="auto", directions=8),
