@@ -2,7 +2,8 @@
 
 The rates of a predator-prey model are fitted to observed populations. For many rates the simulated populations explode,
 and now and then the simulator gives no answer at all. Both are failed evaluations: an exception, or NaN. They are
-counted, never ranked, and the run goes on; `res.failures` says how many there were of which kind.
+counted, never ranked, and the run goes on; `res.failures` says how many there were of which kind, `res.first_failures`
+where the first of each came from. Only if the first 20 all fail does `minimize` raise an error: nothing works then.
 
 More: docs/parallel.md.
 """
@@ -43,11 +44,12 @@ def misfit(rates: np.ndarray) -> float:
 
 def main() -> None:
     """Fit the rates from a rough guess."""
-    guess = np.full(4, 0.8)
+    guess = np.full(4, 0.5)
     res = zo.minimize(misfit, guess, method=zo.CMAES(sigma0=0.3, bounds=(0.0, 2.0)), budget=1000, rng=0)
     print(f"{res.nfev} evaluations, of which {res.nfail} failed:")
     for reason, count in res.failures.items():
         print(f"  {count:4d} {reason}")
+    print("where the first exception came from:", *res.first_failures["ArithmeticError"].splitlines()[-3:], sep="\n  ")
     print(f"true rates   {TRUE_RATES}")
     print(f"fitted rates {res.x.round(4)}")
     print(f"misfit       {res.fun:.1e}")
