@@ -54,7 +54,12 @@ def main() -> None:
     res = zo.minimize(cross_validated, space, method="auto", budget=300, rng=0)
     print(f"untuned: error {cross_validated(plain):.3f}, on new points {tested(plain):.3f}")
     print(f"tuned:   error {res.fun:.3f}, on new points {tested(res.params):.3f}")
-    print(", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in res.params.items()))
+    print(
+        ", ".join(
+            f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in res.params.items()
+        )
+    )
 
 
 if __name__ == "__main__":

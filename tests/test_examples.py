@@ -18,8 +18,8 @@ EXAMPLES = ROOT / "examples"
 PRINTED: dict[str, list[tuple[str, float, float]]] = {
     "dask_cluster": [(r"loss +(\S+) after", 0, 1e-3), (r"evaluations on a cluster of (\d+) threads", 4, 4)],
     "failing_simulator": [
-        (r"of which (\d+) failed", 100, 300),
-        (r"(\d+) ArithmeticError", 50, 250),
+        (r"of which (\d+) failed", 50, 200),
+        (r"(\d+) ArithmeticError", 10, 100),
         (r"misfit +(\S+)", 0, 1e-8),
     ],
     "noisy_measurements": [
@@ -27,6 +27,7 @@ PRINTED: dict[str, list[tuple[str, float, float]]] = {
         (r"CMA-ES, mean +\S+ +(\S+)", 0, 0.6),
         (r"with a model, mean +\S+ +(\S+)", 0, 0.35),
     ],
+    "plotting": [(r"of which (\d+) failed", 1, 20), (r"loss (\S+)\n", 0.05, 0.0505)],
     "process_pool": [(r"loss +(\S+) after", 0, 1e-4), (r"after (\d+) evaluations", 300, 400)],
     "resume_after_kill": [
         (r"exit status (\d+) in call 250", 9, 9),
@@ -34,6 +35,16 @@ PRINTED: dict[str, list[tuple[str, float, float]]] = {
         (r"600 evaluations, paid for (\d+)", 600, 601),
     ],
     "torch_model": [(r"accuracy before (\S+)", 0.3, 0.7), (r"losses: (\S+)", 0.93, 1)],
+    "tune_sklearn": [
+        (r"untuned: error (\S+),", 3, 4),
+        (r"\ntuned: +error (\S+), on", 0.5, 0.75),
+        (r"\ntuned: .* on new points (\S+)", 0.5, 0.8),
+    ],
+    "warm_start": [
+        (r"start far away +(\S+)", 600, 900),
+        (r"five guesses +(\S+)", 350, 550),
+        (r"the table +(\S+)", 200, 400),
+    ],
     "web_service": [
         (r"(\d+) evaluations by 3 workers, 1 failed", 550, 600),
         (r"loss +(\S+)", 0, 1e-6),
@@ -43,7 +54,7 @@ PRINTED: dict[str, list[tuple[str, float, float]]] = {
     "with_scipy": [(r"L-BFGS-B +loss +(\S+)", 1, 100), (r"CMA-ES +loss +(\S+)", 0, 1e-6)],
 }
 SAME = ("dask_cluster", "process_pool", "resume_after_kill")  # these compare with a plain run, bit for bit
-SLOW = ("dask_cluster", "torch_model", "with_nevergrad")  # the imports alone take seconds
+SLOW = ("dask_cluster", "torch_model", "tune_sklearn", "with_nevergrad")  # the imports alone take seconds
 
 
 def required(path: Path) -> set[str]:

@@ -16,4 +16,5 @@ if TYPE_CHECKING:
     from zoo_opt.plot.panels import slices as slices
     from zoo_opt.plot.polylines import parallel_coordinates as parallel_coordinates
 
-__all__, __getattr__, __dir__ = exports(__name__)
+if not TYPE_CHECKING:  # a type checker knows the names above and no others
+    __all__, __getattr__, __dir__ = exports(__name__)
