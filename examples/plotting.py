@@ -1,7 +1,7 @@
 """Look at a run: how the loss fell, which values are good, and which are good together.
 
-`zo.plot` draws results, optimizers and histories with matplotlib, into Axes of yours or new ones, which it returns. With
-a `Space`, the panels have its names and scales. The columns of `res.history` are arrays for plots of your own.
+`zo.plot` draws results, optimizers and histories with matplotlib, into Axes of yours or new ones, which it returns.
+With a `Space`, the panels have its names and scales. The columns of `res.history` are arrays for plots of your own.
 
 Needs the extra `plot`. More: docs/plotting.md.
 """
