@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 PINNED  := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 TABLES  := baps_table1 baps_table2 baps_table3 vlsm_table1 vlsm_table2 lst_table
 DATA    ?= ../shared/data
-SUITES  := bbob noisy largescale digits tasks
+SUITES  := bbob bbob-mixint noisy largescale digits tasks
 CODE    := zoo_opt zoo_opt_seg tests benchmarks docs examples
 
 .NOTPARALLEL:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import zoo_opt as zo
+from zoo_opt.methods.grid import cells
 from zoo_opt.support.installed import versions
 from zoo_opt.support.loading import load_object
 from zoo_opt.support.registry import Entry, Registry, find_in
@@ -44,8 +45,11 @@ def _peer(name: str, factory: str, about: str, **rest: Any) -> PeerEntry:
 
 _PYCMA = "pycma's CMA-ES: sigma0, popsize, diagonal, sampler, restarts, restart_from, options"
 _HANDLER = "the same with its noise handler: sigma0, maxevals, restarts, restart_from, options"
+_INTEGERS = "the same with its integer handling, on the unit cube: levels, and the rest as for pycma"
 _CMAES = "cmaes:CMA or cmaes:SepCMA: sigma0, popsize, lr_adapt, restarts, restart_from"
-_NEVERGRAD = "nevergrad:NAME for any registered optimiser: sigma0, batch, config"
+_MARGIN = "for mixed variables on the unit cube: levels, sigma0, popsize, restarts, restart_from"
+_NEVERGRAD = "nevergrad:NAME for any registered optimiser: sigma0, batch, config, levels"
+_OPTUNA = "optuna:TPE, optuna:GP, ... on the unit cube: levels, options"
 _SCIPY = "scipy:L-BFGS-B (finite differences), scipy:Nelder-Mead, ...: bounds, restart_from, step, options"
 PEERS = Registry(
     "peer",
@@ -53,8 +57,12 @@ PEERS = Registry(
     PeerEntry,
     _peer("pycma", "pycma:PyCMA", _PYCMA),
     _peer("pycma:noise-handler", "pycma:PyCMANoiseHandler", _HANDLER),
+    _peer("pycma:integers", "pycma:PyCMAIntegers", _INTEGERS),
+    _peer("cmaes:CMAwM", "cmaes_margin:CMAwM", _MARGIN),
+    _peer("cmaes:CatCMAwM", "cmaes_margin:CatCMAwM", _MARGIN),
     _peer("cmaes", "cmaes:CMAESPackage", _CMAES, argument="kind", default="CMA"),
     _peer("nevergrad", "nevergrad:Nevergrad", _NEVERGRAD, argument="name", default="OnePlusOne"),
+    _peer("optuna", "optuna_peer:OptunaSampler", _OPTUNA, argument="name", default="TPE"),
     _peer("scipy", "scipy_peers:ScipyMinimize", _SCIPY, argument="name", default="L-BFGS-B"),
     _peer("scipy:differential_evolution", "scipy_peers:DifferentialEvolution", "bounds, options"),
     _peer("noisyopt", "noisyopt:NoisyoptSPSA", "its SPSA: a, c, alpha, gamma, bounds, paired"),
@@ -179,7 +187,8 @@ def make_method(name: str, options: Mapping[str, Any], *, budget: int) -> Any:
     name : str
         Registered name.
     options : mapping
-        Hyper-parameters; see `make_solver`. ``subspace = k`` wraps the method in `RandomSubspace`.
+        Hyper-parameters; see `make_solver`. ``subspace = k`` wraps the method in `RandomSubspace`; ``levels``, numbers
+        of levels of the unit cube's coordinates, puts it on their grid.
     budget : int
         Evaluations, for schedules that do not say their number of steps.
 
@@ -194,7 +203,8 @@ def make_method(name: str, options: Mapping[str, Any], *, budget: int) -> Any:
             'and "module:function")'
         )
     options = dict(options)
-    subspace = options.pop("subspace", None)
+    subspace, levels = options.pop("subspace", None), options.pop("levels", None)
+    bounds = None if levels is None else options.pop("bounds", None)
 
     def build(value: Any) -> Any:
         """A table with a ``type`` becomes an object of the public surface, a list a tuple."""
@@ -214,6 +224,8 @@ def make_method(name: str, options: Mapping[str, Any], *, budget: int) -> Any:
     built = {key: build(value) for key, value in options.items()}
     with _refusal(f"method {name!r}", options):
         method = zo.make(name, **built)
+        if levels is not None:
+            method = method.within(bounds, cells(levels))
     return method if subspace is None else zo.RandomSubspace(method, dim=int(subspace))
 
 

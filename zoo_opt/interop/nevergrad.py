@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from zoo_opt.interop.inverted import global_draws_from
+from zoo_opt.interop.levels import Levels
 from zoo_opt.interop.peer import FloatArray, Peer
 from zoo_opt.support.loading import require
 
@@ -16,8 +17,11 @@ from zoo_opt.support.loading import require
 class Nevergrad(Peer):
     """Any nevergrad optimiser by its registered name.
 
-    The parameters are one ``ng.p.Array(init=x0)`` with mutation scale `sigma0`. Part of nevergrad draws from numpy's
-    global generator: it finds a private state there during its calls, and the caller's is put back after each.
+    The parameters are one ``ng.p.Array(init=x0)`` with mutation scale `sigma0`, or, with ``levels``, an array in
+    [0, 1] of the continuous coordinates of the unit cube and one with integer casting of the others.
+
+    Part of nevergrad draws from numpy's global generator: it finds a private state there during its calls, and the caller's is put
+    back after each.
 
     Parameters
     ----------
@@ -33,6 +37,8 @@ class Nevergrad(Peer):
     config : dict or None
         Settings of the optimiser's configurable family: ``{"popsize": 20}`` makes
         ``ng.families.ParametrizedCMA(popsize=20)``.
+    levels : sequence of int or None
+        Number of levels of each coordinate of the unit cube, 0 for the continuous ones; `sigma0` is not used then.
     rng, budget
         See :class:`zoo_opt.interop.peer.Peer`. nevergrad itself is told the budget, as its users do.
     """
@@ -41,6 +47,7 @@ class Nevergrad(Peer):
     sigma0: float = 1.0
     batch: int = 0
     config: dict[str, Any] | None = None
+    levels: Any = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,10 +65,31 @@ class Nevergrad(Peer):
             raise ValueError(f"batch must be 0 or positive, got {self.batch}")
         make = getattr(ng.families, family)(**config) if config else registry[name]
         with global_draws_from(self._global):
-            space = ng.p.Array(init=self.x0.copy()).set_mutation(sigma=float(self.sigma0))
+            space = self._space(ng)
             space.random_state = np.random.RandomState(self.seed())
             self._opt = make(parametrization=space, budget=self.budget, num_workers=max(1, self.batch))
         self._asked: list[Any] = []
+
+    def _space(self, ng: Any) -> Any:
+        """The parametrisation."""
+        if self.levels is None:
+            return ng.p.Array(init=self.x0.copy()).set_mutation(sigma=float(self.sigma0))
+        self._levels = Levels.of(self.levels, self.x0.size)
+        k, integers, rest = self._levels.counts, self._levels.integers, self._levels.continuous
+        parts = []
+        if integers.size:
+            most = k[integers] - 1
+            parts.append(ng.p.Array(init=most // 2, lower=0 * most, upper=most).set_integer_casting())
+        if rest.size:
+            parts.append(ng.p.Array(init=self.x0[rest], lower=0.0, upper=1.0))
+        return ng.p.Tuple(*parts)
+
+    def _points(self, values: list[Any]) -> FloatArray:
+        """The points (n, d) of nevergrad's ``values``."""
+        if self.levels is None:
+            return np.array(values, dtype=np.float64)
+        order = np.argsort(np.concatenate([self._levels.integers, self._levels.continuous]))
+        return self._levels.snapped(np.array([np.concatenate(value)[order] for value in values], dtype=np.float64))
 
     def _size(self) -> int:
         """Candidates of the next batch."""
@@ -75,7 +103,7 @@ class Nevergrad(Peer):
     def _ask(self) -> FloatArray:
         with global_draws_from(self._global):
             self._asked = [self._opt.ask() for _ in range(self._size())]
-        return np.array([candidate.value for candidate in self._asked])
+        return self._points([candidate.value for candidate in self._asked])
 
     def _tell(self, X: FloatArray, losses: FloatArray) -> None:
         with global_draws_from(self._global):
@@ -84,4 +112,5 @@ class Nevergrad(Peer):
 
     def _mean(self) -> FloatArray:
         with global_draws_from(self._global):
-            return np.asarray(self._opt.provide_recommendation().value)
+            recommended: FloatArray = self._points([self._opt.provide_recommendation().value])[0]
+            return recommended

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from zoo_opt.interop.inverted import Inverted, Objective, global_draws_from
+from zoo_opt.interop.levels import Levels
 from zoo_opt.interop.peer import FloatArray, RestartedPeer, Restarts
 from zoo_opt.support.loading import require
 
@@ -82,6 +83,47 @@ class PyCMA(RestartedPeer):
 
     def _reasons(self) -> dict[str, Any]:
         return dict(self._es.stop()) if self._restarts is None else {}
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class PyCMAIntegers(PyCMA):
+    """pycma's CMA-ES with its integer handling, on the unit cube.
+
+    pycma gets integers in units of their levels, as ``integer_variables`` wants them, and the whole range of rounding
+    as its bounds.
+
+    Parameters
+    ----------
+    x0, sigma0, popsize, restarts, restart_from, rng, budget, diagonal, sampler, options
+        See :class:`PyCMA`; ``sigma0`` and ``restart_from`` are in units of the cube.
+    levels : sequence of int or None
+        Number of levels of each coordinate, 0 (None: all) for the continuous ones.
+    """
+
+    levels: Any = None
+
+    def __post_init__(self) -> None:
+        self._levels = Levels.of(self.levels, np.size(self.x0))
+        super().__post_init__()
+
+    def _run(self, x0: FloatArray, sigma0: float, popsize: int | None, limit: int | None = None) -> None:
+        k = self._levels.counts
+        self._options |= {
+            "integer_variables": self._levels.integers.tolist(),
+            "bounds": [np.where(k > 0, -0.4999, 0.0), np.where(k > 0, k - 0.5001, 1.0)],
+            "CMA_stds": np.maximum(k, 1).astype(float),
+        }
+        super()._run(self._levels.numbers(x0), sigma0, popsize, limit)
+
+    def _ask(self) -> FloatArray:
+        self._asked = super()._ask()
+        return self._levels.snapped(self._asked)
+
+    def _tell(self, X: FloatArray, losses: FloatArray) -> None:
+        super()._tell(self._asked, losses)
+
+    def _mean(self) -> FloatArray:
+        return self._levels.snapped(np.asarray(self._es.result.xfavorite))
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -153,3 +154,13 @@ class Grid:
             C[..., part] = np.arange(part.stop - part.start) == largest[..., None]
         self.put(X, C)
         return X
+
+
+def cells(counts: Sequence[int]) -> Grid:
+    """Return the grid of the unit cube whose coordinate j is ``counts[j]`` cells of equal width, 0: continuous.
+
+    The levels are the middles of the cells.
+    """
+    return Grid(
+        len(counts), tuple((j, tuple((i + 0.5) / k for i in range(k))) for j, k in enumerate(map(int, counts)) if k)
+    )

@@ -21,6 +21,7 @@ DIMENSIONS = {
     "bbob": (2, 3, 5, 10, 20, 40),
     "bbob-noisy": (2, 3, 5, 10, 20, 40),
     "bbob-largescale": (20, 40, 80, 160, 320, 640),
+    "bbob-mixint": (5, 10, 20, 40, 80, 160),
 }
 
 
@@ -31,7 +32,7 @@ def _suite(name: str, dimension: int, instance: int) -> Any:
     return cocoex.Suite(name, f"instances: {instance}", f"dimensions: {dimension}")
 
 
-def _problem(suite: str, functions: range, function: int, dimension: int, instance: int) -> Any:
+def coco_function(suite: str, functions: range, function: int, dimension: int, instance: int) -> Any:
     """COCO's problem, once the arguments have been checked."""
     if function not in functions:
         raise ValueError(f"function must be in {functions.start}..{functions.stop - 1}, got {function!r}")
@@ -43,7 +44,7 @@ def _problem(suite: str, functions: range, function: int, dimension: int, instan
     return _suite(suite, dimension, instance).get_problem_by_function_dimension_instance(function, dimension, instance)
 
 
-def _minimiser(problem: Any) -> NDArray[np.float64]:
+def minimiser_of(problem: Any) -> NDArray[np.float64]:
     """The minimiser, which cocoex gives only as a file in the working directory."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         problem._best_parameter("print")
@@ -91,11 +92,11 @@ class Bbob(FunctionProblem):
     suite = "bbob"
 
     def __init__(self, function: int, dimension: int, instance: int = 1) -> None:
-        self._f = _problem(self.suite, range(1, 25), function, dimension, instance)
+        self._f = coco_function(self.suite, range(1, 25), function, dimension, instance)
         self.name = f"{self.suite}-f{function:02d}-i{instance}-d{dimension}"
         self.dim = dimension
         # bbob's offsets are defined with two decimals, so rounding removes what the evaluation itself rounds off.
-        self.optimum: float | None = round(float(self._f(_minimiser(self._f))), 2)
+        self.optimum: float | None = round(float(self._f(minimiser_of(self._f))), 2)
         if not self._f.final_target_hit:
             raise RuntimeError(f"cocoex's minimiser of {self.name} is not one: {self.optimum!r}")
 
@@ -153,16 +154,16 @@ class BbobNoisy(FunctionProblem):
 
     def __init__(self, function: int, dimension: int, instance: int = 1) -> None:
         self._model = (function - 101) % 3
-        self._cauchy = _problem("bbob-noisy", range(101, 131), function, dimension, instance)
+        self._cauchy = coco_function("bbob-noisy", range(101, 131), function, dimension, instance)
         if self._model != 2:
-            self._cauchy = _problem("bbob-noisy", range(101, 131), function - self._model + 2, dimension, instance)
+            self._cauchy = coco_function("bbob-noisy", range(101, 131), function - self._model + 2, dimension, instance)
         moderate = function <= 106
         self._strength = 0.01 if moderate else 1.0  # beta and the Cauchy noise's alpha
         self._outliers = 0.05 if moderate else 0.2  # p
         self._alpha = self._strength * (0.49 + 1 / dimension)  # the uniform noise's alpha
         self.name = f"bbob-noisy-f{function}-i{instance}-d{dimension}"
         self.dim = dimension
-        self.optimum: float | None = round(self._clean(_minimiser(self._cauchy)), 2)
+        self.optimum: float | None = round(self._clean(minimiser_of(self._cauchy)), 2)
 
     def _clean(self, x: NDArray[np.float64]) -> float:
         """f_true(x), the penalty included: the value that the Cauchy variant gives twice."""

@@ -44,6 +44,7 @@ def _own(name: str, factory: str, about: str, needs: str = "", functions: range 
 _BBOB = "COCO bbob, 24 functions: function=1..24, dimension=2|3|5|10|20|40, instance=1.."
 _NOISY = "COCO bbob-noisy, 30 functions: function=101..130, dimension, instance as for bbob"
 _LARGE = "COCO bbob-largescale: function=1..24, dimension=20|40|80|160|320|640, instance=1.."
+_MIXINT = "COCO bbob-mixint on the unit cube: function=1..24, dimension=5|10|20|40|80|160, instance=1..15"
 _DIGITS = "scikit-learn digits, 64-128-10 MLP of 9,610 parameters by minibatch loss: hidden=128, batch=128"
 _PENDULUM = "gymnasium's Pendulum-v1, swing-up by a small network: hidden=8, episodes=8"
 _SVM = "an SVM on scikit-learn's breast cancer set: C, gamma and 30 feature scales by random splits"
@@ -54,6 +55,7 @@ PROBLEMS = Registry(
     _own("bbob", "coco:Bbob", _BBOB, "cocoex", range(1, 25)),
     _own("bbob-noisy", "coco:BbobNoisy", _NOISY, "cocoex", range(101, 131)),
     _own("bbob-largescale", "coco:BbobLargescale", _LARGE, "cocoex", range(1, 25)),
+    _own("bbob-mixint", "mixint:BbobMixint", _MIXINT, "cocoex", range(1, 25)),
     _own("digits", "digits:DigitsMLP", _DIGITS, "sklearn"),
     _own("pendulum", "control:PendulumPolicy", _PENDULUM),
     _own("svm", "svm:SVMScales", _SVM, "sklearn"),

@@ -20,8 +20,10 @@ CLASSES = {
     },
     "bbob-noisy": {101: "moderate noise", 107: "severe noise", 122: "severe noise, multi-modal"},
 }
-CLASSES["bbob-largescale"] = CLASSES["bbob"]
-_NAME = re.compile(r"(?P<suite>bbob(?:-noisy|-largescale)?)-f(?P<function>\d+)-i(?P<instance>\d+)-d(?P<dim>\d+)")
+CLASSES["bbob-largescale"] = CLASSES["bbob-mixint"] = CLASSES["bbob"]
+_NAME = re.compile(
+    r"(?P<suite>bbob(?:-noisy|-largescale|-mixint)?)-f(?P<function>\d+)-i(?P<instance>\d+)-d(?P<dim>\d+)"
+)
 
 
 @dataclass(frozen=True)
