@@ -20,8 +20,8 @@ class Nevergrad(Peer):
     The parameters are one ``ng.p.Array(init=x0)`` with mutation scale `sigma0`, or, with ``levels``, an array in
     [0, 1] of the continuous coordinates of the unit cube and one with integer casting of the others.
 
-    Part of nevergrad draws from numpy's global generator: it finds a private state there during its calls, and the caller's is put
-    back after each.
+    Part of nevergrad draws from numpy's global generator: it finds a private state there during its calls, and the
+    caller's is put back after each.
 
     Parameters
     ----------
@@ -75,13 +75,13 @@ class Nevergrad(Peer):
         if self.levels is None:
             return ng.p.Array(init=self.x0.copy()).set_mutation(sigma=float(self.sigma0))
         self._levels = Levels.of(self.levels, self.x0.size)
-        k, integers, rest = self._levels.counts, self._levels.integers, self._levels.continuous
-        parts = []
+        integers, rest = self._levels.integers, self._levels.continuous
+        parts = []  # without a start of their own they begin in the middle, as nevergrad's scalars do
         if integers.size:
-            most = k[integers] - 1
-            parts.append(ng.p.Array(init=most // 2, lower=0 * most, upper=most).set_integer_casting())
+            most = self._levels.counts[integers] - 1
+            parts.append(ng.p.Array(shape=most.shape, lower=0 * most, upper=most).set_integer_casting())
         if rest.size:
-            parts.append(ng.p.Array(init=self.x0[rest], lower=0.0, upper=1.0))
+            parts.append(ng.p.Array(shape=rest.shape, lower=0.0, upper=1.0))
         return ng.p.Tuple(*parts)
 
     def _points(self, values: list[Any]) -> FloatArray:
