@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 TEST_AT = 8.0  # evaluations per dimension before a first search that goes on is tested for a sum; chosen, not tuned
 MARGIN = 0.1  # part of the box on either side where no later quasi-Newton search starts; chosen, not tuned
 WIDER, WIDTHS = 4.0, 9  # while no point has had a loss: factor between the regions of random points; how many; chosen
+GIVE_UP = 200  # evaluations per dimension, none of them finite, after which a run without a budget ends; chosen
+# evaluations per dimension of a run without a budget, and of one in which noise always shows a gain; chosen
+MOST, MOST_NOISY = 10_000, 1000
+MOST_WITHOUT_GAIN = 5  # searches in a row without a gain after which a run without a budget ends; chosen, not tuned
 GAIN = 1e-9  # a search that lowers the loss by less than this part of it has gained nothing; chosen, not tuned
 
 

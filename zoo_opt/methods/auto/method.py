@@ -12,11 +12,12 @@ from zoo_opt.core.errors import integer
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
 from zoo_opt.methods.auto import choice
+from zoo_opt.methods.auto.choice import GIVE_UP, MOST, MOST_NOISY, MOST_WITHOUT_GAIN
 from zoo_opt.methods.auto.last_steps import fitting, last_points, part, with_failures
-from zoo_opt.methods.auto.searches import MOST_DENSE, SIGMA0, advanced
+from zoo_opt.methods.auto.mixed import MixedAuto
+from zoo_opt.methods.auto.searches import MOST_DENSE, advanced
 from zoo_opt.methods.auto.state import EVOLUTION, EXCHANGE, LAST, REPEAT, SEARCH, START, AutoState
-from zoo_opt.methods.auto.units import PER_BOX, unit_lengths
-from zoo_opt.methods.cma.full import CMAES
+from zoo_opt.methods.auto.units import unit_lengths
 from zoo_opt.methods.fzoo import FZOO
 
 if TYPE_CHECKING:
@@ -25,12 +26,6 @@ if TYPE_CHECKING:
 # a model of MANY dimensions or more needs FEW evaluations per dimension; chosen, not tuned
 FEW, MANY = 20, 100
 FEWEST = 2  # steps of FZOO below which it is not begun; chosen
-GIVE_UP = 200  # evaluations per dimension, none of them finite, after which a run without a budget ends; chosen
-MOST, MOST_NOISY = (
-    10_000,
-    1000,
-)  # evaluations per dimension of a run without a budget: noise always shows a gain; chosen
-MOST_WITHOUT_GAIN = 5  # searches in a row without a gain after which a run without a budget ends; chosen, not tuned
 
 
 class AutoMemo(NamedTuple):
@@ -99,10 +94,10 @@ class Auto(Method):
         return replace(self, budget=budget)
 
     def within(self, bounds: Any, grid: Any = None) -> Method:
-        """See `Method.within`; with integers or choices it is the evolution strategy for these, in units of 0 to 1."""
+        """See `Method.within`; with integers or choices it is `MixedAuto`."""
         if not grid:
             return super().within(bounds)
-        return CMAES(sigma0=SIGMA0 / PER_BOX, restarts="bipop").within(bounds, grid)
+        return MixedAuto(grid=grid, bounds=self.bounds if bounds is None else bounds, budget=self.budget)
 
     # ------------------------------------------------------------------------------------- the four functions
     def init(self, x0: Array, key: Key) -> AutoState:
