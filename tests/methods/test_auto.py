@@ -14,9 +14,9 @@ from solving import advance, rastrigin, rosenbrock, solve
 
 import zoo_opt as zo
 from zoo_opt.methods.auto.method import MOST_WITHOUT_GAIN
+from zoo_opt.methods.auto.mixed import MixedAuto
 from zoo_opt.methods.auto.state import EVOLUTION, QUASI_NEWTON
 from zoo_opt.methods.auto.units import unit_lengths
-from zoo_opt.methods.cma.mixed import MixedVariables
 from zoo_opt.methods.grid import Grid
 from zoo_opt.methods.local.coordinate_search import separable
 from zoo_opt.testing import sphere
@@ -251,7 +251,8 @@ def test_ends_without_a_budget(loss: Callable[[np.ndarray], float], bounds: tupl
 
 def test_within() -> None:
     assert zo.Auto(scale=3.0).within((0, 1)) == zo.Auto(bounds=(0, 1), scale=3.0)
-    assert isinstance(zo.Auto().within((0, 1), Grid(2, ((0, (0.0, 1.0)),))), MixedVariables)
+    grid = Grid(2, ((0, (0.0, 1.0)),))
+    assert zo.Auto().within((0, 1), grid) == MixedAuto(grid=grid, bounds=(0, 1))
 
 
 # ------------------------------------------------------------------------------------- what a fresh pair of eyes found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.core.errors import positive
-from zoo_opt.methods.cma.parameters import RANK, expected_length, raw_weights
+from zoo_opt.methods.cma.parameters import RANK, TINY, expected_length, raw_weights
 from zoo_opt.methods.cma.runs import Distribution, ESState
 from zoo_opt.methods.cma.stop import Tolerances, condition_reasons, coordinate_reasons
 from zoo_opt.methods.cma.strategy import EvolutionStrategy
@@ -214,7 +214,7 @@ class DDCMAES(EvolutionStrategy):
         v_c, v_D = s.B.dot(v_c), s.B.dot(v_D)  # C^-1/2 D^-1 p
 
         # what C has learnt
-        lengths = np.vecdot(Z, Z)  # a negative weight is that of z |n^1/2 / z|
+        lengths = np.maximum(np.vecdot(Z, Z), TINY)  # a negative weight is that of z |n^1/2 / z|
         learnt = (Z.T * (p.C.plus + p.C.minus / lengths)).dot(Z)  # (19)
         learnt += (p.C.c_1 * v_c)[:, None] * v_c
         learnt.ravel()[:: n + 1] -= p.C.total + p.C.c_1 * gamma_c

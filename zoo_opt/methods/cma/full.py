@@ -15,7 +15,7 @@ import numpy as np
 
 from zoo_opt.core.errors import instance, positive
 from zoo_opt.methods.cma.noise import NO_HANDLING, NoiseHandling
-from zoo_opt.methods.cma.parameters import RANK, default_parameters
+from zoo_opt.methods.cma.parameters import RANK, TINY, default_parameters
 from zoo_opt.methods.cma.runs import Distribution, ESState
 from zoo_opt.methods.cma.stop import NO_EFFECT, Tolerances, condition_reasons, coordinate_reasons, norm
 from zoo_opt.methods.cma.strategy import EvolutionStrategy
@@ -148,7 +148,8 @@ class CMAES(EvolutionStrategy):
         if h_sigma:
             p_c += math.sqrt(p.c_c * (2 - p.c_c) * p.mu_eff) * y_w  # (45)
         # c_mu w_i^o: w_i^o = w_i where positive, else w_i n / |C^-1/2 y_i|^2 = w_i n / |z_i|^2  (46)
-        c_mu_w = p.rank_mu_plus + p.rank_mu_minus / np.vecdot(Z, Z)
+        lengths = np.maximum(np.vecdot(Z, Z), TINY)  # 0 where integers put a good candidate on the mean itself
+        c_mu_w = p.rank_mu_plus + p.rank_mu_minus / lengths
         delta_h = 0.0 if h_sigma else p.c_c * (2 - p.c_c)
         C = (Y.T * c_mu_w).dot(Y)  # (47): rank mu,
         C += (p.c_1 * p_c)[:, None] * p_c  # rank one,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 RANK = 1e-14  # of the largest eigenvalue: less than that is rounding; about 50 times the machine's, chosen, not tuned
 
+TINY = 1e-300  # a squared length that is divided by is at least this
+
 
 @dataclass(frozen=True, slots=True)
 class Parameters:

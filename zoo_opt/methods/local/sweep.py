@@ -126,11 +126,12 @@ class Sweep(Method):
         return self.begun(x0.astype(np.float64), math.nan, np.zeros((len(self.parts), most), dtype=bool), key)
 
     def begun(self, x: Array, f: float, tried: NDArray[np.bool_], key: Key) -> SweepState:
-        """Return the state at the start from ``x``, whose loss is ``f``; see `SweepState.tried`."""
+        """Return the state at the start from ``x``, whose loss is ``f``, NaN if not known; see `SweepState.tried`."""
         levels = np.array([math.inf if part.options is None else len(part.options) for part in self.parts])
         order = np.lexsort([generator(key, 0, CHOICE).random(len(levels)), levels])
         none = np.zeros(0)
-        return self._at(SweepState(x, f, tried, order, 0, none, none, none), 0)
+        state = SweepState(x, f, tried, order, 0, none, none, none)
+        return state if math.isnan(f) else self._at(state, 0)
 
     def size(self, state: SweepState) -> int:
         """See `Method.size`."""
@@ -138,7 +139,7 @@ class Sweep(Method):
 
     def ask(self, state: SweepState, step: int, out: Array | None = None) -> Asked:
         """See `Method.ask`."""
-        if not len(state.ahead):  # nothing is left to try
+        if not len(state.ahead):  # the start, or nothing is left to try
             return Asked(state.x[None])
         X = np.tile(state.x, (len(state.ahead), 1))
         columns, options = self.parts[state.part]
@@ -153,7 +154,7 @@ class Sweep(Method):
         if values[k] < s.f or math.isnan(s.f):
             s = replace(s, x=asked.X[k].copy(), f=float(values[k]))
         if not len(state.ahead):
-            return s
+            return s if s.reasons else self._at(s, 0)
         s = replace(s, T=np.append(s.T, s.ahead), V=np.append(s.V, values))
         following = self._next(s)
         return self._at(s, s.turn + 1) if not len(following) else self._marked(replace(s, ahead=following))
