@@ -86,6 +86,54 @@ def test_bounds_are_kept(use, options):
     assert points.min() >= -1 and points.max() <= 4
 
 
+LEVELS = (2, 4, 9, 0)
+CUBE = {"restarts": "bipop", "restart_from": [0.0, 1.0]}
+MIXED = [
+    ("cmaes:CatCMAwM", {"sigma0": 1.0, **CUBE}),
+    ("cmaes:CMAwM", {"sigma0": 0.2, **CUBE}),
+    ("pycma:integers", {"sigma0": 0.2, **CUBE}),
+    ("optuna:TPE", {}),
+    ("nevergrad:NGOpt", {}),
+    ("cma-es", {"sigma0": 0.2, "bounds": [0.0, 1.0], **CUBE}),
+    ("auto", {"bounds": [0.0, 1.0]}),
+]
+
+
+@pytest.mark.filterwarnings("ignore")  # nevergrad's and pycma's advice
+@pytest.mark.parametrize(("use", "options"), MIXED, ids=[use for use, _ in MIXED])
+def test_integers_of_the_unit_cube(use, options):
+    """Every candidate is in the middles of its levels, and the best point is found or near."""
+    if use.startswith("optuna"):
+        pytest.importorskip("optuna")
+    target = np.array([0.75, 0.125, 8.5 / 9, 0.3])
+    options = {**options, "levels": LEVELS}
+    check_method(use, options, budget=200)
+    runs = []
+    for _ in range(2):
+        solver = make_solver(use, options, np.full(4, 0.5), seed=1, budget=200)
+        points = []
+        while not solver.stop():
+            batch = solver.ask()
+            points.extend(np.asarray(batch.X))
+            solver.tell(batch, ((batch.X - target) ** 2).sum(axis=1))
+        runs.append(np.array(points))
+    X = runs[0]
+    np.testing.assert_array_equal(X, runs[1])
+    for j, k in enumerate(LEVELS[:3]):
+        cell = np.floor(X[:, j] * k)
+        np.testing.assert_allclose(X[:, j], (cell + 0.5) / k, atol=1e-12)
+        assert np.floor(target[j] * k) in cell and len(set(cell)) > 1
+    assert X.min() >= 0 and X.max() <= 1
+    assert ((X - target) ** 2).sum(axis=1).min() < (0.3 if use.startswith("nevergrad") else 0.01)
+    assert np.shape(solver.mean) == (4,) and len(X) > 180
+
+
+@pytest.mark.parametrize("levels", [(2, 3), (1, 2, 3, 0), (2.5, 2, 2, 0)])
+def test_levels_that_do_not_fit_are_named(levels):
+    with pytest.raises(ValueError, match="levels must be 4 integers, each 0 or at least 2"):
+        make_solver("pycma:integers", {"sigma0": 0.2, "levels": levels}, np.full(4, 0.5), seed=1, budget=100)
+
+
 def test_gradients_by_differences_are_one_batch():
     X = make_solver("scipy:L-BFGS-B", {"step": 1e-6}, X0, seed=1, budget=100).ask().X
     np.testing.assert_allclose(X - X0, np.vstack([np.zeros(4), 1e-6 * np.eye(4)]), atol=1e-12)

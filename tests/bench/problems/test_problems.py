@@ -82,6 +82,27 @@ def test_largescale_optimum_is_not_undercut(dimension):
     assert problem.name == f"bbob-largescale-f24-i1-d{dimension}"
 
 
+def test_integers_of_bbob_mixint_are_cells_of_the_unit_cube():
+    problem = make_problem("bbob-mixint", {"function": 1, "dimension": 10, "instance": 11})
+    assert problem.levels == (2, 2, 4, 4, 8, 8, 16, 16, 0, 0) and (problem.x0(1) == 0.5).all()
+    x = np.full((1, 10), 0.5)
+    inside, beyond = x.copy(), x.copy()
+    inside[0, 4], beyond[0, 4] = 0.6, 0.63  # the cell of 0.5 ends at 5/8
+    middle, same, other = (problem.losses(X, 0, 0)[0] for X in (x, inside, beyond))
+    assert same == middle != other
+    edges = np.stack([np.zeros(10), np.ones(10)])
+    assert (problem.losses(edges, 0, 0) > problem.optimum).all()
+
+
+def test_the_optimum_of_bbob_mixint_is_reached_and_not_undercut():
+    """By its own minimiser, and from any sample above it."""
+    for function in range(1, 25):
+        problem = make_problem("bbob-mixint", {"function": function, "dimension": 5, "instance": 12})
+        X = np.random.default_rng(function).random((200, 5))
+        best = problem.losses(X, 0, 0).min() - problem.optimum
+        assert 0 <= best < 1e7
+
+
 # ------------------------------------------------------------------------------------------------- bbob-noisy
 
 
