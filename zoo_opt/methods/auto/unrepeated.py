@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
 
 TURNS = 20  # steps in a row without a new point after which the next point is drawn at random; chosen, not tuned
+AFTER_RANDOM = 2  # the same after a point that was; chosen
 SMALL = 100_000  # points up to which a grid is listed to find those that are left; chosen
 
 
@@ -107,7 +108,7 @@ class Unrepeated(Method):
         if state.reasons:
             return state
         s = replace(state, X=np.concatenate([state.X, asked.X]), V=np.append(state.V, losses), points=state.X[:0])
-        return self._settled(s if asked.memo is None else self._told(s, asked.memo))
+        return self._settled(s, AFTER_RANDOM) if asked.memo is None else self._settled(self._told(s, asked.memo))
 
     def mean(self, state: UnrepeatedState) -> Array:
         """See `Method.mean`."""
@@ -123,11 +124,11 @@ class Unrepeated(Method):
         values = [float(s.V[(x == s.X).all(axis=1).argmax()]) for x in inner.X]
         return replace(s, inner=self.method.update(s.inner, inner, values), turn=s.turn + 1)
 
-    def _settled(self, s: UnrepeatedState) -> UnrepeatedState:
+    def _settled(self, s: UnrepeatedState, turns: int = TURNS) -> UnrepeatedState:
         """Return the state with something new to evaluate, or at its end."""
         if len(s.X) >= self.points:
             return replace(s, rows=s.rows[:0], reasons={"all_points": self.points})
-        for _ in range(TURNS):
+        for _ in range(turns):
             inner = self.method.ask(s.inner, s.turn)
             rows = np.sort(np.unique(inner.X, axis=0, return_index=True)[1])
             rows = rows[[not (x == s.X).all(axis=1).any() for x in inner.X[rows]]]
