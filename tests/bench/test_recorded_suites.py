@@ -21,9 +21,9 @@ def test_it_loads_and_every_setting_has_a_reason(path):
     assert suite.description and all(method.note for group in suite.groups for method in group.methods)
 
 
-def test_auto_is_told_the_budget_and_the_bounds_alone():
+def test_auto_is_told_the_budget_and_the_space_alone():
     methods = [method for path in FILES for group in load_suite(path).groups for method in group.methods]
-    assert all(set(method.options) <= {"bounds"} for method in methods if method.use == "auto")
+    assert all(set(method.options) <= {"bounds", "levels"} for method in methods if method.use == "auto")
 
 
 def test_nothing_is_tuned_on_what_is_shown():
