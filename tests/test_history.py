@@ -195,6 +195,11 @@ def test_a_timeout_before_any_evaluation_says_so():
     assert (result.nfev, result.success, result.message) == (0, False, "the time is over before any evaluation")
 
 
+def test_a_target_of_infinity_is_reached_by_the_first_loss():
+    result = zo.minimize(sphere, X0, method="fzoo", target=math.inf, budget=100, rng=0)
+    assert (result.nfev, result.stop) == (1, {"target": math.inf})
+
+
 def test_patience_ends_a_run():
     losses = iter([5.0, 4.0, math.nan, 4.0, 3.0, *[math.nan, 3.0, 7.0, 4.0, 9.0]])
     result = zo.minimize(lambda x: next(losses), X0, method="fzoo", patience=4, rng=0)

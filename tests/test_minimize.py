@@ -189,6 +189,8 @@ test_bad_arguments = refused(
     ({"timeout": 0}, ValueError, "timeout must be > 0, got 0"),
     ({"patience": 0}, ValueError, "patience must be >= 1, got 0"),
     ({"verbose": -1}, ValueError, "verbose must be >= 0, got -1"),
+    ({"verbose": 2.5}, TypeError, "verbose must be an integer, got 2.5"),
+    ({"verbose": "yes"}, TypeError, "verbose must be an integer, got 'yes'"),
     **{"fun": sphere, "x0": X0, "budget": 50, "rng": 0},
 )
 

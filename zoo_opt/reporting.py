@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from zoo_opt.core.errors import integer
 from zoo_opt.core.outcome import Outcome
 from zoo_opt.optimizer import Optimizer
@@ -27,7 +29,8 @@ def summary(opt: Optimizer) -> Result:
 
 def notifier(callback: Callable[..., Any] | None, verbose: bool | int) -> Notify:
     """Return what to call after each step: it prints lines, and passes the callback what it has a parameter for."""
-    lines = _Lines(integer("verbose", int(verbose), 0)) if verbose else None
+    every = int(verbose) if isinstance(verbose, (bool, np.bool_)) else integer("verbose", verbose, 0)
+    lines = _Lines(every) if every else None
     call = _caller(callback)
 
     def notify(opt: Optimizer) -> bool:

@@ -82,7 +82,7 @@ class KeptRun:
         if not outcomes:
             return
         steps, seconds = self.opt.nit, self.opt.seconds
-        outcomes = [outcome._replace(time=seconds) for outcome in outcomes]
+        outcomes = [Outcome(*outcome[:-1], seconds) for outcome in outcomes]
         self._whole = False  # an interrupt from here on may leave the optimizer behind its journal
         if self._journal is not None:
             known = self.opt.failures

@@ -231,13 +231,15 @@ def _drive(kept: KeptRun, outcomes: Iterator[list[Outcome]], on_error: str, noti
             update(opt.nfev)
             for arrived in outcomes:
                 steps = opt.nit
-                raised = [outcome.raised.error for outcome in arrived if outcome.raised and on_error == "raise"]
-                report_failures(arrived, opt.failures)
-                kept.tell([outcome for outcome in arrived if on_error == "fail" or not outcome.raised])
+                lost = [outcome for outcome in arrived if outcome.reason]
+                if lost:
+                    report_failures(lost, opt.failures)
+                raised = [outcome.raised.error for outcome in lost if outcome.raised and on_error == "raise"]
+                kept.tell([outcome for outcome in arrived if not outcome.raised] if raised else arrived)
                 if raised:
                     raise raised[0]
                 made += len(arrived)
-                first = first or next((outcome for outcome in arrived if outcome.reason), None)
+                first = first or (lost[0] if lost else None)
                 if first and opt.nfail == opt.nfev and made >= FIRST and opt.nit:
                     _give_up(opt, first)
                 update(opt.nfev, {"best {:.6g}": opt.best.loss})

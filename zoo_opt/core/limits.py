@@ -69,7 +69,7 @@ class Limits:
     def reached(self, tally: Tally, steps: int) -> dict[str, Any]:
         """Return the reasons to stop after so many ``steps``."""
         reasons: dict[str, Any] = {}
-        if self.target is not None and tally.best.loss <= self.target:
+        if self.target is not None and tally.best.x is not None and tally.best.loss <= self.target:
             reasons["target"] = self.target
         if self.timeout is not None and tally.clock.here >= self.timeout:
             reasons["timeout"] = self.timeout
