@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from solving import solve
+from solving import advance, solve
 
 import zoo_opt as zo
 from zoo_opt.methods.auto.mixed import MixedAuto
@@ -123,6 +123,24 @@ def test_a_space_of_parameters_gets_it():
 
     res = zo.minimize(loss, space, budget=120, rng=0)
     assert res.fun < 1e-6 and res.params | {"rate": 0} == {"layers": 4, "kernel": "b", "on": True, "rate": 0}
+
+
+def test_what_is_known_already_is_not_evaluated_again():
+    grid, points = cells((5, 5, 5, 4)), Points(tangled)
+    opt = optimizer(grid, bounds=None, budget=250)
+    while opt.nfev < 60:  # the sweep is over
+        advance(opt, points)
+    known = np.unique(grid.snap(np.random.default_rng(0).random((100, 4))), axis=0)
+    opt.tell_known(known, [tangled(x) for x in known])
+    before = len(points.X)
+    solve(opt, points)
+    assert len(points.X) == 250 and points.different == 250
+    assert not {x.tobytes() for x in known} & {x.tobytes() for x in points.X[before:]}
+
+
+def test_another_budget_goes_on():
+    opt = solve(optimizer(cells(LEVELS), budget=40), tangled)
+    assert opt.method.replanned(90).budget == 90 and opt.method.replanned(None).ends
 
 
 def test_what_does_not_fit_is_said():

@@ -113,6 +113,10 @@ class MixedAuto(Method):
         """See `Method.plan`."""
         return self if budget is None else replace(self, budget=budget)
 
+    def replanned(self, budget: int | None) -> MixedAuto:
+        """See `Method.replanned`."""
+        return replace(self, budget=budget)
+
     # ------------------------------------------------------------------------------------- the four functions
     def init(self, x0: Array, key: Key) -> MixedAutoState:
         """See `Method.init`."""
@@ -174,6 +178,25 @@ class MixedAuto(Method):
         if state.evaluations >= MOST * (state.x.size + 1):
             return {"most_evaluations": state.evaluations}
         return {"converged": MOST_WITHOUT_GAIN} if state.without_gain >= MOST_WITHOUT_GAIN else {}
+
+    def known(self, state: MixedAutoState, X: Array, losses: list[float]) -> MixedAutoState:
+        """See `Method.known`: the best of them may be where the strategy starts, which takes them in later.
+
+        Only points on the grid; where nothing is continuous they are not evaluated again.
+        """
+        on = np.flatnonzero((self.grid.snap(X) == X).all(axis=1))
+        if not len(on):
+            return state
+        X, losses = X[on], [losses[i] for i in on]
+        values = np.where(np.isnan(losses), math.inf, losses)
+        k = int(values.argmin())
+        s = replace(state, x=X[k].copy(), f=float(values[k])) if values[k] < state.f else state
+        if s.stage == EVOLUTION and s.search is not None:
+            search = s.search
+            return replace(s, search=replace(search, state=search.method.known(search.state, X, losses)))
+        if self.grid.continuous.any():
+            return s
+        return replace(s, X=np.concatenate([s.X, X]), V=np.append(s.V, losses))
 
     # ------------------------------------------------------------------------------------------ what comes next
     def _judged(self, s: MixedAutoState, search: Search, before: Any) -> MixedAutoState:

@@ -118,6 +118,12 @@ class Unrepeated(Method):
         """See `Method.stop`."""
         return dict(state.reasons) or self.method.stop(state.inner)
 
+    def known(self, state: UnrepeatedState, X: Array, losses: list[float]) -> UnrepeatedState:
+        """See `Method.known`: points of the grid, which are not evaluated again; the inner method is told them too."""
+        inner = self.method.known(state.inner, X, losses)
+        s = replace(state, inner=inner, X=np.concatenate([state.X, X]), V=np.append(state.V, losses))
+        return s if s.reasons else self._settled(replace(s, points=s.X[:0]))
+
     # -------------------------------------------------------------------------------------------------- parts
     def _told(self, s: UnrepeatedState, inner: Asked) -> UnrepeatedState:
         """Return the state after a step of the inner method all of whose candidates are known."""
