@@ -68,6 +68,18 @@ def test_a_larger_budget_goes_on(path):
     )
 
 
+@pytest.mark.parametrize("first", [100, 101, 102, 103])
+def test_a_smaller_budget_asks_for_nothing(path, first):
+    space = zo.Space(C=zo.Float(1e-3, 1e3, log=True), n=zo.Int(1, 8), k=zo.Choice("x", "y", "z"), s=zo.Bool())
+
+    def f(p):
+        return (math.log10(p["C"]) - 1) ** 2 + abs(p["n"] - 5) + (p["k"] != "y") + (not p["s"])
+
+    whole = zo.minimize(f, space, budget=first, rng=0, checkpoint=path)
+    again = zo.minimize(never, space, budget=50, rng=0, checkpoint=path)
+    assert (again.nfev, again.params) == (whole.nfev, whole.params)
+
+
 def test_what_came_before_an_error_is_kept(path):
     f = Counted(at=19, error=OSError("down"))
     raises(OSError, "down", zo.minimize, f, X0, checkpoint=path, on_error="raise", **SETTINGS)

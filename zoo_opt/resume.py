@@ -120,7 +120,8 @@ class KeptRun:
         old.replay([outcome for outcome in outcomes if outcome.id != _FINAL])
         old.seconds = max([old.seconds, *(outcome.time for outcome in outcomes if outcome.time == outcome.time)])
         old.budget, old.limits = new.budget, new.limits
-        if old.method != new.method:
+        spent = new.budget is not None and old.nfev >= new.budget  # nothing is left to plan
+        if old.method != new.method and not spent:
             old = self._planned_anew(old)
         for outcome in outcomes:
             if outcome.id == _FINAL:
