@@ -225,7 +225,7 @@ def test_every_trained_weight_has_a_gradient_and_no_other() -> None:
     task = text_training(TextSegmenter(small_san()), two_discs_splits())
     task.loss(np.arange(4), (0, 1, 2)).backward()
     assert [name for name, t in task.tensors().items() if t.grad is None or not t.grad.any()] == []
-    assert all(t.grad is None for t in task.model.frozen().values())
+    assert all(t.grad is None for t in task.model.net.frozen().values())
 
 
 # ---------------------------------------------------------------------------------------------------- CLIPSeg's towers

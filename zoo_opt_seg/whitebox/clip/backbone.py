@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, is_zipfile
@@ -77,15 +77,9 @@ def open_clip_model(
     return clip.to(device).eval()
 
 
-@contextmanager
-def drawn(seed: Sequence[int], device: str | torch.device) -> Iterator[None]:
+def drawn(seed: Sequence[int], device: str | torch.device) -> AbstractContextManager[Any]:
     """Make modules whose weights are a function of ``seed``: drawn on the CPU for any device, none on "meta"."""
-    if torch.device(device).type == "meta":
-        with torch.device("meta"):
-            yield
-    else:
-        with seeded(seed):
-            yield
+    return torch.device("meta") if torch.device(device).type == "meta" else seeded(seed)
 
 
 def open_clip_tokenizer(name: str) -> Tokenizer:

@@ -5,9 +5,7 @@ Beside it, the file of what was trained.
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg.blackbox.network import NetworkBox, texts_of
 from zoo_opt_seg.blackbox.protocol import Array, check_pixels
 from zoo_opt_seg.blackbox.wrappers import to_bytes
@@ -86,17 +83,9 @@ class TextSegmenter(NetworkBox):
     def _texts(prompts: Prompts, n: int) -> tuple[str, ...]:
         return texts_of(prompts, n, "this model", "for each image")
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Return what training changes, by name."""
-        return dict(self.net.trained())
-
-    def frozen(self) -> dict[str, Tensor]:
-        """Return everything else."""
-        return dict(self.net.frozen())
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write what training changes, alone, as safetensors, all or nothing."""
-        adapter_file.write(path, self.tensors(), self.frozen(), {"format": FORMAT, "net": self.net.config})
+        adapter_file.write(path, self.net.trained(), self.net.frozen(), {"format": FORMAT, "net": self.net.config})
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Put weights that `save` wrote in place.
@@ -107,10 +96,8 @@ class TextSegmenter(NetworkBox):
             If the file is not one of ours, or of a network of another configuration.
         """
         values, metadata = adapter_file.read(path, FORMAT, "weights of a CRIS or a SAN")
-        theirs, ours = json.loads(metadata["net"]), json.loads(json.dumps(asdict(self.net.config)))
-        if differ := [name for name in ours if ours[name] != theirs.get(name)]:
-            said = ", ".join(f"its {name} is {theirs.get(name)}, this one's {ours[name]}" for name in differ)
-            raise CheckpointError(f"{path} is of another {type(self.net).__name__}: {said}")
-        adapter_file.put(values, metadata, self.tensors(), self.frozen(), path, type(self.net).__name__)
+        kind = type(self.net).__name__
+        adapter_file.check_same(path, metadata["net"], self.net.config, kind)
+        adapter_file.put(values, metadata, self.net.trained(), self.net.frozen(), path, kind)
         if self._digest:
             self._digest = None

@@ -29,7 +29,7 @@ def text_training(model: TextSegmenter, splits: Splits, **settings: Any) -> Weig
         ``augment``, ``seed`` and ``loss`` of `WeightsTraining`; the loss is `VLSM_LOSS` without.
     """
     settings = {"loss": recipes.VLSM_LOSS, **settings}
-    return WeightsTraining(model, splits, repr(model.net.config), model.tensors, module=model.net, **settings)
+    return WeightsTraining(model, splits, repr(model.net.config), model.net.trained, module=model.net, **settings)
 
 
 def train_text_net(net: TextNet, splits: Splits, *, box: Any = None, **training: Any) -> tuple[TextSegmenter, Fitted]:

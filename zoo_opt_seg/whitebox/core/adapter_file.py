@@ -76,5 +76,13 @@ def put(values: Tensors, metadata: Mapping[str, str], into: Tensors, frozen: Ten
         warnings.warn(f"{path} was trained on a {model} with other weights than this one's", stacklevel=3)
 
 
+def check_same(path: str | os.PathLike[str], theirs: str, ours: Any, model: str) -> None:
+    """Raise a CheckpointError that says what differs, if `theirs`, as `write` has put it down, is not `ours`."""
+    said, known = json.loads(theirs), json.loads(_json(ours))
+    differ = [f"its {key} is {said.get(key)}, this one's {known[key]}" for key in known if known[key] != said.get(key)]
+    if differ:
+        raise CheckpointError(f"{path} is of another {model}: {'; '.join(differ)}")
+
+
 def _json(value: Any) -> str:
     return json.dumps(value if isinstance(value, dict) else asdict(value), sort_keys=True)

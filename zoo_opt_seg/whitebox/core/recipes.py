@@ -14,21 +14,8 @@ from zoo_opt_seg.whitebox.core.recipe import Recipe
 
 VLSM_LOSS = "bce+1.5dice"
 
-VLSM_DENSE = Recipe(
-    epochs=200,
-    batch=32,
-    optimizer="adamw",
-    lr=1e-3,
-    weight_decay=1e-3,
-    schedule="plateau",
-    factor=0.3,
-    patience=5,
-    min_delta=1e-4,
-    stop_after=20,
-    clip=0.5,
-    precision="float16",
-)
-"""Dense adapters."""
+VLSM_DENSE = Recipe(batch=32, clip=0.5, precision="float16")
+"""Dense adapters; all else is as in `Recipe`, whose defaults are the paper's."""
 
 VLSM_SHALLOW = replace(VLSM_DENSE, lr=3e-4)
 """Shallow adapters."""

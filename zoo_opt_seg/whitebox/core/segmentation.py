@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from zoo_opt.core.errors import one_of
 from zoo_opt_seg.data.augmentation import augment
 from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for
-from zoo_opt_seg.data.samples import Samples, Splits
+from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.digests import data_digest
 from zoo_opt_seg.measures.losses import SMOOTH
 from zoo_opt_seg.prompts import Prompts
@@ -91,7 +91,7 @@ class Segmentation(Trainable):
         if self._kind != "random":
             said += f", prompts={getattr(self._kind, '__qualname__', self._kind)!r}"
         if self._kind == "text":
-            said += f" {_digest(splits.train, splits.validation)}"
+            said += f" {data_digest(repr([part.texts for part in (splits.train, splits.validation)]))[:8]}"
         self.name = f"{self._what()} on {splits.name} ({model.name}, augment={augmentation!r}, seed={seed}{said})"
         self._prompts = draw_prompts(self._kind, splits.validation, (seed, VALIDATION))
 
@@ -170,8 +170,3 @@ def _bce_and_ratio(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     p = logits.sigmoid()
     both, sizes = (p * truth).sum(dim=(1, 2)), p.sum(dim=(1, 2)) + truth.sum(dim=(1, 2))
     return bce, torch.where(sizes > 0, 2 * both / sizes.clamp_min(SMOOTH), 1.0)
-
-
-def _digest(*parts: Samples) -> str:
-    """Return what tells these texts from others."""
-    return data_digest(repr([part.texts for part in parts]))[:8]

@@ -13,7 +13,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -134,17 +134,12 @@ def fit(task: Trainable, recipe: Recipe, *, out: Path | None = None, report: Rep
     run.meter = PeakMemory(run.device)  # from here: what the first forward loads has been loaded
     while not (stopped := run.progress.stopped(run.history[-1].epoch, recipe)):
         run.epoch(report)
-    run.restore_best()
-    return Fitted(
-        tuple(run.history),
-        run.progress.best_epoch,
-        run.progress.best_dice,
-        stopped,
-        sum(epoch.seconds for epoch in run.history),
-        sum(p.numel() for p in run.parameters),
-        run.memory,
-        run.meter.kind,
-    )
+    if not run.best:
+        raise FloatingPointError(f"{task.name}: no epoch has a validation Dice; keep='last' needs none")
+    copy_tensors(run.best, run.tensors)
+    best, seconds = run.progress, sum(epoch.seconds for epoch in run.history)
+    trained, memory = sum(p.numel() for p in run.parameters), (run.memory, run.meter.kind)
+    return Fitted(tuple(run.history), best.best_epoch, best.best_dice, stopped, seconds, trained, *memory)
 
 
 class _Run:
@@ -160,10 +155,9 @@ class _Run:
         self.optimizer = kind(self.parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
         self.device = self.parameters[0].device
         self.gpu = self.device.type == "cuda"
-        self.half = None if recipe.precision == "float32" else getattr(torch, recipe.precision)
-        if self.half is torch.float16 and not self.gpu:
-            self.half = None
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.half is torch.float16)
+        halved = recipe.precision == "bfloat16" or (recipe.precision == "float16" and self.gpu)
+        self.autocast = torch.autocast(self.device.type, getattr(torch, recipe.precision), halved)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=halved and recipe.precision == "float16")
         self.meter: PeakMemory | None = None
         self.memory = 0
         self.progress = Progress()
@@ -189,7 +183,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.zero_grad(set_to_none=True)
-        with seeded(seed, self.device), self._autocast():
+        with seeded(seed, self.device), self.autocast:
             loss = self.task.loss(rows, seed)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"{self.task.name}: the loss is {loss.item()} at {seed}: a lower lr may help")
@@ -200,9 +194,6 @@ class _Run:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return float(loss.detach())
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        return nullcontext() if self.half is None else torch.autocast(self.device.type, dtype=self.half)
 
     def _clock(self) -> float:
         """CPU seconds, which other processes do not change; by the clock where a GPU does the work."""
@@ -225,12 +216,6 @@ class _Run:
         self._save()
         if report:
             report(self.history[-1], self.recipe)
-
-    def restore_best(self) -> None:
-        """Put the best epoch's weights in place."""
-        if not self.best:
-            raise FloatingPointError(f"{self.task.name}: no epoch has a validation Dice; keep='last' needs none")
-        copy_tensors(self.best, self.tensors)
 
     def _identity(self) -> dict[str, Any]:
         shapes = {name: list(tensor.shape) for name, tensor in self.tensors.items()}

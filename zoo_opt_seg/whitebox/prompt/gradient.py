@@ -37,11 +37,9 @@ class PromptByGradient(Segmentation):
         Frozen here: none of its weights asks for a gradient any more.
     prompt : VisualPrompt
     splits : Splits
-    x0 : ndarray, shape (dim,), or None
-        Start; None: the prompt's own, of this seed.
     augment : str or None
     seed : int
-        Of the start and of the validation prompts.
+        Of the prompt's start and of the validation prompts.
     loss : str
         As in `Segmentation`.
     """
@@ -52,7 +50,6 @@ class PromptByGradient(Segmentation):
         prompt: VisualPrompt,
         splits: Splits,
         *,
-        x0: np.ndarray | None = None,
         augment: str | None = None,
         seed: int = 0,
         loss: str = "bce+dice",
@@ -60,8 +57,7 @@ class PromptByGradient(Segmentation):
         self.prompt = prompt
         super().__init__(model, splits, augmentation=augment, seed=seed, loss=loss)
         model.network.requires_grad_(False)
-        start = prompt.x0(seed) if x0 is None else np.asarray(x0, np.float32)
-        self.x = torch.tensor(start, dtype=torch.float32, device=model.device, requires_grad=True)
+        self.x = torch.tensor(prompt.x0(seed), dtype=torch.float32, device=model.device, requires_grad=True)
         self._contexts: dict[int, Context] = {}  # of the validation split, by first row
 
     def _what(self) -> str:

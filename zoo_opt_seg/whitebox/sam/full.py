@@ -30,11 +30,7 @@ TRAINING = TrainingSettings(recipe=FULL, augment="paper")
 
 
 def sam_training(
-    sam: Sam,
-    splits: Splits,
-    parts: Sequence[str] = PARTS,
-    box: Mapping[str, Any] | None = None,
-    **settings: Any,
+    sam: Sam, splits: Splits, parts: Sequence[str] = PARTS, box: Mapping[str, Any] | None = None, **settings: Any
 ) -> WeightsTraining:
     """SAM's own weights, on one domain.
 
@@ -66,12 +62,7 @@ def sam_training(
 
 
 def train_sam(
-    sam: Sam,
-    splits: Splits,
-    parts: Sequence[str] = PARTS,
-    *,
-    box: Mapping[str, Any] | None = None,
-    **training: Any,
+    sam: Sam, splits: Splits, parts: Sequence[str] = PARTS, *, box: Mapping[str, Any] | None = None, **training: Any
 ) -> tuple[Sam, Fitted]:
     """Train a copy of SAM on a domain's training split until the validation Dice gets no better.
 

@@ -100,7 +100,8 @@ class LoRASam:
         with seeded((seed, 0x10BA)):
             peft.inject_adapter_in_model(settings, self.sam)
         self.sam.eval()
-        self.freeze()
+        for name, parameter in self.sam.named_parameters():  # gradients reach what is trained and nothing else
+            parameter.requires_grad_(self._is_trained(name))
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The parameters that are trained, by their names in the adapted SAM."""
@@ -109,11 +110,6 @@ class LoRASam:
     def frozen(self) -> dict[str, torch.Tensor]:
         """Everything else: the SAM's own weights and buffers."""
         return {name: t for name, t in self.sam.state_dict(keep_vars=True).items() if not self._is_trained(name)}
-
-    def freeze(self) -> None:
-        """Let gradients reach what is trained and nothing else."""
-        for name, parameter in self.sam.named_parameters():
-            parameter.requires_grad_(self._is_trained(name))
 
     def _is_trained(self, name: str) -> bool:
         return ".lora_" in name or (self.config.decoder and name.startswith("mask_decoder."))

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_opt.core.errors import CheckpointError, instance
+from zoo_opt.core.errors import instance
 from zoo_opt_seg.whitebox.core import adapter_file
 from zoo_opt_seg.whitebox.core.trainer import seeded
 from zoo_opt_seg.whitebox.vlsm.layers import VLSM, Adapters
@@ -114,12 +114,7 @@ class VLSMAdapter:
             If the file is not one of ours, or of a CLIPSeg of another kind or size; the message says what differs.
         """
         values, metadata = adapter_file.read(path, FORMAT, "VLSM adapters")
-        theirs, ours = json.loads(metadata["clipseg"]), _facts(clipseg.config)
-        differ = [
-            f"its {key} is {theirs.get(key)}, this one's {ours[key]}" for key in ours if ours[key] != theirs.get(key)
-        ]
-        if differ:
-            raise CheckpointError(f"{path} is of another CLIPSeg: {'; '.join(differ)}")
+        adapter_file.check_same(path, metadata["clipseg"], _facts(clipseg.config), "CLIPSeg")
         adapted = cls(clipseg, VLSM(**json.loads(metadata["vlsm"])))
         adapter_file.put(values, metadata, adapted.tensors(), adapted.frozen(), path, "CLIPSeg")
         return adapted
