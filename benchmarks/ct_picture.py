@@ -8,23 +8,12 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 
 from zoo_opt_seg.data.synthetic.ct import CLASSES, volume
 
-COLOURS = np.array(
-    [
-        [235, 64, 52],
-        [96, 200, 70],
-        [255, 190, 40],
-        [250, 120, 210],
-        [170, 100, 50],
-        [70, 200, 225],
-        [130, 110, 250],
-        [235, 235, 100],
-    ],
-    np.uint8,
-)
+HEX = "#eb4034 #60c846 #ffbe28 #fa78d2 #aa6432 #46c8e1 #826efa #ebeb64"  # one for each organ
+COLOURS = np.array([ImageColor.getrgb(colour) for colour in HEX.split()], np.uint8)
 SCALE, COLUMNS, CASES = 2, 6, (1, 4)
 
 

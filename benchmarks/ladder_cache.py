@@ -7,7 +7,6 @@ python benchmarks/ladder_cache.py --sam vit_b --slices 12      # ViT-B at 512 px
 from __future__ import annotations
 
 import argparse
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -57,9 +56,8 @@ def row(what: str, seconds: tuple[float, float], share: float) -> None:
 
 def measure(make: Callable[[], torch.nn.Module], splits: VolumeSplits, encoders: str, augment: str | None) -> None:
     """Print a line each for no cache, an empty cache, and the second epoch with it."""
-    folder = Path(tempfile.mkdtemp())
     sam = make()
-    try:
+    with tempfile.TemporaryDirectory() as folder:
         for cache in (None, folder):
             ladder = LadderSam(sam, Ladder(9, encoders))
             task = LadderTraining(ladder, splits, augment=augment, cache=cache)
@@ -72,21 +70,16 @@ def measure(make: Callable[[], torch.nn.Module], splits: VolumeSplits, encoders:
                 before = task.embed.misses
                 seconds = epoch(task, number, optimizer)
                 row(f"{encoders}, augment {augment}: {which}", seconds, (task.embed.misses - before) / task.size)
-        files = [path.stat().st_size for path in folder.glob("*/*")]
+        files = [path.stat().st_size for path in Path(folder).glob("*/*")]
         print(f"{len(files)} embeddings of {np.mean(files) / 1e6:.3f} MB\n", flush=True)
-    finally:
-        shutil.rmtree(folder)
 
 
 def distinct(epochs: int) -> float:
     """Encodings per slice in so many epochs of released augmentation, by drawing them."""
     image = np.arange(64 * 64, dtype=np.float32).reshape(1, 64, 64) / 4096
     label = np.zeros((1, 64, 64), np.uint8)
-    counts = []
-    for seed in range(20):
-        seen = {augment_slices(image, label, (seed, number))[0].tobytes() for number in range(epochs)}
-        counts.append(len(seen))
-    return float(np.mean(counts))
+    seeds = ([augment_slices(image, label, (seed, k))[0].tobytes() for k in range(epochs)] for seed in range(20))
+    return float(np.mean([len(set(results)) for results in seeds]))
 
 
 def main() -> None:

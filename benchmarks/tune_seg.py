@@ -16,6 +16,7 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -60,29 +61,16 @@ def tuned(cell: Cell) -> dict[str, Any]:
         return {"validation": chosen(cell)}
     marks = [mark for mark in adapted(cell).marks if mark.get("dice") is not None]
     best = max(marks, key=lambda mark: mark["dice"])
-    return {
-        "validation": {
-            "start": marks[0]["dice"],
-            "dice": best["dice"],
-            "loss": best.get("loss"),
-            "last": marks[-1]["dice"],
-        }
-    }
+    start, last = marks[0]["dice"], marks[-1]["dice"]
+    return {"validation": {"start": start, "dice": best["dice"], "loss": best.get("loss"), "last": last}}
 
 
 def runs_of(cells: Sequence[Cell], out: Path, workers: int) -> dict[str, dict[str, Any]]:
     """The entries of the cells by key, those that the folder holds already not done again."""
-    jobs = [job_of(cell, tuned) for cell in cells]
+    jobs, path, about = [job_of(cell, tuned) for cell in cells], out / "runs.jsonl", Experiment({"suite": "tuning"})
     with Progress("tuning") as progress:
-        run_jobs(
-            jobs,
-            out / "runs.jsonl",
-            Experiment({"suite": "tuning"}),
-            workers=workers,
-            again=lambda record: to_repeat(cells, record),
-            progress=progress,
-        )
-    return read_record(out / "runs.jsonl").runs
+        run_jobs(jobs, path, about, workers=workers, again=partial(to_repeat, cells), progress=progress)
+    return read_record(path).runs
 
 
 def shown(

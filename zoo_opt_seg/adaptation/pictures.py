@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -101,10 +100,8 @@ def chosen_rows(n: int, before: Sequence[float | None] | None, after: Sequence[f
     shown = min(ROWS, n)
     if before is None or after is None or len(before) != n:
         return list(range(shown))
-    gains = [
-        math.inf if b is None or a is None or b != b or a != a else a - b for b, a in zip(before, after, strict=True)
-    ]
-    order = [row for row in np.argsort(gains, kind="stable").tolist() if math.isfinite(gains[row])]
+    gains = np.array(after, float) - np.array(before, float)  # NaN where there is none
+    order = [row for row in np.argsort(gains, kind="stable").tolist() if np.isfinite(gains[row])]
     shown = min(shown, len(order))
     if shown < 2:
         return order[:1] or list(range(min(ROWS, n)))

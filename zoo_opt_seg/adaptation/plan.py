@@ -175,7 +175,5 @@ def method_from(method: Method | str, options: Mapping[str, Any] | None, evaluat
 
 def fingerprint(splits: Splits, texts: bool = False) -> str:
     """Return the first digits of the SHA-256 of all images and masks, and of the texts where they are used."""
-    parts: list[Array | str] = []
-    for part in splits.parts:
-        parts += [part.images, part.masks, *([repr(part.texts)] if texts else [])]
-    return data_digest(*parts)
+    told = [(part.images, part.masks, *([repr(part.texts)] if texts else [])) for part in splits.parts]
+    return data_digest(*(one for part in told for one in part))

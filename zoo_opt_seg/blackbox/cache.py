@@ -137,11 +137,8 @@ def write_mask(path: Path, mask: Array) -> None:
     header = b"%s %s %d %d %s\n" % (_MAGIC, b"bits" if hard else b"float32", height, width, digest)
     temporary = path.with_name(f"{os.getpid()}-{next(_numbers)}-{time.time_ns()}.tmp")
     try:
-        try:
-            temporary.write_bytes(header + payload)
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(header + payload)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(header + payload)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -40,16 +40,7 @@ class Preparation(NamedTuple):
     std: tuple[float, ...] = STD
 
 
-class Loaded(NamedTuple):
-    """A CLIPSeg with all that belongs to it: `load_clipseg`."""
-
-    model: nn.Module
-    tokenizer: Tokenizer
-    preparation: Preparation
-    folder: Path
-
-
-def load_clipseg(name_or_path: str | Path) -> Loaded:
+def load_clipseg(name_or_path: str | Path) -> tuple[nn.Module, Tokenizer, Preparation, Path]:
     """Return CLIPSeg from a folder, or from the cache of Hugging Face on this machine, in evaluation mode on the CPU.
 
     Parameters
@@ -90,7 +81,7 @@ def load_clipseg(name_or_path: str | Path) -> Loaded:
         raise CheckpointError(f"{weights} does not fit the CLIPSeg of its config.json: {complaint}")
     model.load_state_dict(state, strict=False)  # buffers of numbers in a row are not in the file
     tokenizer = _tokenizer(folder, model)
-    return Loaded(model.eval(), tokenizer, _preparation(folder), folder)
+    return model.eval(), tokenizer, _preparation(folder), folder
 
 
 def tokens_of(tokenizer: Any, longest: int) -> Tokenizer:
@@ -163,11 +154,8 @@ def _preparation(folder: Path) -> Preparation:
                         f"{folder / name} prepares images in another way: its {key} is {given[key]}, expected {wanted}"
                     )
             height, width = (size["height"], size["width"]) if isinstance(size, dict) else (size, size)
-            return Preparation(
-                (int(height), int(width)),
-                tuple(float(value) for value in given["image_mean"]),
-                tuple(float(value) for value in given["image_std"]),
-            )
+            mean, std = (tuple(float(value) for value in given[key]) for key in ("image_mean", "image_std"))
+            return Preparation((int(height), int(width)), mean, std)
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{folder / name} does not say how images are prepared: {error!r}") from None
     return Preparation((SIZE, SIZE))

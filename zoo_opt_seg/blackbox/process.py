@@ -182,9 +182,7 @@ def process_of(command: str) -> ProcessBlackBox:
 
 
 def serve(
-    model: SegmentationModel | Callable[..., Any],
-    source: BinaryIO | None = None,
-    sink: BinaryIO | None = None,
+    model: SegmentationModel | Callable[..., Any], source: BinaryIO | None = None, sink: BinaryIO | None = None
 ) -> None:
     """Answer questions until the input ends: the other end of `ProcessBlackBox`.
 
@@ -197,8 +195,7 @@ def serve(
         By default standard input and output; what the model prints then goes to standard error.
     """
     box = as_black_box(model)
-    if source is None:
-        source = sys.stdin.buffer
+    source = source or sys.stdin.buffer
     if sink is None:
         sys.stdout.flush()
         sink = os.fdopen(os.dup(1), "wb")

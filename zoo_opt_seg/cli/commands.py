@@ -36,15 +36,8 @@ def do_adapt(arguments: argparse.Namespace) -> int:
         given |= {"test": arguments.test_images != 0, "test_images": arguments.test_images or None}
         if (Path(arguments.out) / "log.jsonl").exists():
             print(f"going on in {arguments.out}; delete it to start anew", file=sys.stderr)
-        result = adapt(
-            model,
-            prompt,
-            splits,
-            out=arguments.out,
-            progress=not arguments.quiet,
-            about={"command": arguments.words},
-            **given,
-        )
+        given |= {"out": arguments.out, "progress": not arguments.quiet, "about": {"command": arguments.words}}
+        result = adapt(model, prompt, splits, **given)
     print(f"{result.calls} calls, {result.nfev} evaluations; kept {kept(result.metrics['chosen'])}")
     if "test" in result.metrics:
         print(_rows(result.metrics["test"]["rows"]))

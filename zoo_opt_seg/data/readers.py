@@ -151,15 +151,11 @@ class Rle:
     @classmethod
     def of(cls, path: Path, key: str, entry: Any) -> Rle:
         """Return the mask of a JSON entry ``{"size": [height, width], "counts": "..."}``, checked."""
-        size, counts = (entry.get("size"), entry.get("counts")) if isinstance(entry, dict) else (None, None)
-        if not (
-            isinstance(size, list)
-            and len(size) == 2
-            and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in size)
-            and isinstance(counts, str)
-        ):
-            raise DataError(f"{path}, {key}: bad RLE, expected size [height, width] and counts as a string")
-        return cls(path, key, size[0], size[1], counts)
+        match entry:
+            case {"size": [int(height), int(width)], "counts": str(counts)} if type(height) is type(width) is int:
+                if min(height, width) > 0:
+                    return cls(path, key, height, width, counts)
+        raise DataError(f"{path}, {key}: bad RLE, expected size [height, width] and counts as a string")
 
     def runs(self) -> np.ndarray:
         """Lengths of background and object in turn, int64.
@@ -241,13 +237,11 @@ def _opened(path: Path, kind: str, use: Callable[[Image.Image], T], use_tif: Cal
     except FileNotFoundError:
         raise DataError(f"{path}: the {kind} file is missing") from None
     except _UNREADABLE as error:
-        if _for_tifffile(path, error):
+        unknown = isinstance(error, UnidentifiedImageError)
+        if unknown and path.suffix.lower() in _TIF and path.stat().st_size > 0:
             return use_tif(_tif(path, kind))
-        raise DataError(f"{path}: the {kind} cannot be read ({_pillow(error)})") from None
-
-
-def _for_tifffile(path: Path, error: BaseException) -> bool:
-    return isinstance(error, UnidentifiedImageError) and path.suffix.lower() in _TIF and path.stat().st_size > 0
+        said = "not an image, or one that Pillow does not know" if unknown else reason(error)
+        raise DataError(f"{path}: the {kind} cannot be read ({said})") from None
 
 
 def _tif(path: Path, kind: str) -> Image.Image:
@@ -266,9 +260,3 @@ def _tif(path: Path, kind: str) -> Image.Image:
     if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
         raise DataError(f"{path}: expected 8 bits per channel, got {array.dtype} of shape {array.shape}")
     return Image.fromarray(array)
-
-
-def _pillow(error: BaseException) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image, or one that Pillow does not know"
-    return reason(error)

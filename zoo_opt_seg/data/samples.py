@@ -148,11 +148,7 @@ def _texts(texts: Any, n: int) -> tuple[Texts, ...]:
         if isinstance(kinds, str) or any(isinstance(kind, str) for kind in kinds):
             raise TypeError(f"texts must be sequences of str for each kind of text, got {kinds!r:.80} in row {row}")
         strings = tuple(tuple(kind) for kind in kinds)
-        if (
-            not strings
-            or not all(strings)
-            or not all(isinstance(s, str) and s.strip() for kind in strings for s in kind)
-        ):
+        if not strings or not all(kind and all(isinstance(s, str) and s.strip() for s in kind) for kind in strings):
             raise ValueError(
                 f"texts must be strings that are not empty for each image, got {strings!r:.80} in row {row}"
             )

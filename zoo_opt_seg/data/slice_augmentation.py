@@ -45,13 +45,15 @@ def augment_slices(
     ----------
     The recipe is that of J. Chen et al., TransUNet, arXiv 2102.04306, as SAM-LST has taken it over (its code).
     """
+    from scipy.ndimage import rotate
+
     one_of("kind", kind, KINDS)
     if images.shape[1] != images.shape[2]:
         raise ValueError(f"images must be square to be turned, got {images.shape[1]} x {images.shape[2]}")
     new_images, new_labels = np.empty_like(images), np.empty_like(labels)
     for row in range(len(images)):
         rng = row_generator(seed, row)
-        flip, rotate = rng.random(2)
+        flip, turn = rng.random(2)
         quarter, axis, degrees = (int(k) for k in rng.integers([0, 0, -20], [4, 2, 20]))
         for old, new in ((images, new_images), (labels, new_labels)):
             if kind == "turns":
@@ -60,11 +62,5 @@ def augment_slices(
             elif flip > 0.5:
                 new[row] = np.flip(np.rot90(old[row], quarter), axis)
             else:
-                new[row] = _rotated(old[row], degrees) if rotate > 0.5 else old[row]
+                new[row] = rotate(old[row], degrees, order=0, reshape=False) if turn > 0.5 else old[row]
     return new_images, new_labels
-
-
-def _rotated(image: np.ndarray, degrees: int) -> np.ndarray:
-    from scipy.ndimage import rotate
-
-    return np.asarray(rotate(image, degrees, order=0, reshape=False))

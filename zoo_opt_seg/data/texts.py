@@ -132,11 +132,7 @@ def _annotation(entry: Any, where: str) -> Annotation:
         if key == _EMPTY:
             continue
         strings = [value] if isinstance(value, str) else value
-        if (
-            not isinstance(strings, list)
-            or not strings
-            or not all(isinstance(text, str) and text.strip() for text in strings)
-        ):
+        if not (isinstance(strings, list) and strings and all(isinstance(s, str) and s.strip() for s in strings)):
             raise DataError(f"{where} ({image}): expected {key} as a text or a list of texts, got {value!r:.40}")
         texts.append(tuple(strings))
     if not texts:

@@ -32,13 +32,7 @@ def build_tiny_sam() -> Sam:
     patch, channels = 8, 64
     side = TINY_SIZE // patch
     image_encoder = ImageEncoderViT(
-        img_size=TINY_SIZE,
-        patch_size=patch,
-        embed_dim=96,
-        depth=4,
-        num_heads=4,
-        mlp_ratio=3.0,
-        out_chans=channels,
+        img_size=TINY_SIZE, patch_size=patch, embed_dim=96, depth=4, num_heads=4, mlp_ratio=3.0, out_chans=channels
     )
     prompt_encoder = PromptEncoder(
         embed_dim=channels, image_embedding_size=(side, side), input_image_size=(TINY_SIZE, TINY_SIZE), mask_in_chans=8
@@ -70,9 +64,7 @@ def tiny_sam() -> Sam:
     return stored(build_tiny_sam, WEIGHTS)
 
 
-def decode_batch(
-    sam: Any, embeddings: Tensor, sparse: Tensor, dense: Tensor, image_pe: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+def decode_batch(sam: Any, embeddings: Tensor, sparse: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
     """Decode prompt i on image i: ``MaskDecoder.predict_masks``, which knows one image, for a batch of images.
 
     Parameters
@@ -85,8 +77,6 @@ def decode_batch(
         Of the prompt encoder.
     dense : Tensor (n or 1, c, h, w)
         Of the prompt encoder.
-    image_pe : Tensor (1, c, h, w), optional
-        ``sam.prompt_encoder.get_dense_pe()``, to compute it once.
 
     Returns
     -------
@@ -95,7 +85,7 @@ def decode_batch(
     iou : Tensor (n, 4)
         Their predicted IoU.
     """
-    image_pe = sam.prompt_encoder.get_dense_pe() if image_pe is None else image_pe
+    image_pe = sam.prompt_encoder.get_dense_pe()
     nothing = embeddings.new_zeros(1, *embeddings.shape[1:])  # the decoder repeats it for every prompt and adds dense
     decoded: tuple[Tensor, Tensor] = sam.mask_decoder.predict_masks(nothing, image_pe, sparse, embeddings + dense)
     return decoded

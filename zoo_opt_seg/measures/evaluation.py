@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from zoo_opt.bench.statistics.bootstrap import interval
 from zoo_opt.core.errors import integer, one_of
 from zoo_opt_seg.blackbox.protocol import check_answer
 from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for
@@ -90,13 +91,9 @@ def gain(before: Evaluation, after: Evaluation) -> dict[str, float]:
         return {}
     change = change[known]
     which = numbered([group for group, there in zip(after.groups, known, strict=True) if there])
-    sums, counts = np.bincount(which, change), np.bincount(which)
-    result = {"dice": float(change.mean()), "low": float("nan"), "high": float("nan")}
-    if len(counts) > 1:
-        draws = np.random.default_rng(0).integers(0, len(counts), (RESAMPLES, len(counts)))
-        means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
-        result["low"], result["high"] = map(float, np.quantile(means, (0.025, 0.975)))
-    result["better"] = float((change > 0).mean())
+    counts = np.bincount(which)
+    over = interval(np.bincount(which, change), counts, resamples=RESAMPLES)
+    result = {"dice": float(change.mean()), "low": over.low, "high": over.high, "better": float((change > 0).mean())}
     return result if len(counts) == len(change) else {**result, "groups": len(counts)}
 
 

@@ -38,13 +38,8 @@ def job_of(cell: Cell, run: Callable[[Cell], Figures] | None = None) -> Job:
     run : callable or None
         ``run(cell)`` returns what goes into the entry; None measures the cell. A function of a module.
     """
-    return Job(
-        cell.key,
-        label=f"{cell.domain} with {cell.row.label}",
-        run=partial(run or _measured, cell),
-        head=head(cell),
-        pace=(cell.row.use, cell.budget),
-    )
+    label, pace = f"{cell.domain} with {cell.row.label}", (cell.row.use, cell.budget)
+    return Job(cell.key, label=label, run=partial(run or _measured, cell), head=head(cell), pace=pace)
 
 
 def _measured(cell: Cell) -> Figures:
@@ -143,19 +138,9 @@ def adapted(cell: Cell) -> Any:
 
     row, prompt = cell.row, prompt_of(cell)
     method, options = method_of(row, prompt.dim)
-    return adapt(
-        model_of(cell),
-        prompt,
-        data_of(cell),
-        method=method,
-        options=options,
-        calls=cell.calls,
-        seed=cell.seed,
-        out=folder_of(cell),
-        test=False,
-        panel=False,
-        **row.settings,
-    )
+    search: dict[str, Any] = {"method": method, "options": options, "calls": cell.calls, "seed": cell.seed}
+    place: dict[str, Any] = {"out": folder_of(cell), "test": False, "panel": False}
+    return adapt(model_of(cell), prompt, data_of(cell), **search, **place, **row.settings)
 
 
 def method_of(row: Row, dim: int) -> tuple[Any, dict[str, Any]]:
@@ -171,9 +156,5 @@ def method_of(row: Row, dim: int) -> tuple[Any, dict[str, Any]]:
     return getattr(kind, preset)(dim=dim, **row.options), {}
 
 
-OWN = {  # all other uses are comparators
-    "zero-shot": _zero_shot,
-    **dict.fromkeys(BASELINES, _baseline),
-    "atlas": atlas,
-    "adapt": _adapt,
-}
+# All other uses are comparators.
+OWN = {"zero-shot": _zero_shot, **dict.fromkeys(BASELINES, _baseline), "atlas": atlas, "adapt": _adapt}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -254,10 +253,3 @@ def _range(values: Sequence[int]) -> str:
         return NONE
     low, high = min(values), max(values)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def console_summary(suite: TableSuite, record: Record, written: Path | None) -> str:
-    """What was done, and where the table is."""
-    total = len(suite.cells())
-    done = sum(not run["error"] for run in record.runs.values())
-    return f"{done} of {total} cells done" + (f"; table: {written}" if written else "")

@@ -6,7 +6,9 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from zoo_opt.bench.engine.record import Record, last_line, read_record, write_lines
 from zoo_opt.bench.engine.runner import OnProgress, run_jobs
@@ -14,7 +16,7 @@ from zoo_opt.bench.engine.session import Experiment
 from zoo_opt.support.progress import Progress
 from zoo_opt_seg.tables.cells import job_of, to_repeat
 from zoo_opt_seg.tables.reader import SuiteError, load_table, read_table
-from zoo_opt_seg.tables.report import console_summary, markdown
+from zoo_opt_seg.tables.report import markdown
 from zoo_opt_seg.tables.sources import absent, place_from
 from zoo_opt_seg.tables.suite import Cell, Place, TableSuite
 
@@ -88,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_small_record(record, Path(arguments.record))
     print(text)
     failed = [run for run in record.runs.values() if run["error"]]
-    print(console_summary(suite, record, target), file=sys.stderr)
+    written = f"; table: {target}" if target else ""
+    print(f"{len(record.runs) - len(failed)} of {len(suite.cells())} cells done{written}", file=sys.stderr)
     for run in failed:
         print(f"{run['method']} on {run['problem']}, seed {run['seed']}: {last_line(run['error'])}", file=sys.stderr)
     return 1 if failed else 0
@@ -108,20 +111,11 @@ def _run(suite: TableSuite, out: Path, arguments: argparse.Namespace) -> tuple[R
         values = (group, cell.row.label, cell.domain, cell.seed)
         return all(value in some for value, some in zip(values, wanted, strict=True) if some)
 
-    folders = place_from(data_root=arguments.data_root, weights=arguments.weights)
+    given: dict[str, Any] = {"workers": arguments.workers, "chosen": chosen, "again": arguments.again}
+    given |= place_from(data_root=arguments.data_root, weights=arguments.weights)
     missing: dict[str, str] = {}
     with Progress(suite.title) as progress:
-        run_table(
-            suite,
-            out,
-            workers=arguments.workers,
-            chosen=chosen,
-            again=arguments.again,
-            data_root=folders["data_root"],
-            weights=folders["weights"],
-            progress=progress,
-            missing=missing,
-        )
+        run_table(suite, out, progress=progress, missing=missing, **given)
     return _current(suite, read_record(out / "runs.jsonl")), missing
 
 
@@ -165,33 +159,24 @@ def run_table(
     place = Place(str(out), data_root, weights)
     wanted = {c.key: c for g in suite.groups for c in g.cells(place) if chosen(g.name, c)}
     here = _present(wanted.values(), {} if missing is None else missing)
-    return run_jobs(
-        [job_of(cell) for cell in here],
-        out / "runs.jsonl",
-        Experiment(suite.about, "zoo-opt-seg", PACKAGES, Path(__file__).resolve().parents[1]),
-        workers=workers,
-        again=lambda record: to_repeat(here, record, again),
-        progress=progress,
-    )
+    about = Experiment(suite.about, "zoo-opt-seg", PACKAGES, Path(__file__).resolve().parents[1])
+    jobs, repeated = [job_of(cell) for cell in here], partial(to_repeat, here, labels=again)
+    return run_jobs(jobs, out / "runs.jsonl", about, workers=workers, again=repeated, progress=progress)
 
 
 def _present(cells: Iterable[Cell], missing: dict[str, str]) -> list[Cell]:
     """The cells that can be done on this machine; why not, of the others, goes into `missing`, by domain or row."""
-    why: dict[str, dict[tuple[str, str], str]] = {}  # domain: row and black box: reason
+    known: dict[str, dict[tuple[str, str], str]] = {}  # domain: row and black box: reason
     present = []
     for cell in cells:
-        reasons, what = why.setdefault(cell.domain, {}), (cell.row.label, str(cell.black_box))
+        reasons, what = known.setdefault(cell.domain, {}), (cell.row.label, str(cell.black_box))
         if what not in reasons:
             reasons[what] = absent(cell)
         if not reasons[what]:
             present.append(cell)
-    for domain, reasons in why.items():
-        if len(set(reasons.values())) == 1:  # all rows
-            (reason,) = set(reasons.values())
-            if reason:
-                missing[domain] = reason
-        else:
-            missing |= {f"{label}, {domain}": reason for (label, _), reason in reasons.items() if reason}
+    for domain, reasons in known.items():
+        alike = len(set(reasons.values())) == 1  # of all rows
+        missing |= {domain if alike else f"{label}, {domain}": why for (label, _), why in reasons.items() if why}
     return present
 
 

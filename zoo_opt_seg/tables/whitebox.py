@@ -38,24 +38,21 @@ def chosen(cell: Cell) -> dict[str, float]:
 
 def train(cell: Cell) -> Trained:
     """Train the cell's row."""
-    row, comparator = cell.row, COMPARATORS.find(cell.row.use)
+    row, options, comparator = cell.row, cell.row.options, COMPARATORS.find(cell.row.use)
     recipe, others = recipe_of(cell)
     model = model_of(cell)
     if comparator.part and not hasattr(model, comparator.part):
         needed, got = comparator.model, cell.black_box["use"]
         raise ValueError(f"use = {row.use!r} needs {needed} for its black box, got {got!r}")
     left_out = {*comparator.files, *(("data", *MEASURED) if comparator.volumes else ())}
+    files = {name: checkpoint_of(options[name], cell.place.weights) for name in comparator.files if name in options}
     request = Request(
         label=row.label,
         model=model,
         splits=volumes_of(cell) if comparator.volumes else data_of(cell),
         recipe=recipe,
-        options={name: value for name, value in row.options.items() if name not in left_out},
-        files={
-            name: checkpoint_of(row.options[name], cell.place.weights)
-            for name in comparator.files
-            if name in row.options
-        },
+        options={name: value for name, value in options.items() if name not in left_out},
+        files=files,
         size=cell.size,
         out=folder_of(cell),
         shared=Path(cell.place.out),
@@ -92,11 +89,8 @@ def recipe_of(cell: Cell) -> tuple[Recipe, Figures]:
 def _fitted(fitted: Fitted) -> Figures:
     best = fitted.history[fitted.best_epoch]
     return {
-        "trained": fitted.trained,
-        "seconds": fitted.seconds,
+        **{name: getattr(fitted, name) for name in ("trained", "seconds", "memory", "memory_kind")},
         "seconds_per_epoch": round(fitted.seconds_per_epoch, 3),
-        "memory": fitted.memory,
-        "memory_kind": fitted.memory_kind,
         "about": f"best epoch {fitted.best_epoch} of {fitted.history[-1].epoch}, ended by {fitted.stopped}",
         "validation": {"loss": best.loss, "dice": best.dice},
     }

@@ -67,11 +67,6 @@ class MapInputs:
         return torch.exp(-squares / (2 * (sigma * self.unit) ** 2))
 
     @functools.cached_property
-    def middle(self) -> Tensor:
-        """`around` at the middle scale."""
-        return self.around(MIDDLE)
-
-    @functools.cached_property
     def colour(self) -> Tensor:
         """Colour at the point, (n, 3, 1, 1): the mean over its surroundings, of standard deviation 2."""
         weight = self.around(2.0)
@@ -159,7 +154,7 @@ GROUPS: dict[str, MapGroup] = {
     "image*point": MapGroup(
         9, lambda v: torch.cat([(v.images - 0.5) * v.around(s) for s in (NEAR, MIDDLE, FAR)], dim=1)
     ),
-    "colour*point": MapGroup(3, lambda v: (v.images - v.colour) * v.middle),
+    "colour*point": MapGroup(3, lambda v: (v.images - v.colour) * v.around(MIDDLE)),
     "similar*point": MapGroup(2, lambda v: v.similar * v.around(FAR)),
 }
 

@@ -37,8 +37,7 @@ class VPT(VisualPrompt):
             raise ValueError(f"kind must be 'full' or 'frame', got {kind!r}")
         if kind == "full" and frame is not None:
             raise ValueError(f"frame needs kind='frame', got {frame!r} with kind='full'")
-        self.kind = kind
-        self.frame = None
+        self.kind, self.frame = kind, None
         inside = torch.zeros(self.size, self.size, dtype=torch.bool)
         if kind == "frame":
             width = max(1, round(self.size * 30 / 224)) if frame is None else integer("frame", frame, 1)

@@ -11,9 +11,6 @@ from zoo_opt_seg.whitebox.sam import LORA, SAM_FULL
 from zoo_opt_seg.whitebox.vlsm import CLIPSEG, VLSM
 
 COMPARATORS = Registry(
-    "comparator",
-    "zoo_opt_seg.comparators",
-    Comparator,
-    *(LORA, SAM_FULL, BACKPROP, VLSM, CLIPSEG, CRIS, SAN, LADDER),
+    "comparator", "zoo_opt_seg.comparators", Comparator, *(LORA, SAM_FULL, BACKPROP, VLSM, CLIPSEG, CRIS, SAN, LADDER)
 )
 """Other packages declare theirs by entry points of the group ``zoo_opt_seg.comparators``."""

@@ -16,12 +16,7 @@ _NAME = r"{} \(\d+\)"
 
 
 def files(
-    root: str | Path,
-    *,
-    seed: int = 0,
-    normal: bool = True,
-    split: str = "poudel",
-    fractions: Sequence[float] = POUDEL,
+    root: str | Path, *, seed: int = 0, normal: bool = True, split: str = "poudel", fractions: Sequence[float] = POUDEL
 ) -> dict[str, list[Record]]:
     """Return the records of ``Dataset_BUSI_with_GT/<class>/<class> (N).png`` and ``<class> (N)_mask.png``.
 

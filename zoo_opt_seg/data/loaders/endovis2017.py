@@ -79,15 +79,11 @@ def _train(path: Path, objects: str) -> list[Record]:
     for tool, labels in tools.items():
         check_pairs(images, labels, f" in {path.parent / 'ground_truth' / tool}_labels")
     for stem, image in images.items():
-        files_of = {tool: labels[stem] for tool, labels in tools.items()}
-        name = f"train-{sequence}-{stem}"
+        masks = {f"-{tool}": (labels[stem],) for tool, labels in tools.items()}
         if objects == "all":
-            records.append(Record(name, image, tuple(files_of.values()), (1, 255), f"train-{sequence}", box))
-        else:
-            records += [
-                Record(f"{name}-{tool}", image, (file,), (1, 255), f"train-{sequence}", box)
-                for tool, file in files_of.items()
-            ]
+            masks = {"": tuple(file for (file,) in masks.values())}
+        name, group = f"train-{sequence}-{stem}", f"train-{sequence}"
+        records += [Record(f"{name}{end}", image, files, (1, 255), group, box) for end, files in masks.items()]
     return records
 
 

@@ -49,11 +49,7 @@ def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
 
 
 def pair(
-    images: Mapping[str, Path],
-    masks: Mapping[str, Path],
-    where: str,
-    *,
-    values: tuple[int, int] | None = (128, 255),
+    images: Mapping[str, Path], masks: Mapping[str, Path], where: str, *, values: tuple[int, int] | None = (128, 255)
 ) -> list[Record]:
     """Return a record per image and its mask of the same key; raise if there are none, or one lacks the other.
 

@@ -16,12 +16,7 @@ CHANNELS = {"polyp": (0, 1), "neoplastic": (0,), "non-neoplastic": (1,)}  # red,
 
 
 def files(
-    root: str | Path,
-    *,
-    seed: int = 0,
-    label: str = "polyp",
-    split: str = "poudel",
-    fractions: Sequence[float] = POUDEL,
+    root: str | Path, *, seed: int = 0, label: str = "polyp", split: str = "poudel", fractions: Sequence[float] = POUDEL
 ) -> dict[str, list[Record]]:
     """Return the records of ``train/train/<hash>.jpeg`` and ``train_gt/train_gt/<hash>.jpeg``.
 
