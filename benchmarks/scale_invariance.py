@@ -12,7 +12,6 @@ of thousands of steps on minibatches amplifies: a factor of 8 rounds nothing in 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,30 +23,22 @@ RECORD = Path(__file__).parent / "results" / "scale_invariance.md"
 LIMIT = 0.05
 
 
-@dataclass(frozen=True)
-class Units:
-    """What the loss and the parameters are multiplied by."""
-
-    loss: float = 1.0
-    parameters: float = 1.0
-
-
-VARIANTS = {
-    "as it is": Units(),
-    "loss x 10": Units(loss=10.0),
-    "loss x 0.1": Units(loss=0.1),
-    "parameters x 10": Units(parameters=10.0),
-    "parameters x 8": Units(parameters=8.0),
+VARIANTS = {  # what the loss and the parameters are multiplied by
+    "as it is": (1.0, 1.0),
+    "loss x 10": (10.0, 1.0),
+    "loss x 0.1": (0.1, 1.0),
+    "parameters x 10": (1.0, 10.0),
+    "parameters x 8": (1.0, 8.0),
 }
 
 
-def final_loss(problem: DigitsMLP, units: Units, seed: int, budget: int) -> float:
+def final_loss(problem: DigitsMLP, units: tuple[float, float], seed: int, budget: int) -> float:
     """Loss over the training set, in its own units, after the budget."""
-    scale = np.float32(units.parameters)
+    loss_scale, scale = units[0], np.float32(units[1])
     solver = make_solver("auto", {}, problem.x0(seed) * scale, seed=seed, budget=budget)
     while not solver.stop():
         batch = solver.ask()
-        solver.tell(batch, units.loss * problem.losses(batch.X / scale, batch.step, seed))
+        solver.tell(batch, loss_scale * problem.losses(batch.X / scale, batch.step, seed))
     return problem.metrics(solver.mean / scale)["train_loss"]
 
 

@@ -82,11 +82,8 @@ class Prompts:
             if not -len(self) <= rows < len(self):
                 raise IndexError(f"row {rows} of {len(self)} prompts")
             rows = slice(rows, rows + 1 or None)
-        index = rows if isinstance(rows, slice) else np.asarray(rows)
-        if not isinstance(index, slice) and index.size == 0:
-            index = index.astype(np.intp)
-        order = range(len(self))[index] if isinstance(index, slice) else np.arange(len(self))[index]
-        texts = None if self.texts is None else tuple(self.texts[i] for i in order)
+        index = rows if isinstance(rows, slice) else np.asarray(rows) if len(rows) else slice(0)
+        texts = None if self.texts is None else tuple(self.texts[i] for i in np.arange(len(self))[index])
         return self._like(**{n: v[index] for n, v in self.given() if n != "texts"}, texts=texts)
 
     def __iter__(self) -> Iterator[Prompts]:

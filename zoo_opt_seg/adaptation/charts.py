@@ -39,7 +39,8 @@ class Chart:
 
     def line(self, points: Points, look: str) -> None:
         """Draw a line through points."""
-        self._parts.append(f'<polyline class="line {look}" points="{self._path(points)}"/>')
+        path = " ".join("{:.1f},{:.1f}".format(*self.at(*point)) for point in points)
+        self._parts.append(f'<polyline class="line {look}" points="{path}"/>')
 
     def dots(self, points: Points, look: str, radius: float, titles: Sequence[str] = ()) -> None:
         """Draw dots, each with what a pointer on it is told."""
@@ -71,9 +72,6 @@ class Chart:
             f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(description)}">'
             f'<g class="axes">{"".join(axes)}</g>{"".join(self._parts)}</svg>'
         )
-
-    def _path(self, points: Points) -> str:
-        return " ".join("{:.1f},{:.1f}".format(*self.at(*point)) for point in points)
 
 
 def ticks(low: float, high: float, about: int) -> list[float]:

@@ -65,10 +65,8 @@ class Plan:
 
     def objective(self, box: BlackBox) -> Objective:
         """Return what is minimised, by questions to ``box``."""
-        t = self.training
-        about: dict[str, Any] = {"batch": t.batch, "seed": t.seed, "points": self.points}
-        about |= {"loss": t.loss, "reduction": t.reduction, "augment": t.augment}
-        return Objective(box, self.prompt, self.splits.train, **about)
+        about = {name: getattr(self.training, name) for name in ("batch", "seed", "loss", "reduction", "augment")}
+        return Objective(box, self.prompt, self.splits.train, points=self.points, **about)
 
     def validation(self, box: BlackBox) -> ValidationImages:
         """Return what validates, by questions to ``box``."""

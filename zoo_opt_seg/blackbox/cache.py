@@ -132,13 +132,11 @@ def write_mask(path: Path, mask: Array) -> None:
     """Write a mask (H, W) of float32 or bool to ``path``, atomically."""
     hard = mask.dtype == np.bool_
     payload = (np.packbits(mask) if hard else np.ascontiguousarray(mask, "<f4")).tobytes()
-    height, width = mask.shape
-    digest = hashlib.sha256(payload).hexdigest().encode()
-    header = b"%s %s %d %d %s\n" % (_MAGIC, b"bits" if hard else b"float32", height, width, digest)
+    header = _header(b"bits" if hard else b"float32", mask.shape, hashlib.sha256(payload).hexdigest())
     temporary = path.with_name(f"{os.getpid()}-{next(_numbers)}-{time.time_ns()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(header + payload)
+        temporary.write_bytes(header + b"\n" + payload)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -152,14 +150,13 @@ def read_mask(path: Path, size: tuple[int, ...]) -> Array | None:
         header, _, payload = path.read_bytes().partition(b"\n")
     except OSError:
         return None
-    words = header.split(b" ")
-    if b" ".join(words[:3]) != _MAGIC or len(words) != 7 or words[4:6] != [b"%d" % side for side in size]:
-        return None
-    if hashlib.sha256(payload).hexdigest().encode() != words[6]:
-        return None
-    pixels = size[0] * size[1]
-    if words[3] == b"bits" and len(payload) == (pixels + 7) // 8:
+    digest, pixels = hashlib.sha256(payload).hexdigest(), size[0] * size[1]
+    if header == _header(b"bits", size, digest) and len(payload) == (pixels + 7) // 8:
         return np.unpackbits(np.frombuffer(payload, np.uint8), count=pixels).view(bool).reshape(size)
-    if words[3] == b"float32" and len(payload) == 4 * pixels:
+    if header == _header(b"float32", size, digest) and len(payload) == 4 * pixels:
         return np.frombuffer(payload, "<f4").reshape(size)
     return None
+
+
+def _header(kind: bytes, size: tuple[int, ...], digest: str) -> bytes:
+    return b"%s %s %d %d %s" % (_MAGIC, kind, *size, digest.encode())

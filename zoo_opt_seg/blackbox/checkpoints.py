@@ -50,14 +50,21 @@ def load_sam(model_type: str, checkpoint: str | os.PathLike[str] | None) -> nn.M
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Return the tensors by name in a file written by ``torch.save``, or raise as `load_sam` says."""
+    """Return the tensors by name in a file of ``torch.save`` or safetensors, or raise as `load_sam` says."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     name = os.fspath(path)
     if not Path(path).is_file():
         raise FileNotFoundError(f"checkpoint {name} is not a file")
     try:
+        if Path(path).suffix == ".safetensors":
+            return load_file(path)
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
+    except SafetensorError as error:
+        raise CheckpointError(f"{name} is not a safetensors file, or it is truncated: {error}") from error
     except Exception as error:  # torch raises whatever its reader comes across
         first = str(error).strip().split("\n")[0][:120]
         raise CheckpointError(
@@ -75,10 +82,11 @@ def misfit(wanted: dict[str, Tensor], state: dict[str, Tensor]) -> str:
     missing = [key for key in wanted if key not in state]
     foreign = [key for key in state if key not in wanted]
     other = [key for key in wanted if key in state and state[key].shape != wanted[key].shape]
-    parts = []
-    for keys, what in ((missing, "missing"), (foreign, "unknown"), (other, "of another shape")):
-        if keys:
-            parts.append(f"{len(keys)} tensors {what} ({keys[0]}{', ...' if len(keys) > 1 else ''})")
+    parts = [
+        f"{len(keys)} tensors {what} ({keys[0]}{', ...' if len(keys) > 1 else ''})"
+        for keys, what in ((missing, "missing"), (foreign, "unknown"), (other, "of another shape"))
+        if keys
+    ]
     if other:
         key = other[0]
         parts[-1] = parts[-1][:-1] + f": {tuple(state[key].shape)}, not {tuple(wanted[key].shape)})"

@@ -101,13 +101,9 @@ def load(records: Sequence[Record], size: int, *, empty: str | None = None) -> S
         images[len(kept)], masks[len(kept)] = image, resized_mask(mask, size)
         kept.append(record)
     texts = [record.texts for record in kept if record.texts is not None]
-    return Samples(
-        images[: len(kept)],
-        masks[: len(kept)],
-        tuple(record.name for record in kept),
-        tuple(texts) if kept and len(texts) == len(kept) else None,
-        tuple(record.group or record.name for record in kept),
-    )
+    names, groups = tuple(r.name for r in kept), tuple(r.group or r.name for r in kept)
+    told = tuple(texts) if kept and len(texts) == len(kept) else None
+    return Samples(images[: len(kept)], masks[: len(kept)], names, told, groups)
 
 
 def mask_array(path: Path | Source, values: tuple[int, int] | None) -> np.ndarray:

@@ -157,12 +157,9 @@ class VolumeSplits:
 
 def slices_of(volumes: Sequence[Volume], classes: Sequence[str]) -> LabelledSlices:
     """Return all slices of volumes of one height and width, named ``<volume>_slice<number>``."""
-    return LabelledSlices(
-        np.concatenate([volume.image for volume in volumes]),
-        np.concatenate([volume.label for volume in volumes]),
-        tuple(f"{volume.name}_slice{i:03d}" for volume in volumes for i in range(len(volume.image))),
-        tuple(classes),
-    )
+    images, labels = (np.concatenate([getattr(volume, part) for volume in volumes]) for part in ("image", "label"))
+    names = tuple(f"{volume.name}_slice{i:03d}" for volume in volumes for i in range(len(volume.image)))
+    return LabelledSlices(images, labels, names, tuple(classes))
 
 
 def resized(images: np.ndarray, labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -54,35 +54,15 @@ def build_tiny_clipseg(tokens: int | None = None) -> CLIPSegForImageSegmentation
     from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
 
     count = FIRST + (len(kept_tokens()) if tokens is None else tokens)
-    text = {
-        "vocab_size": count,
-        "hidden_size": 64,
-        "intermediate_size": 128,
-        "num_hidden_layers": 6,
-        "num_attention_heads": 4,
-        "max_position_embeddings": LENGTH,
-        "pad_token_id": PADDING,
-        "bos_token_id": count - 2,
-        "eos_token_id": count - 1,  # the text is pooled at the first token of this number
-    }
-    vision = {
-        "hidden_size": 96,
-        "intermediate_size": 288,
-        "num_hidden_layers": 6,
-        "num_attention_heads": 4,
-        "image_size": TINY_SIZE,
-        "patch_size": 8,
-    }
-    config = CLIPSegConfig(
-        text_config=text,
-        vision_config=vision,
-        projection_dim=64,
-        extract_layers=[1, 3, 5],
-        reduce_dim=64,
-        decoder_num_attention_heads=4,
-        decoder_intermediate_size=128,
-        use_complex_transposed_convolution=True,
-    )
+    both = {"num_hidden_layers": 6, "num_attention_heads": 4}
+    # The text is pooled at the first token with the number of the end.
+    tokens_config = {"pad_token_id": PADDING, "bos_token_id": count - 2, "eos_token_id": count - 1}
+    tokens_config |= {"vocab_size": count, "max_position_embeddings": LENGTH}
+    text = {"hidden_size": 64, "intermediate_size": 128, **both, **tokens_config}
+    vision = {"hidden_size": 96, "intermediate_size": 288, **both, "image_size": TINY_SIZE, "patch_size": 8}
+    decoder = {"reduce_dim": 64, "decoder_num_attention_heads": 4, "decoder_intermediate_size": 128}
+    decoder |= {"projection_dim": 64, "extract_layers": [1, 3, 5], "use_complex_transposed_convolution": True}
+    config = CLIPSegConfig(text_config=text, vision_config=vision, **decoder)
     return CLIPSegForImageSegmentation(config).train()
 
 

@@ -109,11 +109,8 @@ def baselines(
     splits: Splits, *, seed: int | Sequence[int] = 0, points: str | Draw = "random"
 ) -> dict[str, Disk | WholeImage | RegionGrowing]:
     """Return the trivial black boxes for a data set by name: disk (best on train), whole image, region growing."""
-    return {
-        "disk": best_disk(splits.train, seed=seed, points=points),
-        "whole image": WholeImage(),
-        "region growing": RegionGrowing(),
-    }
+    disk = best_disk(splits.train, seed=seed, points=points)
+    return {"disk": disk, "whole image": WholeImage(), "region growing": RegionGrowing()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from zoo_opt.bench.report.markdown import markdown_table
 from zoo_opt.bench.statistics.bootstrap import Interval
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES
 from zoo_opt_seg.tables.statistics import (
+    FIGURES,
     RowTest,
     Spread,
     cells_of,
@@ -143,12 +144,9 @@ def legend(group: TableGroup, record: Record) -> str:
         prompted_by = BLACK_BOXES.find(use).prompted_by if use in BLACK_BOXES else ""
         asked = (prompted_by.removesuffix("s") or "prompt") + "s" * (group.repeats > 1)
         over = f"test images and {group.repeats} random {asked} each"
-    return LEGEND.format(
-        figures=" / ".join(TITLES[name] for name in group.figures),
-        unit=_unit(_done(group, record)),
-        over=over,
-        brackets=BRACKETS if any(row.published for row in group.rows) else "",
-    )
+    figures, unit = " / ".join(TITLES[name] for name in group.figures), _unit(_done(group, record))
+    brackets = BRACKETS if any(row.published for row in group.rows) else ""
+    return LEGEND.format(figures=figures, unit=unit, over=over, brackets=brackets)
 
 
 def organs_table(group: TableGroup, record: Record) -> str:
@@ -205,19 +203,12 @@ def figure_cell(group: TableGroup, row: Row, domain: str, record: Record) -> str
 def tests_table(group: TableGroup, tests: Iterable[RowTest], record: Record) -> str:
     """Each row against the reference, domain by domain."""
     rows = {row.label: row for row in group.rows}
-    lines = [
-        [
-            test.domain,
-            test.row,
-            interval_text(test.gain["dice"], 3),
-            p_text(test.p["dice"]),
-            interval_text(test.gain["hd95"], 1),
-            p_text(test.p["hd95"]),
-            part_text(gap_closed(group, rows[test.row], test.domain, record.runs)),
-            str(test.images) + (f" in {test.groups}" if test.groups < test.images else ""),
-        ]
-        for test in tests
-    ]
+    lines = []
+    for test in tests:
+        dice, hd95 = ((interval_text(test.gain[name], DIGITS[name]), p_text(test.p[name])) for name in FIGURES)
+        gap = part_text(gap_closed(group, rows[test.row], test.domain, record.runs))
+        images = str(test.images) + (f" in {test.groups}" if test.groups < test.images else "")
+        lines.append([test.domain, test.row, *dice, *hd95, gap, images])
     return table(["domain", "row", "Dice", "p", "HD95", "p", "gap", "images"], lines)
 
 

@@ -98,14 +98,9 @@ def measured(image: np.ndarray, mask: np.ndarray, ground: np.ndarray, **known: s
     colour = image[mask].mean(axis=0) / 255
     below = image[ground].mean(axis=0) / 255
     rows, columns = np.nonzero(mask)
-    return Described(
-        shape=known.get("shape"),
-        texture=known.get("texture"),
-        colour=colour_name(colour),
-        contrast=float((colour - below) @ LUMA),
-        area=len(rows) / mask.size,
-        centre=((float(columns.mean()) + 0.5) / mask.shape[1], (float(rows.mean()) + 0.5) / mask.shape[0]),
-    )
+    centre = (float(columns.mean()) + 0.5) / mask.shape[1], (float(rows.mean()) + 0.5) / mask.shape[0]
+    contrast, area = float((colour - below) @ LUMA), len(rows) / mask.size
+    return Described(known.get("shape"), known.get("texture"), colour_name(colour), contrast, area, centre)
 
 
 def colour_name(rgb: np.ndarray) -> str | None:

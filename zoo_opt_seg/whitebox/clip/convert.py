@@ -32,28 +32,13 @@ def clip_of_clipseg(clipseg: Any, *, resnet: dict[str, Any] | None = None, seed:
     for tower in (image, text):
         if tower.hidden_act not in ("quick_gelu", "gelu") or tower.hidden_act != image.hidden_act:
             raise ValueError(f"clipseg must have GELU or quick GELU in both towers, got {tower.hidden_act!r}")
-    vision = resnet or {
-        "layers": image.num_hidden_layers,
-        "width": image.hidden_size,
-        "head_width": image.hidden_size // image.num_attention_heads,
-        "mlp_ratio": image.intermediate_size / image.hidden_size,
-        "patch_size": image.patch_size,
-        "image_size": image.image_size,
-    }
-    config = {
-        "embed_dim": towers.config.projection_dim,
-        "quick_gelu": image.hidden_act == "quick_gelu",
-        "vision_cfg": vision,
-        "text_cfg": {
-            "context_length": text.max_position_embeddings,
-            "vocab_size": text.vocab_size,
-            "width": text.hidden_size,
-            "heads": text.num_attention_heads,
-            "layers": text.num_hidden_layers,
-            "mlp_ratio": text.intermediate_size / text.hidden_size,
-        },
-    }
-    clip: Any = open_clip_model(config, seed=seed)
+    pixels = {"patch_size": image.patch_size, "image_size": image.image_size}
+    head_width = image.hidden_size // image.num_attention_heads
+    vision = resnet or {**_sizes(image), "head_width": head_width, **pixels}
+    tokens = {"context_length": text.max_position_embeddings, "vocab_size": text.vocab_size}
+    words = {**_sizes(text), "heads": text.num_attention_heads, **tokens}
+    common = {"embed_dim": towers.config.projection_dim, "quick_gelu": image.hidden_act == "quick_gelu"}
+    clip: Any = open_clip_model({**common, "vision_cfg": vision, "text_cfg": words}, seed=seed)
     theirs = {name: tensor.detach() for name, tensor in towers.state_dict().items()}
     ours = {"logit_scale": theirs["logit_scale"], **_text(theirs)}
     if resnet is None:
@@ -62,6 +47,11 @@ def clip_of_clipseg(clipseg: Any, *, resnet: dict[str, Any] | None = None, seed:
         ours |= {name: tensor for name, tensor in clip.state_dict().items() if name.startswith("visual.")}
     clip.load_state_dict({name: tensor.cpu() for name, tensor in ours.items()})
     return clip  # type: ignore[no-any-return]
+
+
+def _sizes(tower: Any) -> dict[str, Any]:
+    ratio = tower.intermediate_size / tower.hidden_size
+    return {"layers": tower.num_hidden_layers, "width": tower.hidden_size, "mlp_ratio": ratio}
 
 
 def _text(theirs: dict[str, Tensor]) -> dict[str, Tensor]:

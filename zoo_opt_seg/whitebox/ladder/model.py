@@ -266,13 +266,9 @@ def _class_decoder(decoder: MaskDecoder, config: Ladder) -> Any:
     if config.tokens == "sam" and config.classes > known:
         raise ValueError(f"classes must be at most {known}, SAM's mask tokens, with tokens='sam', got {config.classes}")
     head = decoder.iou_prediction_head
-    made = MaskDecoder(
-        transformer_dim=decoder.transformer_dim,
-        transformer=copy.deepcopy(decoder.transformer),
-        num_multimask_outputs=config.classes - 1,
-        iou_head_depth=len(head.layers),
-        iou_head_hidden_dim=head.layers[0].out_features,
-    )
+    kept = {"transformer_dim": decoder.transformer_dim, "transformer": copy.deepcopy(decoder.transformer)}
+    iou_head = {"iou_head_depth": len(head.layers), "iou_head_hidden_dim": head.layers[0].out_features}
+    made = MaskDecoder(num_multimask_outputs=config.classes - 1, **kept, **iou_head)
     made.iou_token = copy.deepcopy(decoder.iou_token)
     made.output_upscaling = copy.deepcopy(decoder.output_upscaling)
     if config.tokens == "sam":

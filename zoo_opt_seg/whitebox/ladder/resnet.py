@@ -6,7 +6,6 @@ With ``width=64`` it is torchvision's, names included, so that its ImageNet weig
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from torch import Tensor, nn
 
@@ -56,8 +55,7 @@ class ResNetToLayer3(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the features of layer3."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        x = self.layer3(self.layer2(self.layer1(x)))
-        return x
+        return self.layer3(self.layer2(self.layer1(x)))  # type: ignore[no-any-return]
 
 
 def load_imagenet(network: ResNetToLayer3, path: str | os.PathLike[str]) -> None:
@@ -70,25 +68,12 @@ def load_imagenet(network: ResNetToLayer3, path: str | os.PathLike[str]) -> None
     CheckpointError
         If it is truncated, or of another network.
     """
-    name = os.fspath(path)
-    if Path(path).suffix == ".safetensors":
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"checkpoint {name} is not a file")
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            state = load_file(path)
-        except SafetensorError as error:
-            raise CheckpointError(f"{name} is not a safetensors file, or it is truncated: {error}") from error
-    else:
-        state = read_state_dict(path)
-    wanted = network.state_dict()
+    wanted, state = network.state_dict(), read_state_dict(path)
     for key in wanted:  # files of torchvision before 0.3 lack these counters
         if key.endswith("num_batches_tracked"):
             state.setdefault(key, wanted[key])
     beyond = ("layer4.", "fc.")
     state = {key: value for key, value in state.items() if not key.startswith(beyond)}
     if complaint := misfit(wanted, state):
-        raise CheckpointError(f"checkpoint {name} does not fit ResNet-18: {complaint}")
+        raise CheckpointError(f"checkpoint {os.fspath(path)} does not fit ResNet-18: {complaint}")
     network.load_state_dict(state)

@@ -91,12 +91,8 @@ class LoRASam:
         peft = require("peft", "peft", extra="seg")
         self.config = config or LoRA()
         self.sam = copy.deepcopy(sam)
-        settings = peft.LoraConfig(
-            r=self.config.rank,
-            lora_alpha=self.config.alpha or self.config.rank,
-            lora_dropout=self.config.dropout,
-            target_modules=QKV,
-        )
+        c = self.config
+        settings = peft.LoraConfig(r=c.rank, lora_alpha=c.alpha or c.rank, lora_dropout=c.dropout, target_modules=QKV)
         with seeded((seed, 0x10BA)):
             peft.inject_adapter_in_model(settings, self.sam)
         self.sam.eval()
