@@ -16,81 +16,54 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from tune import MANY, Options, gradient_grid, sigma_grid
 
 from zoo_opt.bench.task import Competitor, Task, run_task
 
 SEEDS = (1, 2, 3)
 STEPS = (1e-4, 3.2e-4, 1e-3, 3.2e-3, 1e-2, 3.2e-2, 1e-1, 3.2e-1)
 C = 1e-3
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """A method, whose it is, and its options for a step size and a schedule."""
-
-    use: str
-    side: str  # "fzoo", "spsa", "peer" or "other"
-    fixed: dict[str, Any]
-    scheduled: bool = False
-
-    def options(self, step: float, schedule: str) -> dict[str, Any]:
-        """Options at one point of the grid."""
-        if not self.scheduled:
-            return {"sigma0": step, **self.fixed}
-        lr = step * C if self.use == "fzoo" else step
-        gain = lr if schedule == "constant" else {"type": "Cosine", "start": lr, "end": lr / 100}
-        return {"lr": gain, "c": C, **self.fixed}
-
-
-RADEMACHER = {"draws": {"type": "Rademacher"}}
-CONTESTANTS = {
-    "fzoo": Contestant("fzoo", "fzoo", {}, scheduled=True),
-    "spsa": Contestant("spsa", "spsa", RADEMACHER, scheduled=True),
-    "spsa, segmented uniform": Contestant("spsa", "spsa", {}, scheduled=True),
-    "spsa-gc": Contestant("spsa-gc", "other", RADEMACHER, scheduled=True),
-    "sep-cma-es": Contestant("sep-cma-es", "other", {}),
-    "pycma, diagonal": Contestant("pycma", "peer", {"diagonal": True}),
-    "cmaes SepCMA": Contestant("cmaes:SepCMA", "peer", {}),
-    "nevergrad TBPSA": Contestant("nevergrad:TBPSA", "peer", {"config": {"naive": False, "initial_popsize": 5}}),
-    "nevergrad OnePlusOne": Contestant("nevergrad:OnePlusOne", "peer", {}),
+OURS = gradient_grid(("fzoo", "spsa", "spsa-gc"), (C,), STEPS)  # SPSA with Rademacher directions
+PEERS = sigma_grid(("sep-cma-es", "pycma", "cmaes:SepCMA", "nevergrad:TBPSA", "nevergrad:OnePlusOne"), STEPS, MANY)
+SEGMENTED = [(label, {"lr": options["lr"], "c": C}) for label, options in OURS["spsa"]]
+CONTESTANTS = {  # the method, whose it is, and its settings
+    "fzoo": ("fzoo", "fzoo", OURS["fzoo"]),
+    "spsa": ("spsa", "spsa", OURS["spsa"]),
+    "spsa, segmented uniform": ("spsa", "spsa", SEGMENTED),
+    "spsa-gc": ("spsa-gc", "other", OURS["spsa-gc"]),
+    "sep-cma-es": ("sep-cma-es", "other", PEERS["sep-cma-es"]),
+    "pycma, diagonal": ("pycma", "peer", PEERS["pycma"]),
+    **{use.replace(":", " "): (use, "peer", settings) for use, settings in PEERS.items() if ":" in use},
 }
 
 
-def final(contestant: Contestant, step: float, schedule: str, seed: int, budget: int) -> tuple[float, float]:
+def final(use: str, options: Options, seed: int, budget: int) -> tuple[float, float]:
     """Training loss and test accuracy after the budget."""
-    method = Competitor(contestant.use, contestant.use, contestant.options(step, schedule))
-    entry = run_task(Task("digits", "digits", {}, "digits", 9610, method, seed, budget))
+    entry = run_task(Task("digits", "digits", {}, "digits", 9610, Competitor(use, use, options), seed, budget))
     if entry["error"]:
         raise RuntimeError(entry["error"])
     loss = entry["figures"]["train_loss"]
     return (loss if np.isfinite(loss) else np.inf), entry["figures"]["test_accuracy"]
 
 
-def search(name: str, contestant: Contestant, budget: int) -> tuple[float, float, str]:
+def search(name: str, budget: int) -> tuple[float, float, str]:
     """Print the grid of one method; returns the best setting's mean loss, mean accuracy and name."""
-    schedules = ("constant", "cosine") if contestant.scheduled else ("-",)
-    grid = {(step, s): [final(contestant, step, s, SEEDS[0], budget)] for s in schedules for step in STEPS}
-    bar = 2 * min(results[0][0] for results in grid.values())
-    for (step, schedule), results in grid.items():
-        if results[0][0] <= bar:
-            results += [final(contestant, step, schedule, seed, budget) for seed in SEEDS[1:]]
-    full = {point: results for point, results in grid.items() if len(results) == len(SEEDS)}
-    best = min(full, key=lambda point: float(np.mean([loss for loss, _ in full[point]])))
-    print(f"{name}: final training loss by step size ({', '.join(f'{s:g}' for s in STEPS)})")
-    for schedule in schedules:
-        cells = []
-        for step in STEPS:
-            losses = [loss for loss, _ in grid[step, schedule]]
-            mark = "*" if (step, schedule) == best else " "
-            many = f"{np.mean(losses):.3g} ({np.median(losses):.3g})" if len(losses) > 1 else f"[{losses[0]:.3g}]"
-            cells.append(f"{many + mark:>18}")
-        print(f"  {schedule:<9}" + "".join(cells), flush=True)
-    loss, accuracy = (float(np.mean(v)) for v in zip(*full[best], strict=True))
-    return loss, accuracy, f"{best[0]:g} {best[1]}"
+    use, _, grid = CONTESTANTS[name]
+    results = [[final(use, options, SEEDS[0], budget)] for _, options in grid]
+    bar = 2 * min(first[0][0] for first in results)
+    for (_, options), made in zip(grid, results, strict=True):
+        if made[0][0] <= bar:
+            made += [final(use, options, seed, budget) for seed in SEEDS[1:]]
+    losses = [[loss for loss, _ in made] for made in results]
+    best = min((i for i, seen in enumerate(losses) if len(seen) == len(SEEDS)), key=lambda i: np.mean(losses[i]))
+    print(f"{name}: final training loss")
+    for i, ((label, _), seen) in enumerate(zip(grid, losses, strict=True)):
+        many = f"{np.mean(seen):.3g} ({np.median(seen):.3g})" if len(seen) > 1 else f"[{seen[0]:.3g}]"
+        print(f"  {label:>30}{many:>18}{'*' if i == best else ''}", flush=True)
+    loss, accuracy = np.mean(results[best], axis=0).tolist()
+    return loss, accuracy, grid[best][0]
 
 
 def main() -> None:
@@ -101,12 +74,12 @@ def main() -> None:
     chosen = arguments.parse_args()
     warnings.simplefilter("ignore")  # overflow of settings that diverge
     print(f"budget {chosen.budget}, seeds {SEEDS}, c = {C:g}; mean over seeds (median); [first seed alone]; * best\n")
-    best = {name: search(name, CONTESTANTS[name], chosen.budget) for name in chosen.only}
+    best = {name: search(name, chosen.budget) for name in chosen.only}
     print(f"\n{'method':<26}{'train loss':>12}{'test accuracy':>15}   setting")
     for name, (loss, accuracy, setting) in sorted(best.items(), key=lambda item: item[1][0]):
         print(f"{name:<26}{loss:>12.4f}{accuracy:>15.4f}   {setting}")
     sides = {
-        side: min((best[n][0] for n in best if CONTESTANTS[n].side == side), default=np.nan)
+        side: min((best[n][0] for n in best if CONTESTANTS[n][1] == side), default=np.nan)
         for side in ("fzoo", "spsa", "peer")
     }
     for side, limit in (("spsa", 0.75), ("peer", 0.9)):

@@ -26,7 +26,7 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +42,8 @@ QUICK = (1, 6, 8, 10, 13, 15, 21)
 NOISY = (101, 104, 107, 109, 110, 113, 117, 122, 128)
 BOX = {"bounds": [-5.0, 5.0], "restart_from": [-4.0, 4.0]}
 RESTARTED = {"restarts": "bipop", "restart_from": [-4.0, 4.0]}
-DIAGONAL = {"pycma": {"diagonal": True}}
-SLOW_TBPSA = {"config": {"naive": False, "initial_popsize": 5}}
+# What peers need for many parameters: a diagonal covariance, a small population at the start.
+MANY = {"pycma": {"diagonal": True}, "nevergrad:TBPSA": {"config": {"naive": False, "initial_popsize": 5}}}
 
 
 def half_decades(low: float, high: float) -> list[float]:
@@ -76,6 +76,11 @@ def axis(use: str, key: str, values: Sequence[Any], **fixed: Any) -> Grid:
     return {use: [(f"{key} {value}", {key: value, **fixed}) for value in values]}
 
 
+def sigma_grid(uses: Sequence[str], sigmas: Sequence[float], own: Mapping[str, Options] = {}) -> Grid:
+    """Evolution strategies by their first step size, some of them with options of their own."""
+    return {use: [(f"sigma0 {sigma}", {"sigma0": sigma, **own.get(use, {})}) for sigma in sigmas] for use in uses}
+
+
 def nested(use: str, key: str, values: Sequence[Any], **fixed: Any) -> Grid:
     """One method, one entry of its ``options``."""
     return {use: [(f"{key} {value}", {**fixed, "options": {key: value}}) for value in values]}
@@ -98,8 +103,7 @@ def bbob_grid() -> Grid:
             for t in (1e-4, 1e-8)
         ],
         **nested("scipy:differential_evolution", "popsize", (1, 2, 5, 15), bounds=[-5.0, 5.0]),
-        **axis("nevergrad:OnePlusOne", "sigma0", (0.3, 1.0, 2.0)),
-        **axis("nevergrad:TBPSA", "sigma0", (0.3, 1.0, 2.0)),
+        **sigma_grid(("nevergrad:OnePlusOne", "nevergrad:TBPSA"), (0.3, 1.0, 2.0)),
     }
 
 
@@ -110,31 +114,25 @@ def noisy_grid() -> Grid:
         **noisyopt_grid(half_decades(1e-2, 1.0), (0.1, 1.0)),
         **axis("pycma:noise-handler", "maxevals", (1, [1, 1, 30]), sigma0=2.0, **RESTARTED),
         **axis("cmaes:CMA", "lr_adapt", (False, True), sigma0=2.0, **RESTARTED),
-        **axis("nevergrad:TBPSA", "sigma0", (0.3, 1.0, 2.0)),
+        **sigma_grid(("nevergrad:TBPSA",), (0.3, 1.0, 2.0)),
     }
 
 
 def network_grid(steps: Sequence[float], sigmas: Sequence[float], gains: Sequence[float], c: float, dim: int) -> Grid:
     """The digits network and policies: gradient family and evolution strategies by step size."""
-    grid = gradient_grid(("spsa", "fzoo"), (c,), steps, dim)
-    grid |= noisyopt_grid(gains, (c,))
-    for use in ("sep-cma-es", "pycma", "cmaes:SepCMA"):
-        grid |= axis(use, "sigma0", sigmas, **DIAGONAL.get(use, {}))
-    return grid | axis("nevergrad:TBPSA", "sigma0", sigmas, **SLOW_TBPSA)
+    grid = gradient_grid(("spsa", "fzoo"), (c,), steps, dim) | noisyopt_grid(gains, (c,))
+    return grid | sigma_grid(("sep-cma-es", "pycma", "cmaes:SepCMA", "nevergrad:TBPSA"), sigmas, MANY)
 
 
 def long_grid(steps: Sequence[float], sigmas: Sequence[float], uses: Sequence[str]) -> Grid:
     """What is worth a look at a longer budget: neighbours of the best at a shorter one."""
-    grid = gradient_grid(("spsa", "fzoo"), (1e-3,), steps)
-    return grid | {u: [(f"sigma0 {s}", {"sigma0": s, **DIAGONAL.get(u, {})}) for s in sigmas] for u in uses}
+    return gradient_grid(("spsa", "fzoo"), (1e-3,), steps) | sigma_grid(uses, sigmas, MANY)
 
 
 def task_grid(c: float, steps: Sequence[float], sigmas: Sequence[float]) -> Grid:
     """The SVM and the pendulum: the full CMA-ES of everyone as well."""
-    grid = gradient_grid(("spsa", "fzoo"), (c,), steps) | noisyopt_grid(steps, (c,))
-    for use in ("cma-es", "pycma", "cmaes:CMA", "nevergrad:TBPSA", "nevergrad:OnePlusOne"):
-        grid |= axis(use, "sigma0", sigmas)
-    return grid
+    uses = ("cma-es", "pycma", "cmaes:CMA", "nevergrad:TBPSA", "nevergrad:OnePlusOne")
+    return gradient_grid(("spsa", "fzoo"), (c,), steps) | noisyopt_grid(steps, (c,)) | sigma_grid(uses, sigmas)
 
 
 @dataclass(frozen=True)
@@ -180,10 +178,8 @@ def coco(functions: Sequence[int], dimensions: Sequence[int], instance: int) -> 
 def quick_bbob() -> Grid:
     """As the quick suite was tuned."""
     uses = ("spsa", "spsa-gc", "spsa-geass", "fzoo")
-    grid = gradient_grid(uses, (1e-4,), half_decades(1e-7, 1.0), 10)
-    for use in ("nevergrad:OnePlusOne", "nevergrad:TBPSA"):
-        grid |= axis(use, "sigma0", half_decades(0.03, 3.0))
-    return grid
+    peers = sigma_grid(("nevergrad:OnePlusOne", "nevergrad:TBPSA"), half_decades(0.03, 3.0))
+    return gradient_grid(uses, (1e-4,), half_decades(1e-7, 1.0), 10) | peers
 
 
 def digits(grid: Grid, budget: int, seeds: tuple[int, ...] = (101,), **options: int) -> Set:
