@@ -43,7 +43,10 @@ NOISY = (101, 104, 107, 109, 110, 113, 117, 122, 128)
 BOX = {"bounds": [-5.0, 5.0], "restart_from": [-4.0, 4.0]}
 RESTARTED = {"restarts": "bipop", "restart_from": [-4.0, 4.0]}
 # What peers need for many parameters: a diagonal covariance, a small population at the start.
-MANY = {"pycma": {"diagonal": True}, "nevergrad:TBPSA": {"config": {"naive": False, "initial_popsize": 5}}}
+MANY: dict[str, Options] = {
+    "pycma": {"diagonal": True},
+    "nevergrad:TBPSA": {"config": {"naive": False, "initial_popsize": 5}},
+}
 
 
 def half_decades(low: float, high: float) -> list[float]:

@@ -15,7 +15,7 @@ from zoo_opt.methods.cma.runs import ESState
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.resume import KeptRun
 from zoo_opt.support.progress import ShowProgress
-from zoo_opt_seg.adaptation.history import History, mean
+from zoo_opt_seg.adaptation.history import mean
 from zoo_opt_seg.adaptation.log import RunLog
 from zoo_opt_seg.adaptation.objective import Objective
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown
@@ -48,6 +48,13 @@ class TrainingLoop:
     patience : int
         Failed evaluations in a row after which the black box counts as down.
     log : RunLog
+
+    Attributes
+    ----------
+    opt : Optimizer
+        That of the run.
+    history : History
+        The validation points.
     """
 
     run: KeptRun
@@ -59,19 +66,10 @@ class TrainingLoop:
     log: RunLog
 
     def __post_init__(self) -> None:
+        self.opt, self.history = self.run.opt, self.validator.history
         self._failures_in_a_row = 0
         self._error: Exception | None = None
         self._loss = self._dice = math.nan  # for the progress bar
-
-    @property
-    def opt(self) -> Optimizer:
-        """The optimizer."""
-        return self.run.opt
-
-    @property
-    def history(self) -> History:
-        """The validation points."""
-        return self.validator.history
 
     @property
     def calls(self) -> int:

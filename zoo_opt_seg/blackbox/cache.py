@@ -159,4 +159,4 @@ def read_mask(path: Path, size: tuple[int, ...]) -> Array | None:
 
 
 def _header(kind: bytes, size: tuple[int, ...], digest: str) -> bytes:
-    return b"%s %s %d %d %s" % (_MAGIC, kind, *size, digest.encode())
+    return b"%s %s %d %d %s" % (_MAGIC, kind, size[0], size[1], digest.encode())

@@ -127,8 +127,8 @@ class SamBlackBox(NetworkBox):
                 from PIL import Image
 
                 height, width = _input_size(images.shape[1:3], self.size)
-                whole = (Image.fromarray(image) for image in to_bytes(images))
-                images = np.stack([image.resize((width, height), Image.Resampling.BILINEAR) for image in whole])
+                whole, how = map(Image.fromarray, to_bytes(images)), Image.Resampling.BILINEAR
+                images = np.stack([np.asarray(image.resize((width, height), how)) for image in whole])
             elif images.dtype != np.uint8:
                 images = np.rint(images * np.float32(255))
             return self._channels_first(images)

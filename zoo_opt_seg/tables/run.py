@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(suite: TableSuite, out: Path, arguments: argparse.Namespace) -> tuple[Record, dict[str, str]]:
     for option, wanted, known in (
         ("--only", arguments.only + arguments.again, suite.labels),
-        ("--domains", arguments.domains, suite.domains),
+        ("--domains", arguments.domains, [*dict.fromkeys(domain for g in suite.groups for domain in g.domains)]),
         ("--groups", arguments.groups, [group.name for group in suite.groups]),
     ):
         if unknown := [name for name in wanted if name not in known]:

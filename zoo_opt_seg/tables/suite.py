@@ -241,11 +241,6 @@ class TableSuite:
         return list(dict.fromkeys(row.label for group in self.groups for row in group.rows))
 
     @property
-    def domains(self) -> list[str]:
-        """The domains, each once."""
-        return list(dict.fromkeys(domain for group in self.groups for domain in group.domains))
-
-    @property
     def about(self) -> dict[str, Any]:
         """What a record says of it."""
         return {

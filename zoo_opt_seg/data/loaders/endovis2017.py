@@ -79,9 +79,9 @@ def _train(path: Path, objects: str) -> list[Record]:
     for tool, labels in tools.items():
         check_pairs(images, labels, f" in {path.parent / 'ground_truth' / tool}_labels")
     for stem, image in images.items():
-        masks = {f"-{tool}": (labels[stem],) for tool, labels in tools.items()}
+        masks: dict[str, tuple[Path, ...]] = {f"-{tool}": (labels[stem],) for tool, labels in tools.items()}
         if objects == "all":
-            masks = {"": tuple(file for (file,) in masks.values())}
+            masks = {"": tuple(files[0] for files in masks.values())}
         name, group = f"train-{sequence}-{stem}", f"train-{sequence}"
         records += [Record(f"{name}{end}", image, files, (1, 255), group, box) for end, files in masks.items()]
     return records

@@ -26,6 +26,13 @@ LIKE = {  # colours that a second observer might have given
 }
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
+HUES = (  # from, up to, the name, and what the value must be beyond; the others are more than one band
+    (49, 68, "yellow", 0.55),
+    (82, 160, "green", 0.0),
+    (195, 252, "blue", 0.0),
+    (262, 300, "purple", 0.0),
+    (312, 346, "pink", 0.6),
+)
 SMALL, NOT_SMALL, NOT_LARGE, LARGE = 0.05, 0.075, 0.085, 0.12  # shares of the image's area
 DARKER = 0.08  # difference of luma to the ground that is called dark or bright
 
@@ -133,14 +140,4 @@ def colour_name(rgb: np.ndarray) -> str | None:
         if value < 0.62 and hue > 17:
             return "brown"
         return "orange" if saturation > 0.5 and value > 0.72 and 18 < hue < 42 else None
-    if 49 <= hue < 68:
-        return "yellow" if value > 0.55 else None
-    if 82 <= hue < 160:
-        return "green"
-    if 195 <= hue < 252:
-        return "blue"
-    if 262 <= hue < 300:
-        return "purple"
-    if 312 <= hue <= 345:
-        return "pink" if value > 0.6 else None
-    return None
+    return next((name for low, high, name, least in HUES if low <= hue < high and value > least), None)
