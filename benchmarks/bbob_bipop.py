@@ -8,8 +8,6 @@ with `bipop=True`. A (problem, target) pair counts if the target, one of 51 from
 budget.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import itertools

@@ -3,8 +3,6 @@
 python benchmarks/ct_picture.py docs/ct.png
 """
 
-from __future__ import annotations
-
 import sys
 
 import numpy as np

@@ -12,8 +12,6 @@ whole training set, taken at the method's mean. The median of every setting is p
 cliff, and a setting that is good in the median may diverge on one seed.
 """
 
-from __future__ import annotations
-
 import argparse
 import warnings
 

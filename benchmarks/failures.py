@@ -7,8 +7,6 @@ the gradient family, of the best point for CMA-ES, which may just have restarted
 should be at most 10 times the first or under 1e-10. A failure is told as NaN.
 """
 
-from __future__ import annotations
-
 import argparse
 import warnings
 

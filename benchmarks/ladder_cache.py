@@ -4,8 +4,6 @@ python benchmarks/ladder_cache.py                              # the embedded SA
 python benchmarks/ladder_cache.py --sam vit_b --slices 12      # ViT-B at 512 px, random weights: the time is the same
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 import time

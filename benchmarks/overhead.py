@@ -11,8 +11,6 @@ in blocks that stay in the cache, into buffers made beforehand. Times are CPU ti
 rounds that take turns.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import time

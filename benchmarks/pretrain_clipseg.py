@@ -8,8 +8,6 @@ The number of steps is fixed, so that the result does not depend on the machine'
 must be told apart by what is said. Encoders and decoder are trained together. Muon (torch >= 2.9) for the matrices.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import replace

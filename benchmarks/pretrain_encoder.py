@@ -9,8 +9,6 @@ the CLS vector to know about the image. The number of steps is fixed, so that th
 machine's speed.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

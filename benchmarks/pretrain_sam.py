@@ -8,8 +8,6 @@ The number of steps is fixed, so that the result does not depend on the machine'
 a step. Small steps in great number (16 scenes rather than 32) and Muon (torch >= 2.9) make the most of the CPU-minutes.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

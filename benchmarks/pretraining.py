@@ -1,7 +1,5 @@
 """What the scripts share that train the embedded models: the loop, which resumes, its rate, and the options."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import math

@@ -3,8 +3,6 @@
 python benchmarks/prompt_speed.py
 """
 
-from __future__ import annotations
-
 import functools
 import time
 from collections.abc import Callable

@@ -9,8 +9,6 @@ training set, in its own units, should change by less than 5 %. The runs of a se
 of thousands of steps on minibatches amplifies: a factor of 8 rounds nothing in float32, and should change nothing.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -21,8 +21,6 @@ the search space [-5, 5], and adapts from there; so do L-BFGS-B and Nelder-Mead 
 below.
 """
 
-from __future__ import annotations
-
 import argparse
 import time
 import warnings

@@ -10,8 +10,6 @@ Finished points are kept in DIR/runs.jsonl; interrupted, the same command goes o
 domain, and the best of the mean over domains.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Settings that all tests share: one BLAS thread each, reproducible hypothesis runs, and a clean subprocess."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

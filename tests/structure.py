@@ -1,7 +1,5 @@
 """The modules of both packages and which of them import which, function-level imports counted."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterable, Iterator
 from pathlib import Path

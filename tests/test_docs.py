@@ -1,7 +1,5 @@
 """Documentation is tested: every Python block runs, every name is documented, every link and command exists."""
 
-from __future__ import annotations
-
 import dataclasses
 import doctest
 import importlib

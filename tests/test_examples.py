@@ -1,7 +1,5 @@
 """Every example runs by itself, without a warning, and prints what a working optimizer would."""
 
-from __future__ import annotations
-
 import ast
 import importlib.util
 import re

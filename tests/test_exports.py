@@ -1,7 +1,5 @@
 """An exported name is what its package says, whatever was imported before: never a module of the same name."""
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 from types import ModuleType

@@ -1,7 +1,5 @@
 """The repository's own rules: light imports, layers, a complete wheel, no machine-bound text, files of sane size."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import re

@@ -1,7 +1,5 @@
 """A user's program passes `mypy --strict`, and mistakes in one are found."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 import subprocess

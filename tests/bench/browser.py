@@ -1,7 +1,5 @@
 """A headless Chromium for the tests of the report's page, where the machine has one."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 from collections.abc import Iterator

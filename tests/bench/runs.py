@@ -1,7 +1,5 @@
 """Entries of a record made up for tests of the statistics."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from hypothesis import strategies as st

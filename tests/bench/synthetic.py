@@ -1,7 +1,5 @@
 """A made-up record of the shape and size that the full suite has, seeded: what a report must bear."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from typing import Any

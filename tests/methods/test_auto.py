@@ -1,7 +1,5 @@
 """Auto: which method it hands a loss to, and CoordinateSearch and units, which it is composed of."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import operator

@@ -22,10 +22,6 @@ COIN = np.random.default_rng(0)
 OFF = zo.Tolerances(tolfun=0, tolfunhist=0, tolfunrel=0, tolx=0, tolupsigma=INF, conditioncov=INF)
 
 
-def cigar(x):
-    return float(x[0] ** 2 + 1e6 * (x[1:] @ x[1:]))
-
-
 def run(method, f, x0=(1.0, 1.5, 2.0), generations=2000, rng=1):
     return solve(zo.Optimizer(method, x0, rng=rng), f, generations)
 
@@ -78,7 +74,10 @@ TOL = {  # the tolerance that is on -> a run that ends by it, and by it alone
     "tolfunrel": (zo.CMAES(tolerances=replace(OFF, tolfunrel=1e-9)), sphere),
     "tolx": (zo.CMAES(tolerances=replace(OFF, tolx=1e-6)), sphere),
     "tolupsigma": (zo.CMAES(tolerances=replace(OFF, tolupsigma=1e4)), lambda x: float(-x.sum())),
-    "conditioncov": (zo.CMAES(tolerances=replace(OFF, conditioncov=1e5)), cigar),
+    "conditioncov": (
+        zo.CMAES(tolerances=replace(OFF, conditioncov=1e5)),
+        lambda x: float(x[0] ** 2 + 1e6 * (x[1:] @ x[1:])),
+    ),
     "tolflatfitness": (zo.CMAES(tolerances=OFF), lambda x: 1.0),
     "maxiter": (zo.CMAES(popsize=50, tolerances=OFF), lambda x: COIN.random()),
     "noeffect": (zo.CMAES(tolerances=OFF), lambda x: sphere(x - 1e6)),

@@ -1,7 +1,5 @@
 """QuasiNewton, its line search and its inverse Hessian, against plain BFGS, scipy and functions with known minima."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

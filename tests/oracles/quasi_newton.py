@@ -1,7 +1,5 @@
 """BFGS with the exact gradient, step by step and in the plainest way, and a line search by bisection of the slope."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

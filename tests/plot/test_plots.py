@@ -1,7 +1,5 @@
 """What is in the Axes: lines, labels, scales and marks, for easy data and for hard."""
 
-from __future__ import annotations
-
 import io
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What can be chosen by name: own entries, those of other packages, and what is wrong with them."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass

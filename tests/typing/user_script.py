@@ -1,7 +1,5 @@
 """A program as users write it, with the public names alone: `mypy --strict` has nothing to say."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any

@@ -43,10 +43,6 @@ def test_every_section_has_something_to_show(page):
         assert len(shown(page, "tests", "p")) > 1
 
 
-def first_run(record):
-    return dict([next(iter(record.runs.items()))])
-
-
 def every_run(**changes):
     return lambda record: {key: run | changes for key, run in record.runs.items()}
 
@@ -56,17 +52,13 @@ def strange_names(record):
     return {k: r | {name: r[name] + odd for name in ("group", "problem", "method")} for k, r in record.runs.items()}
 
 
-def one_seed_of_a_task(record):
-    return task_runs("policy search", "cartpole-d9610", "cost", seeds=(1,))
-
-
 NONE = [None] * 51
 ODD = {
-    "first run": first_run,
+    "first run": lambda record: dict([next(iter(record.runs.items()))]),
     "all failed": every_run(error="no", figures={}, curve=[], hits=NONE),
     "all diverged": every_run(figures={"precision": None}, curve=[[1, None], [2, None]], hits=NONE),
     "strange names": strange_names,
-    "one seed of a task": one_seed_of_a_task,
+    "one seed of a task": lambda record: task_runs("policy search", "cartpole-d9610", "cost", seeds=(1,)),
     "solved at once": every_run(hits=[1] * 51, nfev=1, curve=[[1, 0.0]], figures={"precision": 0.0}),
 }
 

@@ -55,7 +55,7 @@ FAST = Recipe(epochs=3, batch=4, lr=0.01, stop_after=None)
 
 def test_memory_is_what_the_steps_held(run_python: Callable[..., str]) -> None:
     """In a process of its own: what other tests have left in the allocator would count too."""
-    code = f"import runpy; runpy.run_path({__file__!r})['memory_of_steps']()"
+    code = f"import runpy, sys; sys.path += {sys.path!r}; runpy.run_path({__file__!r})['memory_of_steps']()"
     kind, most, next_most = run_python("-c", code).split()
     if kind == "GREATEST":
         pytest.skip("this system does not let the mark of the greatest resident set be set back")

@@ -52,10 +52,7 @@ def test_refined_clipseg_has_the_published_number_of_parameters(refined) -> None
     assert 1 + sum(p.numel() for part in unused for p in part.parameters()) == 14_570_497
 
 
-@pytest.mark.parametrize(
-    ("config", "expected"),
-    list(zip(map(VLSM, *zip(*KINDS, strict=True)), COUNTS, strict=True)),
-)
+@pytest.mark.parametrize(("config", "expected"), list(zip(map(VLSM, *zip(*KINDS, strict=True)), COUNTS, strict=True)))
 def test_adapters_have_the_released_number_of_parameters(refined, config: VLSM, expected: int) -> None:
     adapted = VLSMAdapter(refined, config)
     assert sum(p.numel() for p in adapted.tensors().values()) == expected
