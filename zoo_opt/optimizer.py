@@ -242,18 +242,19 @@ class Optimizer(Stored):
         CheckpointError
             If a candidate cannot have been asked for by an equal optimizer, or not at its point in ``points``, by id.
         """
+        ledger = self._pipeline.ledger
         for outcome in outcomes:
             id_, sem = outcome.id, outcome.sem
-            while id_ >= self._pipeline.ledger.next_id and self._place():
+            while id_ >= ledger.next_id and self._place():
                 pass
-            step = self._pipeline.ledger.untold(id_)
+            step = ledger.untold(id_)
             if step is not None:
                 if points is not None and not np.array_equal(step.X[id_ - step.first], points[id_]):
                     raise CheckpointError(f"candidate {id_} was at another point than this run asks for")
                 if outcome.raised is not None:
                     self._tally.explain(outcome.reason, outcome.raised)
                 self._enter(None, [id_], [outcome.loss], outcome.reason, [sem] if sem == sem else None, outcome.time)
-            elif id_ >= self._pipeline.ledger.next_id:
+            elif id_ >= ledger.next_id:
                 raise CheckpointError(f"the journal has candidate {id_}, which this run cannot have asked for")
 
     def replan(self) -> bool:

@@ -81,12 +81,13 @@ class KeptRun:
         """Write the outcomes down and tell them."""
         if not outcomes:
             return
-        steps, seconds = self.opt.nit, self.opt.seconds
+        if self._journal is None:
+            self.opt.replay(outcomes)
+            return
+        steps, seconds, known = self.opt.nit, self.opt.seconds, self.opt.failures
         outcomes = [Outcome(*outcome[:-1], seconds) for outcome in outcomes]
         self._whole = False  # an interrupt from here on may leave the optimizer behind its journal
-        if self._journal is not None:
-            known = self.opt.failures
-            self._journal.append(b"".join(_line(outcome, outcome.reason not in known) for outcome in outcomes))
+        self._journal.append(b"".join(_line(outcome, outcome.reason not in known) for outcome in outcomes))
         self.opt.replay(outcomes)
         self._whole = True
         self._since += len(outcomes)

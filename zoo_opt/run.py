@@ -232,17 +232,18 @@ def _drive(kept: KeptRun, outcomes: Iterator[list[Outcome]], on_error: str, noti
             for arrived in outcomes:
                 steps = opt.nit
                 lost = [outcome for outcome in arrived if outcome.reason]
+                raised = [outcome.raised.error for outcome in lost if outcome.raised and on_error == "raise"]
                 if lost:
                     report_failures(lost, opt.failures)
-                raised = [outcome.raised.error for outcome in lost if outcome.raised and on_error == "raise"]
+                    first = first or lost[0]
                 kept.tell([outcome for outcome in arrived if not outcome.raised] if raised else arrived)
                 if raised:
                     raise raised[0]
                 made += len(arrived)
-                first = first or (lost[0] if lost else None)
                 if first and opt.nfail == opt.nfev and made >= FIRST and opt.nit:
                     _give_up(opt, first)
-                update(opt.nfev, {"best {:.6g}": opt.best.loss})
+                if progress:
+                    update(opt.nfev, {"best {:.6g}": opt.best.loss})
                 if opt.nit > steps and notify(opt):
                     return CALLBACK
     finally:

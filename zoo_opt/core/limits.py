@@ -69,6 +69,8 @@ class Limits:
     def reached(self, tally: Tally, steps: int) -> dict[str, Any]:
         """Return the reasons to stop after so many ``steps``."""
         reasons: dict[str, Any] = {}
+        if not tally.failing and self.target is self.timeout is self.patience is None:
+            return reasons
         if self.target is not None and tally.best.x is not None and tally.best.loss <= self.target:
             reasons["target"] = self.target
         if self.timeout is not None and tally.clock.here >= self.timeout:

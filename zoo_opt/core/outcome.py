@@ -87,6 +87,8 @@ def succeeded(id_: int, value: Any, sem: Any = None) -> Outcome:
     An error of NaN is not known, such as that of the mean of one sample. What is no loss, or no standard error, is a
     failed evaluation.
     """
+    if sem is None and type(value) is float and value > -math.inf:  # the common case
+        return Outcome(id_, value)
     try:
         loss = as_loss(value)
         error = math.nan if missing(sem) or math.isnan(loss) else non_negative("sem", sem)

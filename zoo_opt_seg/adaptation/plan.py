@@ -173,5 +173,7 @@ def method_from(method: Method | str, options: Mapping[str, Any] | None, evaluat
 
 def fingerprint(splits: Splits, texts: bool = False) -> str:
     """Return the first digits of the SHA-256 of all images and masks, and of the texts where they are used."""
-    told = [(part.images, part.masks, *([repr(part.texts)] if texts else [])) for part in splits.parts]
+    told: list[tuple[Any, ...]] = [
+        (part.images, part.masks, *([repr(part.texts)] if texts else [])) for part in splits.parts
+    ]
     return data_digest(*(one for part in told for one in part))

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -54,13 +54,13 @@ def build_tiny_clipseg(tokens: int | None = None) -> CLIPSegForImageSegmentation
     from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
 
     count = FIRST + (len(kept_tokens()) if tokens is None else tokens)
-    both = {"num_hidden_layers": 6, "num_attention_heads": 4}
+    both: dict[str, Any] = {"num_hidden_layers": 6, "num_attention_heads": 4}
     # The text is pooled at the first token with the number of the end.
     tokens_config = {"pad_token_id": PADDING, "bos_token_id": count - 2, "eos_token_id": count - 1}
     tokens_config |= {"vocab_size": count, "max_position_embeddings": LENGTH}
     text = {"hidden_size": 64, "intermediate_size": 128, **both, **tokens_config}
     vision = {"hidden_size": 96, "intermediate_size": 288, **both, "image_size": TINY_SIZE, "patch_size": 8}
-    decoder = {"reduce_dim": 64, "decoder_num_attention_heads": 4, "decoder_intermediate_size": 128}
+    decoder: dict[str, Any] = {"reduce_dim": 64, "decoder_num_attention_heads": 4, "decoder_intermediate_size": 128}
     decoder |= {"projection_dim": 64, "extract_layers": [1, 3, 5], "use_complex_transposed_convolution": True}
     config = CLIPSegConfig(text_config=text, vision_config=vision, **decoder)
     return CLIPSegForImageSegmentation(config).train()
