@@ -44,7 +44,7 @@ BROKEN = [  # objective, what the message says, and what caused it
 ]
 
 
-@pytest.mark.parametrize("executor", [None, ThreadPoolExecutor, ProcessPoolExecutor], ids=str)
+@pytest.mark.parametrize("executor", [None, ThreadPoolExecutor, ProcessPoolExecutor])
 @pytest.mark.parametrize(("f", "message", "cause"), BROKEN)
 def test_a_run_in_which_nothing_works_is_an_error(f, message, cause, executor):
     pool = None if executor is None else executor(2)
@@ -129,7 +129,7 @@ def test_a_pool_that_breaks_loses_no_loss(tmp_path):
 VALUES = [-math.inf, 1j, "low", [1.0], np.ones(2), np.array(1j), np.array("low"), object(), -(10**400)]
 
 
-@pytest.mark.parametrize("value", VALUES, ids=repr)
+@pytest.mark.parametrize("value", VALUES)
 def test_one_bad_value_is_a_failed_evaluation(tmp_path, value):
     settings = {"method": "cma-es", "budget": 70, "rng": 0, "checkpoint": tmp_path / "run.zoo"}
 

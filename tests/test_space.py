@@ -258,6 +258,6 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("call", "kind", "message"), ERRORS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("call", "kind", "message"), ERRORS)
 def test_errors(call, kind, message):
     raises(kind, message, call)

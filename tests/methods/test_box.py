@@ -58,14 +58,14 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("given", "expected"), FORMS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("given", "expected"), FORMS)
 def test_forms(given, expected):
     box = check_box("bounds", given)
     assert box == expected and (box is None or check_box("bounds", box) == box)
     assert replace(zo.CMAES(bounds=box), popsize=9).bounds == expected
 
 
-@pytest.mark.parametrize(("given", "kind", "message"), REFUSED, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("given", "kind", "message"), REFUSED)
 def test_refused(given, kind, message):
     raises(kind, message, check_box, "bounds", given)
 
