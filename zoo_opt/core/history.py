@@ -71,7 +71,7 @@ class History:
     @property
     def best(self) -> NDArray[np.float64]:
         """The lowest loss up to each evaluation of the table, (n,); +inf before the first."""
-        return np.fmin.accumulate(np.where(np.isnan(self.loss), np.inf, self.loss)) if len(self) else self.loss
+        return lowest_so_far(self.loss)
 
     @property
     def params(self) -> list[dict[str, Any]]:
@@ -122,3 +122,8 @@ class History:
         for name in self.space.parameters if params else ():
             table[f"params.{name}" if name in table else name] = unknown + [row[name] for row in params]
         return table
+
+
+def lowest_so_far(loss: Any) -> NDArray[np.float64]:
+    """Return the lowest of the losses up to each (n,); +inf before the first that is not NaN."""
+    return np.fmin.accumulate(np.where(np.isnan(loss), np.inf, loss)) if len(loss) else loss

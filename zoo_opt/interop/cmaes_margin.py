@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from zoo_opt.interop.cmaes import CMAESPeer
 from zoo_opt.interop.levels import Levels
-from zoo_opt.interop.peer import FloatArray, RestartedPeer
+from zoo_opt.interop.peer import FloatArray
 from zoo_opt.support.loading import require
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class MarginPeer(RestartedPeer):
+class MarginPeer(CMAESPeer):
     """What the two share.
 
     Parameters
@@ -34,28 +34,10 @@ class MarginPeer(RestartedPeer):
         self._cmaes = require("cmaes")
         self._run(self.x0, float(self.sigma0), self.popsize)
 
-    def _run(self, x0: FloatArray, sigma0: float, popsize: int | None, limit: int | None = None) -> None:
-        self._es = self._made(x0, sigma0, popsize)
-        self._spent, self._limit = 0, limit
-        self._asked: list[Any] = []
-
-    @abstractmethod
-    def _made(self, x0: FloatArray, sigma0: float, popsize: int | None) -> Any:
-        """The package's object at the start of a run."""
-
     def _stopped(self) -> bool:
         with warnings.catch_warnings():  # where all variables are choices it says that it has no conditions
             warnings.simplefilter("ignore")
-            return bool(self._es.should_stop()) or (self._limit is not None and self._spent >= self._limit)
-
-    def _tell(self, X: FloatArray, losses: FloatArray) -> None:
-        self._es.tell(list(zip(self._asked, losses.tolist(), strict=True)))
-        self._spent += len(X)
-        if self._restarts is not None and self._stopped():
-            self._run(*self._restarts.next(self._es.population_size, self._spent))
-
-    def _reasons(self) -> dict[str, Any]:
-        return {"should_stop": True} if self._restarts is None and self._stopped() else {}
+            return super()._stopped()
 
 
 class CMAwM(MarginPeer):

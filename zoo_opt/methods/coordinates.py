@@ -70,21 +70,15 @@ class ScaledVariables(Wrapper):
         """See `Method.plan`."""
         return replace(self, method=self.method.plan(self._w(x0), budget))
 
-    def replanned(self, budget: int | None) -> ScaledVariables | None:
-        """See `Method.replanned`."""
-        inner = self.method.replanned(budget)
-        return None if inner is None else replace(self, method=inner)
-
     def init(self, x0: Array, key: Key) -> ScaledState:
         """See `Method.init`."""
         if self.bounds is not None:
             boxes.check_start(x0, self.bounds)
         return ScaledState(x0, self.method.init(self._w(x0), key))
 
-    def known(self, state: ScaledState, X: Array, losses: list[float]) -> ScaledState:
+    def known(self, state: ScaledState, X: Array, losses: list[float]) -> Any:
         """See `Method.known`."""
-        inner = self.method.known(state.inner, self._w(X), losses)
-        return state if inner is state.inner else replace(state, inner=inner)
+        return self.knowing(state, self._w(X), losses)
 
     def points(self, state: ScaledState, W: Array, out: Array | None = None) -> Array:
         """Return X, as in the class."""

@@ -77,6 +77,10 @@ class SeveralStarts(Wrapper):
         left = None if budget is None else max(1, budget - len(starts))
         return replace(self, method=self.method.plan(x0, left), starts=starts)
 
+    def replanned(self, budget: int | None) -> None:
+        """See `Method.replanned`: it cannot, as the starts of a smaller budget are fewer."""
+        return None
+
     def init(self, x0: Array, key: Key) -> StartsState:
         """See `Method.init`."""
         if len(self.starts[0]) != x0.size:
@@ -113,11 +117,10 @@ class SeveralStarts(Wrapper):
         """See `Method.mean`; that of the first start before the first step."""
         return self.method.mean(state.inner)
 
-    def known(self, state: StartsState, X: Array, losses: list[float]) -> StartsState:
+    def known(self, state: StartsState, X: Array, losses: list[float]) -> Any:
         """See `Method.known`; before the starts are evaluated the best of them is one more start."""
         if state.begun:
-            inner = self.method.known(state.inner, X, losses)
-            return state if inner is state.inner else replace(state, inner=inner)
+            return self.knowing(state, X, losses)
         k = min(range(len(losses)), key=losses.__getitem__)
         return replace(state, known=(X[k].copy(), losses[k])) if losses[k] < state.known[1] else state
 

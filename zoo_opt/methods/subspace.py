@@ -66,11 +66,6 @@ class RandomSubspace(Wrapper):
         typical = np.sqrt(np.mean(np.square(x0, dtype=np.float64)))
         return replace(self, method=self.method.plan(np.full(self.dim, typical, x0.dtype), budget))
 
-    def replanned(self, budget: int | None) -> RandomSubspace | None:
-        """See `Method.replanned`."""
-        inner = self.method.replanned(budget)
-        return None if inner is None else replace(self, method=inner)
-
     def init(self, x0: Array, key: Key) -> SubspaceState:
         """See `Method.init`."""
         if self.dim > x0.size:

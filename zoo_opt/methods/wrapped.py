@@ -38,6 +38,11 @@ class Wrapper(Method):
         """Whether the inner method ends."""
         return self.method.ends
 
+    def replanned(self, budget: int | None) -> Method | None:
+        """See `Method.replanned`."""
+        inner = self.method.replanned(budget)
+        return None if inner is None else replace(self, method=inner)
+
     @abstractmethod
     def points(self, state: Any, W: Array, out: Array | None = None) -> Array:
         """Return the points X (n, d), in ``out`` if that fits, of points W (n, k) of the inner method."""
@@ -63,6 +68,11 @@ class Wrapper(Method):
     def stop(self, state: Any) -> dict[str, Any]:
         """See `Method.stop`."""
         return self.method.stop(state.inner)
+
+    def knowing(self, state: Any, W: Array, losses: list[float]) -> Any:
+        """Return the state whose inner method knows of points W (n, k), itself if that makes no use of them."""
+        inner = self.method.known(state.inner, W, losses)
+        return state if inner is state.inner else replace(state, inner=inner)
 
     def told_sem(self, state: Any, asked: Asked, sem: list[float]) -> Any:
         """See `Method.told_sem`."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zoo_opt.core.history import lowest_so_far
 from zoo_opt.plot.figures import NICE, axes_of, legend_above, mark_above, scale_losses, tidy
 from zoo_opt.plot.runs import labelled, losses_of, numbers_of
 
@@ -88,7 +89,7 @@ def convergence(*results: Any, ax: Axes | None = None, optimum: float = 0.0) -> 
 def _steps(history: History, optimum: float) -> tuple[NDArray[np.int64], Array]:
     """Return the evaluations at which the lowest loss fell, and the last one, and the lowest loss from each on."""
     loss = losses_of(history)
-    best = np.fmin.accumulate(np.where(np.isnan(loss), np.inf, loss)) if len(loss) else loss
+    best = lowest_so_far(loss)
     falls = np.flatnonzero(best < np.append(np.inf, best[:-1]))
     rows = np.unique(np.append(falls, len(best) - 1)) if len(best) else falls
     return numbers_of(history)[rows], best[rows] - optimum

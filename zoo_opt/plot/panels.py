@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo_opt.core.errors import integer
 from zoo_opt.plot.figures import axes_of, mark_above, new_figure, scale_losses, tidy
-from zoo_opt.plot.variables import evaluations
+from zoo_opt.plot.variables import evaluations, evenly
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ def slices(
     most = integer("points", points, 1)
 
     def spaced(loss: Array) -> NDArray[np.int64]:
-        rows = np.linspace(0, len(loss) - 1, min(most, len(loss))).astype(np.int64)
+        rows = evenly(len(loss), most)
         return rows if np.isnan(loss).all() else np.union1d(rows, np.nanargmin(loss))
 
     shown = evaluations(results, parameters, spaced)

@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo_opt.core.errors import integer
 from zoo_opt.plot.figures import axes_of, legend_above
-from zoo_opt.plot.variables import evaluations
+from zoo_opt.plot.variables import evaluations, evenly
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,8 +62,7 @@ def parallel_coordinates(
     most = integer("lines", lines, 1)
 
     def spaced(loss: Array) -> NDArray[np.int64]:
-        rows = np.linspace(0, len(loss) - 1, min(most, len(loss))).astype(np.int64)
-        return np.argsort(loss, kind="stable")[rows][::-1]  # the best last, on top; NaN is the worst
+        return np.argsort(loss, kind="stable")[evenly(len(loss), most)][::-1]  # the best last, on top; NaN is the worst
 
     shown = evaluations(results, parameters, spaced)
     ax = axes_of(ax, max(4.8, min(16.0, 1.5 + 1.3 * len(shown.variables))), 4.0)

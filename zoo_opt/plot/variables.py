@@ -153,6 +153,11 @@ def evaluations(
     return Evaluations(number[chosen], loss[chosen], _shown(variables, parameters))
 
 
+def evenly(count: int, most: int) -> NDArray[np.int64]:
+    """Return the numbers of all of ``count`` evaluations, or of ``most`` evenly spaced ones."""
+    return np.linspace(0, count - 1, min(most, count)).astype(np.int64)
+
+
 def _named(X: Array) -> list[Variable]:
     """Return the coordinates, with the names that they have in a history's table."""
     return [Variable(f"x{i}", column) for i, column in enumerate(X.T)]

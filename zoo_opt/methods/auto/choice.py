@@ -30,6 +30,22 @@ MOST_WITHOUT_GAIN = 5  # searches in a row without a gain after which a run with
 GAIN = 1e-9  # a search that lowers the loss by less than this part of it has gained nothing; chosen, not tuned
 
 
+def improved(s: Any, X: Array, losses: list[float]) -> Any:
+    """Return the state, of `Auto` or `MixedAuto`, whose best point is that of ``X`` (n, d) if its loss is lower."""
+    values = np.where(np.isnan(losses), math.inf, losses)
+    k = int(values.argmin())
+    return replace(s, x=X[k].copy(), f=float(values[k])) if values[k] < s.f else s
+
+
+def endings(s: Any, most: int) -> dict[str, Any]:
+    """Return why a run without a budget ends, of `Auto` or `MixedAuto`, with ``most`` evaluations per dimension."""
+    if s.f == math.inf and s.evaluations >= GIVE_UP * (s.x.size + 1):
+        return {"nothing_finite": s.evaluations}
+    if s.evaluations >= most * (s.x.size + 1):
+        return {"most_evaluations": s.evaluations}
+    return {"converged": MOST_WITHOUT_GAIN} if s.without_gain >= MOST_WITHOUT_GAIN else {}
+
+
 def after_start(s: AutoState, box: Any, step: int) -> AutoState:
     """The start, and the centre of the box, have been evaluated: the start again, if that can show noise."""
     if s.f == math.inf:
@@ -53,8 +69,9 @@ def after_exchange(s: AutoState, box: Any, f_best: float, losses: list[float], s
     return _after_search(s, box, step) if s.search.has_ended() else replace(s, stage=SEARCH)
 
 
-def after_sample(s: AutoState, box: Any, X: Array, values: Array, step: int) -> AutoState:
+def after_sample(s: AutoState, box: Any, X: Array, losses: list[float], step: int) -> AutoState:
     """Random points have been evaluated: a quasi-Newton search from the best of them, more if all have failed."""
+    values = np.where(np.isnan(losses), math.inf, losses)
     k = int(values.argmin())
     return _sample(s, box, step) if s.f == math.inf else _from(s, box, X[k], float(values[k]))
 

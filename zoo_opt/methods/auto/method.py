@@ -12,7 +12,7 @@ from zoo_opt.core.errors import integer
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
 from zoo_opt.methods.auto import choice
-from zoo_opt.methods.auto.choice import GIVE_UP, MOST, MOST_NOISY, MOST_WITHOUT_GAIN
+from zoo_opt.methods.auto.choice import MOST, MOST_NOISY
 from zoo_opt.methods.auto.last_steps import fitting, last_points, part, with_failures
 from zoo_opt.methods.auto.mixed import MixedAuto
 from zoo_opt.methods.auto.searches import MOST_DENSE, advanced
@@ -135,17 +135,11 @@ class Auto(Method):
 
     def update(self, state: AutoState, asked: Asked, losses: list[float]) -> AutoState:
         """See `Method.update`."""
-        X = asked.memo.X
-        values = np.where(np.isnan(losses), math.inf, losses)
-        k = int(values.argmin())
-        s = replace(state, evaluations=state.evaluations + len(values))
-        if values[k] < s.f:
-            s = replace(s, x=X[k].copy(), f=float(values[k]))
-        return self._ending(self._following(state, s, asked.memo, values, losses), asked.memo.step)
+        s: AutoState = choice.improved(state, asked.memo.X, losses)
+        s = replace(s, evaluations=s.evaluations + len(losses))
+        return self._ending(self._following(state, s, asked.memo, losses), asked.memo.step)
 
-    def _following(
-        self, before: AutoState, s: AutoState, memo: AutoMemo, values: Array, losses: list[float]
-    ) -> AutoState:
+    def _following(self, before: AutoState, s: AutoState, memo: AutoMemo, losses: list[float]) -> AutoState:
         """Return the state after the step, which led from ``before`` to ``s``, with what comes next."""
         step, X, inner, rows = memo
         box = self._box(s.unit)
@@ -159,7 +153,7 @@ class Auto(Method):
             return choice.after_exchange(s, box, before.f, losses, step)
         if s.stage == LAST:
             return s.searching(s.active)
-        return choice.after_sample(s, box, X, values, step)
+        return choice.after_sample(s, box, X, losses, step)
 
     def _ending(self, s: AutoState, step: int) -> AutoState:
         """Return the state whose next step makes use of what is left of the budget."""
@@ -177,19 +171,12 @@ class Auto(Method):
 
     def stop(self, state: AutoState) -> dict[str, Any]:
         """See `Method.stop`."""
-        if not self.ends:
-            return {}
-        if state.f == math.inf and state.evaluations >= GIVE_UP * (state.x.size + 1):
-            return {"nothing_finite": state.evaluations}
-        if state.evaluations >= (MOST_NOISY if state.noisy else MOST) * (state.x.size + 1):
-            return {"most_evaluations": state.evaluations}
-        return {"converged": MOST_WITHOUT_GAIN} if state.without_gain >= MOST_WITHOUT_GAIN else {}
+        return choice.endings(state, MOST_NOISY if state.noisy else MOST) if self.ends else {}
 
     def known(self, state: AutoState, X: Array, losses: list[float]) -> AutoState:
         """See `Method.known`: the best of them is a point to go on from, and the evolution strategy takes them in."""
-        U, values = X / state.unit, np.where(np.isnan(losses), math.inf, losses)
-        k = int(values.argmin())
-        s = replace(state, x=U[k], f=float(values[k])) if values[k] < state.f else state
+        U = X / state.unit
+        s: AutoState = choice.improved(state, U, losses)
         if EVOLUTION not in s.searches:
             return s
         search = s.searches[EVOLUTION]

@@ -12,7 +12,7 @@ import numpy as np
 from zoo_opt.core.errors import instance
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
-from zoo_opt.methods.auto.choice import GAIN, GIVE_UP, MOST, MOST_WITHOUT_GAIN
+from zoo_opt.methods.auto.choice import GAIN, MOST, endings, improved
 from zoo_opt.methods.auto.state import COORDINATES, EVOLUTION, EXCHANGE, START, Search
 from zoo_opt.methods.auto.unrepeated import Unrepeated
 from zoo_opt.methods.cma.full import CMAES
@@ -143,11 +143,8 @@ class MixedAuto(Method):
 
     def update(self, state: MixedAutoState, asked: Asked, losses: list[float]) -> MixedAutoState:
         """See `Method.update`."""
-        values = np.where(np.isnan(losses), math.inf, losses)
-        k = int(values.argmin())
-        s = replace(state, evaluations=state.evaluations + len(values))
-        if values[k] < s.f:
-            s = replace(s, x=asked.X[k].copy(), f=float(values[k]))
+        s: MixedAutoState = improved(state, asked.X, losses)
+        s = replace(s, evaluations=s.evaluations + len(losses))
         if s.stage != EVOLUTION and not self.grid.continuous.any():
             s = replace(s, X=np.concatenate([s.X, asked.X]), V=np.append(s.V, losses))
         inner = asked.memo
@@ -157,7 +154,7 @@ class MixedAuto(Method):
                 return self._searching(s, SWEEP, self.sweep, self.sweep.begun(s.x, s.f, s.tried, s.key))
             is_sum = separable(s.f0, state.f, losses[0], losses[1]) if len(losses) == 2 else False
             return self._levels(s) if is_sum else self._evolution(s)
-        if len(values) < len(inner.X):  # the last step of the budget
+        if len(losses) < len(inner.X):  # the last step of the budget
             return s
         method, before = s.search.method, s.search.state
         search = Search(method, method.update(before, inner, losses))
@@ -171,13 +168,7 @@ class MixedAuto(Method):
         """See `Method.stop`."""
         if state.stage == EVOLUTION and state.search is not None and state.search.has_ended():
             return state.search.method.stop(state.search.state)
-        if not self.ends:
-            return {}
-        if state.f == math.inf and state.evaluations >= GIVE_UP * (state.x.size + 1):
-            return {"nothing_finite": state.evaluations}
-        if state.evaluations >= MOST * (state.x.size + 1):
-            return {"most_evaluations": state.evaluations}
-        return {"converged": MOST_WITHOUT_GAIN} if state.without_gain >= MOST_WITHOUT_GAIN else {}
+        return endings(state, MOST) if self.ends else {}
 
     def known(self, state: MixedAutoState, X: Array, losses: list[float]) -> MixedAutoState:
         """See `Method.known`: the best of them may be where the strategy starts, which takes them in later.
@@ -188,9 +179,7 @@ class MixedAuto(Method):
         if not len(on):
             return state
         X, losses = X[on], [losses[i] for i in on]
-        values = np.where(np.isnan(losses), math.inf, losses)
-        k = int(values.argmin())
-        s = replace(state, x=X[k].copy(), f=float(values[k])) if values[k] < state.f else state
+        s: MixedAutoState = improved(state, X, losses)
         if s.stage == EVOLUTION and s.search is not None:
             search = s.search
             return replace(s, search=replace(search, state=search.method.known(search.state, X, losses)))

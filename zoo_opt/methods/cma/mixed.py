@@ -193,7 +193,7 @@ class MixedVariables(Method):
         dist, grid = state.inner.distribution, self.grid
         m, after = dist.m.copy(), state.margin
         if self.bounds is not None and len(grid.ordered):
-            low, high = (np.broadcast_to(side, grid.d)[grid.ordered] for side in self.bounds)
+            low, high = (side[grid.ordered] for side in boxes.both(self.bounds, grid.d))
             m = np.where(grid.continuous[grid.ordered], np.clip(m, low, high), m)
         rows = grid.integers_ordered
         if len(rows):
