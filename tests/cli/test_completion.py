@@ -1,8 +1,10 @@
 """What a shell is given when a word is to be completed."""
 
 import os
+import shlex
 import shutil
 import subprocess
+import sys
 
 import pytest
 from bench.commands import ENVIRONMENT
@@ -37,7 +39,7 @@ def test_a_script_for_both_programs(shell, capsys):
 def test_words_are_completed(line, words, tmp_path):
     (tmp_path / "mine.py").touch()
     asked = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "COMP_LINE": line, "COMP_POINT": str(len(line))}
-    command = ["bash", "-c", "python -m zoo_opt.cli 8>&1 9>/dev/null >/dev/null 2>&1"]
+    command = ["bash", "-c", f"{shlex.quote(sys.executable)} -m zoo_opt.cli 8>&1 9>/dev/null >/dev/null 2>&1"]
     done = subprocess.run(
         command, env=ENVIRONMENT | asked, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
     )
