@@ -100,11 +100,10 @@ def one_by_one(opt: Optimizer, call: Call) -> Iterator[list[Outcome]]:
     """Evaluate in this thread."""
     while not opt.stop():
         batch = opt.ask()
-        for i in range(len(batch)):
+        for id_, x in zip(batch.ids, batch, strict=True):
             if opt.reached:
                 break
-            candidate = batch[i]
-            yield [call(candidate.x, candidate.step, candidate.id)]
+            yield [call(x, batch.step, id_)]
 
 
 def whole_steps(opt: Optimizer, call: Call) -> Iterator[list[Outcome]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import warnings
 import zlib
@@ -25,6 +24,7 @@ from zoo_opt.start import start_of
 from zoo_opt.stored import Stored
 
 if TYPE_CHECKING:
+    from zoo_opt.core.ledger import OpenStep
     from zoo_opt.core.outcome import Outcome
     from zoo_opt.typing import RNG, Array
 
@@ -216,23 +216,23 @@ class Optimizer(Stored):
             warnings.warn(f"{type(self.method).__name__} makes no use of known points after its start", stacklevel=2)
         return done
 
-    def _enter(
-        self, given: Any, ids: Sequence[int], losses: list[float], reason: str, sem: Any = None, time: float = math.nan
-    ) -> None:
+    def _enter(self, given: Any, ids: Sequence[int], losses: list[float], reason: str, sem: Any = None) -> None:
         with self._lock:
-            pipeline = self._pipeline
-            ledger = pipeline.ledger
+            ledger = self._pipeline.ledger
             parts = ledger.locate(ids)
             if not (type(given) is Batch and len(parts) == 1 and given.X is parts[0].X):  # what was handed out
                 ledger.check_points(parts, ids, points_of(given))
-            tally = self._tally
-            failed = tally.enter(parts, ids, losses, reason, pipeline.closed)
-            if sem is not None:
-                tally.sem_told = True
-            if time != time:
-                time = tally.clock.now
-            ledger.record(parts, ids, losses, sem, time, reason if failed else "")
-            pipeline.close()
+            self._record(parts, ids, losses, reason, sem, self._tally.clock.now)
+
+    def _record(
+        self, parts: list[OpenStep], ids: Sequence[int], losses: list[float], reason: str, sem: Any, time: float
+    ) -> None:
+        pipeline, tally = self._pipeline, self._tally
+        failed = tally.enter(parts, ids, losses, reason, pipeline.closed)
+        if sem is not None:
+            tally.sem_told = True
+        pipeline.ledger.record(parts, ids, losses, sem, time, reason if failed else "")
+        pipeline.close()
 
     def replay(self, outcomes: Iterable[Outcome], points: Mapping[int, Array] | None = None) -> None:
         """Enter what was told to an equal optimizer, in its order, and pass by what is told already.
@@ -242,20 +242,21 @@ class Optimizer(Stored):
         CheckpointError
             If a candidate cannot have been asked for by an equal optimizer, or not at its point in ``points``, by id.
         """
-        ledger = self._pipeline.ledger
-        for outcome in outcomes:
-            id_, sem = outcome.id, outcome.sem
-            while id_ >= ledger.next_id and self._place():
-                pass
-            step = ledger.untold(id_)
-            if step is not None:
-                if points is not None and not np.array_equal(step.X[id_ - step.first], points[id_]):
-                    raise CheckpointError(f"candidate {id_} was at another point than this run asks for")
-                if outcome.raised is not None:
-                    self._tally.explain(outcome.reason, outcome.raised)
-                self._enter(None, [id_], [outcome.loss], outcome.reason, [sem] if sem == sem else None, outcome.time)
-            elif id_ >= ledger.next_id:
-                raise CheckpointError(f"the journal has candidate {id_}, which this run cannot have asked for")
+        ledger, tally = self._pipeline.ledger, self._tally
+        for id_, loss, reason, sem, raised, time in outcomes:
+            with self._lock:
+                while id_ >= ledger.next_id and self._place():
+                    pass
+                step = ledger.untold(id_)
+                if step is not None:
+                    if points is not None and not np.array_equal(step.X[id_ - step.first], points[id_]):
+                        raise CheckpointError(f"candidate {id_} was at another point than this run asks for")
+                    if raised is not None:
+                        tally.explain(reason, raised)
+                    when = time if time == time else tally.clock.now
+                    self._record([step], [id_], [loss], reason, [sem] if sem == sem else None, when)
+                elif id_ >= ledger.next_id:
+                    raise CheckpointError(f"the journal has candidate {id_}, which this run cannot have asked for")
 
     def replan(self) -> bool:
         """Plan the method for the present budget, from where the run is; return False if it cannot."""

@@ -34,7 +34,8 @@ def notifier(callback: Callable[..., Any] | None, verbose: bool | int) -> Notify
     call = _caller(callback)
 
     def notify(opt: Optimizer) -> bool:
-        log.debug("step %d: %d evaluations, best loss %.9g", opt.nit, opt.nfev, opt.best.loss)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("step %d: %d evaluations, best loss %.9g", opt.nit, opt.nfev, opt.best.loss)
         if lines is not None:
             lines.print(opt)
         try:

@@ -231,14 +231,14 @@ def _drive(kept: KeptRun, outcomes: Iterator[list[Outcome]], on_error: str, noti
             update(opt.nfev)
             for arrived in outcomes:
                 steps = opt.nit
-                lost = [outcome for outcome in arrived if outcome.reason]
-                raised = [outcome.raised.error for outcome in lost if outcome.raised and on_error == "raise"]
-                if lost:
+                if lost := [outcome for outcome in arrived if outcome.reason]:
                     report_failures(lost, opt.failures)
                     first = first or lost[0]
-                kept.tell([outcome for outcome in arrived if not outcome.raised] if raised else arrived)
-                if raised:
-                    raise raised[0]
+                    raised = [outcome.raised.error for outcome in lost if outcome.raised]
+                    if raised and on_error == "raise":
+                        kept.tell([outcome for outcome in arrived if not outcome.raised])
+                        raise raised[0]
+                kept.tell(arrived)
                 made += len(arrived)
                 if first and opt.nfail == opt.nfev and made >= FIRST and opt.nit:
                     _give_up(opt, first)
