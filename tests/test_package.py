@@ -25,7 +25,7 @@ MAX_TOP = 8  # modules beside the folders at the top of zoo_opt_seg
 ORDER = {
     "zoo_opt": [
         *("_version", "support", "core", "typing", "gradient", "storage", "methods"),
-        *("parameters", "space", "start", "known", "stored", "optimizer", "engines", "result", "reporting"),
+        *("parameters", "space", "start", "known", "stored", "optimizer", "outage", "engines", "result", "reporting"),
         *("resume", "run", "calibration"),
         *("plot", "interop", "testing", "__init__", "bench", "cli"),
     ],

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from zoo_opt.core.batch import Candidate as Candidate
     from zoo_opt.core.best import Best as Best
     from zoo_opt.core.errors import CheckpointError as CheckpointError
+    from zoo_opt.core.errors import NotServed as NotServed
     from zoo_opt.core.errors import ObjectiveError as ObjectiveError
+    from zoo_opt.core.errors import Refused as Refused
     from zoo_opt.core.history import History as History
     from zoo_opt.core.keys import generator as generator
     from zoo_opt.core.method import Asked as Asked
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from zoo_opt.methods.spsa import GradientCorrection as GradientCorrection
     from zoo_opt.methods.spsa_geass import Nesterov as Nesterov
     from zoo_opt.optimizer import Optimizer as Optimizer
+    from zoo_opt.outage import as_service as as_service
     from zoo_opt.parameters import Bool as Bool
     from zoo_opt.parameters import Choice as Choice
     from zoo_opt.parameters import Float as Float

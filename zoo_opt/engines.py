@@ -1,19 +1,27 @@
-"""Engines: three ways to evaluate what an optimizer asks for. Each yields outcomes, which the caller tells."""
+"""Engines: three ways to evaluate what an optimizer asks for. Each yields outcomes, which the caller tells.
+
+A candidate that was not served is evaluated again, for ``wait`` seconds of an outage; then an engine raises
+`NotServed`. It raises `Refused` at once. Either way nothing is told of that candidate.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo_opt.core.errors import integer
+from zoo_opt.core.batch import Candidate
+from zoo_opt.core.errors import NotServed, Refused, integer
 from zoo_opt.core.outcome import Outcome, failed, missing, refused, succeeded
 from zoo_opt.optimizer import Optimizer
+from zoo_opt.outage import WAIT, Outage
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array
@@ -37,6 +45,8 @@ class Call:
         """Return what a candidate gave. The id makes every call of a run distinct to executors that cache."""
         try:
             value = self._value(x, step)
+        except (NotServed, Refused):
+            raise
         except Exception as error:
             return failed(id_, error)
         try:
@@ -49,6 +59,8 @@ class Call:
         """Return what the candidates ``X`` gave, in one call."""
         try:
             values = self._value(X, step)
+        except (NotServed, Refused):
+            raise
         except Exception as error:
             return [failed(id_, error) for id_ in ids]
         try:
@@ -86,59 +98,116 @@ def _column(what: str, values: Any, n: int) -> list[Any]:
     raise ValueError(f"fun must return {n} {what} for the matrix of a step, got {got}")
 
 
-def evaluate_one(call: Call, x: Array, step: int, executor: Any) -> Outcome:
-    """Return the outcome of one point that is no candidate."""
-    x = x.copy()
+def evaluate_one(opt: Optimizer, call: Call, executor: Any, wait: float) -> Outcome:
+    """Return the outcome of the mean, which is no candidate."""
+    x, step = opt.mean.copy(), opt.nit
     x.flags.writeable = False
-    if call.vectorized:
-        return call.matrix(x[None], step, [-1])[0]
-    outcome: Outcome = call(x, step) if executor is None else executor.submit(call, x, step, -1).result()
-    return outcome
+
+    def ask() -> list[Outcome]:
+        if call.vectorized:
+            return call.matrix(x[None], step, [-1])
+        return [call(x, step) if executor is None else executor.submit(call, x, step, -1).result()]
+
+    try:
+        return ask()[0]
+    except NotServed as error:
+        return _served(ask, error, wait)[0]
 
 
-def one_by_one(opt: Optimizer, call: Call) -> Iterator[list[Outcome]]:
+def one_by_one(opt: Optimizer, call: Call, wait: float = WAIT) -> Iterator[list[Outcome]]:
     """Evaluate in this thread."""
     while not opt.stop():
         batch = opt.ask()
         for id_, x in zip(batch.ids, batch, strict=True):
             if opt.reached:
                 break
-            yield [call(x, batch.step, id_)]
+            try:
+                outcome = call(x, batch.step, id_)
+            except NotServed as error:
+                yield _served(partial(_alone, call, x, batch.step, id_), error, wait, opt)
+                continue
+            yield [outcome]
 
 
-def whole_steps(opt: Optimizer, call: Call) -> Iterator[list[Outcome]]:
+def whole_steps(opt: Optimizer, call: Call, wait: float = WAIT) -> Iterator[list[Outcome]]:
     """Evaluate the matrix of a step at once."""
     while not opt.stop():
         batch = opt.ask()
-        yield call.matrix(batch.X, batch.step, batch.ids)
+        try:
+            outcomes = call.matrix(batch.X, batch.step, batch.ids)
+        except NotServed as error:
+            outcomes = _served(partial(call.matrix, batch.X, batch.step, batch.ids), error, wait, opt)
+        yield outcomes
 
 
-def in_flight(opt: Optimizer, call: Call, executor: Any, workers: int | None) -> Iterator[list[Outcome]]:
-    """Evaluate on an executor, with as many calls in flight as it has workers and the open steps have candidates."""
+def _alone(call: Call, x: Array, step: int, id_: int) -> list[Outcome]:
+    return [call(x, step, id_)]
+
+
+def _served(
+    ask: Callable[[], list[Outcome]], error: NotServed, wait: float, opt: Optimizer | None = None
+) -> list[Outcome]:
+    """Return what ``ask`` gives once it is served; nothing where the time of ``opt`` is over before."""
+    outage = Outage(wait)
+    while True:
+        outage.pause(error, math.inf if opt is None else opt.seconds_left)
+        if opt is not None and opt.reached:
+            return []
+        try:
+            return ask()
+        except NotServed as again:
+            error = again
+
+
+def in_flight(
+    opt: Optimizer, call: Call, executor: Any, workers: int | None, wait: float = WAIT
+) -> Iterator[list[Outcome]]:
+    """Evaluate on an executor, with as many calls in flight as it has workers and the open steps have candidates.
+
+    In an outage what is in flight is waited for, and then one call is made at a time until one is served.
+    """
     limit = worker_count(executor) if workers is None else integer("workers", workers, 1)
     idle = _Idle(opt, limit)
-    submitted: set[Any] = set()
+    submitted: dict[Any, Candidate] = {}
+    again: list[Candidate] = []  # those that were not served
+    met: NotServed | Refused | None = None  # with what the last of them met
+    outage = Outage(wait)
     done: queue.SimpleQueue[Any] = queue.SimpleQueue()
     try:
         while True:
-            while len(submitted) < limit and not opt.stop():
-                idle.look()
-                batch = opt.ask(1)
-                if not len(batch):
-                    break
-                candidate = batch[0]
+            room = limit if met is None else 0 if submitted else 1
+            if room and met is not None:
+                if isinstance(met, Refused):
+                    raise met
+                outage.pause(met, opt.seconds_left)
+            while len(submitted) < room and not (opt.reached if again else opt.stop()):
+                if again:
+                    candidate = again.pop(0)
+                else:
+                    idle.look()
+                    batch = opt.ask(1)
+                    if not len(batch):
+                        break
+                    candidate = batch[0]
                 future = executor.submit(call, candidate.x, candidate.step, candidate.id)
-                submitted.add(future)
+                submitted[future] = candidate
                 future.add_done_callback(done.put)
             if not submitted:
                 return
             future = done.get()
-            submitted.discard(future)
+            candidate = submitted.pop(future)
             try:
                 outcome = future.result()
+            except (NotServed, Refused) as error:
+                again.append(candidate)
+                outage = Outage(wait) if met is None else outage
+                met = met if isinstance(met, Refused) else error
+                continue
             except BaseException:  # the executor's own, as the objective's exceptions are in the outcome
                 yield [other.result() for other in submitted if other.done() and _worked(other)]
                 raise
+            if room:  # else it was in flight when the outage began
+                met = None
             yield [outcome]
     finally:
         for future in submitted:

@@ -23,10 +23,11 @@ class Result(dict[str, Any]):
     nfev, nit, nfail : int
         Evaluations, closed steps, failed evaluations among ``nfev``.
     success : bool
-        Whether ``fun`` is finite and the run was ended by something else than an interruption or failures.
+        Whether ``fun`` is finite and the run was ended by something else than an interruption, failures or an outage.
     status : int
         0: ended by the method's reasons, 1: by the budget, 2: by the callback, 3: interrupted, 4: no finite ``fun``,
-        5: target reached, 6: out of time, 7: out of patience, 8: nothing works any more.
+        5: target reached, 6: out of time, 7: out of patience, 8: nothing works any more, 9: not served any more, 10:
+        refused.
     message : str
         The same in words.
     stop : dict

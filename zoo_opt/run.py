@@ -7,11 +7,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from zoo_opt.core.errors import ObjectiveError, integer
+from zoo_opt.core.errors import NotServed, ObjectiveError, Refused, integer
 from zoo_opt.core.outcome import Outcome
 from zoo_opt.engines import Call, evaluate_one, in_flight, one_by_one, whole_steps
 from zoo_opt.methods import Method
 from zoo_opt.optimizer import Optimizer
+from zoo_opt.outage import WAIT, check_wait
 from zoo_opt.reporting import Notify, log, notifier, report_failures, summary
 from zoo_opt.result import Result
 from zoo_opt.resume import KeptRun
@@ -21,7 +22,9 @@ from zoo_opt.support.progress import bar
 if TYPE_CHECKING:
     from zoo_opt.typing import RNG
 
-ENDED, BUDGET, CALLBACK, INTERRUPTED, NOTHING_FINITE, TARGET, TIMEOUT, PATIENCE, FAILURES = range(9)
+ENDED, BUDGET, CALLBACK, INTERRUPTED, NOTHING_FINITE, TARGET, TIMEOUT, PATIENCE, FAILURES, NOT_SERVED, REFUSED = range(
+    11
+)
 _MESSAGES = (
     "the method has ended: {stop}",
     "the budget of evaluations is spent",
@@ -32,6 +35,8 @@ _MESSAGES = (
     "the time is over",
     "so many evaluations in a row have not lowered the best loss",
     "all of the last evaluations have failed",
+    "evaluations are not served any more: {error}",
+    "evaluations are refused: {error}",
 )
 _BY_REASON = {"target": TARGET, "timeout": TIMEOUT, "patience": PATIENCE, "failures": FAILURES, "budget": BUDGET}
 
@@ -61,6 +66,7 @@ def minimize(
     pass_step: bool = False,
     sem: bool = False,
     on_error: str = "fail",
+    wait: float = WAIT,
     callback: Callable[..., Any] | None = None,
     progress: bool = False,
     verbose: bool | int = False,
@@ -119,6 +125,13 @@ def minimize(
     on_error : {"fail", "raise"}, default "fail"
         What an exception in ``fun``, or a value that is no loss, is: a failed evaluation, or the end of the run. With
         "raise" what came before is in the checkpoint, if there is one.
+    wait : float, default 60
+        Seconds that an outage is waited for, 0 or more, perhaps infinite. An evaluation that raises `NotServed` is no
+        failed one: it is neither counted nor told, and asked for again after 0.1 s, then after twice as long each time,
+        30 s at most, or when its ``retry_after`` says. An outage ends with the next evaluation that is served; one that
+        lasts longer than ``wait``, or a `Refused` at once, ends the run with its status and message, or is raised if
+        nothing was evaluated before. With a checkpoint the same call then goes on, and ends as if it had never been.
+        Errors of the connection count as outages of an objective in `as_service`.
     callback : callable, optional
         Called after each closed step, as by scipy: ``callback(intermediate_result=Result)`` if its parameter has this
         name, with the evaluations since the call before as ``intermediate_result.last``; else ``callback(x)`` with
@@ -147,6 +160,8 @@ def minimize(
         If an argument is not of this form; the message names it.
     CheckpointError
         If the checkpoint cannot be read or is of another run.
+    NotServed, Refused
+        If nothing was evaluated before the service of the objective was out, or refused it; see ``wait``.
     ObjectiveError
         If the first evaluations, 20 of them and a whole step, all failed; its cause is what the first one raised. They
         are in the checkpoint, and the same call goes on from there.
@@ -172,6 +187,7 @@ def minimize(
         raise ValueError(f"workers must be None without an executor, got {workers!r}")
     if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
         raise TypeError(f"checkpoint must be a path or None, got {checkpoint!r}")
+    wait = check_wait(wait)
     notify = notifier(callback, verbose)
     reserve = 1 if recommend == "mean" and budget is not None else 0
     if budget is not None:
@@ -202,21 +218,25 @@ def minimize(
     with KeptRun(opt, checkpoint, seeded=rng is not None) as kept:
         opt = kept.opt
         if vectorized:
-            outcomes = whole_steps(opt, call)
+            outcomes = whole_steps(opt, call, wait)
         elif executor is None:
-            outcomes = one_by_one(opt, call)
+            outcomes = one_by_one(opt, call, wait)
         else:
-            outcomes = in_flight(opt, call, executor, workers)
-        final = None
+            outcomes = in_flight(opt, call, executor, workers, wait)
+        final, unserved = None, None
         try:
             status = _drive(kept, outcomes, on_error, notify, progress)
             if recommend == "mean":
-                final = kept.final(lambda: evaluate_one(call, opt.mean, opt.nit, executor))
+                final = kept.final(lambda: evaluate_one(opt, call, executor, wait))
         except KeyboardInterrupt:
             status = INTERRUPTED
+        except (NotServed, Refused) as error:
+            if not opt.nfev:
+                raise
+            status, unserved = (NOT_SERVED if isinstance(error, NotServed) else REFUSED), error
         if on_error == "raise" and final is not None and final.raised is not None:
             raise final.raised.error
-        result = _result(opt, status, final)
+        result = _result(opt, status, final, unserved)
         log.info("end of a run: %s; %d evaluations, loss %.9g", result.message, result.nfev, result.fun)
         return result
 
@@ -261,7 +281,7 @@ def _give_up(opt: Optimizer, first: Outcome) -> NoReturn:
     ) from cause
 
 
-def _result(opt: Optimizer, status: int, final: Outcome | None) -> Result:
+def _result(opt: Optimizer, status: int, final: Outcome | None, unserved: Exception | None) -> Result:
     """Return the result; with ``final``, what the mean gave, the mean is the point."""
     result = summary(opt)
     failures, first_failures = opt.failures, opt.first_failures
@@ -275,11 +295,12 @@ def _result(opt: Optimizer, status: int, final: Outcome | None) -> Result:
             failures[final.reason] = failures.get(final.reason, 0) + 1
             if final.raised is not None:
                 first_failures.setdefault(final.reason, final.raised.text)
-    if not math.isfinite(result.fun) and status != INTERRUPTED:
+    cut_off = INTERRUPTED, NOT_SERVED, REFUSED
+    if not math.isfinite(result.fun) and status not in cut_off:
         status = NOTHING_FINITE
-    result.success = status not in (INTERRUPTED, NOTHING_FINITE, FAILURES)
+    result.success = status not in (*cut_off, NOTHING_FINITE, FAILURES)
     result.status = status
-    result.message = _message(opt, status, failures)
+    result.message = _message(opt, status, failures, unserved)
     result.stop = opt.stop()
     result.failures = failures
     result.first_failures = first_failures
@@ -287,10 +308,10 @@ def _result(opt: Optimizer, status: int, final: Outcome | None) -> Result:
     return result
 
 
-def _message(opt: Optimizer, status: int, failures: dict[str, int]) -> str:
+def _message(opt: Optimizer, status: int, failures: dict[str, int], error: Exception | None) -> str:
     """Return the status in words."""
     if status != NOTHING_FINITE:
-        return _MESSAGES[status].format(stop=", ".join(opt.stop()))
+        return _MESSAGES[status].format(stop=", ".join(opt.stop()), error=error)
     if opt.nfev == 0:
         if "timeout" in opt.stop():
             return f"{_MESSAGES[TIMEOUT]} before any evaluation"

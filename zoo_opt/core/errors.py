@@ -21,6 +21,39 @@ class ObjectiveError(RuntimeError):
     """An objective of which the first evaluations have all failed; its cause is what the first one raised."""
 
 
+class NotServed(RuntimeError):
+    """What asks for an evaluation had no answer: an outage, a timeout, a quota. It says nothing of the point.
+
+    Such an evaluation is not charged and not told: it is asked for again. Raise it where a service may heal.
+
+    Parameters
+    ----------
+    *args
+        The words, as of any exception.
+    retry_after : float or None
+        Seconds after which the service wants to be asked again, where it says so.
+    """
+
+    def __init__(self, *args: Any, retry_after: float | None = None) -> None:
+        super().__init__(*args)
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send it between processes as its own words, whatever a class made from it takes."""
+        return NotServed, (str(self),), {"retry_after": self.retry_after}
+
+
+class Refused(RuntimeError):
+    """What asks for an evaluation is refused and would be again: a wrong key, an unknown model, no credit left.
+
+    Such an evaluation is not charged and not told, and the run ends at once.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send it between processes as its own words, whatever a class made from it takes."""
+        return Refused, (str(self),)
+
+
 def positive(name: str, value: Any) -> float:
     """Return ``value`` as a float > 0, or raise."""
     number = finite(name, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,12 @@ class ReadOuts:
     @seconds.setter
     def seconds(self, seconds: float) -> None:
         self._tally.clock = Clock(seconds)
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until ``timeout``, infinite where there is none."""
+        timeout = self._limits.timeout
+        return math.inf if timeout is None else max(0.0, timeout - self._tally.clock.here)
 
     @property
     def sem_told(self) -> bool:
