@@ -4,6 +4,7 @@ import dataclasses
 import math
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,19 @@ def test_a_smaller_budget_asks_for_nothing(path, first):
     whole = zo.minimize(f, space, budget=first, rng=0, checkpoint=path)
     again = zo.minimize(never, space, budget=50, rng=0, checkpoint=path)
     assert (again.nfev, again.params) == (whole.nfev, whole.params)
+
+
+@pytest.mark.parametrize("spent", range(20, 30))
+@pytest.mark.parametrize("workers", [None, 1, 3])
+def test_a_budget_lowered_in_the_middle_of_a_step_is_kept_to(path, spent, workers):
+    down = Counted(at=spent, error=OSError("down"))
+    raises(OSError, "down", zo.minimize, down, X0, checkpoint=path, on_error="raise", **CMA)
+    with ThreadPoolExecutor(workers or 1) as pool:
+        f = Counted()
+        result = zo.minimize(f, X0, checkpoint=path, executor=workers and pool, **CMA | {"budget": spent + 3})
+    whole_steps = spent // 7 * 7 + 7  # the step of 7 that is open, after which the budget allows no other
+    assert result.nfev == spent + f.calls == min(spent + 3, whole_steps)
+    assert "budget" in result.stop
 
 
 def test_what_came_before_an_error_is_kept(path):

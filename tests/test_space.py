@@ -250,6 +250,11 @@ ERRORS = [
     (lambda: zo.Optimizer(zo.SPSA(bounds=(0, 1)), SPACE), ValueError, "bounds must be given once"),
     (lambda: zo.minimize(loss, [0.5], unpack=True, budget=9), ValueError, "unpack must be False without a Space"),
     (
+        lambda: zo.minimize(loss, zo.Space(step=zo.Float(0, 1)), unpack=True, pass_step=True, budget=9),
+        ValueError,
+        "pass_step must be False with unpack for a Space with a parameter named step",
+    ),
+    (
         lambda: zo.minimize(loss, SPACE, unpack=True, vectorized=True, budget=9),
         ValueError,
         "unpack must be False with vectorized",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 import zlib
@@ -118,11 +119,12 @@ class Optimizer(Stored):
             if steps and not steps[0].left:
                 self._pipeline.close()  # an update that Ctrl-C broke off is made now
             if n is None:
-                batch = steps[0].hand_out() if steps or self._place() else self._nothing()
+                batch = steps[0].hand_out(self._room()) if steps or self._place() else self._nothing()
             else:
                 n = integer("n", n, 1)
                 step = next((step for step in steps if step.waiting), None)
-                batch = step.lease(n) if step else steps[-1].lease(n) if self._place() else self._nothing()
+                most = min(n, self._room(apart=True)) if step else n
+                batch = step.lease(most) if step else steps[-1].lease(n) if self._place() else self._nothing()
             batch._run, batch._space = self._run, self._space
             return batch
 
@@ -132,6 +134,15 @@ class Optimizer(Stored):
     def _place(self) -> bool:
         """Open the next step if budget and lookahead allow it."""
         return self._affordable() and self._pipeline.place()
+
+    def _room(self, *, apart: bool = False) -> int:
+        """Return how many candidates of the open steps the budget allows: not all, if it was lowered meanwhile.
+
+        With ``apart``, beside those that are out.
+        """
+        if self._budget is None or self._pipeline.ledger.next_id <= self._budget:
+            return sys.maxsize
+        return max(0, self._budget - self._tally.nfev - (len(self.pending) if apart else 0))
 
     def _affordable(self) -> bool:
         """Return whether the budget has room for the next whole step."""
@@ -279,7 +290,7 @@ class Optimizer(Stored):
         """
         with self._lock:
             reasons = {**self._pipeline.method.stop(self._pipeline.newest), **self.reached}
-            if not self._affordable() and not self._pipeline.ledger.waiting:
+            if not self._affordable() and not (self._pipeline.ledger.waiting and self._room(apart=True)):
                 reasons["budget"] = self.budget
             return reasons
 

@@ -211,6 +211,8 @@ def minimize(
     if unpack and vectorized:
         raise ValueError("unpack must be False with vectorized, where the objective gets a list of dicts")
     if opt.space is not None:
+        if unpack and pass_step and "step" in opt.space.parameters:
+            raise ValueError("pass_step must be False with unpack for a Space with a parameter named step")
         fun = OfParams(fun, opt.space, unpack, vectorized)
     elif unpack:
         raise ValueError("unpack must be False without a Space, whose parameters have names")

@@ -70,13 +70,13 @@ class OpenStep:
         """Return whether the candidate is of this step."""
         return 0 <= id_ - self.first < len(self.status)
 
-    def hand_out(self) -> Batch:
-        """Return all candidates that are not told, and mark them as out."""
+    def hand_out(self, most: int) -> Batch:
+        """Return the candidates that are not told, at most so many, and mark them as out."""
         n = len(self.status)
-        if self.left == n:
+        if self.left == n <= most:
             self.status, self.waiting = [OUT] * n, 0
             return Batch(self.X, range(self.first, self.first + n), self.number, self.of)
-        return self._take([i for i, status in enumerate(self.status) if status != TOLD])
+        return self._take([i for i, status in enumerate(self.status) if status != TOLD][:most])
 
     def lease(self, n: int) -> Batch:
         """Return up to ``n`` waiting candidates, and mark them as out."""
