@@ -26,10 +26,10 @@ use = "cma-es"
 """
 
 
-def load(tmp_path, text):
+def load(tmp_path, text, trust=False):
     path = tmp_path / "s.toml"
     path.write_text(text)
-    return load_suite(path)
+    return load_suite(path, trust=trust)
 
 
 def test_tasks_pair_problem_seed_and_budget(tmp_path):

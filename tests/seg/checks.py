@@ -63,7 +63,7 @@ def changed(text: str, old: str, new: str) -> str:
 def run_suite(folder: Path, suite: str, name: str = "suite") -> dict[str, dict]:
     """Write a suite of a table and run it by the command; returns the runs by the label of their row, of one seed."""
     (folder / f"{name}.toml").write_text(suite)
-    assert tables.main([str(folder / f"{name}.toml"), "--out", str(folder / "out")]) == 0
+    assert tables.main([str(folder / f"{name}.toml"), "--out", str(folder / "out"), "--trust"]) == 0
     return {run["method"]: run for run in read_record(folder / "out" / "runs.jsonl").runs.values()}
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
+from zoo_opt.bench import factory
 from zoo_opt_seg import SamBlackBox, Samples, Splits
 from zoo_opt_seg.visual_prompts.bar import BAR
 
@@ -34,11 +35,13 @@ def discs(n: int, seed: int) -> Samples:
     return Samples(images, masks, tuple(f"disc-{seed}-{i}" for i in range(n)))
 
 
+@factory("data")
 def disc_splits() -> Splits:
     """12, 6 and 6 discs."""
     return Splits("discs", discs(12, 1), discs(6, 2), discs(6, 3))
 
 
+@factory("black box")
 def box(**options: object) -> SamBlackBox:
     """The small SAM as a black box, for suites: ``use = "seg.small:box"``."""
     return SamBlackBox(sam=small_sam(), name="small", **options)

@@ -10,6 +10,7 @@ import torch
 from seg.small import SIZE, disc_splits
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
 
+from zoo_opt.bench import factory
 from zoo_opt_seg.blackbox.clipseg import ClipSegBlackBox
 from zoo_opt_seg.data.samples import Splits
 
@@ -53,11 +54,13 @@ def letters(texts):
     return ids, torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
 
 
+@factory("black box")
 def box(**options) -> ClipSegBlackBox:
     """The small CLIPSeg as a black box."""
     return ClipSegBlackBox(model=small_clipseg(), tokenizer=letters, **options)
 
 
+@factory("data")
 def told_splits() -> Splits:
     """12, 6 and 6 discs with texts."""
     return disc_splits().with_texts(*TEXTS)

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 import transformers
 
+from zoo_opt.bench import factory
 from zoo_opt_seg.blackbox.clipseg import ClipSegBlackBox
 from zoo_opt_seg.data.samples import Samples, Splits
 from zoo_opt_seg.whitebox.core.trainer import seeded
@@ -49,6 +50,7 @@ def tokens(texts) -> tuple[torch.Tensor, torch.Tensor]:
     return ids, (torch.arange(7) < torch.tensor(lengths)[:, None]).long()
 
 
+@factory("black box")
 def box() -> ClipSegBlackBox:
     """The small CLIPSeg as a black box."""
     return ClipSegBlackBox(model=small(), tokenizer=tokens)
@@ -70,11 +72,13 @@ def spots(n: int, seed: int) -> Samples:
     return Samples(images, masks, tuple(f"spots-{seed}-{i}" for i in range(n)), tuple(texts))
 
 
+@factory("data")
 def spot_splits() -> Splits:
     """16, 8 and 8 of them."""
     return Splits("spots", spots(16, 1), spots(8, 2), spots(8, 3))
 
 
+@factory("data")
 def few_polyps() -> Splits:
     """Drawn polyps of 96 px with texts, for the networks that go with the embedded CLIPSeg."""
     from zoo_opt_seg.data.synthetic import domain

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from zoo_opt.bench.suite_record import canonical as canonical
     from zoo_opt.bench.suite_runner import run_suite as run_suite
     from zoo_opt.bench.task import run_task as run_task
+    from zoo_opt.support.declaring import factory as factory
 
 if not TYPE_CHECKING:  # a type checker knows the names above and no others
     __all__, __getattr__, __dir__ = exports(__name__)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import zoo_opt as zo
 from zoo_opt.methods.grid import cells
+from zoo_opt.support.declaring import need_declared, need_trust
 from zoo_opt.support.installed import versions
 from zoo_opt.support.loading import load_object
 from zoo_opt.support.registry import Entry, Registry, find_in
@@ -31,10 +32,13 @@ class PeerEntry(Entry):
     argument, default : str
         The factory's argument that takes what follows the name and a colon, as in ``"cmaes:SepCMA"``, and its value
         without; "" where nothing follows.
+    evaluated : str
+        The factory's argument whose texts the library evaluates as Python; "" for none.
     """
 
     argument: str = ""
     default: str = ""
+    evaluated: str = ""
 
 
 def _peer(name: str, factory: str, about: str, **rest: Any) -> PeerEntry:
@@ -55,9 +59,9 @@ PEERS = Registry(
     "peer",
     "zoo_opt.peers",
     PeerEntry,
-    _peer("pycma", "pycma:PyCMA", _PYCMA),
-    _peer("pycma:noise-handler", "pycma:PyCMANoiseHandler", _HANDLER),
-    _peer("pycma:integers", "pycma:PyCMAIntegers", _INTEGERS),
+    _peer("pycma", "pycma:PyCMA", _PYCMA, evaluated="options"),
+    _peer("pycma:noise-handler", "pycma:PyCMANoiseHandler", _HANDLER, evaluated="options"),
+    _peer("pycma:integers", "pycma:PyCMAIntegers", _INTEGERS, evaluated="options"),
     _peer("cmaes:CMAwM", "cmaes_margin:CMAwM", _MARGIN),
     _peer("cmaes:CatCMAwM", "cmaes_margin:CatCMAwM", _MARGIN),
     _peer("cmaes", "cmaes:CMAESPackage", _CMAES, argument="kind", default="CMA"),
@@ -161,6 +165,17 @@ def check_method(method: str, options: Mapping[str, Any], *, budget: int) -> Non
         inspect.signature(factory).bind(None, **fixed, **options, rng=0, budget=budget)
 
 
+def check_method_in_file(method: str, options: Mapping[str, Any], trust: bool) -> None:
+    """Raise a ValueError unless a file may name this method: see `zoo_opt.support.declaring`."""
+    peer = _peer_of(method)
+    if peer is None and ":" in method:
+        need_declared(method, "method", trust)
+    if peer is not None and peer.evaluated:
+        for name, value in (options.get(peer.evaluated) or {}).items():
+            if isinstance(value, str):  # signals_filename too, whose file pycma evaluates
+                need_trust(f"option {name} = {value!r}, which {peer.name} evaluates,", trust)
+
+
 @contextlib.contextmanager
 def _refusal(what: str, options: Mapping[str, Any]) -> Iterator[None]:
     """Name what refuses its options, and them, in place of the TypeError that says so."""
@@ -172,11 +187,17 @@ def _refusal(what: str, options: Mapping[str, Any]) -> Iterator[None]:
 
 def _factory(method: str) -> tuple[Callable[..., Any] | None, dict[str, Any]]:
     """Who makes a method, and with what fixed arguments; None stands for ours."""
-    name, peer = method.partition(":")[2], entry_of(method)
-    if isinstance(peer, PeerEntry) and (peer.argument or peer.name == method):
+    name, peer = method.partition(":")[2], _peer_of(method)
+    if peer is not None:
         fixed = {peer.argument: name or peer.default} if peer.argument else {}
         return peer.loaded(), fixed  # not `load`: a suite can be checked where its peers are not installed
     return (load_object(method), {}) if name else (None, {})
+
+
+def _peer_of(method: str) -> PeerEntry | None:
+    """The entry of a peer by its whole name, or by what is before the colon where it takes something after it."""
+    entry = entry_of(method)
+    return entry if isinstance(entry, PeerEntry) and (entry.argument or entry.name == method) else None
 
 
 def make_method(name: str, options: Mapping[str, Any], *, budget: int) -> Any:

@@ -8,12 +8,12 @@ A suite is TOML::
     name = "bbob, 10-D"
     seeds = [1, 2, 3]
     budget_per_dim = 1000            # or: budget = 10000
-    problem = "bbob"                 # a short name or "module:function"
+    problem = "bbob"                 # a short name, or "module:function" in a file that is trusted
     problem_options = { functions = [1, 8], dimensions = [10], instances = [1] }
 
     [[group.method]]
     label = "CMA-ES, BIPOP"
-    use = "cma-es"                   # ours, "pycma", "cmaes:SepCMA", "nevergrad:CMA", or "module:function"
+    use = "cma-es"                   # ours, "pycma", "cmaes:SepCMA", "nevergrad:CMA", or likewise "module:function"
     options = { sigma0 = 2.0, restarts = "bipop" }       # a value "problem" stands for the problem's own: its bounds
 """
 
@@ -27,8 +27,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from zoo_opt.bench.problems.registry import expand, make_problem
-from zoo_opt.bench.solvers import check_method
+from zoo_opt.bench.problems.registry import check_problem_in_file, expand, make_problem
+from zoo_opt.bench.solvers import check_method, check_method_in_file
 from zoo_opt.bench.suite_reader import REQUIRED, Reader, SuiteError
 from zoo_opt.bench.task import Competitor, Task, with_problem
 
@@ -138,8 +138,15 @@ def load_title(path: Path) -> str:
     return str(tomllib.loads(path.read_text(encoding="utf-8")).get("title", path.stem))
 
 
-def load_suite(name_or_path: str | Path) -> Suite:
+def load_suite(name_or_path: str | Path, *, trust: bool = False) -> Suite:
     """Read a suite: a shipped one by name (``"quick"``), or a TOML file.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+    trust : bool
+        Whether the file may have code run that is not of a registry: problems and methods by ``"module:function"``
+        that declare themselves (`zoo_opt.bench.factory`), and options that a library evaluates as Python.
 
     Raises
     ------
@@ -153,7 +160,7 @@ def load_suite(name_or_path: str | Path) -> Suite:
             raise SuiteError(f"no suite file {text_name!r}, and no shipped suite of that name: {', '.join(shipped())}")
         path = shipped()[text_name]
     reader = Reader.of_toml(path.name, path.read_bytes())
-    groups = tuple(map(_group, reader.readers("group", "group")))
+    groups = tuple(_group(part, trust) for part in reader.readers("group", "group"))
     if not groups:
         raise reader.error("'group' must hold at least one [[group]], got none")
     if len({group.name for group in groups}) != len(groups):
@@ -162,7 +169,7 @@ def load_suite(name_or_path: str | Path) -> Suite:
     return reader.fill(Suite, name=path.stem, title=title, groups=groups, text=path.read_text(encoding="utf-8"))
 
 
-def _group(reader: Reader) -> Group:
+def _group(reader: Reader, trust: bool) -> Group:
     name = reader.take("name", str, REQUIRED)
     reader.where += f" ({name})"
     seeds = tuple(reader.take("seeds", list, REQUIRED))
@@ -176,6 +183,7 @@ def _group(reader: Reader) -> Group:
         given = f"{group.budget} and {group.budget_per_dim}"
         raise reader.error(f"a group must have one positive 'budget' or 'budget_per_dim', got {given}")
     try:
+        check_problem_in_file(group.problem, trust)
         problems = group.problems()
         first = make_problem(group.problem, problems[0])
     except (ValueError, TypeError) as error:
@@ -184,6 +192,7 @@ def _group(reader: Reader) -> Group:
         try:
             if any(arguments not in problems for arguments in group.problems(method)):
                 raise ValueError("its 'problem_options' must choose among the group's problems")
+            check_method_in_file(method.use, method.options, trust)
             check_method(method.use, with_problem(method.options, first), budget=group.budget_in(first.dim))
         except (ValueError, TypeError) as error:
             raise SuiteError(f"{reader.where}, method {method.label!r}: {error}") from error

@@ -69,6 +69,10 @@ Evaluations are counted by a wrapper, all methods start from the same points and
 run has one thread. Finished runs are kept in DIR/runs.jsonl as they finish: after an interruption the same command
 goes on where it stopped. The results are the same however the runs are spread.
 
+A suite names problems and methods that are registered (`zoo-opt list`). One that names functions, "module:function",
+has code run: read it, then give --trust. The functions must declare themselves, by @zoo_opt.bench.factory("problem") or
+"method".
+
 examples:
   zoo-opt bench quick
   zoo-opt bench benchmarks/quick.toml --out results/today --workers 4
@@ -193,6 +197,7 @@ def parser() -> argparse.ArgumentParser:
     )
     for option, what in (("--only", "run these methods only, now"), ("--again", "repeat the runs of these methods")):
         add(option, nargs="+", action="extend", default=[], metavar="LABEL", help=what)
+    add("--trust", action="store_true", help='run what the file names as "module:function", from here too')
     add("--restart", action="store_true", help="start over, keeping earlier results as runs.jsonl.old")
 
     add = command("bench compare", do_compare, "compare two results of a suite", COMPARE)

@@ -22,8 +22,9 @@ def do_bench(arguments: argparse.Namespace) -> int:
     from zoo_opt.bench.suite_runner import run_suite
     from zoo_opt.support.progress import Progress
 
-    sys.path.insert(0, os.getcwd())  # for problems and methods named "module:function"
-    suite = load_suite(arguments.suite)
+    if arguments.trust:
+        sys.path.insert(0, os.getcwd())  # for problems and methods named "module:function"
+    suite = load_suite(arguments.suite, trust=arguments.trust)
     out = Path(arguments.out or Path("results") / suite.name)
     for label in arguments.only + arguments.again:
         if label not in suite.labels:

@@ -125,7 +125,7 @@ def _tokenizer(folder: Path, model: Any) -> Tokenizer:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever the readers come across
         reason = " ".join(str(error).split())[:120]
         raise CheckpointError(f"{folder} has a tokenizer that cannot be read: {reason}") from None

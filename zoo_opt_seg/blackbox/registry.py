@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from zoo_opt.support.declaring import need_declared, need_trust
 from zoo_opt.support.registry import Entry, Registry
 
 
@@ -36,6 +37,8 @@ class BlackBoxEntry(Entry):
         The factory's argument that names a file or folder of the folder of weights, in tables.
     embedded : tuple of str
         Files of `zoo_opt_seg.embedded` that its answers depend on.
+    runs : str
+        The factory's argument that says what is run, which a file may do only if it is trusted; "" for none.
     """
 
     size: int = 224
@@ -45,6 +48,7 @@ class BlackBoxEntry(Entry):
     device: bool = False
     weights: str = ""
     embedded: tuple[str, ...] = ()
+    runs: str = ""
 
     @property
     def form(self) -> str:
@@ -110,11 +114,21 @@ PROCESS = BlackBoxEntry(
     factory="zoo_opt_seg.blackbox.process:process_of",
     about="a program that answers on its standard output (zoo_opt_seg.blackbox.serve)",
     words={"COMMAND": "command"},
+    runs="command",
 )
 BLACK_BOXES = Registry(
     "black box", "zoo_opt_seg.black_boxes", BlackBoxEntry, *(TINY, SAM, TINY_CLIPSEG, CLIPSEG, PROCESS)
 )
 """The black boxes by name."""
+
+
+def check_black_box_in_file(use: str, trust: bool) -> None:
+    """Raise a ValueError unless a file may name this black box: see `zoo_opt.support.declaring`."""
+    if use in BLACK_BOXES:
+        if runs := BLACK_BOXES.find(use).runs:
+            need_trust(f"the {runs} of the black box {use!r}", trust)
+    elif ":" in use:
+        need_declared(use, "black box", trust)
 
 
 def black_box_entry(use: str, complaint: str) -> BlackBoxEntry:

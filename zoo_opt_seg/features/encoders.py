@@ -174,6 +174,8 @@ def make_encoder(
         return _tiny(encoder, device)
     if arch is not None and weights is None:
         raise ValueError(f"arch needs weights, as {arch!r} has none by the name of {encoder!r}")
+    if arch is not None and ":" in arch:  # such as "hf-hub:who/what", which a file must not have fetched
+        raise ValueError(f"arch must be the name of an architecture, not of a place, got {arch!r}")
     path = None if weights is None else Path(weights)
     if path is not None and not path.is_file():
         raise WeightsError(f"weights of encoder {encoder!r} must be a file, there is none at {path}")

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo_opt.bench.suite_reader import REQUIRED, Reader, SuiteError
+from zoo_opt.support.declaring import need_declared
+from zoo_opt_seg.blackbox.registry import check_black_box_in_file
 from zoo_opt_seg.tables.suite import FIGURES, OVERRIDES, OWN_USES, Published, Row, TableGroup, TableSuite, uses
 from zoo_opt_seg.whitebox.comparators import COMPARATORS
 
@@ -16,8 +18,15 @@ __all__ = ["SuiteError", "load_table", "read_table"]
 GROUP_KEYS = {*(key.name for key in fields(TableGroup)), "like", "keep", "row"}  # which no comparator is named like
 
 
-def load_table(path: Path) -> TableSuite:
+def load_table(path: Path, *, trust: bool = False) -> TableSuite:
     """Read a table suite from a file.
+
+    Parameters
+    ----------
+    path : Path
+    trust : bool
+        Whether the file may have code run that is not of a registry: black boxes and data by ``"module:function"`` that
+        declare themselves (`zoo_opt.bench.factory`), and the command of a black box that is a process.
 
     Raises
     ------
@@ -26,11 +35,23 @@ def load_table(path: Path) -> TableSuite:
     """
     if not path.is_file():
         raise SuiteError(f"no suite file {str(path)!r}")
-    return _suite(Reader.of_toml(path.stem, path.read_bytes()), path.read_text(encoding="utf-8"))
+    suite = _suite(Reader.of_toml(path.stem, path.read_bytes()), path.read_text(encoding="utf-8"))
+    for group in suite.groups:
+        try:
+            check_black_box_in_file(group.black_box["use"], trust)
+            for domain in group.domains:
+                if ":" in domain:
+                    need_declared(domain, "data", trust)
+        except ValueError as error:
+            raise SuiteError(f"{suite.name} ({group.name}): {error}") from error
+    return suite
 
 
 def read_table(text: str, name: str) -> TableSuite:
-    """Read a table suite from its text; see `load_table`."""
+    """Read a table suite from its text, as a record holds it, for a report; see `load_table`.
+
+    Nothing that it names is imported.
+    """
     return _suite(Reader.of_toml(name, text), text)
 
 

@@ -33,6 +33,10 @@ Finished cells are kept in DIR/runs.jsonl as they finish: after an interruption 
 stopped, inside a cell too. Domains whose data, or groups whose weights, are not on this machine are left out, visibly.
 RESULT.jsonl, RESULT.jsonl.xz or DIR in place of SUITE only reports.
 
+A suite names what is registered (`zoo-opt-seg list`). One that names functions, "module:function", or the command of a
+process, has code run: read it, then give --trust. The functions must declare themselves, by
+@zoo_opt.bench.factory("black box") or "data".
+
 examples:
   zoo-opt-seg table benchmarks/baps_table1.toml --workers 2 --data-root data
   zoo-opt-seg table benchmarks/baps_table3.toml --only SPSA BAR --domains disc skin --seeds 0
@@ -56,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--seeds", nargs="+", action="extend", default=[], type=int, help="run these seeds only, now")
     top.add_argument("--data-root", metavar="DIR", help="folder of the data sets (default: $ZOO_OPT_DATA)")
     top.add_argument("--weights", metavar="DIR", help="folder of checkpoints (default: $ZOO_OPT_WEIGHTS)")
+    top.add_argument("--trust", action="store_true", help='run what the file names as "module:function", from here too')
     top.add_argument("--markdown", metavar="FILE", help="write the tables here (default: DIR/table.md)")
     top.add_argument("--record", metavar="FILE", help="write a small record to keep (.jsonl, .jsonl.xz or .jsonl.gz)")
     return top
@@ -64,7 +69,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status (0 done, 1 some cell failed, 2 wrong usage)."""
     arguments = parser().parse_args(argv)
-    sys.path.insert(0, os.getcwd())  # for what is named "module:function"
+    if arguments.trust:
+        sys.path.insert(0, os.getcwd())  # for what is named "module:function"
     path = Path(arguments.suite)
     try:
         if path.is_dir() or path.suffix in (".jsonl", ".xz", ".gz"):
@@ -72,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             out = path if path.is_dir() else path.parent
             missing: dict[str, str] = {}
         else:
-            suite = load_table(path)
+            suite = load_table(path, trust=arguments.trust)
             out = Path(arguments.out or Path("results") / suite.name)
             record, missing = _run(suite, out, arguments)
     except (SuiteError, ValueError) as error:

@@ -16,7 +16,9 @@ DEADLY = """
 import os, signal
 from pathlib import Path
 import zoo_opt as zo
+from zoo_opt.bench import factory
 
+@factory("method")
 class Deadly(zo.Optimizer):
     '''SPSA whose third step kills its process: always, or if nobody has left the file `once` yet.'''
 
@@ -65,7 +67,7 @@ def executor(request):
 
 def bench(cwd, *arguments, check=True):
     """``zoo-opt bench`` in a folder."""
-    return zoo_opt("bench", *arguments, cwd=cwd, check=check)
+    return zoo_opt("bench", "--trust", *arguments, cwd=cwd, check=check)
 
 
 @pytest.fixture
@@ -115,7 +117,7 @@ def test_an_idle_process_takes_over_what_another_died_of(tmp_path, monkeypatch):
     (tmp_path / "deadly.py").write_text(DEADLY)
     monkeypatch.syspath_prepend(tmp_path)
     text = SUITE.replace("ONCE", f"once = '{tmp_path / 'died'}'").replace("[1, 2, 3]", "[1]")
-    tasks = load(tmp_path, text.replace('[[group.method]]\nuse = "cma-es"', "")).tasks()
+    tasks = load(tmp_path, text.replace('[[group.method]]\nuse = "cma-es"', ""), trust=True).tasks()
     found = list(in_processes([task.job for task in tasks], 2))
     assert sorted(entry["method"] for entry in found) == ["deadly", "spsa"]
     assert not any(entry["error"] for entry in found)
@@ -135,13 +137,13 @@ def test_a_script_without_a_guard_is_told(tmp_path):
 
 def test_a_problem_that_workers_cannot_make_ends_the_bench(tmp_path, monkeypatch):
     (tmp_path / "here.py").write_text(
-        "import multiprocessing\nfrom zoo_opt.bench import SphereProblem\n"
-        "def problem():\n"
+        "import multiprocessing\nfrom zoo_opt.bench import SphereProblem, factory\n"
+        "@factory('problem')\ndef problem():\n"
         "    if multiprocessing.parent_process():\n        raise OSError('no such data set')\n"
         "    return SphereProblem(3)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    suite = load(tmp_path, GOOD.replace('"sphere"', '"here:problem"').replace("{ dimension = 3 }", "{}"))
+    suite = load(tmp_path, GOOD.replace('"sphere"', '"here:problem"').replace("{ dimension = 3 }", "{}"), trust=True)
     with pytest.raises(ExecutorError, match="sphere-d3 with A: OSError: no such data set"):
         run_suite(suite, tmp_path / "r.jsonl", workers=1)
 

@@ -200,7 +200,7 @@ def test_help(run, capsys):
 
 def test_a_table_ends_by_the_same_rule(run, monkeypatch):
     def raising(error):
-        def load(*_):
+        def load(*_, **__):
             raise error
 
         return load

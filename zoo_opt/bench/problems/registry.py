@@ -1,8 +1,9 @@
 """Benchmark problems by name: what is minimised, where a run starts, and what a good result is.
 
-A problem never sees an optimiser. It is made by a factory, named in a suite by one of the short names in `PROBLEMS`, as
-``"module:function"``, or as ``"prefix:name"`` of an installed plugin (`zoo_opt.bench.problems.targets`). Other packages
-declare theirs in the group ``zoo_opt.problems`` of their entry points.
+A problem never sees an optimiser. It is made by a factory, named by one of the short names in `PROBLEMS`, as
+``"module:function"`` (in a suite's file only of one that declares itself, see `check_problem_in_file`), or as
+``"prefix:name"`` of an installed plugin (`zoo_opt.bench.problems.targets`). Other packages declare theirs in the group
+``zoo_opt.problems`` of their entry points.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from zoo_opt.bench.problems.protocol import Problem
 from zoo_opt.bench.problems.targets import is_target, make_target
 from zoo_opt.bench.problems.wrappers import wrapped
+from zoo_opt.support.declaring import need_declared
 from zoo_opt.support.loading import load_object
 from zoo_opt.support.registry import Entry, Registry
 
@@ -89,6 +91,12 @@ def expand(kind: str, arguments: Mapping[str, Any]) -> list[tuple[str, dict[str,
         (kind, {"function": f, "dimension": d, "instance": i, **rest})
         for d, f, i in product(dimensions, functions, instances)
     ]
+
+
+def check_problem_in_file(kind: str, trust: bool) -> None:
+    """Raise a ValueError unless a file may name this problem: see `zoo_opt.support.declaring`."""
+    if kind not in PROBLEMS and not is_target(kind) and ":" in kind:
+        need_declared(kind, "problem", trust)
 
 
 def make_problem(kind: str, arguments: Mapping[str, Any] | None = None) -> Problem:
