@@ -4,7 +4,8 @@ The file is a line ``zoo-opt checkpoint <version> <sha256 of the rest>`` and the
 tree as JSON. It is written to a temporary file, synced and renamed, so that a file at the path is always whole.
 
 A class is named by its module and its name there, ``zoo_opt.gradient.gains:Cosine``. When a file is read, only modules
-of zoo_opt are imported by name; every other class must be among ``types``.
+of zoo_opt are imported by name, and of these only those of methods, their states and spaces: a peer's class, say,
+would start another library as it is made. Every other class must be among ``types``.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ VERSION = 3
 _MAGIC = b"zoo-opt checkpoint"
 _TREE = "tree"
 _BOX, _BOXES = "zoo_opt.methods.box:Box", ("bounds", "restart_from")  # fields that were plain tuples once
+_OWN = re.compile(r"zoo_opt\.((core|gradient|methods)(\.[a-z]\w*)+|parameters|space)")  # none that does more than hold
 _SCRIPT = ("__main__", "__mp_main__")  # what a module is called while it is run, here and in a spawned process
 
 _Make: TypeAlias = Callable[[str, list[Any], dict[str, Any]], Any]  # class, its items or fields -> object
@@ -247,7 +249,7 @@ def _by_place(types: Iterable[type]) -> dict[str, type]:
 def _own_class(place: str) -> type | None:
     """Return the dataclass or named tuple of zoo_opt at ``place``, None if there is none there."""
     module, _, name = place.partition(":")
-    if not re.fullmatch(r"zoo_opt(\.[a-z]\w*)+", module):  # no __main__, which would run
+    if not _OWN.fullmatch(module):
         return None
     try:
         cls: Any = getattr(importlib.import_module(module), name, None)

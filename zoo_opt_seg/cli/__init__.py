@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -16,7 +15,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (0 done, 1 failed, 2 wrong usage, 130 interrupted)."""
     completing(parser)
     words = joined(sys.argv[1:] if argv is None else argv)
-    sys.path.insert(0, os.getcwd())
     if words[:1] == ["table"]:
         from zoo_opt_seg.tables import run as tables
 

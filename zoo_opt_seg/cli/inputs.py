@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +77,7 @@ def black_box(spec: str, *, device: str = "cpu", cache: str | None = None) -> It
 
 def _made(spec: str) -> Any:
     """Return what the factory of ``module:factory`` makes; a function of two arguments is the black box itself."""
-    factory = load_object(spec)
+    factory = _from_here(spec)
     if not callable(factory):
         raise UsageError(f"--model must name a function, got {spec!r}, which is {factory!r}")
     try:
@@ -83,6 +85,13 @@ def _made(spec: str) -> Any:
     except (TypeError, ValueError):
         return factory
     return factory()
+
+
+def _from_here(spec: str) -> Any:
+    """Return the object of ``module:object`` as it was typed, of the current folder or of the Python path."""
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.insert(0, here)
+    return load_object(spec)
 
 
 def size_for(model: str, size: int | None) -> int:
@@ -139,7 +148,7 @@ def splits(spec: str, *, size: int, seed: int = 0, options: Sequence[str] = (), 
                 f'--data must be one of {", ".join([*DATA_SETS, *aliases])}, or "module:function", got {spec!r}'
             )
         with blamed(f"--data {spec}:"):
-            own = load_object(spec)()
+            own = _from_here(spec)()
         if not isinstance(own, Splits):
             raise UsageError(f"--data {spec} must return Splits, got {type(own).__name__}")
         return own.with_texts(*texts) if texts else own

@@ -172,9 +172,11 @@ def test_text_rows_have_iou_and_calls(tmp_path: Path, capsys: pytest.CaptureFixt
     # A second suite in the same folder finds the cells of the first, and a report has its own text.
     other = TEXTS.replace('name = "a small one"', 'name = "again"')
     (tmp_path / "other.toml").write_text(other)
-    done = tables.run_table(load_table(tmp_path / "other.toml"), tmp_path / "out", workers=0)
+    done = tables.run_table(load_table(tmp_path / "other.toml", trust=True), tmp_path / "out", workers=0)
     assert done == 0 and tables.read_results(tmp_path / "out")[0].text == other
-    record = tables._current(load_table(tmp_path / "texts.toml"), read_record(tmp_path / "out" / "runs.jsonl"))
+    record = tables._current(
+        load_table(tmp_path / "texts.toml", trust=True), read_record(tmp_path / "out" / "runs.jsonl")
+    )
     assert len(record.runs) == 4 and record.sessions[-1]["suite"] == "texts"
 
 
