@@ -1,9 +1,8 @@
 """A run that is kept on the disk: every loss is written down before it is told, and a run that was cut off resumes.
 
-``<path>`` is the optimizer's checkpoint; ``<path>.journal`` has a line for each loss told since: id, loss in
-hexadecimal, why it failed, its standard error where that was told, when it was told, the traceback of the first failure
-of its kind, and a checksum. To resume, the losses are told to the loaded optimizer, which is deterministic; those of
-candidates that it has been told already are passed over.
+``<path>`` is the optimizer's checkpoint, ``<path>.journal`` has a line for each loss told since, and ``<path>.lock`` is
+there while a run has them. A symbolic link is the file that it points to. To resume, the losses are told to the loaded
+optimizer, which is deterministic; those of candidates that it has been told already are passed over.
 
 A run that is resumed with another budget goes on as a run of that budget would, as far as that is possible: from its
 start, if the method as planned for the new budget asks for the points that were evaluated; from here, if its plan can
@@ -12,20 +11,23 @@ be changed on the way (`Method.replanned`); else it keeps its plan, and says so.
 
 from __future__ import annotations
 
-import json
-import math
+import contextlib
+import itertools
 import os
 import warnings
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt.core.outcome import Outcome, Raised
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.storage import checkpoint
-from zoo_opt.storage.append import AppendFile
+from zoo_opt.storage.append import AppendFile, ReplacedError
+from zoo_opt.storage.journal import is_whole, journal_line, read_journal
+from zoo_opt.storage.lock import Lock, is_read_only
+from zoo_opt.storage.own_file import same_file
 
 _FOLD = 2000  # losses after which the journal is folded into the checkpoint: replaying them takes about a second
 _FINAL = -1  # id of the final evaluation of the mean, which is no candidate
@@ -51,31 +53,40 @@ class KeptRun:
 
     def __init__(self, opt: Optimizer, path: str | os.PathLike[str] | None, *, seeded: bool) -> None:
         self.opt = opt
+        self._lock: Lock | None = None
         self._journal: AppendFile | None = None
+        self._read_only: OSError | None = None
         self._since = 0
         self._whole = True
         self._final: dict[int, Outcome] = {}
         if path is None:
             return
-        self._path = Path(path)
-        log = self._path.with_name(self._path.name + ".journal")
-        exists = self._path.exists()
-        if not exists and log.exists() and log.stat().st_size:
-            raise CheckpointError(
-                f"{log} has no checkpoint {self._path} beside it: put that back, or delete the journal"
-            )
-        made = not log.exists()
-        self._journal = AppendFile(log, in_use=CheckpointError(f"{log} is in use by another run"))
+        self._path = Path(os.path.realpath(path))
+        self._log = self._path.with_name(self._path.name + ".journal")
+        self._lock_file = self._path.with_name(self._path.name + ".lock")
+        for place in (self._path, self._log, self._lock_file):
+            if place.exists() and not place.is_file():
+                raise CheckpointError(f"{place} must be a file: move away what is there")
+        self._lock = lock = self._locked()
         try:
-            if exists:
-                self.opt = self._resumed(log, seeded)
-            else:
+            self._of_the_link(Path(path))
+            if self._path.exists():
+                self.opt = self._resumed(seeded)
+            elif self._log.exists() and self._log.stat().st_size:
+                raise CheckpointError(
+                    f"{self._log} has no checkpoint {self._path} beside it: put that back, or delete the journal"
+                )
+            elif lock is not None:
                 opt.save(self._path)
+            if lock is not None:
+                self._journal = AppendFile(self._log, whole=is_whole, lock=lock)
+                self._saved = self._path.stat()
         except BaseException:
-            self._journal.close()
-            if made:  # a run that is refused leaves nothing behind
-                log.unlink()
+            if lock is not None:
+                lock.release()
             raise
+        if lock is None and not self.opt.stop():
+            self._refuse()
 
     def tell(self, outcomes: list[Outcome]) -> None:
         """Write the outcomes down and tell them."""
@@ -87,10 +98,11 @@ class KeptRun:
         steps, seconds, known = self.opt.nit, self.opt.seconds, self.opt.failures
         outcomes = [Outcome(*outcome[:-1], seconds) for outcome in outcomes]
         self._whole = False  # an interrupt from here on may leave the optimizer behind its journal
-        self._journal.append(b"".join(_line(outcome, outcome.reason not in known) for outcome in outcomes))
+        self._append(b"".join(journal_line(outcome, outcome.reason not in known) for outcome in outcomes))
         self.opt.replay(outcomes)
         self._whole = True
         self._since += len(outcomes)
+        self._check()
         if self._since >= _FOLD and self.opt.nit > steps:
             self._fold()
 
@@ -98,15 +110,70 @@ class KeptRun:
         """Return what the final mean gave, evaluated once in the life of a run."""
         nfev = self.opt.nfev
         if nfev not in self._final:
+            if self._read_only is not None:
+                self._refuse()
             outcome = evaluate()
             if self._journal is not None:
                 self._fold()
                 kept = outcome._replace(id=_FINAL, reason=f"{outcome.reason} {nfev}")
-                self._journal.append(_line(kept, bool(outcome.reason)))
+                self._append(journal_line(kept, bool(outcome.reason)))
+                self._check()
             self._final[nfev] = outcome
         return self._final[nfev]
 
-    def _resumed(self, log: Path, seeded: bool) -> Optimizer:
+    def _locked(self) -> Lock | None:
+        """Return the lock of the run, before anything is looked at; None if the folder is only to be read."""
+        try:
+            return Lock(
+                self._lock_file, lambda holder: CheckpointError(f"{self._path} is in use by another run{holder}")
+            )
+        except OSError as error:
+            if not (is_read_only(error) and self._path.exists()):
+                raise
+            self._read_only = error
+            return None
+
+    def _refuse(self) -> NoReturn:
+        """Raise that a run goes on that cannot be kept."""
+        raise CheckpointError(
+            f"{self._path} can be read but its run is not complete, and cannot be kept there: {self._read_only}"
+        ) from self._read_only
+
+    def _of_the_link(self, path: Path) -> None:
+        """Refuse what an earlier release kept beside a symbolic link: losses that belong to the file it points to."""
+        log = path.with_name(path.name + ".journal")
+        if path.is_symlink() and log.exists() and log.stat().st_size and Path(os.path.realpath(log)) != self._log:
+            raise CheckpointError(
+                f"{log} has losses of the run at {self._path}, which {path} points to: move it to {self._log}, or "
+                "delete it, and their calls are made again"
+            )
+
+    def _append(self, lines: bytes) -> None:
+        if self._journal is not None:
+            with contextlib.suppress(ReplacedError):  # said by `_check`, once the optimizer knows
+                self._journal.append(lines)
+
+    def _check(self) -> None:
+        """Raise if another run may have the files, or they are gone, before anything else is paid for."""
+        lock, journal, path = self._lock, self._journal, self._path
+        if lock is None or journal is None or (journal.in_place() and same_file(path, self._saved)):
+            return
+        self._since = 0
+        place = path
+        if not lock.in_place() or (path.exists() and not same_file(path, self._saved)):  # it may be another run's
+            places = (path.with_name(f"{path.name}.kept{number}") for number in itertools.count(1))
+            place = next(place for place in places if not place.exists())
+        try:
+            self.opt.save(place)
+            then = f"are in {place}, from which it can go on"
+        except OSError as error:
+            then = f"cannot be saved: {error}"
+        raise CheckpointError(
+            f"{path}, its journal or its lock was deleted or replaced while a run had them; its {self.opt.nfev} "
+            f"evaluations {then}"
+        )
+
+    def _resumed(self, seeded: bool) -> Optimizer:
         """Return the optimizer at the path, brought up to date by the journal."""
         new = self.opt
         mine = new.identity
@@ -114,11 +181,20 @@ class KeptRun:
         for what, theirs in old.identity.items():
             if mine[what] != theirs and (seeded or what != "rng"):
                 raise CheckpointError(
-                    f"{self._path} is of another run: its {what} is {theirs!r}, this call's is {mine[what]!r}"
+                    f"{self._path} is of another run: its {what} is {theirs!r}, this call's is {mine[what]!r}; give "
+                    "another path, or delete it to start anew"
                 )
-        outcomes = _outcomes(log)
+        outcomes = read_journal(self._log)
         old.budget = None
-        old.replay([outcome for outcome in outcomes if outcome.id != _FINAL])
+        told = [outcome for outcome in outcomes if outcome.id != _FINAL]
+        try:
+            old.replay(told)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{self._log} is not of the run at {self._path}: {error}; put back the two that belong together, or "
+                "delete the journal, and the calls in it are made again"
+            ) from None
+        self._since = len(told)
         old.seconds = max([old.seconds, *(outcome.time for outcome in outcomes if outcome.time == outcome.time)])
         old.budget, old.limits = new.budget, new.limits
         spent = new.budget is not None and old.nfev >= new.budget  # nothing is left to plan
@@ -161,10 +237,16 @@ class KeptRun:
 
     def _fold(self) -> None:
         """Move the journal's losses into the checkpoint. Cut off in between, both hold them, which is harmless."""
-        if self._journal is not None:
+        if self._journal is None or not self._journal.is_open:  # not kept, or by the process this was forked from
+            return
+        self._check()
+        self._since = 0
+        try:
             self.opt.save(self._path)
+            self._saved = self._path.stat()
             self._journal.clear()
-            self._since = 0
+        except OSError as error:
+            warnings.warn(f"{self._path} stays as it was, its journal has all: {error}", stacklevel=2)
 
     def __enter__(self) -> KeptRun:
         return self
@@ -172,40 +254,9 @@ class KeptRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._journal is not None:
+        try:
             if self._since and self._whole:
                 self._fold()
-            self._journal.close()
-
-
-def _outcomes(log: Path) -> list[Outcome]:
-    """Return the outcomes that the journal holds; raise CheckpointError if a line is corrupt."""
-    outcomes = []
-    for number, line in enumerate(log.read_bytes().split(b"\n")[:-1], start=1):
-        body, _, check = line.rpartition(b" ")
-        if not body or check != _checksum(body):
-            raise CheckpointError(f"{log} is corrupt at line {number}")
-        id_, loss, reason, *rest = json.loads(body)
-        sem, time, text = [*rest, None, None, None][:3]  # lines of an earlier release have fewer
-        raised = None if text is None else Raised(RuntimeError(text), text)
-        outcomes.append(Outcome(id_, _number(loss), reason, _number(sem), raised, _number(time)))
-    return outcomes
-
-
-def _line(outcome: Outcome, is_first: bool) -> bytes:
-    text = [outcome.raised.text] if is_first and outcome.raised else []
-    numbers = [_hex(number) for number in (outcome.loss, outcome.sem, outcome.time)]
-    body = json.dumps([outcome.id, numbers[0], outcome.reason, *numbers[1:], *text]).encode()
-    return body + b" " + _checksum(body) + b"\n"
-
-
-def _hex(number: float) -> str | None:
-    return None if math.isnan(number) else float(number).hex()
-
-
-def _number(text: str | None) -> float:
-    return math.nan if text is None else float.fromhex(text)
-
-
-def _checksum(body: bytes) -> bytes:
-    return b"%08x" % zlib.crc32(body)
+        finally:
+            if self._journal is not None:
+                self._journal.close()

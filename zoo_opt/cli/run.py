@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import signal
 import sys
 import warnings
@@ -152,30 +153,47 @@ def _kept(file: str | None, about: dict[str, Any]) -> Iterator[None]:
         If the checkpoint is there and its note says something else than `about`.
     """
     from zoo_opt.core.errors import CheckpointError
-    from zoo_opt.storage.checkpoint import write_atomically
+    from zoo_opt.storage.atomic import write_atomically
     from zoo_opt.support.json_files import read_json
 
     if file is None:
         yield
         return
-    checkpoint = Path(file)
+    checkpoint = Path(os.path.realpath(file))
     note = checkpoint.with_name(checkpoint.name + ".target")
-    if checkpoint.exists():
-        before = read_json(note, CheckpointError) if note.exists() else dict(about)
-        before.setdefault("FUNCTION", before.get("TARGET"))  # as it was called
-        for what, value in about.items():
-            if before.get(what) != value:
-                raise CheckpointError(
-                    f"{checkpoint} is of another run: its {what} is {before.get(what)!r}, this call's is {value!r}"
-                )
-        print(f"going on from {checkpoint}; delete it to start anew", file=sys.stderr)
-    else:
-        write_atomically(note, json.dumps(about).encode())
+    with _lock_of(note, checkpoint):
+        if checkpoint.exists():
+            before = read_json(note, CheckpointError) if note.exists() else dict(about)
+            before.setdefault("FUNCTION", before.get("TARGET"))  # as it was called
+            for what, value in about.items():
+                if before.get(what) != value:
+                    raise CheckpointError(
+                        f"{checkpoint} is of another run: its {what} is {before.get(what)!r}, this call's is {value!r}"
+                    )
+            print(f"going on from {checkpoint}; delete it to start anew", file=sys.stderr)
+        else:
+            write_atomically(note, json.dumps(about).encode())
+        try:
+            yield
+        finally:
+            if not checkpoint.exists():  # a run that was refused leaves nothing behind
+                note.unlink(missing_ok=True)
+
+
+def _lock_of(note: Path, checkpoint: Path) -> contextlib.AbstractContextManager[object]:
+    """The lock of the note, none where a run is only to be read."""
+    from zoo_opt.core.errors import CheckpointError
+    from zoo_opt.storage.lock import Lock, is_read_only
+
     try:
-        yield
-    finally:
-        if not checkpoint.exists():  # a run that was refused leaves nothing behind
-            note.unlink(missing_ok=True)
+        return Lock(
+            note.with_name(note.name + ".lock"),
+            lambda holder: CheckpointError(f"{checkpoint} is in use by another run{holder}"),
+        )
+    except OSError as error:
+        if is_read_only(error) and checkpoint.exists():
+            return contextlib.nullcontext()
+        raise
 
 
 def _report(result: Result, method: Any, seed: int, problem: Problem | None) -> dict[str, Any]:

@@ -17,7 +17,6 @@ import io
 import json
 import os
 import re
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from zoo_opt.core.errors import CheckpointError
+from zoo_opt.storage.atomic import write_atomically
 from zoo_opt.storage.format2 import CHANGED, CONVERTERS, PLACES
 
 VERSION = 3
@@ -93,34 +93,6 @@ def read(path: str | os.PathLike[str], types: Iterable[type] = ()) -> Any:
         raise
     except Exception as error:  # whatever numpy, zip, JSON and constructors make of what `write` never wrote
         raise CheckpointError(f"{name} was not written by zoo_opt: {error}") from error
-
-
-def write_atomically(path: str | os.PathLike[str], *parts: Any) -> None:
-    """Replace the file at ``path`` by ``parts``, bytes or what a callable writes into the file, whole or not at all."""
-    target = Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            for part in parts:
-                part(file) if callable(part) else file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, target.stat().st_mode if target.exists() else 0o644)  # a temporary file is private
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    sync_folder(target.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` durable, where the system can."""
-    if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def types_in(tree: Any) -> set[type]:

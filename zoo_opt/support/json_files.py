@@ -27,7 +27,7 @@ def read_json(path: Path, error: type[ValueError] = ValueError, complaint: str =
     """
     try:
         return json.loads(path.read_bytes())
-    except ValueError as cause:
+    except (ValueError, RecursionError) as cause:
         raise error(f"{path}{complaint} ({' '.join(str(cause).split())})") from None
 
 
@@ -45,7 +45,8 @@ def read_json_lines(
     content : bytes, optional
         What the file holds, where it was read already.
     error : type
-        What is raised for a line that is no JSON object; a last line without a newline is left out instead.
+        What is raised for a line that is no JSON object; a last line that is none, or has no newline, was cut off by a
+        crash and is left out instead.
     complaint : str
         What its message says after the path, with a place for the line's number.
 
@@ -55,16 +56,29 @@ def read_json_lines(
     cut : bool
     """
     *whole, rest = (path.read_bytes() if content is None else content).split(b"\n")
+    cut = bool(rest) or bool(whole and not is_json_object(whole[-1]))
+    if cut and not rest:
+        whole.pop()
     lines = []
     for number, text in enumerate(whole, start=1):
-        try:
-            line = json.loads(text)
-        except ValueError:
-            line = None
+        line = _parsed(text)
         if not isinstance(line, dict):
             raise error(f"{path}{complaint.format(number)}: it must be a JSON object, got {text[:40]!r}")
         lines.append(line)
-    return lines, bool(rest)
+    return lines, cut
+
+
+def is_json_object(line: bytes) -> bool:
+    """Return whether a line is a JSON object; a last one that is not counts as cut off."""
+    return isinstance(_parsed(line), dict)
+
+
+def _parsed(text: bytes) -> Any:
+    """Return the value of JSON, None of what is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def json_line(line: Mapping[str, Any]) -> bytes:

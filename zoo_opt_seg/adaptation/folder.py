@@ -28,10 +28,11 @@ from typing import Any
 from zoo_opt._version import __version__ as zoo_opt_version
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt.optimizer import Optimizer
-from zoo_opt.storage.append import AppendFile, locked
-from zoo_opt.storage.checkpoint import write_atomically
+from zoo_opt.storage.append import AppendFile
+from zoo_opt.storage.atomic import write_atomically
+from zoo_opt.storage.lock import Lock
 from zoo_opt.support.installed import versions
-from zoo_opt.support.json_files import json_line, plain, read_json, read_json_lines
+from zoo_opt.support.json_files import is_json_object, json_line, plain, read_json, read_json_lines
 
 Line = dict[str, Any]
 ZERO_SHOT, ADAPTED = "zero-shot", "adapted"  # the rows of the test in metrics.json that asked the black box
@@ -89,9 +90,7 @@ class RunFolder:
         CheckpointError
             If the folder holds another run, or one that is going on; the message names the first difference.
         """
-        with (self.state / "lock").open("ab") as file:
-            if not locked(file):
-                raise CheckpointError(f"{self.path} is in use by another run")
+        with Lock(self.state / "lock", lambda holder: CheckpointError(f"{self.path} is in use by another run{holder}")):
             self._compare(json.loads(json.dumps(what)), about)
             yield
 
@@ -144,7 +143,7 @@ class Lines:
 
     def __init__(self, path: Path | None) -> None:
         self.known = [] if path is None else read_lines(path)
-        self._file = None if path is None else AppendFile(path)
+        self._file = None if path is None else AppendFile(path, whole=is_json_object)
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Append one line."""

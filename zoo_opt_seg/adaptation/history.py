@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.storage.checkpoint import write_atomically
+from zoo_opt.storage.atomic import write_atomically
 from zoo_opt_seg.adaptation.folder import Line, Lines, floats
 from zoo_opt_seg.prompts import Array
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from zoo_opt.bench.report.template import fill
 from zoo_opt.core.errors import CheckpointError
-from zoo_opt.storage.checkpoint import write_atomically
+from zoo_opt.storage.atomic import write_atomically
 from zoo_opt.support.json_files import read_json
 from zoo_opt_seg.adaptation.charts import Chart, smoothed
 from zoo_opt_seg.adaptation.folder import ADAPTED, ZERO_SHOT, Line, RunFolder, read_lines

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.storage.checkpoint import write_atomically
+from zoo_opt.storage.atomic import write_atomically
 from zoo_opt.support.registry import path_of
 from zoo_opt_seg.features.encoders import Encoder
 from zoo_opt_seg.features.text_encoders import TextEncoder

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo_opt.storage.append import AppendFile
-from zoo_opt.storage.checkpoint import write_atomically
-from zoo_opt.support.json_files import json_line, plain, read_json_lines
+from zoo_opt.storage.atomic import write_atomically
+from zoo_opt.storage.lock import Lock
+from zoo_opt.support.json_files import is_json_object, json_line, plain, read_json_lines
 
 Entry = dict[str, Any]  # a line of the record
 FORMAT = 1  # a record of another format is refused
@@ -114,12 +115,16 @@ class RecordFile(AppendFile):
 
     def __init__(self, path: Path, *, fresh: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        in_use = OSError(f"{path} is in use by another bench")
-        super().__init__(path, in_use=in_use)
-        if fresh and path.stat().st_size:
-            path.replace(_aside(path))
-            self.close()
-            super().__init__(path, in_use=in_use)
+        lock = Lock(
+            path.with_name(path.name + ".lock"), lambda holder: OSError(f"{path} is in use by another bench{holder}")
+        )
+        try:
+            if fresh and path.exists() and path.stat().st_size:
+                path.replace(_aside(path))
+            super().__init__(path, whole=is_json_object, lock=lock)
+        except BaseException:
+            lock.release()
+            raise
 
     def write(self, entry: Mapping[str, Any]) -> None:
         """Append one entry."""

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from zoo_opt.core.errors import CheckpointError
-from zoo_opt.storage.checkpoint import write_atomically
+from zoo_opt.storage.atomic import write_atomically
 from zoo_opt_seg.digests import tensors_digest
 from zoo_opt_seg.whitebox.core.trainer import copy_tensors
 

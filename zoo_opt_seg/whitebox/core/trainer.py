@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from zoo_opt.core.errors import CheckpointError
-from zoo_opt.storage.checkpoint import write_atomically
+from zoo_opt.storage.atomic import write_atomically
 from zoo_opt_seg.whitebox.core.memory import PeakMemory
 from zoo_opt_seg.whitebox.core.recipe import Epoch, Progress, Recipe, Validation
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from zoo_opt.storage.checkpoint import write_atomically
+from zoo_opt.storage.atomic import write_atomically
 from zoo_opt_seg.blackbox.sam import SamBlackBox
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.whitebox.core.comparator import Request, Trained

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_opt.core.errors import one_of
-from zoo_opt.storage.checkpoint import write_atomically
+from zoo_opt.storage.atomic import write_atomically
 from zoo_opt_seg.blackbox.clipseg import ClipSegBlackBox
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.whitebox.core import recipes
