@@ -16,23 +16,7 @@ from zoo_opt.optimizer import Optimizer
 from zoo_opt.testing import recorder
 from zoo_opt.testing.case import Case, ellipsoid, hazy, rugged, sphere, turns
 from zoo_opt.testing.recorder import Recorder, Way
-
-BAD_TELLS: dict[str, Callable[[Optimizer, list[int]], Any]] = {  # what is wrong -> a call with the ids that are out
-    "unknown id": lambda opt, ids: opt.tell([*ids, ids[-1] + 10**6], [1.0] * (len(ids) + 1)),
-    "negative id": lambda opt, ids: opt.tell([-1], [1.0]),
-    "same id twice": lambda opt, ids: opt.tell([ids[0], ids[0]], [1.0, 1.0]),
-    "too few losses": lambda opt, ids: opt.tell(ids, [1.0] * (len(ids) - 1)),
-    "too many losses": lambda opt, ids: opt.tell(ids, [1.0] * (len(ids) + 1)),
-    "minus infinity": lambda opt, ids: opt.tell(ids, [1.0] * (len(ids) - 1) + [-math.inf]),
-    "text": lambda opt, ids: opt.tell(ids, [1.0] * (len(ids) - 1) + ["1"]),
-    "too few standard errors": lambda opt, ids: opt.tell(ids, [1.0] * len(ids), [0.1] * (len(ids) - 1)),
-    "negative standard error": lambda opt, ids: opt.tell(ids, [1.0] * len(ids), [-0.1] * len(ids)),
-    "standard error of NaN": lambda opt, ids: opt.tell(ids, [1.0] * len(ids), [math.nan] * len(ids)),
-    "infinite standard error": lambda opt, ids: opt.tell(ids, [1.0] * len(ids), [math.inf] * len(ids)),
-    "standard errors as text": lambda opt, ids: opt.tell(ids, [1.0] * len(ids), "1" * len(ids)),
-    "told before": lambda opt, ids: opt.tell([*ids, 0], [1.0] * (len(ids) + 1)),
-    "failed before": lambda opt, ids: opt.tell_failed([*ids, 0]),
-}
+from zoo_opt.testing.told import BAD_TELLS, ROWS, UNLIKE
 
 
 class MethodContract:
@@ -134,8 +118,10 @@ class MethodContract:
             assert _leaves(method.ask(state, step)) == _leaves(asked), "ask gives something else when asked again"
             before, batch = _leaves(asked), opt.ask()
             losses = [rugged(batch[i]) for i in range(len(batch))]
-            method.update(deepcopy(state), asked, list(losses))
+            given = list(losses)
+            method.update(deepcopy(state), asked, given)
             assert _leaves(asked) == before, "update has written to what was asked"
+            assert repr(given) == repr(losses), "update has written to the losses"
             opt.tell(batch, losses)
 
     def test_mean_moves_when_a_step_closes(self, case: Case) -> None:
@@ -181,18 +167,20 @@ class MethodContract:
 
     def test_arguments_are_not_changed(self, case: Case) -> None:
         """x0, losses and ids are only read, and changing them later has no effect."""
-        x0, reference = case.x0(), Recorder(case).run(recorder.whole, 5)
-        run = Recorder(case, x0=x0)
-        x0[:] = 99.0
-        for _ in range(5):
-            batch = run.ask()
-            ids, losses = [c.id for c in batch], np.array([rugged(c) for c in batch])
-            kept = list(ids), losses.copy()
-            run.opt.tell(ids, losses)
-            assert ids == kept[0] and np.array_equal(losses, kept[1], equal_nan=True)
-            losses[:] = 0.0
-            run.note()
-        run.assert_same(reference)
+        reference = Recorder(case).run(recorder.whole, 5)
+        for kind in (list, np.array):
+            x0 = case.x0()
+            run = Recorder(case, x0=x0)
+            x0[:] = 99.0
+            for _ in range(5):
+                batch = run.ask()
+                ids, losses = [c.id for c in batch], kind([rugged(c) for c in batch])
+                before = repr((ids, losses))
+                run.opt.tell(ids, losses)
+                assert repr((ids, losses)) == before
+                losses[:] = [0.0] * len(ids)
+                run.note()
+            run.assert_same(reference)
 
     def test_types_are_kept(self, case: Case) -> None:
         """float32 stays float32 in candidates, mean and best, or float64 for methods that keep a float64 state."""
@@ -244,6 +232,27 @@ class MethodContract:
             runs.append(opt.mean.tobytes())
         assert len(set(runs)) == 1
 
+    def test_failures_and_infinite_losses_are_not_the_best(self, case: Case) -> None:
+        """A failed candidate is neither one of loss 0 nor the best, and an infinite loss is not the best.
+
+        Where a candidate that is the first, in the middle or the last of its step gets such a loss, the mean after the
+        step is another one, at some step after the first, than if that loss had been 0, or lower than all others.
+        """
+        opt, differ = case.start(), dict.fromkeys([(what, row) for what in UNLIKE for row in ROWS], False)
+        for step in range(1 + min(case.steps, 40)):
+            asked, batch = opt.method.ask(opt.state, step), opt.ask()
+            losses = [ellipsoid(x) for x in batch]
+            for what, row in (key for key, differs in differ.items() if step and not differs):
+                at, pair = int(ROWS[row] * (len(losses) - 1)), UNLIKE[what]
+                told = ([*losses[:at], loss, *losses[at + 1 :]] for loss in pair)
+                one, other = (opt.method.mean(opt.method.update(deepcopy(opt.state), asked, each)) for each in told)
+                differ[what, row] = not np.array_equal(one, other)
+            if all(differ.values()):
+                return
+            opt.tell(batch, losses)
+        what, row = next(key for key, differs in differ.items() if not differs)
+        raise AssertionError(f"{what}, where it is the {row} candidate of a step")
+
     def test_step_of_failures_moves_nothing(self, case: Case) -> None:
         """A step that failed altogether leaves the mean, and the next one has new candidates."""
         opt = case.start()
@@ -294,9 +303,10 @@ class MethodContract:
 
     # ------------------------------------------------------------------------------------------------- convergence
     def test_converges(self, case: Case) -> None:
-        """The best loss falls to its allowed part of that at x0 on the sphere and the ellipsoid."""
-        for loss in (sphere, ellipsoid):
-            ratio = case.solve(loss).best.loss / loss(case.x0())
+        """The best loss falls to its allowed part of that at x0, on the sphere, and on the ellipsoid below 0."""
+        for loss, lowest in ((sphere, 0.0), (ellipsoid, -ellipsoid(case.x0()))):
+            best = case.solve(lambda x: loss(x) + lowest).best.loss  # noqa: B023
+            ratio = (best - lowest) / loss(case.x0())
             assert ratio <= case.reduction, f"{loss.__name__}: fell to {ratio:.3g}, expected {case.reduction:.3g}"
 
 
