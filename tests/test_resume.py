@@ -1,7 +1,9 @@
 """minimize(checkpoint=...): what was paid for is never paid for again."""
 
 import dataclasses
+import errno
 import math
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -240,3 +242,46 @@ def test_a_planned_method_is_known_by_what_was_given(path):
     with pytest.warns(UserWarning, match="goes on as it was planned for its first budget"):
         longer = zo.minimize(sphere, X0, budget=400, **settings)
     assert longer.nfev == 400 and zo.Optimizer.load(path, types=[Planned, *TYPES]).method == Planned(popsize=20)
+
+
+def test_a_loss_is_on_the_disk_before_the_next_call(path, monkeypatch):
+    """At each call the journal is as long as it was when it was last forced to the disk."""
+    journal, synced, sync = path.with_name(path.name + ".journal"), {}, os.fsync
+
+    def noted(descriptor):
+        sync(descriptor)
+        found = os.fstat(descriptor)
+        synced[found.st_ino] = found.st_size
+
+    def f(x):
+        found = journal.stat()
+        assert not found.st_size or synced[found.st_ino] == found.st_size
+        sizes.append(found.st_size)
+        return sphere(x)
+
+    sizes = []
+    monkeypatch.setattr(os, "fsync", noted)
+    zo.minimize(f, X0, checkpoint=path, on_error="raise", **SETTINGS)
+    assert len(set(sizes)) == len(sizes) == SETTINGS["budget"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_fold_that_cannot_be_saved_loses_nothing(path, monkeypatch):
+    """The disk is full when the journal is to be moved into the checkpoint: the journal still has it all."""
+    monkeypatch.setattr(resume, "_FOLD", 40)
+    f, save, saves = Counted(), zo.Optimizer.save, []
+
+    def full(self, path):
+        saves.append(path)
+        if len(saves) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(self, path)
+
+    monkeypatch.setattr(zo.Optimizer, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        zo.minimize(f, X0, checkpoint=path, **SETTINGS)
+    assert 40 <= f.calls < SETTINGS["budget"]
+    monkeypatch.undo()
+    resumed = zo.minimize(f, X0, checkpoint=path, **SETTINGS)
+    assert f.calls == resumed.nfev == SETTINGS["budget"]
+    assert_as_if_never_stopped(resumed)

@@ -5,6 +5,7 @@ import math
 import operator
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from solving import advance, rastrigin, rosenbrock, solve
 import zoo_opt as zo
 from zoo_opt.methods.auto.choice import MOST_WITHOUT_GAIN
 from zoo_opt.methods.auto.mixed import MixedAuto
+from zoo_opt.methods.auto.searches import is_over
 from zoo_opt.methods.auto.state import EVOLUTION, QUASI_NEWTON
 from zoo_opt.methods.auto.units import unit_lengths
 from zoo_opt.methods.grid import Grid
@@ -297,3 +299,12 @@ def test_any_scale_of_the_start() -> None:
     for length in (1e200, 1e-200):
         opt = zo.Optimizer("auto", np.full(3, length), rng=0, budget=100)
         assert solve(opt, lambda x, length=length: np.abs(x / length - 0.3).sum()).best.loss < 0.5
+
+
+@pytest.mark.parametrize(("expected", "over"), [(-0.5, True), (-0.99, True), (-1.01, False), (-5.0, False)])
+def test_a_later_quasi_newton_search_goes_on_if_ten_times_what_it_expects_reaches_the_best(expected, over) -> None:
+    """It is at 13 and the best loss is 3: what is expected of its next step must be at least a tenth of the 10."""
+    going = SimpleNamespace(loss=13.0, expected_change=lambda: expected)
+    search = SimpleNamespace(state=going, has_ended=lambda: False)
+    s = SimpleNamespace(active=QUASI_NEWTON, search=search, searches={QUASI_NEWTON: search, EVOLUTION: None}, f=3.0)
+    assert is_over(s, s) is over

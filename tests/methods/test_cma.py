@@ -11,7 +11,7 @@ from solving import advance, solve
 
 import zoo_opt as zo
 from zoo_opt.methods.box import contains, fold
-from zoo_opt.methods.cma.full import FullDistribution
+from zoo_opt.methods.cma.full import FullDistribution, _decompose
 from zoo_opt.methods.cma.parameters import default_parameters, default_popsize, rank
 from zoo_opt.methods.cma.restarts import FIRST, LARGE, SMALL, Run, RunEnd, next_run
 from zoo_opt.methods.cma.stop import default_generations, history_length
@@ -353,3 +353,15 @@ def test_translation_and_scale():
     a = run(zo.CMAES(sigma0=0.5), sphere, generations=60)
     b = run(zo.CMAES(sigma0=50.0), lambda x: sphere(x - 300), x0=np.array([100.0, 150, 200]) + 300, generations=60)
     np.testing.assert_allclose(b.mean, 100 * a.mean + 300, atol=1e-9)
+
+
+@pytest.mark.parametrize("least", [-1e-3, -1e-9])
+def test_a_covariance_that_rounding_made_indefinite_is_raised_to_the_smallest_that_is_not(least):
+    """Its shortest axis is then 1e-7 of its longest, all variances are raised alike, and B D^2 B' is C."""
+    Q = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    given = (Q * [least, 1.0, 4.0]) @ Q.T
+    B, D, C = _decompose(0.5 * (given + given.T))
+    assert D[0] / D[-1] == pytest.approx(1e-7, rel=0.1)
+    np.testing.assert_allclose(D[1:] ** 2, [1.0 - least, 4.0 - least], rtol=1e-12)
+    np.testing.assert_allclose((B * D**2) @ B.T, C, atol=1e-13)
+    np.testing.assert_allclose(C - given, -least * np.eye(3), atol=1e-13)

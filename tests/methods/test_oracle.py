@@ -3,6 +3,9 @@
 The oracles are handed the directions that the optimizer draws; everything else they work out by themselves.
 """
 
+import math
+from functools import partial
+
 import numpy as np
 import pytest
 from oracles import cma_es, gradient, subspace
@@ -176,6 +179,11 @@ def normals(key):
     return lambda g, lam, n: generator(key, g).standard_normal((lam, n))
 
 
+def deviates(key, g, lam, n):
+    """The deviates that the separable strategy draws."""
+    return QuantileGaussian().draw(key, g, (lam, n), np.float64)
+
+
 def eigen_gap(method, n, popsize):
     p = default_parameters(n, popsize)
     return min(method.lazy / n, 0.1) * popsize / (p.c_1 + p.c_mu)
@@ -208,13 +216,40 @@ def test_cma_es_from_its_points(n):
 def test_sep_cma_es(n, popsize):
     x0 = np.linspace(-1.0, 1.5, n)
     opt = zo.Optimizer(zo.SepCMAES(sigma0=0.5, popsize=popsize), x0, rng=14)
-    key, lam = opt.state.key, len(opt.ask())
-
-    def deviates(g, lam, n):
-        return QuantileGaussian().draw(key, g, (lam, n), np.float64)
-
-    expected = cma_es.sep_cma_es(valley, x0, 0.5, deviates, 50, parameters=cma_es.ros_hansen_parameters(n, lam))
+    key, p = opt.state.key, cma_es.ros_hansen_parameters(n, len(opt.ask()))
+    expected = cma_es.sep_cma_es(valley, x0, 0.5, partial(deviates, key), 50, parameters=p)
     assert_states(generations(opt, valley)[0], expected)
+
+
+def slope(x):
+    """The same slope everywhere: the paths grow with every generation."""
+    return float(x @ np.linspace(1.0, 2.0, x.size))
+
+
+def lengths(states, p):
+    """|p_sigma| of each generation, relative to the expected, less 2 / (n + 1): h_sigma is 0 from 1.4 on."""
+    n = len(states[0].m)
+    rooted = [math.sqrt(1 - (1 - p.c_sigma) ** (2 * g)) for g in range(1, len(states) + 1)]
+    norms = [np.linalg.norm(s.p_sigma) / root for s, root in zip(states, rooted, strict=True)]
+    return [norm / cma_es.expected_norm(n) - 2 / (n + 1) for norm in norms]
+
+
+@pytest.mark.parametrize("sep", [False, True])
+def test_long_paths_stall_at_the_bound_and_nowhere_else(sep):
+    """On a slope, from many seeds, some paths are just shorter and some just longer than the bound of h_sigma."""
+    x0, seen = np.linspace(-1.0, 1.5, 5), []
+    for seed in range(20):
+        opt = zo.Optimizer((zo.SepCMAES if sep else zo.CMAES)(sigma0=0.5), x0, rng=seed)
+        key, lam = opt.state.key, len(opt.ask())
+        if sep:
+            p = cma_es.ros_hansen_parameters(5, lam)
+            expected = cma_es.sep_cma_es(slope, x0, 0.5, partial(deviates, key), 20, parameters=p)
+        else:
+            p, gap = cma_es.tutorial_parameters(5, lam), eigen_gap(opt.method, 5, lam)
+            expected = cma_es.cma_es(slope, x0, 0.5, normals(key), 20, eigen_gap=gap, parameters=p)
+        assert_states(generations(opt, slope, 20)[0], expected)
+        seen += lengths(expected, p)
+    assert any(1.38 < length < 1.4 for length in seen) and any(1.4 < length < 1.42 for length in seen)
 
 
 # ---------------------------------------------------------------------------------------------- random subspace

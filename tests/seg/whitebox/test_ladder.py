@@ -256,6 +256,8 @@ def test_labels_are_brought_to_the_logits_by_the_nearest_pixel() -> None:
     labels = np.zeros((1, 8, 8), np.uint8)
     labels[:, 4:] = 3
     assert low_resolution(labels, torch.zeros(1, 4, 4, 4))[0].tolist() == [[0] * 4] * 2 + [[3] * 4] * 2
+    columns = np.tile(np.arange(9, dtype=np.uint8), (1, 9, 1))
+    assert low_resolution(columns, torch.zeros(1, 2, 3, 3))[0].tolist() == [[1, 4, 7]] * 3  # their middles, not corners
 
 
 # ------------------------------------------------------------------------------------------------ training
