@@ -184,16 +184,16 @@ class Finder:
         return None
 
 
-def begin(mutant: Mutant | None, tests: list[str], scratch: Path, seconds: float, log: Path | None = None) -> int:
+def begin(mutant: Mutant | None, tests: list[str], scratch: Path, seconds: float) -> int:
     """Fork a process that runs ``tests`` with the mutant; return its id. It exits with 0 if all of them pass."""
     pid = os.fork()
     if pid:
         return pid
     try:
         os.setsid()
-        out = os.open(log or os.devnull, os.O_WRONLY | os.O_CREAT)
-        os.dup2(out, 1)
-        os.dup2(out, 2)
+        log = os.open(scratch / "log" if mutant is None else os.devnull, os.O_WRONLY | os.O_CREAT)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
         resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 2, int(seconds) + 4))
         if mutant is not None:
@@ -208,10 +208,10 @@ def begin(mutant: Mutant | None, tests: list[str], scratch: Path, seconds: float
     os._exit(code)
 
 
-def run(chosen: list[tuple[Mutant | None, list[str], float]], workers: int, end: float) -> Iterator[tuple[Any, str]]:
+def run(chosen: list[tuple[Any, list[str], float]], workers: int, end: float) -> Iterator[tuple[Any, str]]:
     """Yield each mutant with "caught", "timeout" or "survived", as they end; those not begun at ``end`` are left."""
-    waiting, running = list(reversed(chosen)), {}
-    scratch = Path(tempfile.mkdtemp(prefix="mutants"))
+    waiting, running, memory = list(reversed(chosen)), {}, "/dev/shm"  # where forcing to the disk takes no time
+    scratch = Path(tempfile.mkdtemp(prefix="mutants", dir=memory if os.access(memory, os.W_OK) else None))
     try:
         while running or (waiting and time.monotonic() < end):
             while waiting and len(running) < workers and time.monotonic() < end:
@@ -222,6 +222,8 @@ def run(chosen: list[tuple[Mutant | None, list[str], float]], workers: int, end:
                 mutant, _ = running.pop(pid)
                 if os.waitstatus_to_exitcode(status) == BROKEN:
                     raise RuntimeError(f"the tests could not be run with {mutant}")
+                if mutant is None and status:
+                    print((scratch / "log").read_text()[-3000:])
                 yield mutant, "caught" if status else "survived"
                 shutil.rmtree(scratch / str(pid), ignore_errors=True)
                 continue
@@ -261,7 +263,8 @@ def main() -> int:
     for group, settings in groups.items():
         places, chosen = drawn(group, settings, seed, given.sample)
         start = time.monotonic()
-        (_, outcome), *_ = run([(None, settings["tests"], 300.0)], 1, start + 300)
+        tests = settings["tests"] + [f"--deselect={test}" for test in config["slow"]]
+        (_, outcome), *_ = run([(None, tests, 300.0)], 1, start + 300)
         took = time.monotonic() - start
         if outcome != "survived":
             print(f"{group}: the tests fail without any change", file=sys.stderr)
@@ -269,7 +272,7 @@ def main() -> int:
         print(f"{group}: {places} places, {len(chosen)} tried; its tests take {took:.1f} s", flush=True)
         rows[group] = {"places": places, "tried": 0, "caught": 0, "timeout": 0, "survived": 0}
         seconds = 10.0 + 5.0 * took
-        queue += [((i + 0.5) / len(chosen), (m, settings["tests"], seconds)) for i, m in enumerate(chosen)]
+        queue += [((i + 0.5) / len(chosen), (m, tests, seconds)) for i, m in enumerate(chosen)]
     queue.sort(key=lambda entry: entry[0])  # all groups are at the same part when the time is over
 
     survivors = Path(given.survivors)

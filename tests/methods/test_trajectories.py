@@ -1,7 +1,7 @@
 """Every method goes where it went when its trajectory was written down: a change that moves it is noticed.
 
-`trajectories.json` has, for each case and loss, what `seen` returns. The figures hold on any machine, to 1e-6. A new case
-is written down by ``python tests/methods/test_trajectories.py``, which leaves those that are there as they are.
+`trajectories.json` has, for each case and loss, what `seen` returns. The figures hold on any machine, to 1e-6. A new
+case is written down by ``python tests/methods/test_trajectories.py``, which leaves those that are there as they are.
 """
 
 import json
