@@ -265,7 +265,6 @@ def test_a_loss_is_on_the_disk_before_the_next_call(path, monkeypatch):
     assert len(set(sizes)) == len(sizes) == SETTINGS["budget"]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_fold_that_cannot_be_saved_loses_nothing(path, monkeypatch):
     """The disk is full when the journal is to be moved into the checkpoint: the journal still has it all."""
     monkeypatch.setattr(resume, "_FOLD", 40)
@@ -278,10 +277,10 @@ def test_a_fold_that_cannot_be_saved_loses_nothing(path, monkeypatch):
         save(self, path)
 
     monkeypatch.setattr(zo.Optimizer, "save", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.warns(UserWarning, match="No space left"):
         zo.minimize(f, X0, checkpoint=path, **SETTINGS)
-    assert 40 <= f.calls < SETTINGS["budget"]
+    assert f.calls == SETTINGS["budget"] and len(saves) > 2
     monkeypatch.undo()
-    resumed = zo.minimize(f, X0, checkpoint=path, **SETTINGS)
-    assert f.calls == resumed.nfev == SETTINGS["budget"]
-    assert_as_if_never_stopped(resumed)
+    again = zo.minimize(never, X0, on_error="raise", checkpoint=path, **SETTINGS)
+    assert again.nfev == SETTINGS["budget"]
+    assert_as_if_never_stopped(again)
