@@ -24,7 +24,7 @@ def quick(model=None, prompt=FILTER, data=None, **changes):
 class Faulty(Bright):
     """Counts questions and images; a question of which ``fails(box, images)`` raises, or has NaN for an answer."""
 
-    def __init__(self, fails=lambda box, images: False, error=ConnectionError):
+    def __init__(self, fails=lambda box, images: False, error=RuntimeError):
         super().__init__()
         self.fails, self.error, self.questions, self.sent = fails, error, 0, 0
 

@@ -33,6 +33,7 @@ from zoo_opt.storage.atomic import write_atomically
 from zoo_opt.storage.lock import Lock
 from zoo_opt.support.installed import versions
 from zoo_opt.support.json_files import is_json_object, json_line, plain, read_json, read_json_lines
+from zoo_opt_seg.blackbox.cache import MaskFolder
 
 Line = dict[str, Any]
 ZERO_SHOT, ADAPTED = "zero-shot", "adapted"  # the rows of the test in metrics.json that asked the black box
@@ -73,6 +74,11 @@ class RunFolder:
     panel = property(lambda self: self.path / "panel.png")
     page = property(lambda self: self.path / "index.html")
     state = property(lambda self: self.path / "state")
+
+    @property
+    def answers(self) -> MaskFolder:
+        """Where the masks of a question are that was answered in part."""
+        return MaskFolder(self.state / "answers", "masks")
 
     @contextlib.contextmanager
     def claim(self, what: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[None]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo_opt.core.batch import Candidate
+from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt.core.outcome import Outcome, failed, succeeded
 from zoo_opt.methods import GradientMethod
 from zoo_opt.methods.cma.runs import ESState
@@ -18,10 +19,9 @@ from zoo_opt.support.progress import ShowProgress
 from zoo_opt_seg.adaptation.history import mean
 from zoo_opt_seg.adaptation.log import RunLog
 from zoo_opt_seg.adaptation.objective import Objective
-from zoo_opt_seg.adaptation.retrying import BlackBoxDown
+from zoo_opt_seg.adaptation.retrying import BlackBoxDown, down
 from zoo_opt_seg.adaptation.validation import Validator
 from zoo_opt_seg.blackbox.protocol import BlackBoxGone
-from zoo_opt_seg.blackbox.wrappers import BudgetExhausted
 from zoo_opt_seg.measures.losses import LossError
 
 
@@ -104,7 +104,9 @@ class TrainingLoop:
         Raises
         ------
         BlackBoxDown
-            If the black box keeps failing.
+            If the black box keeps failing, or is out of service for too long.
+        Refused
+            If it refuses.
         """
         self.objective.minibatch(self.opt.nit)  # what cannot be asked is said before the first question
         while True:
@@ -153,15 +155,18 @@ class TrainingLoop:
                 ) from self._error
 
     def _evaluate(self, candidate: Candidate) -> Outcome:
-        """Return what a candidate gave; a failure counts towards those in a row unless the candidate was at fault."""
+        """Return what a candidate gave; a failure counts towards those in a row unless the candidate was at fault.
+
+        An evaluation that is not served, or refused, ends the loop before anything is told of it.
+        """
         self.objective.minibatch(candidate.step)  # what cannot be drawn is no failure of the black box
         self._error = None
         try:
             outcome = succeeded(candidate.id, float(self.objective(candidate.x, candidate.step)))
-        except (BudgetExhausted, LossError):
+        except (NotServed, BlackBoxGone) as error:
+            raise down(error) from error
+        except (Refused, LossError):
             raise
-        except BlackBoxGone as error:
-            raise BlackBoxDown(str(error)) from error
         except Exception as error:
             self._error = error
             outcome = failed(candidate.id, error)

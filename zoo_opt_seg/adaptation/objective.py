@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zoo_opt.core import errors
-from zoo_opt_seg.blackbox.protocol import SegmentationModel
+from zoo_opt_seg.blackbox.protocol import BlackBoxError, SegmentationModel
 from zoo_opt_seg.data.augmentation import KINDS, augment
 from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for, need_texts
 from zoo_opt_seg.data.samples import Samples
@@ -153,6 +153,9 @@ class Objective:
         ------
         ValueError
             If ``X`` has another shape, or the loss is none for what the black box returns.
+        BlackBoxError
+            If the black box answered NaN for more than half of the images. Where it did for fewer, the loss is that of
+            the others.
         """
         X = np.asarray(X)
         if X.ndim != 2 or X.shape[1] != self.prompt.dim:
@@ -163,8 +166,17 @@ class Objective:
             vector = x.astype(np.float32)
             if np.isfinite(vector).all():
                 answer = self.prompt.answer(self.model, vector, context)
-                losses[i] = black_box_loss(self.loss, answer, minibatch.masks, self.reduction)
+                losses[i] = self._loss(answer, minibatch.masks)
         return losses
+
+    def _loss(self, answer: Array, masks: Array) -> float:
+        """Return the loss of an answer, over the images that have a mask in it."""
+        answered = np.logical_not(np.isnan(answer).any(axis=(1, 2)))
+        if answered.all():
+            return black_box_loss(self.loss, answer, masks, self.reduction)
+        if 2 * answered.sum() < len(answered):
+            raise BlackBoxError(f"the black box answered for {answered.sum()} of {len(answered)} images of a minibatch")
+        return black_box_loss(self.loss, answer[answered], masks[answered], self.reduction)
 
     def __call__(self, x: Array, step: int) -> float:
         """Return the loss of one candidate, shape (dim,), on the minibatch of a step."""

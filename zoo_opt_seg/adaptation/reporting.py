@@ -84,7 +84,7 @@ def measure(plan: Plan, trained: TrainedPrompt, folder: RunFolder | None) -> dic
     settings: dict[str, Any] = {"repeats": about.repeats, "seed": about.test_seed, "draw": plan.points}
     rows: dict[str, Evaluation] = {}
     box = Counted(plan.box)
-    asked, scores = Retrying(box, controls(plan.splits.train, plan.points)), Scores(box, folder)
+    asked, scores = _asked(plan, box, folder), Scores(box, folder)
     try:
         for who, prompt in ((ZERO_SHOT, None), (ADAPTED, trained)):
             kept: dict[str, Any] = {"known": scores.known[who], "on_batch": partial(scores.add, who)}
@@ -103,6 +103,12 @@ def measure(plan: Plan, trained: TrainedPrompt, folder: RunFolder | None) -> dic
     }
 
 
+def _asked(plan: Plan, box: Counted, folder: RunFolder | None) -> Retrying:
+    """Return the black box as it is asked once the training is over."""
+    kept = None if folder is None else folder.answers
+    return Retrying(box, controls(plan.splits.train, plan.points), plan.training.wait, kept)
+
+
 def illustrate(plan: Plan, trained: TrainedPrompt, metrics: dict[str, Any], folder: RunFolder) -> None:
     """Write the picture panel and the page; the few answers that the panel takes are kept until it is there.
 
@@ -114,7 +120,7 @@ def illustrate(plan: Plan, trained: TrainedPrompt, metrics: dict[str, Any], fold
     if not folder.panel.exists():
         cache = folder.state / "panel"
         counted = Counted(plan.box)
-        box = Cached(Retrying(counted, controls(plan.splits.train, plan.points)), cache)
+        box = Cached(_asked(plan, counted, folder), cache)
         test = metrics.get("test", {}).get("images", {})
         shown = plan.shown
         rows = chosen_rows(len(shown), test.get(ZERO_SHOT), test.get(ADAPTED))

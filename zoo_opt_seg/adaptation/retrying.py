@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from zoo_opt.core.errors import NotServed, Refused
+from zoo_opt.outage import WAIT
+from zoo_opt_seg.blackbox.cache import MaskFolder
 from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone
+from zoo_opt_seg.blackbox.serving import Served
 from zoo_opt_seg.data.draws import Draw, draw_prompts
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.prompts import Array, Prompts
@@ -14,11 +18,21 @@ CONTROLS = 4  # training images at most that tell whether the black box is up
 
 
 class BlackBoxDown(RuntimeError):
-    """The black box failed so often that going on makes no sense. What was paid for is kept."""
+    """The black box failed so often, or was out of service for so long, that going on makes no sense.
+
+    What was paid for is kept.
+    """
+
+
+def down(error: NotServed | BlackBoxGone) -> BlackBoxDown:
+    """Return what to raise for a black box that does not answer any more."""
+    return BlackBoxDown(str(error) if isinstance(error, BlackBoxGone) else f"the black box is out of service: {error}")
 
 
 class Retrying(BlackBox):
     """A black box that is asked again where it fails, and then about each image alone: NaN where that fails as well.
+
+    Outages are waited for, as by `Served`.
 
     Parameters
     ----------
@@ -27,15 +41,25 @@ class Retrying(BlackBox):
         Images uint8 (m, H, W, 3) that it answers while it is up: they tell images at which it fails from a black box
         that is down. They are asked with noise in the last bit, so that no cache answers. Without them it is down
         wherever it fails.
+    wait, kept
+        See `Served`.
 
     Raises
     ------
     BlackBoxDown
         If it is down.
+    Refused
+        If it refuses.
     """
 
-    def __init__(self, model: BlackBox, controls: tuple[Array, Prompts] | None = None) -> None:
-        self.model, self.name, self.prompted_by = model, model.label, model.prompted_by
+    def __init__(
+        self,
+        model: BlackBox,
+        controls: tuple[Array, Prompts] | None = None,
+        wait: float = WAIT,
+        kept: MaskFolder | None = None,
+    ) -> None:
+        self.model, self.name, self.prompted_by = Served(model, wait, kept), model.label, model.prompted_by
         self._controls = controls
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
@@ -58,8 +82,10 @@ class Retrying(BlackBox):
         for _ in range(tries):
             try:
                 return self.model(images, prompts)
-            except BlackBoxGone as error:
-                raise BlackBoxDown(str(error)) from error
+            except (NotServed, BlackBoxGone) as error:
+                raise down(error) from error
+            except Refused:
+                raise
             except Exception as error:
                 last = error
         return last

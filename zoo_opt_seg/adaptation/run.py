@@ -25,6 +25,7 @@ from zoo_opt_seg.adaptation.reporting import illustrate, measure
 from zoo_opt_seg.adaptation.settings import settings_from
 from zoo_opt_seg.adaptation.validation import Validator
 from zoo_opt_seg.blackbox.protocol import SegmentationModel
+from zoo_opt_seg.blackbox.serving import Served
 from zoo_opt_seg.blackbox.wrappers import Budgeted
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.prompts import Array
@@ -99,7 +100,7 @@ def adapt(
         What to write down in ``config.json`` as well; not compared on resuming.
     **settings
         ``method``, ``options``, ``calls``, ``batch``, ``seed``, ``loss``, ``reduction``, ``augment``, ``points``,
-        ``x0``, ``patience``: see `zoo_opt_seg.adaptation.settings.SearchSettings`; ``validate``,
+        ``x0``, ``patience``, ``wait``: see `zoo_opt_seg.adaptation.settings.SearchSettings`; ``validate``,
         ``validation_images``, ``select``: `zoo_opt_seg.adaptation.settings.SelectionSettings`; ``test``,
         ``test_images``, ``repeats``, ``test_seed``, ``panel``: `zoo_opt_seg.adaptation.settings.ReportSettings`.
 
@@ -114,7 +115,10 @@ def adapt(
     CheckpointError
         If the folder holds another run, or cannot be read.
     BlackBoxDown
-        If the black box keeps failing. Nothing paid for is lost: the same call goes on.
+        If the black box keeps failing, or is out of service for longer than ``wait``. Nothing paid for is lost: the
+        same call goes on, and after an outage ends as if there had been none.
+    Refused
+        If the black box refuses, as with a wrong key.
     """
     plan = planned(model, prompt, splits, *settings_from(settings))
     if out is None:
@@ -136,6 +140,7 @@ def _adapted(plan: Plan, folder: RunFolder | None, progress: bool) -> Adaptation
         result.metrics["test"] = measure(plan, result.prompt, folder)
     if folder is not None:
         write_json(folder.metrics, result.metrics)
+        folder.answers.clear()
     return result
 
 
@@ -148,7 +153,8 @@ def _trained(plan: Plan, folder: RunFolder | None, progress: bool) -> Adaptation
     ):
         opt, each = kept.opt, plan.training.batch * plan.prompt.views
         log = RunLog(None if folder is None else folder.log, opt.nit, history.lines(each))
-        box = Budgeted(plan.box, calls - opt.nfev * each - history.calls)
+        served = Served(plan.box, plan.training.wait, None if folder is None else folder.answers)
+        box = Budgeted(served, calls - opt.nfev * each - history.calls)
         validator = Validator(plan.validation(box), history, plan.training.batch)
         objective, patience = plan.objective(box), plan.training.patience
         loop = TrainingLoop(kept, objective, validator, plan.validations, calls, patience, log)

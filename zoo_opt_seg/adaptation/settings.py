@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_opt.core.errors import integer
 from zoo_opt.methods import Method
+from zoo_opt.outage import WAIT, check_wait
 
 if TYPE_CHECKING:
     from zoo_opt_seg.data.draws import Draw
@@ -41,6 +42,9 @@ class SearchSettings:
         Start; by default that of the prompt.
     patience : int
         Failed questions in a row after which the black box counts as down.
+    wait : float
+        Seconds that an outage of the black box is waited for, in training, validation and tests, as by
+        `zoo_opt.minimize`.
     """
 
     method: Method | str = "cma-es"
@@ -54,10 +58,12 @@ class SearchSettings:
     points: str | Draw | None = None
     x0: Array | None = None
     patience: int = 8
+    wait: float = WAIT
 
     def __post_init__(self) -> None:
         for name, minimum in (("calls", 1), ("batch", 1), ("seed", 0), ("patience", 1)):
             integer(name, getattr(self, name), minimum)
+        check_wait(self.wait)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from zoo_opt.core.errors import integer
+from zoo_opt.core.errors import NotServed, Refused, integer
 from zoo_opt_seg.adaptation.folder import Line
 from zoo_opt_seg.adaptation.history import History, ValidationPoint
-from zoo_opt_seg.adaptation.retrying import BlackBoxDown
+from zoo_opt_seg.adaptation.retrying import BlackBoxDown, down
 from zoo_opt_seg.adaptation.settings import SelectionSettings
 from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone
-from zoo_opt_seg.blackbox.wrappers import BudgetExhausted
 from zoo_opt_seg.data.draws import Draw, draw_prompts
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.measures.losses import LOSSES, LossError, check_loss, dice_loss
@@ -51,7 +50,7 @@ class ValidationImages:
         self.prompts = draw_prompts(points, samples, (seed, _POINTS)) if len(samples) else None
 
     def __call__(self, x: Array, rows: slice) -> tuple[list[float], list[float]]:
-        """Return Dice and loss of each of some images, by one question to the black box."""
+        """Return Dice and loss of each of some images, by one question to the black box; NaN where it fails."""
         assert self.prompts is not None
         part = self.samples[rows]
         trained = TrainedPrompt(self.prompt, x)
@@ -61,6 +60,7 @@ class ValidationImages:
         p = torch.from_numpy(np.ascontiguousarray(answer, np.float32))
         masks = torch.from_numpy(np.ascontiguousarray(part.masks))
         dice = 1.0 - dice_loss((p > 0.5).double(), masks, "none")  # that of the metrics, without importing MONAI
+        dice[torch.isnan(p).any(2).any(1)] = math.nan
         return dice.tolist(), loss(p, masks, "none").tolist()
 
 
@@ -87,8 +87,10 @@ class Validator:
         Raises
         ------
         BlackBoxDown
-            If the black box failed on every question, or can be asked nothing any more; what is kept of the questions
-            that failed is that they were paid for.
+            If the black box failed on every question, is out of service, or can be asked nothing any more; what is kept
+            of the questions that failed is that they were paid for.
+        Refused
+            If it refuses.
         """
         history = self.history
         point = history.begin(number, nfev, x)
@@ -97,16 +99,16 @@ class Validator:
             return point
         failed: list[Line] = []
         last: Exception | None = None
-        gone: BlackBoxGone | None = None
+        gone: NotServed | BlackBoxGone | None = None
         for start in range(len(point.dice), history.images, self.batch):
             rows = slice(start, min(start + self.batch, history.images))
             try:
                 dice, loss = self.ask(point.x, rows)
-            except (LossError, BudgetExhausted):
-                raise
-            except BlackBoxGone as error:
+            except (NotServed, BlackBoxGone) as error:
                 gone = error
                 break
+            except (Refused, LossError):
+                raise
             except Exception as error:
                 last = error
                 dice, loss = _nothing(rows.stop - rows.start)
@@ -122,7 +124,7 @@ class Validator:
         elif failed:
             history.add(point, [], [], error=failed[-1]["error"], lost=sum(len(line["dice"]) for line in failed))
         if gone is not None:
-            raise BlackBoxDown(str(gone)) from gone
+            raise down(gone) from gone
         if not point.dice:
             raise BlackBoxDown(
                 f"the black box failed on all {history.images} validation images, the last time with "

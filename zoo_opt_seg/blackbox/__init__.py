@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.protocol import BlackBox as BlackBox
     from zoo_opt_seg.blackbox.protocol import BlackBoxError as BlackBoxError
     from zoo_opt_seg.blackbox.protocol import BlackBoxGone as BlackBoxGone
+    from zoo_opt_seg.blackbox.protocol import PartlyAnswered as PartlyAnswered
     from zoo_opt_seg.blackbox.protocol import SegmentationModel as SegmentationModel
     from zoo_opt_seg.blackbox.protocol import as_black_box as as_black_box
     from zoo_opt_seg.blackbox.registry import BLACK_BOXES as BLACK_BOXES
     from zoo_opt_seg.blackbox.registry import BlackBoxEntry as BlackBoxEntry
     from zoo_opt_seg.blackbox.sam import SamBlackBox as SamBlackBox
+    from zoo_opt_seg.blackbox.serving import Served as Served
     from zoo_opt_seg.blackbox.tiny import TinyClipSeg as TinyClipSeg
     from zoo_opt_seg.blackbox.tiny import TinySam as TinySam
     from zoo_opt_seg.blackbox.wrappers import Budgeted as Budgeted

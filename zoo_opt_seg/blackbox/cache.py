@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt_seg.blackbox.protocol import Array, SegmentationModel, check_images, check_prompts
+from zoo_opt_seg.blackbox.protocol import Array, PartlyAnswered, SegmentationModel, check_images, check_prompts
 from zoo_opt_seg.blackbox.wrappers import Wrapped
 from zoo_opt_seg.prompts import Prompts
 
@@ -61,6 +61,15 @@ class MaskFolder:
                 warnings.warn(f"{self._what} cannot be kept in {self.folder}: {error}", RuntimeWarning, stacklevel=4)
             self._full = True
 
+    def clear(self) -> None:
+        """Take all masks away."""
+        for path in self.folder.glob("*/*.mask"):
+            path.unlink(missing_ok=True)
+
+    def __bool__(self) -> bool:
+        """Whether there is any mask."""
+        return next(self.folder.glob("*/*.mask"), None) is not None
+
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key[2:]}.mask"
 
@@ -88,6 +97,8 @@ class Cached(Wrapped):
 
     Notes
     -----
+    Of a question that is partly answered (`PartlyAnswered`), what came is kept.
+
     ``Cached(Budgeted(model, n), folder)`` pays for misses alone; ``Budgeted(Cached(model, folder), n)`` counts every
     question, whether it was asked before or not, and is what compares optimisers. Misses are evaluated in one smaller
     batch, which in floating point may move the last bit of a probability.
@@ -109,23 +120,36 @@ class Cached(Wrapped):
         size = images.shape[1:3]
         known: dict[str, Any] = {key: self._masks.read(key, size) for key in dict.fromkeys(keys)}
         rows = [keys.index(key) for key, mask in known.items() if mask is None]
+        errors: dict[str, Exception] = {}
         if rows or not len(images):
-            answers = self.model(images[rows], prompts[rows])
-            for row, mask in zip(rows, answers, strict=True):
-                self._masks.write(keys[row], mask)
-                known[keys[row]] = mask
+            try:
+                answers = self.model(images[rows], prompts[rows])
+            except PartlyAnswered as part:
+                answers, errors = part.masks, {keys[rows[place]]: error for place, error in part.errors.items()}
             if not len(images):
                 return answers
+            for row, mask in zip(rows, answers, strict=True):
+                known[keys[row]] = mask
+                if keys[row] not in errors:
+                    self._masks.write(keys[row], mask)
         self.misses += len(rows)
         self.hits += len(images) - len(rows)
-        return np.stack([known[key] for key in keys])
+        masks = np.stack([known[key] for key in keys])
+        if errors:
+            raise PartlyAnswered(masks, {row: errors[key] for row, key in enumerate(keys) if key in errors})
+        return masks
 
     def _key(self, image: Array, prompts: Prompts, row: int) -> str:
-        digest = self._prefix.copy()
-        digest.update(f"{image.dtype} {image.shape} ".encode())
-        digest.update(np.ascontiguousarray(image).data)
-        digest.update(prompts.key(row))
-        return digest.hexdigest()
+        return question_key(self._prefix, image, prompts, row)
+
+
+def question_key(prefix: Any, image: Array, prompts: Prompts, row: int) -> str:
+    """Return what tells an image and its prompts from others, in hexadecimal; ``prefix`` is a digest to go on from."""
+    digest = prefix.copy()
+    digest.update(f"{image.dtype} {image.shape} ".encode())
+    digest.update(np.ascontiguousarray(image).data)
+    digest.update(prompts.key(row))
+    return str(digest.hexdigest())
 
 
 def write_mask(path: Path, mask: Array) -> None:

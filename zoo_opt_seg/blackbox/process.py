@@ -1,46 +1,58 @@
 """A black box in another process, which speaks bytes: any language, any environment, any machine behind a command.
 
-A message is ``b"zoo1"``, its length as 8 bytes (little-endian), and an npz archive without pickles. The process first
-says hello, with ``name`` and, where it is asked by text, ``prompted_by``, "text", in UTF-8; then each question
-(``images``, and of ``points``, ``labels``, ``boxes``, ``masks`` what there is; ``texts`` as JSON in UTF-8) has one
-answer: ``answer``, or ``error`` in UTF-8. It ends when its input does. Text is an array of uint8. `serve` is this other
-end in Python.
+The process first says hello, with ``name`` and, where it is asked by text, ``prompted_by``, "text"; then each question
+(``id``, ``images``, and of ``points``, ``labels``, ``boxes``, ``masks`` what there is; ``texts`` as JSON) has one
+answer: the question's ``id``, and ``answer`` or ``error``. An error may have a ``kind``, "not served" or "refused", and
+``retry_after``, seconds. Where some images have no mask, ``failed`` stands beside the answer: in JSON, by row, an
+object of ``error``, ``kind`` and ``retry_after``. It ends when its input does. `zoo_opt_seg.blackbox.messages` has the
+form of a message, `serve` is this other end in Python.
 """
 
 from __future__ import annotations
 
-import collections
 import contextlib
-import io
-import json
+import itertools
 import os
 import shlex
 import subprocess
 import sys
 import threading
 import weakref
-import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from zoo_opt.core.errors import positive
+from zoo_opt_seg.blackbox.messages import (
+    SMALL,
+    as_bytes,
+    as_text,
+    error_arrays,
+    error_from,
+    errors_from,
+    longest_answer,
+    prompt_arrays,
+    prompts_from,
+    receive,
+    send,
+)
 from zoo_opt_seg.blackbox.protocol import (
     Array,
     BlackBox,
     BlackBoxError,
     BlackBoxGone,
+    PartlyAnswered,
     SegmentationModel,
     as_black_box,
     check_answer,
     check_images,
     check_prompts,
 )
-from zoo_opt_seg.prompts import KINDS, Prompts
+from zoo_opt_seg.prompts import Prompts
 
-_MAGIC = b"zoo1"
-_LARGEST = 1 << 40
+_KEPT = 1 << 16  # bytes of standard error that are kept; chosen
+_SHOWN, _LINES = 4000, 20  # letters and lines of them that a message ends with; chosen
 
 
 class ProcessBlackBox(BlackBox):
@@ -61,13 +73,18 @@ class ProcessBlackBox(BlackBox):
         The process.
     command : str
         The program and its arguments, as one types them in a shell.
+    stderr : str
+        What it wrote to its standard error, the last 64 KB.
 
     Raises
     ------
     BlackBoxError
-        If the process cannot be started, dies, does not answer in time, says what is not the protocol, or reports an
-        error of its model. The message ends with what the process wrote to its standard error. Only after the last of
-        these can it be asked again; otherwise the next question raises `BlackBoxGone` and goes nowhere.
+        If the process cannot be started, or reports an error of its model, after which it can be asked again. The
+        message ends with the last lines that the process wrote to its standard error.
+    BlackBoxGone
+        If it dies, does not answer in time, or says what is not the protocol, and for every question after that.
+    NotServed, Refused, PartlyAnswered
+        If the model raises them there.
 
     Notes
     -----
@@ -81,7 +98,8 @@ class ProcessBlackBox(BlackBox):
         self.command = shlex.join(map(os.fspath, command))
         self.timeout = None if timeout is None else positive("timeout", timeout)
         self._lock = threading.Lock()
-        self._stderr: collections.deque[str] = collections.deque(maxlen=20)
+        self._stderr = _LastBytes()
+        self._ids = itertools.count(1)
         self._reason = ""
         try:
             self._process = subprocess.Popen(
@@ -94,12 +112,12 @@ class ProcessBlackBox(BlackBox):
         except OSError as error:
             raise BlackBoxError(f"the black box {os.fspath(command[0])!r} cannot be started: {error}") from None
         self.pid = self._process.pid
-        self._reader = threading.Thread(target=_drain, args=(self._process.stderr, self._stderr), daemon=True)
+        self._reader = threading.Thread(target=self._stderr.drain, args=(self._process.stderr,), daemon=True)
         self._reader.start()
         self._finalizer = weakref.finalize(self, _end, self._process, self._reader)
-        hello = self._exchange(None)
-        self.name = name or _text(hello.get("name")) or None
-        self.prompted_by = _text(hello.get("prompted_by")) or None
+        hello = self._exchange(None, SMALL)
+        self.name = name or as_text(hello.get("name")) or None
+        self.prompted_by = as_text(hello.get("prompted_by")) or None
 
     @property
     def label(self) -> str:
@@ -110,14 +128,22 @@ class ProcessBlackBox(BlackBox):
         """Return the masks that the process answers, checked."""
         images = check_images(images)
         check_prompts(prompts, len(images))
-        question = {"images": images, **_as_arrays(prompts)}
+        question = {"images": images, **prompt_arrays(prompts)}
         with self._lock:
-            answer = self._exchange(question)
+            answer = self._exchange(question, longest_answer(images.shape[:3]))
+        who = f"the black box in process {self.pid}"
         if "error" in answer:
-            raise BlackBoxError(f"the black box in process {self.pid} failed: {_text(answer['error'])}{self._tail()}")
+            raise error_from(answer, who, self._tail())
         if "answer" not in answer:
-            raise BlackBoxError(f"the black box in process {self.pid} answered without 'answer', got {sorted(answer)}")
-        return check_answer(answer["answer"], images.shape[:3], f"the black box in process {self.pid}")
+            raise BlackBoxError(f"{who} answered without 'answer', got {sorted(answer)}")
+        if "failed" in answer:
+            raise PartlyAnswered(answer["answer"], errors_from(answer["failed"], who)).checked(images.shape[:3], who)
+        return check_answer(answer["answer"], images.shape[:3], who)
+
+    @property
+    def stderr(self) -> str:
+        """What it wrote to its standard error, the last 64 KB."""
+        return self._stderr.data.decode(errors="replace")
 
     def close(self) -> None:
         """End the process; a second time nothing happens."""
@@ -130,8 +156,8 @@ class ProcessBlackBox(BlackBox):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _exchange(self, question: dict[str, Array] | None) -> dict[str, Array]:
-        """Send a question (None: none, the start) and return the answer; whatever goes wrong ends the process."""
+    def _exchange(self, question: dict[str, Array] | None, most: int) -> dict[str, Array]:
+        """Send a question (None: none, the start) and return its answer; whatever goes wrong ends the process."""
         if self._reason:
             raise BlackBoxGone(f"the black box in process {self.pid} cannot be asked any more: {self._reason}")
         late = threading.Event()
@@ -145,12 +171,17 @@ class ProcessBlackBox(BlackBox):
         if self.timeout is not None:
             alarm.start()
         try:
+            number = 0 if question is None else next(self._ids)
             if question is not None:
-                send(self._process.stdin, question)  # type: ignore[arg-type]
-            answer = receive(self._process.stdout)  # type: ignore[arg-type]
-            if answer is None:
-                raise EOFError("it closed its output")
-            return answer
+                send(self._process.stdin, {**question, "id": np.array(number)})  # type: ignore[arg-type]
+            while True:
+                answer = receive(self._process.stdout, most)  # type: ignore[arg-type]
+                if answer is None:
+                    raise EOFError("it closed its output")
+                if question is None or _number(answer) == number:
+                    return {name: array for name, array in answer.items() if name != "id"}
+                if not 0 < _number(answer) < number:  # else it says again what it has said
+                    raise ValueError(f"it must repeat the question's id, {number}, in its answer, got {_said(answer)}")
         except (OSError, EOFError, ValueError) as error:
             self._reason = f"no answer in {self.timeout:g} s" if late.is_set() else str(error)
             if isinstance(error, ValueError):  # it may go on talking for ever
@@ -160,8 +191,8 @@ class ProcessBlackBox(BlackBox):
                     self._reason = f"it ended with status {self._process.wait(5.0)}"
             self.close()
             message = f"the black box in process {self.pid} did not answer: {self._reason}{self._tail()}"
-            raise BlackBoxError(message) from None
-        except BaseException:  # Ctrl-C: an answer may still come, and it would be taken for the next one
+            raise BlackBoxGone(message) from None
+        except BaseException:  # Ctrl-C: a message may be half written, or half read
             self._reason = "it was interrupted"
             self._process.kill()
             self.close()
@@ -172,7 +203,7 @@ class ProcessBlackBox(BlackBox):
     def _tail(self) -> str:
         if self._process.poll() is not None:
             self._reader.join(1.0)
-        said = "".join(self._stderr).strip()
+        said = "\n".join(self.stderr[-_SHOWN:].strip().splitlines()[-_LINES:])
         return f"\nIt wrote:\n{said}" if said else ""
 
 
@@ -202,72 +233,37 @@ def serve(
         os.dup2(2, 1)  # what C code prints as well
         sys.stdout = sys.stderr
     with contextlib.suppress(BrokenPipeError):  # nobody listens any more
-        send(sink, {"name": _bytes(box.name or ""), "prompted_by": _bytes(box.prompted_by or "")})
+        send(sink, {"name": as_bytes(box.name or ""), "prompted_by": as_bytes(box.prompted_by or "")})
         while (question := receive(source)) is not None:
+            number = {"id": question["id"]} if "id" in question else {}  # an earlier release asks without
             try:
-                answer = {"answer": box(question.pop("images"), _as_prompts(question))}
+                answer = {"answer": box(question["images"], prompts_from(question))}
             except Exception as error:
-                answer = {"error": _bytes(f"{type(error).__name__}: {error}")}
-            send(sink, answer)
+                answer = error_arrays(error)
+            send(sink, {**answer, **number})
 
 
-def send(file: BinaryIO, arrays: dict[str, Array]) -> None:
-    """Write one message."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    payload = buffer.getbuffer()
-    file.write(_MAGIC + len(payload).to_bytes(8, "little"))
-    file.write(payload)
-    file.flush()
+class _LastBytes:
+    """The last bytes of a stream."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def drain(self, file: BinaryIO) -> None:
+        """Read a stream to its end, whatever its lines."""
+        with contextlib.suppress(ValueError, OSError):  # closed
+            while block := file.read1(_KEPT):  # type: ignore[attr-defined]
+                self.data = (self.data + block)[-_KEPT:]
 
 
-def receive(file: BinaryIO) -> dict[str, Array] | None:
-    """Read one message, or None at the end of the file.
-
-    Raises
-    ------
-    EOFError
-        If the file ends within a message.
-    ValueError
-        If what comes is no message.
-    """
-    head = file.read(12)
-    if not head:
-        return None
-    size = int.from_bytes(head[4:], "little")
-    if head[:4] != _MAGIC[: len(head)] or size > _LARGEST:
-        raise ValueError(f"what it wrote to its output is not a message of serve(): it begins {head!r}")
-    payload = file.read(size) if len(head) == 12 else b""
-    if len(head) < 12 or len(payload) < size:
-        raise EOFError("its output ended within a message")
-    try:
-        with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"its message is no npz archive of arrays: {error}") from None
+def _number(answer: dict[str, Array]) -> int:
+    """The id of an answer, -1 where it is none."""
+    id_ = answer.get("id")
+    return int(id_.item()) if id_ is not None and id_.size == 1 and id_.dtype.kind in "iu" else -1
 
 
-def _as_arrays(prompts: Prompts) -> dict[str, Array]:
-    return {name: _bytes(json.dumps(value)) if name == "texts" else value for name, value in prompts.given()}
-
-
-def _as_prompts(arrays: dict[str, Array]) -> Prompts:
-    kinds: dict[str, Any] = {name: arrays[name] for name in KINDS if name in arrays}
-    return Prompts(**kinds | ({"texts": tuple(json.loads(_text(kinds["texts"])))} if "texts" in kinds else {}))
-
-
-def _bytes(text: str) -> Array:
-    return np.frombuffer(text.encode(), np.uint8)
-
-
-def _text(array: Array | None) -> str:
-    return "" if array is None else array.tobytes().decode(errors="replace")
-
-
-def _drain(file: BinaryIO, into: collections.deque[str]) -> None:
-    with contextlib.suppress(ValueError, OSError):  # closed
-        for line in file:
-            into.append(line.decode(errors="replace"))
+def _said(answer: dict[str, Array]) -> str:
+    return f"{answer['id'].tolist()!r:.80}" if "id" in answer else f"no id beside {sorted(answer)}"
 
 
 def _end(process: subprocess.Popen[bytes], reader: threading.Thread) -> None:

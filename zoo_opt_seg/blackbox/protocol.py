@@ -6,11 +6,13 @@ One call is one image evaluated: a batch of n images is n calls.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
+from zoo_opt.core.errors import Refused
+from zoo_opt.outage import recognised, service_error
 from zoo_opt_seg.prompts import Prompts
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -20,8 +22,67 @@ class BlackBoxError(RuntimeError):
     """A black box that did not answer, or whose answer cannot be read."""
 
 
-class BlackBoxGone(BlackBoxError):
-    """A black box that will answer nothing any more; the question was not sent."""
+class BlackBoxGone(BlackBoxError, Refused):
+    """A black box that will answer nothing any more, and has not answered this question."""
+
+
+class PartlyAnswered(BlackBoxError):
+    """An answer in which some images have no mask.
+
+    It is raised, so that nothing takes it for a whole answer. What waits for outages (`zoo_opt_seg.blackbox.Served`,
+    and so `zoo_opt_seg.adapt`) uses the masks that came, and asks again about the other images alone.
+
+    Parameters
+    ----------
+    masks : (n, H, W) array
+        Of the whole question, as `SegmentationModel` returns them; what stands in a row of ``errors`` is not looked at.
+    errors : mapping of int to Exception
+        What went wrong, by row: `zoo_opt.NotServed` and what is recognised as such (see `zoo_opt.as_service`) is asked
+        again and not charged, `zoo_opt.Refused` ends the run, all else is an image that the model fails on.
+
+    Attributes
+    ----------
+    masks : (n, H, W) array
+    errors : dict of int to Exception
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no error, one is of no row, or one is no exception.
+    """
+
+    def __init__(self, masks: Array, errors: Mapping[int, Exception]) -> None:
+        if not errors:
+            raise ValueError("errors must name at least one row that has no answer, got none")
+        self.masks, self.errors = np.asarray(masks), {}
+        for row, error in sorted(errors.items()):
+            if not isinstance(error, Exception):
+                raise TypeError(f"errors must be exceptions by row, got {error!r} for row {row}")
+            if not 0 <= row < len(self.masks):
+                raise ValueError(f"errors must be of rows below {len(self.masks)}, got row {row}")
+            self.errors[int(row)] = service_error(error) or error
+        first = next(iter(self.errors.values()))
+        super().__init__(
+            f"{len(self.errors)} of {len(self.masks)} images have no answer, the first because of "
+            f"{type(first).__name__}: {first}"
+        )
+
+    @property
+    def answered(self) -> list[int]:
+        """The rows that have a mask."""
+        return [row for row in range(len(self.masks)) if row not in self.errors]
+
+    def checked(self, shape: tuple[int, ...], who: str) -> PartlyAnswered:
+        """Return it with the masks that came checked, see `check_answer`."""
+        rows = self.answered
+        if len(self.masks) != shape[0]:
+            raise ValueError(f"{who} must return masks of shape {tuple(shape)}, got {self.masks.shape}")
+        if not rows:
+            return PartlyAnswered(np.zeros(shape, np.float32), self.errors)
+        came = check_answer(self.masks[rows], (len(rows), *shape[1:]), who)
+        masks = np.zeros(shape, came.dtype)
+        masks[rows] = came
+        return PartlyAnswered(masks, self.errors)
 
 
 class SegmentationModel(Protocol):
@@ -41,6 +102,15 @@ class SegmentationModel(Protocol):
         -------
         (n, H, W) array
             float32 probabilities in [0, 1], or bool masks.
+
+        Raises
+        ------
+        NotServed
+            If there is no answer because of an outage; connection errors and timeouts count as it.
+        Refused
+            If no repeat will be answered, as with a wrong key.
+        PartlyAnswered
+            If some of the images have no mask.
         """
         ...
 
@@ -85,11 +155,16 @@ class CheckedCallable(BlackBox):
         """Return what the callable answers, checked."""
         images = check_images(images)
         check_prompts(prompts, len(images))
-        return check_answer(self.fn(images, prompts), images.shape[:3], self.label)
+        try:
+            with recognised():
+                answer = self.fn(images, prompts)
+        except PartlyAnswered as part:
+            raise part.checked(images.shape[:3], self.label) from part
+        return check_answer(answer, images.shape[:3], self.label)
 
 
 def as_black_box(fn: SegmentationModel | Callable[..., Any], name: str | None = None) -> BlackBox:
-    """Return a black box made of any callable; each of its answers is checked.
+    """Return a black box made of any callable; each of its answers is checked, and its outages are recognised.
 
     Parameters
     ----------
@@ -103,7 +178,8 @@ def as_black_box(fn: SegmentationModel | Callable[..., Any], name: str | None = 
     -------
     BlackBox
         Called with wrong images or prompts, or where `fn` answers with the wrong shape, type or range, or with NaN, it
-        raises a TypeError or ValueError that says so.
+        raises a TypeError or ValueError that says so. Connection errors, timeouts and refusals become
+        `zoo_opt.NotServed` and `zoo_opt.Refused`, as `zoo_opt.as_service` says.
 
     Examples
     --------

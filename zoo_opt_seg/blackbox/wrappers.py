@@ -8,12 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.core.errors import fraction, integer
-from zoo_opt_seg.blackbox.protocol import Array, BlackBox, BlackBoxGone, SegmentationModel, as_black_box, check_images
+from zoo_opt.core.errors import NotServed, Refused, fraction, integer
+from zoo_opt.outage import recognised
+from zoo_opt_seg.blackbox.protocol import (
+    Array,
+    BlackBox,
+    PartlyAnswered,
+    SegmentationModel,
+    as_black_box,
+    check_images,
+)
 from zoo_opt_seg.prompts import Prompts
 
 
-class BudgetExhausted(RuntimeError):
+class BudgetExhausted(Refused):
     """The call would have exceeded the budget; no image of it reached the model."""
 
 
@@ -48,7 +56,8 @@ class Counted(Wrapped):
     Attributes
     ----------
     calls : int
-        Images sent so far, those of a call that raised included: they may have been paid for.
+        Images sent so far, those of a call that raised included: they may have been paid for. Those that were not
+        served, or refused, are not.
     """
 
     def __init__(self, model: SegmentationModel | Callable[..., Any]) -> None:
@@ -62,11 +71,18 @@ class Counted(Wrapped):
             self._admit(len(images))
             self.calls += len(images)
         try:
-            return self.model(images, prompts)
-        except BlackBoxGone:  # it was not sent
-            with self._lock:
-                self.calls -= len(images)
+            with recognised():
+                return self.model(images, prompts)
+        except (NotServed, Refused):
+            self._uncount(len(images))
             raise
+        except PartlyAnswered as part:
+            self._uncount(sum(isinstance(error, (NotServed, Refused)) for error in part.errors.values()))
+            raise
+
+    def _uncount(self, n: int) -> None:
+        with self._lock:
+            self.calls -= n
 
     def _admit(self, n: int) -> None:
         """Raise where ``n`` more calls must not be made."""
@@ -143,7 +159,12 @@ class Hardened(Wrapped):
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return the model's masks as bool."""
-        answer = self.model(images, prompts)
+        try:
+            return self._hard(self.model(images, prompts))
+        except PartlyAnswered as part:
+            raise PartlyAnswered(self._hard(part.masks), part.errors) from part
+
+    def _hard(self, answer: Array) -> Array:
         return answer if answer.dtype == np.bool_ else answer > self.threshold
 
 

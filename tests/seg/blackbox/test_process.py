@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,8 +18,18 @@ import numpy as np
 import pytest
 from seg.checks import raises
 
-from zoo_opt_seg.blackbox import BlackBoxError, BlackBoxGone, Budgeted, BudgetExhausted, Cached, ProcessBlackBox
-from zoo_opt_seg.blackbox.process import _as_arrays, receive, send, serve
+import zoo_opt as zo
+from zoo_opt_seg.blackbox import (
+    BlackBoxError,
+    BlackBoxGone,
+    Budgeted,
+    BudgetExhausted,
+    Cached,
+    PartlyAnswered,
+    ProcessBlackBox,
+)
+from zoo_opt_seg.blackbox.messages import prompt_arrays, receive, send
+from zoo_opt_seg.blackbox.process import serve
 from zoo_opt_seg.prompts import Prompts
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -96,7 +108,7 @@ def test_prompts_and_images_arrive_as_they_were() -> None:
 
     source, sink = io.BytesIO(), io.BytesIO()
     images = RNG.integers(0, 256, (4, 12, 9, 3), dtype=np.uint8)
-    send(source, {"images": images, **_as_arrays(PROMPTS)})
+    send(source, {"images": images, **prompt_arrays(PROMPTS)})
     source.seek(0)
     serve(model, source, sink)
     sink.seek(0)
@@ -135,11 +147,10 @@ serve(model)
 
 def test_a_wrong_answer_is_found_here_too(child: Callable[..., ProcessBlackBox]) -> None:
     box = child("""
-from zoo_opt_seg.blackbox.process import receive, send
+from zoo_opt_seg.blackbox.messages import receive, send
 send(sys.stdout.buffer, {"name": np.zeros(0, np.uint8)})
 for answer in ({"answer": np.zeros((1, 2, 2))}, {"answer": np.full((4, 12, 9), np.nan)}, {"mask": np.zeros(1)}):
-    receive(sys.stdin.buffer)
-    send(sys.stdout.buffer, answer)
+    send(sys.stdout.buffer, {**answer, "id": receive(sys.stdin.buffer)["id"]})
 """)
     raises(ValueError, r"must return masks of shape \(4, 12, 9\), got \(1, 2, 2\)", box, IMAGES, NOTHING)
     raises(ValueError, "got NaN", box, IMAGES, NOTHING)
@@ -166,7 +177,7 @@ def test_a_process_that_is_killed(child: Callable[..., ProcessBlackBox]) -> None
 
 def test_a_process_that_dies_within_an_answer(child: Callable[..., ProcessBlackBox]) -> None:
     box = child("""
-from zoo_opt_seg.blackbox.process import receive, send
+from zoo_opt_seg.blackbox.messages import receive, send
 send(sys.stdout.buffer, {"name": np.zeros(0, np.uint8)})
 receive(sys.stdin.buffer)
 sys.stdout.buffer.write(b"zoo1" + (1000).to_bytes(8, "little") + b"half")
@@ -181,11 +192,141 @@ sys.stdout.buffer.write(b"zoo1" + (1000).to_bytes(8, "little") + b"half")
         ("import a_package_that_is_not_there", "(?s)status 1.*ModuleNotFoundError"),
         ("print('Loading the model ...', flush=True); time.sleep(60)", "is not a message of serve.*Loading the"),
         ("sys.stdout.buffer.write(b'zoo1' + (4).to_bytes(8, 'little') + b'abcd')", "no npz archive"),
-        ("sys.stdout.buffer.write(b'zoo1' + b'\\xff' * 8)", "is not a message of serve"),
+        ("sys.stdout.buffer.write(b'zoo1' + b'\\xff' * 8)", "must have at most 1048576 bytes, got one of 1844"),
     ],
 )
 def test_a_process_that_does_not_start_well(child: Callable[..., ProcessBlackBox], body: str, message: str) -> None:
     raises(BlackBoxError, message, child, body)
+
+
+TWICE = """
+from zoo_opt_seg.blackbox.messages import receive, send
+send(sys.stdout.buffer, {"name": np.zeros(0, np.uint8)})
+while (question := receive(sys.stdin.buffer)) is not None:
+    for _ in range(2):
+        send(sys.stdout.buffer, {"answer": question["images"].mean(axis=3), "id": question["id"] + %d})
+"""
+
+
+def test_a_process_that_answers_twice_shifts_no_later_answer(child: Callable[..., ProcessBlackBox]) -> None:
+    box = child(TWICE % 0)
+    for value in (0.0, 0.5, 1.0, 0.25):
+        assert (box(np.full((4, 12, 9, 3), value, np.float32), NOTHING) == value).all()
+
+
+@pytest.mark.parametrize(
+    ("body", "got"), [(TWICE % 1, "got 2"), (TWICE.replace(', "id": question["id"] + %d', ""), "got no id beside")]
+)
+def test_an_answer_to_no_question_ends_it(child: Callable[..., ProcessBlackBox], body: str, got: str) -> None:
+    box = child(body)
+    raises(BlackBoxGone, f"must repeat the question's id, 1, in its answer, {got}", box, IMAGES, NOTHING)
+    assert gone(box.pid)
+
+
+def packed(**members: bytes) -> bytes:
+    """A message, each member of whose archive is packed."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return b"zoo1" + len(buffer.getvalue()).to_bytes(8, "little") + buffer.getvalue()
+
+
+def npy(shape: tuple[int, ...], data: bytes = b"", kind: str = "<f8") -> bytes:
+    """An .npy file whose header says what it likes."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": kind, "fortran_order": False, "shape": shape})
+    return buffer.getvalue() + data
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (b"zoo1" + (1 << 39).to_bytes(8, "little"), "must have at most 100000 bytes, got one of 549755813888"),
+        (packed(answer=bytes(200_000)), "at most 100000 bytes together"),
+        (packed(answer=npy((10**6, 10**6))), r"of shape \(1000000, 1000000\) has not 0 bytes"),
+        (packed(answer=npy((2,), bytes(8))), r"of shape \(2,\) has not 8 bytes"),
+        (packed(answer=npy((-1, -1), bytes(8))), "only specify one"),
+        (packed(answer=npy((1,), bytes(8), "|O")), "no npz archive"),
+        (packed(answer=b"\x93NUMPY\x09\x00"), "no npz archive"),
+        (b"zoo1" + (5).to_bytes(8, "little") + b"PK\5\6x", "no npz archive"),
+    ],
+    ids=["length", "bomb", "shape", "short", "negative", "object", "version", "zip"],
+)
+def test_lengths_are_held_against_what_is_there(message: bytes, words: str) -> None:
+    tracemalloc.start()
+    try:
+        raises(ValueError, words, receive, io.BytesIO(message), 100_000)
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_message_that_is_promised_takes_no_memory_until_it_comes() -> None:
+    tracemalloc.start()
+    try:
+        promised = io.BytesIO(b"zoo1" + (1 << 32).to_bytes(8, "little") + b"half")
+        raises(EOFError, "its output ended within a message", receive, promised)
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("end", ["", "\\n"])
+def test_standard_error_is_kept_to_its_last_64_kb(child: Callable[..., ProcessBlackBox], end: str) -> None:
+    box = child(f"""
+for k in range(3000):
+    sys.stderr.write(f"{{k:05d}}" + "." * 995 + "{end}")
+sys.stderr.write("the last")
+sys.stderr.flush()
+serve(lambda images, prompts: 1 / 0)
+""")
+    error = raises(BlackBoxError, "ZeroDivisionError", box, IMAGES, NOTHING)
+    end_of_wait = time.monotonic() + 10
+    while not box.stderr.endswith("the last") and time.monotonic() < end_of_wait:
+        time.sleep(0.01)
+    assert len(box.stderr) == 1 << 16 and "02999" in box.stderr and "02900" not in box.stderr
+    assert len(str(error)) < 5000
+
+
+def test_what_a_service_says_there_is_said_here(child: Callable[..., ProcessBlackBox]) -> None:
+    box = child("""
+import zoo_opt as zo
+from zoo_opt_seg.blackbox import PartlyAnswered
+asked = []
+def model(images, prompts):
+    asked.append(1)
+    if len(asked) == 1:
+        raise zo.NotServed("busy", retry_after=7)
+    if len(asked) == 2:
+        raise ConnectionRefusedError("down")
+    if len(asked) == 3:
+        raise zo.Refused("no such key")
+    masks = images.mean(axis=3, dtype=np.float32)
+    if len(asked) == 4:
+        raise PartlyAnswered(masks, {1: zo.NotServed("later", retry_after=2), 2: ValueError("dark"), 3: zo.Refused()})
+    return masks
+serve(model)
+""")
+    assert raises(zo.NotServed, "failed: busy", box, IMAGES, NOTHING).retry_after == 7.0
+    assert raises(zo.NotServed, "ConnectionRefusedError: down", box, IMAGES, NOTHING).retry_after is None
+    raises(zo.Refused, "failed: no such key", box, IMAGES, NOTHING)
+    part = raises(PartlyAnswered, "3 of 4 images have no answer", box, IMAGES, NOTHING)
+    assert part.answered == [0] and np.array_equal(part.masks[0], IMAGES[0].mean(axis=2, dtype=np.float32))
+    assert [type(error) for error in part.errors.values()] == [zo.NotServed, BlackBoxError, zo.Refused]
+    assert part.errors[1].retry_after == 2.0 and "ValueError: dark" in str(part.errors[2])
+    assert np.array_equal(box(IMAGES, NOTHING), IMAGES.mean(axis=3, dtype=np.float32))
+
+
+def test_an_older_process_asks_and_is_answered() -> None:
+    """A question without an id, of an earlier release, has an answer without one."""
+    source, sink = io.BytesIO(), io.BytesIO()
+    send(source, {"images": IMAGES, **prompt_arrays(NOTHING)})
+    source.seek(0)
+    serve(lambda images, prompts: images.mean(axis=3), source, sink)
+    sink.seek(0)
+    receive(sink)
+    assert list(receive(sink)) == ["answer"]
 
 
 def test_pickles_are_not_read(child: Callable[..., ProcessBlackBox]) -> None:
