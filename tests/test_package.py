@@ -237,5 +237,5 @@ def test_wheel_is_complete_and_lean(tmp_path: Path) -> None:
     assert in_tree <= names
     assert {"zoo_opt/py.typed", "zoo_opt/bench/suites/quick.toml"} <= names
     assert all(n.startswith(("zoo_opt/", "zoo_opt_seg/", "zoo_opt-")) for n in names)
-    assert wheel.stat().st_size < 2 * MAX_BYTES  # the embedded models' weights are most of it
+    assert wheel.stat().st_size < 2.5 * MAX_BYTES  # the embedded models' weights are 3.8 MB of it
     assert "zoo-opt-seg = zoo_opt_seg.cli:main" in declared and "seg = zoo_opt_seg.targets" in declared
