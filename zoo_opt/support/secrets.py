@@ -1,0 +1,238 @@
+"""What must not be written down: values of environment variables, of headers, of credentials in addresses.
+
+The one place that knows them. Whatever writes a file, a page, a record or a message that others may see passes its
+texts through `hidden`, or its command lines through `hidden_words`. A value is best not given at all: ``$NAME`` in its
+place is written down as it is and has its value from the environment where it is used, by `resolved`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+MARK = "***"
+_SHORTEST = 6  # characters of a value that is hidden wherever it turns up; chosen: shorter ones are words of their own
+_SHORTEST_OF_OTHERS = 8  # the same of variables that nobody named in a command; chosen
+
+_WORDS = {
+    *("apikey", "auth", "authorization", "bearer", "cookie", "credential", "credentials", "passphrase", "passwd"),
+    *("password", "pwd", "secret", "secrets", "token"),
+}
+_OF_KEYS = {"access", "account", "api", "auth", "client", "private", "secret", "service", "signing", "subscription"}
+_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
+_ONLY_REFERENCES = re.compile(r"(?:Bearer |Basic |Token )?(?:(?:\$\{\w+\}|\$[A-Za-z_]\w*)[:@]?)+")
+_ASSIGNED = re.compile(r"(-{0,2})([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
+_VALUE = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|(?:(?:Bearer|Basic|Token|Digest)\s+)?[^\s\"',;&)}\]]+")
+_NAME = re.compile(r"(?<![\w$-])(?P<q>[\"']?)(?P<name>[A-Za-z_][\w.-]*)(?P=q)(?P<sep>\s*=(?!=)\s*|:\s*)")
+_HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)(:\s*)([^\r\n\"']+)")
+_ADDRESS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)([^/\s@\"'<>]+)@")
+_QUERY = re.compile(r"(?i)([?&](?:key|sig|signature|code)=)([^\s&\"'<>]+)")
+_BEARER = re.compile(r"\b(Bearer\s+)([\w.~+/=-]{8,})")
+_FORMS = re.compile(  # of keys that several services give out
+    r"\b(?:sk-[\w-]{16,}|gh[pousr]_\w{20,}|hf_\w{20,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}"
+    r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+)"
+)
+_HEADERS, _USERS, _OF_ENV = ("-H", "--header", "--proxy-header"), ("-u", "--user"), ("-u", "--unset", "-C", "--chdir")
+_USER = re.compile(r"[^:/\s]+:\S+")
+_EMPTY = {"", "None", "True", "False", "null", "true", "false", MARK}
+_known: set[str] = set()
+
+
+def hidden(text: str, *, values: bool = True) -> str:
+    """Return a text without the secrets in it, ``***`` in their place.
+
+    Parameters
+    ----------
+    text : str
+    values : bool
+        Whether to hide values that are known as well, wherever they turn up: those that commands were given, and those
+        of the environment variables whose names say so (such as ``API_KEY``). Without, the result depends on the
+        text alone, as it must where it is compared with that of another run.
+
+    Returns
+    -------
+    str
+        The text itself where it holds none. ``$NAME`` stays as it is.
+
+    Examples
+    --------
+    >>> hidden("POST https://me:word@host/v1?api_key=a1b2c3, Authorization: Bearer a1b2c3d4")
+    'POST https://***@host/v1?api_key=***, Authorization: ***'
+    """
+    for pattern in (_ADDRESS, _QUERY):
+        text = pattern.sub(lambda m: m[0] if _is_reference(m[2]) else m[0].replace(m[2], MARK), text)
+    text = _HEADER.sub(lambda m: m[0] if _is_reference(m[3]) else f"{m[1]}{m[2]}{MARK}", text)
+    text = _without_named(text)
+    text = _BEARER.sub(rf"\1{MARK}", text)
+    text = _FORMS.sub(MARK, text)
+    if values:
+        for value in sorted(_values(), key=len, reverse=True):
+            text = text.replace(value, MARK)
+    return text
+
+
+def hidden_in(tree: Any) -> Any:
+    """Return what JSON can hold with all its texts `hidden`, lists of texts as words of a command."""
+    if isinstance(tree, str):
+        return hidden(tree)
+    if isinstance(tree, Mapping):
+        return {
+            name: MARK
+            if _says_secret(str(name)) and isinstance(value, str) and not _is_reference(value) and value
+            else hidden_in(value)
+            for name, value in tree.items()
+        }
+    if isinstance(tree, list | tuple):
+        if tree and all(isinstance(item, str) for item in tree):
+            return [hidden(word) for word in hidden_words(tree)]
+        return [hidden_in(item) for item in tree]
+    return tree
+
+
+def hidden_words(words: Sequence[str], *, references: bool = False) -> list[str]:
+    """Return the words of a command without the values of variables, headers and secret options in it.
+
+    Of variables all values are hidden: after ``env``, and wherever the name is in capitals. What is hidden is known
+    from now on.
+
+    Parameters
+    ----------
+    words : sequence of str
+        A word may be a command itself, as ``"process:env NAME=value program"`` or the script of a shell.
+    references : bool
+        Whether to hide ``$NAME`` too, to compare commands however their values were given.
+    """
+    found: list[str] = []
+    variables, before = False, ""  # whether variables of `env` may follow
+    for word in words:
+        assigned = None if before == "-c" else _ASSIGNED.fullmatch(word)
+        if before in _HEADERS and ":" in word:
+            head, _, value = word.partition(":")
+            shown = f"{head}: {_hidden_value(value.strip(), references)}"
+        elif (before in _USERS and _USER.fullmatch(word)) or (_is_secret_option(before) and word[:1] != "-"):
+            shown = _hidden_value(word, references)
+        elif assigned and (_says_secret(assigned[2]) or (not assigned[1] and (variables or _in_capitals(assigned[2])))):
+            shown = f"{assigned[1]}{assigned[2]}={_hidden_value(assigned[3], references)}"
+        elif re.search(r"\s", word):
+            shown = hidden_command(word, references=references)
+        else:
+            shown = hidden(word, values=False)
+        found.append(shown)
+        variables = os.path.basename(word) == "env" or (
+            variables and (assigned is not None or word[:1] == "-" or before in _OF_ENV)
+        )
+        before = word
+    return found
+
+
+def hidden_command(text: str, *, references: bool = False) -> str:
+    """Return a command line as `hidden_words` of its words, or the text itself if it holds no secret."""
+    head, colon, rest = text.partition(":")
+    if not (colon and re.fullmatch(r"[a-z][\w-]*", head) and not rest.startswith(("//", " "))):  # process:...
+        head, colon, rest = "", "", text
+    try:
+        words = shlex.split(rest)
+    except ValueError:  # a quote that is not closed, as in prose
+        words = rest.split()
+    shown = (
+        hidden_words(words, references=references) if len(words) > 1 else [hidden(word, values=False) for word in words]
+    )
+    return text if shown == words else f"{head}{colon}{shlex.join(shown)}"
+
+
+def resolved(words: Iterable[str]) -> list[str]:
+    """Return words of a command with the values of the environment for ``$NAME`` and ``${NAME}``; they are known then.
+
+    The word after ``-c`` is a script, and left to the shell that runs it; so is what is not set, unless it is all of a
+    word, or of what is assigned by it.
+
+    Raises
+    ------
+    ValueError
+        If that variable is not set.
+    """
+    found: list[str] = []
+    before = ""
+    for word in words:
+        found.append(word if before == "-c" else _REFERENCE.sub(lambda m: _of_environment(m, word), word))  # noqa: B023
+        before = word
+    return found
+
+
+def literal_secret(text: str) -> str:
+    """Return the first line of a text, hidden, in which a secret stands itself; "" if there is none."""
+    return next((shown.strip() for line in text.splitlines() if (shown := hidden(line, values=False)) != line), "")
+
+
+def _of_environment(match: re.Match[str], word: str) -> str:
+    name = match[1] or match[2]
+    if name in os.environ:
+        _remember(os.environ[name])
+        return os.environ[name]
+    if word.rpartition("=")[2] == match[0]:
+        raise ValueError(f"the environment variable {name} must be set, as {match[0]} stands for its value")
+    return match[0]
+
+
+def _without_named(text: str) -> str:
+    """The text without the values of ``name=value``, ``"name": "value"`` and ``X-Api-Key: value``."""
+    parts, done, at = [], 0, 0
+    while found := _NAME.search(text, at):
+        at = found.end()
+        plain = ":" in found["sep"] and not found["q"] and "-" not in found["name"]  # prose
+        value = None if plain or not _says_secret(found["name"]) else _VALUE.match(text, at)
+        if value is None:
+            continue
+        quote = value[0][0] if value[0][0] in "\"'" else ""
+        inside = value[0].strip(quote) if quote else value[0]
+        if inside not in _EMPTY and not _is_reference(inside):
+            parts += [text[done:at], quote, MARK, quote]
+            done = value.end()
+        at = value.end()
+    return "".join([*parts, text[done:]])
+
+
+def _hidden_value(value: str, references: bool) -> str:
+    if _is_reference(value) and not references:
+        return value
+    if not _is_reference(value):
+        _remember(value)
+    return MARK if value else value
+
+
+def _remember(value: str) -> None:
+    """Have a value hidden wherever it turns up from now on."""
+    if len(value) >= _SHORTEST and value != MARK:
+        _known.add(value)
+
+
+def _values() -> set[str]:
+    """The values that are known, and those of the environment's secrets."""
+    others = (value for name, value in os.environ.items() if _says_secret(name) and len(value) >= _SHORTEST_OF_OTHERS)
+    return _known.union(others)
+
+
+def _is_reference(value: str) -> bool:
+    return bool(_ONLY_REFERENCES.fullmatch(value))
+
+
+def _is_secret_option(word: str) -> bool:
+    return word.startswith("-") and "=" not in word and not re.search(r"\s", word) and _says_secret(word)
+
+
+def _in_capitals(name: str) -> bool:
+    return len(name) > 1 and name == name.upper()
+
+
+@lru_cache(maxsize=4096)
+def _says_secret(name: str) -> bool:
+    """Whether a name is that of a secret: API_KEY, x-api-key, accessToken, --password."""
+    parts = [part.lower() for part in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+", name)]
+    if not parts:
+        return False
+    key = parts[-1] in ("key", "keys") and len(parts) > 1 and (_in_capitals(name) or parts[-2] in _OF_KEYS)
+    return key or not _WORDS.isdisjoint(parts)
