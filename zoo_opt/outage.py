@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo_opt.core.errors import NotServed, Refused, real
+from zoo_opt.support.secrets import hidden
 
 WAIT = 60.0  # seconds, where nothing is said: a restart of a service is over by then; chosen
 _FIRST, _LONGEST = 0.1, 30.0  # seconds between two questions; chosen
@@ -64,7 +65,9 @@ class Outage:
         if left <= 0.0 or (after is not None and after > left):
             raise error
         if self._delay == _FIRST:
-            logging.getLogger("zoo_opt").warning("not served: %s; waiting for %g s at most", error, self._wait)
+            logging.getLogger("zoo_opt").warning(
+                "not served: %s; waiting for %g s at most", hidden(str(error)), self._wait
+            )
         delay = min(self._delay if after is None else max(after, _FIRST), left, most)
         self._delay = min(2.0 * self._delay, _LONGEST)
         time.sleep(max(delay, 0.0))

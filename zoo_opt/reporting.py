@@ -13,6 +13,7 @@ from zoo_opt.core.errors import integer
 from zoo_opt.core.outcome import Outcome
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.result import Result
+from zoo_opt.support.secrets import hidden
 
 log = logging.getLogger("zoo_opt")
 log.addHandler(logging.NullHandler())  # what is heard of it is up to the program, as with every library
@@ -102,4 +103,4 @@ def report_failures(outcomes: list[Outcome], known: dict[str, int]) -> None:
     for outcome in outcomes:
         if outcome.reason and outcome.reason not in known:
             words = "" if outcome.raised is None else f": {outcome.raised.error}"
-            log.warning("an evaluation failed, candidate %d, with %s%s", outcome.id, outcome.reason, words)
+            log.warning("an evaluation failed, candidate %d, with %s%s", outcome.id, outcome.reason, hidden(words))

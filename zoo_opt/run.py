@@ -18,6 +18,7 @@ from zoo_opt.result import Result
 from zoo_opt.resume import KeptRun
 from zoo_opt.start import OfParams
 from zoo_opt.support.progress import bar
+from zoo_opt.support.secrets import hidden
 
 if TYPE_CHECKING:
     from zoo_opt.typing import RNG
@@ -277,7 +278,7 @@ def _drive(kept: KeptRun, outcomes: Iterator[list[Outcome]], on_error: str, noti
 def _give_up(opt: Optimizer, first: Outcome) -> NoReturn:
     """Raise that nothing has worked, from what the first evaluation raised."""
     cause = None if first.raised is None else first.raised.error
-    words = f"it gave {first.reason}" if cause is None else f"{first.reason}: {cause}"
+    words = f"it gave {first.reason}" if cause is None else hidden(f"{first.reason}: {cause}")
     raise ObjectiveError(
         f"fun must give a loss for some x, but all of the first {opt.nfev} evaluations failed; {words}"
     ) from cause

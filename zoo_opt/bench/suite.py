@@ -159,7 +159,7 @@ def load_suite(name_or_path: str | Path, *, trust: bool = False) -> Suite:
         if text_name not in shipped():
             raise SuiteError(f"no suite file {text_name!r}, and no shipped suite of that name: {', '.join(shipped())}")
         path = shipped()[text_name]
-    reader = Reader.of_toml(path.name, path.read_bytes())
+    reader = Reader.of_file(path.name, path.read_bytes())
     groups = tuple(_group(part, trust) for part in reader.readers("group", "group"))
     if not groups:
         raise reader.error("'group' must hold at least one [[group]], got none")

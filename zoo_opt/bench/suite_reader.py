@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from zoo_opt.support.secrets import literal_secret
+
 
 class SuiteError(ValueError):
     """A suite file that cannot be used; the message names the file, the place and what was expected."""
@@ -25,6 +27,14 @@ class Reader:
             raise SuiteError(f"{where} must be a table, got {table!r}")
         self.where, self.table = where, dict(table)
         self.known: list[str] = []
+
+    @classmethod
+    def of_file(cls, where: str, content: bytes) -> Reader:
+        """The table that a file holds, which a record will keep as it is: no secret may stand in it."""
+        reader = cls.of_toml(where, content)
+        if line := literal_secret(content.decode()):
+            raise reader.error(f"the file must hold no secret, as records keep it: $NAME in its place, got {line!r}")
+        return reader
 
     @classmethod
     def of_toml(cls, where: str, text: str | bytes) -> Reader:

@@ -17,6 +17,7 @@ from zoo_opt.bench.problems.counting import BudgetExceeded, Counted
 from zoo_opt.bench.problems.protocol import Problem
 from zoo_opt.bench.problems.registry import make_problem
 from zoo_opt.bench.solvers import make_solver, version_of
+from zoo_opt.support.secrets import hidden
 
 _KEPT: dict[str, Problem] = {}  # the last problem, if runs leave no trace in it
 
@@ -126,7 +127,7 @@ def _run(task: Task, key: str) -> Entry:
     except BudgetExceeded as error:
         failure = f"exceeded its budget: {error}"
     except Exception:
-        failure = traceback.format_exc(limit=-4)
+        failure = hidden(traceback.format_exc(limit=-4))
     return _facts(problem) | {
         "error": failure,
         "nfev": counted.nfev,

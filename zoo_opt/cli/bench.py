@@ -123,6 +123,7 @@ def _read(name: str) -> tuple[Record, Path]:
 
 def _report(record: Record, path: Path, html: Path, *, earlier: Record | None = None) -> int:
     """Tables and HTML; status 1 if a run failed."""
+    from zoo_opt.bench.engine.record import last_line
     from zoo_opt.bench.report.html import write_report
     from zoo_opt.bench.report.terminal import print_summary
 
@@ -131,7 +132,7 @@ def _report(record: Record, path: Path, html: Path, *, earlier: Record | None = 
     failed = [run for run in record.runs.values() if run["error"]]
     for entry in failed:
         print(
-            f"failed: {entry['method']} on {entry['problem']}, seed {entry['seed']}: {entry['error'].splitlines()[-1]}",
+            f"failed: {entry['method']} on {entry['problem']}, seed {entry['seed']}: {last_line(entry['error'])}",
             file=sys.stderr,
         )
     print(f"\nrecord: {path}\nreport: {html}  (one file, opens offline in any browser)")

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
+
+from zoo_opt.support.secrets import hidden
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -43,5 +46,8 @@ def ending(program: str, do: Callable[[], int], *, failed: str = "", interrupted
         said, status = f"{error}{failed}", FAILED
     except KeyboardInterrupt:
         said, status = f"interrupted{interrupted}", INTERRUPTED
-    print(f"{program}: {said}", file=sys.stderr)
+    except Exception:  # of no kind that a user is told of in a sentence
+        print(hidden(traceback.format_exc()), end="", file=sys.stderr)
+        return FAILED
+    print(f"{program}: {hidden(said)}", file=sys.stderr)
     return status

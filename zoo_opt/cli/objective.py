@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import zoo_opt
 from zoo_opt.cli.exits import UsageError
 from zoo_opt.support.loading import load_object
+from zoo_opt.support.secrets import hidden
 
 if TYPE_CHECKING:
     from zoo_opt.bench.problems.protocol import Problem
@@ -138,7 +139,7 @@ def last_lines(error: BaseException | str) -> str:
         entries[-1].append(line)
     while len(entries) > 1 and entries[0][0].startswith(("Traceback ", *_MACHINERY)):
         entries.pop(0)
-    return "\n".join([line for entry in entries for line in entry][-_LINES:])
+    return hidden("\n".join([line for entry in entries for line in entry][-_LINES:]))
 
 
 def _traceback_of(error: BaseException) -> str:

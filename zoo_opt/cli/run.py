@@ -19,6 +19,7 @@ from zoo_opt.cli.exits import DONE, FAILED, INTERRUPTED, UsageError
 from zoo_opt.cli.listing import short
 from zoo_opt.cli.objective import PLACE, Losses, last_lines, objective_of
 from zoo_opt.cli.reading import read_bounds, read_options, read_space, read_start
+from zoo_opt.support.secrets import hidden_in
 
 if TYPE_CHECKING:
     from zoo_opt.bench.problems.protocol import Problem
@@ -42,7 +43,7 @@ def do_run(arguments: argparse.Namespace) -> int:
     x0 = _start(arguments, problem)
     method = make_method(arguments.method, options, budget=arguments.budget)
     noisy = problem is not None and problem.curve != "precision"
-    noted = {"FUNCTION": arguments.function, "problem options": about}
+    noted = {"FUNCTION": arguments.function, "problem options": hidden_in(about, values=False)}
     with (
         _warnings_shown(),
         _failures_shown(),
@@ -165,6 +166,7 @@ def _kept(file: str | None, about: dict[str, Any]) -> Iterator[None]:
         if checkpoint.exists():
             before = read_json(note, CheckpointError) if note.exists() else dict(about)
             before.setdefault("FUNCTION", before.get("TARGET"))  # as it was called
+            before = hidden_in(before, values=False)  # an earlier release wrote it as it was
             for what, value in about.items():
                 if before.get(what) != value:
                     raise CheckpointError(

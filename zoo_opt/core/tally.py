@@ -89,7 +89,9 @@ class Tally:
     def explain(self, reason: str, raised: Raised) -> None:
         """Keep what was raised if it is the first for this reason."""
         if reason not in self.first_failures and len(self.first_failures) < _MOST_REASONS:
-            self.first_failures[reason] = raised.text
+            from zoo_opt.support.secrets import hidden
+
+            self.first_failures[reason] = hidden(raised.text)  # it is printed, logged and saved
 
     def begin(self) -> None:
         """Begin anew with what counts from the making or loading of an optimizer: time, and failures in a row."""

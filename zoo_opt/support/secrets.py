@@ -27,7 +27,7 @@ _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 _ONLY_REFERENCES = re.compile(r"(?:Bearer |Basic |Token )?(?:(?:\$\{\w+\}|\$[A-Za-z_]\w*)[:@]?)+")
 _ASSIGNED = re.compile(r"(-{0,2})([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 _VALUE = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|(?:(?:Bearer|Basic|Token|Digest)\s+)?[^\s\"',;&)}\]]+")
-_NAME = re.compile(r"(?<![\w$-])(?P<q>[\"']?)(?P<name>[A-Za-z_][\w.-]*)(?P=q)(?P<sep>\s*=(?!=)\s*|:\s*)")
+_NAME = re.compile(r"(?<![\w$])(?P<q>[\"']?)(?P<name>[A-Za-z_][\w.-]*)(?P=q)(?P<sep>\s*=(?!=)\s*|:\s*)")
 _HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)(:\s*)([^\r\n\"']+)")
 _ADDRESS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)([^/\s@\"'<>]+)@")
 _QUERY = re.compile(r"(?i)([?&](?:key|sig|signature|code)=)([^\s&\"'<>]+)")
@@ -75,21 +75,14 @@ def hidden(text: str, *, values: bool = True) -> str:
     return text
 
 
-def hidden_in(tree: Any) -> Any:
-    """Return what JSON can hold with all its texts `hidden`, lists of texts as words of a command."""
+def hidden_in(tree: Any, *, values: bool = True) -> Any:
+    """Return what JSON can hold with all its texts `hidden`, and those under the name of a secret left out whole."""
     if isinstance(tree, str):
-        return hidden(tree)
+        return hidden(tree, values=values)
     if isinstance(tree, Mapping):
-        return {
-            name: MARK
-            if _says_secret(str(name)) and isinstance(value, str) and not _is_reference(value) and value
-            else hidden_in(value)
-            for name, value in tree.items()
-        }
+        return {name: _hidden_under(str(name), value, values) for name, value in tree.items()}
     if isinstance(tree, list | tuple):
-        if tree and all(isinstance(item, str) for item in tree):
-            return [hidden(word) for word in hidden_words(tree)]
-        return [hidden_in(item) for item in tree]
+        return [hidden_in(item, values=values) for item in tree]
     return tree
 
 
@@ -194,6 +187,12 @@ def _without_named(text: str) -> str:
             done = value.end()
         at = value.end()
     return "".join([*parts, text[done:]])
+
+
+def _hidden_under(name: str, value: Any, values: bool) -> Any:
+    if isinstance(value, str) and _says_secret(name) and value not in _EMPTY and not _is_reference(value):
+        return MARK
+    return hidden_in(value, values=values)
 
 
 def _hidden_value(value: str, references: bool) -> str:

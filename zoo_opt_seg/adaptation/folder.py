@@ -33,6 +33,7 @@ from zoo_opt.storage.atomic import write_atomically
 from zoo_opt.storage.lock import Lock
 from zoo_opt.support.installed import versions
 from zoo_opt.support.json_files import is_json_object, json_line, plain, read_json, read_json_lines
+from zoo_opt.support.secrets import hidden_command, hidden_in, hidden_words
 from zoo_opt_seg.blackbox.cache import MaskFolder
 
 Line = dict[str, Any]
@@ -106,18 +107,21 @@ class RunFolder:
         if self.config.exists():
             with contextlib.suppress(*(() if paid else (CheckpointError,))):
                 before = read_json(self.config, CheckpointError)
-        differing = (name for name, value in what.items() if before.get(name) != value)
+        what, shown = without_secrets(what), without_secrets(before)
+        differing = (name for name, value in what.items() if _comparable(before.get(name)) != _comparable(value))
         different = next((n for n in differing if not (n == "method" and _fewer(before.get(n), what[n]))), None)
         if paid and before and different:
             raise CheckpointError(
-                f"{self.path} holds another run: its {different} is {short(before.get(different))}, this call's is "
+                f"{self.path} holds another run: its {different} is {short(shown.get(different))}, this call's is "
                 f"{short(what[different])}; give another --out, or delete the folder"
             )
         if not paid and different:
             for path in (self.state / "optimizer.zoo", self.state / "validation.jsonl"):
                 path.unlink(missing_ok=True)
         if not (paid and before):
-            write_json(self.config, {**what, **about})
+            write_json(self.config, {**what, **without_secrets(hidden_in(about))})
+        elif shown != before:  # as an earlier release wrote it
+            write_json(self.config, shown)
 
     def _paid(self) -> bool:
         """Return whether the folder holds an answer that was paid for."""
@@ -181,6 +185,21 @@ def write_json(path: Path, value: Any) -> None:
 def floats(values: Iterable[float | None]) -> list[float]:
     """Return floats that a file of JSON held: null is NaN."""
     return [math.nan if value is None else float(value) for value in values]
+
+
+def without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's ``config.json`` without the values of variables and other secrets in its model and command."""
+    shown = dict(config)
+    if isinstance(model := shown.get("model"), str):
+        shown["model"] = hidden_command(model)
+    if isinstance(command := shown.get("command"), list):
+        shown["command"] = hidden_words(list(map(str, command)))
+    return shown
+
+
+def _comparable(value: Any) -> Any:
+    """What tells runs apart: of a command not the values, nor whether they were given or named."""
+    return hidden_command(value, references=True) if isinstance(value, str) else value
 
 
 def short(value: Any) -> str:

@@ -15,7 +15,7 @@ from zoo_opt.core.errors import CheckpointError
 from zoo_opt.storage.atomic import write_atomically
 from zoo_opt.support.json_files import read_json
 from zoo_opt_seg.adaptation.charts import Chart, smoothed
-from zoo_opt_seg.adaptation.folder import ADAPTED, ZERO_SHOT, Line, RunFolder, read_lines
+from zoo_opt_seg.adaptation.folder import ADAPTED, ZERO_SHOT, Line, RunFolder, read_lines, without_secrets
 
 NAMES = {ZERO_SHOT: "Zero-shot", ADAPTED: "Adapted", "disk": "Best disk", "whole image": "Whole image"}
 WHAT = {
@@ -37,7 +37,7 @@ def write_page(folder: RunFolder) -> None:
         With ``config.json``, ``metrics.json`` and ``log.jsonl``; the panel is shown where it is there.
     """
     config, metrics = (read_json(path, CheckpointError) for path in (folder.config, folder.metrics))
-    log = read_lines(folder.log)
+    config, log = without_secrets(config), read_lines(folder.log)
     test, kind = metrics.get("test"), "text" if config.get("points") == "text" else "point"
     title = f"{config['data']['name']}: {config['prompt']['name']} prompt for {config['model']}"
     fields = {

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from zoo_opt.core.errors import NotServed, Refused, integer
+from zoo_opt.support.secrets import hidden
 from zoo_opt_seg.adaptation.folder import Line
 from zoo_opt_seg.adaptation.history import History, ValidationPoint
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown, down
@@ -112,7 +113,7 @@ class Validator:
             except Exception as error:
                 last = error
                 dice, loss = _nothing(rows.stop - rows.start)
-                failed.append({"dice": dice, "loss": loss, "error": f"{type(error).__name__}: {error}"})
+                failed.append({"dice": dice, "loss": loss, "error": hidden(f"{type(error).__name__}: {error}")})
                 continue
             for line in failed:
                 history.add(point, **line)

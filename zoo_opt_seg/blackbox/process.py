@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from zoo_opt.core.errors import positive
+from zoo_opt.support.secrets import hidden, hidden_words, resolved
 from zoo_opt_seg.blackbox.messages import (
     SMALL,
     as_bytes,
@@ -61,7 +62,8 @@ class ProcessBlackBox(BlackBox):
     Parameters
     ----------
     command : sequence of str
-        The program and its arguments; it calls `serve`, or speaks the protocol of this module. It is started at once.
+        The program and its arguments; it calls `serve`, or speaks the protocol of this module. It is started at once,
+        with the environment's values for ``$NAME`` in a word.
     name : str, optional
         Its identity for `Cached` and records; by default what the process says.
     timeout : float, optional
@@ -72,7 +74,7 @@ class ProcessBlackBox(BlackBox):
     pid : int
         The process.
     command : str
-        The program and its arguments, as one types them in a shell.
+        The program and its arguments, as one types them in a shell, without the values of variables: ``***``.
     stderr : str
         What it wrote to its standard error, the last 64 KB.
 
@@ -85,6 +87,8 @@ class ProcessBlackBox(BlackBox):
         If it dies, does not answer in time, or says what is not the protocol, and for every question after that.
     NotServed, Refused, PartlyAnswered
         If the model raises them there.
+    ValueError
+        If a variable that the command names is not set.
 
     Notes
     -----
@@ -95,7 +99,8 @@ class ProcessBlackBox(BlackBox):
     def __init__(self, command: Sequence[str], name: str | None = None, timeout: float | None = None) -> None:
         if isinstance(command, str) or not command or not all(isinstance(c, (str, os.PathLike)) for c in command):
             raise TypeError(f"command must be a non-empty sequence of str, got {command!r}")
-        self.command = shlex.join(map(os.fspath, command))
+        words = [os.fspath(word) for word in command]
+        self.command = shlex.join(hidden_words(words))
         self.timeout = None if timeout is None else positive("timeout", timeout)
         self._lock = threading.Lock()
         self._stderr = _LastBytes()
@@ -103,14 +108,14 @@ class ProcessBlackBox(BlackBox):
         self._reason = ""
         try:
             self._process = subprocess.Popen(
-                [os.fspath(word) for word in command],
+                resolved(words),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C is for us; it ends when its input does
             )
         except OSError as error:
-            raise BlackBoxError(f"the black box {os.fspath(command[0])!r} cannot be started: {error}") from None
+            raise BlackBoxError(f"the black box {hidden(words[0])!r} cannot be started: {hidden(str(error))}") from None
         self.pid = self._process.pid
         self._reader = threading.Thread(target=self._stderr.drain, args=(self._process.stderr,), daemon=True)
         self._reader.start()
@@ -203,7 +208,7 @@ class ProcessBlackBox(BlackBox):
     def _tail(self) -> str:
         if self._process.poll() is not None:
             self._reader.join(1.0)
-        said = "\n".join(self.stderr[-_SHOWN:].strip().splitlines()[-_LINES:])
+        said = hidden("\n".join(self.stderr[-_SHOWN:].strip().splitlines()[-_LINES:]))
         return f"\nIt wrote:\n{said}" if said else ""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from zoo_opt.cli.exits import UsageError
 from zoo_opt.cli.listing import show
 from zoo_opt.cli.reading import read_options
+from zoo_opt.support.secrets import hidden_command
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES
 from zoo_opt_seg.cli import inputs
 from zoo_opt_seg.data.registry import DATA_SETS, VOLUMES
@@ -74,7 +75,8 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
         rows[name] = evaluate(trivial, samples, **settings).summary()
     print(_rows(rows))
     if arguments.save:
-        about = {"model": arguments.model, "data": arguments.data, "split": arguments.split, "seed": arguments.seed}
+        about = {name: getattr(arguments, name) for name in ("model", "data", "split", "seed")}
+        about["model"] = hidden_command(arguments.model)
         write_json(Path(arguments.save), {**about, "rows": rows})
     return 0
 

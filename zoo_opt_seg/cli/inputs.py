@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_opt.cli.exits import UsageError
 from zoo_opt.cli.reading import read_options
 from zoo_opt.support.loading import load_object
+from zoo_opt.support.secrets import hidden_command
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES, BlackBoxEntry
 from zoo_opt_seg.data.registry import DATA_SETS
 
@@ -53,15 +54,16 @@ def black_box(spec: str, *, device: str = "cpu", cache: str | None = None) -> It
     from zoo_opt_seg.blackbox import Cached, as_black_box
 
     name, _, words = spec.partition(":")
+    said = hidden_command(spec)
     with contextlib.ExitStack() as stack:
-        with blamed(f"--model {spec}:", RuntimeError):
+        with blamed(f"--model {said}:", RuntimeError):
             if name in BLACK_BOXES:
                 model = BLACK_BOXES.find(name).make(words, device)
             elif name and words:
                 model = _made(spec)
             else:
                 forms = ", ".join(entry.form for entry in BLACK_BOXES.entries())
-                raise UsageError(f"--model must be {forms} or module:factory, got {spec!r}")
+                raise UsageError(f"--model must be {forms} or module:factory, got {said!r}")
             if hasattr(model, "__exit__"):  # a process, say
                 stack.enter_context(model)
             box = as_black_box(model)
@@ -69,7 +71,7 @@ def black_box(spec: str, *, device: str = "cpu", cache: str | None = None) -> It
                 if not box.name:  # the words of --model stay the same when the code behind them is edited
                     raise UsageError(
                         "--cache needs a black box with a `name`, which must change whenever its answers could, "
-                        f"{spec} has none"
+                        f"{said} has none"
                     )
                 box = Cached(box, cache)
         yield box

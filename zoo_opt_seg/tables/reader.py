@@ -35,7 +35,7 @@ def load_table(path: Path, *, trust: bool = False) -> TableSuite:
     """
     if not path.is_file():
         raise SuiteError(f"no suite file {str(path)!r}")
-    suite = _suite(Reader.of_toml(path.stem, path.read_bytes()), path.read_text(encoding="utf-8"))
+    suite = _suite(Reader.of_file(path.stem, path.read_bytes()), path.read_text(encoding="utf-8"))
     for group in suite.groups:
         try:
             check_black_box_in_file(group.black_box["use"], trust)

@@ -14,6 +14,7 @@ from zoo_opt.bench.engine.record import Record, last_line, read_record, write_li
 from zoo_opt.bench.engine.runner import OnProgress, run_jobs
 from zoo_opt.bench.engine.session import Experiment
 from zoo_opt.support.progress import Progress
+from zoo_opt.support.secrets import hidden
 from zoo_opt_seg.tables.cells import job_of, to_repeat
 from zoo_opt_seg.tables.reader import SuiteError, load_table, read_table
 from zoo_opt_seg.tables.report import markdown
@@ -82,10 +83,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             out = Path(arguments.out or Path("results") / suite.name)
             record, missing = _run(suite, out, arguments)
     except (SuiteError, ValueError) as error:
-        print(f"zoo-opt-seg table: {error}", file=sys.stderr)
+        print(f"zoo-opt-seg table: {hidden(str(error))}", file=sys.stderr)
         return 2
     except (ImportError, OSError) as error:  # in use by another, no scheduler, a disk that is full
-        print(f"zoo-opt-seg table: {error}; the same command goes on from here", file=sys.stderr)
+        print(f"zoo-opt-seg table: {hidden(str(error))}; the same command goes on from here", file=sys.stderr)
         return 1
     text = markdown(suite, record, missing)
     target = Path(arguments.markdown) if arguments.markdown else out / "table.md" if path.suffix == ".toml" else None

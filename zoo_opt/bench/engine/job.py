@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoo_opt.support.json_files import plain
+from zoo_opt.support.secrets import hidden
 
 Entry = dict[str, Any]
 
@@ -65,7 +66,7 @@ def run_job(job: Job) -> Entry:
     except ExecutorError as error:
         raise ExecutorError(f"{job.label}: {error}") from error
     except Exception:
-        failed = {**job.lost(), "error": traceback.format_exc(limit=-4)}
+        failed = {**job.lost(), "error": hidden(traceback.format_exc(limit=-4))}
         return _entry(job, failed, time.process_time() - start)
 
 

@@ -20,6 +20,7 @@ from zoo_opt.storage.append import AppendFile
 from zoo_opt.storage.atomic import write_atomically
 from zoo_opt.storage.lock import Lock
 from zoo_opt.support.json_files import is_json_object, json_line, plain, read_json_lines
+from zoo_opt.support.secrets import hidden
 
 Entry = dict[str, Any]  # a line of the record
 FORMAT = 1  # a record of another format is refused
@@ -144,4 +145,4 @@ def write_lines(lines: Iterable[Mapping[str, Any]], path: Path) -> None:
 
 def last_line(error: str | None) -> str | None:
     """What a traceback ends with; None of none."""
-    return error and error.rstrip().rpartition("\n")[2]
+    return error and hidden(error.rstrip().rpartition("\n")[2])

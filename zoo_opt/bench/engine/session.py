@@ -16,6 +16,7 @@ from typing import Any
 from zoo_opt.bench.engine.record import FORMAT, Entry
 from zoo_opt.support.installed import versions
 from zoo_opt.support.json_files import plain
+from zoo_opt.support.secrets import hidden_words
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Experiment:
             **self.about,
             **commit,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": " ".join([self.program, *(sys.argv[1:] if self.command is None else self.command)]),
+            "command": " ".join([self.program, *hidden_words(sys.argv[1:] if self.command is None else self.command)]),
             "versions": {"python": platform.python_version(), **versions(self.packages)},
             "machine": {"system": platform.platform(), "processor": processor(), "cores": os.cpu_count()},
         }

@@ -12,6 +12,7 @@ from zoo_opt.bench.report.data import is_ours
 from zoo_opt.bench.report.terminal import short_text
 from zoo_opt.bench.statistics.hits import Run
 from zoo_opt.bench.statistics.stats import Summary
+from zoo_opt.support.secrets import hidden
 
 MOST_ERRORS = 50  # shown in full; a suite that always fails would fill the page
 
@@ -100,7 +101,7 @@ def errors(runs: Sequence[Run]) -> str:
     if not bad:
         return ""
     items = "".join(
-        f"<li>{esc(r['method'])} on {esc(r['problem'])}, seed {r['seed']}<pre>{esc(r['error'])}</pre></li>"
+        f"<li>{esc(r['method'])} on {esc(r['problem'])}, seed {r['seed']}<pre>{esc(hidden(r['error']))}</pre></li>"
         for r in bad[:MOST_ERRORS]
     )
     more = f"<p>The first {MOST_ERRORS} of {len(bad)}.</p>" if len(bad) > MOST_ERRORS else ""
@@ -115,7 +116,7 @@ def provenance(record: Record) -> str:
     machine = session.get("machine", {})
     again = f" (resumed {_count(starts - 1, 'time')})" if starts > 1 else ""
     entries = {
-        "command": Markup(f"<code>{esc(session['command'])}</code>") if session.get("command") else "",
+        "command": Markup(f"<code>{esc(hidden(session['command']))}</code>") if session.get("command") else "",
         "started": f"{session.get('started', '')}{again}",
         "versions": " · ".join(f"{name} {version}" for name, version in session.get("versions", {}).items()),
         "machine": ", ".join(str(machine[k]) for k in ("processor", "system") if k in machine)
@@ -123,6 +124,6 @@ def provenance(record: Record) -> str:
         "seeds": ", ".join(str(seed) for seed in sorted({run["seed"] for run in record.runs.values()})),
         "threads": "one per run",
     }
-    name, toml = esc(session.get("suite", "suite")), esc(session.get("toml", ""))
+    name, toml = esc(session.get("suite", "suite")), esc(hidden(session.get("toml", "")))
     text = f"<details><summary>The suite, {name}.toml</summary><pre>{toml}</pre></details>" if toml else ""
     return f"{table(['what', 'value'], [[k, v] for k, v in entries.items() if v])}\n{text}"
