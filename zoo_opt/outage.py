@@ -65,9 +65,8 @@ class Outage:
         if left <= 0.0 or (after is not None and after > left):
             raise error
         if self._delay == _FIRST:
-            logging.getLogger("zoo_opt").warning(
-                "not served: %s; waiting for %g s at most", hidden(str(error)), self._wait
-            )
+            log, said = logging.getLogger("zoo_opt"), hidden(str(error))
+            log.warning("not served: %s; waiting for %g s at most", said, self._wait)
         delay = min(self._delay if after is None else max(after, _FIRST), left, most)
         self._delay = min(2.0 * self._delay, _LONGEST)
         time.sleep(max(delay, 0.0))
