@@ -80,20 +80,8 @@ def test_a_run_of_a_function_shows_no_secret(tmp_path):
         f"calls = []\ndef f(x):\n    calls.append(1)\n    if len(calls) == 3:\n"
         f"        raise ConnectionError('https://me:{KEY}@host is down')\n    return float(x @ x)\n"
     )
-    words = [
-        "run",
-        "mine:f",
-        "--x0",
-        "1,2",
-        "--budget",
-        "40",
-        "--save",
-        "best.json",
-        "--checkpoint",
-        "run.zoo",
-        "--quiet",
-    ]
-    done = zoo_opt(*words, cwd=tmp_path, check=True)
+    words = ["run", "mine:f", "--x0", "1,2", "--budget", "40", "--quiet"]
+    done = zoo_opt(*words, "--save", "best.json", "--checkpoint", "run.zoo", cwd=tmp_path, check=True)
     assert "https://***@host is down" in done.stderr and KEY not in done.stdout + done.stderr
     assert "***" in json.loads((tmp_path / "best.json").read_text())["first_failures"]["ConnectionError"]
     assert not [path for path in tmp_path.rglob("*.zoo*") if KEY.encode() in path.read_bytes()]
