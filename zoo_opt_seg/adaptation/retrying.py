@@ -6,6 +6,7 @@ import numpy as np
 
 from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt.outage import WAIT
+from zoo_opt.support.secrets import hidden
 from zoo_opt_seg.blackbox.cache import MaskFolder
 from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone
 from zoo_opt_seg.blackbox.serving import Served
@@ -22,6 +23,9 @@ class BlackBoxDown(RuntimeError):
 
     What was paid for is kept.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(hidden(message))
 
 
 def down(error: NotServed | BlackBoxGone) -> BlackBoxDown:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from zoo_opt.core.errors import NotServed, Refused
+from zoo_opt.support.secrets import hidden
 from zoo_opt_seg.blackbox.protocol import Array, BlackBoxError, PartlyAnswered
 from zoo_opt_seg.prompts import KINDS, Prompts
 
@@ -162,7 +163,7 @@ def _words(error: Exception) -> dict[str, Any]:
 
 
 def _error(words: Mapping[str, Any], before: str, after: str = "") -> Exception:
-    text = f"{before}{words['error']}{after}"
+    text = f"{before}{hidden(words['error'])}{after}"
     if words.get("kind") == "not served":
         later = words.get("retry_after")
         return NotServed(text, retry_after=None if later is None else float(later))
