@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 JOBS   ?= 2
+SECONDS ?= 600
 
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
@@ -12,11 +13,12 @@ SUITES  := bbob bbob-mixint noisy largescale digits tasks
 CODE    := zoo_opt zoo_opt_seg tests benchmarks docs examples
 
 .NOTPARALLEL:
-.PHONY: help demo test lint format docs bench results tables wheel clean
+.PHONY: help demo test soak lint format docs bench results tables wheel clean
 
 help:
 	@echo "make demo    compare the optimizers, adapt a black-box SAM, and write HTML reports (about 2 minutes)"
 	@echo "make test    run all tests"
+	@echo "make soak    kill, interrupt and starve kept runs for 10 minutes; nothing may be lost (SECONDS=60 for less)"
 	@echo "make lint    ruff (rules and format) and mypy --strict"
 	@echo "make docs    build the documentation, warnings are errors"
 	@echo "make bench   the recorded benchmarks: overhead, failures, units, digits, bbob (about 25 minutes)"
@@ -56,6 +58,9 @@ demo: $(VENV)/.ready-demo
 
 test: $(VENV)/.ready-dev
 	@$(PINNED) $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
+
+soak: $(VENV)/.ready-dev
+	@$(PINNED) $(BIN)/python -W ignore benchmarks/soak.py --seconds $(SECONDS)
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check $(CODE)
