@@ -112,7 +112,7 @@ class Run:
             os._exit(status)
 
     def waited(self, pid, patience=PATIENCE):
-        """Wait for the process; return whether it ended well."""
+        """Wait for the process; return whether it ended well, None if it had to be killed."""
         end = time.monotonic() + patience
         while time.monotonic() < end:
             ended, status = os.waitpid(pid, os.WNOHANG)
@@ -122,7 +122,7 @@ class Run:
         print(f"  {self.folder.name} hangs", flush=True)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        return False
+        return None
 
     def after(self, calls, pid):
         """Wait until so many more calls were made, or the process has ended; return whether it has."""

@@ -58,9 +58,12 @@ class KeptRun:
         self._read_only: OSError | None = None
         self._since = 0
         self._whole = True
+        self._planned = False
         self._final: dict[int, Outcome] = {}
         if path is None:
             return
+        self._identity, self._seeded = opt.identity, seeded
+        self._types = checkpoint.types_in([self._identity, opt.method, opt.state])
         self._path = Path(os.path.realpath(path))
         self._log = self._path.with_name(self._path.name + ".journal")
         self._lock_file = self._path.with_name(self._path.name + ".lock")
@@ -71,7 +74,7 @@ class KeptRun:
         try:
             self._of_the_link(Path(path))
             if self._path.exists():
-                self.opt = self._resumed(seeded)
+                self.opt = self._resumed()
             elif self._log.exists() and self._log.stat().st_size:
                 raise CheckpointError(
                     f"{self._log} has no checkpoint {self._path} beside it: put that back, or delete the journal"
@@ -81,6 +84,8 @@ class KeptRun:
             if lock is not None:
                 self._journal = AppendFile(self._log, whole=is_whole, lock=lock)
                 self._saved = self._path.stat()
+            if self._planned:  # what comes now is not to be told to the plan of before
+                self._fold()
         except BaseException:
             if lock is not None:
                 lock.release()
@@ -173,33 +178,40 @@ class KeptRun:
             f"evaluations {then}"
         )
 
-    def _resumed(self, seeded: bool) -> Optimizer:
-        """Return the optimizer at the path, brought up to date by the journal."""
-        new = self.opt
-        mine = new.identity
-        old = Optimizer.load(self._path, types=checkpoint.types_in([mine, new.method, new.state]))
+    def _on_disk(self) -> tuple[Optimizer, list[Outcome]]:
+        """Return the optimizer that checkpoint and journal come to, and what is in the journal."""
+        old = Optimizer.load(self._path, types=self._types)
         for what, theirs in old.identity.items():
-            if mine[what] != theirs and (seeded or what != "rng"):
+            mine = self._identity[what]
+            if mine != theirs and (self._seeded or what != "rng"):
                 raise CheckpointError(
-                    f"{self._path} is of another run: its {what} is {theirs!r}, this call's is {mine[what]!r}; give "
-                    "another path, or delete it to start anew"
+                    f"{self._path} is of another run: its {what} is {theirs!r}, this call's is {mine!r}; give another "
+                    "path, or delete it to start anew"
                 )
         outcomes = read_journal(self._log)
-        old.budget = None
-        told = [outcome for outcome in outcomes if outcome.id != _FINAL]
+        budget, old.budget = old.budget, None
         try:
-            old.replay(told)
+            old.replay(outcome for outcome in outcomes if outcome.id != _FINAL)
         except CheckpointError as error:
             raise CheckpointError(
                 f"{self._log} is not of the run at {self._path}: {error}; put back the two that belong together, or "
                 "delete the journal, and the calls in it are made again"
             ) from None
-        self._since = len(told)
+        old.budget = budget
         old.seconds = max([old.seconds, *(outcome.time for outcome in outcomes if outcome.time == outcome.time)])
+        return old, outcomes
+
+    def _resumed(self) -> Optimizer:
+        """Return the optimizer at the path, brought up to date by the journal, and with this call's budget."""
+        new = self.opt
+        old, outcomes = self._on_disk()
+        self._since = sum(outcome.id != _FINAL for outcome in outcomes)
         old.budget, old.limits = new.budget, new.limits
         spent = new.budget is not None and old.nfev >= new.budget  # nothing is left to plan
-        if old.method != new.method and not spent:
+        planned = old.method
+        if planned != new.method and not spent:
             old = self._planned_anew(old)
+        self._planned = old.method != planned
         for outcome in outcomes:
             if outcome.id == _FINAL:
                 reason, _, nfev = outcome.reason.rpartition(" ")
@@ -235,14 +247,19 @@ class KeptRun:
             )
         return old
 
+    def interrupted(self) -> None:
+        """Be told of an interrupt. It may have come in the middle of anything: from now on the disk counts."""
+        self._whole = False
+
     def _fold(self) -> None:
         """Move the journal's losses into the checkpoint. Cut off in between, both hold them, which is harmless."""
         if self._journal is None or not self._journal.is_open:  # not kept, or by the process this was forked from
             return
         self._check()
         self._since = 0
+        opt = self.opt if self._whole else self._on_disk()[0]
         try:
-            self.opt.save(self._path)
+            opt.save(self._path)
             self._saved = self._path.stat()
             self._journal.clear()
         except OSError as error:
@@ -254,8 +271,10 @@ class KeptRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None and not issubclass(kind, Exception):
+            self.interrupted()
         try:
-            if self._since and self._whole:
+            if self._since:
                 self._fold()
         finally:
             if self._journal is not None:

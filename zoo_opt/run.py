@@ -233,6 +233,7 @@ def minimize(
                 final = kept.final(lambda: evaluate_one(opt, call, executor, wait))
         except KeyboardInterrupt:
             status = INTERRUPTED
+            kept.interrupted()
         except (NotServed, Refused) as error:
             if not opt.nfev:
                 raise
