@@ -3,7 +3,7 @@
 ``<folder>/ab/cdef....mask`` holds one image's mask; the name is the SHA-256 of the model's name, the image and its
 prompts. The file is a line ``zoo-opt-seg mask 1 <dtype> <H> <W> <sha256 of the rest>``, then the mask: float32, or
 bits. It is written beside and renamed, so that processes may share a folder, and a kill leaves nothing half-written.
-What cannot be read, whatever the reason, counts as not being there.
+What cannot be read, whatever the reason, or is no probability, counts as not being there.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Cached(Wrapped):
         check_prompts(prompts, len(images))
         keys = [self._key(image, prompts, row) for row, image in enumerate(images)]
         size = images.shape[1:3]
-        known: dict[str, Any] = {key: self._masks.read(key, size) for key in dict.fromkeys(keys)}
+        known: dict[str, Any] = {key: self._known(key, size) for key in dict.fromkeys(keys)}
         rows = [keys.index(key) for key, mask in known.items() if mask is None]
         errors: dict[str, Exception] = {}
         if rows or not len(images):
@@ -138,6 +138,10 @@ class Cached(Wrapped):
         if errors:
             raise PartlyAnswered(masks, {row: errors[key] for row, key in enumerate(keys) if key in errors})
         return masks
+
+    def _known(self, key: str, size: tuple[int, ...]) -> Array | None:
+        mask = self._masks.read(key, size)
+        return mask if mask is not None and mask.size and mask.min() >= 0 and mask.max() <= 1 else None  # no NaN either
 
     def _key(self, image: Array, prompts: Prompts, row: int) -> str:
         return question_key(self._prefix, image, prompts, row)

@@ -116,7 +116,8 @@ def parser() -> argparse.ArgumentParser:
     _model(sub)
     _texts(sub, "what to find, for a black box that is asked by text")
     sub.add_argument("--prompt", metavar="FILE", help="prompt.npz or a result folder (default: zero-shot)")
-    sub.add_argument("--image", required=True, metavar="FILE", help="the image")
+    sub.add_argument("--image", required=True, metavar="FILE", help="the image; DICOM and NIfTI too")
+    _window(sub)
     sub.add_argument(
         "--point", action="append", default=[], metavar="X,Y", help="in pixels of the image; X,Y,0: not it"
     )
@@ -143,11 +144,19 @@ def _data(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--data", required=True, help="the labelled images, see above")
     sub.add_argument("--data-seed", type=int, default=0, metavar="N", help="of the split (default: 0)")
     sub.add_argument("--data-option", **_options("option of the loader"))
+    _window(sub)
     _texts(sub, "what to find in the images, instead of the data's own texts; again: one of these is drawn")
 
 
 def _texts(sub: argparse.ArgumentParser, what: str) -> None:
     sub.add_argument("--text", action="append", default=[], metavar="TEXT", help=what)
+
+
+def _window(sub: argparse.ArgumentParser) -> None:
+    words = (
+        "what becomes black and white in images of more than 8 bits: full, percentile or LOW,HIGH, as --window=-160,240"
+    )
+    sub.add_argument("--window", metavar="WINDOW", help=words)
 
 
 def _repeats(sub: argparse.ArgumentParser) -> None:

@@ -87,11 +87,11 @@ def do_predict(arguments: argparse.Namespace) -> int:
     from PIL import Image
 
     from zoo_opt_seg.adaptation.retrying import BlackBoxDown, Retrying
-    from zoo_opt_seg.data.files import sample_image
-    from zoo_opt_seg.data.readers import image_size
+    from zoo_opt_seg.data.files import image_size, sample_image
     from zoo_opt_seg.prompts import Prompts
 
     points, labels = inputs.points(arguments.point)
+    window = inputs.window(arguments.window)
     texts = arguments.text
     if len(texts) > 1:
         raise UsageError(f"--text must be given once for an image, got {len(texts)}")
@@ -108,7 +108,7 @@ def do_predict(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--text must say what to find, for {arguments.model} is asked by text")
         prompt, size = _prompt(arguments, model)
         with inputs.blamed("--image"):
-            small = sample_image(path, size)[None]
+            small = sample_image(path, size, window)[None]
         where = {"points": np.array([points], np.float32), "labels": np.array([labels])} if points else {}
         given = Prompts(**where, texts=tuple(texts) or None)
         scale = np.array([size / width, size / height])
@@ -138,6 +138,7 @@ def _prompt(arguments: argparse.Namespace, model: Any) -> tuple[Any, int]:
 
 def _splits(arguments: argparse.Namespace, size: int) -> Any:
     words: dict[str, Any] = {"seed": arguments.data_seed, "options": arguments.data_option, "texts": arguments.text}
+    words["window"] = inputs.window(arguments.window)
     return inputs.splits(arguments.data, size=size, **words)
 
 

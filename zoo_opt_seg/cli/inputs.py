@@ -19,6 +19,7 @@ from zoo_opt_seg.data.registry import DATA_SETS
 
 if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.protocol import BlackBox
+    from zoo_opt_seg.data.readers.windows import Window
     from zoo_opt_seg.data.samples import Splits
     from zoo_opt_seg.visual_prompts import TrainedPrompt
 
@@ -118,7 +119,33 @@ def prompted(model: BlackBox, texts: Sequence[str]) -> str:
     return "text" if texts else str(kind_for(model))
 
 
-def splits(spec: str, *, size: int, seed: int = 0, options: Sequence[str] = (), texts: Sequence[str] = ()) -> Splits:
+def window(text: str | None) -> Window | None:
+    """Return what ``--window`` names: full, percentile, or LOW,HIGH.
+
+    Raises
+    ------
+    UsageError
+        If it is none of these.
+    """
+    from zoo_opt_seg.data.readers.windows import WINDOWS, check_window
+
+    if text is None or text in WINDOWS:
+        return text
+    try:
+        return check_window([float(word) for word in text.split(",")])
+    except ValueError:
+        raise UsageError(f"--window must be {', '.join(WINDOWS)} or LOW,HIGH, got {text!r}") from None
+
+
+def splits(
+    spec: str,
+    *,
+    size: int,
+    seed: int = 0,
+    options: Sequence[str] = (),
+    texts: Sequence[str] = (),
+    window: Window | None = None,
+) -> Splits:
     """Return the labelled images that ``--data`` names.
 
     Parameters
@@ -131,6 +158,8 @@ def splits(spec: str, *, size: int, seed: int = 0, options: Sequence[str] = (), 
         NAME=VALUE, for the loader.
     texts : sequence of str
         Of ``--text``: what each image is asked by, instead of its own.
+    window : Window, optional
+        Of ``--window``; see `load_data`.
 
     Raises
     ------
@@ -143,8 +172,9 @@ def splits(spec: str, *, size: int, seed: int = 0, options: Sequence[str] = (), 
     aliases = {entry.alias: entry.name for entry in DATA_SETS.entries() if entry.alias}
     name = aliases.get(given, given)
     if name not in DATA_SETS:
-        if root and (options or seed):
-            raise UsageError(f"--data-option and --data-seed are for data sets by name, {spec} knows nothing of them")
+        if root and (options or seed or window is not None):
+            words = "--data-option, --data-seed and --window"
+            raise UsageError(f"{words} are for data sets by name, {spec} knows nothing of them")
         if not root:
             raise UsageError(
                 f'--data must be one of {", ".join([*DATA_SETS, *aliases])}, or "module:function", got {spec!r}'
@@ -155,7 +185,7 @@ def splits(spec: str, *, size: int, seed: int = 0, options: Sequence[str] = (), 
             raise UsageError(f"--data {spec} must return Splits, got {type(own).__name__}")
         return own.with_texts(*texts) if texts else own
     with blamed(f"--data {spec}:"):
-        data = load_data(name, root or None, size, seed, **read_options(options))
+        data = load_data(name, root or None, size, seed, window=window, **read_options(options))
         return data.with_texts(*texts) if texts else data
 
 

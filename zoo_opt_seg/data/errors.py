@@ -1,12 +1,11 @@
-"""The error of a data set that cannot be used."""
+"""The error of a data set that cannot be used, and the one place where what readers raise becomes it."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import contextlib
+from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
 
-from zoo_opt.support import json_files
 from zoo_opt.support.loading import require
 
 
@@ -19,31 +18,27 @@ def reason(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def read_json(path: Path, what: str, missing: str | None = None) -> Any:
-    """Return what a JSON file of a data set holds.
+@contextlib.contextmanager
+def reading(file: object, what: str) -> Iterator[None]:
+    """Turn whatever a library raises for a damaged file into a DataError that names it.
 
     Parameters
     ----------
-    path : Path
+    file : path or the like
     what : str
-        What it tells, in the plural, for the messages.
-    missing : str, optional
-        What is missing without it; "file of " and `what` unless told.
-
-    Raises
-    ------
-    DataError
-        If there is no such file, or it cannot be read.
+        What it holds, for the message.
     """
     try:
-        return json_files.read_json(path, DataError, f": the {what} cannot be read")
+        yield
+    except DataError:
+        raise
     except FileNotFoundError:
-        raise DataError(f"{path}: the {missing or f'file of {what}'} is missing") from None
-    except OSError as error:
-        raise DataError(f"{path}: the {what} cannot be read ({reason(error)})") from None
+        raise DataError(f"{file}: the {what} file is missing") from None
+    except Exception as error:  # damaged headers raise whatever their values lead to
+        raise DataError(f"{file}: the {what} cannot be read ({reason(error)})") from None
 
 
-def needed(module: str, package: str, file: object) -> ModuleType:
+def needed(module: str, package: str, file: object, extra: str = "seg") -> ModuleType:
     """Import what a file needs to be read, or say so.
 
     Raises
@@ -52,6 +47,8 @@ def needed(module: str, package: str, file: object) -> ModuleType:
         If it is not installed.
     """
     try:
-        return require(module, package, extra="seg")
+        return require(module, package, extra=extra)
     except ImportError:
-        raise DataError(f"{file}: reading it needs {package}, which is not installed (it is in zoo-opt[seg])") from None
+        raise DataError(
+            f"{file}: reading it needs {package}, which is not installed (it is in zoo-opt[{extra}])"
+        ) from None

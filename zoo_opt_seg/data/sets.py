@@ -12,6 +12,7 @@ from typing import Any
 
 from zoo_opt_seg.data.errors import DataError
 from zoo_opt_seg.data.files import load
+from zoo_opt_seg.data.readers.windows import Window, check_window
 from zoo_opt_seg.data.registry import DATA_SETS
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.data.texts import attach, read_texts
@@ -25,6 +26,7 @@ def load_data(
     *,
     empty: str | None = None,
     texts: str | Path | None = None,
+    window: Window | None = None,
     **options: Any,
 ) -> Splits:
     """Read or draw a data set, resized into memory and divided into train, validation and test.
@@ -45,6 +47,10 @@ def load_data(
     texts : path, optional
         Folder of annotation files, ``anns/{train,val,test}.json``, that give both the split and ``Samples.texts``; see
         :func:`~zoo_opt_seg.data.texts.read_texts`.
+    window : "full", "percentile" or (low, high), optional
+        What becomes black and white in the images, for those of more than 8 bits or in physical units: the lowest and
+        the highest value of each, the values that 0.5 % and 99.5 % of its pixels do not exceed, or these two. Without,
+        such images are refused, but for DICOM files, which have a window of their own.
     **options
         Further options of the loader, as ``fractions=(0.8, 0.1, 0.1)``; see ``files`` in its module. A synthetic
         domain takes ``sizes``.
@@ -69,7 +75,8 @@ def load_data(
     """
     entry = DATA_SETS.find(name)
     entry.check_folder(root)
-    for argument, value in (("empty", empty), ("texts", texts)):
+    window = check_window(window)
+    for argument, value in (("empty", empty), ("texts", texts), ("window", window)):
         if value is not None and not entry.records:
             raise ValueError(f"{argument} must be None for {name!r}, which has its own, got {value!r}")
     place = () if entry.drawn else (root,)
@@ -87,7 +94,7 @@ def load_data(
     parts = {}
     for split, part in records.items():
         asked = [replace(record, empty=record.empty or getattr(loader, "EMPTY", "raise")) for record in part]
-        parts[split] = load(asked, size, empty=empty)
+        parts[split] = load(asked, size, empty=empty, window=window)
         if part and not len(parts[split]):
             raise DataError(f"{root}: all {len(part)} masks of the {split} split are empty")
     return Splits(name, **parts)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zoo_opt_seg.data.errors import DataError, read_json
+from zoo_opt_seg.data.errors import DataError
 from zoo_opt_seg.data.files import Record
+from zoo_opt_seg.data.readers.lists import read_json
 from zoo_opt_seg.data.samples import Texts
 
 FILES = {"train": "train.json", "validation": "val.json", "test": "test.json"}

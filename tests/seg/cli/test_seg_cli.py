@@ -174,7 +174,7 @@ def test_whatever_a_black_box_raises_is_one_sentence(edited, body, words):
 def test_images_are_read_as_those_of_data_sets(edited):
     good = "return np.zeros(images.shape[:3], np.float32)"
     Image.fromarray(np.full((20, 30), 4000, np.uint16)).save("image.png")
-    fails(edited(good, *PREDICT), "--image image.png: expected an image of 8 bits per channel, got Pillow's mode I;16")
+    fails(edited(good, *PREDICT), "--image image.png: expected 8 bits per channel, got uint16 with values 4000")
     Path("image.png").write_bytes(b"no image")
     fails(edited(good, *PREDICT), "--image image.png: the image cannot be read (")
 
@@ -186,7 +186,7 @@ def test_sizes_and_options_that_would_be_passed_over(edited, run):
     words = f"--data must have images of 32 pixels square, as --size or the prompt, got {SIZE} x"
     fails(run("evaluate", "--model", "edited:Box", "--size", 32, *DATA), words)
     for words in (["--data-seed", "1"], ["--data-option", "sizes=3"]):
-        fails(edited(good, "evaluate", *DATA, *words), "--data-option and --data-seed are for data sets by name")
+        fails(edited(good, "evaluate", *DATA, *words), "--data-option, --data-seed and --window are for data sets")
     words = "group must be a regular expression, got '('"
     fails(edited(good, "evaluate", "--data", "folder:.", "--data-option", 'group="("'), words)
 

@@ -156,7 +156,7 @@ def test_spacing_errors(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"img0001\.nii\.gz: expected 5 slices, those of case0001, got the size"):
         splits(root, spacing=empty)
     (empty / "img0001.nii.gz").write_bytes(b"no nifti")
-    raises(DataError, r"img0001\.nii\.gz: the header cannot be read", splits, root, spacing=empty)
+    raises(DataError, r"img0001\.nii\.gz: the volume cannot be read", splits, root, spacing=empty)
 
 
 # ------------------------------------------------------------------------------------------------ errors

@@ -10,7 +10,8 @@ from pathlib import Path
 from zoo_opt.core.errors import one_of
 from zoo_opt_seg.data.files import DataError, Record
 from zoo_opt_seg.data.loaders.layout import POUDEL, divide, folder
-from zoo_opt_seg.data.readers import Scan
+from zoo_opt_seg.data.readers.lists import read_names
+from zoo_opt_seg.data.readers.scans import Scan
 
 TEXTS = "camus"
 STRUCTURES = {"left-ventricle": 1, "myocardium": 2, "left-atrium": 3}
@@ -29,8 +30,9 @@ def files(
     """Return the records of ``database_nifti/patient####/patient####_{2CH,4CH}_{ED,ES}.nii.gz`` and ``..._gt.nii.gz``.
 
     The older release, ``training/patient####/patient####_2CH_ED.mhd`` with ``.raw`` files, is read as well; of its
-    ``testing`` folder those patients who have masks. A record's image is a :class:`~zoo_opt_seg.data.readers.Scan`,
-    whose ``spacing()`` is that of the file; see :func:`~zoo_opt_seg.data.loaders.camus.spacing`.
+    ``testing`` folder those patients who have masks. A record's image is a
+    :class:`~zoo_opt_seg.data.readers.scans.Scan`, whose ``spacing()`` is that of the file; see
+    :func:`~zoo_opt_seg.data.loaders.camus.spacing`.
 
     Parameters
     ----------
@@ -94,7 +96,7 @@ def spacing(record: Record, size: int) -> tuple[float, float]:
     """
     if not isinstance(record.image, Scan):
         raise TypeError(f"record must be one of CAMUS, got {record.name}")
-    height, width = record.image.read().shape
+    width, height = record.image.size()
     down, across = record.image.spacing()
     return down * height / size, across * width / size
 
@@ -114,9 +116,7 @@ def _records(name: str, patient: Path, ending: str, kinds: dict[str, int]) -> li
 
 
 def _listed(file: Path, patients: dict[str, list[Record]]) -> list[str]:
-    if not file.is_file():
-        raise DataError(f"{file}: the list of patients is missing")
-    names = file.read_text("utf-8").split()
+    names = read_names(file, "list of patients")
     unknown = [name for name in names if name not in patients]
     if unknown or not names:
         raise DataError(f"{file}: expected names of patients in the data, got {unknown[0] if names else 'none'}")

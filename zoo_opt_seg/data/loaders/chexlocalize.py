@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from zoo_opt.core.errors import one_of
-from zoo_opt_seg.data.errors import read_json
 from zoo_opt_seg.data.files import DataError, Record
 from zoo_opt_seg.data.loaders.layout import divide, folder
-from zoo_opt_seg.data.readers import Rle
+from zoo_opt_seg.data.readers.lists import read_json
+from zoo_opt_seg.data.readers.rle import Rle
 
 TEXTS = "chexlocalize"
 SHARES = (0.6, 0.2, 0.2)  # patients; 1279/446/452 masks of Poudel et al.

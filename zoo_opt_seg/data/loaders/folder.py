@@ -11,9 +11,13 @@ from typing import Any
 import numpy as np
 
 from zoo_opt_seg.data.files import DataError, Record
-from zoo_opt_seg.data.loaders.layout import FRACTIONS, SPLITS, divide, folder, images_in, pair
+from zoo_opt_seg.data.loaders.layout import FRACTIONS, SPLITS, SUFFIXES, divide, folder, images_in, pair
+from zoo_opt_seg.data.readers.dicom import DICOM
+from zoo_opt_seg.data.readers.scans import NIFTI, Slice, stored
 
 ENDINGS = ("_mask", "_segmentation", "_Segmentation", "_gt", "_label", "-mask")
+ALL = (*SUFFIXES, *DICOM, *NIFTI)
+NAMED = f"; a mask has the name of its image, or that and {', '.join(ENDINGS)}; files may end in {', '.join(ALL)}"
 _NAMES = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
 
 
@@ -27,9 +31,13 @@ def files(
 ) -> dict[str, list[Record]]:
     """Return the records of ``images/<name>.<ext>`` and ``masks/<name>[_mask].<ext>``.
 
+    <ext> is that of an image file (``SUFFIXES``), ``.dcm`` or ``.dicom``, ``.nii`` or ``.nii.gz``. A three-dimensional
+    NIfTI file gives a sample ``<name>-slice<k>`` for each slice along its last axis, all in one group; those without
+    the object are left out unless ``empty`` says otherwise.
+
     Three folders ``train``, ``validation`` (or ``val``, ``valid``) and ``test``, each with ``images`` and ``masks``,
     are taken as the split; otherwise one pair of folders is divided at random. The mask has the name of its image, or
-    that name and ``_mask``, ``_segmentation``, ``_gt`` or ``_label``; the two may differ in their formats.
+    that name and one of ``ENDINGS``; the two may differ in their formats.
 
     Parameters
     ----------
@@ -43,15 +51,15 @@ def files(
         Regular expression, searched in the names: what its first group (or all of it) matches is the patient or
         video, which is not divided between splits, unless the folders are the split.
     values : 2 int (low, high), optional
-        Mask values of the object, for masks with several labels. Without, values 0 and 1 are taken as they are, and
-        otherwise all above 127 is the object.
+        Mask values of the object, for masks with several labels. Without, 1 is the object where the values are 0 and
+        1, and otherwise all above 127.
 
     Raises
     ------
     ValueError
         For ``group`` or ``values`` of another form.
     DataError
-        For unpaired or missing files, or a name that ``group`` does not match.
+        For unpaired, missing or damaged files, or a name that ``group`` does not match.
     """
     try:
         re.compile(group or "")
@@ -72,15 +80,43 @@ def files(
 
 
 def _records(base: Path, values: tuple[int, int] | None, group: str | None) -> list[Record]:
-    images = images_in(folder(base, "images"))
+    images = images_in(folder(base, "images"), ALL)
     masks: dict[str, Path] = {}
-    for stem, path in images_in(folder(base, "masks")).items():
+    for stem, path in images_in(folder(base, "masks"), ALL).items():
         plain = stem if stem in images else next((stem.removesuffix(e) for e in ENDINGS if stem.endswith(e)), stem)
         if plain in masks:
             raise DataError(f"{path}: a second mask for {plain!r} beside {masks[plain]}")
         masks[plain] = path
-    records = pair(images, masks, str(base / "images"), values=values)
-    return records if group is None else [replace(record, group=_group(group, record)) for record in records]
+    records = pair(images, masks, str(base / "images"), values=values, named=NAMED)
+    if group is not None:
+        records = [replace(record, group=_group(group, record)) for record in records]
+    return [sample for record in records for sample in _slices(record)]
+
+
+def _slices(record: Record) -> list[Record]:
+    """A record for each slice of a three-dimensional NIfTI file, or the record of anything else."""
+    image, mask = record.image, record.masks[0]
+    if not (isinstance(image, Path) and isinstance(mask, Path) and image.name.lower().endswith(NIFTI)):
+        return [record]
+    shape = stored(image, "image", values=False).shape
+    if len(shape) != 3 or shape[0] == 1:
+        return [record]
+    if not mask.name.lower().endswith(NIFTI):
+        raise DataError(f"{mask}: expected the mask of a NIfTI file of {shape[0]} slices as a NIfTI file")
+    other = stored(mask, "mask", values=False).shape
+    if other != shape:
+        raise DataError(f"{mask}: the mask has the size {other[::-1]}, its image {image} has {shape[::-1]}")
+    return [
+        replace(
+            record,
+            name=f"{record.name}-slice{k:03d}",
+            image=Slice(image, k),
+            masks=(Slice(mask, k, "mask"),),
+            group=record.group or record.name,
+            empty="skip",
+        )
+        for k in range(shape[0])
+    ]
 
 
 def _range(values: Any) -> tuple[int, int]:

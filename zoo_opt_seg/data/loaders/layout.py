@@ -28,7 +28,7 @@ def folder(root: str | Path, *names: str) -> Path:
 
 def images_in(path: Path, suffixes: Sequence[str] = SUFFIXES) -> dict[str, Path]:
     """Return the image files of one folder by their stems, sorted; hidden and other files are passed over."""
-    return by_stem(file for file in path.iterdir() if file.suffix.lower() in suffixes)
+    return by_stem(file for file in path.iterdir() if file.name.lower().endswith(tuple(suffixes)))
 
 
 def images_below(path: Path, suffixes: Sequence[str] = SUFFIXES) -> dict[str, Path]:
@@ -42,22 +42,28 @@ def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
     for path in sorted(paths):
         if path.name.startswith(".") or not path.is_file():
             continue
-        if path.stem in found:
-            raise DataError(f"{path}: a second file for {path.stem!r} beside {found[path.stem]}")
-        found[path.stem] = path
+        stem = Path(path.stem).stem if path.name.lower().endswith(".nii.gz") else path.stem
+        if stem in found:
+            raise DataError(f"{path}: a second file for {stem!r} beside {found[stem]}")
+        found[stem] = path
     return found
 
 
 def pair(
-    images: Mapping[str, Path], masks: Mapping[str, Path], where: str, *, values: tuple[int, int] | None = (128, 255)
+    images: Mapping[str, Path],
+    masks: Mapping[str, Path],
+    where: str,
+    *,
+    values: tuple[int, int] | None = (128, 255),
+    named: str = "",
 ) -> list[Record]:
     """Return a record per image and its mask of the same key; raise if there are none, or one lacks the other.
 
-    ``where`` says in a message where files were looked for.
+    In messages ``where`` says where files were looked for, and ``named`` what the mask of an image may be called.
     """
     if not images:
         raise DataError(f"{where}: expected images there, found none")
-    check_pairs(images, masks)
+    check_pairs(images, masks, named=named)
     return [Record(stem, images[stem], (masks[stem],), values) for stem in sorted(images)]
 
 
@@ -71,17 +77,20 @@ def paired(images: Path, masks: Path, ending: str = "") -> list[Record]:
     return pair(images_in(images), labels, str(images))
 
 
-def check_pairs(images: Mapping[str, Path], masks: Mapping[str, Path], where: str = "") -> None:
-    """Raise if an image has no mask of its name, or the other way round; ``where`` says where masks are."""
-    _unpaired(images, masks, "image", "mask" + where)
-    _unpaired(masks, images, "mask", "image")
+def check_pairs(images: Mapping[str, Path], masks: Mapping[str, Path], where: str = "", named: str = "") -> None:
+    """Raise if an image has no mask of its name, or the other way round.
+
+    In messages ``where`` says where masks are, and ``named`` what the mask of an image may be called.
+    """
+    _unpaired(images, masks, "image", "mask" + where, named)
+    _unpaired(masks, images, "mask", "image", named)
 
 
-def _unpaired(these: Mapping[str, Path], others: Mapping[str, Path], kind: str, missing: str) -> None:
+def _unpaired(these: Mapping[str, Path], others: Mapping[str, Path], kind: str, missing: str, named: str) -> None:
     alone = sorted(set(these) - set(others))
     if alone:
         more = f" (nor have {len(alone) - 1} others)" if len(alone) > 1 else ""
-        raise DataError(f"{these[alone[0]]}: the {kind} has no {missing}{more}")
+        raise DataError(f"{these[alone[0]]}: the {kind} has no {missing}{more}{named}")
 
 
 def divide(records: Sequence[Record], fractions: Sequence[float], seed: int, where: str) -> dict[str, list[Record]]:

@@ -7,7 +7,6 @@ to [0, 1]) and ``label`` (0 to 8). They have no spacing: it comes from the origi
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,17 @@ from typing import Any
 import numpy as np
 
 from zoo_opt.core.errors import integer
-from zoo_opt.support.loading import require
-from zoo_opt_seg.data.errors import read_json, reason
 from zoo_opt_seg.data.files import DataError
 from zoo_opt_seg.data.loaders.layout import folder
+from zoo_opt_seg.data.readers.arrays import hdf5_arrays, hdf5_attribute, hdf5_file, npz_arrays
+from zoo_opt_seg.data.readers.lists import read_json, read_names
+from zoo_opt_seg.data.readers.scans import stored
 from zoo_opt_seg.data.synthetic.ct import CLASSES
 from zoo_opt_seg.data.volumes import LabelledSlices, Volume, VolumeSplits, check_spacing, resized
 
 """The eight organs that are reported, in the order of their labels."""
 
+PAIR = ("image", "label")  # the arrays of a slice's or a volume's file
 CASE = re.compile(r"case\d{4}")
 SLICE = re.compile(r"(case\d{4})_slice\d{3}")
 Spacings = Mapping[str, Sequence[float]] | str | Path | None
@@ -107,12 +108,7 @@ def _chosen(where: Path, suffix: str, form: re.Pattern[str], lists: Path | None,
     found = {path.name.removesuffix(suffix): path for path in sorted(where.glob(f"*{suffix}")) if path.name[0] != "."}
     if lists is not None:
         source = lists / name
-        try:
-            named = sorted(set(source.read_text().split()))
-        except FileNotFoundError:
-            raise DataError(f"{source}: the list is missing") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{source}: the list cannot be read ({error})") from None
+        named = sorted(set(read_names(source, "list")))
         if lost := [stem for stem in named if stem not in found]:
             more = f" (nor are {len(lost) - 1} others)" if len(lost) > 1 else ""
             raise DataError(f"{where / (lost[0] + suffix)}: the file is missing{more}, which {source} lists")
@@ -145,24 +141,15 @@ def _slices(files: Mapping[str, Path], size: int | None) -> LabelledSlices:
 
 
 def _npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return _pair(path, file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: the slice cannot be read ({reason(error)})") from None
+    arrays = npz_arrays(path, PAIR, "slice")
+    return arrays["image"], arrays["label"]
 
 
 def _volume(name: str, path: Path, spacings: Mapping[str, Any] | Path | None) -> Volume:
-    h5py = require("h5py", "h5py", extra="seg")
-    try:
-        with h5py.File(path, "r") as file:
-            image, label = _pair(path, file)
-            own = file.attrs.get("spacing")
-    except (OSError, RuntimeError, KeyError) as error:  # what h5py raises for a file that is none, or is cut short
-        raise DataError(f"{path}: the volume cannot be read ({reason(error)})") from None
-    image, label = _checked(path, image, label, 3)
+    with hdf5_file(path, "volume") as file:
+        arrays = hdf5_arrays(path, file, PAIR)
+        own = None if spacings is not None else hdf5_attribute(path, file, "spacing")
+    image, label = _checked(path, arrays["image"], arrays["label"], 3)
     where = ""
     if isinstance(spacings, Path):
         where, own = _nifti(spacings, name, len(image))
@@ -172,15 +159,8 @@ def _volume(name: str, path: Path, spacings: Mapping[str, Any] | Path | None) ->
         where, own = "spacing", spacings[name]
     try:
         return Volume(name, image, label, None if own is None else check_spacing(own), str(path))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise DataError(f"{path}: {error}{' in ' + where if where else ''}") from None
-
-
-def _pair(path: Path, file: Any) -> tuple[np.ndarray, np.ndarray]:
-    for key in ("image", "label"):
-        if key not in file:
-            raise DataError(f"{path}: expected the arrays image and label in it, {key} is missing")
-    return np.asarray(file["image"]), np.asarray(file["label"])
 
 
 def _checked(path: Path, image: np.ndarray, label: np.ndarray, ndim: int) -> tuple[np.ndarray, np.ndarray]:
@@ -197,7 +177,8 @@ def _checked(path: Path, image: np.ndarray, label: np.ndarray, ndim: int) -> tup
             f"{path}: expected an image clipped to [-125, 275] HU and scaled to [0, 1], got values from "
             f"{image.min():.6g} to {image.max():.6g}"
         )
-    whole = label.astype(np.int64)
+    with np.errstate(invalid="ignore"):  # of numbers that no int64 can hold
+        whole = label.astype(np.int64)
     if (whole != label).any() or whole.min() < 0 or whole.max() > len(CLASSES):
         raise DataError(f"{path}: expected labels 0 to {len(CLASSES)}, got {label.min():.6g} to {label.max():.6g}")
     return image.astype(np.float32).clip(0, 1), whole.astype(np.uint8)
@@ -223,12 +204,7 @@ def _nifti(where: Path, name: str, slices: int) -> tuple[str, tuple[float, ...]]
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
         raise DataError(f"{candidates[0]}: the file is missing, so {name} has no spacing")
-    nibabel = require("nibabel", "nibabel", extra="seg")
-    try:
-        header = nibabel.load(path).header
-        zooms, size = tuple(float(zoom) for zoom in header.get_zooms()[:3]), tuple(header.get_data_shape())
-    except Exception as error:  # nibabel raises whatever its readers come across
-        raise DataError(f"{path}: the header cannot be read ({reason(error)})") from None
-    if len(size) != 3 or size[2] != slices:
-        raise DataError(f"{path}: expected {slices} slices, those of {name}, got the size {size}")
-    return str(path), (zooms[2], zooms[1], zooms[0])
+    found = stored(path, "volume", values=False)
+    if len(found.shape) != 3 or found.shape[0] != slices:
+        raise DataError(f"{path}: expected {slices} slices, those of {name}, got the size {found.shape[::-1]}")
+    return str(path), (found.thickness, *found.spacing)

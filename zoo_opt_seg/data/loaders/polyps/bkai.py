@@ -9,7 +9,7 @@ from pathlib import Path
 from zoo_opt.core.errors import one_of
 from zoo_opt_seg.data.files import Record
 from zoo_opt_seg.data.loaders.layout import POUDEL, divide, folder, paired
-from zoo_opt_seg.data.readers import Channels
+from zoo_opt_seg.data.readers.pictures import Channels
 
 TEXTS = "bkai_polyp"
 CHANNELS = {"polyp": (0, 1), "neoplastic": (0,), "non-neoplastic": (1,)}  # red, green
