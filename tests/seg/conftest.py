@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# What the seg extra brings and tests import; where one is absent, this folder is left out, and the last lines say so.
-EXTRA = ("h5py", "monai", "nibabel", "open_clip", "peft", "rich", "safetensors", "scipy", "segment_anything")
+# What the extras seg and dicom bring and tests import; where one is absent, this folder is left out, as its end says.
+EXTRA = ("h5py", "monai", "nibabel", "open_clip", "peft", "pydicom", "rich", "safetensors", "scipy", "segment_anything")
 EXTRA += ("SimpleITK", "skimage", "tensorboard", "tifffile", "timm", "torch", "torchvision", "transformers")
 ABSENT = [name for name in EXTRA if importlib.util.find_spec(name) is None]
 collect_ignore_glob = ["*"] if ABSENT else []
@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say why nothing of this folder has run."""
     if ABSENT:
-        terminalreporter.write_line(f"tests/seg is left out, not installed: {', '.join(ABSENT)} (zoo-opt[seg])")
+        terminalreporter.write_line(f"tests/seg is left out, not installed: {', '.join(ABSENT)} (zoo-opt[seg,dicom])")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -25,6 +25,7 @@ from zoo_opt_seg.blackbox.wrappers import Wrapped
 from zoo_opt_seg.prompts import Prompts
 
 _MAGIC = b"zoo-opt-seg mask 1"
+_HEADER = 256  # bytes, more than the first line has
 _STALE = 3600.0  # seconds after which a temporary file is no longer being written
 _numbers = itertools.count()
 
@@ -174,11 +175,13 @@ def write_mask(path: Path, mask: Array) -> None:
 
 def read_mask(path: Path, size: tuple[int, ...]) -> Array | None:
     """Return the mask at ``path``, or None where there is none of this size that is whole."""
+    pixels = size[0] * size[1]
     try:
-        header, _, payload = path.read_bytes().partition(b"\n")
+        with path.open("rb") as file:
+            header, _, payload = file.read(4 * pixels + _HEADER).partition(b"\n")  # no more, whatever the file holds
     except OSError:
         return None
-    digest, pixels = hashlib.sha256(payload).hexdigest(), size[0] * size[1]
+    digest = hashlib.sha256(payload).hexdigest()
     if header == _header(b"bits", size, digest) and len(payload) == (pixels + 7) // 8:
         return np.unpackbits(np.frombuffer(payload, np.uint8), count=pixels).view(bool).reshape(size)
     if header == _header(b"float32", size, digest) and len(payload) == 4 * pixels:

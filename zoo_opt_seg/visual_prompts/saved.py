@@ -14,6 +14,7 @@ import numpy as np
 
 from zoo_opt.storage.atomic import write_atomically
 from zoo_opt.support.registry import path_of
+from zoo_opt_seg.data.readers.arrays import npz_arrays
 from zoo_opt_seg.features.encoders import Encoder
 from zoo_opt_seg.features.text_encoders import TextEncoder
 from zoo_opt_seg.prompts import Array, Prompts
@@ -206,10 +207,9 @@ def _parts(config: dict[str, Any]) -> list[dict[str, Any]]:
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return the header of a saved prompt, and its arrays by name."""
     name = os.fspath(path)
-    raw = Path(path).read_bytes()
+    Path(path).open("rb").close()  # an OSError stays one
     try:
-        with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
-            values = {key: archive[key] for key in archive.files}
+        values = npz_arrays(Path(path), None, "prompt")
         header = json.loads(values.pop(_HEADER).tobytes())
         known, version = header["format"] == _FORMAT, int(header["version"])
         header = {**header, "prompt": header["prompt"], "config": dict(header["config"])}

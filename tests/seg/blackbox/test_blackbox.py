@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from seg.checks import raises, refused
 from seg.prompt_fakes import Recorded
 
 from zoo_opt_seg.blackbox import BlackBox, Budgeted, BudgetExhausted, Cached, Counted, Hardened, Quantized, as_black_box
+from zoo_opt_seg.blackbox.cache import read_mask, write_mask
 from zoo_opt_seg.prompts import Prompts
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -231,6 +233,33 @@ def test_a_corrupt_entry_is_a_miss_and_is_mended(tmp_path: Path, harm: object) -
     assert (box.hits, box.misses) == (0, 12)
     assert np.array_equal(box(IMAGES, POINTS), answer)
     assert box.hits == 6
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.1, 1.1, 1e30])
+def test_a_kept_mask_that_is_no_probability_is_asked_for_again(tmp_path: Path, value: float) -> None:
+    """Such a file has its checksum, so it was written by another program, or on purpose."""
+    box = Cached(watched(), tmp_path)
+    answer = box(IMAGES, POINTS)
+    wrong = answer[0].astype(np.float32)
+    wrong[0, 0] = value
+    (path, *_) = sorted(tmp_path.glob("*/*.mask"))
+    write_mask(path, wrong)
+    assert np.array_equal(box(IMAGES, POINTS), answer)
+    assert (box.hits, box.misses) == (5, 7)
+    assert np.array_equal(box(IMAGES, POINTS), answer)
+    assert (box.hits, box.misses) == (11, 7)
+
+
+def test_a_large_file_in_the_cache_is_not_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.mask"
+    write_mask(path, np.ones((4, 4), np.float32))
+    assert read_mask(path, (4, 4)) is not None
+    with path.open("ab") as file:
+        file.truncate(10**11)
+    tracemalloc.start()
+    assert read_mask(path, (4, 4)) is None
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
 
 
 def test_what_a_kill_left_is_swept_when_it_is_old(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Prompts in files: exact, no damage goes unnoticed, clear errors."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,16 @@ def test_no_damage_goes_unnoticed(tmp_path: Path):
     for length in [*range(0, len(whole), 97), len(whole) - 1]:
         path.write_bytes(whole[:length])
         raises(PromptFileError, "corrupt or truncated", load_prompt, path)
+
+
+def test_a_prompt_that_expands_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "p.npz"
+    np.savez_compressed(path, header=np.zeros(10, np.uint8), x=np.zeros(60 * 10**6, np.uint8))
+    monkeypatch.setenv("ZOO_OPT_MAX_BYTES", "50000000")
+    tracemalloc.start()
+    raises(PromptFileError, "p.npz is not a saved prompt.*more than the limit of 50000000", load_prompt, path)
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
 
 
 def rewritten(path: Path, **changes) -> None:

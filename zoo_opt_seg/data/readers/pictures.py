@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from zoo_opt_seg.data.limits import PIXELS, check_array, check_pixels, limit, wh
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 _TIF = (".tif", ".tiff")
 _ORIENTATION, _BITS, _KIND_OF_PAGE = 274, 258, 254  # tags of TIFF and EXIF
+_PAGES = 16  # looked at, chosen: a pyramid of smaller copies has fewer
 _PIECE = 1 << 20  # bytes decompressed at a time where none are kept
 _SWAPPED = (5, 6, 7, 8)  # orientations that make a row a column
 
@@ -116,7 +118,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         Image.MAX_IMAGE_PIXELS = allowed  # the user raised ours
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path, formats=FORMATS) as image:
+        # Not by its path: Pillow would map a grey TIFF into memory, and mix its rows up where it has to be turned.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             check_pixels(path, *image.size)
             yield image
 
@@ -135,13 +138,15 @@ def _orientation(image: Image.Image) -> int:
 
 def _read(image: Image.Image, path: Path, kind: str, draft: int | None) -> Picture:
     _check_pages(image, path, kind)
-    cut = False
+    cut = ""  # how the file stores colours of 16 bits, which Pillow would cut
     if image.format == "PNG":
         tile = getattr(image, "tile")[0]  # noqa: B009 (of images from files alone)
-        cut = image.mode != "I;16" and str(tile.args).endswith(";16B")
+        cut = str(tile.args) if image.mode != "I;16" and str(tile.args).endswith(";16B") else ""
         with Image.open(path, formats=("PNG",)) as again:  # decoding passes over the checksums of the pixels
             again.verify()
     size, turned = _turned_size(image), _orientation(image)
+    if cut.startswith("LA"):
+        raise DataError(f"{path}: grey of 16 bits with alpha is not read, expected it without alpha")
     if cut:
         return Picture(_turned(_deep_png(path), turned), size)
     if image.format == "TIFF" and image.mode in {"RGB", "RGBA", "RGBX", "LA", "CMYK"} and _bits(image) > 8:
@@ -157,27 +162,29 @@ def _read(image: Image.Image, path: Path, kind: str, draft: int | None) -> Pictu
 
 
 def _check_pages(image: Image.Image, path: Path, kind: str) -> None:
-    """Raise if all pages but the first would be lost. A photograph's preview (MPO, or a small copy in TIFF) is none."""
-    if image.format == "MPO" or not getattr(image, "is_animated", False):
-        return
-    pages = getattr(image, "n_frames", 1)
+    """Raise if all pages but the first would be lost. The preview of a photograph (MPO) is none."""
     if image.format == "TIFF":
-        tags = getattr(image, "tag_v2")  # noqa: B009 (of TIFF images alone)
-        pages = 1
-        for number in range(1, getattr(image, "n_frames", 1)):
-            image.seek(number)
-            tags = getattr(image, "tag_v2")  # noqa: B009
-            pages += not int(tags.get(_KIND_OF_PAGE, 0)) & 1
+        _check_one(_reduced(image), path, kind)
         image.seek(0)
-    if pages > 1:
-        raise DataError(_several(path, kind, pages))
+    elif image.format != "MPO" and getattr(image, "is_animated", False):
+        _check_one([False, False], path, kind)
 
 
-def _several(path: Path, kind: str, pages: int) -> str:
-    return (
-        f"{path}: the {kind} has {pages} pages, and all but the first would be lost: save each as a file of its own, "
-        "or all as the slices of a NIfTI file"
-    )
+def _reduced(image: Image.Image) -> Iterator[bool]:
+    """Of each page of a TIFF whether it is a smaller copy of another."""
+    with contextlib.suppress(EOFError):
+        for number in itertools.count():
+            image.seek(number)
+            yield bool(int(getattr(image, "tag_v2").get(_KIND_OF_PAGE, 0)) & 1)  # noqa: B009 (of TIFF images alone)
+
+
+def _check_one(reduced: Iterable[bool], path: Path, kind: str) -> None:
+    """Raise unless all pages but the first are smaller copies; not many are looked at, for they may have no end."""
+    if not all(itertools.islice(reduced, 1, _PAGES)):
+        raise DataError(
+            f"{path}: expected one page, the {kind} has several, and all but the first would be lost: save each as a "
+            "file of its own, or all as the slices of a NIfTI file"
+        )
 
 
 def _bits(image: Image.Image) -> int:
@@ -226,10 +233,8 @@ def _by_tifffile(path: Path, kind: str) -> Picture:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with tifffile.TiffFile(io.BytesIO(whole_file(path))) as file:
-            pages = [page for page in file.pages if not page.is_reduced]
-            if len(pages) != 1:
-                raise DataError(_several(path, kind, len(pages)))
-            (page,) = pages
+            _check_one((page.is_reduced for page in file.pages), path, kind)
+            page = file.pages[0]
             if page.samplesperpixel not in (1, 3, 4):
                 raise ValueError(f"expected 1, 3 or 4 values per pixel, got {page.samplesperpixel}")
             check_array(path, page.shape, page.dtype.itemsize)
