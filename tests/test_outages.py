@@ -18,6 +18,7 @@ from refusals import refused
 
 import zoo_opt as zo
 from zoo_opt import outage
+from zoo_opt.cli.arguments import parser
 from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt.run import INTERRUPTED, NOT_SERVED, REFUSED, TIMEOUT
 from zoo_opt.testing import sphere
@@ -158,6 +159,10 @@ def test_the_service_says_when(after, pauses, slept):
 def test_the_time_of_a_run_ends_in_an_outage_too(executor):
     result = run(Flaky(lambda k: k > 7), executor=executor, wait=math.inf, timeout=0.3)
     assert (result.status, result.nfev) == (TIMEOUT, 7)
+
+
+def test_the_command_line_waits_as_long():
+    assert parser().parse_args(["run", "sphere"]).wait == outage.WAIT
 
 
 def test_an_interrupt_ends_the_waiting(monkeypatch):

@@ -155,6 +155,7 @@ def parser() -> argparse.ArgumentParser:
     add("--budget", type=int, default=1000, metavar="N", help="evaluations (default: 1000)")
     add("--target", type=float, metavar="LOSS", help="stop at this loss")
     add("--timeout", type=float, metavar="SECONDS", help="stop after this time")
+    add("--wait", type=float, default=60.0, metavar="SECONDS", help="for the end of an outage (default: 60)")
     add("--patience", type=int, metavar="N", help="stop after N evaluations in a row that do not lower the best loss")
     add("--x0", metavar="START", help='start: "1,2,3", "zeros:N" or a .npy file')
     add(

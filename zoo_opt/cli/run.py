@@ -60,6 +60,7 @@ def do_run(arguments: argparse.Namespace) -> int:
             target=arguments.target,
             timeout=arguments.timeout,
             patience=arguments.patience,
+            wait=arguments.wait,
             rng=arguments.seed,
             executor=pool,
             vectorized=problem is not None and pool is None,

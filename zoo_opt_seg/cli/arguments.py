@@ -6,6 +6,7 @@ import argparse
 import textwrap
 from typing import Any
 
+from zoo_opt.outage import WAIT
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES
 from zoo_opt_seg.cli import commands
 from zoo_opt_seg.data.registry import DATA_SETS
@@ -138,6 +139,7 @@ def _model(sub: argparse.ArgumentParser) -> None:
     sizes = ", ".join(f"{entry.size} {entry.name}" for entry in BLACK_BOXES.entries())
     sub.add_argument("--size", type=int, metavar="N", help=f"side of the images in pixels (default: {sizes}, else 224)")
     sub.add_argument("--cache", metavar="DIR", help="keep answers here, and ask nothing twice")
+    sub.add_argument("--wait", type=float, default=WAIT, metavar="SECONDS", help=f"for an outage (default: {WAIT:g})")
 
 
 def _data(sub: argparse.ArgumentParser) -> None:

@@ -67,7 +67,7 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
         if samples.size != (size, size) and (prompt or arguments.size):
             shape = " x ".join(map(str, samples.size))
             raise UsageError(f"--data must have images of {size} pixels square, as --size or the prompt, got {shape}")
-        asked = Retrying(model, controls(splits.train, settings["draw"]))
+        asked = Retrying(model, controls(splits.train, settings["draw"]), arguments.wait)
         rows["zero-shot"] = evaluate(asked, samples, **settings).summary()
         if prompt is not None:
             rows["adapted"] = evaluate(asked, samples, prompt=prompt, **settings).summary()
@@ -113,7 +113,7 @@ def do_predict(arguments: argparse.Namespace) -> int:
         given = Prompts(**where, texts=tuple(texts) or None)
         scale = np.array([size / width, size / height])
         given = given.moved(lambda xy: np.clip((xy + 0.5) * scale - 0.5, 0, size - 1))  # pixel centres: whole numbers
-        asked = Retrying(model)
+        asked = Retrying(model, wait=arguments.wait)
         answer = asked(small, given) if prompt is None else prompt.predict(asked, small, given)
         if np.isnan(answer).any():
             raise BlackBoxDown(f"the black box answers to a part of {arguments.image} only: one view of it failed")

@@ -171,6 +171,21 @@ def test_whatever_a_black_box_raises_is_one_sentence(edited, body, words):
     assert err.startswith("zoo-opt-seg: the black box failed 3 times")
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise ConnectionRefusedError('down')", "the black box is out of service: ConnectionRefusedError: down"),
+        ("import zoo_opt; raise zoo_opt.Refused('401: wrong token')", "401: wrong token"),
+    ],
+)
+@pytest.mark.parametrize("words", [PREDICT, ["evaluate", *DATA, "--repeats", "1"], ["adapt", *DATA, "--out", "run"]])
+def test_out_of_service_and_refused_are_said_at_once(edited, body, said, words):
+    counting = "open('asked', 'a').write('.'); "
+    status, out, err = edited(counting + body, *words, "--wait", "0")
+    assert status == 1 and out == "" and said in err and err.count("\n") == 1
+    assert Path("asked").read_text() == "."
+
+
 def test_images_are_read_as_those_of_data_sets(edited):
     good = "return np.zeros(images.shape[:3], np.float32)"
     Image.fromarray(np.full((20, 30), 4000, np.uint16)).save("image.png")
