@@ -266,6 +266,14 @@ def test_what_is_an_outage(error, slept):
         run(ask, wait=0)
 
 
+def test_no_secret_is_said(caplog):
+    f = Flaky(lambda k: k > 9, lambda words: NotServed("https://me:pass123word@example.org/x?api_key=abcdef123456"))
+    said = run(f, wait=0.15).message + caplog.text
+    assert "example.org" in said and "pass123word" not in said and "abcdef123456" not in said
+    known = outage.service_error(ConnectionError("https://me:pass123word@example.org"))
+    assert "pass123word" not in str(known)
+
+
 @pytest.mark.parametrize("code", [401, 402, 403, 404, 405, 410])
 def test_what_is_a_refusal(code):
     for error in (status(code), of_urllib(code)):

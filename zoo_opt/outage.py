@@ -149,7 +149,7 @@ def service_error(error: BaseException) -> NotServed | Refused | None:
     """Return what an exception says of a service, see `as_service`; None if it says nothing of one."""
     if isinstance(error, (NotServed, Refused)):
         return error
-    words = f"{type(error).__name__}: {error}"
+    words = hidden(f"{type(error).__name__}: {error}")
     response = getattr(error, "response", None)  # of requests and httpx; urllib's error is its own
     status = getattr(error, "code", None) if response is None else getattr(response, "status_code", None)
     if isinstance(status, int) and _is_http(error):

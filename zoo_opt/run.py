@@ -315,7 +315,7 @@ def _result(opt: Optimizer, status: int, final: Outcome | None, unserved: Except
 def _message(opt: Optimizer, status: int, failures: dict[str, int], error: Exception | None) -> str:
     """Return the status in words."""
     if status != NOTHING_FINITE:
-        return _MESSAGES[status].format(stop=", ".join(opt.stop()), error=error)
+        return _MESSAGES[status].format(stop=", ".join(opt.stop()), error=hidden(str(error)))
     if opt.nfev == 0:
         if "timeout" in opt.stop():
             return f"{_MESSAGES[TIMEOUT]} before any evaluation"

@@ -13,6 +13,7 @@ import numpy as np
 
 from zoo_opt.core.errors import Refused
 from zoo_opt.outage import recognised, service_error
+from zoo_opt.support.secrets import hidden
 from zoo_opt_seg.prompts import Prompts
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -64,7 +65,7 @@ class PartlyAnswered(BlackBoxError):
         first = next(iter(self.errors.values()))
         super().__init__(
             f"{len(self.errors)} of {len(self.masks)} images have no answer, the first because of "
-            f"{type(first).__name__}: {first}"
+            f"{type(first).__name__}: {hidden(str(first))}"
         )
 
     @property

@@ -178,9 +178,11 @@ def test_whatever_a_black_box_raises_is_one_sentence(edited, body, words):
         ("import zoo_opt; raise zoo_opt.Refused('401: wrong token')", "401: wrong token"),
     ],
 )
-@pytest.mark.parametrize("words", [PREDICT, ["evaluate", *DATA, "--repeats", "1"], ["adapt", *DATA, "--out", "run"]])
+@pytest.mark.parametrize(
+    "words", [PREDICT, ["evaluate", *DATA, "--repeats", "1"], ["adapt", *DATA, "--quiet", "--out", "run"]]
+)
 def test_out_of_service_and_refused_are_said_at_once(edited, body, said, words):
-    counting = "open('asked', 'a').write('.'); "
+    counting = f"with open('asked', 'a') as file:\n{'':12}file.write('.')\n{'':8}"
     status, out, err = edited(counting + body, *words, "--wait", "0")
     assert status == 1 and out == "" and said in err and err.count("\n") == 1
     assert Path("asked").read_text() == "."
