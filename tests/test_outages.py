@@ -155,6 +155,11 @@ def test_the_service_says_when(after, pauses, slept):
     assert np.allclose(slept, pauses) if isinstance(pauses, list) else abs(len(slept) - pauses) <= 1, slept
 
 
+@pytest.mark.parametrize("after", [math.inf, math.nan, -1.0, None])
+def test_a_service_that_says_no_time(after, slept):
+    assert NotServed("busy", retry_after=after).retry_after is None
+
+
 @pytest.mark.parametrize("executor", [None, 2])
 def test_the_time_of_a_run_ends_in_an_outage_too(executor):
     result = run(Flaky(lambda k: k > 7), executor=executor, wait=math.inf, timeout=0.3)

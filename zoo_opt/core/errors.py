@@ -31,12 +31,14 @@ class NotServed(RuntimeError):
     *args
         The words, as of any exception.
     retry_after : float or None
-        Seconds after which the service wants to be asked again, where it says so.
+        Seconds after which the service wants to be asked again, where it says so; what is not finite, or below 0, is
+        taken for None.
     """
 
     def __init__(self, *args: Any, retry_after: float | None = None) -> None:
         super().__init__(*args)
-        self.retry_after = retry_after
+        sensible = retry_after is not None and 0.0 <= retry_after < math.inf
+        self.retry_after = retry_after if sensible else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send it between processes as its own words, whatever a class made from it takes."""
