@@ -26,6 +26,7 @@ SMALL = 1 << 20  # bytes of a message without masks, and of what a message has b
 LARGEST = 1 << 32  # bytes of a question: 1,300 float images of 512 x 512 with points; chosen
 _WORDS = 2000  # letters of an error; chosen
 _PER_PIXEL, _PER_IMAGE = 16, 1 << 14  # bytes of an answer at most: the widest float of numpy; an error in words
+_LONGEST_HEADER = 1 << 16  # bytes of an .npy file that its header ends within; numpy takes less
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -86,19 +87,23 @@ def _arrays(payload: bytearray, most: int) -> dict[str, Array]:
         for member in members:
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ValueError(f"{member.filename} is packed in a way that is not known")
+            data, there = bytearray(member.file_size), 0
             with archive.open(member) as file:
-                arrays[member.filename.removesuffix(".npy")] = _array(file.read())
+                while more := file.readinto(memoryview(data)[there:]):  # type: ignore[attr-defined]
+                    there += more
+            arrays[member.filename.removesuffix(".npy")] = _array(data)
     return arrays
 
 
-def _array(data: bytes) -> Array:
+def _array(data: bytearray) -> Array:
     """Return the array of an .npy file; what its header says is held against the bytes that are there."""
-    file = io.BytesIO(data)
+    file = io.BytesIO(data[:_LONGEST_HEADER])
     shape, by_columns, kind = _HEADERS[np.lib.format.read_magic(file)](file)
-    values = data[file.tell() :]
-    if kind.hasobject or math.prod(shape) * kind.itemsize != len(values):
-        raise ValueError(f"an array of {kind} of shape {shape} has not {len(values)} bytes")
-    return np.frombuffer(bytearray(values), kind).reshape(shape, order="F" if by_columns else "C")
+    begin = file.tell()
+    if kind.hasobject or math.prod(shape) * kind.itemsize != len(data) - begin:
+        raise ValueError(f"an array of {kind} of shape {shape} has not {len(data) - begin} bytes")
+    values = np.frombuffer(data, kind, offset=begin) if len(data) > begin else np.empty(0, kind)
+    return values.reshape(shape, order="F" if by_columns else "C")
 
 
 # ------------------------------------------------------------------------------------------------------------ prompts
