@@ -28,6 +28,7 @@ class Stored(ReadOuts):
     _origin: str
     _key: Any
     _run: int
+    _d: int
 
     def _checksum(self) -> int:
         """Return what marks candidates as of this run, before their points are looked at; a save and load keep it."""
@@ -95,8 +96,21 @@ class Stored(ReadOuts):
             self._limits = Limits(**tally.get("limits", {}))
             self._tally = Tally.restored(tally)
             self._space = data.get("space")  # None if there is none
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise CheckpointError(f"{os.fspath(path)} is not a checkpoint of an Optimizer: {error}") from error
-        self._run = self._checksum()
-        self._lock = threading.RLock()
+            self._run = self._checksum()
+            self._lock = threading.RLock()
+            self._look(checkpoint.most_bytes())
+        except Exception as error:  # whatever comes of values that `save` has never written
+            raise CheckpointError(
+                f"{os.fspath(path)} is not a checkpoint of an Optimizer: {checkpoint.said(error)}"
+            ) from error
         return self
+
+    def _look(self, most: int) -> None:
+        """Read what was loaded, and raise whatever comes of it if it is not as `save` writes it."""
+        pipeline = self._pipeline
+        size, x = pipeline.method.size(pipeline.newest), pipeline.method.mean(pipeline.newest)
+        if x.shape != (self._d,):
+            raise ValueError(f"its mean has the shape {x.shape}, expected ({self._d},)")
+        if size * x.nbytes > most:
+            raise ValueError(f"a step of {size} candidates would take {size * x.nbytes} bytes, the limit is {most}")
+        _ = pipeline.method.stop(pipeline.newest), self.reached, self.history, self.best, repr(self)

@@ -49,8 +49,10 @@ class Grid:
         for first, k in self.groups:
             if k < 2:
                 raise ValueError(f"the choice at coordinate {first} must have 2 alternatives or more, got {k}")
-        taken = [*(j for j, _ in self.levels), *self.one_hot.tolist()]
-        if len(set(taken)) < len(taken) or not set(taken) <= set(range(self.d)):
+        inside = all(0 <= first <= self.d - k for first, k in self.groups)  # before they are written out
+        taken = [j for j, _ in self.levels]
+        taken += self.one_hot.tolist() if inside else [first for first, _ in self.groups]
+        if not inside or len(set(taken)) < len(taken) or not all(0 <= j < self.d for j in taken):
             raise ValueError(f"levels and groups must be of different coordinates below {self.d}, got {sorted(taken)}")
 
     def __bool__(self) -> bool:

@@ -17,6 +17,7 @@ import io
 import json
 import os
 import re
+import stat
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -25,14 +26,18 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from zoo_opt.core.errors import CheckpointError
+from zoo_opt.storage.archive import StoredArrays
 from zoo_opt.storage.atomic import write_atomically
 from zoo_opt.storage.format2 import CHANGED, CONVERTERS, PLACES
+from zoo_opt.support.memory import MAX_BYTES, max_bytes
 
 VERSION = 3
 _MAGIC = b"zoo-opt checkpoint"
 _TREE = "tree"
 _BOX, _BOXES = "zoo_opt.methods.box:Box", ("bounds", "restart_from")  # fields that were plain tuples once
 _OWN = re.compile(r"zoo_opt\.((core|gradient|methods)(\.[a-z]\w*)+|parameters|space)")  # none that does more than hold
+_MOST = 2**33  # bytes; chosen: the distribution of a full CMA-ES of 10^4 variables has a third of it
+_EXPANDS = 64  # bytes of memory for one of JSON; measured: `{"":0},` takes 28, and what is made of it as much again
 _SCRIPT = ("__main__", "__mp_main__")  # what a module is called while it is run, here and in a spawned process
 
 _Make: TypeAlias = Callable[[str, list[Any], dict[str, Any]], Any]  # class, its items or fields -> object
@@ -70,10 +75,14 @@ def read(path: str | os.PathLike[str], types: Iterable[type] = ()) -> Any:
     Raises
     ------
     CheckpointError
-        If the file is not one of ours, corrupt, truncated, of a format that is not read any more or not yet, or names
-        a class that is not known.
+        If the file is not one of ours, corrupt, truncated, of a format that is not read any more or not yet, names a
+        class that is not known, or is larger than the environment variable ``ZOO_OPT_MAX_BYTES`` allows (8 GiB).
     """
-    name = os.fspath(path)
+    name, most = os.fspath(path), most_bytes()
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise CheckpointError(f"{name} must be a file, it is a folder or a device")
+    _check_size(name, "it", found.st_size, most)
     header, newline, payload = Path(path).read_bytes().partition(b"\n")
     words = header.split(b" ")
     if not newline or b" ".join(words[:2]) != _MAGIC or len(words) != 4 or not words[2].isdigit() or len(words[2]) > 9:
@@ -86,13 +95,32 @@ def read(path: str | os.PathLike[str], types: Iterable[type] = ()) -> Any:
         raise CheckpointError(f"{name} is corrupt or truncated: its checksum does not match")
     reader = _READERS[version](name, types)
     try:
-        with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
-            tree = json.loads(archive[_TREE].tobytes())
-            return _decode(tree, archive.__getitem__, reader.make)
+        arrays = StoredArrays(payload)
+        _check_size(name, "its tree", _EXPANDS * arrays.size(_TREE), most)
+        return _decode(json.loads(arrays(_TREE).tobytes()), arrays, reader.make)
     except CheckpointError:
         raise
     except Exception as error:  # whatever numpy, zip, JSON and constructors make of what `write` never wrote
-        raise CheckpointError(f"{name} was not written by zoo_opt: {error}") from error
+        raise CheckpointError(f"{name} was not written by zoo_opt: {said(error)}") from error
+
+
+def most_bytes() -> int:
+    """Return how much memory a checkpoint may ask for: ``ZOO_OPT_MAX_BYTES`` of the environment, or 8 GiB."""
+    return max_bytes(_MOST)
+
+
+def _check_size(name: str, what: str, size: int, most: int) -> None:
+    if size > most:
+        raise CheckpointError(
+            f"{name} is too large: {what} would take {size} bytes, the limit is {most}, which the environment variable "
+            f"{MAX_BYTES} raises"
+        )
+
+
+def said(error: Exception) -> str:
+    """Return what an error says, in one line of bounded length."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= 300 else f"{text[:297]}..."
 
 
 def types_in(tree: Any) -> set[type]:
