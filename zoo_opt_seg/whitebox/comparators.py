@@ -10,7 +10,16 @@ from zoo_opt_seg.whitebox.prompt import BACKPROP
 from zoo_opt_seg.whitebox.sam import LORA, SAM_FULL
 from zoo_opt_seg.whitebox.vlsm import CLIPSEG, VLSM
 
+REFINER = Comparator(  # of a later room, which is looked up when it is used
+    name="refiner",
+    about="a small network of one's own that corrects the black box's answers; box = false: without the box",
+    factory="zoo_opt_seg.refine.training:row",
+    recipe="zoo_opt_seg.refine.training:RECIPE",
+    needs=("torch", "monai"),
+    extra="seg",
+)
 COMPARATORS = Registry(
-    "comparator", "zoo_opt_seg.comparators", Comparator, *(LORA, SAM_FULL, BACKPROP, VLSM, CLIPSEG, CRIS, SAN, LADDER)
+    *("comparator", "zoo_opt_seg.comparators", Comparator),
+    *(LORA, SAM_FULL, BACKPROP, VLSM, CLIPSEG, CRIS, SAN, LADDER, REFINER),
 )
 """Other packages declare theirs by entry points of the group ``zoo_opt_seg.comparators``."""

@@ -55,6 +55,16 @@ row = [
 """
 
 
+REFINERS = f"""{GROUP}size = 32
+domains = ["{DISCS}"]
+black_box = {{ use = "seg.small:box" }}
+row = [
+    {{ label = "refiner", use = "refiner", options = {{ images = 3, questions = 2, steps = 4 }} }},
+    {{ label = "no box", use = "refiner", options = {{ images = 3, questions = 2, steps = 4, box = false }} }},
+]
+"""
+
+
 def cells_of(suite: str, folder: Path) -> dict[str, Cell]:
     return {cell.row.label: cell for cell in read_table(suite, "small").cells(Place(str(folder)))}
 
@@ -104,6 +114,14 @@ def test_all_of_sam_or_its_head(tmp_path: Path) -> None:
     assert whole["error"] is None and head["error"] is None
     assert 0 < head["trained"] < whole["trained"] and whole["settings"]["augment"] == "paper"
     assert "use = 'vlsm' needs a CLIPSeg for its black box" in run_cell(cells["adapters"])["error"]
+
+
+def test_a_refiner_and_its_floor(tmp_path: Path) -> None:
+    refiner, floor = map(run_cell, cells_of(REFINERS, tmp_path).values())
+    assert refiner["error"] is floor["error"] is None
+    assert (refiner["calls"], floor["calls"]) == (6, 0)
+    assert refiner["trained"] == floor["trained"] > 0 and refiner["dice"] != floor["dice"]
+    assert len(list(tmp_path.glob("cells/*/refiner.safetensors"))) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,131 @@
+"""What a black box has answered about labelled images: the training data of a refiner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo_opt.core.errors import integer
+from zoo_opt_seg.blackbox.protocol import BlackBox, check_answer, check_images, check_prompts
+from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for
+from zoo_opt_seg.data.samples import Samples, typed_array
+from zoo_opt_seg.prompts import Array, Prompts
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Questions and answers about labelled images; several may be about one image.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (m, H, W, 3)
+    masks : ndarray of bool, shape (m, H, W)
+        The labels.
+    rows : sequence of int, length n
+        The image of each question.
+    prompts : Prompts
+        Of the n questions.
+    answers : ndarray, shape (n, H, W)
+        float32 probabilities, or bool masks; a row with NaN was not answered, and is left out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array is not of this form.
+    """
+
+    images: Array
+    masks: Array
+    rows: Array
+    prompts: Prompts
+    answers: Array
+
+    def __post_init__(self) -> None:
+        images, masks = check_images(self.images), typed_array("masks", self.masks, np.bool_)
+        typed_array("images", images, np.uint8)
+        if masks.shape != images.shape[:3]:
+            raise ValueError(f"masks must have the shape {images.shape[:3]} of the images, got {masks.shape}")
+        rows = np.asarray(self.rows, np.int64)
+        if rows.ndim != 1 or (rows.size and (rows.min() < 0 or rows.max() >= len(images))):
+            raise ValueError(f"rows must be numbers of the {len(images)} images, got {self.rows!r:.80}")
+        check_prompts(self.prompts, len(rows))
+        answers = check_answer(self.answers, (len(rows), *images.shape[1:3]), "answers", nan=True)
+        there = ~np.isnan(answers).any(axis=(1, 2)) if answers.dtype != np.bool_ else np.ones(len(rows), np.bool_)
+        for name, value in (("rows", rows), ("prompts", self.prompts), ("answers", answers)):
+            object.__setattr__(self, name, value if there.all() else value[np.flatnonzero(there)])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def hard(self) -> bool:
+        """Whether the answers are masks, not probabilities."""
+        return bool(self.answers.dtype == np.bool_)
+
+
+class Silent(BlackBox):
+    """A black box that knows nothing: .5 everywhere, at no cost.
+
+    A refiner of it is a small network of one's own that is trained on the same labels and asks nobody: the floor that a
+    black box has to be above to be worth its calls.
+    """
+
+    name = "nobody"
+
+    def __call__(self, images: Array, prompts: Prompts, /) -> Array:
+        """Return .5 everywhere."""
+        return np.full(images.shape[:3], 0.5, np.float32)
+
+
+def ask(
+    model: Any,
+    samples: Samples,
+    *,
+    questions: int = 8,
+    points: str | Draw | None = None,
+    prompt: Any = None,
+    seed: int | Sequence[int] = 0,
+    batch: int = 16,
+) -> Answers:
+    """Ask a black box about labelled images, each several times with prompts of its own: one call a question and view.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        Wrap it in `zoo_opt_seg.blackbox.Cached` for answers that outlive the process.
+    samples : Samples
+        Those without an object are left out where the prompts are points.
+    questions : int
+        Per image.
+    points : str or callable, optional
+        Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`.
+    prompt : TrainedPrompt, optional
+        A visual prompt that the images are shown with.
+    seed : int or sequence of int
+    batch : int
+        Images in a question to the model.
+
+    Returns
+    -------
+    Answers
+        Question q of an image is that of repeat q of `zoo_opt_seg.measures.evaluation.evaluate` with this seed.
+    """
+    integer("questions", questions, 1)
+    kind = kind_for(model, points)
+    if kind != "text":
+        samples = samples[samples.with_object]
+    if not len(samples):
+        raise ValueError("samples must hold an image to ask about, got none")
+    entropy = tuple(int(value) for value in np.atleast_1d(np.asarray(seed)))
+    drawn = [draw_prompts(kind, samples, (*entropy, q)) for q in range(questions)]
+    rows, prompts = np.tile(np.arange(len(samples)), questions), Prompts.concatenate(drawn)
+    answers = []
+    for start in range(0, len(rows), batch):
+        part = slice(start, start + batch)
+        images, words = samples.images[rows[part]], prompts[part]
+        answer = model(images, words) if prompt is None else prompt.predict(model, images, words, batch)
+        answers.append(check_answer(answer, images.shape[:3], "model", nan=True))
+    return Answers(samples.images, samples.masks, rows, prompts, np.concatenate(answers))

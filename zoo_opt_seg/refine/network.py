@@ -1,0 +1,128 @@
+"""The network of a refiner: image, prompt and answer in, the logit of the object out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from zoo_opt.core.errors import integer, positive
+from zoo_opt_seg.prompts import BACKGROUND, OBJECT, Array, Prompts
+
+REACH = 4.0  # of a logit or a signed distance, beyond which the answer's certainty says no more; chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefinerConfig:
+    """What a refiner's network is made of.
+
+    Parameters
+    ----------
+    channels : tuple of int
+        Of the U-Net's levels, each half as large as the one before.
+    sigma : float
+        Width of a point's bump, in shares of the image's side.
+    hard : bool
+        Whether the answers are masks, not probabilities.
+    """
+
+    channels: tuple[int, ...] = (16, 24, 32, 48)
+    sigma: float = 0.04
+    hard: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", tuple(integer("channels", c, 4) for c in self.channels))
+        positive("sigma", self.sigma)
+
+
+class RefinerNet(nn.Module):
+    """A U-Net (MONAI's) over image, prompt and answer; what it gives is added to the answer's own logit.
+
+    The added part is 0 at the start: an untrained refiner changes nothing.
+    """
+
+    def __init__(self, config: RefinerConfig) -> None:
+        from monai.networks.nets import UNet
+
+        super().__init__()
+        self.config = config
+        self.unet = UNet(
+            spatial_dims=2,
+            in_channels=3 + 3 + 1,
+            out_channels=config.channels[0],
+            channels=config.channels,
+            strides=(2,) * (len(config.channels) - 1),
+            num_res_units=2,
+            act="GELU",
+            norm=("GROUP", {"num_groups": 4}),
+        )
+        self.head = nn.Conv2d(config.channels[0], 1, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.trust = nn.Parameter(torch.ones(()))  # in the answer's logit
+
+    def forward(self, images: Tensor, guides: Tensor, evidence: Tensor) -> Tensor:
+        """Return logits (n, H, W).
+
+        Parameters
+        ----------
+        images : Tensor, shape (n, 3, H, W)
+            In [0, 1].
+        guides : Tensor, shape (n, 3, H, W)
+            See `guides_of`.
+        evidence : Tensor, shape (n, 1, H, W)
+            See `evidence_of`.
+        """
+        change: Tensor = self.head(self.unet(torch.cat([2 * images - 1, guides, evidence / REACH], dim=1)))
+        return (change + self.trust * evidence)[:, 0]
+
+
+def guides_of(prompts: Prompts, size: tuple[int, int], sigma: float) -> Array:
+    """Return prompts as images, float32 (n, 3, H, W): bumps at the object's points and at the background's, and boxes.
+
+    Parameters
+    ----------
+    prompts : Prompts
+    size : (int, int)
+        Height and width.
+    sigma : float
+        Of a bump, in shares of the longer side.
+    """
+    n, (height, width) = len(prompts), size
+    guides = np.zeros((n, 3, height, width), np.float32)
+    y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)
+    if prompts.points is not None and prompts.labels is not None:
+        scale = np.float32(-0.5 / (sigma * max(size)) ** 2)
+        for row, (points, labels) in enumerate(zip(prompts.points, prompts.labels, strict=True)):
+            for (px, py), label in zip(points, labels, strict=True):
+                for channel, kind in enumerate((OBJECT, BACKGROUND)):
+                    if label == kind:
+                        bump = np.exp(scale * (y - py) ** 2) * np.exp(scale * (x - px) ** 2)
+                        np.maximum(guides[row, channel], bump, out=guides[row, channel])
+    if prompts.boxes is not None:
+        for row, (x0, y0, x1, y1) in enumerate(prompts.boxes):  # NaN, no box, is nowhere
+            guides[row, 2] = ((x >= x0) & (x <= x1)) * ((y >= y0) & (y <= y1))
+    return guides
+
+
+def evidence_of(answers: Array) -> Array:
+    """Return answers as logits, float32 (n, 1, H, W) in [-4, 4].
+
+    Of a hard mask, which has none, it is the distance to its border in 1/64 of the longer side, positive inside: near
+    the border a mask is least certain.
+    """
+    if answers.dtype != np.bool_:
+        p = answers.astype(np.float32)
+        with np.errstate(divide="ignore"):
+            return np.clip(np.log(p) - np.log1p(-p), -REACH, REACH)[:, None]
+    from scipy.ndimage import distance_transform_edt
+
+    unit = max(answers.shape[1:]) / 64
+    inside = np.stack([distance_transform_edt(mask) - distance_transform_edt(~mask) for mask in answers])
+    everywhere = np.where(answers.all(axis=(1, 2)), REACH, -REACH)  # without a border there is no distance
+    bordered = answers.any(axis=(1, 2)) & ~answers.all(axis=(1, 2))
+    return np.where(bordered[:, None, None], np.clip(inside / unit, -REACH, REACH), everywhere[:, None, None])[
+        :, None
+    ].astype(np.float32)

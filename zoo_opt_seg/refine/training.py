@@ -1,0 +1,200 @@
+"""Training a refiner on a black box's answers by the gradient of its own small network, none of it the box's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from zoo_opt.core.errors import instance, integer
+from zoo_opt_seg.data.draws import kind_for
+from zoo_opt_seg.digests import data_digest
+from zoo_opt_seg.measures.metrics import dice
+from zoo_opt_seg.refine.answers import Answers, Silent, ask
+from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet, evidence_of, guides_of
+from zoo_opt_seg.refine.refiner import Refined, Refiner
+from zoo_opt_seg.whitebox.core.comparator import Request, Trained
+from zoo_opt_seg.whitebox.core.recipe import Recipe, Validation
+from zoo_opt_seg.whitebox.core.segmentation import bce_dice
+from zoo_opt_seg.whitebox.core.trainer import Fitted, Report, Trainable, fit
+
+STEPS = 200  # of 8 questions; chosen, on the validation split of the drawn domains
+RECIPE = Recipe(
+    batch=8, lr=3e-3, weight_decay=1e-2, warmup=25, schedule="polynomial", power=1.0, stop_after=None, clip=1.0
+)
+"""The epochs are made as many as it takes for `STEPS` steps."""
+
+# Changes of one training question, all of it together; chosen.
+_TURN, _ZOOM, _SHIFT = math.pi / 12, 0.15, 0.05  # radians, share of the scale, share of the image's side
+_LIGHT, _CONTRAST, _SATURATION = 0.2, 0.2, 0.3
+
+
+class RefinerTraining(Trainable):
+    """The network of a refiner and the answers that it learns from.
+
+    Parameters
+    ----------
+    net : RefinerNet
+        Trained in place.
+    answers : Answers
+    validation : Answers or None
+        What the best epoch is chosen by.
+    """
+
+    def __init__(self, net: RefinerNet, answers: Answers, validation: Answers | None) -> None:
+        self.net, self.size = net, len(answers)
+        self.data = data_digest(answers.images, answers.masks, answers.answers)
+        self.name = f"refiner {net.config}"
+        self._answers, self._validation = answers, validation
+        self._guides, self._evidence = _seen(answers, net.config)
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Return the weights."""
+        return dict(self.net.named_parameters())
+
+    def train(self, mode: bool) -> None:
+        """Switch dropout and the like."""
+        self.net.train(mode)
+
+    def loss(self, rows: np.ndarray, seed: tuple[int, ...]) -> Tensor:
+        """Return the mean loss over these questions, each changed at random."""
+        images, masks = _pictures(self._answers, rows)
+        layers = [images, self._guides[rows], self._evidence[rows], masks[:, None]]
+        moved = moved_together(torch.cat(layers, dim=1), np.random.default_rng(seed))
+        images, guides, evidence, truth = moved.split([3, 3, 1, 1], dim=1)
+        logits = self.net(images, guides, evidence)
+        return bce_dice(logits, truth[:, 0] > 0.5).mean()
+
+    def validate(self) -> Validation:
+        """Return mean loss and Dice over the validation answers; NaN without any."""
+        known = self._validation
+        if known is None or not len(known):
+            return Validation(math.nan, math.nan)
+        probabilities = Refiner(self.net).correct(known.images[known.rows], known.prompts, known.answers)
+        truth = known.masks[known.rows]
+        logits = torch.logit(torch.from_numpy(probabilities.astype(np.float64)).clamp(1e-7, 1 - 1e-7))
+        loss = bce_dice(logits, torch.from_numpy(truth)).mean()
+        return Validation(float(loss), float(np.mean(dice(probabilities > 0.5, truth))))
+
+
+def train_refiner(
+    answers: Answers,
+    validation: Answers | None = None,
+    *,
+    config: RefinerConfig | None = None,
+    steps: int = STEPS,
+    recipe: Recipe = RECIPE,
+    out: Path | None = None,
+    report: Report | None = None,
+) -> tuple[Refiner, Fitted]:
+    """Train a refiner; seconds to a minute on a CPU.
+
+    Parameters
+    ----------
+    answers : Answers
+        Of the training images.
+    validation : Answers, optional
+        By which the best epoch is kept, the start included; without, the last is.
+    config : RefinerConfig, optional
+        Of the network; whether the answers are hard is seen from them.
+    steps : int
+        Of the training, whatever the number of answers.
+    recipe : Recipe
+        Its number of epochs, and which is kept, follow from the above.
+    out : Path, optional
+        Folder from which a training that was cut off goes on.
+    report : callable, optional
+        See `zoo_opt_seg.whitebox.core.trainer.fit`.
+
+    Returns
+    -------
+    refiner : Refiner
+    fitted : Fitted
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of this form, or there is no answer.
+    """
+    instance("answers", answers, Answers)
+    if not len(answers):
+        raise ValueError("answers must hold at least one, got none")
+    if validation is not None and validation.hard != answers.hard:
+        raise ValueError("validation must hold answers of the same kind, probabilities or masks, as answers")
+    config = replace(config or RefinerConfig(), hard=answers.hard)
+    epochs = math.ceil(integer("steps", steps, 1) / math.ceil(len(answers) / recipe.batch))
+    recipe = replace(recipe, epochs=epochs, keep="best" if validation is not None and len(validation) else "last")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        net = RefinerNet(config)
+    fitted = fit(RefinerTraining(net, answers, validation), recipe, out=out, report=report)
+    return Refiner(net), fitted
+
+
+def row(request: Request) -> Trained:
+    """A row of a table: ``images`` labelled images, drawn by the seed, or all; ``questions`` about each, or 8.
+
+    With ``box = false`` the same network learns from the same labels without the black box.
+    """
+    options = {"images": 0, "questions": 8, "box": True, "steps": STEPS, **request.options}
+    model, seed, train = request.model if options["box"] else Silent(), request.recipe.seed, request.splits.train
+    known = train.with_object if kind_for(model) != "text" else np.arange(len(train))
+    chosen = np.random.default_rng(seed).permutation(known)[: options["images"] or None]
+    answers = ask(model, train[np.sort(chosen)], questions=options["questions"], seed=seed)
+    refiner, fitted = train_refiner(answers, steps=options["steps"], recipe=request.recipe, out=request.out)
+    refiner.save(request.out / "refiner.safetensors")
+    calls = len(answers) if options["box"] else 0
+    return Trained(Refined(model, refiner), fitted, figures={"calls": calls})
+
+
+def moved_together(layers: Tensor, rng: np.random.Generator) -> Tensor:
+    """Return all layers of each question moved as one, and its image, the first three, in another light.
+
+    Parameters
+    ----------
+    layers : Tensor, shape (n, 3 + k, H, W)
+    rng : numpy.random.Generator
+    """
+    n = len(layers)
+    turn = rng.uniform(-_TURN, _TURN, n) + rng.integers(4, size=n) * (math.pi / 2)
+    zoom = np.exp(rng.uniform(-_ZOOM, _ZOOM, n))
+    flip = rng.integers(2, size=n) * 2 - 1
+    cos, sin = np.cos(turn) * zoom, np.sin(turn) * zoom
+    shift = rng.uniform(-2 * _SHIFT, 2 * _SHIFT, (2, n))
+    theta = np.stack([flip * cos, -sin, shift[0], flip * sin, cos, shift[1]], axis=1).reshape(n, 2, 3)
+    grid = F.affine_grid(torch.from_numpy(theta.astype(np.float32)), list(layers.shape), align_corners=False)
+    moved = F.grid_sample(layers, grid.to(layers.device), padding_mode="reflection", align_corners=False)
+    return torch.cat([_relit(moved[:, :3], rng), moved[:, 3:]], dim=1)
+
+
+def _relit(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Return images (n, 3, H, W) in [0, 1] with other brightness, contrast and saturation."""
+
+    def factors(spread: float) -> Tensor:
+        return torch.from_numpy(np.exp(rng.uniform(-spread, spread, len(images))).astype(np.float32)).view(-1, 1, 1, 1)
+
+    light, contrast, saturation = factors(_LIGHT), factors(_CONTRAST), factors(_SATURATION)
+    grey = images.mean(dim=1, keepdim=True)
+    images = grey + saturation * (images - grey)
+    middle = images.mean(dim=(1, 2, 3), keepdim=True)
+    return ((middle + contrast * (images - middle)) * light).clamp(0.0, 1.0)
+
+
+def _seen(answers: Answers, config: RefinerConfig) -> tuple[Tensor, Tensor]:
+    """Return guides and evidence of all answers."""
+    size = (answers.images.shape[1], answers.images.shape[2])
+    guides = torch.from_numpy(guides_of(answers.prompts, size, config.sigma))
+    return guides, torch.from_numpy(evidence_of(answers.answers))
+
+
+def _pictures(answers: Answers, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Return images, float (n, 3, H, W), and masks, float (n, H, W), of these questions."""
+    which = answers.rows[rows]
+    images = np.moveaxis(answers.images[which], 3, 1).astype(np.float32) / 255
+    return torch.from_numpy(images), torch.from_numpy(answers.masks[which].astype(np.float32))
