@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo_opt.core.errors import integer
 from zoo_opt_seg.blackbox.protocol import BlackBox, check_answer, check_images, check_prompts
+from zoo_opt_seg.blackbox.serving import Served
 from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for
 from zoo_opt_seg.data.samples import Samples, typed_array
 from zoo_opt_seg.prompts import Array, Prompts
@@ -95,7 +96,8 @@ def ask(
     Parameters
     ----------
     model : SegmentationModel
-        Wrap it in `zoo_opt_seg.blackbox.Cached` for answers that outlive the process.
+        Waited for where it is out of service, see `zoo_opt_seg.blackbox.Served`. Wrap it in
+        `zoo_opt_seg.blackbox.Cached` for answers that outlive the process.
     samples : Samples
         Those without an object are left out where the prompts are points.
     questions : int
@@ -123,6 +125,7 @@ def ask(
     drawn = [draw_prompts(kind, samples, (*entropy, q)) for q in range(questions)]
     rows, prompts = np.tile(np.arange(len(samples)), questions), Prompts.concatenate(drawn)
     answers = []
+    model = Served(model)
     for start in range(0, len(rows), batch):
         part = slice(start, start + batch)
         images, words = samples.images[rows[part]], prompts[part]

@@ -6,6 +6,7 @@ import torch
 from refusals import raises
 
 from zoo_opt.core.errors import CheckpointError
+from zoo_opt_seg.blackbox import PartlyAnswered
 from zoo_opt_seg.data import load_data
 from zoo_opt_seg.data.draws import draw_prompts
 from zoo_opt_seg.measures.evaluation import evaluate
@@ -140,10 +141,11 @@ def test_asks_each_image_so_often_as_evaluate_does(samples):
 
 
 def test_what_was_not_answered_is_left_out(samples):
+    bad = {image.tobytes() for image in samples.images[::2]}
+
     def flaky(images, prompts):
-        answers = np.full(images.shape[:3], 0.5, np.float32)
-        answers[::2] = np.nan
-        return answers
+        errors = {row: ValueError("no") for row, image in enumerate(images) if image.tobytes() in bad}
+        raise PartlyAnswered(np.full(images.shape[:3], 0.5, np.float32), errors)
 
     answers = ask(flaky, samples, questions=1, batch=4)
     assert answers.rows.tolist() == list(range(1, len(samples), 2))

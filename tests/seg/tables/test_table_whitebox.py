@@ -141,7 +141,7 @@ def test_defaults_go_with_their_use() -> None:
     rows = {row.label: row for row in read_table(SUITE, "small").groups[0].rows}
     assert rows["shallow"].settings == {"epochs": 2, "batch": 8, "loss": "bce+dice", "lr": 0.01}
     assert rows["zero-shot"].settings == {}
-    message = "'use' must be one of .*vlsm, clipseg, cris, san, ladder, got 'vlsn'"
+    message = "'use' must be one of .*vlsm, clipseg, cris, san, ladder, refiner, got 'vlsn'"
     raises(SuiteError, message, read_table, SUITE.replace('use = "vlsm"', 'use = "vlsn"'), "small")
 
 
