@@ -44,7 +44,7 @@ class RefinerNet(nn.Module):
     """
 
     def __init__(self, config: RefinerConfig) -> None:
-        from monai.networks.nets import UNet
+        from monai.networks.nets.unet import UNet
 
         super().__init__()
         self.config = config
@@ -120,9 +120,10 @@ def evidence_of(answers: Array) -> Array:
     from scipy.ndimage import distance_transform_edt
 
     unit = max(answers.shape[1:]) / 64
-    inside = np.stack([distance_transform_edt(mask) - distance_transform_edt(~mask) for mask in answers])
-    everywhere = np.where(answers.all(axis=(1, 2)), REACH, -REACH)  # without a border there is no distance
-    bordered = answers.any(axis=(1, 2)) & ~answers.all(axis=(1, 2))
-    return np.where(bordered[:, None, None], np.clip(inside / unit, -REACH, REACH), everywhere[:, None, None])[
-        :, None
-    ].astype(np.float32)
+    evidence = np.empty((len(answers), 1, *answers.shape[1:]), np.float32)
+    for mask, distance in zip(answers, evidence[:, 0], strict=True):
+        if mask.any() and not mask.all():
+            distance[:] = np.clip((distance_transform_edt(mask) - distance_transform_edt(~mask)) / unit, -REACH, REACH)
+        else:  # there is no border
+            distance[:] = REACH if mask.all() else -REACH
+    return evidence
