@@ -257,4 +257,12 @@ def _whole_or_absent(name: str, array: Array | None) -> None:
 def _texts(value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not all(isinstance(text, str) for text in value):
         raise TypeError(f"texts must be a sequence of str, one per image, got {value!r:.80}")
+    for text in value:
+        if not is_unicode(text):
+            raise ValueError(f"texts must be Unicode, got half of a character in {text!r:.80}")
     return tuple(value)
+
+
+def is_unicode(text: str) -> bool:
+    """Return whether a text can be written as UTF-8; half of a character, which JSON can spell, cannot."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -113,17 +113,19 @@ def load(records: Sequence[Record], size: int, *, empty: str | None = None, wind
     masks = np.empty((len(records), size, size), np.bool_)
     kept: list[Record] = []
     reader = _Reader(size, window)
-    for record in records:
-        image, mask = reader.read(record)
-        policy = empty or record.empty or "raise"
-        if not mask.any() and policy != "keep":
-            if policy == "raise":
-                raise DataError(_empty(record))
-            _LOG.info("left out: %s", _empty(record))
-            continue
-        images[len(kept)], masks[len(kept)] = image, resized_mask(mask, size)
-        kept.append(record)
-    forget_volumes()
+    try:
+        for record in records:
+            image, mask = reader.read(record)
+            policy = empty or record.empty or "raise"
+            if not mask.any() and policy != "keep":
+                if policy == "raise":
+                    raise DataError(_empty(record))
+                _LOG.info("left out: %s", _empty(record))
+                continue
+            images[len(kept)], masks[len(kept)] = image, resized_mask(mask, size)
+            kept.append(record)
+    finally:
+        forget_volumes()
     texts = [record.texts for record in kept if record.texts is not None]
     names, groups = tuple(r.name for r in kept), tuple(r.group or r.name for r in kept)
     told = tuple(texts) if kept and len(texts) == len(kept) else None

@@ -12,6 +12,7 @@ from zoo_opt_seg.data.errors import DataError
 from zoo_opt_seg.data.files import Record
 from zoo_opt_seg.data.readers.lists import read_json
 from zoo_opt_seg.data.samples import Texts
+from zoo_opt_seg.prompts import is_unicode
 
 FILES = {"train": "train.json", "validation": "val.json", "test": "test.json"}
 _EMPTY = "p0"  # the key of the empty prompt, which asks for nothing
@@ -135,6 +136,8 @@ def _annotation(entry: Any, where: str) -> Annotation:
         strings = [value] if isinstance(value, str) else value
         if not (isinstance(strings, list) and strings and all(isinstance(s, str) and s.strip() for s in strings)):
             raise DataError(f"{where} ({image}): expected {key} as a text or a list of texts, got {value!r:.40}")
+        if not all(map(is_unicode, strings)):
+            raise DataError(f"{where} ({image!r:.40}): expected {key!r:.10} in Unicode, got half of a character")
         texts.append(tuple(strings))
     if not texts:
         raise DataError(f"{where} ({image}): expected a prompt beside p0, found none")

@@ -225,8 +225,10 @@ def load_volumes(
 def check_spacing(spacing: Sequence[float]) -> tuple[float, float, float]:
     """Return three positive numbers as a tuple of floats, or raise a ValueError."""
     try:
-        values = tuple(float(value) for value in spacing)
-    except TypeError:
+        given = tuple(spacing)
+        numbers = all(isinstance(value, (int, float, np.number)) and not isinstance(value, bool) for value in given)
+        values = tuple(map(float, given)) if numbers else ()
+    except (TypeError, OverflowError):  # nothing with a length, and whole numbers that no float holds
         values = ()
     if len(values) != 3 or not np.isfinite(values).all() or min(values) <= 0:
         raise ValueError(f"spacing must be three numbers > 0 (between slices, rows, columns), got {spacing!r}")

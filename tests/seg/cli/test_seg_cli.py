@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 from seg.adapting import SERVE
 from seg.checks import fails, raises, succeeds
+from seg.formats import dicom
+from seg.layouts import write_folder
 from seg.tiny_box import SIZE, samples
 
 from zoo_opt_seg.visual_prompts import make_prompt, save_prompt
@@ -196,13 +198,51 @@ def test_images_are_read_as_those_of_data_sets(edited):
     fails(edited(good, *PREDICT), "--image image.png: the image cannot be read (")
 
 
+def test_a_window_for_more_than_eight_bits(edited):
+    grey = "return images.mean(axis=3, dtype=np.float32) / (255 if images.dtype == np.uint8 else 1)"
+    Image.fromarray(np.full((20, 30), 2683, np.uint16)).save("image.png")
+    dicom(Path("image.dcm"), np.full((20, 30), 2683, np.uint16), WindowCenter=2048, WindowWidth=4096)
+    words = ["predict", "--point", "5,5", "--out", "mask.png", "--probabilities"]
+    for image, window in (
+        ("image.png", ["--window", "0,4095"]),
+        ("image.dcm", []),
+        ("image.dcm", ["--window=-1,4095"]),
+    ):
+        succeeds(edited(grey, *words, "--image", image, *window))
+        mask = np.asarray(Image.open("mask.png"))
+        assert mask.shape == (20, 30) and abs(mask.astype(int) - 167).max() <= 1
+    for window in ("half", "1,0", "1", "a,b", "1,2,3"):
+        message = f"--window must be full, percentile or LOW,HIGH, got '{window}'"
+        fails(edited(grey, *words, "--image", "image.png", "--window", window), message)
+    write_folder(Path("data"))
+    for i in range(10):
+        Image.fromarray(np.full((16, 24), 400 * i, np.uint16)).save(f"data/images/p{i // 2}_{i}.png")
+    words = ["evaluate", "--data", "folder:data", "--repeats", "1"]
+    fails(edited(grey, *words), "expected 8 bits per channel, got uint16")
+    out, _ = succeeds(edited(grey, *words, "--window", "full"))
+    assert "zero-shot" in out
+
+
+def test_an_image_is_turned_and_so_is_its_mask(edited):
+    """The mask is as large as the image is shown, and points are in its pixels."""
+    bright = "return images.mean(axis=3) > (128 if images.dtype == np.uint8 else 0.5)"
+    shown = np.zeros((40, 60, 3), np.uint8)
+    shown[:20, :20] = 255
+    exif = Image.Exif()
+    exif[274] = 6  # the file has it turned a quarter to the left
+    Image.fromarray(np.rot90(shown)).save("image.png", exif=exif)
+    succeeds(edited(bright, "predict", "--image", "image.png", "--point", "50,30", "--out", "mask.png"))
+    mask = np.asarray(Image.open("mask.png"))
+    assert mask.shape == (40, 60) and (mask[:18, :18] == 255).all() and not mask[22:].any() and not mask[:, 22:].any()
+
+
 def test_sizes_and_options_that_would_be_passed_over(edited, run):
     good = "return np.zeros(images.shape[:3], np.float32)"
     save_prompt("prompt.npz", make_prompt("filter", 32), np.zeros(30))
     fails(edited(good, *PREDICT, "--prompt", "prompt.npz"), f"--size must be 32, that of the prompt, got {SIZE}")
     words = f"--data must have images of 32 pixels square, as --size or the prompt, got {SIZE} x"
     fails(run("evaluate", "--model", "edited:Box", "--size", 32, *DATA), words)
-    for words in (["--data-seed", "1"], ["--data-option", "sizes=3"]):
+    for words in (["--data-seed", "1"], ["--data-option", "sizes=3"], ["--window", "full"]):
         fails(edited(good, "evaluate", *DATA, *words), "--data-option, --data-seed and --window are for data sets")
     words = "group must be a regular expression, got '('"
     fails(edited(good, "evaluate", "--data", "folder:.", "--data-option", 'group="("'), words)

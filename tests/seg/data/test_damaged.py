@@ -1,5 +1,6 @@
 """Damaged and hostile files: read to their checksums, no error but DataError, no memory before the look."""
 
+import contextlib
 import gzip
 import json
 import tracemalloc
@@ -11,18 +12,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from seg.checks import raises
 from seg.formats import FORMATS, GREY, NOISE, as_hdf5, as_npz, as_rgb, as_scan, chunk, dicom, hdf5, mha, png16, tif16
-from seg.layouts_vlsm import nifti
+from seg.layouts import H, W
+from seg.layouts_vlsm import VLSM, nifti
 
 from zoo_opt_seg.data import DataError
 from zoo_opt_seg.data.files import image_size
+from zoo_opt_seg.data.loaders import chexlocalize
 from zoo_opt_seg.data.loaders.synapse import splits
 from zoo_opt_seg.data.readers.lists import read_json
 from zoo_opt_seg.data.readers.rle import Rle
 from zoo_opt_seg.data.readers.scans import Scan
 from zoo_opt_seg.data.texts import read_texts
+from zoo_opt_seg.data.volumes import check_spacing
+from zoo_opt_seg.prompts import Prompts
 
 FLIPS, FILES = 200, 100  # bits flipped, and files mutated, of each format
 
@@ -142,6 +148,16 @@ def large_png(path: Path) -> None:
     )
 
 
+def tiled_tif(path: Path) -> None:
+    """A small image in one tile of 60000 x 60000 pixels."""
+    tifffile.imwrite(path, GREY, tile=(16, 16), compression="zlib")
+    content = path.read_bytes()
+    for tag in (322, 323):
+        place = content.index(tag.to_bytes(2, "little"))
+        content = content[: place + 8] + (60000).to_bytes(4, "little") + content[place + 12 :]
+    path.write_bytes(content)
+
+
 def large_npz(path: Path) -> None:
     """Zeros of 60 MB in 60 kB."""
     np.savez_compressed(path, image=np.zeros(30 * 10**6, np.uint8), label=np.zeros(30 * 10**6, np.uint8))
@@ -177,6 +193,7 @@ LARGE = {
     "nifti that goes on": ("nii.gz", long_nifti, as_scan),
     "png": ("png", large_png, as_rgb),
     "size of a png": ("png", large_png, lambda path: np.array(image_size(path))),
+    "tile of a tif": ("tif", tiled_tif, as_rgb),
     "metaimage": ("mha", partial(mha, DimSize="60000 60000 1"), as_scan),
     "npz": ("npz", large_npz, as_npz),
     "npz by its header": ("npz", forged_npz, as_npz),
@@ -256,6 +273,62 @@ def test_rle_bounds(size: list[int], counts: str, message: str) -> None:
 def test_json_that_is_no_table_of_texts(text: str, tmp_path: Path) -> None:
     (tmp_path / "train.json").write_bytes(text.encode("latin-1"))
     assert "train.json" in str(raises(DataError, None, read_texts, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "value", [None, 1, True, "123", [], {}, [1, 2], [1, 2, "3"], [[1], 2, 3], [10**400, 1, 1], [1, 1, True]]
+)
+def test_spacings_that_are_none(value: object) -> None:
+    raises(ValueError, "spacing must be three numbers > 0", check_spacing, value)
+
+
+def test_half_a_character_in_a_text(tmp_path: Path) -> None:
+    entry = {"img_name": "1.png", "mask_name": "1.png", "prompts": {"p1": ["a polyp", "\ud800"]}}
+    (tmp_path / "train.json").write_text(json.dumps([entry]))
+    raises(DataError, r"train\.json, entry 0 \('1\.png'\): expected 'p1' in Unicode", read_texts, tmp_path)
+    raises(ValueError, "texts must be Unicode", lambda: Prompts(texts=("a", "\udc00")))
+
+
+# What stands in a file of masks or texts, in the place of something else.
+ODD = [
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    10**30,
+    "",
+    "x",
+    "\0",
+    "\ud800",
+    [],
+    [[]],
+    {},
+    {"size": []},
+    [1, 2],
+    {"size": [2, 2], "counts": 3},
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: repr(odd).encode("unicode_escape").decode())
+def test_odd_values_in_files_of_masks_and_texts(odd: object, tmp_path: Path) -> None:
+    whole = {"size": [H, W], "counts": "0"}
+    for entry in (odd, {**whole, "size": odd}, {**whole, "size": [odd, W]}, {**whole, "counts": odd}):
+        with contextlib.suppress(DataError):
+            Rle.of(Path("a.json"), "a", entry).read()
+    root = VLSM["chexlocalize"][0](tmp_path)
+    file = root / "CheXlocalize/gt_segmentations_test.json"
+    masks = json.loads(file.read_text())
+    key = next(iter(masks))
+    for content in (odd, {**masks, key: odd}, {**masks, key: {**masks[key], "Edema": odd}}, {str(odd): masks[key]}):
+        file.write_text(json.dumps(content))
+        with contextlib.suppress(DataError):
+            chexlocalize.files(root)
+    entry = {"img_name": "1.png", "mask_name": "1.png", "prompts": {"p1": "a polyp"}}
+    texts = [{**entry, name: odd} for name in entry] + [{**entry, "prompts": {"p1": odd}}, odd]
+    for content in ([odd], *([text] for text in texts), odd):
+        (tmp_path / "train.json").write_text(json.dumps(content))
+        raises(DataError, None, read_texts, tmp_path)  # if for nothing else, for val.json
 
 
 def test_json_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,7 +159,7 @@ def _volume(name: str, path: Path, spacings: Mapping[str, Any] | Path | None) ->
         where, own = "spacing", spacings[name]
     try:
         return Volume(name, image, label, None if own is None else check_spacing(own), str(path))
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise DataError(f"{path}: {error}{' in ' + where if where else ''}") from None
 
 

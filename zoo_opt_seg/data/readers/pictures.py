@@ -22,6 +22,7 @@ from zoo_opt_seg.data.limits import PIXELS, check_array, check_pixels, limit, wh
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 _TIF = (".tif", ".tiff")
 _ORIENTATION, _BITS, _KIND_OF_PAGE = 274, 258, 254  # tags of TIFF and EXIF
+_TILE = (322, 323)  # width and height of its tiles, which may be larger than the image
 _PAGES = 16  # looked at, chosen: a pyramid of smaller copies has fewer
 _PIECE = 1 << 20  # bytes decompressed at a time where none are kept
 _SWAPPED = (5, 6, 7, 8)  # orientations that make a row a column
@@ -121,6 +122,9 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         # Not by its path: Pillow would map a grey TIFF into memory, and mix its rows up where it has to be turned.
         with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             check_pixels(path, *image.size)
+            if image.format == "TIFF":
+                tags = getattr(image, "tag_v2")  # noqa: B009 (of TIFF images alone)
+                check_pixels(path, *(int(tags.get(tag, 0)) for tag in _TILE))
             yield image
 
 
@@ -156,7 +160,8 @@ def _read(image: Image.Image, path: Path, kind: str, draft: int | None) -> Pictu
     if draft is not None and image.format == "JPEG":
         image.draft("RGB", (draft, draft))
     image.load()
-    image = ImageOps.exif_transpose(image)
+    if turned != 1:
+        image = ImageOps.exif_transpose(image)
     deep = image.mode.startswith(("I", "F"))
     return Picture(np.asarray(image) if deep else image, size)
 

@@ -126,10 +126,7 @@ class Slice:
 
     def picture(self, window: Window | None) -> np.ndarray:
         """Return uint8 (H, W)."""
-        if window is None:
-            eight_bits(self._volume(), None, self.path)  # of one slice alone it might seem to be of 8 bits
-            return eight_bits(self.read(), None, self)
-        low, high = value_range(self._volume(), window, self.path)
+        low, high = _volume_range(self.path, self.kind, _changed(self.path), window)
         return mapped(self.read(), low, high)
 
     def size(self) -> tuple[int, int]:
@@ -138,8 +135,12 @@ class Slice:
         return width, height
 
     def _volume(self) -> np.ndarray:
-        changed = self.path.stat() if self.path.is_file() else None
-        return _volume(self.path, self.kind, changed and (changed.st_mtime_ns, changed.st_size))
+        return _volume(self.path, self.kind, _changed(self.path))
+
+
+def _changed(path: Path) -> tuple[int, int] | None:
+    """What tells a file from one that was there under its name before."""
+    return (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else None
 
 
 @functools.lru_cache(maxsize=2)  # of images and of masks; slices of one file follow each other
@@ -150,9 +151,19 @@ def _volume(path: Path, kind: str, changed: object) -> np.ndarray:
     return values
 
 
+@functools.lru_cache(maxsize=2)
+def _volume_range(path: Path, kind: str, changed: object, window: Window | None) -> tuple[float, float]:
+    values = _volume(path, kind, changed)
+    if window is not None:
+        return value_range(values, window, path)
+    eight_bits(values, None, path)  # raises for other values, of which a slice alone may have none
+    return 0, 255
+
+
 def forget_volumes() -> None:
     """Give back the memory of the volumes whose slices were read last."""
     _volume.cache_clear()
+    _volume_range.cache_clear()
 
 
 def stored(path: Path, kind: str, *, values: bool = True) -> Stored:

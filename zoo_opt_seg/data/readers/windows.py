@@ -13,7 +13,7 @@ Window = str | tuple[float, float]
 
 WINDOWS = ("full", "percentile")
 PERCENTILES = (0.5, 99.5)  # those of MedSAM's and nnU-Net's preparation of MR, of all pixels here
-HINT = "window='full', 'percentile' or (low, high) says what becomes black and white"
+HINT = "window='full', 'percentile' or (low, high), or --window, says what becomes black and white"
 
 
 def check_window(window: Any) -> Window | None:
