@@ -102,3 +102,10 @@ def test_commands_are_compared_however_their_values_were_given():
     given = ("env API_KEY=one cmd", "env 'API_KEY=two' cmd", "env API_KEY=$API_KEY cmd", "env 'API_KEY=***' cmd")
     assert {hidden_command(command, references=True) for command in given} == {"env 'API_KEY=***' cmd"}
     assert hidden_command("env API_KEY=one other", references=True) != "env 'API_KEY=***' cmd"
+
+
+def test_the_current_folder_is_no_password(monkeypatch):
+    """A shell has it in PWD: every path in a traceback was hidden."""
+    for name in ("PWD", "OLDPWD"):
+        monkeypatch.setenv(name, "/home/me/project")
+    assert hidden("/home/me/project/f.py, line 3") == "/home/me/project/f.py, line 3"

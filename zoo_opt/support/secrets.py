@@ -39,6 +39,7 @@ _FORMS = re.compile(  # of keys that several services give out
 _HEADERS, _USERS, _OF_ENV = ("-H", "--header", "--proxy-header"), ("-u", "--user"), ("-u", "--unset", "-C", "--chdir")
 _USER = re.compile(r"[^:/\s]+:\S+")
 _EMPTY = {"", "None", "True", "False", "null", "true", "false", MARK}
+_FOLDERS = {"PWD", "OLDPWD"}  # variables of every shell, whose names say "password" to `_says_secret`
 _known: set[str] = set()
 
 
@@ -211,8 +212,8 @@ def _remember(value: str) -> None:
 
 def _values() -> set[str]:
     """The values that are known, and those of the environment's secrets."""
-    others = (value for name, value in os.environ.items() if _says_secret(name) and len(value) >= _SHORTEST_OF_OTHERS)
-    return _known.union(others)
+    others = {name: value for name, value in os.environ.items() if _says_secret(name) and name not in _FOLDERS}
+    return _known.union(value for value in others.values() if len(value) >= _SHORTEST_OF_OTHERS)
 
 
 def _is_reference(value: str) -> bool:
