@@ -107,5 +107,5 @@ def test_commands_are_compared_however_their_values_were_given():
 def test_the_current_folder_is_no_password(monkeypatch):
     """A shell has it in PWD: every path in a traceback was hidden."""
     for name in ("PWD", "OLDPWD"):
-        monkeypatch.setenv(name, "/home/me/project")
-    assert hidden("/home/me/project/f.py, line 3") == "/home/me/project/f.py, line 3"
+        monkeypatch.setenv(name, "/data/project")
+    assert hidden("/data/project/f.py, line 3") == "/data/project/f.py, line 3"
