@@ -133,14 +133,21 @@ def _processes(workers: int | None) -> Iterator[Any]:
         return
     if workers < 1:
         raise UsageError(f"--workers must be 1 or more, got {workers}")
-    import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    # New processes, not forks: the progress bar has a thread. An interrupt is for this process, which ends the others.
-    ignore = (signal.SIGINT, signal.SIG_IGN)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=ignore) as pool:
+    from zoo_opt.support.children import ChildContext
+
+    # New processes, not forks: the progress bar has a thread.
+    with ProcessPoolExecutor(workers, ChildContext(), initializer=_begin) as pool:
         yield pool
+
+
+def _begin() -> None:
+    """In a process of the pool: an interrupt is for its parent, which ends it."""
+    from zoo_opt.support.children import end_with_parent
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from zoo_opt.core.errors import positive
+from zoo_opt.support import children
 from zoo_opt.support.secrets import hidden, hidden_words, resolved
 from zoo_opt_seg.blackbox.messages import (
     SMALL,
@@ -93,7 +94,8 @@ class ProcessBlackBox(BlackBox):
     Notes
     -----
     `close`, leaving a ``with`` block, the end of this object or of this process end the other one: its input closes,
-    and 5 seconds later it is killed. Threads may share a black box; questions wait for one another.
+    and 5 seconds later it is killed. Where this process is killed, it and what it has started get SIGTERM at once, and
+    SIGKILL 5 seconds later. Threads may share a black box; questions wait for one another.
     """
 
     def __init__(self, command: Sequence[str], name: str | None = None, timeout: float | None = None) -> None:
@@ -116,6 +118,7 @@ class ProcessBlackBox(BlackBox):
             )
         except OSError as error:
             raise BlackBoxError(f"the black box {hidden(words[0])!r} cannot be started: {hidden(str(error))}") from None
+        children.keep(self._process)
         self.pid = self._process.pid
         self._reader = threading.Thread(target=self._stderr.drain, args=(self._process.stderr,), daemon=True)
         self._reader.start()
@@ -280,6 +283,7 @@ def _end(process: subprocess.Popen[bytes], reader: threading.Thread) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    children.release(process)
     process.stdout.close()  # type: ignore[union-attr]
     reader.join(1.0)
     if not reader.is_alive():  # else a child of its own has its standard error still

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
-import threading
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
 from multiprocessing import connection
 from typing import Any
 
 from zoo_opt.bench.engine.job import Entry, ExecutorError, Job, lost_job, run_job
+from zoo_opt.support.children import ChildContext, end_with_parent
 
 MAX_DEATHS = 2  # of its process, after which a job is given up
+MAX_STARTS = 5  # processes in a row that were killed before their first job, after which no more are started; chosen
 
 THREADS = (
     "OMP_NUM_THREADS",
@@ -28,8 +28,8 @@ THREADS = (
 def in_processes(jobs: Sequence[Job], workers: int) -> Generator[Entry]:
     """Jobs in other processes, one at a time each, with one BLAS thread.
 
-    A process that dies (killed for memory, crashed in a library) is replaced and its job done again; a job whose
-    process died twice is given up with an error. The other processes never notice.
+    A process that dies (killed for memory, crashed in a library) is replaced, before its first job too, and its job
+    done again; a job whose process died twice is given up with an error. The other processes never notice.
 
     Raises
     ------
@@ -40,11 +40,16 @@ def in_processes(jobs: Sequence[Job], workers: int) -> Generator[Entry]:
     deaths: Counter[str] = Counter()
     team: dict[Any, _Worker] = {}  # by our ends of their pipes
     finished: list[Entry] = []
+    starts = 0  # that came to nothing, since a process was last ready
     try:
         while True:
             busy = sum(worker.job is not None for worker in team.values())
             while len(team) < min(workers, len(queue) + busy):
-                worker = _Worker()
+                try:
+                    worker = _Worker()
+                except BrokenPipeError:  # it was killed before it was told what to do
+                    starts = _failed(starts, "was killed")
+                    continue
                 team[worker.pipe] = worker
             for worker in team.values():
                 if worker.ready and worker.job is None and queue:
@@ -61,10 +66,12 @@ def in_processes(jobs: Sequence[Job], workers: int) -> Generator[Entry]:
                     del team[pipe]
                     job, end = worker.job, worker.end()
                     if not worker.ready:
-                        raise ExecutorError(
-                            f"a worker process {end} before its first run; a script that runs a suite needs the lines "
-                            'that do so under `if __name__ == "__main__":`'
-                        ) from None
+                        if not worker.killed:
+                            raise ExecutorError(
+                                f"a worker process {end} before its first run; a script that runs a suite needs the "
+                                'lines that do so under `if __name__ == "__main__":`'
+                            ) from None
+                        starts = _failed(starts, end)
                     if job is not None:
                         deaths[job.key] += 1
                         if deaths[job.key] < MAX_DEATHS:
@@ -72,6 +79,7 @@ def in_processes(jobs: Sequence[Job], workers: int) -> Generator[Entry]:
                         else:
                             finished.append(lost_job(job, f"its process {end}, for the {MAX_DEATHS}nd time: given up"))
                     continue
+                starts = 0
                 if isinstance(entry, str):
                     raise ExecutorError(entry)
                 if entry is not None:
@@ -82,11 +90,21 @@ def in_processes(jobs: Sequence[Job], workers: int) -> Generator[Entry]:
             worker.end()
 
 
+def _failed(starts: int, end: str) -> int:
+    """Count one more process that was killed before its first job; too many end the jobs."""
+    if starts + 1 == MAX_STARTS:
+        raise ExecutorError(
+            f"{MAX_STARTS} worker processes in a row were killed before their first run, the last one {end}; the same "
+            "command goes on from here"
+        )
+    return starts + 1
+
+
 class _Worker:
     """A process that does jobs, and our end of the pipe to it."""
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = ChildContext()
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,))
         self.job: Job | None = None
@@ -107,6 +125,11 @@ class _Worker:
         self.ready, self.job = True, None
         return message
 
+    @property
+    def killed(self) -> bool:
+        """Whether it was ended by a signal."""
+        return (self.process.exitcode or 0) < 0
+
     def end(self) -> str:
         """Wait for the process's end; how it ended."""
         self.pipe.close()
@@ -118,7 +141,7 @@ class _Worker:
 def _serve(pipe: connection.Connection) -> None:
     """Do the jobs that come through `pipe`. Ctrl-C is for the parent, without which nothing goes on."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    end_with_parent()
     pipe.send(None)
     with contextlib.suppress(EOFError):  # no more jobs
         while True:
@@ -129,14 +152,6 @@ def _serve(pipe: connection.Connection) -> None:
                 pipe.send(str(error))
             except Exception as error:  # the entry cannot be sent
                 pipe.send(f"{job.label}: {type(error).__name__}: {error}")
-
-
-def _die_with_parent() -> None:
-    """End at once when the parent ends: its workers otherwise outlive a killed bench."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 @contextlib.contextmanager
