@@ -87,6 +87,9 @@ def test_what_a_command_was_given_is_hidden_wherever_it_turns_up():
 def test_what_the_environment_calls_a_secret_is_hidden(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "not-to-be-seen")
     assert hidden("401 for not-to-be-seen") == "401 for ***"
+    monkeypatch.setenv("PWD", "the-folder-of-work")
+    monkeypatch.setenv("HF_TOKEN", __file__)  # where the key is, not what it is
+    assert hidden(f"the-folder-of-work, {__file__}") == f"the-folder-of-work, {__file__}"
 
 
 def test_names_have_their_values_where_they_are_used(monkeypatch):

@@ -129,18 +129,18 @@ class ChildProcess(context.SpawnProcess):
 class ChildContext(context.SpawnContext):
     """What makes them, for a `ProcessPoolExecutor` too."""
 
-    Process = ChildProcess  # type: ignore[assignment]
+    Process = ChildProcess
 
 
 @contextlib.contextmanager
 def spawned_by_others() -> Iterator[None]:
     """Meanwhile, every process that a library has `multiprocessing` spawn ends with this one too."""
     before = context.SpawnContext.Process
-    context.SpawnContext.Process = ChildProcess  # type: ignore[misc, assignment]
+    context.SpawnContext.Process = ChildProcess
     try:
         yield
     finally:
-        context.SpawnContext.Process = before  # type: ignore[misc]
+        context.SpawnContext.Process = before
 
 
 def end_with_parent() -> None:

@@ -20,7 +20,7 @@ _SHORTEST_OF_OTHERS = 8  # the same of variables that nobody named in a command;
 
 _WORDS = {
     *("apikey", "auth", "authorization", "bearer", "cookie", "credential", "credentials", "passphrase", "passwd"),
-    *("password", "pwd", "secret", "secrets", "token"),
+    *("password", "secret", "secrets", "token"),
 }
 _OF_KEYS = {"access", "account", "api", "auth", "client", "private", "secret", "service", "signing", "subscription"}
 _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
@@ -39,7 +39,6 @@ _FORMS = re.compile(  # of keys that several services give out
 _HEADERS, _USERS, _OF_ENV = ("-H", "--header", "--proxy-header"), ("-u", "--user"), ("-u", "--unset", "-C", "--chdir")
 _USER = re.compile(r"[^:/\s]+:\S+")
 _EMPTY = {"", "None", "True", "False", "null", "true", "false", MARK}
-_FOLDERS = {"PWD", "OLDPWD"}  # variables of every shell, whose names say "password" to `_says_secret`
 _known: set[str] = set()
 
 
@@ -206,14 +205,14 @@ def _hidden_value(value: str, references: bool) -> str:
 
 def _remember(value: str) -> None:
     """Have a value hidden wherever it turns up from now on."""
-    if len(value) >= _SHORTEST and value != MARK:
+    if len(value) >= _SHORTEST and value != MARK and not os.path.exists(value):
         _known.add(value)
 
 
 def _values() -> set[str]:
-    """The values that are known, and those of the environment's secrets."""
-    others = {name: value for name, value in os.environ.items() if _says_secret(name) and name not in _FOLDERS}
-    return _known.union(value for value in others.values() if len(value) >= _SHORTEST_OF_OTHERS)
+    """The values that are known, and those of the environment's secrets; a file that holds one is none."""
+    others = {value for name, value in os.environ.items() if len(value) >= _SHORTEST_OF_OTHERS and _says_secret(name)}
+    return _known.union(value for value in others if not os.path.exists(value))
 
 
 def _is_reference(value: str) -> bool:
@@ -235,4 +234,4 @@ def _says_secret(name: str) -> bool:
     if not parts:
         return False
     key = parts[-1] in ("key", "keys") and len(parts) > 1 and (_in_capitals(name) or parts[-2] in _OF_KEYS)
-    return key or not _WORDS.isdisjoint(parts)
+    return key or not _WORDS.isdisjoint(parts) or "pwd" in parts[1:]  # PWD alone is a folder
