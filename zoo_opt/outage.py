@@ -20,6 +20,8 @@ from typing import Any
 from zoo_opt.core.errors import NotServed, Refused, real
 from zoo_opt.support.secrets import hidden
 
+_log = logging.getLogger("zoo_opt.outage")
+
 WAIT = 60.0  # seconds, where nothing is said: a restart of a service is over by then; chosen
 _FIRST, _LONGEST = 0.1, 30.0  # seconds between two questions; chosen
 
@@ -65,8 +67,7 @@ class Outage:
         if left <= 0.0 or (after is not None and after > left):
             raise error
         if self._delay == _FIRST:
-            log, said = logging.getLogger("zoo_opt"), hidden(str(error))
-            log.warning("not served: %s; waiting for %g s at most", said, self._wait)
+            _log.warning("not served: %s; waiting for %g s at most", hidden(str(error)), self._wait)
         delay = min(self._delay if after is None else max(after, _FIRST), left, most)
         self._delay = min(2.0 * self._delay, _LONGEST)
         time.sleep(max(delay, 0.0))

@@ -141,7 +141,7 @@ def minimize(
         Show a progress bar (needs ``rich``).
     verbose : bool or int, default False
         Print a line for each step, or for every so many. The logger ``zoo_opt`` of ``logging`` has the start and end
-        of a run (INFO), the first failure of each kind (WARNING) and each step (DEBUG).
+        of a run (INFO), the first failure of each kind and each outage (WARNING) and each step (DEBUG).
     checkpoint : path-like, optional
         File to resume from if it is there, and to keep: every loss is on the disk before it is used, so that after a
         kill only the calls that were in flight are made again. The same call then resumes the run, and returns the

@@ -7,10 +7,12 @@ cannot be written, a package that is not installed; 130 if it was interrupted.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from zoo_opt.support.secrets import hidden
 
@@ -34,7 +36,8 @@ def ending(program: str, do: Callable[[], int], *, failed: str = "", interrupted
         Said after the sentence where the command failed or was interrupted: how to go on.
     """
     try:
-        status = int(do())
+        with _waiting_said(program):
+            status = int(do())
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
@@ -51,3 +54,15 @@ def ending(program: str, do: Callable[[], int], *, failed: str = "", interrupted
         return FAILED
     print(f"{program}: {hidden(said)}", file=sys.stderr)
     return status
+
+
+@contextlib.contextmanager
+def _waiting_said(program: str) -> Iterator[None]:
+    """Print that an outage is waited for, which else looks like a program that hangs."""
+    log, handler = logging.getLogger("zoo_opt.outage"), logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(f"{program}: %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)

@@ -190,6 +190,13 @@ def test_out_of_service_and_refused_are_said_at_once(edited, body, said, words):
     assert Path("asked").read_text() == "."
 
 
+def test_that_it_waits_is_said(edited):
+    body = f"if not Path('asked').exists():\n{'':12}Path('asked').touch()\n{'':12}raise TimeoutError('slow')\n{'':8}"
+    body = f"from pathlib import Path\n{'':8}{body}return np.zeros(images.shape[:3], np.float32)"
+    status, _, err = edited(body, *PREDICT)
+    assert status == 0 and err == "zoo-opt-seg: not served: TimeoutError: slow; waiting for 60 s at most\n"
+
+
 def test_images_are_read_as_those_of_data_sets(edited):
     good = "return np.zeros(images.shape[:3], np.float32)"
     Image.fromarray(np.full((20, 30), 4000, np.uint16)).save("image.png")
