@@ -50,12 +50,12 @@ class StoredArrays:
     def __call__(self, name: str) -> np.ndarray[Any, Any]:
         """Return an array; KeyError if there is none of the name."""
         if name not in self._arrays:
-            self._arrays[name] = _array(self._zip.read(self._members[f"{name}.npy"]))
+            self._arrays[name] = npy_array(self._zip.read(self._members[f"{name}.npy"]))
         return self._arrays[name]
 
 
-def _array(member: bytes) -> np.ndarray[Any, Any]:
-    """Return the array of an npy file, in memory of its own."""
+def npy_array(member: bytes) -> np.ndarray[Any, Any]:
+    """Return the array that the bytes of an npy file hold, in memory of its own; ValueError if they hold none."""
     stream = io.BytesIO(member)
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     version = np.lib.format.read_magic(stream)

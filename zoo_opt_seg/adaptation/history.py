@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from zoo_opt.core.errors import CheckpointError
+from zoo_opt.storage.archive import npy_array
 from zoo_opt.storage.atomic import write_atomically
 from zoo_opt_seg.adaptation.folder import Line, Lines, floats
 from zoo_opt_seg.prompts import Array
@@ -80,7 +82,7 @@ class History:
         for line in self._journal.known:
             number = line["mark"]
             if number not in self.points:
-                x = np.load(self._file(number), allow_pickle=False)
+                x = read_vector(self._file(number))
                 self.points[number] = ValidationPoint(number, line["nfev"], x)
             self._enter(self.points[number], line)
 
@@ -160,6 +162,16 @@ def write_vector(path: Path, x: Array) -> None:
     buffer = io.BytesIO()
     np.save(buffer, x, allow_pickle=False)
     write_atomically(path, buffer.getbuffer())
+
+
+def read_vector(path: Path) -> Array:
+    """Return what `write_vector` wrote; CheckpointError if it is not there as a whole."""
+    try:
+        return npy_array(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {error}; put a copy back, or give another --out to start anew"
+        ) from error
 
 
 def mean(values: Sequence[float]) -> float:

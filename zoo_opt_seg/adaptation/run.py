@@ -17,7 +17,7 @@ from zoo_opt.resume import KeptRun
 from zoo_opt.support.json_files import read_json
 from zoo_opt.support.progress import bar
 from zoo_opt_seg.adaptation.folder import Line, RunFolder, versions_used, write_json
-from zoo_opt_seg.adaptation.history import History, write_vector
+from zoo_opt_seg.adaptation.history import History, read_vector, write_vector
 from zoo_opt_seg.adaptation.log import RunLog
 from zoo_opt_seg.adaptation.loop import TrainingLoop
 from zoo_opt_seg.adaptation.plan import Plan, planned
@@ -199,6 +199,6 @@ def _result(plan: Plan, loop: TrainingLoop, folder: RunFolder | None) -> Adaptat
 def _finished(plan: Plan, folder: RunFolder) -> Adaptation:
     """Return the result of a complete run."""
     metrics = read_json(folder.metrics, CheckpointError)
-    x, last = (np.load(folder.state / name, allow_pickle=False) for name in ("chosen.npy", "last.npy"))
+    x, last = (read_vector(folder.state / name) for name in ("chosen.npy", "last.npy"))
     counts = metrics["calls"], metrics["evaluations"], metrics["steps"]
     return Adaptation(TrainedPrompt(plan.prompt, x), x, last, *counts, metrics["marks"], metrics, folder.path)

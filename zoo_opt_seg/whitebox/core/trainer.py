@@ -248,11 +248,18 @@ class _Run:
         if self.path is None or not self.path.exists():
             return False
         try:
-            state = torch.load(self.path, map_location=self.device, weights_only=True)
-            theirs = state["identity"]
-        except Exception as error:
-            raise CheckpointError(f"{self.path} is not a training's checkpoint, or it is corrupt: {error}") from error
-        ours = self._identity()
+            self._go_back(torch.load(self.path, map_location=self.device, weights_only=True))
+        except CheckpointError:
+            raise
+        except Exception as error:  # whatever torch makes of what `_save` has never written
+            raise CheckpointError(
+                f"{self.path} is not a training's checkpoint, or it is corrupt: {error}; delete it to train anew"
+            ) from error
+        return True
+
+    def _go_back(self, state: Any) -> None:
+        """Take over what `_save` wrote, if it is of this training."""
+        ours, theirs = self._identity(), state["identity"]
         theirs["recipe"] = asdict(Recipe(**theirs["recipe"]))  # of before a setting was there: its default
         theirs.setdefault("data", ours["data"])  # likewise
         for key in ours:
@@ -267,7 +274,6 @@ class _Run:
         self.progress = Progress(**state["progress"])
         self.history = [Epoch(*row) for row in state["history"]]
         self.memory = state.get("memory", 0)  # absent from checkpoints of before it was measured
-        return True
 
 
 @contextmanager
