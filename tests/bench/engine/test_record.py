@@ -1,7 +1,9 @@
 """What a record holds, in what order, and what is kept of it when it is made small."""
 
 import dataclasses
+import gzip
 import json
+import lzma
 
 import numpy as np
 import pytest
@@ -195,3 +197,23 @@ def test_a_method_gets_the_problems_own(tmp_path):
     assert with_problem({"bounds": "problem", "lr": 1}, Boxed()) == {"bounds": (-1.0, 2.0), "lr": 1}
     raises(ValueError, 'option scale = "problem", but boxed has no scale', with_problem, {"scale": "problem"}, Boxed())
     assert load(tmp_path, GOOD).tasks()[0].dim == 3
+
+
+@pytest.mark.parametrize("ending", [".gz", ".xz"])
+def test_a_flipped_bit_of_a_compressed_record_is_told(tmp_path, ending):
+    """Its checksum is reached; bits of its head that say nothing of the content, such as a date, change nothing."""
+    path = tmp_path / f"runs.jsonl{ending}"
+    text = b"".join(json.dumps({"kind": "run", "key": f"k{i}", "nfev": i}).encode() + b"\n" for i in range(50))
+    content = gzip.compress(text, mtime=0) if ending == ".gz" else lzma.compress(text)
+    path.write_bytes(content)
+    whole, told = read_record(path).runs, 0
+    for place in range(0, 8 * len(content), 3):
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            assert read_record(path).runs == whole
+        except ValueError as error:
+            assert str(error).startswith(str(path))
+            told += 1
+    assert told > 0.9 * 8 * len(content) / 3

@@ -11,6 +11,7 @@ import gzip
 import itertools
 import json
 import lzma
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +66,7 @@ def read_record(path: Path) -> Record:
     record = Record()
     try:
         content = _OPEN.get(path.suffix, Path.read_bytes)(path)
-    except (EOFError, gzip.BadGzipFile, lzma.LZMAError) as error:
+    except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
         raise ValueError(f"{path} is not a whole {path.suffix} file: {error}") from error
     complaint = ": line {} is not an entry of a benchmark's record"
     entries, record.torn = read_json_lines(path, content, complaint=complaint)  # torn: the last write was interrupted
