@@ -30,6 +30,7 @@ from zoo_opt.core.errors import CheckpointError
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.storage.append import AppendFile
 from zoo_opt.storage.atomic import write_atomically
+from zoo_opt.storage.format2 import CHANGED
 from zoo_opt.storage.lock import Lock
 from zoo_opt.support.installed import versions
 from zoo_opt.support.json_files import is_json_object, json_line, plain, read_json, read_json_lines
@@ -38,6 +39,7 @@ from zoo_opt_seg.blackbox.cache import MaskFolder
 
 Line = dict[str, Any]
 ZERO_SHOT, ADAPTED = "zero-shot", "adapted"  # the rows of the test in metrics.json that asked the black box
+_CHANGED = {place.rpartition(":")[2]: fields for place, fields in CHANGED.items()}  # by the names in a repr
 
 
 class RunFolder:
@@ -217,12 +219,22 @@ def versions_used() -> dict[str, str]:
 def _fewer(before: Any, now: str) -> bool:
     """Whether ``before`` is the method ``now`` as a version wrote it down that did not have all of its settings.
 
-    Those that came since are compared by the optimizer's checkpoint, where they have their defaults.
+    Those that came since, or whose defaults have changed, are compared by the optimizer's checkpoint, where they have
+    the values of today.
     """
     try:
-        calls = [ast.parse(str(text), mode="eval").body for text in (before, now)]
-        names = [ast.unparse(call.func) for call in calls]  # type: ignore[attr-defined]
-        settings = [{(word.arg, ast.unparse(word.value)) for word in call.keywords} for call in calls]  # type: ignore[attr-defined]
-    except (SyntaxError, AttributeError):  # a method of another package, whose repr is no call
+        return _earlier(*(ast.parse(str(text), mode="eval").body for text in (before, now)))
+    except (SyntaxError, ValueError):  # a method of another package, whose repr is no call
         return False
-    return names[0] == names[1] and settings[0] < settings[1]
+
+
+def _earlier(before: ast.expr, now: ast.expr) -> bool:
+    if not (isinstance(before, ast.Call) and isinstance(now, ast.Call)):
+        return ast.unparse(before) == ast.unparse(now)
+    name = ast.unparse(now.func)
+    theirs, ours = ({str(word.arg): word.value for word in call.keywords} for call in (before, now))
+    if name in _CHANGED:
+        kept = _CHANGED[name]({key: ast.literal_eval(value) for key, value in theirs.items()})
+        theirs = {key: theirs[key] for key in kept}
+    same = ast.unparse(before.func) == name and [*map(ast.unparse, before.args)] == [*map(ast.unparse, now.args)]
+    return same and all(key in ours and _earlier(value, ours[key]) for key, value in theirs.items())

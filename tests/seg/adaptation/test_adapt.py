@@ -228,8 +228,14 @@ def test_a_method_that_was_written_down_with_fewer_settings_is_the_same_run(tmp_
     assert ", lazy=1.0" in text
     config.write_text(text.replace(", lazy=1.0", ""))
     np.testing.assert_array_equal(quick(out=tmp_path).x, first.x)
-    config.write_text(text.replace("lazy=1.0", "lazy=0.5"))
-    raises(zo.CheckpointError, "holds another run: its method", quick, out=tmp_path)
+    today = "tolfun=0.0, tolfunhist=0.0, tolfunrel=1e-12, "
+    assert today in text
+    config.write_text(text.replace(today, "tolfun=1e-11, tolfunhist=1e-12, "))  # as it was before tolfunrel
+    np.testing.assert_array_equal(quick(out=tmp_path).x, first.x)
+    others = (("lazy=1.0", "lazy=0.5"), (today, "tolfun=1e-9, tolfunhist=1e-12, "), ("CMAES(", "SepCMAES("))
+    for known, other in (*others, (today, f"tolfun=1e-11, {today[12:]}")):
+        config.write_text(text.replace(known, other))
+        raises(zo.CheckpointError, "holds another run: its method", quick, out=tmp_path)
 
 
 def test_config_and_metrics_hold_what_it_takes(tmp_path):
