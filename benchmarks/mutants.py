@@ -8,9 +8,9 @@ imports the mutant in the place of the module and runs the tests that pyproject.
 What is tried is a seeded sample: places in the code are drawn, and for each place one of its changes. Never tried, as
 no test could or need notice them, are changes
 
-- in ``raise`` statements and in calls that warn: texts and what they say;
+- in ``raise`` statements, in calls that warn or log, and in f-strings or the choice of one: texts and what they say;
 - in annotations, type aliases, and under ``if TYPE_CHECKING``;
-- of ``is`` to ``==`` or back, beside None, True or False;
+- of a comparison by value to one by identity or back, which for None, True, False and small numbers are one;
 - of guards that a right program never meets: ``strict=`` of zip; ``frozen``, ``slots``, ``kw_only`` of a dataclass, and
   ``repr`` and ``compare`` of its fields; the decorators ``abstractmethod`` and ``overload``;
 - to an operator on bits (``& | ^ << >> ~``), which floats have not: the mutant dies whatever the tests are.
@@ -42,7 +42,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-IS_AND_EQUAL = ("Is_Eq", "Eq_Is", "IsNot_NotEq", "NotEq_IsNot")
 BITS = ("BitOr", "BitAnd", "BitXor", "LShift", "RShift", "Invert")
 NEED_ARGUMENTS = ("VariableReplacer", "VariableInserter")
 WARNS = ("warn", "warning", "info", "debug", "exception")  # of warnings and of loggers
@@ -99,6 +98,8 @@ def untried(tree: ast.Module) -> Iterator[tuple[tuple[int, int], tuple[int, int]
                 parts = [node.returns, *(d for d in node.decorator_list if ast.unparse(d) in NO_EFFECT)]
             case ast.If(test=ast.Name(id="TYPE_CHECKING")):
                 parts = [node.test, *node.body]
+            case ast.JoinedStr() | ast.IfExp(body=ast.JoinedStr()) | ast.IfExp(orelse=ast.JoinedStr()):
+                parts = [node]
             case ast.Call(func=ast.Attribute(attr=name)) if name in WARNS:
                 parts = [node]
             case ast.keyword(arg=name) if name in GUARDS:
@@ -106,6 +107,12 @@ def untried(tree: ast.Module) -> Iterator[tuple[tuple[int, int], tuple[int, int]
         for part in parts:
             if part is not None:
                 yield (part.lineno, part.col_offset), (part.end_lineno, part.end_col_offset)
+
+
+def is_identity(kind: str) -> bool:
+    """Return whether an operator makes a comparison by identity of one by value, or back."""
+    words = kind.removeprefix("ReplaceComparisonOperator_").split("_")
+    return kind.startswith("ReplaceComparison") and ("Is" in words[0]) != ("Is" in words[1])
 
 
 def mutants(group: str, path: str) -> dict[tuple[int, int], list[Mutant]]:
@@ -119,18 +126,17 @@ def mutants(group: str, path: str) -> dict[tuple[int, int], list[Mutant]]:
     places: dict[tuple[int, int], list[Mutant]] = {}
     for name in operator_names():
         kind = name.rpartition("/")[2]
-        if kind in NEED_ARGUMENTS or kind.rpartition("_")[2] in BITS:
+        if kind in NEED_ARGUMENTS or kind.rpartition("_")[2] in BITS or is_identity(kind):
             continue
         operator, occurrence = get_operator(name)(), -1
         for node in nodes:
-            for (line, column), end in operator.mutation_positions(node):
+            for (line, column), _ in operator.mutation_positions(node):
                 occurrence += 1
-                singleton = kind.endswith(IS_AND_EQUAL) and any(w in lines[line - 1] for w in ("None", "True", "False"))
                 place = line, len(lines[line - 1][:column].encode())  # as ast counts, in bytes
                 within = any(first <= place < last for first, last in ranges)
                 if kind == "RemoveDecorator" and any(first == (line, column + 1) for first, _ in ranges):
                     within = True
-                if not singleton and not within and end[1] >= 0:
+                if not within:
                     places.setdefault((line, column), []).append(Mutant(group, path, line, name, occurrence))
     return places
 
