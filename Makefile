@@ -13,7 +13,7 @@ SUITES  := bbob bbob-mixint noisy largescale digits tasks
 CODE    := zoo_opt zoo_opt_seg tests benchmarks docs examples
 
 .NOTPARALLEL:
-.PHONY: help demo test soak lint format docs bench results tables wheel clean
+.PHONY: help demo test soak lint format docs bench mutants results tables wheel clean
 
 help:
 	@echo "make demo    compare the optimizers, adapt a black-box SAM, and write HTML reports (about 2 minutes)"
@@ -22,6 +22,7 @@ help:
 	@echo "make lint    ruff (rules and format) and mypy --strict"
 	@echo "make docs    build the documentation, warnings are errors"
 	@echo "make bench   the recorded benchmarks: overhead, failures, units, digits, bbob (about 25 minutes)"
+	@echo "make mutants small changes of the code, and whether a test notices each (20 minutes; docs/mutants.md)"
 	@echo "make results the study of benchmarks/*.toml, recorded in benchmarks/results (hours; goes on where it was)"
 	@echo "make tables  the tables of zoo_opt_seg, recorded in benchmarks/results (hours; goes on where it was; DATA=folder)"
 	@echo "make wheel   build the wheel and the source distribution into dist/"
@@ -78,6 +79,14 @@ docs: $(VENV)/.ready-dev
 bench: $(VENV)/.ready-bench
 	@for name in overhead failures scale_invariance digits_fzoo bbob_bipop; do \
 	  echo "== benchmarks/$$name.py"; $(PINNED) $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+$(VENV)/.ready-mutants: $(VENV)/.ready-dev
+	@echo "Installing cosmic-ray into $(VENV) (once)"
+	@$(INSTALL) '.[mutants]'
+	@touch $@
+
+mutants: $(VENV)/.ready-mutants
+	@$(PINNED) $(BIN)/python benchmarks/mutants.py --workers $(JOBS)
 
 results: $(VENV)/.ready-bench
 	@for suite in $(SUITES); do \

@@ -9,7 +9,7 @@ What is tried is a seeded sample: places in the code are drawn, and for each pla
 no test could or need notice them, are changes
 
 - in ``raise`` statements, in calls that warn or log, and in f-strings or the choice of one: texts and what they say;
-- in annotations, type aliases, and under ``if TYPE_CHECKING``;
+- in annotations, type aliases, the ``*`` and ``/`` of signatures, and under ``if TYPE_CHECKING``;
 - of a comparison by value to one by identity or back, which for None, True, False and small numbers are one;
 - of guards that a right program never meets: ``strict=`` of zip; ``frozen``, ``slots``, ``kw_only`` of a dataclass, and
   ``repr`` and ``compare`` of its fields; the decorators ``abstractmethod`` and ``overload``;
@@ -28,6 +28,7 @@ import importlib.machinery
 import importlib.util
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -136,7 +137,8 @@ def mutants(group: str, path: str) -> dict[tuple[int, int], list[Mutant]]:
                 within = any(first <= place < last for first, last in ranges)
                 if kind == "RemoveDecorator" and any(first == (line, column + 1) for first, _ in ranges):
                     within = True
-                if not within:
+                bare = re.match(r"[*/]\s*,", lines[line - 1][column:])  # in a signature
+                if not within and not bare:
                     places.setdefault((line, column), []).append(Mutant(group, path, line, name, occurrence))
     return places
 
@@ -283,9 +285,12 @@ def main() -> int:
 
     survivors = Path(given.survivors)
     survivors.parent.mkdir(parents=True, exist_ok=True)
-    end = began + 60.0 * config["minutes"]
+    end, done = began + 60.0 * config["minutes"], 0
     with survivors.open("w") as file:
         for mutant, outcome in run([entry for _, entry in queue], given.workers or config["workers"], end):
+            done += 1
+            if not done % 20:
+                print(f"{done} of {len(queue)} after {(time.monotonic() - began) / 60:.1f} minutes", flush=True)
             rows[mutant.group]["tried"] += 1
             rows[mutant.group][outcome] += 1
             if outcome == "survived":

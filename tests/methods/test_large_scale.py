@@ -68,6 +68,15 @@ def test_parameters_are_the_papers():
                 assert ours.total == pytest.approx(c_mu * w.sum(), rel=1e-9, abs=1e-15)
 
 
+def test_a_correlation_of_nearly_one_keeps_an_axis_of_some_length():
+    """Rounding leaves a smallest eigenvalue of 0, or below; its axis is 1e-7 of the longest."""
+    root = np.full((2, 2), math.sqrt(0.5))  # C is all ones
+    D, root, B, E = _decompose(np.array([2.0, 3.0]), root, np.zeros((2, 2)))
+    assert E[0] / E[-1] == pytest.approx(1e-7) and E[-1] == pytest.approx(math.sqrt(2.0))
+    np.testing.assert_allclose((B * E) @ B.T, root, rtol=1e-12)
+    np.testing.assert_allclose(D, [2.0, 3.0], rtol=1e-12)
+
+
 @pytest.mark.parametrize("least", [-0.5, -0.74, -0.76, -5.0])
 def test_covariance_stays_positive_definite(least):
     """What was learnt is scaled back where it would take more than 3/4 of the variance along some axis."""

@@ -11,6 +11,7 @@ would start another library as it is made. Every other class must be among ``typ
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import importlib
 import io
@@ -97,7 +98,8 @@ def read(path: str | os.PathLike[str], types: Iterable[type] = ()) -> Any:
     try:
         arrays = StoredArrays(payload)
         _check_size(name, "its tree", _EXPANDS * arrays.size(_TREE), most)
-        return _decode(json.loads(arrays(_TREE).tobytes()), arrays, reader.make)
+        tree = json.loads(arrays(_TREE).tobytes())
+        return _decode(tree, functools.cache(arrays), reader.make)  # one object again where it was one
     except CheckpointError:
         raise
     except Exception as error:  # whatever numpy, zip, JSON and constructors make of what `write` never wrote
