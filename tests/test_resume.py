@@ -367,3 +367,43 @@ def test_a_kill_after_another_budget_tells_no_plan_of_what_another_asked_for(pat
     resumed = zo.minimize(sphere, X0, budget=210, checkpoint=path, **settings)
     np.testing.assert_array_equal(resumed.history.x, whole.history.x)
     np.testing.assert_array_equal(resumed.history.loss, whole.history.loss)
+
+
+def test_a_run_without_a_seed_is_the_same_run_but_not_with_another_start(path):
+    settings = {"budget": 60, "method": "cma-es"}
+    first = zo.minimize(Counted(at=30), X0, checkpoint=path, **settings)
+    raises(zo.CheckpointError, "its x0 is", zo.minimize, never, X0 + 1, checkpoint=path, **settings)
+    f = Counted()
+    again = zo.minimize(f, X0, checkpoint=path, **settings)
+    assert (first.nfev, f.calls, again.nfev) == (30, 26, 56)
+
+
+@dataclasses.dataclass(frozen=True)
+class Noting(Doubting):
+    """Its plan has the budget, which its points do not hang on."""
+
+    planned: int = 0
+
+    def plan(self, x0, budget):
+        return self if self.planned else dataclasses.replace(self, planned=budget)
+
+
+def test_a_run_goes_on_from_its_start_where_the_new_plan_asks_for_the_same_points(path):
+    """Not if there is nothing left to plan, and not where standard errors were told, which are not told again."""
+
+    def planned():
+        return zo.Optimizer.load(path, types=[Noting, *TYPES]).method.planned
+
+    settings = {"method": Noting(), "rng": 0, "checkpoint": path}
+    zo.minimize(sphere, X0, budget=100, **settings)
+    assert planned() == 100
+    f = Counted()
+    assert zo.minimize(f, X0, budget=200, **settings).nfev == 98 + f.calls > 150
+    assert planned() == 200
+    assert zo.minimize(never, X0, budget=50, on_error="raise", **settings).nfev == 98 + f.calls
+    assert planned() == 200
+    zo.minimize(lambda x: (sphere(x), 0.1), X0, budget=300, sem=True, **settings)
+    assert planned() == 300
+    with pytest.warns(UserWarning, match="goes on as it was planned for its first budget"):
+        zo.minimize(lambda x: (sphere(x), 0.1), X0, budget=400, sem=True, **settings)
+    assert planned() == 300
