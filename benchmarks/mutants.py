@@ -11,6 +11,7 @@ no test could or need notice them, are changes
 - in ``raise`` statements, in calls that warn or log, and in f-strings or the choice of one: texts and what they say;
 - in annotations, type aliases, the ``*`` and ``/`` of signatures, and under ``if TYPE_CHECKING``;
 - of a comparison by value to one by identity or back, which for None, True, False and small numbers are one;
+- of ``==`` or ``!=`` to an order, beside a text, a named value (in capitals) or the same again: they have none;
 - of guards that a right program never meets: ``strict=`` of zip; ``frozen``, ``slots``, ``kw_only`` of a dataclass, and
   ``repr`` and ``compare`` of its fields; the decorators ``abstractmethod`` and ``overload``;
 - to an operator on bits (``& | ^ << >> ~``), which floats have not: the mutant dies whatever the tests are.
@@ -110,6 +111,32 @@ def untried(tree: ast.Module) -> Iterator[tuple[tuple[int, int], tuple[int, int]
                 yield (part.lineno, part.col_offset), (part.end_lineno, part.end_col_offset)
 
 
+def without_order(tree: ast.Module) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Yield the ranges of comparisons for equality of what has no order."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Compare(ops=[ast.Eq() | ast.NotEq()], left=left, comparators=[right]):
+                same = ast.unparse(left) == ast.unparse(right)
+                if same or any(is_one_of_several(side) for side in (left, right)):
+                    yield (node.lineno, node.col_offset), (right.lineno, right.col_offset)
+
+
+def is_one_of_several(side: ast.expr) -> bool:
+    """Return whether a side of a comparison is a text or a named value."""
+    match side:
+        case ast.Constant(value=str() | bytes()):
+            return True
+        case ast.Name(id=name):
+            return name.isupper()
+    return False
+
+
+def is_order(kind: str) -> bool:
+    """Return whether an operator makes an order of an equality."""
+    before, _, after = kind.removeprefix("ReplaceComparisonOperator_").partition("_")
+    return before in ("Eq", "NotEq") and after in ("Lt", "LtE", "Gt", "GtE")
+
+
 def is_identity(kind: str) -> bool:
     """Return whether an operator makes a comparison by identity of one by value, or back."""
     words = kind.removeprefix("ReplaceComparisonOperator_").split("_")
@@ -122,7 +149,8 @@ def mutants(group: str, path: str) -> dict[tuple[int, int], list[Mutant]]:
     from cosmic_ray.plugins import get_operator, operator_names
 
     source = read(path)
-    lines, ranges = source.splitlines(), list(untried(ast.parse(source)))
+    lines, tree = source.splitlines(), ast.parse(source)
+    ranges, unordered = list(untried(tree)), list(without_order(tree))
     nodes = list(ast_nodes(get_ast(source)))
     places: dict[tuple[int, int], list[Mutant]] = {}
     for name in operator_names():
@@ -134,7 +162,7 @@ def mutants(group: str, path: str) -> dict[tuple[int, int], list[Mutant]]:
             for (line, column), _ in operator.mutation_positions(node):
                 occurrence += 1
                 place = line, len(lines[line - 1][:column].encode())  # as ast counts, in bytes
-                within = any(first <= place < last for first, last in ranges)
+                within = any(first <= place < last for first, last in [*ranges, *(unordered if is_order(kind) else [])])
                 if kind == "RemoveDecorator" and any(first == (line, column + 1) for first, _ in ranges):
                     within = True
                 bare = re.match(r"[*/]\s*,", lines[line - 1][column:])  # in a signature

@@ -397,12 +397,14 @@ def test_a_run_goes_on_from_its_start_where_the_new_plan_asks_for_the_same_point
     settings = {"method": Noting(), "rng": 0, "checkpoint": path}
     zo.minimize(sphere, X0, budget=100, **settings)
     assert planned() == 100
-    f = Counted()
-    assert zo.minimize(f, X0, budget=200, **settings).nfev == 98 + f.calls > 150
+    f = Counted(at=20, error=OSError("down"))
+    longer = zo.minimize(f, X0, budget=200, **settings)
+    assert longer.nfev == 98 + f.calls + 1 > 150 and longer.failures == {"OSError": 1}
     assert planned() == 200
-    assert zo.minimize(never, X0, budget=50, on_error="raise", **settings).nfev == 98 + f.calls
+    assert zo.minimize(never, X0, budget=50, on_error="raise", **settings).nfev == longer.nfev
     assert planned() == 200
-    zo.minimize(lambda x: (sphere(x), 0.1), X0, budget=300, sem=True, **settings)
+    again = zo.minimize(lambda x: (sphere(x), 0.1), X0, budget=300, sem=True, **settings)
+    assert again.failures == longer.failures and again.first_failures == longer.first_failures
     assert planned() == 300
     with pytest.warns(UserWarning, match="goes on as it was planned for its first budget"):
         zo.minimize(lambda x: (sphere(x), 0.1), X0, budget=400, sem=True, **settings)

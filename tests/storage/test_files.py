@@ -244,6 +244,17 @@ def test_a_write_that_is_cut_off_leaves_nothing(path):
 
 
 @posix
+def test_the_error_of_a_write_is_raised_even_if_its_file_is_gone(path):
+    def cut(file):
+        for name in os.listdir(path.parent):
+            path.with_name(name).unlink()
+        raise OSError(errno.ENOSPC, "full")
+
+    raises(OSError, "full", atomic.write_atomically, path, b"new", cut)
+    assert os.listdir(path.parent) == []
+
+
+@posix
 def test_what_killed_writers_left_goes(path):
     """And nothing else that looks like it, nor what a living writer has."""
     left = atomic._temporary(path, 0o600)

@@ -187,3 +187,16 @@ def test_our_own_classes_need_not_be_given(ours, path):
     cls = getattr(__import__(module, fromlist=[name]), name)
     value = cls(1, 2) if name == "Key" else cls()
     assert written(value, path) == value and type(written(value, path)) is cls
+
+
+OURS = ["zoo_opt.core.keys:Key", "zoo_opt.core.keys:generator", "zoo_opt.core.keys:Missing", "zoo_opt.nowhere:Key"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [*OURS[1:], "zoo_opt.methods.base:Key", "zoo_opt.core.batch:Batch", "json:JSONDecoder", "zoo_opt:Key", "Key"],
+)
+def test_only_data_that_is_at_its_place_is_ours(place):
+    """No function, no class that holds no data, no name that a module has from another, no module of others."""
+    assert checkpoint._own_class(OURS[0]) is not None
+    assert checkpoint._own_class(place) is None
