@@ -11,7 +11,6 @@ would start another library as it is made. Every other class must be among ``typ
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import importlib
 import io
@@ -98,8 +97,7 @@ def read(path: str | os.PathLike[str], types: Iterable[type] = ()) -> Any:
     try:
         arrays = StoredArrays(payload)
         _check_size(name, "its tree", _EXPANDS * arrays.size(_TREE), most)
-        tree = json.loads(arrays(_TREE).tobytes())
-        return _decode(tree, functools.cache(arrays), reader.make)  # one object again where it was one
+        return _decode(json.loads(arrays(_TREE).tobytes()), arrays, reader.make)
     except CheckpointError:
         raise
     except Exception as error:  # whatever numpy, zip, JSON and constructors make of what `write` never wrote
