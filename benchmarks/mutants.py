@@ -186,10 +186,14 @@ def drawn(group: str, settings: dict[str, Any], seed: int, most: int | None) -> 
 
 
 def compiles(mutant: Mutant) -> bool:
-    """Return whether the changed code is Python, and other code."""
+    """Return whether there is changed code, which is Python, and other code than before."""
     try:
         return ast.dump(ast.parse(mutant.code())) != ast.dump(ast.parse(read(mutant.path)))
-    except (SyntaxError, ZeroDivisionError):
+    except (
+        SyntaxError,
+        ZeroDivisionError,
+        AttributeError,
+    ):  # the last: `except module.Error`, which cosmic-ray misreads
         return False
 
 
