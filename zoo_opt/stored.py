@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
-from zoo_opt.core.errors import CheckpointError
+from zoo_opt.core.errors import CheckpointError, integer
 from zoo_opt.core.limits import Limits
 from zoo_opt.core.pipeline import Pipeline
 from zoo_opt.core.readouts import ReadOuts
@@ -29,6 +29,7 @@ class Stored(ReadOuts):
     _key: Any
     _run: int
     _d: int
+    _budget: int | None
 
     def _checksum(self) -> int:
         """Return what marks candidates as of this run, before their points are looked at; a save and load keep it."""
@@ -108,9 +109,13 @@ class Stored(ReadOuts):
     def _look(self, most: int) -> None:
         """Read what was loaded, and raise whatever comes of it if it is not as `save` writes it."""
         pipeline = self._pipeline
+        integer("d", self._d, 0)
+        if self._budget is not None:
+            integer("budget", self._budget, 1)
         size, x = pipeline.method.size(pipeline.newest), pipeline.method.mean(pipeline.newest)
         if x.shape != (self._d,):
             raise ValueError(f"its mean has the shape {x.shape}, expected ({self._d},)")
         if size * x.nbytes > most:
             raise ValueError(f"a step of {size} candidates would take {size * x.nbytes} bytes, the limit is {most}")
-        _ = pipeline.method.stop(pipeline.newest), self.reached, self.history, self.best, repr(self)
+        whole: Any = self  # an Optimizer
+        _ = whole.stop(), self.history, self.best, repr(self)
