@@ -105,7 +105,7 @@ def do_predict(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--point must lie in the image of {width} x {height}, got {x:g},{y:g}")
     with inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
         if inputs.prompted(model, texts) == "text" and not texts:
-            raise UsageError(f"--text must say what to find, for {arguments.model} is asked by text")
+            raise UsageError(f"--text must say what to find, for {hidden_command(arguments.model)} is asked by text")
         prompt, size = _prompt(arguments, model)
         with inputs.blamed("--image"):
             small = sample_image(path, size, window)[None]
