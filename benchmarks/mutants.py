@@ -193,7 +193,7 @@ def compiles(mutant: Mutant) -> bool:
         SyntaxError,
         ZeroDivisionError,
         AttributeError,
-    ):  # the last: `except module.Error`, which cosmic-ray misreads
+    ):  # the last: a bug with `except a.B`
         return False
 
 

@@ -9,6 +9,7 @@ from solving import advance
 
 import zoo_opt as zo
 from zoo_opt.core.keys import Key
+from zoo_opt.gradient.bounded import inwards
 from zoo_opt.methods.box import Box, contains
 
 DRAWS = [zo.Rademacher(), zo.SegmentedUniform(), zo.Gaussian(), zo.QuantileGaussian(), zo.Sphere()]
@@ -113,3 +114,14 @@ def test_in_blocks_as_in_one():
 def test_bad_bounds(cls):
     raises(ValueError, "bounds must have low <= high", cls, bounds=(1, 0))
     raises(ValueError, r"x0\[1\] = 2.0 outside \[0.0, 1.0\]", zo.Optimizer, cls(bounds=(0, 1)), [0.5, 2.0])
+
+
+@pytest.mark.parametrize("side", [0.1, 0.3, -0.7, 1 / 3, 0.5, 0.0, -np.inf, 1e-50])
+def test_sides_are_rounded_into_the_box(side):
+    """To the nearest float32 that is inside; what is one already, and a side in its own type, stays."""
+    side = np.array([side])
+    for towards, is_inside in ((np.inf, np.greater_equal), (-np.inf, np.less_equal)):
+        rounded = inwards(side, np.dtype(np.float32), towards)
+        assert rounded.dtype == np.float32 and is_inside(rounded, side).all()
+        assert rounded == side or not is_inside(np.nextafter(rounded, np.float32(-towards)), side).any()
+        assert inwards(side, side.dtype, towards) == side

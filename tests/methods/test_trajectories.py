@@ -77,6 +77,7 @@ def seen(case, what, at=AT):
         batch = opt.ask()
         if opt.stop():
             break
+        assert opt.method.size(opt.state) == len(batch) or opt.budget
         candidates = [batch[i] for i in range(len(batch))]
         opt.tell(batch, [loss(c) for c in candidates], sem and [sem(c) for c in candidates])
         if step in at:
@@ -124,6 +125,28 @@ def test_guessed_gains(case, what):
     assert_as_written_down(case, what, LATER)
 
 
+SETTINGS = {
+    **{name: zo.make(name) for name in zo.METHODS},
+    "spsa-geass paper": zo.SPSAGEASS.paper(threshold=0.1),
+    "spsa-geass released": zo.SPSAGEASS.released(dim=5),
+    "spsa-geass nesterov": zo.SPSAGEASS(rule=zo.Nesterov()),
+    "fzoo untuned": zo.FZOO.untuned(),
+    "dd-cma-es paper": zo.DDCMAES.paper(),
+    **{part.__name__: part() for part in (zo.Tolerances, zo.UncertaintyHandling, zo.QuadraticModel)},
+    **{part.__name__: part() for part in (zo.LearningRateAdaptation, zo.SlopeRMS)},
+    "PowerLaw": zo.PowerLaw(1.0),
+    "Cosine": zo.Cosine(1.0, 0.1, steps=10),
+    "PolyDecay": zo.PolyDecay(1.0, 0.1, steps=10),
+}
+"""What is taken where nothing is said, by what it is called."""
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_is_taken_where_nothing_is_said(name):
+    """The repr of a method shows every hyper-parameter; other defaults would be another method."""
+    assert repr(SETTINGS[name]) == json.loads(FILE.read_text())["settings"][name]
+
+
 def main():
     known = json.loads(FILE.read_text()) if FILE.exists() else {}
     rows = [(case, what, AT) for case in CASES for what in LOSSES]
@@ -132,6 +155,9 @@ def main():
         if what not in known.setdefault(case.name, {}):
             row = seen(case, what, at)
             known[case.name][what] = [v if isinstance(v, str) else float(f"{v:.9g}") for v in row]
+    known.setdefault("settings", {})
+    for name, value in SETTINGS.items():
+        known["settings"].setdefault(name, repr(value))
     FILE.write_text("{\n" + ",\n".join(f"{json.dumps(n)}: {json.dumps(row)}" for n, row in known.items()) + "\n}\n")
 
 
