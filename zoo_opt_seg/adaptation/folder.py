@@ -224,7 +224,7 @@ def _fewer(before: Any, now: str) -> bool:
     """
     try:
         return _earlier(*(ast.parse(str(text), mode="eval").body for text in (before, now)))
-    except (SyntaxError, ValueError):  # a method of another package, whose repr is no call
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # no call, as of another package's method, or forged
         return False
 
 

@@ -16,7 +16,7 @@ from seg.tiny_box import SIZE, Bright, samples, splits
 import zoo_opt as zo
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg import Prompts, Samples
-from zoo_opt_seg.adaptation.folder import RunFolder
+from zoo_opt_seg.adaptation.folder import RunFolder, _fewer
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown
 from zoo_opt_seg.blackbox import Counted
 from zoo_opt_seg.cli import main
@@ -175,3 +175,8 @@ def test_two_runs_do_not_claim_one_folder(tmp_path):
     with second.claim({"calls": 2}, {}):  # nothing was paid for: the folder is free
         pass
     assert json.loads((tmp_path / "config.json").read_text())["calls"] == 2
+
+
+@pytest.mark.parametrize("text", ["(" * 5000, "-" * 200_000 + "1", "f(" * 3000, "a\0b"], ids=len)
+def test_a_method_that_was_forged_is_another(text):
+    assert not _fewer(text, "f(x=1, y=2)") and _fewer("f(x=1)", "f(x=1, y=2)")
