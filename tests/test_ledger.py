@@ -163,3 +163,14 @@ def test_candidates_are_read_only():
     step = OpenStep(0, 0, Asked(np.zeros((2, 3))))
     assert not step.X.flags.writeable and step.asked.X is step.X
     assert [step.holds(id_) for id_ in (-1, 0, 1, 2)] == [False, True, True, False]
+
+
+def test_what_is_not_said_of_a_tell():
+    """Time 0, no standard errors, and no reason."""
+    ledger = ledger_of(2)
+    ledger.record(ledger.locate([5]), [5], [NAN])
+    (step,) = ledger.open
+    assert (step.times, step.sem, step.failures) == ([0.0, 0.0], None, None)
+    ledger = ledger_of(1, 1)
+    ledger.record(ledger.locate([6, 5]), [6, 5], [1.0, 2.0])
+    assert [(step.losses, list(step.times)) for step in ledger.open] == [([2.0], [0.0]), ([1.0], [0.0])]

@@ -245,6 +245,18 @@ def test_files_that_go_are_noticed_before_the_next_call(path, what, happens, kep
         assert f.calls == NFEV
 
 
+def test_files_that_go_from_a_disk_that_is_full_are_noticed_too(path, monkeypatch):
+    def meddled(x):
+        if f.calls == 40:
+            path.unlink()
+            monkeypatch.setattr(zo.Optimizer, "save", lambda self, path: os.stat(path.with_name("nowhere")))
+        return f(x)
+
+    f = Counted()
+    raises(zo.CheckpointError, "its 41 evaluations cannot be saved: .*nowhere", run, meddled, path)
+    assert f.calls == 41
+
+
 # ---------------------------------------------------------------------------------------------------- writes that fail
 class Full:
     """A disk that is full once a file has so many bytes, or from a number of writes on, and gets room again."""

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import stat
+import sys
 
 import pytest
 from refusals import raises
@@ -309,6 +310,13 @@ def test_where_a_file_system_has_no_locks_nothing_is_locked(path, monkeypatch, e
     monkeypatch.setattr(fcntl, "flock", flock)
     assert take(file.fd) is taken
     file.close()
+
+
+@posix
+def test_where_there_are_no_locks_at_all_nothing_is_locked(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with Lock(path, OSError), Lock(path, OSError) as second:
+        assert take(second._file.fd) is None and path.read_text().startswith("process")
 
 
 def test_which_errors_say_that_a_folder_is_read_only():

@@ -200,3 +200,27 @@ def test_only_data_that_is_at_its_place_is_ours(place):
     """No function, no class that holds no data, no name that a module has from another, no module of others."""
     assert checkpoint._own_class(OURS[0]) is not None
     assert checkpoint._own_class(place) is None
+
+
+def test_a_file_that_is_as_large_as_the_limit_is_read(path, monkeypatch):
+    checkpoint.write(path, [1.5])
+    sizes = []
+    monkeypatch.setattr(checkpoint, "_check_size", lambda name, what, size, most: sizes.append(size))
+    checkpoint.read(path)
+    monkeypatch.undo()
+    monkeypatch.setenv(checkpoint.MAX_BYTES, str(max(sizes)))
+    assert checkpoint.read(path) == [1.5]
+    monkeypatch.setenv(checkpoint.MAX_BYTES, str(max(sizes) - 1))
+    raises(zo.CheckpointError, f"would take {max(sizes)} bytes, the limit is {max(sizes) - 1}", checkpoint.read, path)
+
+
+@pytest.mark.parametrize("then", ["__main__", __name__])
+def test_a_class_of_a_script_is_found_either_way(then, path):
+    """It was written while its file was run and is read where that is imported, or the other way round."""
+    now = __name__ if then == "__main__" else "__main__"
+    old, new = (type("Made", (Holder,), {"__module__": module, "__qualname__": "Made"}) for module in (then, now))
+    checkpoint.write(path, old(3))
+    found = checkpoint.read(path, [new])
+    assert type(found) is new and found.value == 3
+    other = type("Made", (Holder,), {"__module__": now, "__qualname__": "__main__"})
+    raises(zo.CheckpointError, "is not a type of zoo_opt", checkpoint.read, path, [other])

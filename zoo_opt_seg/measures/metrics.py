@@ -128,7 +128,7 @@ def overlap(compute: Callable[..., Any], predicted: np.ndarray, truth: np.ndarra
     """Return a measure of MONAI's of masks (n, ...), float64 (n,): 1 where both are empty, 0 where one is."""
     if not len(predicted):
         return np.zeros(0)
-    return _column(compute(_tensor(predicted), _tensor(truth), include_background=True, ignore_empty=False))
+    return _column(compute(_tensor(predicted), _tensor(truth), ignore_empty=False))
 
 
 def check_pair(predicted: np.ndarray, truth: np.ndarray, kind: type[np.generic], shape: str) -> None:
@@ -148,7 +148,7 @@ def _tensor(masks: np.ndarray) -> torch.Tensor:
 
 
 def _column(values: Any) -> np.ndarray:
-    return np.asarray(values.numpy(), np.float64)[:, 0]
+    return np.asarray(values.numpy(), np.float64).ravel()
 
 
 def _spacing(spacing: float | Sequence[float] | None) -> tuple[float, float]:

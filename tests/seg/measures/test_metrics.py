@@ -113,6 +113,7 @@ def test_laws(pair: np.ndarray) -> None:
         (np.zeros((2, 4, 4)), MASKS, TypeError, "predicted must be an array of bool, got float64"),
         (MASKS, [[0]], TypeError, "truth must be an array of bool, got list"),
         (MASKS[0], MASKS[0], ValueError, "predicted must have shape"),
+        (MASKS[None], MASKS[None], ValueError, "predicted must have shape"),
         (MASKS, MASKS[:1], ValueError, r"predicted must have the shape \(1, 4, 4\)"),
     ],
 )
