@@ -12,6 +12,7 @@ no test could or need notice them, are changes
 - in annotations, type aliases, the ``*`` and ``/`` of signatures, and under ``if TYPE_CHECKING``;
 - of a comparison by value to one by identity or back, which for None, True, False and small numbers are one;
 - of ``==`` or ``!=`` to an order, beside a text, a named value (in capitals) or the same again: they have none;
+- of a number by less than one in a hundred, and of how much `lru_cache` keeps;
 - of guards that a right program never meets: ``strict=`` of zip; ``frozen``, ``slots``, ``kw_only`` of a dataclass, and
   ``repr`` and ``compare`` of its fields; the decorators ``abstractmethod`` and ``overload``;
 - to an operator on bits (``& | ^ << >> ~``), which floats have not: the mutant dies whatever the tests are.
@@ -102,7 +103,7 @@ def untried(tree: ast.Module) -> Iterator[tuple[tuple[int, int], tuple[int, int]
                 parts = [node.test, *node.body]
             case ast.JoinedStr() | ast.IfExp(body=ast.JoinedStr()) | ast.IfExp(orelse=ast.JoinedStr()):
                 parts = [node]
-            case ast.Call(func=ast.Attribute(attr=name)) if name in WARNS:
+            case ast.Call(func=ast.Attribute(attr=name)) if name in WARNS or name == "lru_cache":
                 parts = [node]
             case ast.keyword(arg=name) if name in GUARDS:
                 parts = [node]
@@ -119,6 +120,14 @@ def without_order(tree: ast.Module) -> Iterator[tuple[tuple[int, int], tuple[int
                 same = ast.unparse(left) == ast.unparse(right)
                 if same or any(is_one_of_several(side) for side in (left, right)):
                     yield (node.lineno, node.col_offset), (right.lineno, right.col_offset)
+
+
+def large_numbers(tree: ast.Module) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Yield the ranges of numbers of which 1 is less than one in a hundred."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=int() | float() as value) if abs(value) > 100:
+                yield (node.lineno, node.col_offset), (node.lineno, node.col_offset + 1)
 
 
 def is_one_of_several(side: ast.expr) -> bool:
@@ -150,7 +159,7 @@ def mutants(group: str, path: str) -> dict[tuple[int, int], list[Mutant]]:
 
     source = read(path)
     lines, tree = source.splitlines(), ast.parse(source)
-    ranges, unordered = list(untried(tree)), list(without_order(tree))
+    ranges, unordered, large = list(untried(tree)), list(without_order(tree)), list(large_numbers(tree))
     nodes = list(ast_nodes(get_ast(source)))
     places: dict[tuple[int, int], list[Mutant]] = {}
     for name in operator_names():
@@ -162,7 +171,8 @@ def mutants(group: str, path: str) -> dict[tuple[int, int], list[Mutant]]:
             for (line, column), _ in operator.mutation_positions(node):
                 occurrence += 1
                 place = line, len(lines[line - 1][:column].encode())  # as ast counts, in bytes
-                within = any(first <= place < last for first, last in [*ranges, *(unordered if is_order(kind) else [])])
+                more = unordered if is_order(kind) else large if kind == "NumberReplacer" else []
+                within = any(first <= place < last for first, last in [*ranges, *more])
                 if kind == "RemoveDecorator" and any(first == (line, column + 1) for first, _ in ranges):
                     within = True
                 bare = re.match(r"[*/]\s*,", lines[line - 1][column:])  # in a signature

@@ -11,6 +11,7 @@ from refusals import refused
 from solving import advance, rosenbrock
 
 import zoo_opt as zo
+from zoo_opt.gradient.auto import Plan
 from zoo_opt.gradient.noise import Noise
 from zoo_opt.gradient.trend import Trend
 from zoo_opt.testing import sphere
@@ -276,3 +277,18 @@ def test_geass_boosts_gains_that_follow_what_is_measured(tmp_path):
 def test_told_standard_errors_reach_the_gains_under_an_escape():
     noise = run(zo.SPSAGEASS(lr="auto", c="auto"), sphere, np.ones(D), budget=200, sem=0.25).state.gains.base.noise
     assert noise.told and noise.variance == pytest.approx(0.0625)
+
+
+@pytest.mark.parametrize(
+    ("x0", "scale", "budget", "expected"),
+    [
+        ([3.0, 4.0], None, None, (5.0, None)),
+        ([0.0, 0.0, 0.0, 0.0], None, 100, (2.0, 10)),
+        ([3.0, 4.0, 0.0, 0.0], 0.5, 99, (1.0, 9)),
+        ([1.0], None, 5, (1.0, 1)),
+    ],
+)
+def test_what_gains_are_tied_to(x0, scale, budget, expected):
+    """The length of x0, or of the declared scale in each coordinate, and the steps, at least one."""
+    plan = Plan.of(np.array(x0), scale, 3, 10, budget)
+    assert (plan.length, plan.steps) == expected and (plan.d, plan.q) == (len(x0), 3)

@@ -11,7 +11,7 @@ from scipy.optimize import Bounds
 
 import zoo_opt as zo
 from zoo_opt.methods.box import Box
-from zoo_opt.methods.coordinates import ScaledVariables
+from zoo_opt.methods.coordinates import ScaledVariables, lengths
 
 SCALE = np.array([1024.0, 1.0, 0.5**10])
 METHODS = {
@@ -189,3 +189,29 @@ def test_the_wrapper_is_planned_once():
     opt = zo.Optimizer(method, [1.0, 2.0], budget=100)
     assert zo.Optimizer(opt.method, [1.0, 2.0], budget=100).method == opt.method
     assert replace(method, fixed=[1]).fixed == (1,)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(2, 2.0), (0.5, 0.5), ([1, 2.5], (1.0, 2.5)), (np.array([3.0]), (3.0,)), ((1e-9,), (1e-9,))]
+)
+def test_lengths(value, expected):
+    found = lengths("x_scale", value)
+    assert found == expected and type(found) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "message"),
+    [
+        ([], ValueError, r"got shape \(0,\)"),
+        ([[1.0, 2.0]], ValueError, r"got shape \(1, 2\)"),
+        ([[]], ValueError, r"got shape \(1, 0\)"),
+        ([1.0, 0.0], ValueError, "must be > 0 and finite"),
+        ([1.0, np.inf], ValueError, "must be > 0 and finite"),
+        ([np.nan, 1.0], ValueError, "must be > 0 and finite"),
+        (["a"], TypeError, "a number or a 1-D array of numbers"),
+        (0.0, ValueError, "x_scale"),
+        ("2", TypeError, "x_scale"),
+    ],
+)
+def test_what_is_no_length(value, kind, message):
+    raises(kind, message, lengths, "x_scale", value)

@@ -1,5 +1,6 @@
 """Integers and choices in the CMA-ES family, against oracles in scipy's terms and explicit Fisher matrices."""
 
+import itertools
 import operator
 
 import numpy as np
@@ -13,7 +14,7 @@ from solving import solve
 import zoo_opt as zo
 from zoo_opt.methods.cma import choices, integers
 from zoo_opt.methods.cma.mixed import MixedVariables
-from zoo_opt.methods.grid import Grid
+from zoo_opt.methods.grid import Grid, cells
 
 LEVELS = (0.0, 1.0, 2.5, 3.0)
 GRID = Grid(1, ((0, LEVELS),))
@@ -34,6 +35,26 @@ def test_a_grid_snaps_points_to_levels_and_choices(x, snapped):
     grid = Grid(5, ((0, LEVELS),), ((2, 3),))
     assert grid.snap(np.array(x)).tolist() == snapped
     assert grid.snap(np.array([x, x])).tolist() == [snapped, snapped]
+
+
+def test_what_is_put_has_the_weights_that_it_was_put_with():
+    """Three choices of two and one of three, in all their combinations."""
+    grid = Grid(7, tuple((j, (-1.0, 3.0)) for j in (0, 2, 6)), ((3, 3),))
+    corners = np.array(list(itertools.product((-1.0, 3.0), (7.0,), (-1.0, 3.0), range(3), (-1.0, 3.0))))
+    X = np.zeros((len(corners), 7))
+    X[:, [0, 1, 2, 6]] = corners[:, [0, 1, 2, 4]]
+    X[np.arange(len(X)), 3 + corners[:, 3].astype(int)] = 1.0
+    C = grid.weights(X)
+    assert C.shape == (24, 9) and set(C.ravel()) == {0.0, 1.0} and (C.sum(1) == 4).all()
+    Y = np.full_like(X, 7.0)
+    grid.put(Y, C)
+    np.testing.assert_array_equal(Y, X)
+    near = X + 0.2 * np.sin(np.arange(7))
+    np.testing.assert_array_equal(grid.snap(near), np.where(np.arange(7) == 1, near, X))
+
+
+def test_cells_of_the_unit_cube():
+    assert cells([3, 0, 2]) == Grid(3, ((0, (0.5 / 3, 1.5 / 3, 2.5 / 3)), (2, (0.25, 0.75))))
 
 
 def test_two_levels_are_a_choice_and_three_an_integer():

@@ -254,3 +254,19 @@ def test_bad_settings_are_named(hyper: dict[str, object], x0: list[float] | None
         method = zo.QuasiNewton(**hyper)
         assert x0 is not None, "the method itself is refused"
         zo.Optimizer(method, x0)
+
+
+def test_what_is_expected_of_a_search_is_known_at_its_start_alone():
+    """On a quadratic half of it or more comes true; where it is not known it is -inf, as much as can be."""
+    scales, gains = np.array([1.0, 2.0, 4.0]), []
+    opt = zo.Optimizer(zo.QuasiNewton(), [1.0, 1.5, 2.0], rng=0)
+    for _ in range(40):
+        expected, before, batch = opt.state.expected_change(), opt.state.loss, opt.ask()
+        if len(batch) > 1:  # a gradient
+            assert expected == -math.inf
+        opt.tell(batch, [float(scales @ x**2) for x in batch])
+        if math.isfinite(expected):
+            assert expected <= 0.0
+            if before > 1e-6:
+                gains.append((expected, opt.best.loss - before))
+    assert len(gains) >= 2 and all(0.5 <= gain / expected <= 1.0 for expected, gain in gains)
