@@ -71,7 +71,7 @@ def test_its_figures_leave_the_rows_own_alone(name: str, tmp_path: Path, monkeyp
 
 def test_without_the_package_the_row_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    with pytest.raises(SuiteError, match=r"'use' must be one of .*, ladder, got 'platt'"):
+    with pytest.raises(SuiteError, match=r"'use' must be one of .*, ladder, refiner, got 'platt'"):
         read_table(SUITE.replace("platt = { epochs = 2 }", ""), "suite")
 
 

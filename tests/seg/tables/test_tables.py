@@ -312,7 +312,7 @@ def test_an_edited_title_is_recorded_without_a_run(tmp_path: Path, done) -> None
 def test_killed_table_goes_on(tmp_path: Path, done) -> None:
     """SIGKILL while cells are under way; the same command does the rest, in two processes, with the same figures."""
     (tmp_path / "small.toml").write_text(SUITE)
-    command = [sys.executable, "-m", "zoo_opt_seg.tables.run", "small.toml", "--out", "r", "--workers", "2"]
+    command = [sys.executable, "-m", "zoo_opt_seg.tables.run", "small.toml", "--out", "r", "--workers", "2", "--trust"]
     env = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
     first = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     record, end = tmp_path / "r" / "runs.jsonl", time.monotonic() + 400
@@ -342,7 +342,7 @@ def test_command_reports_from_a_small_record(done, tmp_path: Path, capsys: pytes
     assert (tmp_path / "a.md").read_text() == (tmp_path / "b.md").read_text()
     capsys.readouterr()
     (tmp_path / "suite.toml").write_text(SUITE)
-    assert tables.main([str(tmp_path / "suite.toml"), "--only", "nobody", "--out", str(tmp_path)]) == 2
+    assert tables.main([str(tmp_path / "suite.toml"), "--only", "nobody", "--out", str(tmp_path), "--trust"]) == 2
     assert "has no 'nobody' for --only" in capsys.readouterr().err
     (tmp_path / "empty.jsonl").write_text("")
     assert tables.main([str(tmp_path / "empty.jsonl")]) == 2
