@@ -29,7 +29,7 @@ from zoo_opt.core.errors import CheckpointError
 from zoo_opt.storage.archive import StoredArrays
 from zoo_opt.storage.atomic import write_atomically
 from zoo_opt.storage.format2 import CHANGED, CONVERTERS, PLACES
-from zoo_opt.support.memory import MAX_BYTES, max_bytes
+from zoo_opt.support.memory import JSON_EXPANDS, MAX_BYTES, max_bytes
 
 VERSION = 3
 _MAGIC = b"zoo-opt checkpoint"
@@ -37,7 +37,7 @@ _TREE = "tree"
 _BOX, _BOXES = "zoo_opt.methods.box:Box", ("bounds", "restart_from")  # fields that were plain tuples once
 _OWN = re.compile(r"zoo_opt\.((core|gradient|methods)(\.[a-z]\w*)+|parameters|space)")  # none that does more than hold
 _MOST = 2**33  # bytes; chosen: the distribution of a full CMA-ES of 10^4 variables has a third of it
-_EXPANDS = 64  # bytes of memory for one of JSON; measured: `{"":0},` takes 28, and what is made of it as much again
+_EXPANDS = 2 * JSON_EXPANDS  # what is made of the tree takes as much again
 _SCRIPT = ("__main__", "__mp_main__")  # what a module is called while it is run, here and in a spawned process
 
 _Make: TypeAlias = Callable[[str, list[Any], dict[str, Any]], Any]  # class, its items or fields -> object

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 MAX_BYTES = "ZOO_OPT_MAX_BYTES"
+JSON_EXPANDS = 32  # bytes of memory for one of JSON; measured: `{"":0},` takes 28
 
 
 def max_bytes(default: int) -> int:

@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import json
 import lzma
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -217,3 +218,30 @@ def test_a_flipped_bit_of_a_compressed_record_is_told(tmp_path, ending):
             assert str(error).startswith(str(path))
             told += 1
     assert told > 0.9 * 8 * len(content) / 3
+
+
+@pytest.mark.parametrize("ending", ["", ".gz", ".xz"])
+def test_a_record_that_expands_without_end_takes_no_memory(ending, tmp_path, monkeypatch):
+    path = tmp_path / f"forged.jsonl{ending}"
+    pack = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}[ending]
+    path.write_bytes(pack(b'{"kind": "later", "a": [' + b"{}," * 20_000_000 + b"0]}\n"))
+    assert not ending or path.stat().st_size < 2**17
+    monkeypatch.setenv("ZOO_OPT_MAX_BYTES", str(2**28))
+    tracemalloc.start()
+    try:
+        raises(ValueError, r"forged\.jsonl.* is too large: .*268435456 bytes.*ZOO_OPT_MAX_BYTES", read_record, path)
+        assert tracemalloc.get_traced_memory()[1] < 40 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_memory_of_a_record_is_bounded_by_that_of_its_lines(tmp_path, monkeypatch):
+    path = tmp_path / "dense.jsonl"
+    path.write_bytes(b'{"kind": "later", "a": [' + b'{"":0},' * 200_000 + b"0]}\n")
+    monkeypatch.setenv("ZOO_OPT_MAX_BYTES", str(2**26))
+    tracemalloc.start()
+    try:
+        assert read_record(path).runs == {}
+        assert tracemalloc.get_traced_memory()[1] < 2**26
+    finally:
+        tracemalloc.stop()

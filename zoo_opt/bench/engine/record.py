@@ -11,7 +11,6 @@ import gzip
 import itertools
 import json
 import lzma
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +20,13 @@ from zoo_opt.storage.append import AppendFile
 from zoo_opt.storage.atomic import write_atomically
 from zoo_opt.storage.lock import Lock
 from zoo_opt.support.json_files import is_json_object, json_line, plain, read_json_lines
+from zoo_opt.support.memory import JSON_EXPANDS, MAX_BYTES, max_bytes
+from zoo_opt.support.packed import read_packed
 from zoo_opt.support.secrets import hidden
 
 Entry = dict[str, Any]  # a line of the record
 FORMAT = 1  # a record of another format is refused
+_MOST = 2**33  # bytes of memory; chosen: the largest record of this repository takes a sixteenth of it
 
 
 @dataclass
@@ -61,13 +63,16 @@ def read_record(path: Path) -> Record:
     Raises
     ------
     ValueError
-        If the file is not a record of this format.
+        If the file is not a record of this format, or is larger than the environment variable ``ZOO_OPT_MAX_BYTES``
+        allows (8 GiB of memory).
     """
-    record = Record()
-    try:
-        content = _OPEN.get(path.suffix, Path.read_bytes)(path)
-    except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
-        raise ValueError(f"{path} is not a whole {path.suffix} file: {error}") from error
+    record, most = Record(), max_bytes(_MOST)
+    content = read_packed(path, most // JSON_EXPANDS)
+    if content is None:
+        raise ValueError(
+            f"{path} is too large: its lines would take more than {most} bytes of memory, the limit, which the "
+            f"environment variable {MAX_BYTES} raises"
+        )
     complaint = ": line {} is not an entry of a benchmark's record"
     entries, record.torn = read_json_lines(path, content, complaint=complaint)  # torn: the last write was interrupted
     for number, entry in enumerate(entries, 1):
@@ -87,9 +92,6 @@ def read_record(path: Path) -> Record:
             case _:
                 raise ValueError(f"{path}{complaint.format(number)}: it must have a kind, and the key of a run")
     return record
-
-
-_OPEN = {".gz": lambda path: gzip.decompress(path.read_bytes()), ".xz": lambda path: lzma.decompress(path.read_bytes())}
 
 
 def _aside(path: Path) -> Path:
