@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -243,6 +244,22 @@ def test_files_that_go_are_noticed_before_the_next_call(path, what, happens, kep
     if happens is not another_run:
         assert_complete(run(f, path.with_name(kept)))
         assert f.calls == NFEV
+
+
+@pytest.mark.parametrize("happens", [shutil.rmtree, lambda folder: folder.rename(folder.with_name("other"))])
+def test_a_folder_that_goes_with_all_files_loses_nothing(path, happens):
+    def meddled(x):
+        loss = f(x)
+        if f.calls == 40:
+            happens(place.parent)
+        return loss
+
+    place = path.with_name("folder") / "run.zoo"
+    place.parent.mkdir()
+    f = Counted()
+    raises(zo.CheckpointError, "its 40 evaluations are in .*run.zoo.kept1, from which", run, meddled, place)
+    assert_complete(run(f, place.with_name("run.zoo.kept1")))
+    assert f.calls == NFEV
 
 
 def test_files_that_go_from_a_disk_that_is_full_are_noticed_too(path, monkeypatch):

@@ -169,6 +169,7 @@ class KeptRun:
             places = (path.with_name(f"{path.name}.kept{number}") for number in itertools.count(1))
             place = next(place for place in places if not place.exists())
         try:
+            place.parent.mkdir(parents=True, exist_ok=True)  # the folder itself may have gone
             self.opt.save(place)
             then = f"are in {place}, from which it can go on"
         except OSError as error:
