@@ -227,6 +227,11 @@ def of_urllib(code, **headers):
     return urllib.error.HTTPError("https://example.org", code, "words", message, io.BytesIO())
 
 
+def of_aiohttp(code, headers=None):
+    """What its ``raise_for_status`` raises: the response itself, without a ``code`` that is not deprecated."""
+    return of_package("aiohttp.client_exceptions", "ClientResponseError", status=code, headers=headers)
+
+
 OUTAGES = [
     ConnectionRefusedError("down"),
     ConnectionResetError("down"),
@@ -242,6 +247,8 @@ OUTAGES = [
     of_package("httpx._exceptions", "NetworkError"),
     of_package("urllib3.exceptions", "ProtocolError"),
     of_package("aiohttp.client_exceptions", "ClientConnectionError"),
+    of_package("aiohttp.client_exceptions", "ClientPayloadError"),
+    of_aiohttp(503),
     *(status(code) for code in (408, 425, 429, 502, 503, 504)),
     status(503, name="HTTPStatusError"),
     of_urllib(503),
@@ -255,6 +262,7 @@ FAILURES = [
     status(500),
     status(400),
     of_urllib(500),
+    of_aiohttp(500),
     of_package("mine", "Failure", code=503),  # a code, but not of HTTP
 ]
 
@@ -281,7 +289,7 @@ def test_no_secret_is_said(caplog):
 
 @pytest.mark.parametrize("code", [401, 402, 403, 404, 405, 410])
 def test_what_is_a_refusal(code):
-    for error in (status(code), of_urllib(code)):
+    for error in (status(code), of_urllib(code), of_aiohttp(code)):
         assert type(outage.service_error(error)) is Refused
 
 
@@ -302,7 +310,12 @@ def test_what_is_a_failed_evaluation(error):
 )
 def test_retry_after_in_both_forms(header, seconds):
     header = formatdate(outage.time.time() + 100, usegmt=True) if header == "date" else header
-    for error in (status(429, {"retry-after": header}), of_urllib(429, **({"Retry_After": header} if header else {}))):
+    told = {"retry-after": header}
+    for error in (
+        status(429, told),
+        of_aiohttp(429, told),
+        of_urllib(429, **({"Retry_After": header} if header else {})),
+    ):
         found = outage.service_error(error).retry_after
         assert found is seconds is None or math.isclose(found, seconds, abs_tol=2.0)
 
@@ -317,3 +330,16 @@ def test_a_service_is_asked_as_the_objective_would_be():
 def test_calibration_waits_too(slept):
     plain, f = (zo.calibrate(g, X0, "fzoo", rng=0) for g in (sphere, Flaky(lambda k: k % 4 == 2)))
     assert f == plain and slept
+
+
+def test_a_service_that_wants_to_be_asked_in_a_million_years_is_waited_for(monkeypatch):
+    asked = []
+
+    def sleep(seconds):
+        asked.append(seconds)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(outage.time, "sleep", sleep)
+    f = Flaky(lambda k: k == 9, lambda words: NotServed(words, retry_after=3e13))
+    assert run(f, wait=math.inf).status == INTERRUPTED
+    assert asked == [threading.TIMEOUT_MAX]  # the longest that a system sleeps, else an OverflowError

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,10 +32,11 @@ _BY_NAME = {
     "requests": {"ConnectionError", "Timeout", "ChunkedEncodingError"},
     "httpx": {"TimeoutException", "NetworkError", "RemoteProtocolError", "ProxyError"},
     "urllib3": {"TimeoutError", "ProtocolError", "NewConnectionError"},
-    "aiohttp": {"ClientConnectionError", "ServerTimeoutError"},
+    "aiohttp": {"ClientConnectionError", "ClientPayloadError", "ServerTimeoutError"},
     "socket": {"gaierror"},
     "http": {"IncompleteRead", "BadStatusLine"},
 }
+_HTTP = {"HTTPError", "HTTPStatusError", "ClientResponseError"}  # exceptions that have a status
 _NETWORK = {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH}
 # Statuses of HTTP (RFC 9110, 6585) that may heal, and those that no repeat changes. 500 is the model's own failure.
 _HEAL = {408, 425, 429, 502, 503, 504}
@@ -70,7 +72,7 @@ class Outage:
             _log.warning("not served: %s; waiting for %g s at most", hidden(str(error)), self._wait)
         delay = min(self._delay if after is None else max(after, _FIRST), left, most)
         self._delay = min(2.0 * self._delay, _LONGEST)
-        time.sleep(max(delay, 0.0))
+        time.sleep(min(max(delay, 0.0), threading.TIMEOUT_MAX))
 
 
 def check_wait(wait: Any) -> float:
@@ -151,15 +153,15 @@ def service_error(error: BaseException) -> NotServed | Refused | None:
     if isinstance(error, (NotServed, Refused)):
         return error
     words = hidden(f"{type(error).__name__}: {error}")
-    response = getattr(error, "response", None)  # of requests and httpx; urllib's error is its own
-    status = getattr(error, "code", None) if response is None else getattr(response, "status_code", None)
-    if isinstance(status, int) and _is_http(error):
+    if any(kind.__name__ in _HTTP for kind in type(error).__mro__):
+        response = getattr(error, "response", None)  # of requests and httpx; those of urllib and aiohttp are their own
+        status, headers = _head(error if response is None else response)
         if status in _REFUSE:
             return Refused(words)
         if status in _HEAL:
-            headers = getattr(error if response is None else response, "headers", None) or {}
             return NotServed(words, retry_after=retry_after(headers))
-        return None
+        if status is not None:
+            return None
     inner = getattr(error, "reason", None)  # of urllib.error.URLError
     return NotServed(words) if _of_network(error) or _of_network(inner) else None
 
@@ -181,9 +183,11 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _is_http(error: BaseException) -> bool:
-    """Whether an exception that has a status is one of HTTP."""
-    return any(kind.__name__ in ("HTTPError", "HTTPStatusError") for kind in type(error).__mro__)
+def _head(response: Any) -> tuple[int | None, Mapping[str, str]]:
+    """The status and headers of a response of HTTP."""
+    names = ("status_code", "status", "code")
+    status = next((value for name in names if isinstance(value := getattr(response, name, None), int)), None)
+    return status, getattr(response, "headers", None) or {}
 
 
 def _of_network(error: Any) -> bool:
