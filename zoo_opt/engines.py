@@ -6,7 +6,6 @@ A candidate that was not served is evaluated again, for ``wait`` seconds of an o
 
 from __future__ import annotations
 
-import math
 import os
 import queue
 import warnings
@@ -21,7 +20,7 @@ from zoo_opt.core.batch import Candidate
 from zoo_opt.core.errors import NotServed, Refused, integer
 from zoo_opt.core.outcome import Outcome, failed, missing, refused, succeeded
 from zoo_opt.optimizer import Optimizer
-from zoo_opt.outage import WAIT, Outage
+from zoo_opt.outage import WAIT, Outage, waited_for
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array
@@ -108,10 +107,7 @@ def evaluate_one(opt: Optimizer, call: Call, executor: Any, wait: float) -> Outc
             return call.matrix(x[None], step, [-1])
         return [call(x, step) if executor is None else executor.submit(call, x, step, -1).result()]
 
-    try:
-        return ask()[0]
-    except NotServed as error:
-        return _served(ask, error, wait)[0]
+    return waited_for(ask, wait)[0]
 
 
 def one_by_one(opt: Optimizer, call: Call, wait: float = WAIT) -> Iterator[list[Outcome]]:
@@ -144,14 +140,12 @@ def _alone(call: Call, x: Array, step: int, id_: int) -> list[Outcome]:
     return [call(x, step, id_)]
 
 
-def _served(
-    ask: Callable[[], list[Outcome]], error: NotServed, wait: float, opt: Optimizer | None = None
-) -> list[Outcome]:
+def _served(ask: Callable[[], list[Outcome]], error: NotServed, wait: float, opt: Optimizer) -> list[Outcome]:
     """Return what ``ask`` gives once it is served; nothing where the time of ``opt`` is over before."""
     outage = Outage(wait)
     while True:
-        outage.pause(error, math.inf if opt is None else opt.seconds_left)
-        if opt is not None and opt.reached:
+        outage.pause(error, opt.seconds_left)
+        if opt.reached:
             return []
         try:
             return ask()

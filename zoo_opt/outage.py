@@ -16,11 +16,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from zoo_opt.core.errors import NotServed, Refused, real
 from zoo_opt.support.secrets import hidden
 
+T = TypeVar("T")
 _log = logging.getLogger("zoo_opt.outage")
 
 WAIT = 60.0  # seconds, where nothing is said: a restart of a service is over by then; chosen
@@ -81,6 +82,17 @@ def check_wait(wait: Any) -> float:
     if seconds < 0.0:
         raise ValueError(f"wait must be >= 0, got {wait!r}")
     return seconds
+
+
+def waited_for(ask: Callable[[], T], wait: float = WAIT) -> T:
+    """Return what ``ask()`` gives, which is asked again for ``wait`` seconds of an outage."""
+    outage = None
+    while True:
+        try:
+            return ask()
+        except NotServed as error:
+            outage = outage or Outage(wait)
+            outage.pause(error)
 
 
 # ------------------------------------------------------------------------------------------------- what counts as one

@@ -17,6 +17,7 @@ from zoo_opt.bench.problems.counting import BudgetExceeded, Counted
 from zoo_opt.bench.problems.protocol import Problem
 from zoo_opt.bench.problems.registry import make_problem
 from zoo_opt.bench.solvers import make_solver, version_of
+from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt.support.secrets import hidden
 
 _KEPT: dict[str, Problem] = {}  # the last problem, if runs leave no trace in it
@@ -90,6 +91,8 @@ class Task:
 def run_task(task: Task) -> Entry:
     """Do one run and return its entry for the record; an exception of the method becomes the entry's ``error``.
 
+    An outage of the problem's losses is waited for; one that is longer, or a refusal, is an `ExecutorError`.
+
     The run ends when the optimiser stops, the budget is spent, or the problem's last target is reached.
     """
     return run_job(task.job)
@@ -119,13 +122,15 @@ def _run(task: Task, key: str) -> Entry:
                 raise RuntimeError("ask() returned no candidate though stop() was empty")
             solver.tell(batch, counted(batch.X, batch.step))
             counted.check_point(solver.mean)
-        figures = problem.metrics(solver.mean)
+        figures = counted.metrics(solver.mean)
         if problem.curve == "precision":
             figures["precision"] = counted.precision
         if counted.nfev and (not counted.curve or counted.curve[-1][0] < counted.nfev):
             counted.curve.append((counted.nfev, figures[problem.curve]))
     except BudgetExceeded as error:
         failure = f"exceeded its budget: {error}"
+    except (NotServed, Refused):  # it says nothing of the method: the run is not recorded
+        raise
     except Exception:
         failure = hidden(traceback.format_exc(limit=-4))
     return _facts(problem) | {

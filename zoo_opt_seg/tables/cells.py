@@ -12,9 +12,10 @@ import numpy as np
 
 from zoo_opt.bench.engine.job import Entry, Job, run_job
 from zoo_opt.bench.engine.record import Record
+from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt.methods import METHODS
 from zoo_opt_seg.data.samples import numbered
-from zoo_opt_seg.tables.sources import data_of, embedded_digest, evaluated, folder_of, head, model_of, prompt_of
+from zoo_opt_seg.tables.sources import data_of, embedded_digest, evaluated, folder_of, head, model_of, prompt_of, served
 from zoo_opt_seg.tables.suite import Cell, Row, on_volumes
 from zoo_opt_seg.tables.volumes import atlas
 from zoo_opt_seg.tables.whitebox import trained
@@ -87,7 +88,7 @@ def rounded(values: np.ndarray) -> list[float | None]:
 
 
 def _zero_shot(cell: Cell) -> Figures:
-    return {"evaluation": evaluated(cell, model_of(cell))}
+    return {"evaluation": evaluated(cell, served(cell))}
 
 
 def _baseline(cell: Cell) -> Figures:
@@ -107,7 +108,7 @@ def _adapt(cell: Cell) -> Figures:
     kept = done.metrics["chosen"]["mark"]
     chosen: dict[str, Any] = next((mark for mark in done.marks if mark["mark"] == kept), {})
     return {
-        "evaluation": evaluated(cell, model_of(cell), prompt=prompt, x=x),
+        "evaluation": evaluated(cell, served(cell), prompt=prompt, x=x),
         "calls": done.calls,
         "trained": prompt.dim,
         "seconds": round(seconds, 2),
@@ -134,13 +135,19 @@ def _peak(cell: Cell) -> Any:
 
 def adapted(cell: Cell) -> Any:
     """What `zoo_opt_seg.adaptation.run.adapt` makes of the cell; the test split is not looked at."""
+    from zoo_opt_seg.adaptation.retrying import BlackBoxDown
     from zoo_opt_seg.adaptation.run import adapt
 
     row, prompt = cell.row, prompt_of(cell)
     method, options = method_of(row, prompt.dim)
     search: dict[str, Any] = {"method": method, "options": options, "calls": cell.calls, "seed": cell.seed}
     place: dict[str, Any] = {"out": folder_of(cell), "test": False, "panel": False}
-    return adapt(model_of(cell), prompt, data_of(cell), **search, **place, **row.settings)
+    try:
+        return adapt(model_of(cell), prompt, data_of(cell), **search, **place, **row.settings)
+    except BlackBoxDown as error:
+        if isinstance(error.__cause__, NotServed | Refused):  # as of the cells to come, not of this one
+            raise NotServed(str(error)) from error
+        raise
 
 
 def method_of(row: Row, dim: int) -> tuple[Any, dict[str, Any]]:

@@ -123,6 +123,13 @@ def model_of(cell: Cell) -> Any:
     return _model(json.dumps(cell.black_box, sort_keys=True), cell.place.weights)
 
 
+def served(cell: Cell) -> Any:
+    """The black box, waited for in an outage, and asked again about the images that it fails on."""
+    from zoo_opt_seg.blackbox.serving import Served
+
+    return Served(model_of(cell))
+
+
 @lru_cache(maxsize=1)
 def _model(described: str, weights: str | None) -> Any:
     options = json.loads(described)

@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import zoo_opt as zo
 from zoo_opt.bench import ExecutorError, Experiment, Job, read_record, run_job, run_jobs
 from zoo_opt.support.progress import Progress
+
+OUTAGES = {"not served": zo.NotServed, "refused": zo.Refused}
 
 
 def squared(x, folder="", fails=""):
@@ -23,6 +26,8 @@ def squared(x, folder="", fails=""):
             raise ValueError(f"not {x}\nnot now")
     if fails == "not here":
         raise ExecutorError("no data on this machine")
+    if fails in OUTAGES:
+        raise OUTAGES[fails](f"https://me:w0rd@host {fails}")
     if fails == "dies":
         os.kill(os.getpid(), signal.SIGKILL)
     return {"square": x * x}
@@ -84,6 +89,18 @@ def test_a_job_that_cannot_be_done_here_ends_the_experiment(tmp_path, workers):
     with pytest.raises(ExecutorError, match=r"^the square of 7: no data on this machine$"):
         run_jobs(jobs([7], fails="not here"), tmp_path / "r.jsonl", workers=workers)
     assert squares(tmp_path / "r.jsonl") == {}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("fails", OUTAGES)
+def test_an_outage_is_not_recorded_and_ends_the_experiment(tmp_path, fails, workers):
+    path = tmp_path / "r.jsonl"
+    said = rf"^the square of 7: https://\*\*\*@host {fails}; the same command goes on"
+    with pytest.raises(ExecutorError, match=said):
+        run_jobs([*jobs([1]), *jobs([7], fails=fails), *jobs([2])], path, workers=workers)
+    assert squares(path) == {"square 1": 1}
+    assert run_jobs(jobs([1, 7, 2]), path, workers=workers) == 2
+    assert squares(path) == {"square 1": 1, "square 7": 49, "square 2": 4}
 
 
 def test_a_session_is_written_for_what_is_new(tmp_path):

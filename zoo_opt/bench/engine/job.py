@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt.support.json_files import plain
 from zoo_opt.support.secrets import hidden
 
@@ -31,8 +32,9 @@ class Job:
         What messages call it.
     run : callable
         ``run()`` does it and returns what goes into its entry of the record: plain values, numpy's included, by name.
-        An exception becomes the entry's ``error``, but for an `ExecutorError`, which ends the experiment. To be done
-        in other processes it must be picklable: a function of a module, or ``functools.partial`` of one.
+        An exception becomes the entry's ``error``, but for an `ExecutorError`, and `zoo_opt.NotServed` and `Refused`
+        of a service that it asks: these end the experiment, and the job is not recorded. To be done in other processes
+        it must be picklable: a function of a module, or ``functools.partial`` of one.
     head : mapping
         What the entry says of the job besides, its settings for example; if empty, its label.
     lost : callable
@@ -58,13 +60,15 @@ def run_job(job: Job) -> Entry:
     Raises
     ------
     ExecutorError
-        If the job says that it cannot be done here.
+        If the job says that it cannot be done here, or what it asks does not serve it.
     """
     start = time.process_time()
     try:
         return _entry(job, checked(job.run()), time.process_time() - start)
     except ExecutorError as error:
         raise ExecutorError(f"{job.label}: {error}") from error
+    except (NotServed, Refused) as error:
+        raise ExecutorError(f"{job.label}: {hidden(str(error))}; the same command goes on from here") from error
     except Exception:
         failed = {**job.lost(), "error": hidden(traceback.format_exc(limit=-4))}
         return _entry(job, failed, time.process_time() - start)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zoo_opt.bench.problems.protocol import NoisyProblem, Problem, as_matrix, pair_seed
+from zoo_opt.outage import waited_for
 
 CURVE_POINTS = 60  # log-spaced evaluation counts at which a curve is kept
 
@@ -70,7 +72,7 @@ class Counted:
         n = len(points)
         if self.nfev + n > self.budget:
             raise BudgetExceeded(f"{n} evaluations asked for after {self.nfev} of {self.budget}")
-        true, losses = self._evaluate(points, step)
+        true, losses = waited_for(partial(self._evaluate, points, step))
         finite = np.where(np.isnan(losses), np.inf, losses)
         i = int(np.argmin(finite))
         if self._by_precision:
@@ -107,7 +109,7 @@ class Counted:
         """Take the problem's metrics at the optimiser's mean if a mark has been passed; costs no evaluation."""
         if self._by_precision or self._next_mark >= len(self._marks) or self.nfev < self._marks[self._next_mark]:
             return None
-        figures = self.problem.metrics(np.asarray(x))
+        figures = self.metrics(x)
         self.curve.append((self.nfev, figures[self.problem.curve]))
         while self._next_mark < len(self._marks) and self._marks[self._next_mark] <= self.nfev:
             self._next_mark += 1
@@ -115,6 +117,10 @@ class Counted:
             self.hits[self._next_target] = self.nfev
             self._next_target += 1
         return figures
+
+    def metrics(self, x: ArrayLike) -> dict[str, float]:
+        """Return the problem's metrics at a point; as the losses, they are waited for in an outage."""
+        return waited_for(partial(self.problem.metrics, np.asarray(x)))
 
     @property
     def precision(self) -> float:
