@@ -139,9 +139,8 @@ def error_arrays(error: Exception) -> dict[str, Array]:
 
 def error_from(answer: Mapping[str, Array], who: str, after: str) -> Exception:
     """Return the error that an answer has in the place of masks, with words before and after its own."""
-    later = answer.get("retry_after")
     words = {name: as_text(answer.get(name)) for name in ("error", "kind")}
-    return _error({**words, "retry_after": None if later is None else later.item()}, f"{who} failed: ", after)
+    return _error({**words, "retry_after": answer.get("retry_after")}, f"{who} failed: ", after)
 
 
 def errors_from(failed: Array, who: str) -> dict[int, Exception]:
@@ -170,6 +169,13 @@ def _words(error: Exception) -> dict[str, Any]:
 def _error(words: Mapping[str, Any], before: str, after: str = "") -> Exception:
     text = f"{before}{hidden(words['error'])}{after}"
     if words.get("kind") == "not served":
-        later = words.get("retry_after")
-        return NotServed(text, retry_after=None if later is None else float(later))
+        return NotServed(text, retry_after=_seconds(words.get("retry_after")))
     return Refused(text) if words.get("kind") == "refused" else BlackBoxError(text)
+
+
+def _seconds(later: Any) -> float | None:
+    """A number of seconds; None of anything else, since an outage stays one whatever is said of its end."""
+    try:
+        return None if later is None else float(np.asarray(later).item())
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -318,6 +318,23 @@ serve(model)
     assert np.array_equal(box(IMAGES, NOTHING), IMAGES.mean(axis=3, dtype=np.float32))
 
 
+@pytest.mark.parametrize("later", ["np.array('soon')", "np.array([1, 2])", "np.array(1j)", "np.array(np.nan)"])
+def test_an_outage_is_one_whatever_is_said_of_its_end(child: Callable[..., ProcessBlackBox], later: str) -> None:
+    box = child(f"""
+from zoo_opt_seg.blackbox.messages import as_bytes, receive, send
+send(sys.stdout.buffer, {{"name": as_bytes("mine")}})
+said = {{"error": as_bytes("busy"), "kind": as_bytes("not served"), "retry_after": {later}}}
+failed = {{"failed": as_bytes('{{"0": {{"error": "busy", "kind": "not served", "retry_after": ' + "9" * 400 + "}}}}")}}
+while question := receive(sys.stdin.buffer):
+    masks = np.zeros(question["images"].shape[:3], np.float32)
+    answer = said if int(question["id"]) == 1 else dict(failed, answer=masks)
+    send(sys.stdout.buffer, {{"id": question["id"], **answer}})
+""")
+    assert raises(zo.NotServed, "failed: busy", box, IMAGES, NOTHING).retry_after is None
+    part = raises(PartlyAnswered, "1 of 4 images have no answer", box, IMAGES, NOTHING)
+    assert type(part.errors[0]) is zo.NotServed and part.errors[0].retry_after is None
+
+
 def test_an_older_process_asks_and_is_answered() -> None:
     """A question without an id, of an earlier release, has an answer without one."""
     source, sink = io.BytesIO(), io.BytesIO()
