@@ -28,6 +28,9 @@ TEXTS = {
     "connect(token='a1b2', n=3)": "connect(token='***', n=3)",
     "it said sk-abcdefghijklmnop1234": "it said ***",
     "Bearer abcdefgh.123": "Bearer ***",
+    "api_key: a1b2": "api_key: ***",
+    "Command '['cmd', '--api-key', 'abc', '-x']' failed": "Command '['cmd', '--api-key', '***', '-x']' failed",
+    "cmd --key a1b2 --seed 3": "cmd --key *** --seed 3",
 }
 LEFT = (
     *("tiny", "key = 'a1b2'", '{"key": "0123456789abcdef", "tokens": 77}', "KeyError: token", "Unexpected token: foo"),
@@ -41,6 +44,7 @@ LEFT = (
         "dask://h:87",
     ),
     *("token=$TOKEN", "Authorization: Bearer $TOKEN", "https://$ME:${WORD}@host", "git@host:x", "a=b@c", "lr=0.01"),
+    *("['--key', '--seed', '3']", "['--key', '$KEY1']", "pass_step=True", "max_tokens: 3"),
     *("CMAES(sigma0=0.1)", "sam:vit_b:file.pth", "HD95=3"),
 )
 
@@ -65,6 +69,10 @@ COMMANDS = [
     ("docker run -e LEVEL=one-two image", "docker run -e 'LEVEL=***' image"),
     ("cmd --token one-two --api-key=three", "cmd --token '***' '--api-key=***'"),
     ("curl -H 'X-Any: one-two' -u me:word https://a:b@host", "curl -H 'X-Any: ***' -u '***' 'https://***@host'"),
+    ("curl -HX-Any:one-two -ume:word --user=me:word h", "curl '-HX-Any: ***' '-u***' '--user=***' h"),
+    ("cmd --header='X-Any: one-two' --pass one-two", "cmd '--header=X-Any: ***' --pass '***'"),
+    ("cmd --key one-two --key=one-two", "cmd --key '***' '--key=***'"),
+    ("""cmd '{"api_key": "one two"}'""", """cmd '{"api_key": "***"}'"""),
     ("python -u serve.py -o lr=0.1 -p C=1", "python -u serve.py -o lr=0.1 -p C=1"),
     ("env 'API_KEY=one two' cmd", "env 'API_KEY=***' cmd"),
     ("env API_KEY=$API_KEY T=${T} cmd", "env API_KEY=$API_KEY T=${T} cmd"),

@@ -31,12 +31,16 @@ _NAME = re.compile(r"(?<![\w$])(?P<q>[\"']?)(?P<name>[A-Za-z_][\w.-]*)(?P=q)(?P<
 _HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)(:\s*)([^\r\n\"']+)")
 _ADDRESS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)([^/\s@\"'<>]+)@")
 _QUERY = re.compile(r"(?i)([?&](?:key|sig|signature|code)=)([^\s&\"'<>]+)")
+# Of a command as Python shows a list, and in a line where the value has a digit, which prose after an option has not.
+_OPTION = re.compile(r"(?<![\w-])(--?[A-Za-z][\w-]*)(['\"], ['\"](?=[^-])|\s+(?=[^\s\d-]*\d))([^\s'\"]+)")
 _BEARER = re.compile(r"\b(Bearer\s+)([\w.~+/=-]{8,})")
 _FORMS = re.compile(  # of keys that several services give out
     r"\b(?:sk-[\w-]{16,}|gh[pousr]_\w{20,}|hf_\w{20,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}"
     r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+)"
 )
 _HEADERS, _USERS, _OF_ENV = ("-H", "--header", "--proxy-header"), ("-u", "--user"), ("-u", "--unset", "-C", "--chdir")
+_GLUED = re.compile(r"(--(?:proxy-)?header=|--user=|-H|-u)(.+)", re.DOTALL)  # as curl takes them too
+_SHORT_OPTIONS = {"key", "pass", "pw", "pwd", "jwt"}  # which are words of their own where no dash is before them
 _USER = re.compile(r"[^:/\s]+:\S+")
 _EMPTY = {"", "None", "True", "False", "null", "true", "false", MARK}
 _known: set[str] = set()
@@ -67,6 +71,9 @@ def hidden(text: str, *, values: bool = True) -> str:
         text = pattern.sub(lambda m: m[0] if _is_reference(m[2]) else m[0].replace(m[2], MARK), text)
     text = _HEADER.sub(lambda m: m[0] if _is_reference(m[3]) else f"{m[1]}{m[2]}{MARK}", text)
     text = _without_named(text)
+    text = _OPTION.sub(
+        lambda m: f"{m[1]}{m[2]}{MARK}" if _is_secret_option(m[1]) and not _is_reference(m[3]) else m[0], text
+    )
     text = _BEARER.sub(rf"\1{MARK}", text)
     text = _FORMS.sub(MARK, text)
     if values:
@@ -103,15 +110,22 @@ def hidden_words(words: Sequence[str], *, references: bool = False) -> list[str]
     variables, before = False, ""  # whether variables of `env` may follow
     for word in words:
         assigned = None if before == "-c" else _ASSIGNED.fullmatch(word)
-        if before in _HEADERS and ":" in word:
-            head, _, value = word.partition(":")
-            shown = f"{head}: {_hidden_value(value.strip(), references)}"
-        elif (before in _USERS and _USER.fullmatch(word)) or (_is_secret_option(before) and word[:1] != "-"):
+        glued = _GLUED.fullmatch(word)
+        if (known := _hidden_after(before, word, references)) is not None:
+            shown = known
+        elif glued and (known := _hidden_after(glued[1].rstrip("="), glued[2], references)) is not None:
+            shown = glued[1] + known
+        elif _is_secret_option(before) and word[:1] != "-":
             shown = _hidden_value(word, references)
-        elif assigned and (_says_secret(assigned[2]) or (not assigned[1] and (variables or _in_capitals(assigned[2])))):
+        elif assigned and (
+            _is_secret_option(assigned[1] + assigned[2])
+            or _says_secret(assigned[2])
+            or (not assigned[1] and (variables or _in_capitals(assigned[2])))
+        ):
             shown = f"{assigned[1]}{assigned[2]}={_hidden_value(assigned[3], references)}"
         elif re.search(r"\s", word):
             shown = hidden_command(word, references=references)
+            shown = hidden(word, values=False) if shown == word else shown  # no command, such as JSON
         else:
             shown = hidden(word, values=False)
         found.append(shown)
@@ -176,7 +190,7 @@ def _without_named(text: str) -> str:
     parts, done, at = [], 0, 0
     while found := _NAME.search(text, at):
         at = found.end()
-        plain = ":" in found["sep"] and not found["q"] and "-" not in found["name"]  # prose
+        plain = ":" in found["sep"] and not found["q"] and not re.search("[-_]", found["name"])  # prose
         value = None if plain or not _says_secret(found["name"]) else _VALUE.match(text, at)
         if value is None:
             continue
@@ -193,6 +207,14 @@ def _hidden_under(name: str, value: Any, values: bool) -> Any:
     if isinstance(value, str) and _says_secret(name) and value not in _EMPTY and not _is_reference(value):
         return MARK
     return hidden_in(value, values=values)
+
+
+def _hidden_after(option: str, word: str, references: bool) -> str | None:
+    """The word after an option for headers or users, hidden; None after another one."""
+    if option in _HEADERS and ":" in word:
+        head, _, value = word.partition(":")
+        return f"{head}: {_hidden_value(value.strip(), references)}"
+    return _hidden_value(word, references) if option in _USERS and _USER.fullmatch(word) else None
 
 
 def _hidden_value(value: str, references: bool) -> str:
@@ -220,7 +242,9 @@ def _is_reference(value: str) -> bool:
 
 
 def _is_secret_option(word: str) -> bool:
-    return word.startswith("-") and "=" not in word and not re.search(r"\s", word) and _says_secret(word)
+    if not word.startswith("-") or "=" in word or re.search(r"\s", word):
+        return False
+    return word.lstrip("-").lower() in _SHORT_OPTIONS or _says_secret(word)
 
 
 def _in_capitals(name: str) -> bool:
