@@ -5,6 +5,7 @@
     config.json     what the run is: everything to start it again, versions, the command
     log.jsonl       a line per step and per validation
     prompt.npz      the trained prompt
+    refiner.safetensors    what corrects its answers, in a run with --refine
     metrics.json    what it gained; written last, so that its presence says that the run is complete
     panel.png, index.html
     state/          the optimizer's checkpoint and journal, validation and test results as they arrived
@@ -38,7 +39,9 @@ from zoo_opt.support.secrets import hidden_command, hidden_in, hidden_words
 from zoo_opt_seg.blackbox.cache import MaskFolder
 
 Line = dict[str, Any]
-ZERO_SHOT, ADAPTED = "zero-shot", "adapted"  # the rows of the test in metrics.json that asked the black box
+ZERO_SHOT, ADAPTED, REFINED = "zero-shot", "adapted", "refined"  # rows of the test that asked the black box
+FLOOR = "without the box"  # the row of the refiner's network trained without the black box
+REFINER = "refiner.safetensors"
 _CHANGED = {place.rpartition(":")[2]: fields for place, fields in CHANGED.items()}  # by the names in a repr
 
 
@@ -73,6 +76,7 @@ class RunFolder:
     config = property(lambda self: self.path / "config.json")
     log = property(lambda self: self.path / "log.jsonl")
     prompt = property(lambda self: self.path / "prompt.npz")
+    refiner = property(lambda self: self.path / REFINER)
     metrics = property(lambda self: self.path / "metrics.json")
     panel = property(lambda self: self.path / "panel.png")
     page = property(lambda self: self.path / "index.html")

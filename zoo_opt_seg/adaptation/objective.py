@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -62,6 +63,8 @@ class Objective:
     reduction : {"image", "batch"}
         See `zoo_opt_seg.measures.losses.dice_loss`.
     seed : int
+    keep : callable, optional
+        Called as ``keep(step, x, answer)`` with each answer of the black box, ``x`` in float32.
 
     Attributes
     ----------
@@ -87,6 +90,7 @@ class Objective:
         points: str | Draw | None = None,
         reduction: str = "image",
         seed: int = 0,
+        keep: Callable[[int, Array, Array], None] | None = None,
     ) -> None:
         for name, value, known in (
             ("loss", loss, tuple(LOSSES)),
@@ -100,7 +104,7 @@ class Objective:
             raise ValueError(
                 f"samples must be {prompt.size} pixels square, the prompt's size, got {shape[1]} x {shape[2]}"
             )
-        self.model, self.prompt, self.samples = model, prompt, samples
+        self.model, self.prompt, self.samples, self._keep = model, prompt, samples, keep
         self.loss, self.reduction, self.augment, self.points = loss, reduction, augment, kind_for(model, points)
         self.batch, self.seed = errors.integer("batch", batch, 1), errors.integer("seed", seed, 0)
         self._rows = samples.with_object
@@ -166,6 +170,8 @@ class Objective:
             vector = x.astype(np.float32)
             if np.isfinite(vector).all():
                 answer = self.prompt.answer(self.model, vector, context)
+                if self._keep is not None:
+                    self._keep(step, vector, answer)
                 losses[i] = self._loss(answer, minibatch.masks)
         return losses
 

@@ -15,12 +15,30 @@ from zoo_opt.core.errors import CheckpointError
 from zoo_opt.storage.atomic import write_atomically
 from zoo_opt.support.json_files import read_json
 from zoo_opt_seg.adaptation.charts import Chart, smoothed
-from zoo_opt_seg.adaptation.folder import ADAPTED, ZERO_SHOT, Line, RunFolder, read_lines, without_secrets
+from zoo_opt_seg.adaptation.folder import (
+    ADAPTED,
+    FLOOR,
+    REFINED,
+    ZERO_SHOT,
+    Line,
+    RunFolder,
+    read_lines,
+    without_secrets,
+)
 
-NAMES = {ZERO_SHOT: "Zero-shot", ADAPTED: "Adapted", "disk": "Best disk", "whole image": "Whole image"}
+NAMES = {
+    ZERO_SHOT: "Zero-shot",
+    ADAPTED: "Adapted",
+    REFINED: "Refined",
+    FLOOR: "Without the box",
+    "disk": "Best disk",
+    "whole image": "Whole image",
+}
 WHAT = {
     ZERO_SHOT: "the black box as it is",
     ADAPTED: "with the visual prompt",
+    REFINED: "its answers corrected by the refiner",
+    FLOOR: "the refiner's network, trained on the same labels without the black box",
     "disk": "{place}, no model; radius fitted on the training images",
     "whole image": "everything is object",
     "region growing": "what has the {point}'s colour, no model",
@@ -81,7 +99,8 @@ def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], kind: st
         first, chosen = marks[0]["dice"], metrics["chosen"]["dice"]
         return f'<p class="lead">Validation Dice {say(first)} → <b>{say(chosen)}</b></p>'
     rows, gain = test["rows"], test["gain"]
-    before, after = rows[ZERO_SHOT], rows[ADAPTED]
+    last = last_row(rows)
+    before, after = rows[ZERO_SHOT], rows[last]
     lead = f'<p class="lead">Dice {say(before["dice"])} → <b>{say(after["dice"])}</b></p>'
     if gain:
         sign = "better" if gain["dice"] >= 0 else "worse"
@@ -93,13 +112,15 @@ def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], kind: st
             f'<p><b class="{sign}">{gain["dice"]:+.3f}</b> on {after["images"]} test images with {after["repeats"]} '
             f"random {kind}s each ({interval}); {100 * gain['better']:.0f} % of the images gained.</p>"
         )
+    if said := verdict(test):
+        lead += f"<p>{esc(said)}</p>"
     bars, (place, point) = [], PLACES[kind]
     for who, row in rows.items():
         value = row["dice"] or 0.0
         name, what = NAMES.get(who, who.capitalize()), WHAT.get(who, "").format(place=place, point=point)
         bars.append(
             f'<div class="who">{esc(name)}<small>{esc(what)}</small></div>'
-            f'<div class="bar"><span class="{"own" if who == ADAPTED else "base" if who == ZERO_SHOT else "plain"}" '
+            f'<div class="bar"><span class="{"own" if who == last else "base" if who == ZERO_SHOT else "plain"}" '
             f'style="width:{100 * value:.1f}%"></span></div><div class="value">{say(row["dice"])}</div>'
         )
     return f'{lead}<div class="bars" role="group" aria-label="Dice by row">{"".join(bars)}</div>'
@@ -159,10 +180,10 @@ def _images(test: Mapping[str, Any] | None, kind: str) -> str:
     images = test["images"]
     pairs = [
         (b, a, name)
-        for name, b, a in zip(images["names"], images[ZERO_SHOT], images[ADAPTED], strict=True)
+        for name, b, a in zip(images["names"], images[ZERO_SHOT], images[last_row(images)], strict=True)
         if b is not None and a is not None
     ]
-    chart = Chart("zero-shot Dice", "adapted Dice", (0.0, 1.0), (0.0, 1.0))
+    chart = Chart("zero-shot Dice", f"{last_row(images)} Dice", (0.0, 1.0), (0.0, 1.0))
     chart.line([(0.0, 0.0), (1.0, 1.0)], "level")
     titles = [f"{name}: {b:.3f} to {a:.3f}" for b, a, name in pairs]
     chart.dots([(b, a) for b, a, _ in pairs], "c0", 4, titles)
@@ -195,13 +216,17 @@ def _use(config: Mapping[str, Any]) -> str:
     }
     asked, prompts = ('--text "..."', "texts") if config.get("points") == "text" else ("--point x,y", "points")
     model, data = (shlex.quote(words.get(name, name.upper())) for name in ("model", "data"))
+    prompt, loading = "prompt.npz", 'load_prompt("prompt.npz")'
+    imports = "from zoo_opt_seg.visual_prompts import load_prompt\n\n"
+    if config.get("refine"):
+        prompt, loading = ".", 'RefinedPrompt(load_prompt("prompt.npz"), load_refiner("refiner.safetensors"))'
+        imports = "from zoo_opt_seg.refine import RefinedPrompt, load_refiner\n" + imports
     shell = (
-        f"zoo-opt-seg predict --prompt prompt.npz --model {model} --image FILE {asked} --out mask.png\n"
-        f"zoo-opt-seg evaluate --prompt prompt.npz --model {model} --data {data}"
+        f"zoo-opt-seg predict --prompt {prompt} --model {model} --image FILE {asked} --out mask.png\n"
+        f"zoo-opt-seg evaluate --prompt {prompt} --model {model} --data {data}"
     )
     code = (
-        "from zoo_opt_seg.visual_prompts import load_prompt\n\n"
-        'prompt = load_prompt("prompt.npz")\n'
+        f"{imports}prompt = {loading}\n"
         f"prompted = prompt.apply(images, {prompts})  # what to show the black box\n"
         f"masks = prompt.predict(model, images, {prompts})"
     )
@@ -214,9 +239,11 @@ def _made(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         "method": f"<code>{esc(config['method'])}</code>",
         "calls": f"{metrics['calls']:,}: {metrics['evaluations']:,} evaluations of {config['batch']} images, and "
         f"{metrics['validation_calls']:,} for validation"
+        + (f"; {metrics['refiner']['calls']:,} for the refiner's questions" if "refiner" in metrics else "")
         + (f"; {metrics['test']['calls']:,} more to measure the test images" if "test" in metrics else "")
         + (f"; {metrics['panel_calls']:,} more for the pictures" if "panel_calls" in metrics else ""),
         "kept": esc(kept(metrics["chosen"])),
+        "refiner": esc(refiner(metrics["refiner"])) if "refiner" in metrics else "",
         "failed": esc(", ".join(f"{n} {why}" for why, n in metrics["failures"].items()) or "no evaluation"),
         "versions": esc(" · ".join(f"{name} {version}" for name, version in config.get("versions", {}).items())),
     }
@@ -233,6 +260,38 @@ def kept(chosen: Mapping[str, Any]) -> str:
     if chosen["mark"] is not None:
         return f"mark {chosen['mark']}, by validation {chosen['by']}"
     return {"best loss": "the candidate of lowest loss"}.get(chosen["by"], f"the {chosen['by']}")
+
+
+def refiner(about: Mapping[str, Any]) -> str:
+    """Return in words how the refiner was trained, from ``metrics["refiner"]``."""
+    before, after = about["dice"]
+    judged = "" if after is None else f"; validation Dice {say(before)} to {say(after)}"
+    return (
+        f"{about['parameters']:,} weights, {about['steps']} steps on {about['answers']:,} answers, "
+        f"{about['of_the_search']:,} of them from the search; kept epoch {about['epoch']} of {about['epochs']}{judged}"
+    )
+
+
+def last_row(rows: Iterable[str]) -> str:
+    """Return which row of the test is the result."""
+    return REFINED if REFINED in rows else ADAPTED
+
+
+def verdict(test: Mapping[str, Any]) -> str:
+    """Return in words whether the black box was worth asking; "" where the floor was not measured."""
+    over = test.get("over_floor")
+    if not over:
+        return ""
+    floor, last = (say(test["rows"][who]["dice"]) for who in (FLOOR, REFINED))
+    compared = f"the same network on the same labels without the black box: Dice {floor}, with it {last}"
+    if over["low"] is None:
+        return f"No interval, as there is one group of images; {compared}."
+    interval = f"difference {over['dice']:+.3f}, 95 % interval {over['low']:+.3f} to {over['high']:+.3f}"
+    if over["low"] > 0:
+        return f"The black box is worth its calls here; {compared} ({interval})."
+    if over["high"] < 0:
+        return f"You do not need the black box for this; {compared} ({interval})."
+    return f"You may not need the black box for this; {compared} ({interval})."
 
 
 def table(headings: Sequence[str], body: Iterable[Sequence[object]]) -> str:

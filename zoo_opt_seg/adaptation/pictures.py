@@ -11,12 +11,14 @@ from PIL import Image, ImageDraw, ImageFont
 from zoo_opt_seg.data.draws import Draw, draw_prompts
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.prompts import Array, Prompts
+from zoo_opt_seg.refine.prompted import RefinedPrompt
 
 if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.protocol import BlackBox
     from zoo_opt_seg.visual_prompts import TrainedPrompt
 
-COLUMNS = ("image", "prompt", "prompted image", "zero-shot mask", "adapted mask", "truth")
+COLUMNS: tuple[str, ...] = ("image", "prompt", "prompted image", "zero-shot mask", "adapted mask", "truth")
+REFINED_COLUMNS = (*COLUMNS[:-1], "refined mask", "truth")
 ROWS = 5
 CELL, GAP, HEAD = 200, 8, 30  # pixels of the panel
 PAPER, INK, SOFT = (255, 255, 255), (27, 34, 48), (86, 96, 114)
@@ -26,7 +28,7 @@ POINT = (213, 40, 60)
 
 def panel(
     model: BlackBox,
-    trained: TrainedPrompt,
+    trained: TrainedPrompt | RefinedPrompt,
     samples: Samples,
     *,
     seed: int = 0,
@@ -35,13 +37,13 @@ def panel(
 ) -> Image.Image:
     """Return a picture of what a prompt does, a call per image and one for each view of the prompt.
 
-    The columns are image, point or text prompt, prompted image, zero-shot mask, adapted mask and truth; Dice is written
-    beside the two masks.
+    The columns are image, point or text prompt, prompted image, zero-shot mask, adapted mask, the refined mask where
+    there is a refiner, and truth; Dice is written below the masks.
 
     Parameters
     ----------
     model : BlackBox
-    trained : TrainedPrompt
+    trained : TrainedPrompt or RefinedPrompt
     samples : Samples
         Of a split, in its order, on which their prompts depend.
     seed : int
@@ -60,24 +62,29 @@ def panel(
     if rows is not None:
         samples, prompts = samples[rows], prompts[rows]
     before = model(samples.images, prompts)
-    after = trained.predict(model, samples.images, prompts, batch=len(samples))
+    plain = trained.trained if isinstance(trained, RefinedPrompt) else trained
+    answers = [plain.predict(model, samples.images, prompts, batch=len(samples))]
+    columns = COLUMNS
+    if isinstance(trained, RefinedPrompt):
+        answers.append(trained.refiner.correct(samples.images, prompts, answers[0]))
+        columns = REFINED_COLUMNS
     shown = trained.apply(samples.images, prompts)
     prompted = np.rint(shown * 255).astype(np.uint8)
-    width, height = len(COLUMNS) * (CELL + GAP) + GAP, HEAD + len(samples) * (CELL + HEAD)
+    width, height = len(columns) * (CELL + GAP) + GAP, HEAD + len(samples) * (CELL + HEAD)
     sheet = Image.new("RGB", (width, height), PAPER)
     draw, font = ImageDraw.Draw(sheet), _font(15)
-    for j, column in enumerate(COLUMNS):
+    for j, column in enumerate(columns):
         title = f"{'point' if prompts.texts is None else 'text'} prompt" if column == "prompt" else column
         draw.text((GAP + j * (CELL + GAP) + CELL // 2, HEAD // 2), title, INK, _font(16), anchor="mm")
     for i, (image, truth) in enumerate(zip(samples.images, samples.masks, strict=True)):
         top = HEAD + i * (CELL + HEAD)
-        plain, shown_by = _big(image), trained.prompt.prompts(prompts[i : i + 1])
+        large, shown_by = _big(image), trained.prompt.prompts(prompts[i : i + 1])
         cells = (  # in the order of the columns, each with what is written below
-            (plain, _fitted(samples.names[i], font)),
-            (_with_prompts(plain.copy(), prompts[i : i + 1], image.shape), ""),
+            (large, _fitted(samples.names[i], font)),
+            (_with_prompts(large.copy(), prompts[i : i + 1], image.shape), ""),
             (_with_prompts(_big(prompted[i]), shown_by, image.shape, text=False), ""),
             (_overlay(image, before[i] > 0.5, BEFORE), _dice(before[i], truth)),
-            (_overlay(image, after[i] > 0.5, AFTER), _dice(after[i], truth)),
+            *((_overlay(image, after[i] > 0.5, AFTER), _dice(after[i], truth)) for after in answers),
             (_overlay(image, truth, TRUTH), ""),
         )
         for j, (cell, caption) in enumerate(cells):

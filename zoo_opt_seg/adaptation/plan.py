@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,13 @@ from zoo_opt.core.errors import instance
 from zoo_opt.methods import Method
 from zoo_opt.optimizer import Optimizer
 from zoo_opt_seg.adaptation.objective import Objective
-from zoo_opt_seg.adaptation.settings import ReportSettings, SearchSettings, SelectionSettings
+from zoo_opt_seg.adaptation.settings import (
+    RefineSettings,
+    ReportSettings,
+    SearchSettings,
+    SelectionSettings,
+    batch_for,
+)
 from zoo_opt_seg.adaptation.validation import ValidationImages, validation_rows
 from zoo_opt_seg.blackbox.protocol import BlackBox, SegmentationModel, as_black_box, name_of
 from zoo_opt_seg.data.draws import Draw, kind_for, need_texts
@@ -22,6 +28,8 @@ from zoo_opt_seg.digests import data_digest
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.visual_prompts import VisualPrompt
 
+_IMAGES = 31  # stream of the seed
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -29,10 +37,12 @@ class Plan:
 
     Attributes
     ----------
-    box, prompt, splits, training, selection, reporting
-        As given.
+    box, prompt, splits, training, selection, refining, reporting
+        As given; of the training split the images that are used.
     points : str or callable
         By what the black box is asked.
+    batch : int
+        Images in a minibatch.
     start : (d,) array
         The vector that training starts from.
     method : Method
@@ -49,8 +59,10 @@ class Plan:
     splits: Splits
     training: SearchSettings
     selection: SelectionSettings
+    refining: RefineSettings
     reporting: ReportSettings
     points: str | Draw
+    batch: int
     start: Array
     method: Method
     optimizer: Optimizer
@@ -63,10 +75,11 @@ class Plan:
         n, evaluations = self.selection.validate, self.optimizer.budget or 0
         return [evaluations * k // (n - 1) for k in range(n)] if n else []
 
-    def objective(self, box: BlackBox) -> Objective:
-        """Return what is minimised, by questions to ``box``."""
-        about = {name: getattr(self.training, name) for name in ("batch", "seed", "loss", "reduction", "augment")}
-        return Objective(box, self.prompt, self.splits.train, points=self.points, **about)
+    def objective(self, box: BlackBox, keep: Callable[[int, Array, Array], None] | None = None) -> Objective:
+        """Return what is minimised, by questions to ``box``; see `Objective` for ``keep``."""
+        about: dict[str, Any] = {n: getattr(self.training, n) for n in ("seed", "loss", "reduction", "augment")}
+        about |= {"batch": self.batch, "points": self.points, "keep": keep}
+        return Objective(box, self.prompt, self.splits.train, **about)
 
     def validation(self, box: BlackBox) -> ValidationImages:
         """Return what validates, by questions to ``box``."""
@@ -81,7 +94,7 @@ class Plan:
 
     def config(self) -> dict[str, Any]:
         """Return all that decides the result, for ``config.json`` and to tell another run by."""
-        t, s = self.training, self.selection
+        t, s, r = self.training, self.selection, self.refining
         return {
             "format": 2,
             "model": self.box.label,
@@ -92,10 +105,13 @@ class Plan:
             },
             "prompt": {"name": self.prompt.name, **self.prompt.config(), "dim": self.prompt.dim},
             "method": repr(self.method),
-            **{name: getattr(t, name) for name in ("calls", "batch", "seed", "loss", "reduction", "augment")},
+            "calls": t.calls,
+            "batch": self.batch,
+            **{name: getattr(t, name) for name in ("seed", "loss", "reduction", "augment")},
             "points": self.points if isinstance(self.points, str) else name_of(self.points),
             "x0": zlib.crc32(np.ascontiguousarray(self.start).data),
             "validation": {"marks": s.validate, "images": len(self.validated), "select": s.select},
+            "refine": {"share": r.refine_share, "steps": r.refine_steps} if r.refine else None,
             "test": {
                 "images": 0 if self.tested is None else len(self.tested),
                 "repeats": self.reporting.repeats,
@@ -110,6 +126,7 @@ def planned(
     splits: Splits,
     training: SearchSettings,
     selection: SelectionSettings,
+    refining: RefineSettings,
     reporting: ReportSettings,
 ) -> Plan:
     """Return the plan of an adaptation.
@@ -123,6 +140,8 @@ def planned(
     instance("prompt", prompt, VisualPrompt)
     box = as_black_box(model)
     points = kind_for(box, training.points)
+    if training.train_images is not None:
+        splits = replace(splits, train=_drawn(splits.train, training.train_images, training.seed))
     for part in splits.parts:
         if len(part) and part.size != (prompt.size, prompt.size):
             shape = " x ".join(map(str, part.size))
@@ -132,30 +151,42 @@ def planned(
     start = prompt.x0(training.seed) if training.x0 is None else np.array(training.x0)
     if start.shape != (prompt.dim,):
         raise ValueError(f"x0 must have shape ({prompt.dim},), as many numbers as the prompt has, got {start.shape}")
+    calls = training.calls - refining.kept(training.calls)
     rows = validation_rows(splits.validation, selection, training.calls // prompt.views, training.seed)
-    validating, each = selection.validate * len(rows) * prompt.views, training.batch * prompt.views
-    evaluations = (training.calls - validating) // each
+    validating = selection.validate * len(rows) * prompt.views
+    batch = training.batch or batch_for((calls - validating) // prompt.views)
+    each = batch * prompt.views
+    evaluations = (calls - validating) // each
     if evaluations < 1:
+        least = refining.whole(validating + each)
         raise ValueError(
-            f"calls must be at least {validating + each}, for one candidate of {training.batch} images and "
+            f"calls must be at least {least}, for one candidate of {batch} images and "
             f"{selection.validate} validations of {len(rows)}, got {training.calls}"
         )
     method = method_from(training.method, training.options, evaluations)
     optimizer = Optimizer(method, start, rng=training.seed, budget=evaluations)
     if optimizer.stop():
-        least = validating + each * optimizer.method.size(optimizer.state)
+        least = refining.whole(validating + each * optimizer.method.size(optimizer.state))
         raise ValueError(
             f"calls must be at least {least}, for validation and one step of {method}, got {training.calls}"
         )
     test = splits.test if points == "text" else splits.test[splits.test.with_object]
     test = test[: reporting.test_images]
     plan = Plan(
-        *(box, prompt, splits, training, selection, reporting, points, start, method, optimizer),
+        *(box, prompt, splits, training, selection, refining, reporting, points, batch, start, method, optimizer),
         validated=splits.validation[rows],
         tested=test if reporting.test and len(test) else None,
     )
     plan.objective(box)  # raises what is wrong with its settings and the training images
     return plan
+
+
+def _drawn(samples: Samples, count: int, seed: int) -> Samples:
+    """Return so many of the samples with an object, drawn by the seed, in their order."""
+    rows = samples.with_object
+    if count > len(rows):
+        raise ValueError(f"train_images must be at most {len(rows)}, the training images with an object, got {count}")
+    return samples[np.sort(np.random.default_rng([seed, _IMAGES]).permutation(rows)[:count])]
 
 
 def method_from(method: Method | str, options: Mapping[str, Any] | None, evaluations: int) -> Method:

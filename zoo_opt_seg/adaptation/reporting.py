@@ -6,15 +6,28 @@ import shutil
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from zoo_opt_seg.adaptation.folder import ADAPTED, ZERO_SHOT, Line, Lines, RunFolder, floats, write_json
+from zoo_opt_seg.adaptation.folder import (
+    ADAPTED,
+    FLOOR,
+    REFINED,
+    ZERO_SHOT,
+    Line,
+    Lines,
+    RunFolder,
+    floats,
+    write_json,
+)
 from zoo_opt_seg.adaptation.retrying import Retrying, controls
-from zoo_opt_seg.blackbox.cache import Cached
+from zoo_opt_seg.blackbox.cache import Cached, MaskFolder, MaskMemory
+from zoo_opt_seg.blackbox.protocol import BlackBox
 from zoo_opt_seg.blackbox.wrappers import Counted
 from zoo_opt_seg.measures.evaluation import MEASURES, Evaluation, evaluate, gain
 from zoo_opt_seg.measures.trivial import baselines
+from zoo_opt_seg.refine import Refined, RefinedPrompt, Silent
 
 if TYPE_CHECKING:
     from zoo_opt_seg.adaptation.plan import Plan
+    from zoo_opt_seg.refine import Refiner
     from zoo_opt_seg.visual_prompts.saved import TrainedPrompt
 
 
@@ -37,7 +50,7 @@ class Scores:
 
     def __init__(self, box: Counted, folder: RunFolder | None) -> None:
         self._box, self._counted, self.calls = box, box.calls, 0
-        self.known: dict[str, dict[tuple[int, int], dict[str, list[float]]]] = {ZERO_SHOT: {}, ADAPTED: {}}
+        self.known: dict[str, dict[tuple[int, int], dict[str, list[float]]]] = {ZERO_SHOT: {}, ADAPTED: {}, REFINED: {}}
         self._journal = Lines(None if folder is None else folder.state / "test.jsonl")
         for line in self._journal.known:
             self.calls += line["calls"]
@@ -61,7 +74,13 @@ class Scores:
             self._journal.add({"calls": spent, **line})
 
 
-def measure(plan: Plan, trained: TrainedPrompt, folder: RunFolder | None) -> dict[str, Any]:
+def measure(
+    plan: Plan,
+    trained: TrainedPrompt | RefinedPrompt,
+    folder: RunFolder | None,
+    answers: MaskFolder | MaskMemory | None = None,
+    floor: Refiner | None = None,
+) -> dict[str, Any]:
     """Return how the black box does on the test images without and with the prompt, beside what needs no model.
 
     All rows of the table see the same prompts.
@@ -69,35 +88,50 @@ def measure(plan: Plan, trained: TrainedPrompt, folder: RunFolder | None) -> dic
     Parameters
     ----------
     plan : Plan
-    trained : TrainedPrompt
+    trained : TrainedPrompt or RefinedPrompt
     folder : RunFolder or None
         Where scores are kept as they arrive, and taken from.
+    answers : MaskFolder or MaskMemory, optional
+        Where answers are kept: with a refiner two rows of the table need the same.
+    floor : Refiner, optional
+        Trained without the black box, a row of the table.
 
     Returns
     -------
     dict
-        ``rows``: the summary of each, by name; ``gain``: see `zoo_opt_seg.measures.evaluation.gain`; ``images``: Dice
-        of each image; ``calls``: images sent, those sent again included.
+        ``rows``: the summary of each, by name; ``gain``: of the last row that asked the black box over zero-shot, see
+        `zoo_opt_seg.measures.evaluation.gain`; ``over_floor``: over the floor; ``images``: Dice of each image;
+        ``calls``: images sent, those sent again included.
     """
     assert plan.tested is not None
     about = plan.reporting
     settings: dict[str, Any] = {"repeats": about.repeats, "seed": about.test_seed, "draw": plan.points}
     rows: dict[str, Evaluation] = {}
     box = Counted(plan.box)
-    asked, scores = _asked(plan, box, folder), Scores(box, folder)
+    asked: BlackBox = _asked(plan, box, folder)
+    if answers is not None:
+        asked = Cached(asked, answers)
+    asking = {ZERO_SHOT: None, ADAPTED: trained}
+    if isinstance(trained, RefinedPrompt):
+        asking |= {ADAPTED: trained.trained, REFINED: trained}
+    scores = Scores(box, folder)
     try:
-        for who, prompt in ((ZERO_SHOT, None), (ADAPTED, trained)):
+        for who, prompt in asking.items():
             kept: dict[str, Any] = {"known": scores.known[who], "on_batch": partial(scores.add, who)}
-            batch = plan.training.batch
+            batch = plan.batch
             rows[who] = evaluate(asked, plan.tested, prompt=prompt, batch=batch, **kept, **settings)
     finally:
         scores.close()
+    final = rows[list(asking)[-1]]
+    if floor is not None:
+        rows[FLOOR] = evaluate(Refined(Silent(), floor), plan.tested, **settings)
     for who, trivial in baselines(plan.splits, points=plan.points).items():
         rows[who] = evaluate(trivial, plan.tested, **settings)
-    of_images = {who: rows[who].per_image().tolist() for who in (ZERO_SHOT, ADAPTED)}
+    of_images = {who: rows[who].per_image().tolist() for who in asking}
     return {
         "rows": {who: evaluation.summary() for who, evaluation in rows.items()},
-        "gain": gain(rows[ZERO_SHOT], rows[ADAPTED]),
+        "gain": gain(rows[ZERO_SHOT], final),
+        **({"over_floor": gain(rows[FLOOR], final)} if floor is not None else {}),
         "images": {"names": list(plan.tested.names), **of_images},
         "calls": scores.calls,
     }
@@ -109,7 +143,7 @@ def _asked(plan: Plan, box: Counted, folder: RunFolder | None) -> Retrying:
     return Retrying(box, controls(plan.splits.train, plan.points), plan.training.wait, kept)
 
 
-def illustrate(plan: Plan, trained: TrainedPrompt, metrics: dict[str, Any], folder: RunFolder) -> None:
+def illustrate(plan: Plan, trained: TrainedPrompt | RefinedPrompt, metrics: dict[str, Any], folder: RunFolder) -> None:
     """Write the picture panel and the page; the few answers that the panel takes are kept until it is there.
 
     Their number goes into the metrics, as ``panel_calls``.
@@ -123,7 +157,7 @@ def illustrate(plan: Plan, trained: TrainedPrompt, metrics: dict[str, Any], fold
         box = Cached(_asked(plan, counted, folder), cache)
         test = metrics.get("test", {}).get("images", {})
         shown = plan.shown
-        rows = chosen_rows(len(shown), test.get(ZERO_SHOT), test.get(ADAPTED))
+        rows = chosen_rows(len(shown), test.get(ZERO_SHOT), test.get(REFINED, test.get(ADAPTED)))
         picture = panel(box, trained, shown, seed=plan.reporting.test_seed, rows=rows, points=plan.points)
         temporary = folder.state / "panel.png"
         picture.save(temporary)

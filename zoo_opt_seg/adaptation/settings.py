@@ -1,4 +1,4 @@
-"""The settings of an adaptation: how the prompt is trained, how its iterate is selected, how the result is tested."""
+"""The settings of an adaptation: how the prompt is trained and selected, its answers corrected, the result tested."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from zoo_opt.core.errors import integer
+from zoo_opt.core.errors import fraction, integer
 from zoo_opt.methods import Method
 from zoo_opt.outage import WAIT, check_wait
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from zoo_opt_seg.prompts import Array
 
 SCORES = ("dice", "loss")
+EVALUATIONS = 120  # chosen, on the validation split of the drawn domains
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,10 +30,12 @@ class SearchSettings:
         Hyper-parameters of a method that is given by name, as in `zoo-opt run -o`.
     calls : int
         Budget, never exceeded; a step that would exceed it is not begun.
-    batch : int
-        Images in a minibatch, and in a question of the validation.
+    batch : int, optional
+        Images in a minibatch, and in a question of the validation; see `batch_for` for the default.
     seed : int
         Of everything that is random.
+    train_images : int, optional
+        Labelled images of the training split to use, drawn by the seed; all without.
     loss, reduction, augment : str
         See `zoo_opt_seg.adaptation.objective.Objective`.
     points : {"random", "centre", "text"} or callable, optional
@@ -50,8 +53,9 @@ class SearchSettings:
     method: Method | str = "cma-es"
     options: Mapping[str, Any] | None = field(default_factory=dict)
     calls: int = 3200
-    batch: int = 16
+    batch: int | None = None
     seed: int = 0
+    train_images: int | None = None
     loss: str = "bce+dice"
     reduction: str = "image"
     augment: str | None = None
@@ -61,9 +65,20 @@ class SearchSettings:
     wait: float = WAIT
 
     def __post_init__(self) -> None:
-        for name, minimum in (("calls", 1), ("batch", 1), ("seed", 0), ("patience", 1)):
+        for name, minimum in (("calls", 1), ("seed", 0), ("patience", 1)):
             integer(name, getattr(self, name), minimum)
+        for name in ("batch", "train_images"):
+            if getattr(self, name) is not None:
+                integer(name, getattr(self, name), 1)
         check_wait(self.wait)
+
+
+def batch_for(calls: int) -> int:
+    """Return the images of a minibatch where none are given: 1, 2, 4, 8 or 16, the most that leave 120 evaluations.
+
+    A few calls are better spent on many candidates than on large minibatches; see docs/seg-adapt.md for the figures.
+    """
+    return next((batch for batch in (16, 8, 4, 2) if calls // batch >= EVALUATIONS), 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +105,40 @@ class SelectionSettings:
             raise ValueError("validate must be 0, or 2 or more: the start and the end are two, got 1")
         if self.select not in SCORES:
             raise ValueError(f"select must be {' or '.join(map(repr, SCORES))}, got {self.select!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefineSettings:
+    """Whether the answers to the prompted images are corrected, see `zoo_opt_seg.refine`.
+
+    Parameters
+    ----------
+    refine : bool
+        Train a refiner after the search, on the answers that the search has paid for and on some of its own.
+    refine_share : float
+        Of the calls, kept for the refiner's own questions; those that the search leaves are added.
+    refine_steps : int
+        Of its training.
+    """
+
+    refine: bool = False
+    refine_share: float = 0.2
+    refine_steps: int = 200
+
+    def __post_init__(self) -> None:
+        fraction("refine_share", self.refine_share)
+        integer("refine_steps", self.refine_steps, 1)
+
+    def kept(self, calls: int) -> int:
+        """Return how many of the calls are kept for the refiner's questions."""
+        return int(self.refine_share * calls) if self.refine else 0
+
+    def whole(self, search: int) -> int:
+        """Return the fewest calls that leave so many to the search."""
+        calls = search
+        while calls - self.kept(calls) < search:
+            calls += 1
+        return calls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,12 +172,14 @@ class ReportSettings:
             integer("test_images", self.test_images, 1)
 
 
-KINDS = (SearchSettings, SelectionSettings, ReportSettings)
+KINDS = (SearchSettings, SelectionSettings, RefineSettings, ReportSettings)
 SETTINGS = tuple(item.name for kind in KINDS for item in fields(kind))
 """The names of all settings: keywords of `zoo_opt_seg.adaptation.run.adapt`."""
 
 
-def settings_from(given: Mapping[str, Any]) -> tuple[SearchSettings, SelectionSettings, ReportSettings]:
+def settings_from(
+    given: Mapping[str, Any],
+) -> tuple[SearchSettings, SelectionSettings, RefineSettings, ReportSettings]:
     """Return the settings that keywords give, all others as by default.
 
     Raises
@@ -140,7 +191,12 @@ def settings_from(given: Mapping[str, Any]) -> tuple[SearchSettings, SelectionSe
         if name not in SETTINGS:
             raise TypeError(f"settings of adapt must be among {', '.join(SETTINGS)}, got {name!r}")
 
-    search, selection, report = (
+    search, selection, refine, report = (
         {item.name: given[item.name] for item in fields(kind) if item.name in given} for kind in KINDS
     )
-    return SearchSettings(**search), SelectionSettings(**selection), ReportSettings(**report)
+    return (
+        SearchSettings(**search),
+        SelectionSettings(**selection),
+        RefineSettings(**refine),
+        ReportSettings(**report),
+    )

@@ -2,8 +2,8 @@
 
 ``<folder>/ab/cdef....mask`` holds one image's mask; the name is the SHA-256 of the model's name, the image and its
 prompts. The file is a line ``zoo-opt-seg mask 1 <dtype> <H> <W> <sha256 of the rest>``, then the mask: float32, or
-bits. It is written beside and renamed, so that processes may share a folder, and a kill leaves nothing half-written.
-What cannot be read, whatever the reason, or is no probability, counts as not being there.
+bits, or a compressed byte per pixel. It is written beside and renamed, so that processes may share a folder, and a kill
+leaves nothing half-written. What cannot be read, whatever the reason, or is no probability, counts as not being there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import itertools
 import os
 import time
 import warnings
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,12 @@ class MaskFolder:
         Made where it does not exist.
     what : str
         What the masks are, for the warning where the folder takes none.
+    coarse : bool
+        Keep probabilities in 256 levels, compressed: a fifth of the space or less.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], what: str) -> None:
-        self.folder, self._what, self._full = Path(folder), what, False
+    def __init__(self, folder: str | os.PathLike[str], what: str, coarse: bool = False) -> None:
+        self.folder, self._what, self._full, self._coarse = Path(folder), what, False, coarse
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in self.folder.glob("*/*.tmp"):  # what killed processes left
             with contextlib.suppress(OSError):
@@ -56,7 +59,7 @@ class MaskFolder:
     def write(self, key: str, mask: Array) -> None:
         """Keep a mask; a full disk is a warning, once, since it must not end what has been paid for."""
         try:
-            write_mask(self._path(key), mask)
+            write_mask(self._path(key), mask, self._coarse)
         except OSError as error:
             if not self._full:
                 warnings.warn(f"{self._what} cannot be kept in {self.folder}: {error}", RuntimeWarning, stacklevel=4)
@@ -67,12 +70,51 @@ class MaskFolder:
         for path in self.folder.glob("*/*.mask"):
             path.unlink(missing_ok=True)
 
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the keys of all masks, in order."""
+        return iter(sorted(path.parent.name + path.stem for path in self.folder.glob("*/*.mask")))
+
     def __bool__(self) -> bool:
         """Whether there is any mask."""
         return next(self.folder.glob("*/*.mask"), None) is not None
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key[2:]}.mask"
+
+
+class MaskMemory:
+    """As `MaskFolder`, in this process's memory.
+
+    Parameters
+    ----------
+    coarse : bool
+        See `MaskFolder`.
+    """
+
+    def __init__(self, coarse: bool = False) -> None:
+        self._masks: dict[str, Array] = {}
+        self._coarse = coarse
+
+    def read(self, key: str, size: tuple[int, ...]) -> Array | None:
+        """Return the mask of a key, or None."""
+        mask = self._masks.get(key)
+        return mask if mask is None or mask.dtype != np.uint8 else _fine(mask)
+
+    def write(self, key: str, mask: Array) -> None:
+        """Keep a mask."""
+        self._masks[key] = _levels(mask) if self._coarse and mask.dtype != np.bool_ else np.array(mask)
+
+    def clear(self) -> None:
+        """Take all masks away."""
+        self._masks.clear()
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the keys of all masks, in order."""
+        return iter(sorted(self._masks))
+
+    def __bool__(self) -> bool:
+        """Whether there is any mask."""
+        return bool(self._masks)
 
 
 class Cached(Wrapped):
@@ -82,7 +124,7 @@ class Cached(Wrapped):
     ----------
     model : callable
         A black box with a name, which must change whenever its answers could (`as_black_box` gives one).
-    folder : path
+    folder : path, MaskFolder or MaskMemory
         Made where it does not exist. Any number of processes, and black boxes of other names, may share it.
 
     Attributes
@@ -105,19 +147,23 @@ class Cached(Wrapped):
     batch, which in floating point may move the last bit of a probability.
     """
 
-    def __init__(self, model: SegmentationModel | Callable[..., Any], folder: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, model: SegmentationModel | Callable[..., Any], folder: str | os.PathLike[str] | MaskFolder | MaskMemory
+    ) -> None:
         super().__init__(model)
-        if not self.name:
+        self._masks = folder if isinstance(folder, MaskFolder | MaskMemory) else MaskFolder(folder, "masks")
+        if not (self.name or self._masks is folder):  # a store of one's own may hold one black box alone
             raise ValueError("model must have a name to be cached under: as_black_box(model, name=...)")
-        self._masks = MaskFolder(folder, "masks")
         self.hits = self.misses = 0
-        self._prefix = hashlib.sha256(b"zoo-opt-seg 1 %s\0" % self.name.encode())
+        self._asked: set[str] = set()
+        self._prefix = hashlib.sha256(b"zoo-opt-seg 1 %s\0" % (self.name or "").encode())
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return the masks, those asked for before from the folder."""
         images = check_images(images)
         check_prompts(prompts, len(images))
         keys = [self._key(image, prompts, row) for row, image in enumerate(images)]
+        self._asked.update(keys)
         size = images.shape[1:3]
         known: dict[str, Any] = {key: self._known(key, size) for key in dict.fromkeys(keys)}
         rows = [keys.index(key) for key, mask in known.items() if mask is None]
@@ -140,6 +186,11 @@ class Cached(Wrapped):
             raise PartlyAnswered(masks, {row: errors[key] for row, key in enumerate(keys) if key in errors})
         return masks
 
+    @property
+    def distinct(self) -> int:
+        """Different questions so far, which are the calls that they cost where none had been answered before."""
+        return len(self._asked)
+
     def _known(self, key: str, size: tuple[int, ...]) -> Array | None:
         mask = self._masks.read(key, size)
         return mask if mask is not None and mask.size and mask.min() >= 0 and mask.max() <= 1 else None  # no NaN either
@@ -157,11 +208,15 @@ def question_key(prefix: Any, image: Array, prompts: Prompts, row: int) -> str:
     return str(digest.hexdigest())
 
 
-def write_mask(path: Path, mask: Array) -> None:
-    """Write a mask (H, W) of float32 or bool to ``path``, atomically."""
-    hard = mask.dtype == np.bool_
-    payload = (np.packbits(mask) if hard else np.ascontiguousarray(mask, "<f4")).tobytes()
-    header = _header(b"bits" if hard else b"float32", mask.shape, hashlib.sha256(payload).hexdigest())
+def write_mask(path: Path, mask: Array, coarse: bool = False) -> None:
+    """Write a mask (H, W) of float32 or bool to ``path``, atomically; see `MaskFolder` for ``coarse``."""
+    if mask.dtype == np.bool_:
+        kind, payload = b"bits", np.packbits(mask).tobytes()
+    elif coarse:
+        kind, payload = b"levels", zlib.compress(_levels(mask).tobytes(), 1)
+    else:
+        kind, payload = b"float32", np.ascontiguousarray(mask, "<f4").tobytes()
+    header = _header(kind, mask.shape, hashlib.sha256(payload).hexdigest())
     temporary = path.with_name(f"{os.getpid()}-{next(_numbers)}-{time.time_ns()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -186,7 +241,20 @@ def read_mask(path: Path, size: tuple[int, ...]) -> Array | None:
         return np.unpackbits(np.frombuffer(payload, np.uint8), count=pixels).view(bool).reshape(size)
     if header == _header(b"float32", size, digest) and len(payload) == 4 * pixels:
         return np.frombuffer(payload, "<f4").reshape(size)
+    if header == _header(b"levels", size, digest):
+        levels = zlib.decompressobj().decompress(payload, pixels)  # no more, whatever the file holds
+        return _fine(np.frombuffer(levels, np.uint8).reshape(size)) if len(levels) == pixels else None
     return None
+
+
+def _levels(mask: Array) -> Array:
+    """Return probabilities in 256 levels, uint8."""
+    return np.rint(mask * np.float32(255)).astype(np.uint8)
+
+
+def _fine(levels: Array) -> Array:
+    """Return the probabilities of `_levels`, float32."""
+    return levels.astype(np.float32) / np.float32(255)
 
 
 def _header(kind: bytes, size: tuple[int, ...], digest: str) -> bytes:

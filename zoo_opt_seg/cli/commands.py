@@ -22,7 +22,7 @@ from zoo_opt_seg.whitebox.comparators import COMPARATORS
 
 def do_adapt(arguments: argparse.Namespace) -> int:
     """Train a visual prompt and say what it gained."""
-    from zoo_opt_seg.adaptation.page import kept
+    from zoo_opt_seg.adaptation.page import kept, verdict
     from zoo_opt_seg.adaptation.run import adapt
     from zoo_opt_seg.adaptation.settings import SETTINGS
     from zoo_opt_seg.visual_prompts import prompt_for
@@ -42,6 +42,8 @@ def do_adapt(arguments: argparse.Namespace) -> int:
     print(f"{result.calls} calls, {result.nfev} evaluations; kept {kept(result.metrics['chosen'])}")
     if "test" in result.metrics:
         print(_rows(result.metrics["test"]["rows"]))
+        if said := verdict(result.metrics["test"]):
+            print(said)
     print(f"{Path(arguments.out) / 'index.html'}")
     return 0
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_opt.cli.exits import UsageError
 from zoo_opt.cli.reading import read_options
+from zoo_opt.core.errors import CheckpointError
 from zoo_opt.support.loading import load_object
 from zoo_opt.support.secrets import hidden_command
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES, BlackBoxEntry
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.protocol import BlackBox
     from zoo_opt_seg.data.readers.windows import Window
     from zoo_opt_seg.data.samples import Splits
+    from zoo_opt_seg.refine import RefinedPrompt
     from zoo_opt_seg.visual_prompts import TrainedPrompt
 
 
@@ -189,20 +191,26 @@ def splits(
         return data.with_texts(*texts) if texts else data
 
 
-def trained(path: str, model: BlackBox | None = None) -> TrainedPrompt:
-    """Return the prompt of a file, or of a result folder; one that needs a text encoder has it from ``model``.
+def trained(path: str, model: BlackBox | None = None) -> TrainedPrompt | RefinedPrompt:
+    """Return the prompt of a file, or of a result folder with its refiner where there is one.
+
+    One that needs a text encoder has it from ``model``.
 
     Raises
     ------
     UsageError
         If there is none.
     """
+    from zoo_opt_seg.adaptation.folder import REFINER
     from zoo_opt_seg.features.text_encoders import text_encoder_of
+    from zoo_opt_seg.refine import RefinedPrompt, load_refiner
     from zoo_opt_seg.visual_prompts.saved import load_prompt, needs_text
 
     file = Path(path) / "prompt.npz" if Path(path).is_dir() else Path(path)
-    with blamed(f"--prompt {path}:"):
-        return load_prompt(file, text=text_encoder_of(model) if needs_text(file) else None)
+    with blamed(f"--prompt {path}:", CheckpointError):
+        prompt = load_prompt(file, text=text_encoder_of(model) if needs_text(file) else None)
+        corrected = Path(path) / REFINER
+        return RefinedPrompt(prompt, load_refiner(corrected)) if corrected.is_file() else prompt
 
 
 def points(texts: Sequence[str]) -> tuple[list[tuple[float, float]], list[int]]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from zoo_opt.core.errors import integer
+from zoo_opt.outage import WAIT
 from zoo_opt_seg.blackbox.protocol import BlackBox, check_answer, check_images, check_prompts
 from zoo_opt_seg.blackbox.serving import Served
 from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for
 from zoo_opt_seg.data.samples import Samples, typed_array
+from zoo_opt_seg.measures.metrics import dice
 from zoo_opt_seg.prompts import Array, Prompts
 
 
@@ -61,6 +63,19 @@ class Answers:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Answers]) -> Answers:
+        """Return all questions and answers of several, which must be hard alike and of images of one size."""
+        before = np.cumsum([0, *(len(part.images) for part in parts)])
+        images, masks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "masks"))
+        rows = np.concatenate([part.rows + first for part, first in zip(parts, before[:-1], strict=True)])
+        prompts = Prompts.concatenate([part.prompts for part in parts])
+        return cls(images, masks, rows, prompts, np.concatenate([part.answers for part in parts]))
+
+    def dice(self) -> Array:
+        """Return the Dice of each answer, float64 (n,)."""
+        return dice(self.answers > 0.5, self.masks[self.rows])
+
     @property
     def hard(self) -> bool:
         """Whether the answers are masks, not probabilities."""
@@ -86,10 +101,13 @@ def ask(
     samples: Samples,
     *,
     questions: int = 8,
+    limit: int | None = None,
     points: str | Draw | None = None,
     prompt: Any = None,
     seed: int | Sequence[int] = 0,
     batch: int = 16,
+    wait: float = WAIT,
+    on_batch: Callable[[int], None] | None = None,
 ) -> Answers:
     """Ask a black box about labelled images, each several times with prompts of its own: one call a question and view.
 
@@ -102,6 +120,8 @@ def ask(
         Those without an object are left out where the prompts are points.
     questions : int
         Per image.
+    limit : int, optional
+        Questions in all, at most: the last ones are left out, and where not every image has one, the images are drawn.
     points : str or callable, optional
         Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`.
     prompt : TrainedPrompt, optional
@@ -109,6 +129,10 @@ def ask(
     seed : int or sequence of int
     batch : int
         Images in a question to the model.
+    wait : float
+        Seconds that an outage is waited for.
+    on_batch : callable, optional
+        Called with the number of questions that have been put.
 
     Returns
     -------
@@ -116,6 +140,8 @@ def ask(
         Question q of an image is that of repeat q of `zoo_opt_seg.measures.evaluation.evaluate` with this seed.
     """
     integer("questions", questions, 1)
+    if limit is not None:
+        integer("limit", limit, 1)
     kind = kind_for(model, points)
     if kind != "text":
         samples = samples[samples.with_object]
@@ -124,11 +150,17 @@ def ask(
     entropy = tuple(int(value) for value in np.atleast_1d(np.asarray(seed)))
     drawn = [draw_prompts(kind, samples, (*entropy, q)) for q in range(questions)]
     rows, prompts = np.tile(np.arange(len(samples)), questions), Prompts.concatenate(drawn)
+    if limit is not None and limit < len(rows):
+        order = np.random.default_rng(entropy).permutation(len(samples))  # of every round of questions
+        asked = np.concatenate([order + len(samples) * q for q in range(questions)])[:limit]
+        rows, prompts = rows[asked], prompts[asked]
     answers = []
-    model = Served(model)
+    model = Served(model, wait)
     for start in range(0, len(rows), batch):
         part = slice(start, start + batch)
         images, words = samples.images[rows[part]], prompts[part]
         answer = model(images, words) if prompt is None else prompt.predict(model, images, words, batch)
         answers.append(check_answer(answer, images.shape[:3], "model", nan=True))
+        if on_batch is not None:
+            on_batch(start + len(images))
     return Answers(samples.images, samples.masks, rows, prompts, np.concatenate(answers))

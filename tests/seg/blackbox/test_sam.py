@@ -102,7 +102,8 @@ def check(sam: Sam, images: np.ndarray, prompts: Prompts, **options: Any) -> Non
     assert np.allclose(answer, 1 / (1 + np.exp(-wanted)), atol=2e-5)
     masks = SamBlackBox(sam=sam, hard=True, batch_size=4, **options)(images, prompts)
     assert masks.dtype == np.bool_
-    assert np.array_equal(masks, wanted > 0)
+    sure = np.abs(wanted) > 1e-4  # a batch of another size may end in another last digit
+    assert np.array_equal(masks[sure], wanted[sure] > 0)
 
 
 @pytest.mark.parametrize("masks", ["single", "best"])

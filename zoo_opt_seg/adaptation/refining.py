@@ -1,0 +1,295 @@
+"""The second half of an adaptation with a refiner: what the search was answered, more questions, and the training."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo_opt.core.errors import NotServed, Refused
+from zoo_opt.support.progress import bar
+from zoo_opt_seg.adaptation.folder import RunFolder
+from zoo_opt_seg.adaptation.retrying import BlackBoxDown, down
+from zoo_opt_seg.blackbox.cache import Cached, MaskFolder, MaskMemory
+from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone
+from zoo_opt_seg.blackbox.wrappers import Wrapped
+from zoo_opt_seg.prompts import Array, Prompts
+from zoo_opt_seg.refine.answers import Answers, ask
+from zoo_opt_seg.refine.prompted import RefinedPrompt
+from zoo_opt_seg.refine.training import RECIPE, train_refiner
+from zoo_opt_seg.visual_prompts import TrainedPrompt
+
+if TYPE_CHECKING:
+    from zoo_opt_seg.adaptation.objective import Objective
+    from zoo_opt_seg.adaptation.plan import Plan
+    from zoo_opt_seg.refine.refiner import Refiner
+    from zoo_opt_seg.whitebox.core.trainer import Fitted, Report
+
+Masks = MaskFolder | MaskMemory
+_QUESTIONS = 21  # stream of the seed, none of the objective's or the validation's
+
+
+@dataclass(frozen=True, eq=False)
+class PaidAnswers:
+    """What a run with a refiner keeps of the black box's answers, so that none is asked for twice.
+
+    Parameters
+    ----------
+    search : MaskFolder or MaskMemory
+        Answers to the candidates of the search, in 256 levels; see `keep`.
+    validation : MaskFolder or MaskMemory
+        Answers about validation images, by question.
+    questions : MaskFolder or MaskMemory
+        Answers to the refiner's own questions.
+    test : MaskFolder or MaskMemory
+        Answers about test images.
+    """
+
+    search: Masks
+    validation: Masks
+    questions: Masks
+    test: Masks
+
+    @classmethod
+    def of(cls, folder: RunFolder | None) -> PaidAnswers:
+        """Return those of a result folder, or of this process."""
+        if folder is None:
+            return cls(MaskMemory(coarse=True), MaskMemory(), MaskMemory(), MaskMemory())
+        state = folder.state
+        return cls(
+            MaskFolder(state / "search", "answers of the search", coarse=True),
+            MaskFolder(state / "validated", "answers of the validation"),
+            MaskFolder(state / "questions", "answers of the refiner's questions"),
+            MaskFolder(state / "tested", "answers about test images"),
+        )
+
+    def keep(self, step: int, x: Array, answer: Array) -> None:
+        """Keep what a candidate of a step was answered; images that have no answer are left out."""
+        there = ~np.isnan(answer).any(axis=(1, 2))
+        for place in np.flatnonzero(there).tolist():
+            self.search.write(f"{step:08x}{zlib.crc32(x.data):08x}{place:08x}", answer[place])
+
+    def of_search(self, objective: Objective) -> list[Answers]:
+        """Return the answers to the candidates of each step, beside the minibatch that they were about."""
+        steps: dict[int, list[tuple[int, Array]]] = {}
+        for key in self.search:
+            answer = self.search.read(key, objective.samples.size)
+            if answer is not None:
+                steps.setdefault(int(key[:8], 16), []).append((int(key[16:], 16), answer))
+        parts = []
+        for step, kept in sorted(steps.items()):
+            images, masks, prompts = objective.minibatch(step)
+            rows = np.array([place for place, _ in kept])
+            parts.append(Answers(images, masks, rows, prompts[rows], np.stack([answer for _, answer in kept])))
+        return parts
+
+    def forget_what_is_measured(self) -> None:
+        """Take the answers away whose scores are in ``metrics.json``; what a refiner can learn from stays."""
+        self.validation.clear()
+        self.test.clear()
+
+
+class Forgiving(Wrapped):
+    """A black box that answers NaN to a question that it fails on, until it has failed too often in a row.
+
+    Parameters
+    ----------
+    model : BlackBox
+    patience : int
+        Failures in a row that count as down.
+
+    Raises
+    ------
+    BlackBoxDown
+        If it is down, out of service for too long, or can be asked nothing any more.
+    Refused
+        If it refuses.
+    """
+
+    def __init__(self, model: BlackBox, patience: int) -> None:
+        super().__init__(model)
+        self._patience, self._failures = patience, 0
+
+    def __call__(self, images: Array, prompts: Prompts, /) -> Array:
+        """Return what the model answers."""
+        try:
+            answer = self.model(images, prompts)
+        except (NotServed, BlackBoxGone) as error:
+            raise down(error) from error
+        except Refused:
+            raise
+        except Exception as error:
+            self._failures += 1
+            if self._failures >= self._patience:
+                last = f"{type(error).__name__}: {error}"
+                raise BlackBoxDown(
+                    f"the black box failed {self._failures} times in a row, the last time with {last}"
+                ) from error
+            return np.full(images.shape[:3], np.nan, np.float32)
+        self._failures = 0
+        return answer
+
+
+class _Unanswered(Wrapped):
+    """In the place of a black box that must not be asked again: NaN, and no call."""
+
+    def __call__(self, images: Array, prompts: Prompts, /) -> Array:
+        return np.full(images.shape[:3], np.nan, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Refinement:
+    """What `refine` came to.
+
+    Attributes
+    ----------
+    prompt : RefinedPrompt
+        With the visual prompt that the search found, or with its start where that did as well.
+    answers : Answers
+        What the refiner learnt from.
+    about : dict
+        For ``metrics.json``.
+    """
+
+    prompt: RefinedPrompt
+    answers: Answers
+    about: dict[str, Any]
+
+
+def refine(
+    plan: Plan,
+    objective: Objective,
+    trained: TrainedPrompt,
+    box: BlackBox,
+    paid: PaidAnswers,
+    calls: int,
+    folder: RunFolder | None,
+    progress: bool = False,
+) -> Refinement:
+    """Ask the refiner's own questions, and train it on their answers and those of the search.
+
+    Where no validation has judged the visual prompt, half of the questions are put with the vector that it started
+    from, the same questions as with the one found, which is kept where it is better by more than the standard error of
+    their difference: the one-standard-error rule (Breiman et al. 1984), by which the simpler of two equals is kept.
+
+    Parameters
+    ----------
+    plan : Plan
+    objective : Objective
+        Of the search.
+    trained : TrainedPrompt
+        What the search came to.
+    box : BlackBox
+        What is asked.
+    paid : PaidAnswers
+    calls : int
+        Budget of the questions.
+    folder : RunFolder or None
+        From which a training goes on.
+    progress : bool
+        Show progress bars.
+    """
+    start = TrainedPrompt(plan.prompt, plan.start)
+    prompts = [trained] if plan.validations else [trained, start]
+    fresh, spent = _questions(plan, prompts, box, paid, calls // (plan.prompt.views * len(prompts)), progress)
+    if len(fresh) == 2 and not better(*fresh):
+        trained = start
+    searched = paid.of_search(objective)
+    answers, validation = Answers.concatenate([*fresh, *searched]), _validation(plan, trained, box, paid)
+    out = None if folder is None else folder.state / "refiner"
+    with epochs("refining", progress) as report:
+        refiner, fitted = _trained(plan, answers, validation, out, report)
+    about = {
+        "calls": spent,
+        "answers": len(answers),
+        "of_the_search": sum(map(len, searched)),
+        "training_dice": [float(np.mean(part.dice())) for part in fresh if len(part)],  # found; start if it was asked
+        "steps": plan.refining.refine_steps,
+        "parameters": refiner.parameters,
+        **_course(fitted),
+    }
+    return Refinement(RefinedPrompt(trained, refiner), answers, about)
+
+
+def better(found: Answers, start: Answers) -> bool:
+    """Return whether one prompt's answers are better than another's by more than the standard error, in pairs."""
+    of_start = {(row, start.prompts.key(i)): d for i, (row, d) in enumerate(zip(start.rows, start.dice(), strict=True))}
+    keys = ((row, found.prompts.key(i)) for i, row in enumerate(found.rows))
+    pairs = [(of_start[key], d) for key, d in zip(keys, found.dice(), strict=True) if key in of_start]
+    if len(pairs) < 2:
+        return True  # as the search says
+    gains = np.subtract(*np.array(pairs).T[::-1])
+    return bool(gains.mean() > gains.std(ddof=1) / math.sqrt(len(gains)))
+
+
+def _questions(
+    plan: Plan, prompts: Sequence[TrainedPrompt], box: BlackBox, paid: PaidAnswers, limit: int, progress: bool
+) -> tuple[list[Answers], int]:
+    """Return the answers to at most so many questions with each visual prompt, the same for all, and the calls."""
+    if not limit:
+        return [], 0
+    t, train = plan.training, plan.splits.train
+    samples = train if plan.points == "text" else train[train.with_object]
+    asked = Cached(Forgiving(box, t.patience), paid.questions)
+    about: dict[str, Any] = {"points": plan.points, "seed": (t.seed, _QUESTIONS), "batch": plan.batch, "wait": 0.0}
+    about |= {"questions": -(-limit // len(samples)), "limit": limit}
+    answers: list[Answers] = []
+    with bar("asking for the refiner", "questions", limit * len(prompts), progress) as update:
+
+        def show(n: int) -> None:
+            update(limit * len(answers) + n)
+
+        for prompt in prompts:
+            part = ask(asked, samples, prompt=prompt, on_batch=show, **about)
+            answers.append(part)
+    return answers, asked.distinct  # a question that was drawn twice is asked once
+
+
+def without_the_box(plan: Plan, answers: Answers, folder: RunFolder | None, progress: bool = False) -> Refiner:
+    """Return the same network, trained on the same images, labels and prompts without the black box's answers."""
+    silent = replace(answers, answers=np.full(answers.answers.shape, 0.5, np.float32))
+    out = None if folder is None else folder.state / "without"
+    with epochs("the same network without the black box", progress) as report:
+        return _trained(plan, silent, None, out, report)[0]
+
+
+def _trained(
+    plan: Plan, answers: Answers, validation: Answers | None, out: Path | None, report: Report | None
+) -> tuple[Refiner, Fitted]:
+    recipe = replace(RECIPE, seed=plan.training.seed)
+    return train_refiner(answers, validation, steps=plan.refining.refine_steps, recipe=recipe, out=out, report=report)
+
+
+def _validation(plan: Plan, trained: TrainedPrompt, box: BlackBox, paid: PaidAnswers) -> Answers | None:
+    """Return the answers about the validation images with this prompt, as far as they were paid for."""
+    samples = plan.validated
+    if not len(samples):
+        return None
+    validation = plan.validation(Cached(_Unanswered(box), paid.validation))
+    assert validation.prompts is not None
+    answer = trained.predict(validation.box, samples.images, validation.prompts, plan.batch)
+    answers = Answers(samples.images, samples.masks, np.arange(len(samples)), validation.prompts, answer)
+    return answers if len(answers) else None
+
+
+@contextmanager
+def epochs(what: str, progress: bool) -> Iterator[Report]:
+    """Yield what `zoo_opt_seg.whitebox.core.trainer.fit` reports to, with a progress bar of the epochs."""
+    with bar(what, "epochs", None, progress) as update:
+        yield lambda epoch, recipe: update(epoch.epoch, {"loss {:.4f}": epoch.loss})
+
+
+def _course(fitted: Fitted) -> dict[str, Any]:
+    kept = next(epoch for epoch in fitted.history if epoch.epoch == fitted.best_epoch)
+    return {
+        "epoch": fitted.best_epoch,
+        "epochs": fitted.history[-1].epoch,
+        "dice": [fitted.history[0].dice, kept.dice],  # on the validation images, before and after
+        "seconds": round(fitted.seconds, 3),
+    }
