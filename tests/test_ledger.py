@@ -78,6 +78,8 @@ def test_any_order_of_leases_and_tells(seed):
             case _:
                 open_ = [id_ for id_ in model.step if model.status[id_] != TOLD]
                 ids = [int(id_) for id_ in rng.permutation(open_)[: rng.integers(len(open_) + 1)]]
+                if rng.random() < 0.3 and {*mine} <= {*open_}:
+                    ids = range(mine[0], mine[-1] + 1)  # the step, whole
                 losses = [NAN if rng.random() < 0.3 else float(rng.random()) for _ in ids]
                 sem = [NAN if rng.random() < 0.3 else float(rng.random()) for _ in ids] if rng.random() < 0.5 else None
                 reason = f"turn {turn}" if any(loss != loss for loss in losses) else ""
@@ -118,6 +120,7 @@ def test_ids_as_ranges_mean_the_same_as_lists():
     ("ids", "error", "text"),
     [
         ([9], KeyError, "unknown candidate id 9: ids so far are 0 to 8"),
+        ([12], KeyError, "unknown candidate id 12"),
         ([-1], KeyError, "unknown candidate id -1"),
         (range(7, 10), KeyError, "unknown candidate id 9"),
         ([5, 5], ValueError, r"each candidate can be told once, got ids \[5, 5\]"),
@@ -126,6 +129,7 @@ def test_ids_as_ranges_mean_the_same_as_lists():
         (range(4, 8), ValueError, "candidate 4 was told before"),
         ([8, 6], ValueError, "candidate 6 was told before"),
         (range(5, 8), ValueError, "candidate 6 was told before"),
+        (range(5, 9), ValueError, "candidate 6 was told before"),
     ],
 )
 @pytest.mark.parametrize("sizes", [(4,), (2, 2)])
@@ -157,6 +161,13 @@ def test_points_are_compared_unless_they_are_what_was_handed_out():
     ledger.open[0].X.flags.writeable = True
     ledger.open[0].X[0, 0] = NAN
     ledger.check_points(ledger.open[:1], [5], ledger.open[0].X[[0]])
+
+
+def test_candidates_are_handed_out_without_a_copy():
+    step = OpenStep(0, 5, Asked(points(5, 4)))
+    assert step.hand_out(4).X is step.hand_out(9).X is step.X
+    step = OpenStep(0, 5, Asked(points(5, 4)))
+    assert np.shares_memory(step.lease(1).X, step.X) and np.shares_memory(step.lease(3).X, step.X)
 
 
 def test_candidates_are_read_only():

@@ -340,6 +340,22 @@ def test_a_fold_that_cannot_be_saved_loses_nothing(path, monkeypatch):
     assert_as_if_never_stopped(again)
 
 
+def test_the_journal_is_folded_when_a_step_has_closed(path, monkeypatch):
+    """With whole steps of 7, after 10 losses or more; and what is left at the end."""
+    monkeypatch.setattr(resume, "_FOLD", 10)
+    saved, save = [], zo.Optimizer.save
+
+    def noted(self, path):
+        saved.append(self.nfev)
+        save(self, path)
+
+    monkeypatch.setattr(zo.Optimizer, "save", noted)
+    zo.minimize(Counted(at=45), X0, checkpoint=path, **CMA)
+    assert saved == [0, 14, 28, 42, 45]
+    zo.minimize(Counted(at=20), X0, checkpoint=path, **CMA)
+    assert saved[5:] == [56, 65] and path.with_name("run.zoo.journal").read_bytes() == b""
+
+
 @dataclasses.dataclass(frozen=True)
 class Widening(Doubting):
     """Its step is wider with a larger budget, from where it is told so."""
@@ -409,3 +425,25 @@ def test_a_run_goes_on_from_its_start_where_the_new_plan_asks_for_the_same_point
     with pytest.warns(UserWarning, match="goes on as it was planned for its first budget"):
         zo.minimize(lambda x: (sphere(x), 0.1), X0, budget=400, sem=True, **settings)
     assert planned() == 300
+
+
+@dataclasses.dataclass(frozen=True)
+class Forgetting(Noting):
+    """What it makes of standard errors is seen after the thirtieth step."""
+
+    def ask(self, state, step, out=None):
+        return super().ask(state if step >= 30 else dataclasses.replace(state, sigma=0.5), step)
+
+
+@pytest.mark.parametrize(
+    ("x0", "budget", "sem"), [(np.zeros(1025), 21, False), (X0, 70, True)], ids=["no points are kept", "errors told"]
+)
+def test_a_run_does_not_start_anew_where_its_history_has_not_all(path, x0, budget, sem):
+    """Of many dimensions it has no points, and it has no standard errors."""
+    f = Counted(lambda x: (sphere(x), 5.0) if sem else sphere(x))
+    settings = {"method": Forgetting(), "rng": 0, "sem": sem, "checkpoint": path}
+    first = zo.minimize(f, x0, budget=budget, **settings)
+    with pytest.warns(UserWarning, match="goes on as it was planned for its first budget"):
+        longer = zo.minimize(f, x0, budget=2 * budget, **settings)
+    assert (first.nfev, longer.nfev, f.calls) == (budget, 2 * budget, 2 * budget)
+    assert zo.Optimizer.load(path, types=[Forgetting, *TYPES]).method.planned == budget

@@ -53,7 +53,6 @@ class KeptRun:
 
     def __init__(self, opt: Optimizer, path: str | os.PathLike[str] | None, *, seeded: bool) -> None:
         self.opt = opt
-        self._lock: Lock | None = None
         self._journal: AppendFile | None = None
         self._read_only: OSError | None = None
         self._since = 0
@@ -70,7 +69,7 @@ class KeptRun:
         for place in (self._path, self._log, self._lock_file):
             if place.exists() and not place.is_file():
                 raise CheckpointError(f"{place} must be a file: move away what is there")
-        self._lock = lock = self._locked()
+        lock = self._locked()
         try:
             self._of_the_link(Path(path))
             if self._path.exists():
@@ -97,17 +96,18 @@ class KeptRun:
         """Write the outcomes down and tell them."""
         if not outcomes:
             return
-        if self._journal is None:
+        journal = self._journal
+        if journal is None:
             self.opt.replay(outcomes)
             return
         steps, seconds, known = self.opt.nit, self.opt.seconds, self.opt.failures
         outcomes = [Outcome(*outcome[:-1], seconds) for outcome in outcomes]
         self._whole = False  # an interrupt from here on may leave the optimizer behind its journal
-        self._append(b"".join(journal_line(outcome, outcome.reason not in known) for outcome in outcomes))
+        _append(journal, b"".join(journal_line(outcome, outcome.reason not in known) for outcome in outcomes))
         self.opt.replay(outcomes)
         self._whole = True
         self._since += len(outcomes)
-        self._check()
+        self._check(journal)
         if self._since >= _FOLD and self.opt.nit > steps:
             self._fold()
 
@@ -118,11 +118,11 @@ class KeptRun:
             if self._read_only is not None:
                 self._refuse()
             outcome = evaluate()
-            if self._journal is not None:
+            if (journal := self._journal) is not None:
                 self._fold()
                 kept = outcome._replace(id=_FINAL, reason=f"{outcome.reason} {nfev}")
-                self._append(journal_line(kept, bool(outcome.reason)))
-                self._check()
+                _append(journal, journal_line(kept, bool(outcome.reason)))
+                self._check(journal)
             self._final[nfev] = outcome
         return self._final[nfev]
 
@@ -153,19 +153,14 @@ class KeptRun:
                 "delete it, and their calls are made again"
             )
 
-    def _append(self, lines: bytes) -> None:
-        if self._journal is not None:
-            with contextlib.suppress(ReplacedError):  # said by `_check`, once the optimizer knows
-                self._journal.append(lines)
-
-    def _check(self) -> None:
+    def _check(self, journal: AppendFile) -> None:
         """Raise if another run may have the files, or they are gone, before anything else is paid for."""
-        lock, journal, path = self._lock, self._journal, self._path
-        if lock is None or journal is None or (journal.in_place() and same_file(path, self._saved)):
+        path = self._path
+        if journal.in_place() and same_file(path, self._saved):
             return
         self._since = 0
         place = path
-        if not lock.in_place() or (path.exists() and not same_file(path, self._saved)):  # it may be another run's
+        if not journal.is_locked or (path.exists() and not same_file(path, self._saved)):  # it may be another run's
             places = (path.with_name(f"{path.name}.kept{number}") for number in itertools.count(1))
             place = next(place for place in places if not place.exists())
         try:
@@ -254,15 +249,16 @@ class KeptRun:
 
     def _fold(self) -> None:
         """Move the journal's losses into the checkpoint. Cut off in between, both hold them, which is harmless."""
-        if self._journal is None or not self._journal.is_open:  # not kept, or by the process this was forked from
+        journal = self._journal
+        if journal is None or not journal.is_open:  # not kept, or by the process this was forked from
             return
-        self._check()
+        self._check(journal)
         self._since = 0
         opt = self.opt if self._whole else self._on_disk()[0]
         try:
             opt.save(self._path)
             self._saved = self._path.stat()
-            self._journal.clear()
+            journal.clear()
         except OSError as error:
             warnings.warn(f"{self._path} stays as it was, its journal has all: {error}", stacklevel=2)
 
@@ -280,3 +276,9 @@ class KeptRun:
         finally:
             if self._journal is not None:
                 self._journal.close()
+
+
+def _append(journal: AppendFile, lines: bytes) -> None:
+    """Write the lines; that the file was replaced is said by `_check`, once the optimizer knows of them."""
+    with contextlib.suppress(ReplacedError):
+        journal.append(lines)

@@ -27,6 +27,8 @@ class OpenStep:
         The step.
     first : int
         Id of its first candidate.
+    ids : range
+        Ids of all of them.
     asked : Asked
         The candidates and what the update needs.
     X : (n, d) array
@@ -48,7 +50,7 @@ class OpenStep:
     """
 
     __slots__ = (
-        *("X", "_cursor", "asked", "failures", "first", "left", "losses", "number"),
+        *("X", "_cursor", "asked", "failures", "first", "ids", "left", "losses", "number"),
         *("of", "sem", "status", "times", "waiting"),
     )
 
@@ -57,6 +59,7 @@ class OpenStep:
         X.flags.writeable = False
         n = len(X)
         self.number, self.first, self.asked, self.X = number, first, asked, X
+        self.ids = range(first, first + n)
         self.status = [WAITING] * n
         self.losses = [FAILED] * n
         self.times: Any = ()
@@ -68,14 +71,14 @@ class OpenStep:
 
     def holds(self, id_: int) -> bool:
         """Return whether the candidate is of this step."""
-        return 0 <= id_ - self.first < len(self.status)
+        return id_ in self.ids
 
     def hand_out(self, most: int) -> Batch:
         """Return the candidates that are not told, at most so many, and mark them as out."""
-        n = len(self.status)
-        if self.left == n <= most:
+        n = len(self.ids)
+        if not self.times and n <= most:
             self.status, self.waiting = [OUT] * n, 0
-            return Batch(self.X, range(self.first, self.first + n), self.number, self.of)
+            return Batch(self.X, self.ids, self.number, self.of)
         return self._take([i for i, status in enumerate(self.status) if status != TOLD][:most])
 
     def lease(self, n: int) -> Batch:
@@ -97,12 +100,12 @@ class OpenStep:
         X = self.X[rows[0] : rows[-1] + 1] if contiguous else self.X[rows]
         X.flags.writeable = False
         of = self.of and [self.of[i] for i in rows]
-        return Batch(X, [self.first + i for i in rows], self.number, of)
+        return Batch(X, [self.ids[i] for i in rows], self.number, of)
 
     def told(self) -> list[tuple[int, float]]:
         """Return the ids and losses of the candidates that are told."""
-        known = zip(self.losses, self.status, strict=True)
-        return [(self.first + i, loss) for i, (loss, status) in enumerate(known) if status == TOLD]
+        known = zip(self.ids, self.losses, self.status, strict=True)
+        return [(id_, loss) for id_, loss, status in known if status == TOLD]
 
     def record(
         self, ids: Sequence[int], losses: list[float], sem: Sequence[float] | None, time: float, reason: str
@@ -117,8 +120,8 @@ class OpenStep:
         if reason:
             failed = {id_: reason for id_, loss in zip(ids, losses, strict=True) if loss != loss}
             self.failures = {**(self.failures or {}), **failed}
-        n = len(self.status)
-        if len(ids) == n and type(ids) is range and ids.start == self.first and ids.step == 1:  # the whole step
+        n = len(self.ids)
+        if ids == self.ids:  # the whole step
             self.status, self.losses, self.times = [TOLD] * n, losses, (time,) * n
             self.left = self.waiting = 0
             return
@@ -140,7 +143,7 @@ class OpenStep:
 
     def out(self) -> list[int]:
         """Return the ids that are out."""
-        return [self.first + i for i, status in enumerate(self.status) if status == OUT]
+        return [id_ for id_, status in zip(self.ids, self.status, strict=True) if status == OUT]
 
 
 class Ledger:
@@ -155,7 +158,7 @@ class Ledger:
     def add(self, step: OpenStep) -> None:
         """Enter a step whose candidates get the next ids."""
         self.open.append(step)
-        self.next_id = step.first + len(step.status)
+        self.next_id = step.ids.stop
 
     @property
     def waiting(self) -> bool:
@@ -171,10 +174,8 @@ class Ledger:
 
     def locate(self, ids: Sequence[int]) -> list[OpenStep]:
         """Return the steps that ``ids`` belong to, or raise if one cannot be told; nothing is changed."""
-        if len(self.open) == 1 and isinstance(ids, range) and ids.step == 1:
-            step = self.open[0]  # the common case: a batch of the only open step, none of it told
-            if ids.start >= step.first and ids.stop <= self.next_id and step.left == len(step.status):
-                return [step]
+        if self.open and ids == self.open[0].ids and not self.open[0].times:  # the common case: a whole step
+            return [self.open[0]]
         if len(set(ids)) != len(ids):
             raise ValueError(f"each candidate can be told once, got ids {list(ids)}")
         parts: dict[int, OpenStep] = {}
@@ -191,11 +192,9 @@ class Ledger:
     @staticmethod
     def check_points(parts: list[OpenStep], ids: Sequence[int], X: Array | None) -> None:
         """Raise if ``X`` (n, d) are not the points of these candidates, which another optimizer has under their ids."""
-        if X is None:
+        if X is None or any(X is step.X or X.base is step.X for step in parts):  # what was handed out, or a view of it
             return
         for step in parts:
-            if X is step.X or X.base is step.X:  # what was handed out, or a view of it
-                continue
             mine = [i for i, id_ in enumerate(ids) if step.holds(id_)]
             known = step.X[[ids[i] - step.first for i in mine]]
             if X.shape[1:] != known.shape[1:] or not np.array_equal(X[mine], known, equal_nan=True):

@@ -88,7 +88,12 @@ class AppendFile:
 
     def in_place(self) -> bool:
         """Return whether the file at the path is still this one, and so is the lock: neither deleted nor replaced."""
-        return self._file.in_place() and (self._lock is None or self._lock.in_place())
+        return self._file.in_place() and self.is_locked
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether the lock, if it has one, is in its place, so that nobody else writes."""
+        return self._lock is None or self._lock.in_place()
 
     @property
     def is_open(self) -> bool:
