@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 
 from soak_dask import dask_killed
-from soak_run import DELAY, EXECUTORS, METHODS, Paid, Run, minimize
+from soak_run import DELAY, EXECUTORS, METHODS, PATIENCE, Paid, Run, minimize
 
 import zoo_opt as zo
 
@@ -44,7 +44,7 @@ def killed(run, rng, times, how=signal.SIGKILL):
         os.waitpid(pid, 0)
         done += 1
         if run.executor == "processes":
-            time.sleep(20 * DELAY)  # what its workers still begin
+            run.quiet(pid)
         made, new = run.made - before, run.kept() - kept
         run.lost += max(0, made - new - run.at_a_time)
         run.in_flight += min(max(0, made - new), run.at_a_time)
@@ -77,8 +77,9 @@ def interrupted(run, rng, times):
             time.sleep(rng.choice([0, rng.uniform(0, DELAY), rng.uniform(0, 10 * DELAY)]))
         done += 1
     if pid:  # a pool of the standard library may hang after an interrupt that hit its locks: then by another process
-        ended = run.waited(pid, 15)
-        run.refused += ended is False or (ended is None and run.executor in ("serial", "vectorized"))
+        pool = run.executor in ("threads", "processes")
+        ended = run.waited(pid, 15 if pool else PATIENCE)
+        run.refused += ended is False or (ended is None and not pool)
         run.in_flight += run.at_a_time if ended is None else 0
     run.finish()
     return done

@@ -40,8 +40,8 @@ def on_dask(folder, method, path, log, out):
     from distributed import Client
 
     dask.config.set({"distributed.comm.timeouts.connect": "10s"})
-    with Client(scheduler_file=folder / "scheduler.json", timeout=30, set_as_default=False) as client:
-        client.wait_for_workers(1, timeout=30)
+    with Client(scheduler_file=folder / "scheduler.json", timeout=PATIENCE, set_as_default=False) as client:
+        client.wait_for_workers(1, timeout=PATIENCE)
         result = minimize(method, client.get_executor(pure=False), Paid(log, 0.01), checkpoint=path)
         Path(out).write_text(json.dumps(seen(result)))
 

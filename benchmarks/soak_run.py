@@ -21,7 +21,7 @@ from zoo_opt import resume
 from zoo_opt.storage.journal import read_journal
 
 BUDGET, DELAY, WORKERS = 200, 0.002, 2
-PATIENCE = 60  # seconds after which a run counts as hung
+PATIENCE = 600  # seconds after which a run counts as hung: it takes one, but others may use the machine as well
 METHODS = {
     "cma-es": {},
     "sep-cma-es": {},
@@ -133,6 +133,16 @@ class Run:
             time.sleep(0.001)
         return bool(os.waitpid(pid, os.WNOHANG)[0])
 
+    def quiet(self, group):
+        """Wait until no process of the group runs or can run: a worker that outlives the run has begun what it had."""
+        end, before = time.monotonic() + PATIENCE, -1
+        while time.monotonic() < end:
+            busy, made = any(state in "RD" for state in states(group)), self.made
+            if not busy and made == before:
+                return
+            before = -1 if busy else made
+            time.sleep(20 * DELAY)
+
     def kept(self):
         """Evaluations that are on the disk."""
         if not self.path.exists():
@@ -149,6 +159,15 @@ class Run:
         elif json.loads(self.out.read_text()) != self.whole:
             self.wrong += 1
         self.lost = max(self.lost, self.repeated - self.in_flight)
+
+
+def states(group):
+    """The states of the processes of a group, as /proc has them: R runs or could, S sleeps, D waits for a disk."""
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            state, _, of = file.read_text().rpartition(")")[2].split()[:3]
+            if int(of) == group:
+                yield state
 
 
 def minimize(method, executor, paid, checkpoint=None):

@@ -13,7 +13,7 @@ from refusals import refused
 from solving import advance, rastrigin, rosenbrock, solve
 
 import zoo_opt as zo
-from zoo_opt.methods.auto.choice import MOST_WITHOUT_GAIN
+from zoo_opt.methods.auto.choice import MOST_WITHOUT_GAIN, endings
 from zoo_opt.methods.auto.mixed import MixedAuto
 from zoo_opt.methods.auto.searches import is_over
 from zoo_opt.methods.auto.state import EVOLUTION, QUASI_NEWTON
@@ -84,6 +84,46 @@ def test_many_parameters_and_few_evaluations_are_the_gradient_familys() -> None:
     bounded = zo.Optimizer(zo.Auto(bounds=BOX), np.ones(2000), rng=0, budget=20_000)
     assert np.abs(advance(bounded, sphere, 4).ask().X).max() <= 5.0
     assert isinstance(bounded.state.search.method, zo.SepCMAES)
+
+
+@pytest.mark.parametrize(
+    ("d", "budget", "kind"),
+    [
+        (100, 1999, zo.FZOO),  # less than 20 evaluations per dimension, in 100 dimensions or more
+        (100, 2000, zo.Auto),
+        (99, 1979, zo.Auto),
+        (1001, None, zo.FZOO),  # more than 1,000 dimensions
+        (1000, None, zo.Auto),
+        (200, 24, zo.FZOO),  # two of its steps at least
+        (200, 23, zo.Auto),
+    ],
+)
+def test_which_problems_are_the_gradient_familys(d: int, budget: int | None, kind: type) -> None:
+    assert zo.FZOO.untuned().directions == 12
+    assert type(zo.Optimizer("auto", np.ones(d), budget=budget).method) is kind
+
+
+@pytest.mark.parametrize(("d", "kind"), [(40, zo.CMAES), (41, zo.DDCMAES), (1000, zo.DDCMAES), (1001, zo.SepCMAES)])
+def test_which_evolution_strategy_by_the_number_of_dimensions(d: int, kind: type) -> None:
+    opt = zo.Optimizer(zo.Auto(bounds=BOX), np.zeros(d), rng=0)
+    opt.tell(opt.ask(), [1.0], sem=[0.1])
+    assert type(opt.state.search.method) is kind
+
+
+@pytest.mark.parametrize(
+    ("f", "evaluations", "without_gain", "reasons"),
+    [
+        (math.inf, 600, 0, {"nothing_finite": 600}),  # 200 for each dimension, and 200
+        (math.inf, 599, 0, {}),
+        (1.0, 600, 0, {}),
+        (1.0, 3000, 0, {"most_evaluations": 3000}),
+        (1.0, 2999, 4, {}),
+        (1.0, 10, 5, {"converged": 5}),
+    ],
+)
+def test_why_a_run_without_a_budget_ends(f: float, evaluations: int, without_gain: int, reasons: dict) -> None:
+    state = SimpleNamespace(f=f, x=np.zeros(2), evaluations=evaluations, without_gain=without_gain)
+    assert endings(state, 1000) == reasons
 
 
 def test_failed_start_goes_on() -> None:

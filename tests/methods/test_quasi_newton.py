@@ -57,6 +57,14 @@ def test_axes_measure_gradient_and_curvature() -> None:
             np.testing.assert_allclose(corrected, np.linalg.inv(A), rtol=1e-5, atol=1e-12)
 
 
+def test_one_measurement_corrects_a_curvature_by_a_hundred_at_most() -> None:
+    curvature = np.array([1e6, 1e-6, 3.0, 0.2])
+    losses = 0.5 * curvature * 0.1**2
+    axes = Axes(np.eye(4), np.ones(4))
+    _, corrected = measured(axes, 0.1, 0.0, losses, losses, np.eye(4), True)
+    np.testing.assert_allclose(corrected, np.diag([0.01, 100.0, 1 / 3.0, 5.0]))
+
+
 def test_axes_without_upward_curvature_correct_nothing() -> None:
     axes = Axes(np.eye(2), np.ones(2))
     g, corrected = measured(axes, 1.0, 0.0, np.array([-1.0, math.nan]), np.array([-1.0, -1.0]), np.eye(2), True)
@@ -135,6 +143,16 @@ def test_rosenbrock_is_solved_in_about_the_evaluations_of_scipy(d: int) -> None:
     theirs = pytest.importorskip("scipy.optimize").minimize(rosenbrock, x0, method="BFGS")
     ours = run(rosenbrock, x0, int(1.3 * theirs.nfev))
     assert ours.best.loss <= max(theirs.fun, 1e-10)
+
+
+def test_on_a_plateau_it_looks_as_far_as_the_scale_and_then_farther() -> None:
+    opt = zo.Optimizer(zo.QuasiNewton(scale=0.5), [1.0, 2.0, 3.0], rng=3)
+    reach = []
+    while not opt.stop():
+        batch = opt.ask()
+        reach.append(float(np.abs(batch.X - opt.mean).max()))
+        opt.tell(batch, [7.0] * len(batch))
+    np.testing.assert_allclose(reach[1:], [0.5, 2.0, 8.0, 32.0])
 
 
 def test_minimum_in_a_corner() -> None:

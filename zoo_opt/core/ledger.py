@@ -197,7 +197,7 @@ class Ledger:
         for step in parts:
             mine = [i for i, id_ in enumerate(ids) if step.holds(id_)]
             known = step.X[[ids[i] - step.first for i in mine]]
-            if X.shape[1:] != known.shape[1:] or not np.array_equal(X[mine], known, equal_nan=True):
+            if not np.array_equal(X[mine], known, equal_nan=True):
                 raise ValueError(
                     "candidates must be what this optimizer has asked for, got other points under the ids "
                     f"{[ids[i] for i in mine]}: a batch of another optimizer"

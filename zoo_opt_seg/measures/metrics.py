@@ -119,7 +119,7 @@ def hausdorff95(predicted: np.ndarray, truth: np.ndarray, spacing: Sequence[floa
             # MONAI 1.6 passes its own deprecated argument.
             warnings.filterwarnings("ignore", ".*always_return_as_numpy.*", FutureWarning)
             p, t, apart = _tensor(predicted[both]), _tensor(truth[both]), list(spacing)
-            values = compute_hausdorff_distance(p, t, include_background=True, percentile=95, spacing=apart)
+            values = compute_hausdorff_distance(p, t, percentile=95, spacing=apart)
             distances[both] = _column(values)
     return distances
 
