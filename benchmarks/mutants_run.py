@@ -225,7 +225,6 @@ class Host:
         """Do what is to be done."""
         sys.settrace(None)
         self.items = {item.nodeid: item for item in session.items}
-        gc.freeze()
         self.do(self)
         return True
 
