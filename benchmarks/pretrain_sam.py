@@ -98,9 +98,9 @@ def loss_of(logits: Tensor, iou: Tensor, masks: Tensor) -> Tensor:
     return losses[:, 0].mean() + 0.5 * losses[:, 1:].amin(dim=1).mean() + 0.2 * F.mse_loss(iou, overlap)
 
 
-def forward(sam: Any, pixels: Tensor, prompts: dict[str, Any], repeat: int) -> tuple[Tensor, Tensor]:
-    """Logits (n * repeat, 4, 48, 48) and predicted IoU (n * repeat, 4) in bf16 arithmetic."""
-    with torch.autocast("cpu", torch.bfloat16):
+def forward(sam: Any, pixels: Tensor, prompts: dict[str, Any], repeat: int, bf16: bool = True) -> tuple[Tensor, Tensor]:
+    """Logits (n * repeat, 4, 48, 48) and predicted IoU (n * repeat, 4), in bf16 arithmetic or in single precision."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         embeddings = sam.image_encoder(sam.preprocess(pixels)).repeat_interleave(repeat, dim=0)
         sparse, dense = sam.prompt_encoder(**prompts)
         logits, iou = decode_batch(sam, embeddings, sparse, dense)
@@ -108,25 +108,39 @@ def forward(sam: Any, pixels: Tensor, prompts: dict[str, Any], repeat: int) -> t
 
 
 @torch.inference_mode()
-def held_out_dice(sam: Any, count: int = 200, seed: int = HELD_OUT_SEED) -> tuple[float, float]:
-    """Mean Dice on held-out scenes at a random point: of the single mask, and of the three's best by predicted IoU."""
+def dice_of(sam: Any, images: np.ndarray, masks: np.ndarray, prompts: dict[str, Any]) -> Tensor:
+    """Dice (n, 2), single mask and the three's best by predicted IoU, of images (n, S, S, 3) and masks (n, S, S).
+
+    ``prompts`` are arguments of SAM's prompt encoder, a row for each image.
+    """
+    mode, dice = sam.training, []
     sam.eval()
-    test = domain("source", seed=seed, sizes=(0, 0, count)).test
-    points = pixels_in(test.masks, np.random.default_rng([seed, 2]))
-    dice = []
-    for start in range(0, count, 32):
+    for start in range(0, len(images), 32):
         part = slice(start, start + 32)
-        masks = torch.from_numpy(test.masks[part])
-        given = torch.from_numpy(points[part, None]), torch.ones(len(masks), 1)
-        pixels = torch.from_numpy(test.images[part]).permute(0, 3, 1, 2).float()
-        sparse, dense = sam.prompt_encoder(points=given, boxes=None, masks=None)
+        truth = torch.from_numpy(masks[part])
+        given = {name: cut(value, part) for name, value in prompts.items()}
+        pixels = torch.from_numpy(images[part]).permute(0, 3, 1, 2).float()
+        sparse, dense = sam.prompt_encoder(**given)
         logits, iou = decode_batch(sam, sam.image_encoder(sam.preprocess(pixels)), sparse, dense)
-        hard = sam.postprocess_masks(logits, masks.shape[1:], masks.shape[1:]) > 0
-        both = 2 * (hard & masks[:, None]).sum(dim=(2, 3)) / (hard.sum(dim=(2, 3)) + masks.sum(dim=(1, 2))[:, None])
+        hard = sam.postprocess_masks(logits, truth.shape[1:], truth.shape[1:]) > 0
+        both = 2 * (hard & truth[:, None]).sum(dim=(2, 3)) / (hard.sum(dim=(2, 3)) + truth.sum(dim=(1, 2))[:, None])
         best = both[:, 1:].gather(1, iou[:, 1:].argmax(dim=1, keepdim=True))
         dice.append(torch.cat([both[:, :1], best], dim=1))
-    sam.train()
-    single, best_of_three = torch.cat(dice).mean(dim=0).tolist()
+    sam.train(mode)
+    return torch.cat(dice)
+
+
+def cut(value: Any, part: slice) -> Any:
+    """The rows ``part`` of an argument of SAM's prompt encoder: a tensor, several, or None."""
+    return tuple(each[part] for each in value) if isinstance(value, tuple) else None if value is None else value[part]
+
+
+def held_out_dice(sam: Any, count: int = 200, seed: int = HELD_OUT_SEED) -> tuple[float, float]:
+    """Mean Dice on held-out scenes at a random point: of the single mask, and of the three's best by predicted IoU."""
+    test = domain("source", seed=seed, sizes=(0, 0, count)).test
+    points = torch.from_numpy(pixels_in(test.masks, np.random.default_rng([seed, 2]))[:, None])
+    prompts = {"points": (points, torch.ones(count, 1)), "boxes": None, "masks": None}
+    single, best_of_three = dice_of(sam, test.images, test.masks, prompts).mean(dim=0).tolist()
     return single, best_of_three
 
 

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from zoo_opt_seg.embedded.weights import load_weights
 
 LR, CLIP = 1e-3, 1.0
+FALL = 1500
 HELD_OUT_SEED = 1_000_001
 
 
-def rate(step: int, steps: int, warm_up: int) -> float:
+def cosine(step: int, steps: int, warm_up: int) -> float:
     """Linear warm-up, then a cosine to zero."""
     warm_up = min(warm_up, steps // 10 + 1)
     if step < warm_up:
@@ -26,10 +27,27 @@ def rate(step: int, steps: int, warm_up: int) -> float:
     return LR * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
 
 
+def late_fall(step: int, steps: int, warm_up: int) -> float:
+    """Linear warm-up, then constant, then linear to zero in the last FALL steps.
+
+    Until those, a step is the same whatever their number.
+    """
+    warm, fall = min(1.0, (step + 1) / warm_up), min(1.0, (steps - step) / min(FALL, steps))
+    return LR * min(warm, fall)
+
+
 def muon(matrices: list[nn.Parameter], others: list[nn.Parameter]) -> list[torch.optim.Optimizer]:
     """Muon (torch >= 2.9) for the matrices of transformers, AdamW for the rest; the rates are comparable."""
     orthogonal = torch.optim.Muon(matrices, lr=LR, weight_decay=0.03, momentum=0.95, adjust_lr_fn="match_rms_adamw")
     return [orthogonal, torch.optim.AdamW(others, lr=LR, betas=(0.9, 0.98), weight_decay=0.0, fused=True)]
+
+
+def adamw(model: nn.Module) -> list[torch.optim.Optimizer]:
+    """AdamW for all, the weights of layers decayed: where a CPU has no bf16, Muon's step takes ten times a step."""
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": 0.03}, {"params": others, "weight_decay": 0.0}]
+    return [torch.optim.AdamW(groups, lr=LR, betas=(0.9, 0.98), fused=True)]
 
 
 def mixed_waves(side: int, width: int, seed: int) -> Tensor:
@@ -53,11 +71,13 @@ def go_on(
     loss_of: Callable[[Any, int], Tensor],
     measured: Callable[[], dict[str, float]],
     save: Callable[[], None],
+    rate: Callable[[int, int, int], float] = cosine,
 ) -> None:
     """Train from where ``out`` stands to the last step, or to ``stop_at``, as if killed after that step.
 
     ``run`` is (steps, scenes, seed), which a checkpoint must agree with. ``loss_of(draw(), step)`` is minimised. Every
-    ``every`` steps, and at the end, what is ``measured`` goes into the log, and ``save`` is called.
+    ``every`` steps, and at the end, what is ``measured`` goes into the log, and ``save`` is called. ``rate`` is that of
+    a step, of so many, the first of which warm up.
     """
     steps, scenes, seed = run
     out.mkdir(parents=True, exist_ok=True)
@@ -109,7 +129,9 @@ def trained(args: argparse.Namespace, train: Callable[..., Any], file: str) -> A
     return model
 
 
-def options(description: str | None, out: str, *, steps: int, scenes: int, every: int) -> argparse.Namespace:
+def options(
+    description: str | None, out: str, *, steps: int, scenes: int, every: int, pictures: Path | None = None
+) -> argparse.Namespace:
     """The command line of a script, with these defaults; sets torch to one thread."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(out))
@@ -119,5 +141,7 @@ def options(description: str | None, out: str, *, steps: int, scenes: int, every
     parser.add_argument("--every", type=int, default=every, help="steps between two saves")
     parser.add_argument("--stop-at", type=int, help="stop after this step; a later call goes on")
     parser.add_argument("--ship", action="store_true", help="put the weights into the package")
+    if pictures is not None:
+        parser.add_argument("--pictures", type=Path, default=pictures, help="folder of medical and photos")
     torch.set_num_threads(1)
     return parser.parse_args()
