@@ -197,7 +197,8 @@ def repository_files() -> list[Path]:
 
 
 def test_no_file_is_too_large() -> None:
-    assert [str(path) for path in repository_files() if path.stat().st_size > MAX_BYTES] == []
+    allowed = {SEG / "embedded" / "small.safetensors": 6_000_000}
+    assert [str(p) for p in repository_files() if p.stat().st_size > allowed.get(p, MAX_BYTES)] == []
     assert [name for name, path in MODULES.items() if len(path.read_text().splitlines()) > MAX_LINES] == []
 
 
@@ -237,5 +238,5 @@ def test_wheel_is_complete_and_lean(tmp_path: Path) -> None:
     assert in_tree <= names
     assert {"zoo_opt/py.typed", "zoo_opt/bench/suites/quick.toml"} <= names
     assert all(n.startswith(("zoo_opt/", "zoo_opt_seg/", "zoo_opt-")) for n in names)
-    assert wheel.stat().st_size < 2.5 * MAX_BYTES  # the embedded models' weights are 3.8 MB of it
+    assert wheel.stat().st_size < 5.5 * MAX_BYTES  # the embedded models' weights are 9.4 MB of it
     assert "zoo-opt-seg = zoo_opt_seg.cli:main" in declared and "seg = zoo_opt_seg.targets" in declared

@@ -86,7 +86,7 @@ def test_recorded_suite_names_targets_that_exist(entry_points: None, small: None
     ("name", "message"),
     [
         ("tiny/disc", "must be box/domain/prompt"),
-        ("huge/disc/baps", "box of a seg target must be one of tiny, tiny-clipseg, got 'huge'"),
+        ("huge/disc/baps", "box of a seg target must be one of tiny, small, tiny-clipseg, got 'huge'"),
         ("tiny/moon/baps", "domain of a seg target must be one of"),
         ("tiny/disc/none", "prompt of a seg target must be one of"),
         ("tiny/polypgen/filter", "data_root must be the folder"),

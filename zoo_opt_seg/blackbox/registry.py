@@ -84,7 +84,14 @@ def _own(name: str, factory: str, about: str, size: int, **more: Any) -> BlackBo
 
 
 _clipseg = partial(_own, needs=("torch", "transformers"), prompted_by="text")
-TINY = _own("tiny", "tiny:TinySam", "the small SAM that comes with this package", 96, embedded=("encoder", "sam"))
+TINY = _own("tiny", "tiny:TinySam", "the tiny SAM that comes with this package", 96, embedded=("encoder", "sam"))
+SMALL = _own(
+    "small",
+    "tiny:SmallSam",
+    "the SAM that comes with this package and has seen real pictures; it plays a vendor's model",
+    96,
+    embedded=("encoder", "small"),
+)
 TINY_CLIPSEG = _clipseg(
     "tiny-clipseg",
     "tiny:TinyClipSeg",
@@ -117,7 +124,7 @@ PROCESS = BlackBoxEntry(
     runs="command",
 )
 BLACK_BOXES = Registry(
-    "black box", "zoo_opt_seg.black_boxes", BlackBoxEntry, *(TINY, SAM, TINY_CLIPSEG, CLIPSEG, PROCESS)
+    "black box", "zoo_opt_seg.black_boxes", BlackBoxEntry, *(TINY, SMALL, SAM, TINY_CLIPSEG, CLIPSEG, PROCESS)
 )
 """The black boxes by name."""
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 WEIGHTS = Path(__file__).with_name("sam.safetensors")
 
 
+PATCH, CHANNELS = 8, 64  # pixels per side of an embedding, and its length
+
+
 def build_tiny_sam() -> Sam:
     """The tiny SAM with random weights, drawn from torch's global generator; in training mode.
 
@@ -27,21 +30,31 @@ def build_tiny_sam() -> Sam:
     segment_anything.modeling.Sam
         Images of 96 x 96, patches of 8, encoder of width 96 and depth 4, embeddings (64, 12, 12), 0.64 M parameters.
     """
-    from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+    from segment_anything.modeling import ImageEncoderViT
 
-    patch, channels = 8, 64
-    side = TINY_SIZE // patch
-    image_encoder = ImageEncoderViT(
-        img_size=TINY_SIZE, patch_size=patch, embed_dim=96, depth=4, num_heads=4, mlp_ratio=3.0, out_chans=channels
+    return sam_around(
+        ImageEncoderViT(
+            img_size=TINY_SIZE, patch_size=PATCH, embed_dim=96, depth=4, num_heads=4, mlp_ratio=3.0, out_chans=CHANNELS
+        )
     )
+
+
+def sam_around(image_encoder: Any) -> Sam:
+    """A SAM with this image encoder, which makes embeddings (64, size / 8, size / 8) of images of its ``img_size``."""
+    from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+
+    size = int(image_encoder.img_size)
     prompt_encoder = PromptEncoder(
-        embed_dim=channels, image_embedding_size=(side, side), input_image_size=(TINY_SIZE, TINY_SIZE), mask_in_chans=8
+        embed_dim=CHANNELS,
+        image_embedding_size=(size // PATCH, size // PATCH),
+        input_image_size=(size, size),
+        mask_in_chans=8,
     )
-    transformer = TwoWayTransformer(depth=2, embedding_dim=channels, num_heads=4, mlp_dim=128)
+    transformer = TwoWayTransformer(depth=2, embedding_dim=CHANNELS, num_heads=4, mlp_dim=128)
     mask_decoder = MaskDecoder(
         num_multimask_outputs=3,
         transformer=transformer,
-        transformer_dim=channels,
+        transformer_dim=CHANNELS,
         iou_head_depth=3,
         iou_head_hidden_dim=64,
     )

@@ -10,8 +10,8 @@ A table suite is TOML, read by `zoo_opt_seg.tables.reader`::
     seeds = [0, 1, 2]
     calls = 3200                       # image evaluations of each adaptation, validation included
     domains = ["disc", "skin"]         # names that load_data knows, or, in a file that is trusted, "module:function"
-    black_box = { use = "tiny" }       # or { use = "sam", model_type = "vit_b", checkpoint = "sam_vit_b.pth" }, or,
-                                       # asked by text, { use = "clipseg", folder = "clipseg-rd64" }
+    black_box = { use = "tiny" }       # or "small", or { use = "sam", model_type = "vit_b", checkpoint = "vit_b.pth" },
+                                       # or, asked by text, { use = "clipseg", folder = "clipseg-rd64" }
     reference = "SPSA-GEASS"           # row that the others are compared with
     figures = ["dice", "hd95"]         # "iou" too, if it is to be shown
     adapt = { batch = 16 }             # settings that all rows of this use have; "lora", "vlsm", ... likewise

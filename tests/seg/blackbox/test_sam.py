@@ -379,12 +379,14 @@ def test_the_embedded_sam() -> None:
     raises(TypeError, "TinySam has its own model, got checkpoint", TinySam, checkpoint="x")
 
 
-def test_the_embedded_sam_in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    from zoo_opt_seg.blackbox import ProcessBlackBox, TinySam
+@pytest.mark.parametrize(("words", "factory"), [([], "TinySam"), (["small"], "SmallSam")])
+def test_an_embedded_sam_in_another_process(monkeypatch: pytest.MonkeyPatch, words: list[str], factory: str) -> None:
+    from zoo_opt_seg import blackbox
+    from zoo_opt_seg.blackbox import ProcessBlackBox
 
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[3]))
-    here = TinySam()
+    here = getattr(blackbox, factory)()
     images, prompts = pictures(3, 96, 96), asked("1", 3, 96, 96)
-    with ProcessBlackBox([sys.executable, "-m", "zoo_opt_seg.blackbox.tiny"], timeout=120) as there:
+    with ProcessBlackBox([sys.executable, "-m", "zoo_opt_seg.blackbox.tiny", *words], timeout=120) as there:
         assert there.name == here.name
         assert np.allclose(there(images, prompts), here(images, prompts), atol=1e-6)

@@ -85,7 +85,7 @@ OUT = ["--out", "result", "--quiet"]
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["adapt", "--model", "huge", *DATA, *OUT], "--model must be tiny, sam:TYPE:CHECKPOINT"),
+        (["adapt", "--model", "huge", *DATA, *OUT], "--model must be tiny, small, sam:TYPE:CHECKPOINT"),
         (["adapt", "--model", "sam:vit_b", *DATA, *OUT], "needs a checkpoint file"),
         (["adapt", "--model", "sam:vit_b:none.pth", *DATA, *OUT], "none.pth"),
         (["adapt", "--model", "nowhere:factory", *DATA, *OUT], 'expected "module:name"'),
