@@ -10,9 +10,11 @@ from PIL import Image
 from seg.checks import check_that_a_pretraining_goes_on, raises
 
 from zoo_opt_seg.blackbox import BLACK_BOXES, SmallSam, TinySam
+from zoo_opt_seg.data import load_data
 from zoo_opt_seg.data.points import random_points
 from zoo_opt_seg.data.synthetic import domain
 from zoo_opt_seg.embedded import TINY_SIZE, small_sam
+from zoo_opt_seg.measures.evaluation import evaluate
 from zoo_opt_seg.measures.metrics import dice
 from zoo_opt_seg.whitebox.ladder.model import sam_of_size
 from zoo_opt_seg.whitebox.sam.lora import LoRASam
@@ -37,14 +39,16 @@ def test_it_loads_and_is_small(sam):
 
 
 def test_all_kinds_of_prompts_were_trained(sam, source):
-    """Source scenes at a point; the other kinds tell more."""
+    """Dice on drawn scenes, of the single mask and the best of three: every other kind serves better than a point."""
     sam_of, small = importlib.import_module("pretrain_sam"), importlib.import_module("pretrain_small_sam")
     scores = {}
     for kind in small.KINDS:
         prompts = sam_of.prompts_of(source.masks, kind, np.random.default_rng(0))
         scores[kind] = sam_of.dice_of(sam, source.images, source.masks, prompts).mean(dim=0).tolist()
     print({kind: [round(score, 3) for score in both] for kind, both in scores.items()})
-    assert min(min(both) for both in scores.values()) > 0.0
+    point = scores.pop("point")
+    assert min(point) > 0.87
+    assert all(single > point[0] and best > point[1] for single, best in scores.values())
 
 
 def test_the_black_box_answers_points_boxes_and_by_its_best_mask(source):
@@ -58,7 +62,7 @@ def test_the_black_box_answers_points_boxes_and_by_its_best_mask(source):
     np.testing.assert_allclose(answers, box(part.images, points), rtol=0, atol=0)
     one = np.concatenate([box(part.images[i : i + 1], points[[i]]) for i in range(8)])
     np.testing.assert_allclose(one, answers, atol=1e-3)
-    assert dice(best(part.images, points) > 0.5, part.masks).mean() > 0.0
+    assert dice(best(part.images, points) > 0.5, part.masks).mean() > 0.75
     raises(TypeError, "SmallSam has its own model, got sam", SmallSam, sam=None)
 
 
@@ -70,6 +74,12 @@ def test_lora_and_the_ladder_take_it(sam):
         with torch.inference_mode():
             embeddings = sam_of_size(sam, size).image_encoder(torch.zeros(1, 3, size, size))
         assert embeddings.shape == (1, 64, size // 8, size // 8)
+
+
+def test_it_is_worth_something_on_real_colonoscopy(shared_data):
+    """Where a fixed disk has .42, and the tiny SAM .45."""
+    test = load_data("polypgen", shared_data / "polypgen").test
+    assert evaluate(SmallSam(), test, distances=False).dice.mean() > 0.6
 
 
 def written(root: Path, count: int) -> Path:
