@@ -12,7 +12,7 @@ no test could or need notice them, are changes
 - in annotations, type aliases, the ``*`` and ``/`` of signatures, and under ``if TYPE_CHECKING``;
 - of a comparison by value to one by identity or back, which for None, True, False and small numbers are one;
 - of ``==`` or ``!=`` to an order, beside a text, a named value (in capitals) or the same again: they have none;
-- of a number by less than one in a hundred, and of how much `lru_cache` keeps;
+- of a number by less than one in a hundred, and of how much `lru_cache` and `cache` keep;
 - of guards that a right program never meets: ``strict=`` of zip; ``frozen``, ``slots``, ``kw_only`` of a dataclass, and
   ``repr`` and ``compare`` of its fields; the decorators ``abstractmethod`` and ``overload``;
 - to an operator on bits (``& | ^ << >> ~``), which floats have not: the mutant dies whatever the tests are.

@@ -19,7 +19,7 @@ BITS = ("BitOr", "BitAnd", "BitXor", "LShift", "RShift", "Invert")
 NEED_ARGUMENTS = ("VariableReplacer", "VariableInserter")
 WARNS = ("warn", "warning", "info", "debug", "exception")  # of warnings and of loggers
 GUARDS = {"strict", "frozen", "slots", "kw_only", "repr", "compare", "stacklevel", "eq"}
-NO_EFFECT = {"abstractmethod", "overload", "override"}
+NO_EFFECT = {"abstractmethod", "overload", "override", "functools.cache"}
 
 
 @dataclass(frozen=True)
