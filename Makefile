@@ -53,8 +53,8 @@ $(VENV)/.ready-dev: $(VENV)/.made pyproject.toml constraints.txt
 
 demo: $(VENV)/.ready-demo
 	@$(PINNED) $(BIN)/zoo-opt bench benchmarks/quick.toml
-	@$(PINNED) $(BIN)/zoo-opt-seg adapt --model tiny --data disc --prompt filter --method cma-es \
-	  -o sigma0=0.1 -o popsize=12 --batch 4 --calls 3200 --out results/demo-seg
+	@$(PINNED) $(BIN)/zoo-opt-seg adapt --model tiny --data tool --prompt filter --method cma-es \
+	  -o sigma0=0.1 -o popsize=12 --calls 1000 --refine --out results/demo-seg
 	@echo "Pictures and figures: results/demo-seg/index.html"
 
 test: $(VENV)/.ready-dev
