@@ -55,6 +55,11 @@ def samples(n: int, seed: int) -> Samples:
     return Samples(images, masks, tuple(f"disc-{seed}-{i}" for i in range(n)))
 
 
+def unread() -> Splits:
+    """Data that must not be loaded."""
+    raise AssertionError("the data were loaded")
+
+
 def splits(train: int = 12, validation: int = 6, test: int = 5) -> Splits:
     """A data set of discs."""
     return Splits("pale discs", samples(train, 1), samples(validation, 2), samples(test, 3))

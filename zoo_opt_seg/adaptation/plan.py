@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from zoo_opt.core.errors import instance
-from zoo_opt.methods import Method
+from zoo_opt.methods import METHODS, Method
 from zoo_opt.optimizer import Optimizer
 from zoo_opt_seg.adaptation.objective import Objective
 from zoo_opt_seg.adaptation.settings import (
@@ -163,7 +163,7 @@ def planned(
             f"calls must be at least {least}, for one candidate of {batch} images and "
             f"{selection.validate} validations of {len(rows)}, got {training.calls}"
         )
-    method = method_from(training.method, training.options, evaluations)
+    method = method_from(training.method, training.options, evaluations, prompt.dim)
     optimizer = Optimizer(method, start, rng=training.seed, budget=evaluations)
     if optimizer.stop():
         least = refining.whole(validating + each * optimizer.method.size(optimizer.state))
@@ -189,10 +189,32 @@ def _drawn(samples: Samples, count: int, seed: int) -> Samples:
     return samples[np.sort(np.random.default_rng([seed, _IMAGES]).permutation(rows)[:count])]
 
 
-def method_from(method: Method | str, options: Mapping[str, Any] | None, evaluations: int) -> Method:
-    """Return the method, made from its name and options where it is given so."""
+def method_from(method: Method | str, options: Mapping[str, Any] | None, evaluations: int, dim: int) -> Method:
+    """Return the method, made from its name, or from ``name:preset``, and options where it is given so.
+
+    Parameters
+    ----------
+    method : Method or str
+        A preset is one of the class's ``presets``, as in ``spsa-geass:paper``.
+    options : mapping or None
+    evaluations : int
+        Budget, for schedules.
+    dim : int
+        Parameters of the prompt, for presets.
+    """
     if isinstance(method, str):
         from zoo_opt.bench.solvers import make_method
+
+        name, _, preset = method.partition(":")
+        if preset:
+            kind = METHODS.get(name)
+            presets = getattr(kind, "presets", ())
+            if preset not in presets:
+                known = "a name of zoo_opt.METHODS"
+                if kind:
+                    known = f"a preset of {name} ({', '.join(presets) or 'it has none'})"
+                raise ValueError(f"method must be {known}, got {method!r}")
+            return getattr(kind, preset)(dim=dim, **(options or {}))  # type: ignore[no-any-return]
 
         made: Method = make_method(method, options or {}, budget=evaluations)
         return made

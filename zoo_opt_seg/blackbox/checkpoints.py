@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from zoo_opt.core.errors import CheckpointError, one_of
 
+HOLDERS = ("model", "state_dict", "model_state_dict")  # keys under which training code puts the weights
+DEPTH = 4  # of holders and prefixes, at most: a forged file may hold itself
+PREFIXES = ("module.", "sam.", "model.")  # before every name, where the model was part of another one
 WIDTHS = {"vit_b": 768, "vit_l": 1024, "vit_h": 1280}  # of the image encoders
 
 
@@ -21,7 +24,9 @@ def load_sam(model_type: str, checkpoint: str | os.PathLike[str] | None) -> nn.M
     ----------
     model_type : {"vit_b", "vit_l", "vit_h"}
     checkpoint : path
-        A state dict saved by ``torch.save``; nothing but tensors is unpickled.
+        A state dict saved by ``torch.save`` or as safetensors; nothing but tensors is unpickled. It may be one entry
+        among others, as ``{"model": ...}`` or ``{"state_dict": ...}``, and its names may have a prefix such as
+        ``module.`` or ``sam.``.
 
     Raises
     ------
@@ -59,7 +64,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         raise FileNotFoundError(f"checkpoint {name} is not a file")
     try:
         if Path(path).suffix == ".safetensors":
-            return load_file(path)
+            return dict(unwrapped(load_file(path)))
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
@@ -71,10 +76,32 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             f"checkpoint {name} ({os.path.getsize(path)} bytes) cannot be read, it is truncated or not saved by "
             f"torch.save: {type(error).__name__}: {first}"
         ) from None
+    state = unwrapped(state)
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         keys = f" with keys {', '.join(map(str, list(state)[:4]))}" if isinstance(state, dict) else ""
         raise CheckpointError(f"checkpoint {name} must hold tensors by name, got a {type(state).__name__}{keys}")
     return state
+
+
+def unwrapped(state: Any) -> Any:
+    """Return the weights of what a training has saved: out of `HOLDERS`, without `PREFIXES`; anything else as it is."""
+    for _ in range(DEPTH):
+        if not isinstance(state, dict):
+            break
+        holder = next((key for key in HOLDERS if isinstance(state.get(key), dict) and state[key]), None)
+        if holder is not None:
+            state = state[holder]
+        elif prefix := _prefix(state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
+
+
+def _prefix(state: dict[Any, Any]) -> str:
+    """Return the one of `PREFIXES` that all names begin with; "" without one."""
+    names = [name for name in state if isinstance(name, str)]
+    if not names or len(names) < len(state):
+        return ""
+    return next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in names)), "")
 
 
 def misfit(wanted: dict[str, Tensor], state: dict[str, Tensor]) -> str:

@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     _data(sub)
     sub.add_argument("--prompt", default="filter", help=f"{', '.join(PROMPTS)} (default: filter)")
     sub.add_argument("-p", "--prompt-option", **_options("option of the prompt"))
-    sub.add_argument("--method", default="cma-es", help='registered name, as in "zoo-opt list" (default: cma-es)')
+    sub.add_argument("--method", default="cma-es", help='as in "zoo-opt list", or NAME:PRESET (default: cma-es)')
     sub.add_argument("-o", "--option", **_options("hyper-parameter of the method"))
     sub.add_argument("--calls", type=int, default=3200, metavar="N", help="budget in images (default: 3200)")
     sub.add_argument("--batch", type=int, metavar="N", help="images of a minibatch (default: 1 to 16, by the calls)")

@@ -23,18 +23,21 @@ from zoo_opt_seg.whitebox.comparators import COMPARATORS
 def do_adapt(arguments: argparse.Namespace) -> int:
     """Train a visual prompt and say what it gained."""
     from zoo_opt_seg.adaptation.page import kept, verdict
+    from zoo_opt_seg.adaptation.plan import method_from
     from zoo_opt_seg.adaptation.run import adapt
-    from zoo_opt_seg.adaptation.settings import SETTINGS
+    from zoo_opt_seg.adaptation.settings import SETTINGS, settings_from
     from zoo_opt_seg.visual_prompts import prompt_for
 
     size = inputs.size_for(arguments.model, arguments.size)
-    splits = _splits(arguments, size)
+    given = {name: value for name, value in vars(arguments).items() if name in SETTINGS}
+    given |= {"options": read_options(arguments.option)}
+    given |= {"test": arguments.test_images != 0, "test_images": arguments.test_images or None}
+    settings_from(given)
     with inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
-        kind = inputs.prompted(model, arguments.text)
+        given |= {"points": inputs.prompted(model, arguments.text)}
         prompt = prompt_for(model, arguments.prompt, size, **read_options(arguments.prompt_option))
-        given = {name: value for name, value in vars(arguments).items() if name in SETTINGS}
-        given |= {"points": kind, "options": read_options(arguments.option)}
-        given |= {"test": arguments.test_images != 0, "test_images": arguments.test_images or None}
+        method_from(arguments.method, given["options"], 1, prompt.dim)
+        splits = _splits(arguments, size)  # last, for it takes longest: what is wrong elsewhere is said before
         if (Path(arguments.out) / "log.jsonl").exists():
             print(f"going on in {arguments.out}; delete it to start anew", file=sys.stderr)
         given |= {"out": arguments.out, "progress": not arguments.quiet, "about": {"command": arguments.words}}

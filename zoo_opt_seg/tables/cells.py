@@ -13,10 +13,9 @@ import numpy as np
 from zoo_opt.bench.engine.job import Entry, Job, run_job
 from zoo_opt.bench.engine.record import Record
 from zoo_opt.core.errors import NotServed, Refused
-from zoo_opt.methods import METHODS
 from zoo_opt_seg.data.samples import numbered
 from zoo_opt_seg.tables.sources import data_of, embedded_digest, evaluated, folder_of, head, model_of, prompt_of, served
-from zoo_opt_seg.tables.suite import Cell, Row, on_volumes
+from zoo_opt_seg.tables.suite import Cell, on_volumes
 from zoo_opt_seg.tables.volumes import atlas
 from zoo_opt_seg.tables.whitebox import trained
 
@@ -139,8 +138,7 @@ def adapted(cell: Cell) -> Any:
     from zoo_opt_seg.adaptation.run import adapt
 
     row, prompt = cell.row, prompt_of(cell)
-    method, options = method_of(row, prompt.dim)
-    search: dict[str, Any] = {"method": method, "options": options, "calls": cell.calls, "seed": cell.seed}
+    search: dict[str, Any] = {"method": row.method, "options": row.options, "calls": cell.calls, "seed": cell.seed}
     place: dict[str, Any] = {"out": folder_of(cell), "test": False, "panel": False}
     try:
         return adapt(model_of(cell), prompt, data_of(cell), **search, **place, **row.settings)
@@ -148,19 +146,6 @@ def adapted(cell: Cell) -> Any:
         if isinstance(error.__cause__, NotServed | Refused):  # as of the cells to come, not of this one
             raise NotServed(str(error)) from error
         raise
-
-
-def method_of(row: Row, dim: int) -> tuple[Any, dict[str, Any]]:
-    """The method's name and options, or the method that a preset of its class makes for so many parameters."""
-    name, _, preset = row.method.partition(":")
-    if not preset:
-        return row.method, row.options
-    kind = METHODS.get(name)
-    presets = getattr(kind, "presets", ())
-    if preset not in presets:
-        known = f"a preset of {name} ({', '.join(presets) or 'it has none'})" if kind else "a name of zoo_opt.METHODS"
-        raise ValueError(f"method must be {known}, got {row.method!r}")
-    return getattr(kind, preset)(dim=dim, **row.options), {}
 
 
 # All other uses are comparators.

@@ -275,6 +275,27 @@ def test_a_checkpoint_in_the_official_format(tmp_path: Path, registry: None) -> 
     assert not box.sam.training
 
 
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {"model": state, "epoch": 3},
+        lambda state: {"state_dict": {f"module.{name}": value for name, value in state.items()}},
+        lambda state: {f"module.sam.{name}": value for name, value in state.items()},
+    ],
+)
+def test_a_checkpoint_as_training_code_saves_it(tmp_path: Path, registry: None, wrap: Callable[[Any], Any]) -> None:
+    trained, path = small_sam(seed=5), tmp_path / "sam_vit_b.pth"
+    torch.save(wrap(trained.state_dict()), path)
+    assert SamBlackBox("vit_b", path).name == f"vit_b-{weights_digest(trained)[:8]}"
+
+
+def test_a_checkpoint_that_holds_itself_is_refused(tmp_path: Path, registry: None) -> None:
+    state: dict[str, Any] = {"epoch": 3}
+    state["model"] = state
+    torch.save(state, tmp_path / "sam.pth")
+    raises(CheckpointError, "must hold tensors by name", SamBlackBox, "vit_b", tmp_path / "sam.pth")
+
+
 def cut(path: Path, share: float) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])

@@ -13,7 +13,6 @@ from zoo_opt_seg.adaptation.plan import method_from
 from zoo_opt_seg.data.volumes import LabelledSlices
 from zoo_opt_seg.measures.trivial import best_atlas
 from zoo_opt_seg.tables import run as tables
-from zoo_opt_seg.tables.cells import method_of
 from zoo_opt_seg.tables.reader import SuiteError, load_table, read_table
 from zoo_opt_seg.tables.report import markdown
 from zoo_opt_seg.tables.sources import absent
@@ -82,7 +81,7 @@ def test_recorded_suites_are_valid(path: Path) -> None:
         row = cell.row
         assert row.use not in ("adapt", "backprop") or row.prompt in PROMPTS
         if row.use == "adapt":
-            method_from(*method_of(row, 1000), 100)
+            method_from(row.method, row.options, 100, 1000)
         if row.use in takes:
             takes[row.use](**{k: v for k, v in row.options.items() if row.use != "ladder" or k not in mine})
         if row.use in COMPARATORS:

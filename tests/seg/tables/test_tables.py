@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,10 +21,11 @@ from zoo_opt import METHODS, SPSAGEASS
 from zoo_opt.bench.engine.record import read_record
 from zoo_opt.bench.statistics.bootstrap import interval
 from zoo_opt.support.registry import Entry
+from zoo_opt_seg.adaptation.plan import method_from
 from zoo_opt_seg.blackbox.sam import SamBlackBox
 from zoo_opt_seg.digests import data_digest
 from zoo_opt_seg.tables import run as tables
-from zoo_opt_seg.tables.cells import method_of, run_cell
+from zoo_opt_seg.tables.cells import run_cell
 from zoo_opt_seg.tables.reader import SuiteError, load_table, read_table
 from zoo_opt_seg.tables.report import markdown
 from zoo_opt_seg.tables.sources import absent, data_of
@@ -164,13 +166,18 @@ row = [{{ label = "FZOO", use = "adapt", prompt = "filter", method = "fzoo" }}]
     raises(SuiteError, "'keep' must be labels", read_table, SUITE + more.replace('"SPSA"]', '"SPSAA"]'), "small")
 
 
+def made(row: Row, dim: int) -> Any:
+    """The method of a row."""
+    return method_from(row.method, row.options, 100, dim)
+
+
 def test_presets_know_the_number_of_parameters() -> None:
     suite = read_table(
         SUITE.replace('"spsa"', '"spsa-geass:paper"').replace("lr = 0.01, c = 0.1", "lr = 0.02"), "small"
     )
-    assert method_of(suite.groups[0].rows[2], 2000) == (SPSAGEASS.paper(threshold=2.0, lr=0.02), {})
+    assert made(suite.groups[0].rows[2], 2000) == SPSAGEASS.paper(threshold=2.0, lr=0.02)
     released = read_table(SUITE.replace('"spsa"', '"spsa-geass:released"'), "small").groups[0].rows[2]
-    assert method_of(released, 2000) == (SPSAGEASS.released(dim=2000, lr=0.01, c=0.1), {})
+    assert made(released, 2000) == SPSAGEASS.released(dim=2000, lr=0.01, c=0.1)
 
 
 class Preset:
@@ -186,10 +193,10 @@ class Preset:
 def test_a_preset_is_what_the_class_of_a_method_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS.registry._entries, "theirs", Entry(name="theirs", factory=Preset))
     rows = [Row("a row", "adapt", method=method, options={"lr": 0.5}) for method in ("theirs:careful", "theirs:bold")]
-    assert method_of(rows[0], 20) == ((20, 0.5), {})
-    raises(ValueError, r"method must be a preset of theirs \(careful\), got 'theirs:bold'", method_of, rows[1], 20)
+    assert made(rows[0], 20) == (20, 0.5)
+    raises(ValueError, r"method must be a preset of theirs \(careful\), got 'theirs:bold'", made, rows[1], 20)
     for method, message in (("spsa:compose", r"spsa \(it has none\)"), ("mine:own", "a name of zoo_opt.METHODS")):
-        raises(ValueError, f"{message}, got '{method}'", method_of, replace(rows[0], method=method), 20)
+        raises(ValueError, f"{message}, got '{method}'", made, replace(rows[0], method=method), 20)
 
 
 # ---------------------------------------------------------------------------------------------------- cells
