@@ -103,13 +103,13 @@ def _adapt(cell: Cell) -> Figures:
     peak, start = _peak(cell), time.process_time()
     done = adapted(cell)
     memory, seconds = peak.bytes(), time.process_time() - start  # of a cell that was cut off: since it went on
-    x, prompt = done.x, done.prompt.prompt
+    refiner = done.metrics.get("refiner", {}).get("parameters", 0)
     kept = done.metrics["chosen"]["mark"]
     chosen: dict[str, Any] = next((mark for mark in done.marks if mark["mark"] == kept), {})
     return {
-        "evaluation": evaluated(cell, served(cell), prompt=prompt, x=x),
+        "evaluation": evaluated(cell, served(cell), prompt=done.prompt),
         "calls": done.calls,
-        "trained": prompt.dim,
+        "trained": done.prompt.prompt.dim + refiner,
         "seconds": round(seconds, 2),
         "memory": memory,
         "memory_kind": peak.kind,

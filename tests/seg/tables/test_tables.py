@@ -24,13 +24,15 @@ from zoo_opt.support.registry import Entry
 from zoo_opt_seg.adaptation.plan import method_from
 from zoo_opt_seg.blackbox.sam import SamBlackBox
 from zoo_opt_seg.digests import data_digest
+from zoo_opt_seg.refine import RefinedPrompt, load_refiner
 from zoo_opt_seg.tables import run as tables
 from zoo_opt_seg.tables.cells import run_cell
 from zoo_opt_seg.tables.reader import SuiteError, load_table, read_table
 from zoo_opt_seg.tables.report import markdown
-from zoo_opt_seg.tables.sources import absent, data_of
+from zoo_opt_seg.tables.sources import absent, data_of, evaluated, model_of
 from zoo_opt_seg.tables.statistics import cells_of, gap_closed, on_other_data, row_tests, spread_over_seeds
 from zoo_opt_seg.tables.suite import Place, Row
+from zoo_opt_seg.visual_prompts import load_prompt
 
 ROOT = Path(__file__).resolve().parents[3]
 DISCS = "seg.small:disc_splits"
@@ -240,6 +242,17 @@ def test_the_validation_of_an_entry_is_that_of_the_iterate_kept(done, tmp_path: 
     kept = metrics["marks"][metrics["chosen"]["mark"]]
     assert found == {name: kept[name] for name in ("calls", "loss", "dice")}
     assert found["loss"] == min(mark["loss"] for mark in metrics["marks"])
+
+
+def test_a_row_with_a_refiner_is_measured_with_it(tmp_path: Path) -> None:
+    text = SUITE.replace("batch = 6, validate = 2", "batch = 2, validate = 0, refine = true, refine_steps = 6")
+    found = run_cell(cell := cell_of(text, Place(str(tmp_path)), use="adapt"))
+    folder = tmp_path / "cells" / cell.key
+    prompt, refiner = load_prompt(folder / "prompt.npz"), load_refiner(folder / "refiner.safetensors")
+    again = evaluated(cell, model_of(cell), prompt=RefinedPrompt(prompt, refiner))
+    assert found["dice"] == pytest.approx(again.per_image().tolist(), abs=1e-4)
+    assert found["dice"] != pytest.approx(evaluated(cell, model_of(cell), prompt=prompt).per_image().tolist(), abs=1e-4)
+    assert found["trained"] == prompt.prompt.dim + refiner.parameters
 
 
 def test_lora_is_asked_as_the_black_box_of_the_other_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
