@@ -324,7 +324,7 @@ def test_cache_knows_pixels_and_weights(tmp_path: Path) -> None:
 
 
 def test_without_a_disk_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, mask: np.ndarray) -> None:
+    def full(path: Path, mask: np.ndarray, coarse: bool) -> None:
         raise OSError("no space left on device")
 
     monkeypatch.setattr("zoo_opt_seg.blackbox.cache.write_mask", full)
