@@ -16,7 +16,7 @@ CODE    := zoo_opt zoo_opt_seg tests benchmarks docs examples
 .PHONY: help demo test soak lint format docs bench mutants results tables wheel clean
 
 help:
-	@echo "make demo    compare the optimizers, adapt a black-box SAM, and write HTML reports (about 2 minutes)"
+	@echo "make demo    compare the optimizers, adapt a black-box SAM, and write HTML reports (2 to 7 minutes)"
 	@echo "make test    run all tests"
 	@echo "make soak    kill, interrupt and starve kept runs for 10 minutes; nothing may be lost (SECONDS=60 for less)"
 	@echo "make lint    ruff (rules and format) and mypy --strict"
