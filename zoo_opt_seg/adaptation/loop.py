@@ -19,7 +19,7 @@ from zoo_opt.support.progress import ShowProgress
 from zoo_opt_seg.adaptation.history import mean
 from zoo_opt_seg.adaptation.log import RunLog
 from zoo_opt_seg.adaptation.objective import Objective
-from zoo_opt_seg.adaptation.retrying import BlackBoxDown, down
+from zoo_opt_seg.adaptation.retrying import down, down_after
 from zoo_opt_seg.adaptation.validation import Validator
 from zoo_opt_seg.blackbox.protocol import BlackBoxGone
 from zoo_opt_seg.measures.losses import LossError
@@ -150,9 +150,7 @@ class TrainingLoop:
             self._show(update)
             if self._failures_in_a_row >= self.patience:
                 last = "NaN" if self._error is None else f"{type(self._error).__name__}: {self._error}"
-                raise BlackBoxDown(
-                    f"the black box failed {self._failures_in_a_row} times in a row, the last time with {last}"
-                ) from self._error
+                raise down_after(self._failures_in_a_row, last) from self._error
 
     def _evaluate(self, candidate: Candidate) -> Outcome:
         """Return what a candidate gave; a failure counts towards those in a row unless the candidate was at fault.

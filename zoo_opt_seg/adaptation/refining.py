@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt.support.progress import bar
 from zoo_opt_seg.adaptation.folder import RunFolder
-from zoo_opt_seg.adaptation.retrying import BlackBoxDown, down
-from zoo_opt_seg.blackbox.cache import Cached, MaskFolder, MaskMemory
-from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone
+from zoo_opt_seg.adaptation.retrying import Forgiving
+from zoo_opt_seg.blackbox.cache import Cached, MaskFolder, MaskMemory, Masks
+from zoo_opt_seg.blackbox.protocol import BlackBox
 from zoo_opt_seg.blackbox.wrappers import Wrapped
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.refine.answers import Answers, ask
 from zoo_opt_seg.refine.prompted import RefinedPrompt
 from zoo_opt_seg.refine.training import RECIPE, train_refiner
 from zoo_opt_seg.visual_prompts import TrainedPrompt
+from zoo_opt_seg.whitebox.core.reports import epochs_bar
 
 if TYPE_CHECKING:
     from zoo_opt_seg.adaptation.objective import Objective
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from zoo_opt_seg.refine.refiner import Refiner
     from zoo_opt_seg.whitebox.core.trainer import Fitted, Report
 
-Masks = MaskFolder | MaskMemory
 _QUESTIONS = 21  # stream of the seed, none of the objective's or the validation's
 
 
@@ -41,13 +39,13 @@ class PaidAnswers:
 
     Parameters
     ----------
-    search : MaskFolder or MaskMemory
+    search : Masks
         Answers to the candidates of the search, in 256 levels; see `keep`.
-    validation : MaskFolder or MaskMemory
+    validation : Masks
         Answers about validation images, by question.
-    questions : MaskFolder or MaskMemory
+    questions : Masks
         Answers to the refiner's own questions.
-    test : MaskFolder or MaskMemory
+    test : Masks
         Answers about test images.
     """
 
@@ -93,47 +91,6 @@ class PaidAnswers:
         """Take the answers away whose scores are in ``metrics.json``; what a refiner can learn from stays."""
         self.validation.clear()
         self.test.clear()
-
-
-class Forgiving(Wrapped):
-    """A black box that answers NaN to a question that it fails on, until it has failed too often in a row.
-
-    Parameters
-    ----------
-    model : BlackBox
-    patience : int
-        Failures in a row that count as down.
-
-    Raises
-    ------
-    BlackBoxDown
-        If it is down, out of service for too long, or can be asked nothing any more.
-    Refused
-        If it refuses.
-    """
-
-    def __init__(self, model: BlackBox, patience: int) -> None:
-        super().__init__(model)
-        self._patience, self._failures = patience, 0
-
-    def __call__(self, images: Array, prompts: Prompts, /) -> Array:
-        """Return what the model answers."""
-        try:
-            answer = self.model(images, prompts)
-        except (NotServed, BlackBoxGone) as error:
-            raise down(error) from error
-        except Refused:
-            raise
-        except Exception as error:
-            self._failures += 1
-            if self._failures >= self._patience:
-                last = f"{type(error).__name__}: {error}"
-                raise BlackBoxDown(
-                    f"the black box failed {self._failures} times in a row, the last time with {last}"
-                ) from error
-            return np.full(images.shape[:3], np.nan, np.float32)
-        self._failures = 0
-        return answer
 
 
 class _Unanswered(Wrapped):
@@ -203,7 +160,7 @@ def refine(
     searched = paid.of_search(objective)
     answers, validation = Answers.concatenate([*fresh, *searched]), _validation(plan, trained, box, paid)
     out = None if folder is None else folder.state / "refiner"
-    with epochs("refining", progress) as report:
+    with epochs_bar("refining", progress) as report:
         refiner, fitted = _trained(plan, answers, validation, out, report)
     about = {
         "calls": spent,
@@ -255,7 +212,7 @@ def without_the_box(plan: Plan, answers: Answers, folder: RunFolder | None, prog
     """Return the same network, trained on the same images, labels and prompts without the black box's answers."""
     silent = replace(answers, answers=np.full(answers.answers.shape, 0.5, np.float32))
     out = None if folder is None else folder.state / "without"
-    with epochs("the same network without the black box", progress) as report:
+    with epochs_bar("the same network without the black box", progress) as report:
         return _trained(plan, silent, None, out, report)[0]
 
 
@@ -276,13 +233,6 @@ def _validation(plan: Plan, trained: TrainedPrompt, box: BlackBox, paid: PaidAns
     answer = trained.predict(validation.box, samples.images, validation.prompts, plan.batch)
     answers = Answers(samples.images, samples.masks, np.arange(len(samples)), validation.prompts, answer)
     return answers if len(answers) else None
-
-
-@contextmanager
-def epochs(what: str, progress: bool) -> Iterator[Report]:
-    """Yield what `zoo_opt_seg.whitebox.core.trainer.fit` reports to, with a progress bar of the epochs."""
-    with bar(what, "epochs", None, progress) as update:
-        yield lambda epoch, recipe: update(epoch.epoch, {"loss {:.4f}": epoch.loss})
 
 
 def _course(fitted: Fitted) -> dict[str, Any]:

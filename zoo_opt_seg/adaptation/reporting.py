@@ -18,7 +18,7 @@ from zoo_opt_seg.adaptation.folder import (
     write_json,
 )
 from zoo_opt_seg.adaptation.retrying import Retrying, controls
-from zoo_opt_seg.blackbox.cache import Cached, MaskFolder, MaskMemory
+from zoo_opt_seg.blackbox.cache import Cached, Masks
 from zoo_opt_seg.blackbox.protocol import BlackBox
 from zoo_opt_seg.blackbox.wrappers import Counted
 from zoo_opt_seg.measures.evaluation import MEASURES, Evaluation, evaluate, gain
@@ -78,7 +78,7 @@ def measure(
     plan: Plan,
     trained: TrainedPrompt | RefinedPrompt,
     folder: RunFolder | None,
-    answers: MaskFolder | MaskMemory | None = None,
+    answers: Masks | None = None,
     floor: Refiner | None = None,
 ) -> dict[str, Any]:
     """Return how the black box does on the test images without and with the prompt, beside what needs no model.
@@ -91,7 +91,7 @@ def measure(
     trained : TrainedPrompt or RefinedPrompt
     folder : RunFolder or None
         Where scores are kept as they arrive, and taken from.
-    answers : MaskFolder or MaskMemory, optional
+    answers : Masks, optional
         Where answers are kept: with a refiner two rows of the table need the same.
     floor : Refiner, optional
         Trained without the black box, a row of the table.

@@ -10,6 +10,7 @@ from zoo_opt.support.secrets import hidden
 from zoo_opt_seg.blackbox.cache import MaskFolder
 from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone
 from zoo_opt_seg.blackbox.serving import Served
+from zoo_opt_seg.blackbox.wrappers import Wrapped
 from zoo_opt_seg.data.draws import Draw, draw_prompts
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.prompts import Array, Prompts
@@ -31,6 +32,11 @@ class BlackBoxDown(RuntimeError):
 def down(error: NotServed | BlackBoxGone) -> BlackBoxDown:
     """Return what to raise for a black box that does not answer any more."""
     return BlackBoxDown(str(error) if isinstance(error, BlackBoxGone) else f"the black box is out of service: {error}")
+
+
+def down_after(failures: int, last: object) -> BlackBoxDown:
+    """Return what to raise for a black box that failed so often in a row."""
+    return BlackBoxDown(f"the black box failed {failures} times in a row, the last time with {last}")
 
 
 class Retrying(BlackBox):
@@ -105,6 +111,44 @@ class Retrying(BlackBox):
         raise BlackBoxDown(
             f"the black box failed {TRIES} times on one question, the last time with {type(error).__name__}: {error}"
         ) from error
+
+
+class Forgiving(Wrapped):
+    """A black box that answers NaN to a question that it fails on, until it has failed too often in a row.
+
+    Parameters
+    ----------
+    model : BlackBox
+    patience : int
+        Failures in a row that count as down.
+
+    Raises
+    ------
+    BlackBoxDown
+        If it is down, out of service for too long, or can be asked nothing any more.
+    Refused
+        If it refuses.
+    """
+
+    def __init__(self, model: BlackBox, patience: int) -> None:
+        super().__init__(model)
+        self._patience, self._failures = patience, 0
+
+    def __call__(self, images: Array, prompts: Prompts, /) -> Array:
+        """Return what the model answers."""
+        try:
+            answer = self.model(images, prompts)
+        except (NotServed, BlackBoxGone) as error:
+            raise down(error) from error
+        except Refused:
+            raise
+        except Exception as error:
+            self._failures += 1
+            if self._failures >= self._patience:
+                raise down_after(self._failures, f"{type(error).__name__}: {error}") from error
+            return np.full(images.shape[:3], np.nan, np.float32)
+        self._failures = 0
+        return answer
 
 
 def controls(train: Samples, points: str | Draw) -> tuple[Array, Prompts] | None:

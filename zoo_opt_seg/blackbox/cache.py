@@ -117,6 +117,9 @@ class MaskMemory:
         return bool(self._masks)
 
 
+Masks = MaskFolder | MaskMemory
+
+
 class Cached(Wrapped):
     """A black box that answers from a folder what it was asked before.
 
@@ -147,11 +150,9 @@ class Cached(Wrapped):
     batch, which in floating point may move the last bit of a probability.
     """
 
-    def __init__(
-        self, model: SegmentationModel | Callable[..., Any], folder: str | os.PathLike[str] | MaskFolder | MaskMemory
-    ) -> None:
+    def __init__(self, model: SegmentationModel | Callable[..., Any], folder: str | os.PathLike[str] | Masks) -> None:
         super().__init__(model)
-        self._masks = folder if isinstance(folder, MaskFolder | MaskMemory) else MaskFolder(folder, "masks")
+        self._masks = folder if isinstance(folder, Masks) else MaskFolder(folder, "masks")
         if not (self.name or self._masks is folder):  # a store of one's own may hold one black box alone
             raise ValueError("model must have a name to be cached under: as_black_box(model, name=...)")
         self.hits = self.misses = 0
