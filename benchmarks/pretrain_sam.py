@@ -135,11 +135,16 @@ def cut(value: Any, part: slice) -> Any:
     return tuple(each[part] for each in value) if isinstance(value, tuple) else None if value is None else value[part]
 
 
+def at_a_point(masks: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+    """Arguments of SAM's prompt encoder: a random point on each mask."""
+    points = torch.from_numpy(pixels_in(masks, rng)[:, None])
+    return {"points": (points, torch.ones(len(masks), 1)), "boxes": None, "masks": None}
+
+
 def held_out_dice(sam: Any, count: int = 200, seed: int = HELD_OUT_SEED) -> tuple[float, float]:
     """Mean Dice on held-out scenes at a random point: of the single mask, and of the three's best by predicted IoU."""
     test = domain("source", seed=seed, sizes=(0, 0, count)).test
-    points = torch.from_numpy(pixels_in(test.masks, np.random.default_rng([seed, 2]))[:, None])
-    prompts = {"points": (points, torch.ones(count, 1)), "boxes": None, "masks": None}
+    prompts = at_a_point(test.masks, np.random.default_rng([seed, 2]))
     single, best_of_three = dice_of(sam, test.images, test.masks, prompts).mean(dim=0).tolist()
     return single, best_of_three
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pretrain_sam import boxes_about, dice_of, forward, loss_of, pixels_in, prompts_of
+from pretrain_sam import at_a_point, dice_of, forward, loss_of, pixels_in, prompts_of
 from pretraining import HELD_OUT_SEED, adamw, go_on, late_fall, mixed_waves, options, trained
 from real_pictures import Pictures, read_pictures
 from torch import Tensor
@@ -146,29 +146,19 @@ def objects_by_set(parts: list[Pictures], seed: int = HELD_OUT_SEED) -> dict[str
 
 
 def dice_by_set(
-    sam: Any, objects: dict[str, tuple[np.ndarray, np.ndarray]], kind: str = "point", seed: int = HELD_OUT_SEED
-) -> dict[str, tuple[float, float]]:
-    """Mean Dice of a set's objects: of the single mask, and of the best of the three by predicted IoU."""
+    sam: Any, objects: dict[str, tuple[np.ndarray, np.ndarray]], seed: int = HELD_OUT_SEED
+) -> dict[str, float]:
+    """Mean Dice of the single mask of a set's objects, each asked about at a point."""
     figures = {}
     for name, (images, masks) in objects.items():
-        given = asked(masks, kind, np.random.default_rng([seed, 2]))
-        single, best = dice_of(sam, images, masks, given).mean(dim=0).tolist()
-        figures[name] = single, best
+        prompts = at_a_point(masks, np.random.default_rng([seed, 2]))
+        figures[name] = dice_of(sam, images, masks, prompts)[:, 0].mean().item()
     return figures
 
 
 def design_dice(figures: dict[str, float], objects: dict[str, tuple[np.ndarray, np.ndarray]]) -> float:
     """Mean of the sets with 10 objects or more: what settings are chosen by."""
     return float(np.mean([figures[name] for name, (images, _) in objects.items() if len(images) >= 10]))
-
-
-def asked(masks: np.ndarray, kind: str, rng: np.random.Generator) -> dict[str, Any]:
-    """Arguments of SAM's prompt encoder: a "point", "3 points" on the object, or a "box" with sides off by 5 %."""
-    if kind == "box":
-        return {"points": None, "boxes": torch.from_numpy(boxes_about(masks, rng)), "masks": None}
-    points = [torch.from_numpy(pixels_in(masks, rng)) for _ in range(3 if kind == "3 points" else 1)]
-    given = torch.stack(points, dim=1)
-    return {"points": (given, torch.ones(given.shape[:2])), "boxes": None, "masks": None}
 
 
 def start(seed: int) -> Any:
@@ -201,7 +191,7 @@ def train(
         return loss_of(*forward(sam, pixels, prompts, PROMPTS, bf16=False), masks)
 
     def measured() -> dict[str, float]:
-        figures = {name: single for name, (single, _) in dice_by_set(sam, objects).items()}
+        figures = dice_by_set(sam, objects)
         return {"design": design_dice(figures, objects), **figures}
 
     def save() -> None:
