@@ -15,7 +15,7 @@ from zoo_opt.support.progress import bar
 from zoo_opt_seg.adaptation.folder import RunFolder
 from zoo_opt_seg.adaptation.retrying import Forgiving
 from zoo_opt_seg.blackbox.cache import Cached, MaskFolder, MaskMemory, Masks
-from zoo_opt_seg.blackbox.protocol import BlackBox
+from zoo_opt_seg.blackbox.protocol import BlackBox, answered
 from zoo_opt_seg.blackbox.wrappers import Wrapped
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.refine.answers import Answers, ask
@@ -69,9 +69,8 @@ class PaidAnswers:
 
     def keep(self, step: int, x: Array, answer: Array) -> None:
         """Keep what a candidate of a step was answered; images that have no answer are left out."""
-        there = ~np.isnan(answer).any(axis=(1, 2))
-        for place in np.flatnonzero(there).tolist():
-            self.search.write(f"{step:08x}{zlib.crc32(x.data):08x}{place:08x}", answer[place])
+        for place, mask in zip(*answered(answer), strict=True):
+            self.search.write(f"{step:08x}{zlib.crc32(x.data):08x}{place:08x}", mask)
 
     def of_search(self, objective: Objective) -> list[Answers]:
         """Return the answers to the candidates of each step, beside the minibatch that they were about."""

@@ -236,6 +236,26 @@ def check_pixels(images: Any) -> None:
         raise ValueError(f"images must be a float tensor (n, 3, H, W), got {images.dtype} {tuple(images.shape)}")
 
 
+def were_masks(answers: Array) -> bool:
+    """Return whether answers that were made floats, for NaN where some failed, are 0 and 1 alone: bool masks before."""
+    return bool(((answers == 0) | (answers == 1)).all())
+
+
+def answered(answers: Array) -> tuple[Array, Array]:
+    """Return the rows that hold an answer, and these answers; bool again where NaN had made floats of masks.
+
+    Parameters
+    ----------
+    answers : ndarray of float32 or bool, shape (n, H, W)
+        NaN in a row that was not answered.
+    """
+    there = ~np.isnan(answers).any(axis=(1, 2))
+    if there.all():
+        return np.arange(len(answers)), answers
+    masks = answers[there]
+    return np.flatnonzero(there), masks.astype(np.bool_) if were_masks(masks) else masks
+
+
 def check_answer(answer: Any, shape: tuple[int, ...], who: str, nan: bool = False) -> Array:
     """Return a black box's ``answer`` as float32 probabilities or bool masks of ``shape``.
 

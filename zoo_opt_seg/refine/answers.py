@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo_opt.core.errors import integer
 from zoo_opt.outage import WAIT
-from zoo_opt_seg.blackbox.protocol import BlackBox, check_answer, check_images, check_prompts
+from zoo_opt_seg.blackbox.protocol import BlackBox, answered, check_answer, check_images, check_prompts
 from zoo_opt_seg.blackbox.serving import Served
 from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for
 from zoo_opt_seg.data.samples import Samples, typed_array
@@ -56,9 +56,9 @@ class Answers:
             raise ValueError(f"rows must be numbers of the {len(images)} images, got {self.rows!r:.80}")
         check_prompts(self.prompts, len(rows))
         answers = check_answer(self.answers, (len(rows), *images.shape[1:3]), "answers", nan=True)
-        there = ~np.isnan(answers).any(axis=(1, 2)) if answers.dtype != np.bool_ else np.ones(len(rows), np.bool_)
-        for name, value in (("rows", rows), ("prompts", self.prompts), ("answers", answers)):
-            object.__setattr__(self, name, value if there.all() else value[np.flatnonzero(there)])
+        there, answers = answered(answers)
+        for name, value in (("rows", rows[there]), ("prompts", self.prompts[there]), ("answers", answers)):
+            object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo_opt.core.errors import integer
+from zoo_opt_seg.blackbox.protocol import were_masks
 from zoo_opt_seg.features.encoders import encoder_config
 from zoo_opt_seg.prompts import Array, Prompts
 
@@ -192,8 +193,7 @@ class VisualPrompt(ABC):
         if not failed.any():
             return self.restore(answers, x, context)
         answers = np.where(failed[:, None, None], 0.0, answers).astype(answers.dtype)
-        hard = ((answers == 0) | (answers == 1)).all()  # bool, had all been answered
-        masks = self.restore(answers > 0.5 if hard else answers, x, context).astype(np.float32)
+        masks = self.restore(answers > 0.5 if were_masks(answers) else answers, x, context).astype(np.float32)
         masks[failed.reshape(self.views, -1).any(axis=0)] = np.nan
         return masks
 

@@ -245,6 +245,27 @@ def test_questions_that_fail_are_left_out():
     assert result.calls == box.sent
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["questions", "images"])
+def test_hard_masks_stay_hard_where_some_were_not_answered(whole):
+    asked = []
+
+    class Failing(Hard):
+        def __call__(self, images, prompts):
+            asked.append(len(images))
+            masks = super().__call__(images, prompts)
+            if len(asked) % 5:
+                return masks
+            if whole:
+                raise RuntimeError("quota")
+            return np.where(np.arange(len(masks))[:, None, None] > 0, masks, np.nan).astype(np.float32)
+
+    result = refined(Failing(), loss="dice", validate=2, validation_images=6)
+    assert result.prompt.refiner.config.hard
+    assert len(asked) > 20
+    test = splits().test
+    assert not np.isnan(result.prompt.predict(Hard(), test.images, evaluate_prompts(test))).any()
+
+
 def test_a_black_box_that_goes_down_after_the_search_ends_the_run_and_loses_nothing(tmp_path):
     dead = Faulty(lambda box, _: box.sent > 85)
     with pytest.raises(BlackBoxDown, match="failed 2 times in a row"):
