@@ -23,7 +23,7 @@ from zoo_opt_seg.data import load_data
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.embedded import TINY_SIZE
 from zoo_opt_seg.measures.evaluation import evaluate
-from zoo_opt_seg.measures.trivial import best_disk
+from zoo_opt_seg.measures.trivial import EllipseInBox, best_disk
 from zoo_opt_seg.prompts import Prompts
 
 SHOWN = ("polypgen", "dsb2018", "chase_db1")
@@ -35,14 +35,6 @@ def boxes(masks: np.ndarray, seed: Any) -> Prompts:
     return Prompts(boxes=boxes_about(masks, np.random.default_rng(seed)))
 
 
-def ellipse_in_box(images: np.ndarray, prompts: Prompts) -> np.ndarray:
-    """The ellipse that touches the sides of each box."""
-    y, x = np.mgrid[: images.shape[1], : images.shape[2]]
-    x0, y0, x1, y1 = (side[:, None, None] for side in prompts.boxes.T)
-    half = np.maximum(np.stack([x1 - x0, y1 - y0]) / 2, 0.5)
-    return ((2 * x - x0 - x1) / (2 * half[0])) ** 2 + ((2 * y - y0 - y1) / (2 * half[1])) ** 2 <= 1
-
-
 def line(name: str, box: Any, best: Any, samples: Samples, train: Samples) -> str:
     """A row of the table: a set's name, and the mean Dice of what is in `HEADER`."""
 
@@ -50,7 +42,7 @@ def line(name: str, box: Any, best: Any, samples: Samples, train: Samples) -> st
         return f"{evaluate(model, samples, distances=False, **how).dice.mean():.3f}".lstrip("0")
 
     cells = [figure(best_disk(train)), figure(box), figure(best), figure(box, points=3)]
-    cells += [figure(model, draw=boxes) for model in (ellipse_in_box, box)]
+    cells += [figure(model, draw=boxes) for model in (EllipseInBox(), box)]
     return f"| {name} | {len(samples)} | {' | '.join(cells)} |"
 
 

@@ -39,6 +39,23 @@ class Disk:
 
 
 @dataclass(frozen=True)
+class EllipseInBox:
+    """The ellipse that touches the sides of the box; of a prompt without one, the sides of the image."""
+
+    def __call__(self, images: np.ndarray, prompts: Prompts) -> np.ndarray:
+        """Return bool masks (n, H, W)."""
+        height, width = images.shape[1:3]
+        boxes = np.tile(np.array([0, 0, width - 1, height - 1], np.float32), (len(images), 1))
+        if prompts.boxes is not None:
+            boxes = np.where(np.isnan(prompts.boxes), boxes, prompts.boxes)
+        x0, y0, x1, y1 = (side[:, None, None] for side in boxes.T)
+        half = np.maximum(np.stack([x1 - x0, y1 - y0]) / 2, 0.5)  # a box of one pixel holds that pixel
+        y, x = np.mgrid[:height, :width]
+        inside: np.ndarray = ((2 * x - x0 - x1) / (2 * half[0])) ** 2 + ((2 * y - y0 - y1) / (2 * half[1])) ** 2 <= 1
+        return inside
+
+
+@dataclass(frozen=True)
 class WholeImage:
     """Everything is object."""
 

@@ -14,7 +14,7 @@ from seg.prompt_fakes import Recorded
 from zoo_opt_seg import Prompts, evaluate
 from zoo_opt_seg.data import Samples, Splits, centre_points, random_points
 from zoo_opt_seg.measures.metrics import dice, hd95, iou
-from zoo_opt_seg.measures.trivial import Disk, RegionGrowing, WholeImage, baselines, best_disk
+from zoo_opt_seg.measures.trivial import Disk, EllipseInBox, RegionGrowing, WholeImage, baselines, best_disk
 
 SIZE = 32
 
@@ -168,6 +168,18 @@ def test_bad_model_and_samples() -> None:
 def test_disk_pixels() -> None:
     (mask,) = Disk(2)(np.zeros((1, 9, 9, 3), np.uint8), Prompts(points=[[[4.0, 3.0]]]))
     assert mask.sum() == 13 and mask[1, 4] and mask[3, 6] and not mask[1, 5]
+
+
+def test_ellipse_touches_the_sides_of_its_box_and_those_of_the_image_where_there_is_none() -> None:
+    black = np.zeros((3, 9, 9, 3), np.uint8)
+    boxes = np.array([[1, 3, 7, 5], [4, 4, 4, 4], [np.nan] * 4], np.float32)
+    flat, pixel, whole = EllipseInBox()(black, Prompts(boxes=boxes))
+    assert flat.any(axis=0).tolist() == [1 <= x <= 7 for x in range(9)] and flat[4, 1] and not flat[3, 1]
+    assert flat.any(axis=1).tolist() == [3 <= y <= 5 for y in range(9)]
+    assert np.argwhere(pixel).tolist() == [[4, 4]]
+    y, x = np.mgrid[:9, :9]
+    assert (whole == (np.hypot(x - 4, y - 4) <= 4)).all()
+    assert (EllipseInBox()(black, Prompts(points=np.zeros((3, 1, 2)))) == whole).all()
 
 
 def test_best_disk_is_the_best_of_all_radii() -> None:
