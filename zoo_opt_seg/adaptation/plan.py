@@ -138,6 +138,8 @@ def planned(
     """
     instance("splits", splits, Splits)
     instance("prompt", prompt, VisualPrompt)
+    if not prompt.dim:
+        raise ValueError(f"prompt must have something to train, got {prompt!r}, which has no parameters")
     box = as_black_box(model)
     points = kind_for(box, training.points)
     if training.train_images is not None:

@@ -14,13 +14,22 @@ from zoo_opt.bench.engine.job import Entry, Job, run_job
 from zoo_opt.bench.engine.record import Record
 from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt_seg.data.samples import numbered
-from zoo_opt_seg.tables.sources import data_of, embedded_digest, evaluated, folder_of, head, model_of, prompt_of, served
-from zoo_opt_seg.tables.suite import Cell, on_volumes
+from zoo_opt_seg.tables.sources import (
+    data_of,
+    embedded_digest,
+    evaluated,
+    folder_of,
+    head,
+    kind_of,
+    model_of,
+    prompt_of,
+    served,
+)
+from zoo_opt_seg.tables.suite import TRIVIAL, Cell, on_volumes
 from zoo_opt_seg.tables.volumes import atlas
 from zoo_opt_seg.tables.whitebox import trained
 
 DIGITS = 4  # of the figures per image
-BASELINES = {"disk": "disk", "whole-image": "whole image", "region-growing": "region growing"}
 Figures = dict[str, Any]
 
 
@@ -86,17 +95,41 @@ def rounded(values: np.ndarray) -> list[float | None]:
 # ---------------------------------------------------------------------------------------------------- rows
 
 
+def _asked(cell: Cell, **prompt: Any) -> Figures:
+    """What the black box makes of the test images, shown with a visual prompt or as they are."""
+    from zoo_opt_seg.blackbox.wrappers import Counted
+
+    box = Counted(served(cell))
+    evaluation = evaluated(cell, box, draw=kind_of(cell), **prompt)
+    return {"evaluation": evaluation, "calls_each": round(box.calls / evaluation.dice.size, 4)}
+
+
 def _zero_shot(cell: Cell) -> Figures:
-    return {"evaluation": evaluated(cell, served(cell))}
+    return _asked(cell)
+
+
+def _start(cell: Cell) -> Figures:
+    """The visual prompt before its training."""
+    prompt = prompt_of(cell)
+    return _asked(cell, prompt=prompt, x=prompt.x0(cell.seed)) | {"about": repr(prompt)}
+
+
+def _test_time(cell: Cell) -> Figures:
+    """Several views of each image, and no training."""
+    from zoo_opt_seg.visual_prompts.averaged import Averaged
+
+    prompt = Averaged(cell.size, **cell.row.options)
+    return _asked(cell, prompt=prompt, x=prompt.x0()) | {"about": repr(prompt)}
 
 
 def _baseline(cell: Cell) -> Figures:
-    from zoo_opt_seg.data.draws import kind_for
     from zoo_opt_seg.measures.trivial import baselines
 
-    kind = kind_for(model_of(cell))  # points or texts, as the cell's black box is asked by
-    box = baselines(data_of(cell), seed=cell.seed, points=kind)[BASELINES[cell.row.use]]
-    return {"evaluation": evaluated(cell, box, draw=kind), "about": repr(box)}
+    kind, name = kind_of(cell), cell.row.use.replace("-", " ")
+    known = baselines(data_of(cell), seed=cell.seed, points=kind)
+    if name not in known:
+        raise ValueError(f"use must be one of {', '.join(known)} for questions by {kind!r}, got {cell.row.use!r}")
+    return {"evaluation": evaluated(cell, known[name], draw=kind), "about": repr(known[name]), "calls_each": 0}
 
 
 def _adapt(cell: Cell) -> Figures:
@@ -107,7 +140,7 @@ def _adapt(cell: Cell) -> Figures:
     kept = done.metrics["chosen"]["mark"]
     chosen: dict[str, Any] = next((mark for mark in done.marks if mark["mark"] == kept), {})
     return {
-        "evaluation": evaluated(cell, served(cell), prompt=done.prompt),
+        **_asked(cell, prompt=done.prompt),
         "calls": done.calls,
         "trained": done.prompt.prompt.dim + refiner,
         "seconds": round(seconds, 2),
@@ -121,14 +154,14 @@ def _peak(cell: Cell) -> Any:
     """A meter of memory, begun when what a first question loads has been loaded, as in training with the gradient."""
     import torch
 
-    from zoo_opt_seg.data.draws import draw_prompts, kind_for
+    from zoo_opt_seg.data.draws import draw_prompts
     from zoo_opt_seg.whitebox.core.memory import PeakMemory
 
     model = model_of(cell)
     if hasattr(model, "logits"):  # a model of ours in this process
         first = data_of(cell).validation
         first = first[first.with_object[:1]]
-        model(first.images, draw_prompts(kind_for(model), first, 0))
+        model(first.images, draw_prompts(kind_of(cell), first, 0))
     return PeakMemory(getattr(model, "device", torch.device("cpu")))
 
 
@@ -140,8 +173,9 @@ def adapted(cell: Cell) -> Any:
     row, prompt = cell.row, prompt_of(cell)
     search: dict[str, Any] = {"method": row.method, "options": row.options, "calls": cell.calls, "seed": cell.seed}
     place: dict[str, Any] = {"out": folder_of(cell), "test": False, "panel": False}
+    asked = {"points": cell.points} if cell.points else {}
     try:
-        return adapt(model_of(cell), prompt, data_of(cell), **search, **place, **row.settings)
+        return adapt(model_of(cell), prompt, data_of(cell), **search, **place, **(asked | row.settings))
     except BlackBoxDown as error:
         if isinstance(error.__cause__, NotServed | Refused):  # as of the cells to come, not of this one
             raise NotServed(str(error)) from error
@@ -149,4 +183,5 @@ def adapted(cell: Cell) -> Any:
 
 
 # All other uses are comparators.
-OWN = {"zero-shot": _zero_shot, **dict.fromkeys(BASELINES, _baseline), "atlas": atlas, "adapt": _adapt}
+OWN = {"zero-shot": _zero_shot, "start": _start, "tta": _test_time, "atlas": atlas, "adapt": _adapt}
+OWN |= dict.fromkeys(TRIVIAL, _baseline)

@@ -10,7 +10,17 @@ from typing import Any
 from zoo_opt.bench.suite_reader import REQUIRED, Reader, SuiteError
 from zoo_opt.support.declaring import need_declared
 from zoo_opt_seg.blackbox.registry import check_black_box_in_file
-from zoo_opt_seg.tables.suite import FIGURES, OVERRIDES, OWN_USES, Published, Row, TableGroup, TableSuite, uses
+from zoo_opt_seg.tables.suite import (
+    FIGURES,
+    OVERRIDES,
+    OWN_USES,
+    PROMPTED,
+    Published,
+    Row,
+    TableGroup,
+    TableSuite,
+    uses,
+)
 from zoo_opt_seg.whitebox.comparators import COMPARATORS
 
 __all__ = ["SuiteError", "load_table", "read_table"]
@@ -115,6 +125,8 @@ def _check(where: str, group: TableGroup) -> None:
         if (label := getattr(group, key)) and label not in labels:
             raise SuiteError(f"{where}: {key!r} must be the label of a row, got {label!r}")
     for row in group.rows:
+        if group.points and row.use in COMPARATORS:
+            raise SuiteError(f"{where}, row {row.label!r}: 'points' goes with {', '.join(OWN_USES)}, got {row.use!r}")
         for unknown in {*row.domains, *row.on, *row.published, *row.published_organs} - set(group.domains):
             raise SuiteError(f"{where}, row {row.label!r}: the group has no domain {unknown!r}")
         for domain, figures in row.published.items():
@@ -165,7 +177,7 @@ def _row(reader: Reader) -> Row:
         published={name: _published(reader, own) for name, own in reader.take("published", dict, {}).items()},
         published_organs={name: _organs(reader, o) for name, o in reader.take("published_organs", dict, {}).items()},
     )
-    prompted = ("adapt", *(comparator.name for comparator in COMPARATORS.entries() if comparator.prompt))
+    prompted = (*PROMPTED, *(comparator.name for comparator in COMPARATORS.entries() if comparator.prompt))
     for key, value, goes_with in (("prompt", row.prompt, prompted), ("method", row.method, ("adapt",))):
         if bool(value) is not (use in goes_with):
             raise reader.error(f"{key!r} goes with {' and '.join(goes_with)}, got {value!r} with {use!r}")

@@ -16,6 +16,7 @@ from zoo_opt_seg.tables.statistics import (
     FIGURES,
     RowTest,
     Spread,
+    best_floor,
     cells_of,
     gap_closed,
     on_other_data,
@@ -36,7 +37,10 @@ Against {reference}: difference in Dice and HD95 with its 95 % paired bootstrap 
 over seeds and prompts), and p of Wilcoxon's signed-rank test, corrected after Holm for the rows of a domain. Images
 that share a patient or sequence, and nuclei of one image, are resampled and ranked together.{gap}"""
 MEMORY = "Peak MB: {kinds}; median over cells."
-GAP = " Gap: part of the way in Dice from {floor} to {ceiling}."
+GAP = (
+    " Gap: part of the way in Dice from {floor} to {ceiling}, beside that of the best floor, a row that trains nothing "
+    "or asks nobody; not shown where no floor was measured."
+)
 Runs = Sequence[Mapping[str, Any]]
 
 
@@ -51,6 +55,7 @@ class Cost:
 
 COSTS = (
     Cost("calls", lambda run: run["calls"] > 0, lambda runs: _range([run["calls"] for run in runs])),
+    Cost("calls a question", lambda run: run.get("calls_each", 0) > 1, lambda runs: _per_question(runs)),
     Cost("trained parameters", lambda run: run["trained"] > 0, lambda runs: _range([run["trained"] for run in runs])),
     Cost("CPU min", lambda run: run["seconds"] is not None, lambda runs: _median(runs, "seconds", 60, 1)),
     Cost("peak MB", lambda run: run.get("memory") is not None, lambda runs: _median(runs, "memory", 1e6, 0)),
@@ -144,6 +149,7 @@ def legend(group: TableGroup, record: Record) -> str:
         prompted_by = BLACK_BOXES.find(use).prompted_by if use in BLACK_BOXES else ""
         asked = (prompted_by.removesuffix("s") or "prompt") + "s" * (group.repeats > 1)
         over = f"test images and {group.repeats} random {asked} each"
+        over = f"test images, asked about by {group.points}" if group.points else over
     figures, unit = " / ".join(TITLES[name] for name in group.figures), _unit(_done(group, record))
     brackets = BRACKETS if any(row.published for row in group.rows) else ""
     return LEGEND.format(figures=figures, unit=unit, over=over, brackets=brackets)
@@ -169,6 +175,12 @@ def organs_table(group: TableGroup, record: Record) -> str:
 
 def _done(group: TableGroup, record: Record) -> list[Mapping[str, Any]]:
     return [run for row, domain in group.places() for run in cells_of(group, row, domain, record.runs).values()]
+
+
+def _per_question(runs: Runs) -> str:
+    """What an answer about a test image costs; a dash where the record does not say."""
+    values = [run["calls_each"] for run in runs if run.get("calls_each") is not None]
+    return " to ".join(f"{value:g}" for value in sorted({min(values), max(values)})) if values else NONE
 
 
 def _unit(runs: Runs) -> str:
@@ -202,14 +214,15 @@ def figure_cell(group: TableGroup, row: Row, domain: str, record: Record) -> str
 
 def tests_table(group: TableGroup, tests: Iterable[RowTest], record: Record) -> str:
     """Each row against the reference, domain by domain."""
-    rows = {row.label: row for row in group.rows}
-    lines = []
+    rows, between, lines = {row.label: row for row in group.rows}, bool(group.floor and group.ceiling), []
     for test in tests:
         dice, hd95 = ((interval_text(test.gain[name], DIGITS[name]), p_text(test.p[name])) for name in FIGURES)
-        gap = part_text(gap_closed(group, rows[test.row], test.domain, record.runs))
+        floor, most = best_floor(group, test.domain, record.runs)
+        gap = part_text(gap_closed(group, rows[test.row], test.domain, record.runs)) if floor else NONE
+        beside = [f"{part_text(most)}, {floor}" if floor else NONE] if between else []
         images = str(test.images) + (f" in {test.groups}" if test.groups < test.images else "")
-        lines.append([test.domain, test.row, *dice, *hd95, gap, images])
-    return table(["domain", "row", "Dice", "p", "HD95", "p", "gap", "images"], lines)
+        lines.append([test.domain, test.row, *dice, *hd95, gap, *beside, images])
+    return table(["domain", "row", "Dice", "p", "HD95", "p", "gap", *["best floor"] * between, "images"], lines)
 
 
 def table(headings: Sequence[str], body: Iterable[Sequence[str]]) -> str:

@@ -191,6 +191,13 @@ def evaluated(cell: Cell, model: Any, **prompt: Any) -> Any:
     return evaluate(model, data_of(cell).test, repeats=cell.repeats, seed=cell.seed, **prompt)
 
 
+def kind_of(cell: Cell) -> Any:
+    """By what the cell's black box, and what is measured beside it, is asked."""
+    from zoo_opt_seg.data.draws import kind_for
+
+    return kind_for(model_of(cell), cell.points or None)
+
+
 def prompt_of(cell: Cell) -> VisualPrompt:
     """The cell's visual prompt."""
     from zoo_opt_seg.visual_prompts import prompt_for

@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo_opt.bench.statistics.bootstrap import Interval, interval
 from zoo_opt.bench.statistics.pairs import holm, wilcoxon
-from zoo_opt_seg.tables.suite import Row, TableGroup
+from zoo_opt_seg.tables.suite import Row, TableGroup, is_floor
 
 Runs = Mapping[str, Mapping[str, Any]]  # by key
 FIGURES = ("dice", "hd95")
@@ -135,6 +135,13 @@ def gap_closed(group: TableGroup, row: Row, domain: str, runs: Runs) -> float:
         return float("nan")
     low, high, here = (spread_over_seeds({seed: cells[seed] for seed in seeds}, "dice").mean for cells in three)
     return (here - low) / (high - low) if high > low else float("nan")
+
+
+def best_floor(group: TableGroup, domain: str, runs: Runs) -> tuple[str, float]:
+    """Label of the floor (`is_floor`) that closes most of the gap on a domain, and how much; "" and NaN of none."""
+    floors = [row for row, where in group.places() if where == domain and is_floor(row)]
+    closed = [(row.label, gap_closed(group, row, domain, runs)) for row in floors]
+    return max((one for one in closed if not np.isnan(one[1])), key=lambda one: one[1], default=("", float("nan")))
 
 
 def _float(value: float | None) -> float:

@@ -12,6 +12,7 @@ A table suite is TOML, read by `zoo_opt_seg.tables.reader`::
     domains = ["disc", "skin"]         # names that load_data knows, or, in a file that is trusted, "module:function"
     black_box = { use = "tiny" }       # or "small", or { use = "sam", model_type = "vit_b", checkpoint = "vit_b.pth" },
                                        # or, asked by text, { use = "clipseg", folder = "clipseg-rd64" }
+    points = "box"                     # by what it is asked, in all rows; without, by what the black box wants
     reference = "SPSA-GEASS"           # row that the others are compared with
     figures = ["dice", "hd95"]         # "iou" too, if it is to be shown
     adapt = { batch = 16 }             # settings that all rows of this use have; "lora", "vlsm", ... likewise
@@ -52,7 +53,9 @@ from zoo_opt_seg.whitebox.comparators import COMPARATORS
 __all__ = ["FIGURES", "FORMAT", "OVERRIDES", "Cell", "Place", "Published", "Row", "TableGroup", "TableSuite", "uses"]
 
 FORMAT = 1  # of what a cell records; part of its key
-OWN_USES = ("zero-shot", "disk", "whole-image", "region-growing", "atlas", "adapt")  # the others are comparators
+TRIVIAL = ("disk", "whole-image", "region-growing", "ellipse")  # no model at all
+OWN_USES = ("zero-shot", *TRIVIAL, "start", "tta", "atlas", "adapt")  # the others are comparators
+PROMPTED = ("start", "adapt")  # of these, those that name a visual prompt
 FIGURES = ("dice", "iou", "hd95")  # that a table can show
 OVERRIDES = ("prompt_options", "options", "settings")
 
@@ -60,6 +63,11 @@ OVERRIDES = ("prompt_options", "options", "settings")
 def uses() -> tuple[str, ...]:
     """What a row can be of: adaptation, baselines, and the comparators, those of other packages too."""
     return (*OWN_USES, *COMPARATORS)
+
+
+def is_floor(row: Row) -> bool:
+    """Whether a row trains nothing, or asks nobody: what the other rows have to be above to be worth their calls."""
+    return row.use in (*TRIVIAL, "start", "tta") or (row.use == "refiner" and row.options.get("box") is False)
 
 
 def on_volumes(use: str) -> bool:
@@ -77,11 +85,12 @@ class Row:
     use : str
         One of `uses`.
     prompt, prompt_options
-        The visual prompt of ``adapt`` and ``backprop``: `zoo_opt_seg.visual_prompts.make_prompt`.
+        The visual prompt of ``adapt``, ``start`` and ``backprop``: `zoo_opt_seg.visual_prompts.make_prompt`.
     method : str
         Of ``adapt``: a name in `zoo_opt.METHODS`.
     options : dict
-        The method's hyper-parameters, or those of a comparator: see the function that its declaration names.
+        The method's hyper-parameters, those of `zoo_opt_seg.visual_prompts.Averaged` (``tta``), or those of a
+        comparator: see the function that its declaration names.
     settings : dict
         Keywords of `zoo_opt_seg.adaptation.run.adapt`, or of `zoo_opt_seg.whitebox.core.recipe.Recipe` (and
         ``augment``, ``loss``; of `stop_after` and `clip` 0 is None).
@@ -148,12 +157,14 @@ class Cell:
     repeats: int
     black_box: dict[str, Any]
     place: Place = Place("")
+    points: str = ""
 
     @cached_property
     def key(self) -> str:
         """Hash of all that the result depends on; a finished cell is not repeated, whatever group it is in."""
         row = {name: getattr(self.row, name) for name in ("use", "prompt", "method", *OVERRIDES)}
         said = {name: getattr(self, name) for name in ("domain", "seed", "size", "repeats", "black_box")}
+        said |= {"points": self.points} if self.points else {}
         text = json.dumps([FORMAT, row, said, self.budget or None], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -185,6 +196,8 @@ class TableGroup:
         Labels of the row that others are tested against, and of those between which the gap is measured; or "".
     figures : tuple of str
         Of `FIGURES`, those that are shown.
+    points : str
+        By what the black box is asked, see `zoo_opt_seg.data.draws.draw_prompts`; "": by what it wants.
     """
 
     name: str
@@ -200,6 +213,7 @@ class TableGroup:
     ceiling: str = ""
     note: str = ""
     figures: tuple[str, ...] = ("dice", "hd95")
+    points: str = ""
 
     def cells(self, place: Place = Place("")) -> list[Cell]:
         """Every cell, seed by seed."""
@@ -211,7 +225,9 @@ class TableGroup:
 
     def cell(self, row: Row, domain: str, seed: int, place: Place = Place("")) -> Cell:
         """The cell of a row, a domain and a seed."""
-        return Cell(row.at(domain), domain, seed, self.calls, self.size, self.repeats, self.black_box, place)
+        return Cell(
+            row.at(domain), domain, seed, self.calls, self.size, self.repeats, self.black_box, place, self.points
+        )
 
 
 @dataclass(frozen=True)

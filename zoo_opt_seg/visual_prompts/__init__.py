@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zoo_opt.support.lazy import exports
 
 if TYPE_CHECKING:
+    from zoo_opt_seg.visual_prompts.averaged import Averaged as Averaged
     from zoo_opt_seg.visual_prompts.bar import BAR as BAR
     from zoo_opt_seg.visual_prompts.base import Context as Context
     from zoo_opt_seg.visual_prompts.base import VisualPrompt as VisualPrompt

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from zoo_opt.core.errors import fraction, positive
-from zoo_opt_seg.prompts import ABSENT, Array, Prompts
+from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.visual_prompts.base import Context, Masks, VisualPrompt
+from zoo_opt_seg.visual_prompts.windows import into, put_back, seen, window_features, windows_about, windows_in
 
 _TYPICAL = 2.0  # - log of the share of a view that an object of middling size, an eighth, covers; ours
 _GAIN = 10.0  # of the score's coefficients, so that steps that suit the inner prompt suit them; ours
 _SCORES = 3  # a, b, c
-_MARGIN = 8  # of the image's side, left around points and boxes that a view must hold
-_ORIGINS, _ZOOMS = "view origins", "view zooms"  # in the context
 
 
 class Views(VisualPrompt):
@@ -85,7 +83,7 @@ class Views(VisualPrompt):
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """Return the prompted images as they are, then enlarged by each further zoom."""
         images = self.inner.forward(x[:-_SCORES], context)
-        enlarged = [_resampled(images, *window, "border") for window in _windows_of(context)]
+        enlarged = [seen(images, *window) for window in windows_in(context.features)]
         return torch.cat([images, *enlarged])
 
     def prompts(self, prompts: Prompts) -> Prompts:
@@ -96,8 +94,8 @@ class Views(VisualPrompt):
         ValueError
             For mask prompts.
         """
-        windows = zip(*self._windows(prompts), strict=True)
-        return Prompts.concatenate([prompts, *(prompts.moved(_into(*window)) for window in windows)])
+        seen_by = zip(*windows_about(prompts, self.size, self.zooms[1:]), strict=True)
+        return Prompts.concatenate([prompts, *(prompts.moved(into(*window)) for window in seen_by)])
 
     def restore(self, probabilities: Masks, x: Array | Tensor, context: Context) -> Masks:
         """Return the views' masks at the image's own place, weighed; bool masks stay bool."""
@@ -108,8 +106,8 @@ class Views(VisualPrompt):
         p = probabilities.float().view(self.views, len(context), self.size, self.size)
         w = self._weights(p, torch.as_tensor(x))[..., None, None]
         mixed = w[0] * p[0]
-        for k, (origin, zoom) in enumerate(_windows_of(context), 1):
-            mixed = mixed + w[k] * _resampled(p[k][:, None], -origin * zoom[:, None], 1 / zoom, "zeros")[:, 0]
+        for k, (origin, zoom) in enumerate(windows_in(context.features), 1):
+            mixed = mixed + w[k] * put_back(p[k], origin, zoom)
         return mixed >= 0.5 if hard else mixed.clamp(0.0, 1.0)
 
     def arrays(self) -> dict[str, Array]:
@@ -122,12 +120,7 @@ class Views(VisualPrompt):
 
     def _context(self, pixels: Tensor, images: Array, prompts: Prompts) -> Context:
         inner = self.inner.context(images, prompts)
-        origins, zooms = self._windows(prompts)
-        windows = {
-            _ORIGINS: torch.from_numpy(np.stack(origins, 1).astype(np.float32)),
-            _ZOOMS: torch.from_numpy(np.stack(zooms, 1).astype(np.float32)),
-        }
-        return Context(inner.images, {**inner.features, **windows})
+        return Context(inner.images, {**inner.features, **window_features(prompts, self.size, self.zooms[1:])})
 
     def _weights(self, p: Tensor, x: Tensor) -> Tensor:
         """Return w, shape (views, n), of masks p (views, n, size, size)."""
@@ -138,54 +131,6 @@ class Views(VisualPrompt):
         rest = (1.0 - self.prior) / (self.views - 1)
         prior = torch.tensor([self.prior, *[rest] * (self.views - 1)]).to(p)
         return torch.softmax(a * found + b * found**2 + c * certain + prior.log()[:, None], dim=0)
-
-    def _windows(self, prompts: Prompts) -> tuple[list[Array], list[Array]]:
-        """Return, for each zoom but the first, the corner (n, 2) of what the view shows, and the zoom (n,).
-
-        In pixels whose first begins at 0: place u of the image is place (u - corner) * zoom of the view.
-        """
-        low, high = _extent(prompts, self.size)
-        fits = self.size / ((high - low).max(axis=1) + self.size / _MARGIN)
-        origins, zooms = [], []
-        for wanted in self.zooms[1:]:
-            zoom = np.minimum(wanted, np.maximum(fits, 1.0)) if wanted > 1 else np.full(len(low), wanted)
-            side = self.size / zoom[:, None]  # of what is seen
-            about = (low + high) / 2 - side / 2
-            origins.append(np.clip(about, 0.0, self.size - side) if wanted > 1 else (self.size - side) / 2 + 0 * about)
-            zooms.append(zoom)
-        return origins, zooms
-
-
-def _into(origin: Array, zoom: Array) -> Callable[[Array], Array]:
-    """Return the map of places (n, k, 2), pixel centres being whole numbers, from the image into its view."""
-    return lambda xy: (xy + 0.5 - origin[:, None]) * zoom[:, None, None] - 0.5
-
-
-def _extent(prompts: Prompts, size: int) -> tuple[Array, Array]:
-    """Return the least and greatest x, y (n, 2) of points and boxes; the middle of the image where there are none."""
-    places = [np.full((len(prompts), 1, 2), np.nan)]
-    if prompts.points is not None and prompts.labels is not None:
-        places.append(np.where((prompts.labels != ABSENT)[..., None], prompts.points, np.nan))
-    if prompts.boxes is not None:
-        places.append(prompts.boxes.reshape(-1, 2, 2))
-    u = np.concatenate(places, axis=1).astype(np.float64) + 0.5
-    none = np.isnan(u).all(axis=(1, 2))
-    u[none] = size / 2
-    return np.nanmin(u, axis=1), np.nanmax(u, axis=1)
-
-
-def _windows_of(context: Context) -> list[tuple[Tensor, Tensor]]:
-    """Return corner and zoom of each view but the first."""
-    return list(zip(context.features[_ORIGINS].unbind(1), context.features[_ZOOMS].unbind(1), strict=True))
-
-
-def _resampled(images: Tensor, origin: Tensor, zoom: Tensor, outside: str) -> Tensor:
-    """Return what views show of square images (n, c, S, S): place v is the images' place origin + v / zoom."""
-    theta = torch.zeros(len(images), 2, 3, device=images.device)
-    theta[:, 0, 0] = theta[:, 1, 1] = 1 / zoom
-    theta[:, :, 2] = 2 * origin / images.shape[-1] + (1 / zoom - 1)[:, None]
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode=outside, align_corners=False)
 
 
 def _made(inner: VisualPrompt | Mapping[str, Any] | None, size: int) -> VisualPrompt:
