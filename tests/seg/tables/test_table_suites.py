@@ -163,7 +163,7 @@ def test_volumes_have_organs_a_gate_and_millimetres(tmp_path: Path, capsys: pyte
 def test_text_rows_have_iou_and_calls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = run_suite(tmp_path, TEXTS, "texts")
     text = capsys.readouterr().out
-    assert f"|  | {TOLD} | calls | trained parameters | CPU min | peak MB |" in text
+    assert f"|  | {TOLD} | calls | calls a question | trained parameters | CPU min | peak MB |" in text
     assert "Dice / IoU / HD95 (pixels): mean over test images" in text
     assert re.fullmatch(r"[\d.]+ / [\d.]+ / [\d.]+ \[0.8685 / 0.7926 / 52.18\]", row_of(text, "filter")[1])
     assert row_of(text, "BAPS")[1].endswith("[0.5]") and row_of(text, "middle")[2] == "0"

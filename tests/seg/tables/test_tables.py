@@ -134,7 +134,7 @@ test_suite_errors_name_the_place = refused(
     (('reference = "SPSA"', 'reference = "nobody"'), "'reference' must be the label of a row, got 'nobody'"),
     (('use = "disk"', 'use = "circle"'), "'use' must be one of zero-shot"),
     (('method = "spsa"', ""), "'method' goes with adapt"),
-    (('use = "zero-shot"', 'use = "zero-shot"\nprompt = "vpt"'), "'prompt' goes with adapt and backprop"),
+    (('use = "zero-shot"', 'use = "zero-shot"\nprompt = "vpt"'), "'prompt' goes with start and adapt and backprop"),
     (("[0.68, 99.3]", '"0.68"'), "'published' must have"),
     (("[group.row.on.kvasir]", "[group.row.on.kvsair]"), "no domain 'kvsair'"),
     (("[group.row.on.kvasir]\noptions", "[group.row.on.kvasir]\noption"), "'on.kvasir' may have"),
