@@ -166,7 +166,7 @@ class SegmentationTarget:
         return Objective(box, self._prompt, self._splits.train, seed=own, **self._settings)
 
     def metrics(self, x: FloatArray) -> dict[str, float]:
-        """Loss on validation, Dice and HD95 on test, with one random point or text per image, the same for all runs."""
+        """Loss on validation, Dice and HD95 on test, with one prompt per image, the same for all runs."""
         vector = np.asarray(x, np.float32)
         if self._seen[0] != vector.tobytes():
             self._seen = vector.tobytes(), self._measured(vector)
@@ -180,7 +180,7 @@ class SegmentationTarget:
         if not np.isfinite(x).all():
             return dict.fromkeys(("validation_loss", "test_dice", "test_hd95"), float("nan"))
         validation, test = self._splits.validation[: self._images], self._splits.test[: self._images]
-        told = draw_prompts(kind_for(self._box), validation, (0, 1))
+        told = draw_prompts(kind_for(self._box), validation, (0, 1), exact=True)
         answer = self._prompt.answer(self._box, x, self._prompt.context(validation.images, told))
         loss = black_box_loss(self._settings["loss"], answer, validation.masks)
         summary = evaluate(self._box, test, prompt=self._prompt, x=x, repeats=1, seed=0).summary()

@@ -11,7 +11,7 @@ import numpy as np
 from zoo_opt.core import errors
 from zoo_opt_seg.blackbox.protocol import BlackBoxError, SegmentationModel
 from zoo_opt_seg.data.augmentation import KINDS, augment
-from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for, need_texts
+from zoo_opt_seg.data.draws import Kind, draw_prompts, kind_for, need_texts
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.measures.losses import LOSSES, black_box_loss
 from zoo_opt_seg.prompts import Array, Prompts
@@ -57,9 +57,9 @@ class Objective:
         Images of a minibatch, which is also the number of calls of one evaluation.
     augment : {None, "paper", "released"}
         See `zoo_opt_seg.data.augmentation`.
-    points : {"random", "centre", "text"} or callable, optional
-        Prompts of a minibatch, see `zoo_opt_seg.data.draws.draw_prompts`; without, texts for a model that is prompted
-        by text, and random points for others. Points are drawn on the augmented masks.
+    points : int, {"random", "centre", "box", "box+point", "text"} or callable, optional
+        Prompts of a minibatch, see `zoo_opt_seg.data.draws.draw_prompts`; without, what the model is prompted by, and
+        random points where it does not say. Points and boxes are drawn on the augmented masks, and boxes are moved.
     reduction : {"image", "batch"}
         See `zoo_opt_seg.measures.losses.dice_loss`.
     seed : int
@@ -87,7 +87,7 @@ class Objective:
         loss: str = "bce+dice",
         batch: int = 16,
         augment: str | None = None,
-        points: str | Draw | None = None,
+        points: Kind | None = None,
         reduction: str = "image",
         seed: int = 0,
         keep: Callable[[int, Array, Array], None] | None = None,

@@ -25,6 +25,7 @@ from zoo_opt_seg.adaptation.folder import (
     read_lines,
     without_secrets,
 )
+from zoo_opt_seg.data.draws import asked_by
 
 NAMES = {
     ZERO_SHOT: "Zero-shot",
@@ -39,11 +40,17 @@ WHAT = {
     ADAPTED: "with the visual prompt",
     REFINED: "its answers corrected by the refiner",
     FLOOR: "the refiner's network, trained on the same labels without the black box",
-    "disk": "{place}, no model; radius fitted on the training images",
+    "disk": "around {place}, no model; radius fitted on the training images",
+    "ellipse": "in the box, no model",
     "whole image": "everything is object",
-    "region growing": "what has the {point}'s colour, no model",
+    "region growing": "what has the colour of {place}, no model",
 }
-PLACES = {"point": ("around the point", "point"), "text": ("in the middle", "middle")}  # by what the box is asked
+PLACES = {"text": "the middle", "box": "the box's middle"}  # by what the black box is asked; else the point
+PROMPTED = {  # likewise: an option of predict, and what to call the prompts
+    "text": ('--text "..."', "texts"),
+    "box": ("--box x0,y0,x1,y1", "boxes"),
+    "box+point": ("--box x0,y0,x1,y1 --point x,y", "prompts"),
+}
 
 
 def write_page(folder: RunFolder) -> None:
@@ -56,7 +63,7 @@ def write_page(folder: RunFolder) -> None:
     """
     config, metrics = (read_json(path, CheckpointError) for path in (folder.config, folder.metrics))
     config, log = without_secrets(config), read_lines(folder.log)
-    test, kind = metrics.get("test"), "text" if config.get("points") == "text" else "point"
+    test, kind = metrics.get("test"), config.get("points", "random")
     title = f"{config['data']['name']}: {config['prompt']['name']} prompt for {config['model']}"
     fields = {
         "title": esc(title),
@@ -64,7 +71,7 @@ def write_page(folder: RunFolder) -> None:
         "glance": _glance(test, metrics, kind),
         "pictures": _pictures(folder, kind),
         "curves": _curves(config, metrics, log),
-        "images": _images(test, kind),
+        "images": _images(test),
         "measures": _measures(test, kind),
         "use": _use(config),
         "made": _made(config, metrics),
@@ -90,7 +97,7 @@ def _facts(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], kind: str) -> str:
+def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], kind: Any) -> str:
     """Return the gain in one sentence and a bar for each row."""
     if test is None:
         marks = metrics["marks"]
@@ -109,15 +116,15 @@ def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], kind: st
             over = f"{gain['groups']} groups of images" if "groups" in gain else "images"
             interval = f"95 % interval {gain['low']:+.3f} to {gain['high']:+.3f}, paired bootstrap over {over}"
         lead += (
-            f'<p><b class="{sign}">{gain["dice"]:+.3f}</b> on {after["images"]} test images with {after["repeats"]} '
-            f"random {kind}s each ({interval}); {100 * gain['better']:.0f} % of the images gained.</p>"
+            f'<p><b class="{sign}">{gain["dice"]:+.3f}</b> on {after["images"]} test images with '
+            f"{asked_by(kind, after['repeats'])} ({interval}); {100 * gain['better']:.0f} % of the images gained.</p>"
         )
     if said := verdict(test):
         lead += f"<p>{esc(said)}</p>"
-    bars, (place, point) = [], PLACES[kind]
+    bars, place = [], PLACES.get(kind, "the point")
     for who, row in rows.items():
         value = row["dice"] or 0.0
-        name, what = NAMES.get(who, who.capitalize()), WHAT.get(who, "").format(place=place, point=point)
+        name, what = NAMES.get(who, who.capitalize()), WHAT.get(who, "").format(place=place)
         bars.append(
             f'<div class="who">{esc(name)}<small>{esc(what)}</small></div>'
             f'<div class="bar"><span class="{"own" if who == last else "base" if who == ZERO_SHOT else "plain"}" '
@@ -126,14 +133,14 @@ def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], kind: st
     return f'{lead}<div class="bars" role="group" aria-label="Dice by row">{"".join(bars)}</div>'
 
 
-def _pictures(folder: RunFolder, kind: str) -> str:
+def _pictures(folder: RunFolder, kind: Any) -> str:
     if not folder.panel.exists():
         return ""
     data = base64.b64encode(folder.panel.read_bytes()).decode()
     return (
         '<section id="pictures"><h2>Pictures</h2><p class="sub">Images from the largest loss (top) to the largest gain '
-        f"(bottom), evenly spaced in rank; one random {kind} each. Dice is that of this {kind}.</p>"
-        f'<div class="scroll"><img class="panel" alt="For each image: the image, its {kind}, the prompted image, the '
+        f"(bottom), evenly spaced in rank, with {asked_by(kind, 1)}. Dice is that of this prompt.</p>"
+        '<div class="scroll"><img class="panel" alt="For each image: the image, its prompt, the prompted image, the '
         f'masks before and after, the truth" src="data:image/png;base64,{data}"></div></section>'
     )
 
@@ -173,7 +180,7 @@ def _curves(config: Mapping[str, Any], metrics: Mapping[str, Any], log: Sequence
     return "".join(charts)
 
 
-def _images(test: Mapping[str, Any] | None, kind: str) -> str:
+def _images(test: Mapping[str, Any] | None) -> str:
     """Return a chart of Dice before and after, a dot for each test image."""
     if test is None:
         return ""
@@ -189,11 +196,11 @@ def _images(test: Mapping[str, Any] | None, kind: str) -> str:
     chart.dots([(b, a) for b, a, _ in pairs], "c0", 4, titles)
     return (
         f"<figure>{chart.svg('Dice of each test image, before and after')}<figcaption>A dot for each test image, the "
-        f"mean over its {kind}s; above the line it gained.</figcaption></figure>"
+        "mean over its prompts; above the line it gained.</figcaption></figure>"
     )
 
 
-def _measures(test: Mapping[str, Any] | None, kind: str) -> str:
+def _measures(test: Mapping[str, Any] | None, kind: Any) -> str:
     if test is None:
         return ""
     headings = ["", "Dice", "± sd", "IoU", "± sd", "HD95, pixels", "± sd"]
@@ -204,7 +211,7 @@ def _measures(test: Mapping[str, Any] | None, kind: str) -> str:
         for who, row in test["rows"].items()
     ]
     some = next(iter(test["rows"].values()))
-    note = f"Means over {some['images']} test images with {some['repeats']} random {kind}s each; sd over images."
+    note = f"Means over {some['images']} test images with {asked_by(kind, some['repeats'])}; sd over images."
     return f'<section id="measures"><h2>Measures</h2><p class="sub">{note}</p>{table(headings, body)}</section>'
 
 
@@ -212,10 +219,11 @@ def _use(config: Mapping[str, Any]) -> str:
     words = {
         name.removeprefix("--"): value
         for name, value in zip(config.get("command", [])[1:-1], config.get("command", [])[2:], strict=False)
-        if name in ("--model", "--data")
+        if name in ("--model", "--data", "--points")
     }
-    asked, prompts = ('--text "..."', "texts") if config.get("points") == "text" else ("--point x,y", "points")
+    asked, prompts = PROMPTED.get(config.get("points", ""), ("--point x,y", "points"))
     model, data = (shlex.quote(words.get(name, name.upper())) for name in ("model", "data"))
+    points = f" --points {shlex.quote(words['points'])}" if "points" in words else ""
     prompt, loading = "prompt.npz", 'load_prompt("prompt.npz")'
     imports = "from zoo_opt_seg.visual_prompts import load_prompt\n\n"
     if config.get("refine"):
@@ -223,7 +231,7 @@ def _use(config: Mapping[str, Any]) -> str:
         imports = "from zoo_opt_seg.refine import RefinedPrompt, load_refiner\n" + imports
     shell = (
         f"zoo-opt-seg predict --prompt {prompt} --model {model} --image FILE {asked} --out mask.png\n"
-        f"zoo-opt-seg evaluate --prompt {prompt} --model {model} --data {data}"
+        f"zoo-opt-seg evaluate --prompt {prompt} --model {model} --data {data}{points}"
     )
     code = (
         f"{imports}prompt = {loading}\n"

@@ -1,4 +1,4 @@
-"""The picture panel of an adaptation: a row per image, from point or text to the masks before and after."""
+"""The picture panel of an adaptation: a row per image, from its prompt to the masks before and after."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from zoo_opt_seg.data.draws import Draw, draw_prompts
+from zoo_opt_seg.data.draws import Kind, draw_prompts
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.refine.prompted import RefinedPrompt
@@ -33,11 +33,11 @@ def panel(
     *,
     seed: int = 0,
     rows: Sequence[int] | None = None,
-    points: str | Draw = "random",
+    points: Kind = "random",
 ) -> Image.Image:
     """Return a picture of what a prompt does, a call per image and one for each view of the prompt.
 
-    The columns are image, point or text prompt, prompted image, zero-shot mask, adapted mask, the refined mask where
+    The columns are image, prompt, prompted image, zero-shot mask, adapted mask, the refined mask where
     there is a refiner, and truth; Dice is written below the masks.
 
     Parameters
@@ -50,7 +50,7 @@ def panel(
         Of the prompts: those of the first repeat of `zoo_opt_seg.measures.evaluation.evaluate`.
     rows : sequence of int, optional
         The samples to show; all without. Their prompts are those that they have among all of them.
-    points : str or callable
+    points : int, str or callable
         Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`.
 
     Returns
@@ -58,7 +58,7 @@ def panel(
     PIL.Image.Image
         RGB.
     """
-    prompts = draw_prompts(points, samples, (seed, 0))
+    prompts = draw_prompts(points, samples, (seed, 0), exact=True)
     if rows is not None:
         samples, prompts = samples[rows], prompts[rows]
     before = model(samples.images, prompts)
@@ -74,7 +74,7 @@ def panel(
     sheet = Image.new("RGB", (width, height), PAPER)
     draw, font = ImageDraw.Draw(sheet), _font(15)
     for j, column in enumerate(columns):
-        title = f"{'point' if prompts.texts is None else 'text'} prompt" if column == "prompt" else column
+        title = f"{_word(prompts)} prompt" if column == "prompt" else column
         draw.text((GAP + j * (CELL + GAP) + CELL // 2, HEAD // 2), title, INK, _font(16), anchor="mm")
     for i, (image, truth) in enumerate(zip(samples.images, samples.masks, strict=True)):
         top = HEAD + i * (CELL + HEAD)
@@ -113,6 +113,13 @@ def chosen_rows(n: int, before: Sequence[float | None] | None, after: Sequence[f
     if shown < 2:
         return order[:1] or list(range(min(ROWS, n)))
     return [order[round(k * (len(order) - 1) / (shown - 1))] for k in range(shown)]
+
+
+def _word(prompts: Prompts) -> str:
+    """Return what the images are asked by."""
+    if prompts.texts is not None:
+        return "text"
+    return "point" if prompts.boxes is None else "box" if prompts.points is None else "box and point"
 
 
 def _dice(answer: Array, truth: Array) -> str:
@@ -154,7 +161,7 @@ def _with_prompts(picture: Image.Image, prompts: Prompts, shape: tuple[int, ...]
             draw.ellipse((x - 5, y - 5, x + 5, y + 5), fill=POINT if label else SOFT)
     if prompts.boxes is not None and np.isfinite(prompts.boxes).all():
         x0, y0, x1, y1 = (float(v) for v in prompts.boxes[0])
-        draw.rectangle((x0 * sx, y0 * sy, x1 * sx, y1 * sy), outline=POINT, width=2)
+        draw.rectangle((x0 * sx, y0 * sy, (x1 + 1) * sx - 1, (y1 + 1) * sy - 1), outline=POINT, width=2)
     if text and prompts.texts is not None:
         font = _font(15)
         lines = _wrapped(prompts.texts[0], font)

@@ -22,7 +22,7 @@ from zoo_opt_seg.adaptation.settings import (
 )
 from zoo_opt_seg.adaptation.validation import ValidationImages, validation_rows
 from zoo_opt_seg.blackbox.protocol import BlackBox, SegmentationModel, as_black_box, name_of
-from zoo_opt_seg.data.draws import Draw, kind_for, need_texts
+from zoo_opt_seg.data.draws import Kind, kind_for, need_texts
 from zoo_opt_seg.data.samples import Samples, Splits
 from zoo_opt_seg.digests import data_digest
 from zoo_opt_seg.prompts import Array
@@ -39,7 +39,7 @@ class Plan:
     ----------
     box, prompt, splits, training, selection, refining, reporting
         As given; of the training split the images that are used.
-    points : str or callable
+    points : int, str or callable
         By what the black box is asked.
     batch : int
         Images in a minibatch.
@@ -61,7 +61,7 @@ class Plan:
     selection: SelectionSettings
     refining: RefineSettings
     reporting: ReportSettings
-    points: str | Draw
+    points: Kind
     batch: int
     start: Array
     method: Method
@@ -108,7 +108,7 @@ class Plan:
             "calls": t.calls,
             "batch": self.batch,
             **{name: getattr(t, name) for name in ("seed", "loss", "reduction", "augment")},
-            "points": self.points if isinstance(self.points, str) else name_of(self.points),
+            "points": self.points if isinstance(self.points, (int, str)) else name_of(self.points),
             "x0": zlib.crc32(np.ascontiguousarray(self.start).data),
             "validation": {"marks": s.validate, "images": len(self.validated), "select": s.select},
             "refine": {"share": r.refine_share, "steps": r.refine_steps} if r.refine else None,

@@ -11,7 +11,7 @@ from zoo_opt_seg.blackbox.cache import MaskFolder
 from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone
 from zoo_opt_seg.blackbox.serving import Served
 from zoo_opt_seg.blackbox.wrappers import Wrapped
-from zoo_opt_seg.data.draws import Draw, draw_prompts
+from zoo_opt_seg.data.draws import Kind, draw_prompts
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.prompts import Array, Prompts
 
@@ -151,7 +151,7 @@ class Forgiving(Wrapped):
         return answer
 
 
-def controls(train: Samples, points: str | Draw) -> tuple[Array, Prompts] | None:
+def controls(train: Samples, points: Kind) -> tuple[Array, Prompts] | None:
     """Return what `Retrying` can tell a black box that is down by: some training images and their prompts."""
     some = train[train.with_object[:CONTROLS]]
-    return (some.images, draw_prompts(points, some, (0,))) if len(some) else None
+    return (some.images, draw_prompts(points, some, (0,), exact=True)) if len(some) else None

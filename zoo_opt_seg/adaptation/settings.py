@@ -11,7 +11,7 @@ from zoo_opt.methods import Method
 from zoo_opt.outage import WAIT, check_wait
 
 if TYPE_CHECKING:
-    from zoo_opt_seg.data.draws import Draw
+    from zoo_opt_seg.data.draws import Kind
     from zoo_opt_seg.prompts import Array
 
 SCORES = ("dice", "loss")
@@ -38,9 +38,10 @@ class SearchSettings:
         Labelled images of the training split to use, drawn by the seed; all without.
     loss, reduction, augment : str
         See `zoo_opt_seg.adaptation.objective.Objective`.
-    points : {"random", "centre", "text"} or callable, optional
-        By what the black box is asked, in training, validation and tests; see `zoo_opt_seg.data.draws.draw_prompts`. By
-        default texts for a black box that is prompted by text, and random points for others.
+    points : int, {"random", "centre", "box", "box+point", "text"} or callable, optional
+        By what the black box is asked; see `zoo_opt_seg.data.draws.draw_prompts`. By default what it says that it is
+        prompted by, and random points where it does not say. Boxes are moved in training, and exact in validation and
+        tests.
     x0 : (d,) array, optional
         Start; by default that of the prompt.
     patience : int
@@ -59,7 +60,7 @@ class SearchSettings:
     loss: str = "bce+dice"
     reduction: str = "image"
     augment: str | None = None
-    points: str | Draw | None = None
+    points: Kind | None = None
     x0: Array | None = None
     patience: int = 8
     wait: float = WAIT

@@ -16,7 +16,7 @@ from zoo_opt_seg.adaptation.history import History, ValidationPoint
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown, down
 from zoo_opt_seg.adaptation.settings import SelectionSettings
 from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone
-from zoo_opt_seg.data.draws import Draw, draw_prompts
+from zoo_opt_seg.data.draws import Kind, draw_prompts
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.measures.losses import LOSSES, LossError, check_loss, dice_loss
 from zoo_opt_seg.prompts import Array
@@ -40,15 +40,15 @@ class ValidationImages:
         A key of `LOSSES`.
     seed : int
         Of the prompts.
-    points : str or callable
+    points : int, str or callable
         Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`.
     """
 
     def __init__(
-        self, box: BlackBox, prompt: VisualPrompt, samples: Samples, *, loss: str, seed: int, points: str | Draw
+        self, box: BlackBox, prompt: VisualPrompt, samples: Samples, *, loss: str, seed: int, points: Kind
     ) -> None:
         self.box, self.prompt, self.samples, self.loss = box, prompt, samples, loss
-        self.prompts = draw_prompts(points, samples, (seed, _POINTS)) if len(samples) else None
+        self.prompts = draw_prompts(points, samples, (seed, _POINTS), exact=True) if len(samples) else None
 
     def __call__(self, x: Array, rows: slice) -> tuple[list[float], list[float]]:
         """Return Dice and loss of each of some images, by one question to the black box; NaN where it fails."""

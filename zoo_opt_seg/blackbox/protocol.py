@@ -123,8 +123,9 @@ class BlackBox(ABC):
     ----------
     name : str or None
         Its identity in caches and records: whenever the answers could differ, so does the name. None is no identity.
-    prompted_by : {"points", "text"} or None
-        What its prompts must hold; None is not known: it is given what the caller chooses, and points by default.
+    prompted_by : {"points", "boxes", "text"} or None
+        What its prompts must hold, points standing for boxes too, as in SAM; None is not known: it is given what the
+        caller chooses, and points by default.
     """
 
     name: str | None = None

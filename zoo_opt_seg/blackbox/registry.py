@@ -24,7 +24,7 @@ class BlackBoxEntry(Entry):
         See `Entry`. The factory returns the black box, anything that `as_black_box` takes.
     size : int
         Side in pixels of the images that it is given, unless another is asked for.
-    prompted_by : {"points", "text", ""}
+    prompted_by : {"points", "boxes", "text", ""}
         What its prompts must hold; "" is not known before it is made.
     words : mapping of str to str
         What follows the name on the command line, ``name:WORD:WORD``, each with its meaning; the factory takes them in

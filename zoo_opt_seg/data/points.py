@@ -23,7 +23,7 @@ def random_points(
     seed : int or sequence of int
         Non-negative. A sequence such as (seed, repeat) is one seed.
     k : int
-        Points per mask, distinct where the mask has that many pixels.
+        Points per mask, distinct where the mask has that many pixels. The first is the one that k = 1 draws.
     rows : sequence of int, length n, optional
         Row numbers to draw for; 0 to n - 1 without.
 
@@ -37,16 +37,17 @@ def random_points(
     ValueError
         For an empty mask, with its row, or k < 1.
     """
-    masks = _masks(masks)
+    masks = checked_masks(masks)
     if k < 1:
         raise ValueError(f"k must be at least 1 point, got {k}")
-    numbers = range(len(masks)) if rows is None else [int(row) for row in rows]
-    if len(numbers) != len(masks):
-        raise ValueError(f"rows must be {len(masks)}, one per mask, got {len(numbers)}")
     points = np.empty((len(masks), k, 2), np.float32)
-    for i, (mask, row) in enumerate(zip(masks, numbers, strict=True)):
-        pixels = np.flatnonzero(mask)
-        chosen = row_generator(seed, row).choice(pixels, k, replace=len(pixels) < k)
+    for i, (mask, row) in enumerate(zip(masks, row_numbers(rows, len(masks)), strict=True)):
+        rng, pixels = row_generator(seed, row), np.flatnonzero(mask)
+        chosen = rng.choice(pixels, 1, replace=False)
+        if k > 1:
+            few = len(pixels) < k
+            others = pixels if few else pixels[pixels != chosen]
+            chosen = np.concatenate([chosen, rng.choice(others, k - 1, replace=few)])
         points[i, :, 0], points[i, :, 1] = chosen % masks.shape[2], chosen // masks.shape[2]
     return Prompts(points=points, labels=np.ones((len(masks), k), np.int64))
 
@@ -73,7 +74,7 @@ def centre_points(masks: np.ndarray) -> Prompts:
     """
     from scipy.ndimage import distance_transform_edt
 
-    masks = _masks(masks)
+    masks = checked_masks(masks)
     points = np.empty((len(masks), 1, 2), np.float32)
     for i, mask in enumerate(masks):
         depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
@@ -87,11 +88,20 @@ def row_generator(seed: int | Sequence[int], row: int) -> np.random.Generator:
     return np.random.default_rng([*(int(value) for value in np.atleast_1d(np.asarray(seed))), int(row)])
 
 
-def _masks(masks: np.ndarray) -> np.ndarray:
+def row_numbers(rows: Sequence[int] | np.ndarray | None, n: int) -> list[int]:
+    """The numbers of n rows: those given, or 0 to n - 1; a ValueError where they are not n."""
+    numbers = list(range(n)) if rows is None else [int(row) for row in rows]
+    if len(numbers) != n:
+        raise ValueError(f"rows must be {n}, one per mask, got {len(numbers)}")
+    return numbers
+
+
+def checked_masks(masks: np.ndarray) -> np.ndarray:
+    """The masks, or a ValueError unless they are bool (n, H, W) and none is empty."""
     masks = np.asarray(masks)
     if masks.ndim != 3 or masks.dtype != np.bool_:
         raise ValueError(f"masks must be bool of the shape (n, H, W), got {masks.dtype} of the shape {masks.shape}")
     empty = np.flatnonzero(~masks.any(axis=(1, 2)))
     if empty.size:
-        raise ValueError(f"masks must hold an object for a point to lie on, row {empty[0]} is empty")
+        raise ValueError(f"masks must hold an object for a point or box to be drawn on, row {empty[0]} is empty")
     return masks

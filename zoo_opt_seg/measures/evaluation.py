@@ -1,4 +1,4 @@
-"""How good are the masks: Dice, IoU and HD95 per image, over several random points or texts of each."""
+"""How good are the masks: Dice, IoU and HD95 per image, over several prompts of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from zoo_opt.bench.statistics.bootstrap import interval
 from zoo_opt.core.errors import integer, one_of
 from zoo_opt_seg.blackbox.protocol import check_answer
-from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for
+from zoo_opt_seg.data.draws import FIXED, Kind, draw_prompts, kind_for
 from zoo_opt_seg.data.samples import Samples, numbered
 from zoo_opt_seg.measures.metrics import dice, hd95, iou
 from zoo_opt_seg.prompts import Prompts
@@ -107,13 +107,13 @@ def evaluate(
     seed: int | Sequence[int] = 0,
     batch: int = 32,
     points: int = 1,
-    draw: str | Draw | None = None,
+    draw: Kind | None = None,
     distances: bool = True,
     spacing: float | Sequence[float] | None = None,
     known: Mapping[tuple[int, int], Mapping[str, Sequence[float]]] | None = None,
     on_batch: Callable[[int, int, dict[str, list[float]]], None] | None = None,
 ) -> Evaluation:
-    """Measure a black box on labelled images, each with several random points, as BAPS does, or with texts.
+    """Measure a black box on labelled images, each with several random points, as BAPS does, or with its box or texts.
 
     Repeat r draws its prompts from (``seed``, r) and the row of the image alone, so the same seed gives the same ones
     whatever the model, the visual prompt and the batch size: comparisons are paired.
@@ -123,17 +123,20 @@ def evaluate(
     model : SegmentationModel
         Images and prompts to probabilities or bool masks; above 0.5 is object. One call per image and repeat.
     samples : Samples
-        For points, none with an empty mask, on which no point can lie; for texts, with texts.
+        For points and boxes, none with an empty mask, on which none can lie; for texts, with texts.
     prompt : TrainedPrompt or VisualPrompt, optional
         What is done to the images first; without, the model is measured as it is (zero-shot).
     x : ndarray, shape (dim,), optional
         The vector of a VisualPrompt; not with a TrainedPrompt, which has its own.
-    repeats, batch, points : int
-        Repeats per image, images per call of the model, points per image.
+    repeats : int
+        Per image; one where all would be the same, with its box or its centre.
+    batch, points : int
+        Images per call of the model, random points per image.
     seed : int or sequence of int
-    draw : {"random", "centre", "text"} or callable, optional
-        Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`; without, texts for a model that is prompted by text,
-        and random points for others. A callable is given the masks and a tuple of int: (masks, seed) -> Prompts.
+    draw : int, {"random", "centre", "box", "box+point", "text"} or callable, optional
+        Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`; without, what the model is prompted by, and random
+        points where it does not say. Boxes are exact. A callable is given the masks and a tuple of int:
+        (masks, seed) -> Prompts.
     distances : bool
         Whether to measure HD95, which takes some milliseconds per image.
     spacing : float or (float, float), optional
@@ -158,13 +161,15 @@ def evaluate(
         integer(name, value, 1)
     if not len(samples):
         raise ValueError("samples must hold at least one, got none")
-    predict, kind = _predictor(model, prompt, x), kind_for(model, draw)
+    predict, kind = _predictor(model, prompt, x), _kind(model, draw, points)
+    if kind in FIXED:
+        repeats = 1
     before = getattr(model, "calls", None)  # counted by the box itself, not here
     entropy = tuple(int(value) for value in np.atleast_1d(np.asarray(seed)))
     results = np.full((3, repeats, len(samples)), np.nan)
     for repeat in range(repeats):
         key = (*entropy, repeat)
-        prompts = draw_prompts(kind, samples, key, k=points)
+        prompts = draw_prompts(kind, samples, key, exact=True)
         for start in range(0, len(samples), batch):
             rows = slice(start, min(start + batch, len(samples)))
             if known is not None and (repeat, start) in known:
@@ -178,6 +183,16 @@ def evaluate(
     calls = getattr(model, "calls", None)
     counted = calls - before if isinstance(calls, int) and isinstance(before, int) else None
     return Evaluation(results[0], results[1], results[2], samples.names, samples.groups, counted)
+
+
+def _kind(model: Any, draw: Kind | None, points: int) -> Kind:
+    """Return the kind of prompts to draw: the one told, with so many random points."""
+    kind = kind_for(model, draw)
+    if points == 1:
+        return kind
+    if kind != "random":
+        raise ValueError(f"points must be 1 per mask where they are not random, got {points}")
+    return points
 
 
 def _predictor(model: Any, prompt: Any, x: np.ndarray | None) -> Callable[[np.ndarray, Prompts], np.ndarray]:

@@ -1,7 +1,8 @@
 """Trivial segmentation without any model: the lines that a model has to be above.
 
-Of an image and its point they are black boxes like others, so :func:`zoo_opt_seg.measures.evaluation.evaluate` measures
-them. The first positive point of each prompt is used, and where an image is asked for by text the middle of the image.
+Of an image and its prompt they are black boxes like others, so :func:`zoo_opt_seg.measures.evaluation.evaluate`
+measures them. Of several points the first on the object is used; where there is none the middle of the box, and without
+a box, as for texts, the middle of the image.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoo_opt_seg.data.draws import Draw, draw_prompts
+from zoo_opt_seg.data.draws import Kind, draw_prompts
 from zoo_opt_seg.data.samples import Samples, Splits
 from zoo_opt_seg.data.volumes import LabelledSlices, resized
-from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.prompts import OBJECT, Prompts
 
 THRESHOLDS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 """Of the organs' share of the training slices, at a pixel, for it to be labelled at all."""
@@ -22,7 +23,7 @@ THRESHOLDS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk of fixed radius around the point.
+    """A disk of fixed radius around the point, or what stands for it (see above).
 
     Parameters
     ----------
@@ -35,23 +36,19 @@ class Disk:
     def __call__(self, images: np.ndarray, prompts: Prompts) -> np.ndarray:
         """Return bool masks (n, H, W)."""
         size = images.shape[1:3]
-        return _distance(size, _first_points(prompts, size)) <= self.radius
+        return _distance(size, _places(prompts, size)) <= self.radius
 
 
 @dataclass(frozen=True)
 class EllipseInBox:
-    """The ellipse that touches the sides of the box; of a prompt without one, the sides of the image."""
+    """The ellipse that fills the box, its first and last pixels too; of a prompt without a box, the image."""
 
     def __call__(self, images: np.ndarray, prompts: Prompts) -> np.ndarray:
         """Return bool masks (n, H, W)."""
         height, width = images.shape[1:3]
-        boxes = np.tile(np.array([0, 0, width - 1, height - 1], np.float32), (len(images), 1))
-        if prompts.boxes is not None:
-            boxes = np.where(np.isnan(prompts.boxes), boxes, prompts.boxes)
-        x0, y0, x1, y1 = (side[:, None, None] for side in boxes.T)
-        half = np.maximum(np.stack([x1 - x0, y1 - y0]) / 2, 0.5)  # a box of one pixel holds that pixel
+        x0, y0, x1, y1 = (side[:, None, None] for side in _boxes(prompts, (height, width)).T)
         y, x = np.mgrid[:height, :width]
-        inside: np.ndarray = ((2 * x - x0 - x1) / (2 * half[0])) ** 2 + ((2 * y - y0 - y1) / (2 * half[1])) ** 2 <= 1
+        inside: np.ndarray = ((2 * x - x0 - x1) / (x1 - x0 + 1)) ** 2 + ((2 * y - y0 - y1) / (y1 - y0 + 1)) ** 2 <= 1
         return inside
 
 
@@ -66,7 +63,7 @@ class WholeImage:
 
 @dataclass(frozen=True)
 class RegionGrowing:
-    """What is connected with the point and of its colour, by Otsu's threshold, holes filled.
+    """What is connected with the point and of its colour, by Otsu's threshold, holes filled; within the box, if any.
 
     The colour is the median of the 3 x 3 pixels around the point in CIELAB; the threshold divides the distances of all
     pixels from that colour.
@@ -81,7 +78,7 @@ class RegionGrowing:
 
         masks = np.zeros(images.shape[:3], np.bool_)
         height, width = images.shape[1:3]
-        for i, (image, (px, py)) in enumerate(zip(images, _first_points(prompts, (height, width)), strict=True)):
+        for i, (image, (px, py)) in enumerate(zip(images, _places(prompts, (height, width)), strict=True)):
             x, y = min(max(round(float(px)), 0), width - 1), min(max(round(float(py)), 0), height - 1)
             lab = rgb2lab(image)
             seed = np.median(lab[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2], axis=(0, 1))
@@ -90,12 +87,13 @@ class RegionGrowing:
             near[y, x] = True
             parts = label(near, connectivity=1)
             masks[i] = binary_fill_holes(parts == parts[y, x])
-        return masks
+        return masks if prompts.boxes is None else masks & _within(_boxes(prompts, (height, width)), (height, width))
 
 
-def best_disk(
-    samples: Samples, *, repeats: int = 3, seed: int | Sequence[int] = 0, points: str | Draw = "random"
-) -> Disk:
+Trivial = Disk | EllipseInBox | WholeImage | RegionGrowing
+
+
+def best_disk(samples: Samples, *, repeats: int = 3, seed: int | Sequence[int] = 0, points: Kind = "random") -> Disk:
     """Return the disk whose radius, in whole pixels, has the largest mean Dice on ``samples``.
 
     Parameters
@@ -104,7 +102,7 @@ def best_disk(
         The training split: the radius is a setting like others. Empty masks, on which no point can lie, are left out.
     repeats, seed : int
         Random points per image and their seed.
-    points : str or callable
+    points : int, str or callable
         Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`.
     """
     samples = samples[samples.with_object]
@@ -113,7 +111,7 @@ def best_disk(
     entropy = tuple(int(value) for value in np.atleast_1d(np.asarray(seed)))
     total = np.zeros(largest + 1)
     for repeat in range(repeats):
-        places = _first_points(draw_prompts(points, samples, (*entropy, repeat)), (height, width))
+        places = _places(draw_prompts(points, samples, (*entropy, repeat), exact=True), (height, width))
         for mask, point in zip(samples.masks, places, strict=True):
             radius = np.ceil(_distance((height, width), point[None])[0]).astype(np.int64)
             inside = np.cumsum(np.bincount(radius.ravel(), minlength=largest + 1))  # |disk| of each radius
@@ -122,12 +120,28 @@ def best_disk(
     return Disk(float(np.argmax(total)))
 
 
-def baselines(
-    splits: Splits, *, seed: int | Sequence[int] = 0, points: str | Draw = "random"
-) -> dict[str, Disk | WholeImage | RegionGrowing]:
-    """Return the trivial black boxes for a data set by name: disk (best on train), whole image, region growing."""
-    disk = best_disk(splits.train, seed=seed, points=points)
-    return {"disk": disk, "whole image": WholeImage(), "region growing": RegionGrowing()}
+def baselines(splits: Splits, *, seed: int | Sequence[int] = 0, points: Kind = "random") -> dict[str, Trivial]:
+    """Return the trivial black boxes for a data set by name.
+
+    They are the disk of the best radius on the training split, in whose place, or beside which where there are points
+    too, stands the ellipse where images are asked about by boxes; the whole image; and region growing.
+
+    Parameters
+    ----------
+    splits : Splits
+    seed : int
+        Of the prompts that the radius is chosen by.
+    points : int, str or callable
+        Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`.
+    """
+    train = splits.train[splits.train.with_object]
+    told = draw_prompts(points, train, (*np.atleast_1d(np.asarray(seed)).tolist(), 0), exact=True)
+    found: dict[str, Trivial] = {}
+    if told.boxes is None or told.points is not None:
+        found["disk"] = best_disk(train, seed=seed, points=points)
+    if told.boxes is not None:
+        found["ellipse"] = EllipseInBox()
+    return {**found, "whole image": WholeImage(), "region growing": RegionGrowing()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,18 +196,30 @@ def best_atlas(slices: LabelledSlices) -> Atlas:
     return Atlas(labels, -threshold)
 
 
-def _first_points(prompts: Prompts, size: tuple[int, ...]) -> np.ndarray:
-    """Return the first positive point of each prompt, (n, 2); the image's middle where there are texts alone."""
-    if prompts.points is None or prompts.labels is None:
-        if prompts.texts is None:
-            raise ValueError("prompts must hold points, which a trivial baseline starts from, or texts, got neither")
-        return np.tile(np.array([size[1] - 1, size[0] - 1], np.float32) / 2, (len(prompts), 1))
-    positive = np.asarray(prompts.labels) == 1
-    some = positive.any(axis=1)
-    if not some.all():
-        raise ValueError(f"prompts must hold a point with the label 1 in each row, got none in row {some.argmin()}")
-    points: np.ndarray = np.asarray(prompts.points)[np.arange(len(positive)), positive.argmax(axis=1)]
-    return points
+def _places(prompts: Prompts, size: tuple[int, ...]) -> np.ndarray:
+    """Return the place that each prompt tells of, (n, 2): its first point on the object, or the middle of its box."""
+    corners = _boxes(prompts, size).reshape(-1, 2, 2)
+    places: np.ndarray = corners.mean(axis=1, dtype=np.float32)
+    if prompts.points is not None and prompts.labels is not None and prompts.points.shape[1]:
+        on = prompts.labels == OBJECT
+        first = prompts.points[np.arange(len(on)), on.argmax(axis=1)]
+        places = np.where(on.any(axis=1)[:, None], first, places)
+    return places
+
+
+def _boxes(prompts: Prompts, size: tuple[int, ...]) -> np.ndarray:
+    """Return the box of each prompt, (n, 4); that of the image where there is none."""
+    whole = np.array([0, 0, size[1] - 1, size[0] - 1], np.float32)
+    given = np.full((len(prompts), 4), np.nan, np.float32) if prompts.boxes is None else prompts.boxes
+    return np.where(np.isnan(given), whole, given)
+
+
+def _within(boxes: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Return the pixels of each box, bool (n, H, W)."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    x0, y0, x1, y1 = (side[:, None, None] for side in boxes.T)
+    inside: np.ndarray = (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)
+    return inside
 
 
 def _distance(size: tuple[int, ...], points: np.ndarray) -> np.ndarray:

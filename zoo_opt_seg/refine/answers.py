@@ -12,7 +12,7 @@ from zoo_opt.core.errors import integer
 from zoo_opt.outage import WAIT
 from zoo_opt_seg.blackbox.protocol import BlackBox, answered, check_answer, check_images, check_prompts
 from zoo_opt_seg.blackbox.serving import Served
-from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for
+from zoo_opt_seg.data.draws import Kind, draw_prompts, kind_for
 from zoo_opt_seg.data.samples import Samples, typed_array
 from zoo_opt_seg.measures.metrics import dice
 from zoo_opt_seg.prompts import Array, Prompts
@@ -102,7 +102,7 @@ def ask(
     *,
     questions: int = 8,
     limit: int | None = None,
-    points: str | Draw | None = None,
+    points: Kind | None = None,
     prompt: Any = None,
     seed: int | Sequence[int] = 0,
     batch: int = 16,
@@ -122,8 +122,8 @@ def ask(
         Per image.
     limit : int, optional
         Questions in all, at most: the last ones are left out, and where not every image has one, the images are drawn.
-    points : str or callable, optional
-        Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`.
+    points : int, str or callable, optional
+        Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`; boxes are moved, as in training.
     prompt : TrainedPrompt, optional
         A visual prompt that the images are shown with.
     seed : int or sequence of int
@@ -137,7 +137,8 @@ def ask(
     Returns
     -------
     Answers
-        Question q of an image is that of repeat q of `zoo_opt_seg.measures.evaluation.evaluate` with this seed.
+        Question q of an image is that of repeat q of `zoo_opt_seg.measures.evaluation.evaluate` with this seed, but for
+        boxes, which are exact there.
     """
     integer("questions", questions, 1)
     if limit is not None:

@@ -190,7 +190,7 @@ test_wrong_settings = refused(
     ({"loss": "focal"}, "^loss must be one of 'bce\\+dice'"),
     ({"augment": "heavy"}, "^augment must be one of None, 'paper', 'released', got 'heavy'"),
     ({"reduction": "none"}, "^reduction must be one of"),
-    ({"points": "middle"}, "^points must be 'random', 'centre', 'text' or a callable"),
+    ({"points": "middle"}, "^points must be a number of points >= 1, 'random'"),
     ({"batch": 0}, "^batch must be >= 1"),
     ({"seed": -1}, "^seed must be >= 0"),
     ({"prompt": FilterPrompt(48)}, "^samples must be 48 pixels square, the prompt's size, got 32 x 32"),

@@ -1,5 +1,6 @@
 """Drawing prompts: points as ever, texts by (seed, row), and who is asked by what."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -31,14 +32,16 @@ def spy(prompted_by):
 
 def test_points_are_those_of_data_points():
     samples = told()
-    for kind, k, same in (
-        ("random", 2, random_points(samples.masks, (3, 1), 2)),
-        ("centre", 1, centre_points(samples.masks)),
+    for kind, same in (
+        ("random", random_points(samples.masks, (3, 1))),
+        (1, random_points(samples.masks, (3, 1))),
+        (np.int64(2), random_points(samples.masks, (3, 1), 2)),
+        ("centre", centre_points(samples.masks)),
     ):
-        np.testing.assert_array_equal(draw_prompts(kind, samples, (3, 1), k=k).points, same.points)
-    for kind in ("centre", "text", lambda masks, seed: random_points(masks, seed)):
+        np.testing.assert_array_equal(draw_prompts(kind, samples, (3, 1)).points, same.points)
+    for kind in ("centre", "box", "text", lambda masks, seed: random_points(masks, seed)):
         with pytest.raises(ValueError, match="points must be 1 per mask where they are not random, got 2"):
-            draw_prompts(kind, samples, 0, k=2)
+            evaluate(spy(None), samples, draw=kind, points=2)
     part = draw_prompts("random", samples[[4, 1]], 9, [4, 1])
     np.testing.assert_array_equal(part.points, random_points(samples.masks, 9).points[[4, 1]])
     asked = []
@@ -88,7 +91,7 @@ test_wrong_texts = refused(
 
 
 def test_what_a_black_box_is_asked_by(tmp_path):
-    for by, kind in (("text", "text"), ("points", "random"), (None, "random")):
+    for by, kind in (("text", "text"), ("points", "random"), ("boxes", "box"), (None, "random")):
         box = as_black_box(spy(by), name="spy")
         wrapped = Cached(Quantized(Hardened(Budgeted(box, 9))), tmp_path)
         assert box.prompted_by == wrapped.prompted_by == by
@@ -98,8 +101,13 @@ def test_what_a_black_box_is_asked_by(tmp_path):
         kind_for(spy("points"), "text")
     with pytest.raises(ValueError, match="points must not be 'centre' for a black box that is prompted by text"):
         kind_for(spy("text"), "centre")
-    with pytest.raises(ValueError, match="points must be 'random', 'centre', 'text' or a callable, got 'middle'"):
-        kind_for(spy(None), "middle")
+    assert kind_for(spy("points"), "box+point") == "box+point" and kind_for(spy(None), 1) == "random"
+    with pytest.raises(ValueError, match="points must not be 3 for a black box that is prompted by boxes"):
+        kind_for(spy("boxes"), 3)
+    known = "a number of points >= 1, 'random', 'centre', 'box', 'box\\+point', 'text' or a callable"
+    for wrong in ("middle", 0, -1, True, 2.0, ["box"]):
+        with pytest.raises(ValueError, match=f"points must be {known}, got {re.escape(repr(wrong))}"):
+            kind_for(spy(None), wrong)
 
 
 def test_objective_and_evaluation_ask_as_the_black_box_wants():
@@ -141,8 +149,6 @@ def test_trivial_baselines_take_the_middle_where_there_is_a_text():
     train, ask = splits.train, Prompts(texts=("disc",) * 12)
     dices = [dice(Disk(float(r))(train.images, ask), train.masks).mean() for r in range(24)]
     assert best_disk(train, points="text").radius == np.argmax(dices)
-    with pytest.raises(ValueError, match="prompts must hold points, which a trivial baseline starts from, or texts"):
-        best_disk(splits.train)(splits.test.images, Prompts(boxes=np.zeros((6, 4))))
 
 
 def test_fingerprint_knows_texts_only_where_they_are_used():

@@ -5,6 +5,7 @@ import pytest
 from seg.checks import raises
 
 from zoo_opt_seg.data import Samples, Splits, centre_points, random_points
+from zoo_opt_seg.data.boxes import mask_boxes, moved_boxes
 
 
 def some_masks(n=6, size=20):
@@ -65,7 +66,35 @@ def test_centre_points_are_farthest_from_the_border():
     assert points.points.shape == (3, 1, 2) and (points.labels == 1).all()
 
 
-@pytest.mark.parametrize("draw", [lambda masks: random_points(masks, 0), centre_points])
+def test_boxes_are_the_first_and_last_pixels_of_the_object():
+    masks = np.zeros((2, 12, 15), bool)
+    masks[0, 3, 4] = masks[0, 9, 2] = True
+    masks[1] = True
+    np.testing.assert_array_equal(mask_boxes(masks).boxes, [[2, 3, 4, 9], [0, 0, 14, 11]])
+
+
+def test_moved_boxes_are_moved_as_in_the_training_of_sam():
+    masks = np.zeros((2000, 8, 1024), bool)
+    masks[:, 4, 100:201] = True  # a tenth of 100 pixels is within the 20 that a side may move at most
+    moves = moved_boxes(masks, 5).boxes[:, [0, 2]] - (100, 200)
+    assert abs(moves.mean()) < 0.5 and 0.85 < (np.abs(moves) < 20).mean() < 0.99 and np.abs(moves).max() == 20
+    inner = moves[np.abs(moves) < 20]
+    assert abs(inner.std() - 8.8) < 0.4  # of a normal deviate of 10, between -20 and 20
+    assert abs(np.corrcoef(moves.T)[0, 1]) < 0.1
+    masks = some_masks()
+    boxes = moved_boxes(masks, (9, 1)).boxes
+    assert (boxes[:, :2] <= boxes[:, 2:]).all() and (boxes >= 0).all() and (boxes <= [23, 19, 23, 19]).all()
+    np.testing.assert_array_equal(moved_boxes(masks[[4, 1]], (9, 1), rows=[4, 1]).boxes, boxes[[4, 1]])
+    assert (moved_boxes(masks, (9, 2)).boxes != boxes).any()
+    assert (mask_boxes(np.ones((1, 5, 5), bool)).boxes == [0, 0, 4, 4]).all()
+    assert (moved_boxes(np.ones((9, 5, 5), bool), 1).boxes >= 0).all()
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [lambda masks: random_points(masks, 0), centre_points, mask_boxes, lambda masks: moved_boxes(masks, 0)],
+    ids=["random", "centre", "box", "moved"],
+)
 def test_an_empty_mask_is_an_error_that_names_the_row(draw):
     masks = some_masks()
     masks[4] = False

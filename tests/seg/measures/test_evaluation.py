@@ -13,6 +13,7 @@ from seg.prompt_fakes import Recorded
 
 from zoo_opt_seg import Prompts, evaluate
 from zoo_opt_seg.data import Samples, Splits, centre_points, random_points
+from zoo_opt_seg.data.boxes import mask_boxes
 from zoo_opt_seg.measures.metrics import dice, hd95, iou
 from zoo_opt_seg.measures.trivial import Disk, EllipseInBox, RegionGrowing, WholeImage, baselines, best_disk
 
@@ -170,7 +171,7 @@ def test_disk_pixels() -> None:
     assert mask.sum() == 13 and mask[1, 4] and mask[3, 6] and not mask[1, 5]
 
 
-def test_ellipse_touches_the_sides_of_its_box_and_those_of_the_image_where_there_is_none() -> None:
+def test_ellipse_fills_its_box_and_the_image_where_there_is_none() -> None:
     black = np.zeros((3, 9, 9, 3), np.uint8)
     boxes = np.array([[1, 3, 7, 5], [4, 4, 4, 4], [np.nan] * 4], np.float32)
     flat, pixel, whole = EllipseInBox()(black, Prompts(boxes=boxes))
@@ -178,7 +179,7 @@ def test_ellipse_touches_the_sides_of_its_box_and_those_of_the_image_where_there
     assert flat.any(axis=1).tolist() == [3 <= y <= 5 for y in range(9)]
     assert np.argwhere(pixel).tolist() == [[4, 4]]
     y, x = np.mgrid[:9, :9]
-    assert (whole == (np.hypot(x - 4, y - 4) <= 4)).all()
+    assert (whole == (np.hypot(x - 4, y - 4) <= 4.5)).all()
     assert (EllipseInBox()(black, Prompts(points=np.zeros((3, 1, 2)))) == whole).all()
 
 
@@ -205,7 +206,54 @@ def test_baselines_by_name_take_the_first_point_on_the_object() -> None:
     points = Prompts(points=[[[1.0, 1.0], [20.0, 9.0]]], labels=[[0, 1]])
     (mask,) = Disk(0)(np.zeros((1, SIZE, SIZE, 3), np.uint8), points)
     assert np.argwhere(mask).tolist() == [[9, 20]]
-    black = np.zeros((1, 8, 8, 3), np.uint8)
-    raises(ValueError, "must hold points", Disk(1), black, Prompts(boxes=[[0, 0, 4, 4]]))
-    nowhere = Prompts(points=[[[1.0, 1.0]]], labels=[[0]])
-    raises(ValueError, "must hold a point with the label 1 in each", Disk(1), black, nowhere)
+
+
+def test_without_a_point_on_the_object_it_is_the_middle_of_the_box_or_of_the_image() -> None:
+    black, beside = np.zeros((2, 9, 9, 3), np.uint8), {"points": [[[1.0, 1.0]]] * 2, "labels": [[0], [-1]]}
+    box = [[0, 0, 4, 6], [np.nan] * 4]
+    for asked, places in (
+        (Prompts(boxes=box), [(3, 2), (4, 4)]),
+        (Prompts(boxes=box, **beside), [(3, 2), (4, 4)]),
+        (Prompts(**beside), [(4, 4)] * 2),
+        (Prompts.nothing(2), [(4, 4)] * 2),
+        (Prompts(texts=("a", "b")), [(4, 4)] * 2),
+    ):
+        assert [tuple(np.argwhere(mask)[0]) for mask in Disk(0)(black, asked)] == places
+    grown = RegionGrowing()(black, Prompts(boxes=box))
+    assert grown[0].sum() == 5 * 7 and grown[0, :7, :5].all() and grown[1].all()
+
+
+def test_baselines_of_boxes() -> None:
+    samples = scenes(6)
+    splits = Splits("scenes", samples[:3], samples[3:4], samples[4:])
+    rest = ["whole image", "region growing"]
+    assert list(baselines(splits, points="box")) == ["ellipse", *rest]
+    assert list(baselines(splits, points="box+point")) == ["disk", "ellipse", *rest]
+    assert list(baselines(splits, points=lambda masks, seed: mask_boxes(masks))) == ["ellipse", *rest]
+    assert baselines(splits, points=3) == baselines(splits) == baselines(splits, points=1)  # the first is the same
+    for model in baselines(splits, points="box").values():
+        result = evaluate(model, samples, draw="box", repeats=3)
+        assert result.dice.shape == (1, 6) and result.failed == 0
+    ellipse = evaluate(EllipseInBox(), samples, draw="box").dice
+    assert ellipse.min() > 0.9  # the scenes are disks
+
+
+def test_a_box_or_a_centre_is_asked_about_once_and_texts_and_points_as_often_as_told() -> None:
+    samples = scenes(4)
+    for draw, calls in (("box", 4), ("centre", 4), ("box+point", 12), (2, 12), ("random", 12)):
+        box = recording()
+        result = evaluate(box, samples, draw=draw, repeats=3, distances=False)
+        assert (box.calls, result.repeats) == (calls, calls // 4)
+    asked = [prompts for _, prompts in recording_of("box+point", samples)]
+    exact = mask_boxes(samples.masks).boxes
+    for repeat in range(3):
+        assert (asked[repeat].boxes == exact).all()
+        assert (asked[repeat].points == random_points(samples.masks, (0, repeat)).points).all()
+    assert (evaluate(recording(), samples, points=3).dice == evaluate(recording(), samples, draw=3).dice).all()
+
+
+def recording_of(draw: str, samples: Samples) -> list[tuple[np.ndarray, Prompts]]:
+    """What a black box is asked in an evaluation."""
+    box = recording()
+    evaluate(box, samples, draw=draw, repeats=3, distances=False)
+    return box.asked

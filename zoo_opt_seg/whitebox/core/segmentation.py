@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from zoo_opt.core.errors import one_of
 from zoo_opt_seg.data.augmentation import augment
-from zoo_opt_seg.data.draws import Draw, draw_prompts, kind_for
+from zoo_opt_seg.data.draws import Kind, draw_prompts, kind_for
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.digests import data_digest
 from zoo_opt_seg.measures.losses import SMOOTH
@@ -61,8 +61,8 @@ class Segmentation(Trainable):
         ``"paper"``, ``"released"`` (`zoo_opt_seg.data.augmentation`), or None. It flips: not for texts that say where.
     seed : int
         Of the validation prompts, so that they are the same for all that is compared.
-    prompts : str, callable or None
-        Kind of `draw_prompts`; None: random points, or texts if the model is prompted by text.
+    prompts : int, str, callable or None
+        Kind of `draw_prompts`; None: what the model is prompted by, random points where it does not say.
     loss : str
         A name of `LOSSES`.
 
@@ -79,7 +79,7 @@ class Segmentation(Trainable):
         *,
         augmentation: str | None = None,
         seed: int = 0,
-        prompts: str | Draw | None = None,
+        prompts: Kind | None = None,
         loss: str = "bce+dice",
     ) -> None:
         one_of("loss", loss, LOSSES)
@@ -93,7 +93,7 @@ class Segmentation(Trainable):
         if self._kind == "text":
             said += f" {data_digest(repr([part.texts for part in (splits.train, splits.validation)]))[:8]}"
         self.name = f"{self._what()} on {splits.name} ({model.name}, augment={augmentation!r}, seed={seed}{said})"
-        self._prompts = draw_prompts(self._kind, splits.validation, (seed, VALIDATION))
+        self._prompts = draw_prompts(self._kind, splits.validation, (seed, VALIDATION), exact=True)
 
     @abstractmethod
     def _what(self) -> str:
