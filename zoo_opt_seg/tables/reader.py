@@ -10,6 +10,7 @@ from typing import Any
 from zoo_opt.bench.suite_reader import REQUIRED, Reader, SuiteError
 from zoo_opt.support.declaring import need_declared
 from zoo_opt_seg.blackbox.registry import check_black_box_in_file
+from zoo_opt_seg.data.draws import checked_kind
 from zoo_opt_seg.tables.suite import (
     FIGURES,
     OVERRIDES,
@@ -120,6 +121,11 @@ def _check(where: str, group: TableGroup) -> None:
         raise SuiteError(f"{where}: 'black_box' must be a table with a 'use', got {group.black_box}")
     if not group.figures or set(group.figures) - set(FIGURES) or len(set(group.figures)) < len(group.figures):
         raise SuiteError(f"{where}: 'figures' must be of {', '.join(FIGURES)}, got {list(group.figures)}")
+    if group.points:
+        try:
+            checked_kind(group.points, "'points'")
+        except ValueError as error:
+            raise SuiteError(f"{where}: {error}") from None
     labels = [row.label for row in group.rows]
     for key in ("reference", "floor", "ceiling"):
         if (label := getattr(group, key)) and label not in labels:

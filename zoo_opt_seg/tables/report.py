@@ -12,6 +12,7 @@ from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.report.markdown import markdown_table
 from zoo_opt.bench.statistics.bootstrap import Interval
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES
+from zoo_opt_seg.data.draws import asked_by
 from zoo_opt_seg.tables.statistics import (
     FIGURES,
     RowTest,
@@ -149,7 +150,7 @@ def legend(group: TableGroup, record: Record) -> str:
         prompted_by = BLACK_BOXES.find(use).prompted_by if use in BLACK_BOXES else ""
         asked = (prompted_by.removesuffix("s") or "prompt") + "s" * (group.repeats > 1)
         over = f"test images and {group.repeats} random {asked} each"
-        over = f"test images, asked about by {group.points}" if group.points else over
+        over = f"test images with {asked_by(group.points, group.repeats)}" if group.points else over
     figures, unit = " / ".join(TITLES[name] for name in group.figures), _unit(_done(group, record))
     brackets = BRACKETS if any(row.published for row in group.rows) else ""
     return LEGEND.format(figures=figures, unit=unit, over=over, brackets=brackets)

@@ -119,4 +119,16 @@ def test_a_group_is_asked_as_it_says(tmp_path: Path) -> None:
     found = run_suite(tmp_path, rows)["zero-shot"]
     wanted = evaluate(box(), disc_splits().test, draw="centre", repeats=1)
     np.testing.assert_allclose(found["dice"], wanted.dice[0], atol=1e-4)
-    assert "test images, asked about by centre" in markdown(*tables.read_results(tmp_path / "out"))
+    text = markdown(*tables.read_results(tmp_path / "out"))
+    assert "mean over test images with their innermost points" in text
+
+
+def test_a_group_that_is_asked_by_boxes_has_the_ellipse_for_its_floor(tmp_path: Path) -> None:
+    text = FLOORS.replace("size = 32", 'size = 32\npoints = "box"').replace("repeats = 1", "repeats = 3")
+    rows = text.replace('{ label = "fixed disk", use = "disk" }', '{ label = "ellipse", use = "ellipse" }')
+    rows = rows[: rows.index('    { label = "two views"')] + "]\n"
+    runs = run_suite(tmp_path, rows)
+    assert len(runs["zero-shot"]["dice"]) == 6 and runs["zero-shot"]["calls_each"] == 1
+    assert runs["ellipse"]["figures"]["dice"] > 0.9 and runs["ellipse"]["about"] == "EllipseInBox()"  # they are discs
+    with pytest.raises(SuiteError, match=r"'points' must be a number of points >= 1, .*, got 'square'"):
+        read_table(text.replace('"box"', '"square"'), "suite")
