@@ -39,8 +39,6 @@ from zoo_opt.support.secrets import hidden_command, hidden_in, hidden_words
 from zoo_opt_seg.blackbox.cache import MaskFolder
 
 Line = dict[str, Any]
-ZERO_SHOT, ADAPTED, REFINED = "zero-shot", "adapted", "refined"  # rows of the test that asked the black box
-FLOOR = "without the box"  # the row of the refiner's network trained without the black box
 REFINER = "refiner.safetensors"
 _CHANGED = {place.rpartition(":")[2]: fields for place, fields in CHANGED.items()}  # by the names in a repr
 
@@ -86,6 +84,11 @@ class RunFolder:
     def answers(self) -> MaskFolder:
         """Where the masks of a question are that was answered in part."""
         return MaskFolder(self.state / "answers", "masks")
+
+    @property
+    def tested(self) -> MaskFolder:
+        """Where answers about test images are that several rows of the test need."""
+        return MaskFolder(self.state / "tested", "answers about test images")
 
     @contextlib.contextmanager
     def claim(self, what: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 import json
-import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,19 +15,17 @@ from zoo_opt.storage.atomic import write_atomically
 from zoo_opt.support.json_files import read_json
 from zoo_opt_seg.adaptation.charts import Chart, smoothed
 from zoo_opt_seg.adaptation.folder import (
-    ADAPTED,
-    FLOOR,
-    REFINED,
-    ZERO_SHOT,
     Line,
     RunFolder,
     read_lines,
     without_secrets,
 )
 from zoo_opt_seg.data.draws import asked_by
+from zoo_opt_seg.measures.verdicts import ADAPTED, FLOOR, REFINED, START, ZERO_SHOT, last_row, said_of, say
 
 NAMES = {
     ZERO_SHOT: "Zero-shot",
+    START: "Untrained start",
     ADAPTED: "Adapted",
     REFINED: "Refined",
     FLOOR: "Without the box",
@@ -37,6 +34,7 @@ NAMES = {
 }
 WHAT = {
     ZERO_SHOT: "the black box as it is",
+    START: "the visual prompt before its training",
     ADAPTED: "with the visual prompt",
     REFINED: "its answers corrected by the refiner",
     FLOOR: "the refiner's network, trained on the same labels without the black box",
@@ -119,8 +117,7 @@ def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], kind: An
             f'<p><b class="{sign}">{gain["dice"]:+.3f}</b> on {after["images"]} test images with '
             f"{asked_by(kind, after['repeats'])} ({interval}); {100 * gain['better']:.0f} % of the images gained.</p>"
         )
-    if said := verdict(test):
-        lead += f"<p>{esc(said)}</p>"
+    lead += "".join(f"<p>{esc(said)}</p>" for said in said_of(test))
     bars, place = [], PLACES.get(kind, "the point")
     for who, row in rows.items():
         value = row["dice"] or 0.0
@@ -248,7 +245,7 @@ def _made(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         "calls": f"{metrics['calls']:,}: {metrics['evaluations']:,} evaluations of {config['batch']} images, and "
         f"{metrics['validation_calls']:,} for validation"
         + (f"; {metrics['refiner']['calls']:,} for the refiner's questions" if "refiner" in metrics else "")
-        + (f"; {metrics['test']['calls']:,} more to measure the test images" if "test" in metrics else "")
+        + (f"; {measuring(metrics['test'])}" if "test" in metrics else "")
         + (f"; {metrics['panel_calls']:,} more for the pictures" if "panel_calls" in metrics else ""),
         "kept": esc(kept(metrics["chosen"])),
         "refiner": esc(refiner(metrics["refiner"])) if "refiner" in metrics else "",
@@ -270,6 +267,12 @@ def kept(chosen: Mapping[str, Any]) -> str:
     return {"best loss": "the candidate of lowest loss"}.get(chosen["by"], f"the {chosen['by']}")
 
 
+def measuring(test: Mapping[str, Any]) -> str:
+    """Return in words what the test images cost, from ``metrics["test"]``."""
+    start = test.get("start_calls", 0)
+    return f"{test['calls']:,} more to measure the test images" + (f", {start:,} of them the start" if start else "")
+
+
 def refiner(about: Mapping[str, Any]) -> str:
     """Return in words how the refiner was trained, from ``metrics["refiner"]``."""
     before, after = about["dice"]
@@ -280,28 +283,6 @@ def refiner(about: Mapping[str, Any]) -> str:
     )
 
 
-def last_row(rows: Iterable[str]) -> str:
-    """Return which row of the test is the result."""
-    return REFINED if REFINED in rows else ADAPTED
-
-
-def verdict(test: Mapping[str, Any]) -> str:
-    """Return in words whether the black box was worth asking; "" where the floor was not measured."""
-    over = test.get("over_floor")
-    if not over:
-        return ""
-    floor, last = (say(test["rows"][who]["dice"]) for who in (FLOOR, REFINED))
-    compared = f"the same network on the same labels without the black box: Dice {floor}, with it {last}"
-    if over["low"] is None:
-        return f"No interval, as there is one group of images; {compared}."
-    interval = f"difference {over['dice']:+.3f}, 95 % interval {over['low']:+.3f} to {over['high']:+.3f}"
-    if over["low"] > 0:
-        return f"The black box is worth its calls here; {compared} ({interval})."
-    if over["high"] < 0:
-        return f"You do not need the black box for this; {compared} ({interval})."
-    return f"You may not need the black box for this; {compared} ({interval})."
-
-
 def table(headings: Sequence[str], body: Iterable[Sequence[object]]) -> str:
     """Return an HTML table; numbers are aligned right."""
     head = "".join(f'<th scope="col"{" class=n" if i else ""}>{esc(h)}</th>' for i, h in enumerate(headings))
@@ -310,8 +291,3 @@ def table(headings: Sequence[str], body: Iterable[Sequence[object]]) -> str:
         for first, *rest in body
     )
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-
-
-def say(value: Any, digits: int = 3) -> str:
-    """Return a measure with so many digits, a dash where there is none."""
-    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"

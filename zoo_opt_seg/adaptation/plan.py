@@ -116,6 +116,7 @@ class Plan:
                 "images": 0 if self.tested is None else len(self.tested),
                 "repeats": self.reporting.repeats,
                 "seed": self.reporting.test_seed,
+                **({} if self.reporting.test_start else {"start": False}),
             },
         }
 

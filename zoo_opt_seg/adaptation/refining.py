@@ -64,7 +64,7 @@ class PaidAnswers:
             MaskFolder(state / "search", "answers of the search", coarse=True),
             MaskFolder(state / "validated", "answers of the validation"),
             MaskFolder(state / "questions", "answers of the refiner's questions"),
-            MaskFolder(state / "tested", "answers about test images"),
+            folder.tested,
         )
 
     def keep(self, step: int, x: Array, answer: Array) -> None:

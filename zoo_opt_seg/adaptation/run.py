@@ -111,7 +111,8 @@ def adapt(
         ``points``, ``x0``, ``patience``, ``wait``: see `zoo_opt_seg.adaptation.settings.SearchSettings`; ``validate``,
         ``validation_images``, ``select``: `zoo_opt_seg.adaptation.settings.SelectionSettings`; ``refine``,
         ``refine_share``, ``refine_steps``: `zoo_opt_seg.adaptation.settings.RefineSettings`; ``test``, ``test_images``,
-        ``repeats``, ``test_seed``, ``panel``: `zoo_opt_seg.adaptation.settings.ReportSettings`.
+        ``repeats``, ``test_seed``, ``test_start``, ``panel``:
+        `zoo_opt_seg.adaptation.settings.ReportSettings`.
 
     Returns
     -------
@@ -152,6 +153,8 @@ def _adapted(plan: Plan, folder: RunFolder | None, progress: bool) -> Adaptation
     if folder is not None:
         write_json(folder.metrics, result.metrics)
         folder.answers.clear()
+        if plan.tested is not None and plan.prompt.views > 1:
+            folder.tested.clear()
         if paid is not None:
             paid.forget_what_is_measured()
     return result

@@ -155,6 +155,9 @@ class ReportSettings:
         The first so many test images only.
     repeats, test_seed : int
         Random prompts per test image, and their seed: it is not that of the training, so that runs are comparable.
+    test_start : bool
+        Whether to measure the visual prompt before its training as well, where that is not the black box as it is: so
+        many calls as the prompt has views for each prompt of a test image, less the view that zero-shot has asked.
     panel : bool
         Whether to write the picture panel and the HTML page, if there is a result folder. It shows test images, or
         validation images where the test split is not to be looked at.
@@ -164,6 +167,7 @@ class ReportSettings:
     test_images: int | None = None
     repeats: int = 3
     test_seed: int = 0
+    test_start: bool = True
     panel: bool = True
 
     def __post_init__(self) -> None:

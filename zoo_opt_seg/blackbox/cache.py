@@ -143,7 +143,8 @@ class Cached(Wrapped):
 
     Notes
     -----
-    Of a question that is partly answered (`PartlyAnswered`), what came is kept.
+    Of a question that is partly answered (`PartlyAnswered`), what came is kept. An image in float32 whose values are
+    all whole bytes over 255 is the same question as these bytes.
 
     ``Cached(Budgeted(model, n), folder)`` pays for misses alone; ``Budgeted(Cached(model, folder), n)`` counts every
     question, whether it was asked before or not, and is what compares optimisers. Misses are evaluated in one smaller
@@ -197,7 +198,15 @@ class Cached(Wrapped):
         return mask if mask is not None and mask.size and mask.min() >= 0 and mask.max() <= 1 else None  # no NaN either
 
     def _key(self, image: Array, prompts: Prompts, row: int) -> str:
-        return question_key(self._prefix, image, prompts, row)
+        return question_key(self._prefix, _as_bytes(image), prompts, row)
+
+
+def _as_bytes(image: Array) -> Array:
+    """Return a picture in float32 that is one of bytes as these bytes: it is the same question, and paid for once."""
+    if image.dtype == np.uint8:
+        return image
+    levels = _levels(image)
+    return levels if np.array_equal(_fine(levels), image) else image
 
 
 def question_key(prefix: Any, image: Array, prompts: Prompts, row: int) -> str:

@@ -43,6 +43,7 @@ Measure a trained prompt on the test images of a data set, beside the black box 
 
 {words}"""
 
+NO_START = "do not measure the prompt before its training, which costs calls where it changes what is shown"
 PREDICT = """\
 Segment one image with a trained prompt.
 
@@ -103,6 +104,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--select", choices=("dice", "loss"), default="dice", help="by what the iterate is kept")
     sub.add_argument("--test-images", type=int, metavar="N", help="the first N test images only; 0: none")
     _repeats(sub)
+    sub.add_argument("--no-test-start", dest="test_start", action="store_false", help=NO_START)
     sub.add_argument("--quiet", action="store_true", help="no progress bar")
     sub.set_defaults(do=commands.do_adapt)
 

@@ -22,10 +22,11 @@ from zoo_opt_seg.whitebox.comparators import COMPARATORS
 
 def do_adapt(arguments: argparse.Namespace) -> int:
     """Train a visual prompt and say what it gained."""
-    from zoo_opt_seg.adaptation.page import kept, verdict
+    from zoo_opt_seg.adaptation.page import kept, measuring
     from zoo_opt_seg.adaptation.plan import method_from
     from zoo_opt_seg.adaptation.run import adapt
     from zoo_opt_seg.adaptation.settings import SETTINGS, settings_from
+    from zoo_opt_seg.measures.verdicts import said_of
     from zoo_opt_seg.visual_prompts import prompt_for
 
     size = inputs.size_for(arguments.model, arguments.size)
@@ -44,9 +45,8 @@ def do_adapt(arguments: argparse.Namespace) -> int:
         result = adapt(model, prompt, splits, **given)
     print(f"{result.calls} calls, {result.nfev} evaluations; kept {kept(result.metrics['chosen'])}")
     if "test" in result.metrics:
-        print(_rows(result.metrics["test"]["rows"]))
-        if said := verdict(result.metrics["test"]):
-            print(said)
+        test = result.metrics["test"]
+        print("\n".join([measuring(test), _rows(test["rows"]), *said_of(test)]))
     print(f"{Path(arguments.out) / 'index.html'}")
     return 0
 

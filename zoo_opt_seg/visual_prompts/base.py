@@ -150,6 +150,22 @@ class VisualPrompt(ABC):
             images = self.forward(torch.from_numpy(vector).to(context.images.device), context)
         return np.ascontiguousarray(images.permute(0, 2, 3, 1).cpu().numpy())
 
+    def leaves_alone(self, x: Array, images: Array, prompts: Prompts) -> bool:
+        """Return whether the black box is shown these images, in 8 bits, as they are, and its masks are left so too.
+
+        Parameters
+        ----------
+        x : ndarray, shape (dim,)
+        images : ndarray of uint8, shape (n, size, size, 3)
+        prompts : Prompts
+            Of the n images.
+        """
+        if self.views > 1 or type(self).restore is not VisualPrompt.restore:
+            return False
+        context = self.context(images, prompts)
+        asked = all(context.asked.key(row) == prompts.key(row) for row in range(len(images)))
+        return asked and np.array_equal(np.rint(self(x, context) * 255), images)
+
     @property
     def views(self) -> int:
         """How many images the black box is shown for each image: the calls of one answer."""

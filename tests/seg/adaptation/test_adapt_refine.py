@@ -8,10 +8,10 @@ from seg.adapting import CMA, Faulty
 from seg.tiny_box import SIZE, Bright, splits
 
 from zoo_opt_seg import adapt, make_prompt
-from zoo_opt_seg.adaptation.page import verdict
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown
 from zoo_opt_seg.cli import main
 from zoo_opt_seg.measures.evaluation import evaluate
+from zoo_opt_seg.measures.verdicts import said_of
 from zoo_opt_seg.refine import RefinedPrompt, load_refiner
 from zoo_opt_seg.visual_prompts import load_prompt
 
@@ -176,7 +176,7 @@ def test_a_folder_holds_the_refiner_and_its_rows(tmp_path):
     settings = {"repeats": 2, "seed": 0, "distances": False}
     assert evaluate(Bright(), splits().test, prompt=again, **settings).summary()["dice"] == rows["refined"]["dice"]
     page = (tmp_path / "run" / "index.html").read_text()
-    assert "Refined" in page and "Without the box" in page and verdict(result.metrics["test"]).split(";")[0] in page
+    assert "Refined" in page and "Without the box" in page and said_of(result.metrics["test"])[0].split(";")[0] in page
     asked = box.sent
     complete = refined(box, test=True, panel=True, out=tmp_path / "run", repeats=2)  # complete: nothing is asked
     assert box.sent == asked and weights(complete) == weights(result) and complete.calls == result.calls
@@ -193,8 +193,8 @@ def test_a_folder_holds_the_refiner_and_its_rows(tmp_path):
 )
 def test_the_verdict_is_that_of_the_interval(low, high, words):
     rows = {name: {"dice": 0.5} for name in ("refined", "without the box")}
-    assert words in verdict({"rows": rows, "over_floor": {"dice": 0.0, "low": low, "high": high}})
-    assert verdict({"rows": rows}) == ""
+    (said,) = said_of({"rows": rows, "over_floor": {"dice": 0.0, "low": low, "high": high}})
+    assert words in said and said_of({"rows": rows}) == []
 
 
 # --------------------------------------------------------------------------------------------------- kills, failures
@@ -289,7 +289,7 @@ def test_adapt_and_predict_on_the_command_line(tmp_path, capsys, monkeypatch):
     adapting += ["--validate", "0", "--out", "run", "--quiet", "-o", "popsize=6", "--refine-steps", "6"]
     assert main(["adapt", *words, *data, *adapting]) == 0
     said = capsys.readouterr().out
-    assert "refined" in said and "without the black box" in said
+    assert "refined" in said and "without the box" in said and "The black box is worth its calls here" in said
     assert main(["evaluate", *words, *data, "--prompt", "run", "--repeats", "1"]) == 0
     Image.fromarray(splits().test.images[0]).save("image.png")
     for prompt, out in (("run", "refined.png"), ("run/prompt.npz", "plain.png")):

@@ -339,6 +339,17 @@ def test_cached_outside_or_inside_the_budget(tmp_path: Path) -> None:
     raises(BudgetExhausted, None, counted, IMAGES, POINTS)
 
 
+def test_a_picture_in_bytes_and_in_floats_is_one_question(tmp_path: Path) -> None:
+    box = Cached(watched(), tmp_path)
+    levels = np.rint(IMAGES * 255).astype(np.uint8)
+    answers = box(levels, POINTS)
+    same = levels.astype(np.float32) / np.float32(255)
+    assert np.array_equal(box(same, POINTS), answers) and (box.hits, box.misses) == (6, 6)
+    same[2, 0, 0, 0] += np.float32(1e-6)
+    box(same, POINTS)
+    assert (box.hits, box.misses) == (11, 7)
+
+
 def test_names_pass_through(tmp_path: Path) -> None:
     box = Hardened(Quantized(Budgeted(Cached(Counted(watched()), tmp_path), 9)), 0.25)
     assert box.name == "watched+8bit>0.25"

@@ -12,7 +12,7 @@ from seg.prompt_cases import ENCODER, ZERO_SHOT, shown, vector
 from seg.prompt_fakes import points_of, scenes
 
 from zoo_opt_seg.prompts import Prompts
-from zoo_opt_seg.visual_prompts import BAR, PROMPTS, VPT, BlackVIP, FilterPrompt, IPDecoder, LowRank, make_prompt
+from zoo_opt_seg.visual_prompts import BAR, PROMPTS, VPT, BlackVIP, FilterPrompt, IPDecoder, LowRank, Views, make_prompt
 
 # ------------------------------------------------------------------------------------------ what all have in common
 
@@ -35,6 +35,14 @@ def test_start(case):
         assert np.array_equal(np.rint(images * 255).astype(np.uint8), samples.images)  # nor does 8 bit change it
     else:
         assert not np.array_equal(prompt.x0(1), x0)
+
+
+def test_what_leaves_the_question_alone(case):
+    name, prompt, samples, points = case
+    assert prompt.leaves_alone(prompt.x0(0), samples.images, points) is (name in ZERO_SHOT)
+    assert not prompt.leaves_alone(vector(prompt), samples.images, points)
+    views = Views(prompt.size)
+    assert not views.leaves_alone(views.x0(0), samples.images, points)
 
 
 def test_vector_makes_a_difference_and_nothing_else_does(case):
