@@ -185,7 +185,8 @@ def read_lines(path: Path) -> list[Line]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically."""
-    write_atomically(path, json.dumps(plain(value), indent=1, ensure_ascii=False).encode() + b"\n")
+    text = json.dumps(plain(value), indent=1, ensure_ascii=False)
+    write_atomically(path, text.encode(errors="backslashreplace") + b"\n")  # names of files may be no Unicode
 
 
 def floats(values: Iterable[float | None]) -> list[float]:
