@@ -64,9 +64,10 @@ class AppendFile:
             while left:
                 left = left[os.write(self._file.fd, left) :]
             os.fsync(self._file.fd)
-        except OSError:
+        except OSError as error:
             with contextlib.suppress(OSError):
                 self._cut()
+            error.filename = error.filename or str(self.path)  # so that the message names it
             raise
         except BaseException:  # an interrupt: a line that is there as a whole stays
             if os.fstat(self._file.fd).st_size == self._size + len(data):

@@ -33,8 +33,10 @@ def write_atomically(path: str | os.PathLike[str], *parts: Any) -> None:
         if mode is not None:
             os.chmod(temporary.path, mode)
         os.replace(temporary.path, target)
-    except BaseException:
+    except BaseException as error:
         temporary.path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = error.filename or str(target)  # so that the message names it
         raise
     finally:
         temporary.close()

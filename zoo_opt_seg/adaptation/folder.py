@@ -88,7 +88,7 @@ class RunFolder:
     @property
     def tested(self) -> MaskFolder:
         """Where answers about test images are that several rows of the test need."""
-        return MaskFolder(self.state / "tested", "answers about test images")
+        return MaskFolder(self.state / "tested", "answers about test images", needed=True)
 
     @contextlib.contextmanager
     def claim(self, what: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[None]:
@@ -188,7 +188,8 @@ def read_lines(path: Path) -> list[Line]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically."""
-    write_atomically(path, json.dumps(plain(value), indent=1, ensure_ascii=False).encode() + b"\n")
+    text = json.dumps(plain(value), indent=1, ensure_ascii=False)
+    write_atomically(path, text.encode(errors="backslashreplace") + b"\n")  # names of files may be no Unicode
 
 
 def floats(values: Iterable[float | None]) -> list[float]:

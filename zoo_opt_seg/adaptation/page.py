@@ -74,7 +74,7 @@ def write_page(folder: RunFolder) -> None:
         "use": _use(config),
         "made": _made(config, metrics),
     }
-    write_atomically(folder.page, fill("zoo_opt_seg.adaptation", "page", fields).encode())
+    write_atomically(folder.page, fill("zoo_opt_seg.adaptation", "page", fields).encode(errors="backslashreplace"))
 
 
 def esc(value: object) -> str:

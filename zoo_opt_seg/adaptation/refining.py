@@ -61,9 +61,9 @@ class PaidAnswers:
             return cls(MaskMemory(coarse=True), MaskMemory(), MaskMemory(), MaskMemory())
         state = folder.state
         return cls(
-            MaskFolder(state / "search", "answers of the search", coarse=True),
-            MaskFolder(state / "validated", "answers of the validation"),
-            MaskFolder(state / "questions", "answers of the refiner's questions"),
+            MaskFolder(state / "search", "answers of the search", coarse=True, needed=True),
+            MaskFolder(state / "validated", "answers of the validation", needed=True),
+            MaskFolder(state / "questions", "answers of the refiner's questions", needed=True),
             folder.tested,
         )
 

@@ -16,7 +16,7 @@ from zoo_opt_seg.adaptation.folder import (
     write_json,
 )
 from zoo_opt_seg.adaptation.retrying import Retrying, controls
-from zoo_opt_seg.blackbox.cache import Cached, MaskMemory, Masks
+from zoo_opt_seg.blackbox.cache import Cached, MaskFolder, MaskMemory, Masks
 from zoo_opt_seg.blackbox.protocol import BlackBox
 from zoo_opt_seg.blackbox.wrappers import Counted
 from zoo_opt_seg.data.draws import draw_prompts
@@ -190,7 +190,7 @@ def illustrate(plan: Plan, trained: TrainedPrompt | RefinedPrompt, metrics: dict
     if not folder.panel.exists():
         cache = folder.state / "panel"
         counted = Counted(plan.box)
-        box = Cached(_asked(plan, counted, folder), cache)
+        box = Cached(_asked(plan, counted, folder), MaskFolder(cache, "answers about the pictures", needed=True))
         test = metrics.get("test", {}).get("images", {})
         shown = plan.shown
         rows = chosen_rows(len(shown), test.get(ZERO_SHOT), test.get(REFINED, test.get(ADAPTED)))

@@ -21,7 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt_seg.blackbox.protocol import Array, PartlyAnswered, SegmentationModel, check_images, check_prompts
+from zoo_opt_seg.blackbox.protocol import (
+    Array,
+    BlackBoxGone,
+    PartlyAnswered,
+    SegmentationModel,
+    check_images,
+    check_prompts,
+)
 from zoo_opt_seg.blackbox.wrappers import Wrapped
 from zoo_opt_seg.prompts import Prompts
 
@@ -42,10 +49,13 @@ class MaskFolder:
         What the masks are, for the warning where the folder takes none.
     coarse : bool
         Keep probabilities in 256 levels, compressed: a fifth of the space or less.
+    needed : bool
+        Whether a run that goes on needs the masks, so that it must end rather than make more that cannot be kept.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], what: str, coarse: bool = False) -> None:
+    def __init__(self, folder: str | os.PathLike[str], what: str, coarse: bool = False, needed: bool = False) -> None:
         self.folder, self._what, self._full, self._coarse = Path(folder), what, False, coarse
+        self._needed = needed
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in self.folder.glob("*/*.tmp"):  # what killed processes left
             with contextlib.suppress(OSError):
@@ -57,12 +67,15 @@ class MaskFolder:
         return read_mask(self._path(key), size)
 
     def write(self, key: str, mask: Array) -> None:
-        """Keep a mask; a full disk is a warning, once, since it must not end what has been paid for."""
+        """Keep a mask; a full disk is a warning, once, or raises BlackBoxGone where the masks are ``needed``."""
         try:
             write_mask(self._path(key), mask, self._coarse)
         except OSError as error:
+            message = f"{self._what} cannot be kept in {self.folder}: {error}"
+            if self._needed:
+                raise BlackBoxGone(message) from error
             if not self._full:
-                warnings.warn(f"{self._what} cannot be kept in {self.folder}: {error}", RuntimeWarning, stacklevel=4)
+                warnings.warn(message, RuntimeWarning, stacklevel=4)
             self._full = True
 
     def clear(self) -> None:

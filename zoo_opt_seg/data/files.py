@@ -142,13 +142,14 @@ def mask_array(path: Path | MaskSource, values: tuple[int, int] | None) -> np.nd
     ----------
     path : Path or MaskSource
     values : tuple of int (low, high), or None
-        The object. None: 1 where the values are 0 and 1, else above 127.
+        The object. None: 1 where the values are 0 and 1, else above 127; of more than 8 bits the higher of two values,
+        0 and another.
 
     Raises
     ------
     DataError
-        If it cannot be read or, for None, its values are neither 0 and 1 nor reach above 127: labels, then, of which
-        ``values`` says which is meant.
+        If it cannot be read, is transparent where it has values or, for None, its values are neither 0 and 1 nor reach
+        above 127: labels, then, of which ``values`` says which is meant.
     """
     array = mask_values(path)
     if array.dtype.kind == "f" and not (array == np.rint(array)).all():
@@ -156,7 +157,7 @@ def mask_array(path: Path | MaskSource, values: tuple[int, int] | None) -> np.nd
     if values is not None:
         return np.asarray((array >= values[0]) & (array <= values[1]))
     top = array.max(initial=0)
-    if top > 127:
+    if top > 127 and (array.dtype.itemsize == 1 or ((array == 0) | (array == top)).all()):
         return np.asarray(array > 127)
     if not ((array == 0) | (array == 1)).all():
         raise DataError(
@@ -175,18 +176,34 @@ def mask_values(path: Path | MaskSource) -> np.ndarray:
     image = pictures.open_picture(path, "mask").pixels
     if isinstance(image, np.ndarray):
         colours = _colours(image)
-        return colours if colours.ndim == 2 else np.asarray(colours.max(axis=2))
+        values = colours if colours.ndim == 2 else np.asarray(colours.max(axis=2))
+        alpha = image[..., -1] if image.ndim == 3 and image.shape[2] in (2, 4) else None
+    else:
+        values, alpha = _grey(image)
+    if alpha is not None and alpha.min() < alpha.max() and (values[alpha == 0].any() or values.min() == values.max()):
+        raise DataError(
+            f"{path}: expected a mask whose grey or colours say what is the object, in this one its alpha channel says "
+            "another thing; save it without alpha"
+        )
+    return values
+
+
+def _grey(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the values of a mask, and its alpha channel if it has one that counts."""
     if image.mode == "P":
-        colours = np.asarray(image.convert("RGBA"))[..., :3]
-        grey = (colours == colours[..., :1]).all()
-        return np.asarray(colours[..., 0] if grey else image)
+        colours = np.asarray(image.convert("RGBA"))
+        if (colours[..., :3] == colours[..., :1]).all():
+            return colours[..., 0], colours[..., 3]
+        return np.asarray(image), None
     if image.mode == "1":
-        return np.asarray(image).astype(np.uint8) * 255
+        return np.asarray(image).astype(np.uint8) * 255, None
     if image.mode == "L":
-        return np.asarray(image)
+        return np.asarray(image), None
+    colours = np.asarray(image)
     if image.mode in {"LA", "La"}:
-        return np.asarray(image)[..., 0]
-    return np.asarray(np.asarray(image.convert("RGB")).max(axis=2))
+        return colours[..., 0], colours[..., 1]
+    alpha = colours[..., 3] if image.mode in {"RGBA", "RGBa"} else None
+    return np.asarray(np.asarray(image.convert("RGB")).max(axis=2)), alpha
 
 
 def _seen(array: np.ndarray) -> str:

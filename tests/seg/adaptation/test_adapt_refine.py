@@ -1,5 +1,6 @@
 """adapt with a refiner: one budget, every answer used once more, and nothing asked twice after a kill."""
 
+import errno
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ from seg.tiny_box import SIZE, Bright, splits
 
 from zoo_opt_seg import adapt, make_prompt
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown
+from zoo_opt_seg.blackbox import cache
 from zoo_opt_seg.cli import main
 from zoo_opt_seg.measures.evaluation import evaluate
 from zoo_opt_seg.measures.verdicts import said_of
@@ -296,3 +298,23 @@ def test_adapt_and_predict_on_the_command_line(tmp_path, capsys, monkeypatch):
         asked = ["--image", "image.png", "--point", "11,11", "--out", out, "--probabilities"]
         assert main(["predict", *words, "--size", str(SIZE), "--prompt", prompt, *asked]) == 0
     assert (tmp_path / "refined.png").read_bytes() != (tmp_path / "plain.png").read_bytes()
+
+
+def test_a_full_disk_loses_no_answer_that_the_refiner_learns_from(tmp_path, monkeypatch):
+    """It had been a warning: the run went on, and the refiner of a later call learned from fewer answers."""
+    want, box, write = refined(validate=2), Faulty(), cache.write_mask
+    for room in (3, 30, 60):  # in the search, and the refiner's questions
+
+        def full(*arguments, left=[room]):  # noqa: B006 (its own)
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            write(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(cache, "write_mask", full)
+            with pytest.raises(RuntimeError, match=r"answers .*cannot be kept in .*No space left"):
+                refined(box, out=tmp_path / "run", validate=2)
+    result = refined(box, out=tmp_path / "run", validate=2)
+    assert weights(result) == weights(want)
+    assert want.calls <= box.sent <= want.calls + 3 * 4  # one question each time

@@ -98,14 +98,23 @@ def _slices(record: Record) -> list[Record]:
     image, mask = record.image, record.masks[0]
     if not (isinstance(image, Path) and isinstance(mask, Path) and image.name.lower().endswith(NIFTI)):
         return [record]
-    shape = stored(image, "image", values=False).shape
-    if len(shape) != 3 or shape[0] == 1:
+    found = stored(image, "image", values=False)
+    other = stored(mask, "mask", values=False) if mask.name.lower().endswith(NIFTI) else None
+    shape, several = found.shape, len(found.shape) == 3 and found.shape[0] > 1
+    if other is None:
+        if several:
+            raise DataError(f"{mask}: expected the mask of a NIfTI file of {shape[0]} slices as a NIfTI file")
         return [record]
-    if not mask.name.lower().endswith(NIFTI):
-        raise DataError(f"{mask}: expected the mask of a NIfTI file of {shape[0]} slices as a NIfTI file")
-    other = stored(mask, "mask", values=False).shape
-    if other != shape:
-        raise DataError(f"{mask}: the mask has the size {other[::-1]}, its image {image} has {shape[::-1]}")
+    if several and other.shape != shape:
+        raise DataError(f"{mask}: the mask has the size {other.shape[::-1]}, its image {image} has {shape[::-1]}")
+    axes = [about.axes[: 3 if several else 2] for about in (found, other)]
+    if all(axes) and axes[0] != axes[1]:
+        raise DataError(
+            f"{mask}: the axes of the mask point to {axes[1]}, those of its image {image} to {axes[0]}: one is turned "
+            "against the other; save the mask with the header of its image"
+        )
+    if not several:
+        return [record]
     return [
         replace(
             record,
@@ -124,6 +133,8 @@ def _range(values: Any) -> tuple[int, int]:
     if not two or any(isinstance(value, bool) or not isinstance(value, (int, np.integer)) for value in values):
         raise ValueError(f"values must be the lowest and highest mask value of the object, as [2,2], got {values!r}")
     low, high = map(int, values)
+    if low > high:
+        raise ValueError(f"values must be the lowest and highest mask value of the object, got {low} above {high}")
     return low, high
 
 

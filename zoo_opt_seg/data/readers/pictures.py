@@ -23,9 +23,11 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 _TIF = (".tif", ".tiff")
 _ORIENTATION, _BITS, _KIND_OF_PAGE = 274, 258, 254  # tags of TIFF and EXIF
 _TILE = (322, 323)  # width and height of its tiles, which may be larger than the image
+_DEPTH = 32997  # images that lie in one page, one behind the other
 _PAGES = 16  # looked at, chosen: a pyramid of smaller copies has fewer
 _PIECE = 1 << 20  # bytes decompressed at a time where none are kept
 _SWAPPED = (5, 6, 7, 8)  # orientations that make a row a column
+_DEEP_COLOURS = ("RGB", "RGBA", "RGBX", "LA", "CMYK")  # modes of TIFF that Pillow cuts to 8 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +155,7 @@ def _read(image: Image.Image, path: Path, kind: str, draft: int | None) -> Pictu
         raise DataError(f"{path}: grey of 16 bits with alpha is not read, expected it without alpha")
     if cut:
         return Picture(_turned(_deep_png(path), turned), size)
-    if image.format == "TIFF" and image.mode in {"RGB", "RGBA", "RGBX", "LA", "CMYK"} and _bits(image) > 8:
+    if image.format == "TIFF" and _bits(image) > 8 and (image.mode in _DEEP_COLOURS or _swapped(image)):
         return _by_tifffile(path, kind)
     if image.format == "TIFF" and image.info.get("compression") in ("tiff_adobe_deflate", "tiff_deflate"):
         _check_deflated(image, path)
@@ -171,6 +173,7 @@ def _check_pages(image: Image.Image, path: Path, kind: str) -> None:
     if image.format == "TIFF":
         _check_one(_reduced(image), path, kind)
         image.seek(0)
+        _check_one([False] * int(getattr(image, "tag_v2").get(_DEPTH, 1)), path, kind)  # noqa: B009 (as below)
     elif image.format != "MPO" and getattr(image, "is_animated", False):
         _check_one([False, False], path, kind)
 
@@ -195,6 +198,12 @@ def _check_one(reduced: Iterable[bool], path: Path, kind: str) -> None:
 def _bits(image: Image.Image) -> int:
     found = getattr(image, "tag_v2").get(_BITS, (8,))  # noqa: B009 (of TIFF images alone)
     return max(found) if isinstance(found, tuple) else int(found)
+
+
+def _swapped(image: Image.Image) -> bool:
+    """Whether Pillow would swap the bytes of a TIFF's values: libtiff, which decompresses them, has done so already."""
+    compressed = image.info.get("compression", "raw") != "raw"
+    return compressed and getattr(image, "tag_v2").prefix == b"MM" and image.mode in {"I", "F"}  # noqa: B009 (of TIFF)
 
 
 def _check_deflated(image: Image.Image, path: Path) -> None:
@@ -240,6 +249,7 @@ def _by_tifffile(path: Path, kind: str) -> Picture:
         with tifffile.TiffFile(io.BytesIO(whole_file(path))) as file:
             _check_one((page.is_reduced for page in file.pages), path, kind)
             page = file.pages[0]
+            _check_one([False] * page.imagedepth, path, kind)
             if page.samplesperpixel not in (1, 3, 4):
                 raise ValueError(f"expected 1, 3 or 4 values per pixel, got {page.samplesperpixel}")
             check_array(path, page.shape, page.dtype.itemsize)

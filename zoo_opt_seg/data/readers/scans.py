@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,12 +40,15 @@ class Stored:
         Distance between slices, the same.
     values : ndarray or None
         None: they were not asked for.
+    axes : str
+        Where the axes of the file point, such as "RAS"; "" where the header does not say.
     """
 
     shape: tuple[int, ...]
     spacing: tuple[float, float]
     thickness: float
     values: np.ndarray | None = None
+    axes: str = ""
 
 
 @dataclass(frozen=True)
@@ -207,25 +211,34 @@ def _nifti(path: Path, values: bool) -> Stored:
         pixdim = kind(head, check=False)["pixdim"]  # unchecked: nibabel would take 1 mm in place of 0
         header = kind(head)
         shape = tuple(int(length) for length in header.get_data_shape())[::-1]
-        dtype, offset = header.get_data_dtype(), int(header.get_data_offset())
+        dtype, offset = header.get_data_dtype(), int(header.get_data_offset()) or (544 if second else 352)  # 0: unset
         if dtype.kind not in "iuf" or len(shape) < 2:
             raise ValueError(f"expected grey values in at least two dimensions, got {dtype} of shape {shape}")
         slope, shift = (None if value is None else float(value) for value in header.get_slope_inter())
         scaled = slope is not None and (slope, shift) != (1, 0)
         count = check_array(path, shape, dtype.itemsize)
         check_array(path, shape, max(dtype.itemsize, 8 if scaled else 1))
-        found = Stored(shape, (float(pixdim[2]), float(pixdim[1])), float(pixdim[3]))
+        axes = _axes(nibabel, header)
+        found = Stored(shape, (float(pixdim[2]), float(pixdim[1])), float(pixdim[3]), axes=axes)
         if not values:
             return found
         _pass_over(file, offset - len(head), path)
         content = _taken(file, count)
         if len(content) != count:
             raise ValueError(f"cut short, {len(content)} bytes of values, expected {count}")
-        _pass_over(file, None, path)
+        if beyond := _pass_over(file, None, path):
+            raise ValueError(f"{beyond} bytes more than the {count} of values that its header asks for")
     array = np.frombuffer(content, dtype).reshape(shape)
     if scaled and slope is not None:
         array = array * slope + (shift or 0.0)
-    return Stored(shape, found.spacing, found.thickness, array.astype(array.dtype.newbyteorder("="), copy=False))
+    return replace(found, values=array.astype(array.dtype.newbyteorder("="), copy=False))
+
+
+def _axes(nibabel: Any, header: Any) -> str:
+    with contextlib.suppress(Exception):  # an affine that is no number, or of no use
+        if header["sform_code"] > 0 or header["qform_code"] > 0:
+            return "".join(code or "?" for code in nibabel.aff2axcodes(header.get_best_affine()))
+    return ""
 
 
 def _taken(file: IO[bytes], count: int) -> bytearray:
@@ -236,12 +249,13 @@ def _taken(file: IO[bytes], count: int) -> bytearray:
     return content
 
 
-def _pass_over(file: IO[bytes], count: int | None, path: Path) -> None:
-    """Read so many bytes, or all that are left, and keep none."""
+def _pass_over(file: IO[bytes], count: int | None, path: Path) -> int:
+    """Read so many bytes, or all that are left, keep none, and return how many they were."""
     passed = 0
     while piece := file.read(_PIECE if count is None else min(_PIECE, max(count - passed, 0))):
         passed += len(piece)
         check_bytes(path, passed, "what lies beside its values")
+    return passed
 
 
 # ------------------------------------------------------------------------------------------------ MetaImage
