@@ -129,6 +129,6 @@ def test_a_group_that_is_asked_by_boxes_has_the_ellipse_for_its_floor(tmp_path: 
     rows = rows[: rows.index('    { label = "two views"')] + "]\n"
     runs = run_suite(tmp_path, rows)
     assert len(runs["zero-shot"]["dice"]) == 6 and runs["zero-shot"]["calls_each"] == 1
-    assert runs["ellipse"]["figures"]["dice"] > 0.9 and runs["ellipse"]["about"] == "EllipseInBox()"  # they are discs
+    assert runs["ellipse"]["figures"]["dice"] > 0.85 and runs["ellipse"]["about"] == "EllipseInBox()"  # they are discs
     with pytest.raises(SuiteError, match=r"'points' must be a number of points >= 1, .*, got 'square'"):
         read_table(text.replace('"box"', '"square"'), "suite")
