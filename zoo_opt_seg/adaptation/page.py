@@ -60,10 +60,23 @@ def write_page(folder: RunFolder) -> None:
         With ``config.json``, ``metrics.json`` and ``log.jsonl``; the panel is shown where it is there.
     """
     config, metrics = (read_json(path, CheckpointError) for path in (folder.config, folder.metrics))
-    config, log = without_secrets(config), read_lines(folder.log)
+    log = read_lines(folder.log)
+    try:
+        fields = _fields(folder, without_secrets(config), metrics, log)
+    except Exception as error:  # whatever comes of values that a run has never written
+        said = f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{folder.path} does not hold what a run has written ({said:.200})") from error
+    page = fill("zoo_opt_seg.adaptation", "page", fields)
+    write_atomically(folder.page, page.encode(errors="backslashreplace"))
+
+
+def _fields(
+    folder: RunFolder, config: Mapping[str, Any], metrics: Mapping[str, Any], log: Sequence[Line]
+) -> dict[str, str]:
+    """Return HTML for each field of the page: texts through `esc`, numbers by a format, which no text has."""
     test, kind = metrics.get("test"), config.get("points", "random")
     title = f"{config['data']['name']}: {config['prompt']['name']} prompt for {config['model']}"
-    fields = {
+    return {
         "title": esc(title),
         "facts": "".join(f"<li>{esc(fact)}</li>" for fact in _facts(config, metrics)),
         "glance": _glance(test, metrics, kind),
@@ -74,7 +87,6 @@ def write_page(folder: RunFolder) -> None:
         "use": _use(config),
         "made": _made(config, metrics),
     }
-    write_atomically(folder.page, fill("zoo_opt_seg.adaptation", "page", fields).encode(errors="backslashreplace"))
 
 
 def esc(value: object) -> str:
@@ -111,11 +123,12 @@ def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], kind: An
         sign = "better" if gain["dice"] >= 0 else "worse"
         interval = "no interval: one group of images"
         if gain["low"] is not None:
-            over = f"{gain['groups']} groups of images" if "groups" in gain else "images"
+            over = f"{gain['groups']:,} groups of images" if "groups" in gain else "images"
             interval = f"95 % interval {gain['low']:+.3f} to {gain['high']:+.3f}, paired bootstrap over {over}"
         lead += (
-            f'<p><b class="{sign}">{gain["dice"]:+.3f}</b> on {after["images"]} test images with '
-            f"{asked_by(kind, after['repeats'])} ({interval}); {100 * gain['better']:.0f} % of the images gained.</p>"
+            f'<p><b class="{sign}">{gain["dice"]:+.3f}</b> on {after["images"]:,} test images with '
+            f"{esc(asked_by(kind, after['repeats']))} ({interval}); {100 * gain['better']:.0f} % of the images "
+            "gained.</p>"
         )
     lead += "".join(f"<p>{esc(said)}</p>" for said in said_of(test))
     bars, place = [], PLACES.get(kind, "the point")
@@ -136,7 +149,7 @@ def _pictures(folder: RunFolder, kind: Any) -> str:
     data = base64.b64encode(folder.panel.read_bytes()).decode()
     return (
         '<section id="pictures"><h2>Pictures</h2><p class="sub">Images from the largest loss (top) to the largest gain '
-        f"(bottom), evenly spaced in rank, with {asked_by(kind, 1)}. Dice is that of this prompt.</p>"
+        f"(bottom), evenly spaced in rank, with {esc(asked_by(kind, 1))}. Dice is that of this prompt.</p>"
         '<div class="scroll"><img class="panel" alt="For each image: the image, its prompt, the prompted image, the '
         f'masks before and after, the truth" src="data:image/png;base64,{data}"></div></section>'
     )
@@ -172,7 +185,7 @@ def _curves(config: Mapping[str, Any], metrics: Mapping[str, Any], log: Sequence
         chart.dots(chosen, "ring", 8)
         charts.append(
             f"<figure>{chart.svg('Validation Dice over calls')}<figcaption>The optimizer's mean on "
-            f"{marks[0]['images']} validation images; the ring is the iterate that was kept.</figcaption></figure>"
+            f"{marks[0]['images']:,} validation images; the ring is the iterate that was kept.</figcaption></figure>"
         )
     return "".join(charts)
 
@@ -208,7 +221,7 @@ def _measures(test: Mapping[str, Any] | None, kind: Any) -> str:
         for who, row in test["rows"].items()
     ]
     some = next(iter(test["rows"].values()))
-    note = f"Means over {some['images']} test images with {asked_by(kind, some['repeats'])}; sd over images."
+    note = f"Means over {some['images']:,} test images with {esc(asked_by(kind, some['repeats']))}; sd over images."
     return f'<section id="measures"><h2>Measures</h2><p class="sub">{note}</p>{table(headings, body)}</section>'
 
 
@@ -242,7 +255,7 @@ def _made(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     entries = {
         "command": f"<code>{esc(shlex.join(config['command']))}</code>" if config.get("command") else "",
         "method": f"<code>{esc(config['method'])}</code>",
-        "calls": f"{metrics['calls']:,}: {metrics['evaluations']:,} evaluations of {config['batch']} images, and "
+        "calls": f"{metrics['calls']:,}: {metrics['evaluations']:,} evaluations of {config['batch']:,} images, and "
         f"{metrics['validation_calls']:,} for validation"
         + (f"; {metrics['refiner']['calls']:,} for the refiner's questions" if "refiner" in metrics else "")
         + (f"; {measuring(metrics['test'])}" if "test" in metrics else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg.blackbox.protocol import Array, SegmentationModel, check_answer, check_images, check_prompts
 from zoo_opt_seg.blackbox.wrappers import Wrapped, to_bytes
 from zoo_opt_seg.digests import tensors_digest
@@ -104,12 +102,13 @@ def load_refiner(path: str | os.PathLike[str]) -> Refiner:
         If it is not a refiner, or is corrupt.
     """
     values, about = adapter_file.read(path, FORMAT, "refiner")
-    try:
-        config = json.loads(about["config"])
-        net = RefinerNet(RefinerConfig(**{**config, "channels": tuple(config["channels"])}))
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{os.fspath(path)} does not hold what a refiner needs: {error}") from error
-    adapter_file.put(values, about, dict(net.named_parameters()), {}, path, "refiner")
+    with adapter_file.making(path, "a refiner"):
+        config = adapter_file.settings(values, about, "config")
+        channels, weights = tuple(config["channels"]), sum(value.numel() for value in values.values())
+        if len(channels) > len(values) or max(channels) ** 2 > weights:  # each level has a layer of its square
+            raise ValueError(f"its {weights} weights are too few for the channels {channels}")
+        net = RefinerNet(RefinerConfig(**{**config, "channels": channels}))
+        adapter_file.put(values, about, dict(net.named_parameters()), {}, path, "refiner")
     return Refiner(net)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from zoo_opt_seg.visual_prompts.registry import PROMPTS, make_prompt, need_regis
 VERSION = 1
 _FORMAT = "zoo-opt visual prompt"
 _HEADER, _X, _ARRAY = "header", "x", "array "
+_LARGEST = 8192  # of the whole numbers in the settings; chosen: 80 million pixels are the limit of an image
+_OF_NO_SIZE = ("seed", "encoder", "text")  # settings that no array has the size of
 
 
 class PromptFileError(ValueError):
@@ -161,8 +163,9 @@ def load_prompt(
     kind, config = str(header["prompt"]), header["config"]
     if kind not in PROMPTS:
         raise PromptFileError(f"{name} holds a prompt {kind!r}, which is none of {', '.join(PROMPTS)}")
-    for part_name, saved in header.get("classes", {}).items():  # files of earlier releases have none
-        if not _same(saved, known := path_of(prompt_class(part_name))):
+    for part_name, saved in header["classes"].items():
+        if part_name not in PROMPTS or not _same(saved, path_of(prompt_class(part_name))):
+            known = path_of(prompt_class(part_name)) if part_name in PROMPTS else "none"
             raise PromptFileError(
                 f"{name} holds a prompt {part_name!r} of the class {saved}, here this name is {known}"
             )
@@ -176,9 +179,13 @@ def load_prompt(
         x = values[_X]
         if x.shape != (prompt.dim,):
             raise ValueError(f"x has the shape {x.shape}, expected ({prompt.dim},)")
-    except (KeyError, TypeError, ValueError) as error:
+        if x.dtype not in (np.float32, np.float64) or not np.isfinite(x).all():
+            raise ValueError(f"x must hold finite floats, got {x.dtype}")
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # whatever comes of values that save_prompt never wrote
         raise PromptFileError(f"{name} does not hold what a prompt {kind!r} needs ({error})") from error
-    return TrainedPrompt(prompt, x, header.get("meta", {}))
+    return TrainedPrompt(prompt, x, header["meta"])
 
 
 def needs_text(path: str | os.PathLike[str]) -> bool:
@@ -212,7 +219,8 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array
         values = npz_arrays(Path(path), None, "prompt")
         header = json.loads(values.pop(_HEADER).tobytes())
         known, version = header["format"] == _FORMAT, int(header["version"])
-        header = {**header, "prompt": header["prompt"], "config": dict(header["config"])}
+        header = {"classes": {}, "meta": {}, **header, "prompt": header["prompt"]}  # earlier releases have no classes
+        _check(header)
     except Exception as error:  # whatever numpy, zip and JSON make of bytes that save_prompt never wrote
         raise PromptFileError(f"{name} is not a saved prompt, or is corrupt or truncated ({error})") from error
     if not known:
@@ -220,6 +228,33 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array
     if version > VERSION:
         raise PromptFileError(f"{name} is a saved prompt of version {version}, this zoo_opt_seg reads up to {VERSION}")
     return header, values
+
+
+def _check(header: Mapping[str, Any]) -> None:
+    """Raise ValueError or TypeError for a header that `save_prompt` never wrote, before memory is taken for it."""
+    if not all(isinstance(header[name], dict) for name in ("classes", "meta", "config")):
+        raise ValueError("expected objects of classes, meta and config")
+    if not all(isinstance(path, str) for path in header["classes"].values()):
+        raise ValueError("expected classes by name")
+    for settings in _parts(header["config"]):
+        for what in ("encoder", "text"):
+            saved = settings.get(what)
+            named = isinstance(saved, dict) and isinstance(saved.get("own", saved.get(what)), str)
+            if saved is not None and not (named and isinstance(saved.get("dim", 0), int)):
+                raise ValueError(f"expected the name of the {what}")
+        if (largest := max(_numbers(settings), default=0)) > _LARGEST:
+            raise ValueError(f"a setting of {largest:g} is larger than {_LARGEST}")
+
+
+def _numbers(value: Any) -> Iterator[int]:
+    """All whole numbers in a setting that may be a size."""
+    if isinstance(value, dict):
+        value = [part for name, part in value.items() if name not in _OF_NO_SIZE]
+    if isinstance(value, list):
+        for part in value:
+            yield from _numbers(part)
+    elif isinstance(value, int):
+        yield value
 
 
 def _encoder(path: str, what: str, saved: Mapping[str, Any], given: Encoder | TextEncoder | None) -> Any:
@@ -232,7 +267,7 @@ def _encoder(path: str, what: str, saved: Mapping[str, Any], given: Encoder | Te
             )
         return saved
     wanted = saved["own"] if own else saved[what]
-    if given.name != wanted or (own and given.dim != saved["dim"]):
+    if given.name != wanted or (own and given.dim != saved.get("dim")):
         raise ValueError(
             f"{what} must be {wanted!r} as at the training of {path}, got {given.name!r} of dim {given.dim}"
         )

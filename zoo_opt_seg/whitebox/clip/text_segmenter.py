@@ -97,7 +97,8 @@ class TextSegmenter(NetworkBox):
         """
         values, metadata = adapter_file.read(path, FORMAT, "weights of a CRIS or a SAN")
         kind = type(self.net).__name__
-        adapter_file.check_same(path, metadata["net"], self.net.config, kind)
-        adapter_file.put(values, metadata, self.net.trained(), self.net.frozen(), path, kind)
+        with adapter_file.making(path, f"a {kind}"):
+            adapter_file.check_same(path, metadata["net"], self.net.config, kind)
+            adapter_file.put(values, metadata, self.net.trained(), self.net.frozen(), path, kind)
         if self._digest:
             self._digest = None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,34 @@ def read(path: str | os.PathLike[str], wanted: str, what: str) -> tuple[dict[str
     if metadata.get("format") != wanted:
         raise CheckpointError(f"{path} holds no {what} of ours: its format is {metadata.get('format')!r}")
     return values, metadata
+
+
+@contextlib.contextmanager
+def making(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Raise as a CheckpointError whatever comes of values and metadata that `write` has never written."""
+    try:
+        yield
+    except (CheckpointError, ImportError, OSError):
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{path} does not hold what {what} needs ({said:.200})") from error
+
+
+def settings(values: Tensors, metadata: Mapping[str, str], key: str) -> dict[str, Any]:
+    """Return the configuration under a key, no number of which is larger than the weights that it is to make.
+
+    Raises
+    ------
+    KeyError, ValueError, RecursionError
+        If there is none, or one of another size: see `making`.
+    """
+    said, most = json.loads(metadata[key]), sum(value.numel() for value in values.values())
+    for value in said.values():
+        largest = max((n for n in (value if isinstance(value, list) else [value]) if isinstance(n, int)), default=0)
+        if largest > most:
+            raise ValueError(f"its {key} has the number {largest:g}, its weights are {most}")
+    return dict(said)
 
 
 def put(values: Tensors, metadata: Mapping[str, str], into: Tensors, frozen: Tensors, path: Any, model: str) -> None:

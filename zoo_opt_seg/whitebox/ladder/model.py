@@ -10,7 +10,6 @@ References
 from __future__ import annotations
 
 import copy
-import json
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -241,11 +240,12 @@ class LadderSam(nn.Module):
             If the file is not one of ours, or of a SAM of other sizes.
         """
         values, metadata = adapter_file.read(path, FORMAT, "ladder")
-        if (size := int(metadata["size"])) != sam.image_encoder.img_size:  # no tensor's shape would tell
-            ours = sam.image_encoder.img_size
-            raise CheckpointError(f"{path} is of a SAM of {size} pixels, this one has {ours}: see sam_of_size")
-        ladder = cls(sam, Ladder(**json.loads(metadata["ladder"])))
-        adapter_file.put(values, metadata, ladder._own(), ladder.frozen(), path, "SAM")
+        with adapter_file.making(path, "a ladder"):
+            if (size := int(metadata["size"])) != sam.image_encoder.img_size:  # no tensor's shape would tell
+                ours = sam.image_encoder.img_size
+                raise CheckpointError(f"{path} is of a SAM of {size} pixels, this one has {ours}: see sam_of_size")
+            ladder = cls(sam, Ladder(**adapter_file.settings(values, metadata, "ladder")))
+            adapter_file.put(values, metadata, ladder._own(), ladder.frozen(), path, "SAM")
         return ladder
 
     def _own(self) -> dict[str, Tensor]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -124,8 +123,9 @@ class LoRASam:
             If the file is not one of ours, or of a SAM of other sizes.
         """
         values, metadata = adapter_file.read(path, FORMAT, "LoRA weights")
-        adapted = cls(sam, LoRA(**json.loads(metadata["lora"])))
-        adapter_file.put(values, metadata, adapted.tensors(), adapted.frozen(), path, "SAM")
+        with adapter_file.making(path, "a SAM with LoRA"):
+            adapted = cls(sam, LoRA(**adapter_file.settings(values, metadata, "lora")))
+            adapter_file.put(values, metadata, adapted.tensors(), adapted.frozen(), path, "SAM")
         return adapted
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,9 +113,10 @@ class VLSMAdapter:
             If the file is not one of ours, or of a CLIPSeg of another kind or size; the message says what differs.
         """
         values, metadata = adapter_file.read(path, FORMAT, "VLSM adapters")
-        adapter_file.check_same(path, metadata["clipseg"], _facts(clipseg.config), "CLIPSeg")
-        adapted = cls(clipseg, VLSM(**json.loads(metadata["vlsm"])))
-        adapter_file.put(values, metadata, adapted.tensors(), adapted.frozen(), path, "CLIPSeg")
+        with adapter_file.making(path, "a CLIPSeg with adapters"):
+            adapter_file.check_same(path, metadata["clipseg"], _facts(clipseg.config), "CLIPSeg")
+            adapted = cls(clipseg, VLSM(**adapter_file.settings(values, metadata, "vlsm")))
+            adapter_file.put(values, metadata, adapted.tensors(), adapted.frozen(), path, "CLIPSeg")
         return adapted
 
     # ------------------------------------------------------------------------------------------------ hooks
