@@ -191,5 +191,5 @@ def _ranked(told: Array, starts: Sequence[int]) -> list[int]:
         above = np.subtract(told, least, out=np.zeros_like(told), where=there).sum(axis=0)
     times = there.sum(axis=0)
     regret = np.divide(above, times, out=np.full(above.shape, np.inf), where=times > 0)
-    failed = np.isnan(told).all(axis=0)  # +inf is a loss
+    failed: Array = np.asarray(np.isnan(told).all(axis=0))  # +inf is a loss
     return sorted(starts, key=lambda start: (regret[start], failed[start]))
