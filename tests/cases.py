@@ -86,6 +86,7 @@ CASES = [
     Case("scaled spsa", SCALED(zo.SPSA(lr=0.01, c=2e-3), scale=0.5, fixed=(2,), bounds=(-9, 9)), reduction=0.6),
     exact("scaled cma-es", SCALED(zo.CMAES(noise=zo.UncertaintyHandling()), scale=(1, 2, 3, 4, 5)), steps=40),
     Case("scaled subspace", SCALED(zo.RandomSubspace(zo.FZOO(lr=LR, c=1e-4), 4), bounds=(0, 2)), reduction=0.9),
+    Case("raced starts", SeveralStarts(zo.SPSA(lr=0.005, c=1e-3), STARTS, 4)),
     Case("several starts", SeveralStarts(zo.SPSA(lr=0.005, c=1e-3), STARTS)),
     exact("several starts auto", SeveralStarts(zo.Auto(bounds=(-3, 3)), STARTS), steps=100),
     exact("cma-es sigma0", zo.CMAES(sigma0=(0.1, 0.2, 0.3, 0.4, 0.5))),

@@ -1,13 +1,16 @@
-"""Several starts: all are evaluated first, and the run is that from the best."""
+"""Several starts: they are compared first, and the run is that from the best."""
 
 import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from refusals import refused
 from solving import solve, trace
 
 import zoo_opt as zo
+from zoo_opt.methods.starts import SeveralStarts
 from zoo_opt.testing import sphere
 
 STARTS = np.array([[3.0, 3.0], [1.0, -1.0], [-4.0, 2.0], [0.5, 9.0]])
@@ -53,6 +56,68 @@ def test_which_is_the_best(losses, best):
     for k in (2, 0, 1):  # in any order
         opt.tell(k, losses[k])
     assert np.array_equal(opt.mean, STARTS[best]) and (opt.nit, opt.nfev) == (1, 3)
+
+
+# ------------------------------------------------------------------------------------------------------------ the race
+def halving(losses, evaluations):
+    """Algorithm 1 of Karnin, Koren and Somekh on a table of losses by step: who is evaluated in each, and who wins."""
+    left, steps, regret = list(range(len(losses[0]))), [], {k: [] for k in range(len(losses[0]))}
+    rounds = int(np.ceil(np.log2(len(left))))
+    for _ in range(rounds):
+        for _ in range(max(1, evaluations // (len(left) * rounds))):
+            row = losses[len(steps)]
+            steps.append(list(left))
+            least = min([row[k] for k in left if np.isfinite(row[k])], default=0.0)
+            for k in left:
+                if np.isfinite(row[k]):
+                    regret[k].append(row[k] - least)
+        order = sorted(left, key=lambda k: np.mean(regret[k]) if regret[k] else np.inf)
+        left = sorted(order[: -(-len(left) // 2)])
+    return steps, order[0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    k=st.integers(2, 9), evaluations=st.integers(1, 80), seed=st.integers(0, 10**6), fail=st.sampled_from([0, 0.2, 1])
+)
+def test_the_race_is_sequential_halving(k, evaluations, seed, fail):
+    rng = np.random.default_rng(seed)
+    starts, losses = rng.normal(size=(k, 2)), rng.normal(size=(200, k)).round(1)
+    losses[rng.random(losses.shape) < fail] = np.nan
+    steps, best = halving(losses, evaluations)
+    opt = zo.Optimizer(SeveralStarts(zo.SPSA(), starts, evaluations), starts[0], rng=seed)
+    first = {}
+    for left, row in zip(steps, losses, strict=False):
+        asked = opt.ask()
+        assert np.array_equal(asked.X, starts[left])
+        assert asked.of == [first.get(start) for start in left]
+        first = {**dict(zip(left, asked.ids, strict=True)), **first}
+        opt.tell(asked, row[left])
+    assert np.array_equal(opt.mean, starts[best]) and opt.nfev == sum(map(len, steps))
+
+
+def test_more_evaluations_find_the_better_of_noisy_starts():
+    rng = np.random.default_rng(0)
+    starts = np.array([[float(k)] for k in (3, 2, 1, 0.5, 4, 5, 6, 7)])
+
+    def wins(evaluations):
+        found = 0
+        for seed in range(40):
+            opt = zo.Optimizer(SeveralStarts(zo.SPSA(), starts, evaluations), starts[0], rng=seed)
+            while not len(opt.state.told) or opt.state.left:
+                opt.tell(asked := opt.ask(), asked.X[:, 0] + rng.normal(size=len(asked)))
+            found += float(opt.mean[0]) == 0.5
+        return found
+
+    assert wins(400) > wins(None) + 5
+
+
+def test_a_race_within_the_budget():
+    for budget in (3, 7, 20, 60):
+        method = SeveralStarts(zo.SPSA(), STARTS, 24)
+        opt = solve(zo.Optimizer(method, STARTS[0], rng=0, budget=budget), sphere)
+        assert opt.nfev <= budget
+        assert opt.method.evaluations == (24 if budget > 24 else None)
 
 
 def test_a_budget_for_few(tmp_path):

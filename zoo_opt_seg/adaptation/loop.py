@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from zoo_opt.core.batch import Candidate
 from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt.core.outcome import Outcome, failed, succeeded
-from zoo_opt.methods import GradientMethod
+from zoo_opt.methods import GradientMethod, Method
 from zoo_opt.methods.cma.runs import ESState
-from zoo_opt.optimizer import Optimizer
+from zoo_opt.methods.starts import SeveralStarts
 from zoo_opt.resume import KeptRun
 from zoo_opt.support.progress import ShowProgress
 from zoo_opt_seg.adaptation.history import mean
@@ -137,7 +138,7 @@ class TrainingLoop:
         """Evaluate what is open of a step, or the next one."""
         opt = self.opt
         batch = opt.ask()
-        losses, size = list(opt.told.values()), step_size(opt, batch.step)
+        losses, size = list(opt.told.values()), step_size(opt.method, opt.state, batch.step)
         for i in range(len(batch)):
             outcome = self._evaluate(batch[i])
             losses.append(outcome.loss)
@@ -183,11 +184,13 @@ def spread(losses: Sequence[float]) -> dict[str, float]:
     return {"loss": center, "spread": deviation, "failed": sum(map(math.isnan, losses))}
 
 
-def step_size(opt: Optimizer, step: int) -> dict[str, float]:
+def step_size(method: Method, state: Any, step: int) -> dict[str, float]:
     """Return the step size that a step is placed with, where the method has one."""
-    if isinstance(opt.state, ESState):
-        return {"sigma": opt.state.distribution.sigma}
-    if not isinstance(opt.method, GradientMethod):
+    if isinstance(method, SeveralStarts):
+        return {} if state.left else step_size(method.method, state.inner, step - len(state.told))
+    if isinstance(state, ESState):
+        return {"sigma": state.distribution.sigma}
+    if not isinstance(method, GradientMethod):
         return {}
-    gain = opt.method.kit.gain(opt.state, step)
+    gain = method.kit.gain(state, step)
     return {"lr": float(gain.lr), "c": float(gain.c)}

@@ -288,11 +288,17 @@ def measuring(test: Mapping[str, Any]) -> str:
 
 def refiner(about: Mapping[str, Any]) -> str:
     """Return in words how the refiner was trained, from ``metrics["refiner"]``."""
-    before, after = about["dice"]
-    judged = "" if after is None else f"; validation Dice {say(before)} to {say(after)}"
+    judged, shares = "", about["shares"]
+    if shares:
+        by = {"validation": "on the validation images", "left out": "on labelled images that each network had not seen"}
+        share = f"{about['share']:g}"
+        judged = (
+            f"; followed to {100 * about['share']:.0f} %, the best of {', '.join(shares)}: "
+            f"Dice {say(shares['0'])} to {say(shares[share])} {by[about['judged']]}"
+        )
     return (
-        f"{about['parameters']:,} weights, {about['steps']} steps on {about['answers']:,} answers, "
-        f"{about['of_the_search']:,} of them from the search; kept epoch {about['epoch']} of {about['epochs']}{judged}"
+        f"{about['networks']} networks, {about['parameters']:,} weights, {about['steps']} steps each on "
+        f"{about['answers']:,} answers, {about['of_the_search']:,} of them from the search{judged}"
     )
 
 

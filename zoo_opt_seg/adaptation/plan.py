@@ -11,6 +11,7 @@ import numpy as np
 
 from zoo_opt.core.errors import instance
 from zoo_opt.methods import METHODS, Method
+from zoo_opt.methods.starts import SeveralStarts
 from zoo_opt.optimizer import Optimizer
 from zoo_opt_seg.adaptation.objective import Objective
 from zoo_opt_seg.adaptation.settings import (
@@ -110,8 +111,9 @@ class Plan:
             **{name: getattr(t, name) for name in ("seed", "loss", "reduction", "augment")},
             "points": self.points if isinstance(self.points, (int, str)) else name_of(self.points),
             "x0": zlib.crc32(np.ascontiguousarray(self.start).data),
+            **self._race(),
             "validation": {"marks": s.validate, "images": len(self.validated), "select": s.select},
-            "refine": {"share": r.refine_share, "steps": r.refine_steps} if r.refine else None,
+            "refine": r.config() if r.refine else None,
             "test": {
                 "images": 0 if self.tested is None else len(self.tested),
                 "repeats": self.reporting.repeats,
@@ -119,6 +121,12 @@ class Plan:
                 **({} if self.reporting.test_start else {"start": False}),
             },
         }
+
+    def _race(self) -> dict[str, Any]:
+        method = self.optimizer.method
+        if not isinstance(method, SeveralStarts):
+            return {}
+        return {"race": {"evaluations": method.evaluations, "starts": zlib.crc32(repr(method.starts).encode())}}
 
 
 def planned(
@@ -166,8 +174,11 @@ def planned(
             f"calls must be at least {least}, for one candidate of {batch} images and "
             f"{selection.validate} validations of {len(rows)}, got {training.calls}"
         )
-    method = method_from(training.method, training.options, evaluations, prompt.dim)
-    optimizer = Optimizer(method, start, rng=training.seed, budget=evaluations)
+    starts = prompt.starts(training.seed) if training.x0 is None else start[None]
+    race = training.raced(len(starts), evaluations)
+    method = method_from(training.method, training.options, evaluations - race, prompt.dim)
+    raced = SeveralStarts(method, starts, race) if race else method
+    optimizer = Optimizer(raced, start, rng=training.seed, budget=evaluations)
     if optimizer.stop():
         least = refining.whole(validating + each * optimizer.method.size(optimizer.state))
         raise ValueError(

@@ -13,14 +13,14 @@ import numpy as np
 
 from zoo_opt.support.progress import bar
 from zoo_opt_seg.adaptation.folder import RunFolder
-from zoo_opt_seg.adaptation.retrying import Forgiving
+from zoo_opt_seg.adaptation.retrying import BlackBoxDown, Forgiving
 from zoo_opt_seg.blackbox.cache import Cached, MaskFolder, MaskMemory, Masks
 from zoo_opt_seg.blackbox.protocol import BlackBox, answered
 from zoo_opt_seg.blackbox.wrappers import Wrapped
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.refine.answers import Answers, ask
 from zoo_opt_seg.refine.prompted import RefinedPrompt
-from zoo_opt_seg.refine.training import RECIPE, train_refiner
+from zoo_opt_seg.refine.training import RECIPE, Refit, train_refiner
 from zoo_opt_seg.visual_prompts import TrainedPrompt
 from zoo_opt_seg.whitebox.core.reports import epochs_bar
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from zoo_opt_seg.adaptation.objective import Objective
     from zoo_opt_seg.adaptation.plan import Plan
     from zoo_opt_seg.refine.refiner import Refiner
-    from zoo_opt_seg.whitebox.core.trainer import Fitted, Report
+    from zoo_opt_seg.whitebox.core.trainer import Report
 
 _QUESTIONS = 21  # stream of the seed, none of the objective's or the validation's
 
@@ -83,7 +83,8 @@ class PaidAnswers:
         for step, kept in sorted(steps.items()):
             images, masks, prompts = objective.minibatch(step)
             rows = np.array([place for place, _ in kept])
-            parts.append(Answers(images, masks, rows, prompts[rows], np.stack([answer for _, answer in kept])))
+            answers = np.stack([answer for _, answer in kept])
+            parts.append(Answers(images, masks, rows, prompts[rows], answers, objective.rows(step)))
         return parts
 
     def forget_what_is_measured(self) -> None:
@@ -109,12 +110,15 @@ class Refinement:
         With the visual prompt that the search found, or with its start where that did as well.
     answers : Answers
         What the refiner learnt from.
+    judge : Answers or None
+        Those with the visual prompt that is kept, by which it was chosen how far the refiner is followed.
     about : dict
         For ``metrics.json``.
     """
 
     prompt: RefinedPrompt
     answers: Answers
+    judge: Answers | None
     about: dict[str, Any]
 
 
@@ -154,23 +158,32 @@ def refine(
     start = TrainedPrompt(plan.prompt, plan.start)
     prompts = [trained] if plan.validations else [trained, start]
     fresh, spent = _questions(plan, prompts, box, paid, calls // (plan.prompt.views * len(prompts)), progress)
+    training_dice = [float(np.mean(part.dice())) for part in fresh if len(part)]
     if len(fresh) == 2 and not better(*fresh):
         trained = start
+        fresh.reverse()
     searched = paid.of_search(objective)
+    if not any(map(len, (*fresh, *searched))):
+        raise BlackBoxDown("the black box has answered no question, and a refiner learns from its answers")
     answers, validation = Answers.concatenate([*fresh, *searched]), _validation(plan, trained, box, paid)
+    judge = fresh[0] if fresh else None  # with the visual prompt that is kept
     out = None if folder is None else folder.state / "refiner"
     with epochs_bar("refining", progress) as report:
-        refiner, fitted = _trained(plan, answers, validation, out, report)
+        done = _trained(plan, answers, validation, judge, out, report)
     about = {
         "calls": spent,
         "answers": len(answers),
         "of_the_search": sum(map(len, searched)),
-        "training_dice": [float(np.mean(part.dice())) for part in fresh if len(part)],  # found; start if it was asked
+        "training_dice": training_dice,  # found; start if it was asked
         "steps": plan.refining.refine_steps,
-        "parameters": refiner.parameters,
-        **_course(fitted),
+        "parameters": done.refiner.parameters,
+        "networks": len(done.members),
+        "share": done.refiner.share,
+        "shares": {f"{share:g}": score for share, score in done.shares.items()},
+        "judged": done.judged,
+        "seconds": round(done.seconds, 3),
     }
-    return Refinement(RefinedPrompt(trained, refiner), answers, about)
+    return Refinement(RefinedPrompt(trained, done.refiner), answers, judge, about)
 
 
 def better(found: Answers, start: Answers) -> bool:
@@ -191,7 +204,8 @@ def _questions(
     if not limit:
         return [], 0
     t, train = plan.training, plan.splits.train
-    samples = train if plan.points == "text" else train[train.with_object]
+    known = np.arange(len(train)) if plan.points == "text" else train.with_object
+    samples = train[known]
     asked = Cached(Forgiving(box, t.patience), paid.questions)
     about: dict[str, Any] = {"points": plan.points, "seed": (t.seed, _QUESTIONS), "batch": plan.batch, "wait": 0.0}
     about |= {"questions": -(-limit // len(samples)), "limit": limit}
@@ -203,23 +217,34 @@ def _questions(
 
         for prompt in prompts:
             part = ask(asked, samples, prompt=prompt, on_batch=show, **about)
-            answers.append(part)
+            answers.append(replace(part, sources=known))
     return answers, asked.distinct  # a question that was drawn twice is asked once
 
 
-def without_the_box(plan: Plan, answers: Answers, folder: RunFolder | None, progress: bool = False) -> Refiner:
-    """Return the same network, trained on the same images, labels and prompts without the black box's answers."""
-    silent = replace(answers, answers=np.full(answers.answers.shape, 0.5, np.float32))
+def without_the_box(plan: Plan, refined: Refinement, folder: RunFolder | None, progress: bool = False) -> Refiner:
+    """Return the same networks, trained on the same images, labels and prompts without the black box's answers."""
+    answers, judge = (None if part is None else _silenced(part) for part in (refined.answers, refined.judge))
+    assert answers is not None
     out = None if folder is None else folder.state / "without"
-    with epochs_bar("the same network without the black box", progress) as report:
-        return _trained(plan, silent, None, out, report)[0]
+    with epochs_bar("the same networks without the black box", progress) as report:
+        return _trained(plan, answers, None, judge, out, report).refiner
+
+
+def _silenced(answers: Answers) -> Answers:
+    return replace(answers, answers=np.full(answers.answers.shape, 0.5, np.float32))
 
 
 def _trained(
-    plan: Plan, answers: Answers, validation: Answers | None, out: Path | None, report: Report | None
-) -> tuple[Refiner, Fitted]:
-    recipe = replace(RECIPE, seed=plan.training.seed)
-    return train_refiner(answers, validation, steps=plan.refining.refine_steps, recipe=recipe, out=out, report=report)
+    plan: Plan,
+    answers: Answers,
+    validation: Answers | None,
+    judge: Answers | None,
+    out: Path | None,
+    report: Report | None,
+) -> Refit:
+    t, r = plan.training, plan.refining
+    about: dict[str, Any] = {"judge": judge, "steps": r.refine_steps, "members": r.refine_networks}
+    return train_refiner(answers, validation, recipe=replace(RECIPE, seed=t.seed), out=out, report=report, **about)
 
 
 def _validation(plan: Plan, trained: TrainedPrompt, box: BlackBox, paid: PaidAnswers) -> Answers | None:
@@ -232,13 +257,3 @@ def _validation(plan: Plan, trained: TrainedPrompt, box: BlackBox, paid: PaidAns
     answer = trained.predict(validation.box, samples.images, validation.prompts, plan.batch)
     answers = Answers(samples.images, samples.masks, np.arange(len(samples)), validation.prompts, answer)
     return answers if len(answers) else None
-
-
-def _course(fitted: Fitted) -> dict[str, Any]:
-    kept = next(epoch for epoch in fitted.history if epoch.epoch == fitted.best_epoch)
-    return {
-        "epoch": fitted.best_epoch,
-        "epochs": fitted.history[-1].epoch,
-        "dice": [fitted.history[0].dice, kept.dice],  # on the validation images, before and after
-        "seconds": round(fitted.seconds, 3),
-    }

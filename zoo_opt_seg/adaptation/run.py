@@ -207,7 +207,7 @@ def _refine(
         refined.prompt.refiner.save(folder.refiner)
         _keep(plan, result, folder)
     if plan.tested is not None:
-        result.floor = without_the_box(plan, refined.answers, folder, progress)
+        result.floor = without_the_box(plan, refined, folder, progress)
 
 
 def _keep(plan: Plan, result: Adaptation, folder: RunFolder) -> None:

@@ -43,7 +43,11 @@ class SearchSettings:
         prompted by, and random points where it does not say. Boxes are moved in training, and exact in validation and
         tests.
     x0 : (d,) array, optional
-        Start; by default that of the prompt.
+        Start; by default the best of the prompt's, see `race`.
+    race : float
+        Of the evaluations of candidates, the share by which a prompt's starts are compared where it has several
+        (`zoo_opt_seg.visual_prompts.VisualPrompt.starts`), at most four for each start. 0: the search begins at the
+        first, which changes nothing.
     patience : int
         Failed questions in a row after which the black box counts as down.
     wait : float
@@ -62,6 +66,7 @@ class SearchSettings:
     augment: str | None = None
     points: Kind | None = None
     x0: Array | None = None
+    race: float = 0.4
     patience: int = 8
     wait: float = WAIT
 
@@ -71,7 +76,13 @@ class SearchSettings:
         for name in ("batch", "train_images"):
             if getattr(self, name) is not None:
                 integer(name, getattr(self, name), 1)
+        fraction("race", self.race)
         check_wait(self.wait)
+
+    def raced(self, starts: int, evaluations: int) -> int:
+        """Return how many of the evaluations compare so many starts; 0 where there is nothing to compare or too few."""
+        share = min(int(self.race * evaluations), 4 * starts)
+        return share if share >= 2 * starts > 2 else 0
 
 
 def batch_for(calls: int) -> int:
@@ -119,16 +130,24 @@ class RefineSettings:
     refine_share : float
         Of the calls, kept for the refiner's own questions; those that the search leaves are added.
     refine_steps : int
-        Of its training.
+        Of the training of each of its networks.
+    refine_networks : int
+        How many it has, see `zoo_opt_seg.refine.train_refiner`.
     """
 
     refine: bool = False
     refine_share: float = 0.2
     refine_steps: int = 200
+    refine_networks: int = 4
 
     def __post_init__(self) -> None:
         fraction("refine_share", self.refine_share)
         integer("refine_steps", self.refine_steps, 1)
+        integer("refine_networks", self.refine_networks, 1)
+
+    def config(self) -> dict[str, Any]:
+        """Return what decides the refiner, for ``config.json``."""
+        return {"share": self.refine_share, "steps": self.refine_steps, "networks": self.refine_networks}
 
     def kept(self, calls: int) -> int:
         """Return how many of the calls are kept for the refiner's questions."""

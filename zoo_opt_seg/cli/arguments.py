@@ -95,8 +95,12 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", required=True, metavar="DIR", help="result folder")
     sub.add_argument("--loss", default="bce+dice", help='"bce+dice" (default), "bce", or "dice" (for hard masks)')
     sub.add_argument("--train-images", type=int, metavar="N", help="labelled images to train on (default: all)")
+    sub.add_argument(
+        "--race", type=float, default=0.4, metavar="S", help="of the evaluations, to choose the start by (default: 0.4)"
+    )
     sub.add_argument("--refine", action="store_true", help="train a small network that corrects the answers")
-    sub.add_argument("--refine-steps", type=int, default=200, metavar="N", help="of its training (default: 200)")
+    sub.add_argument("--refine-steps", type=int, default=200, metavar="N", help="of each network (default: 200)")
+    sub.add_argument("--refine-networks", type=int, default=4, metavar="N", help="that are averaged (default: 4)")
     sub.add_argument("--refine-share", type=float, default=0.2, metavar="S", help="of the calls (default: 0.2)")
     sub.add_argument("--augment", choices=("paper", "released"), help="augmentation of the training images")
     sub.add_argument("--validate", type=int, default=6, metavar="N", help="marks to validate at (default: 6; 0: none)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ class Answers:
         Of the n questions.
     answers : ndarray, shape (n, H, W)
         float32 probabilities, or bool masks; a row with NaN was not answered, and is left out.
+    sources : sequence of int, length m, optional
+        Which labelled image each of the images is, where one may be there several times; by default its row.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class Answers:
     rows: Array
     prompts: Prompts
     answers: Array
+    sources: Any = None
 
     def __post_init__(self) -> None:
         images, masks = check_images(self.images), typed_array("masks", self.masks, np.bool_)
@@ -54,6 +57,10 @@ class Answers:
         rows = np.asarray(self.rows, np.int64)
         if rows.ndim != 1 or (rows.size and (rows.min() < 0 or rows.max() >= len(images))):
             raise ValueError(f"rows must be numbers of the {len(images)} images, got {self.rows!r:.80}")
+        sources = np.arange(len(images)) if self.sources is None else np.asarray(self.sources, np.int64)
+        if sources.shape != (len(images),):
+            raise ValueError(f"sources must be one for each of the {len(images)} images, got {self.sources!r:.80}")
+        object.__setattr__(self, "sources", sources)
         check_prompts(self.prompts, len(rows))
         answers = check_answer(self.answers, (len(rows), *images.shape[1:3]), "answers", nan=True)
         there, answers = answered(answers)
@@ -63,14 +70,25 @@ class Answers:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __getitem__(self, index: Array | slice) -> Answers:
+        """Return some of the questions, about the same images."""
+        return replace(self, rows=self.rows[index], prompts=self.prompts[index], answers=self.answers[index])
+
+    @property
+    def about(self) -> Array:
+        """The labelled image of each question, int64 (n,)."""
+        about: Array = self.sources[self.rows]
+        return about
+
     @classmethod
     def concatenate(cls, parts: Sequence[Answers]) -> Answers:
         """Return all questions and answers of several, which must be hard alike and of images of one size."""
         before = np.cumsum([0, *(len(part.images) for part in parts)])
-        images, masks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "masks"))
+        of_images = ("images", "masks", "sources")
+        images, masks, sources = (np.concatenate([getattr(part, name) for part in parts]) for name in of_images)
         rows = np.concatenate([part.rows + first for part, first in zip(parts, before[:-1], strict=True)])
         prompts = Prompts.concatenate([part.prompts for part in parts])
-        return cls(images, masks, rows, prompts, np.concatenate([part.answers for part in parts]))
+        return cls(images, masks, rows, prompts, np.concatenate([part.answers for part in parts]), sources)
 
     def dice(self) -> Array:
         """Return the Dice of each answer, float64 (n,)."""

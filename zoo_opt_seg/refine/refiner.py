@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from zoo_opt.core.errors import finite
 from zoo_opt_seg.blackbox.protocol import Array, SegmentationModel, check_answer, check_images, check_prompts
 from zoo_opt_seg.blackbox.wrappers import Wrapped, to_bytes
 from zoo_opt_seg.digests import tensors_digest
@@ -16,30 +17,51 @@ from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet, evidence_of, guides_of
 from zoo_opt_seg.whitebox.core import adapter_file
 
-FORMAT = "zoo-opt-seg refiner 1"
+FORMAT = "zoo-opt-seg refiner 2"
+MEMBERS = 64  # networks of a refiner, at most
 _ROWS = 32  # images that pass the network at a time
 
 
 class Refiner:
-    """A network that corrects answers; made by `zoo_opt_seg.refine.train_refiner` or `load_refiner`.
+    """Networks that correct answers together; made by `zoo_opt_seg.refine.train_refiner` or `load_refiner`.
+
+    The corrected logit is a + s (mean_k f_k - a), of the answer's logit a, the logits f_k of the networks and the share
+    s: 0 leaves every answer as it is, 1 follows the networks alone.
 
     Parameters
     ----------
-    net : RefinerNet
+    nets : sequence of RefinerNet
+        Of one configuration.
+    share : float
+        How far the networks are followed, in [0, 1].
     """
 
-    def __init__(self, net: RefinerNet) -> None:
-        self.net = net
+    def __init__(self, nets: Sequence[RefinerNet], share: float = 1.0) -> None:
+        self.nets = tuple(nets)
+        if not 0 < len(self.nets) <= MEMBERS or len({net.config for net in self.nets}) > 1:
+            raise ValueError(f"nets must be 1 to {MEMBERS} RefinerNet of one configuration, got {len(self.nets)}")
+        self.share = finite("share", share)
+        if not 0.0 <= self.share <= 1.0:
+            raise ValueError(f"share must be in [0, 1], got {share!r}")
 
     @property
     def config(self) -> RefinerConfig:
-        """What the network is made of."""
-        return self.net.config
+        """What the networks are made of."""
+        return self.nets[0].config
 
     @property
     def parameters(self) -> int:
-        """How many weights it has."""
-        return sum(p.numel() for p in self.net.parameters())
+        """How many weights they have."""
+        return sum(tensor.numel() for tensor in self.tensors().values())
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the weights by name."""
+        return {f"{k}.{name}": p for k, net in enumerate(self.nets) for name, p in net.named_parameters()}
+
+    @property
+    def digest(self) -> str:
+        """Of the weights and the share."""
+        return tensors_digest({**self.tensors(), "share": torch.tensor(self.share, dtype=torch.float64)})
 
     @torch.no_grad()
     def correct(self, images: Array, prompts: Prompts, answers: Array) -> Array:
@@ -74,21 +96,28 @@ class Refiner:
         failed = np.isnan(answers).any(axis=(1, 2)) if answers.dtype != np.bool_ else np.zeros(len(images), np.bool_)
         said = answers.astype(np.bool_) if self.config.hard else np.nan_to_num(answers)
         corrected = np.empty(images.shape[:3], np.float32)
-        self.net.eval()
-        device = self.net.trust.device
         for start in range(0, len(images), _ROWS):
             rows = slice(start, start + _ROWS)
             pixels = np.moveaxis(images[rows], 3, 1).astype(np.float32) / 255
             guides = guides_of(prompts[rows], (images.shape[1], images.shape[2]), self.config.sigma)
-            layers = (torch.from_numpy(layer).to(device) for layer in (pixels, guides, evidence_of(said[rows])))
-            corrected[rows] = self.net(*layers).sigmoid().cpu().numpy()
+            layers = [torch.from_numpy(layer) for layer in (pixels, guides, evidence_of(said[rows]))]
+            corrected[rows] = self._logits(*layers).sigmoid().numpy()
         corrected[failed] = np.nan
         return corrected
 
+    def _logits(self, images: torch.Tensor, guides: torch.Tensor, evidence: torch.Tensor) -> torch.Tensor:
+        """Return corrected logits (n, H, W); see `RefinerNet.forward`."""
+        logits = torch.zeros_like(evidence[:, 0])
+        for net in self.nets:
+            net.eval()
+            device = net.trust.device
+            logits += net(images.to(device), guides.to(device), evidence.to(device)).cpu() / len(self.nets)
+        return torch.lerp(evidence[:, 0], logits, self.share)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the refiner to a safetensors file, whole or not at all."""
-        about = {"format": FORMAT, "config": self.config}
-        adapter_file.write(path, dict(self.net.named_parameters()), {}, about)
+        about = {"format": FORMAT, "config": self.config, "nets": str(len(self.nets)), "share": repr(self.share)}
+        adapter_file.write(path, self.tensors(), {}, about)
 
 
 def load_refiner(path: str | os.PathLike[str]) -> Refiner:
@@ -104,12 +133,15 @@ def load_refiner(path: str | os.PathLike[str]) -> Refiner:
     values, about = adapter_file.read(path, FORMAT, "refiner")
     with adapter_file.making(path, "a refiner"):
         config = adapter_file.settings(values, about, "config")
-        channels, weights = tuple(config["channels"]), sum(value.numel() for value in values.values())
-        if len(channels) > len(values) or max(channels) ** 2 > weights:  # each level has a layer of its square
-            raise ValueError(f"its {weights} weights are too few for the channels {channels}")
-        net = RefinerNet(RefinerConfig(**{**config, "channels": channels}))
-        adapter_file.put(values, about, dict(net.named_parameters()), {}, path, "refiner")
-    return Refiner(net)
+        count, channels = int(about["nets"]), tuple(config["channels"])
+        weights = sum(value.numel() for value in values.values())
+        if not 0 < count <= MEMBERS or len(channels) > len(values) or count * max(channels) ** 2 > weights:
+            # before memory is taken: each level of a network has a layer of its square
+            raise ValueError(f"its {weights} weights are too few for {count} networks of the channels {channels}")
+        made = RefinerConfig(**{**config, "channels": channels})
+        refiner = Refiner([RefinerNet(made) for _ in range(count)], float(about["share"]))
+        adapter_file.put(values, about, refiner.tensors(), {}, path, "refiner")
+    return refiner
 
 
 class Refined(Wrapped):
@@ -129,8 +161,7 @@ class Refined(Wrapped):
     @property
     def label(self) -> str:
         """That of the model, and ``+refiner`` with the digest of its weights."""
-        digest = tensors_digest(dict(self.refiner.net.named_parameters()))
-        return f"{self.model.label}+refiner:{digest[:8]}"
+        return f"{self.model.label}+refiner:{self.refiner.digest[:8]}"
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return the corrected answers."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,11 +25,15 @@ from zoo_opt_seg.whitebox.core.recipe import Recipe, Validation
 from zoo_opt_seg.whitebox.core.segmentation import bce_dice
 from zoo_opt_seg.whitebox.core.trainer import Fitted, Report, Trainable, fit
 
+MEMBERS = 4  # chosen, as the steps
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 STEPS = 200  # of 8 questions; chosen, on the validation split of the drawn domains
 RECIPE = Recipe(
     batch=8, lr=3e-3, weight_decay=1e-2, warmup=25, schedule="polynomial", power=1.0, stop_after=None, clip=1.0
 )
 """The epochs are made as many as it takes for `STEPS` steps."""
+
+_PARTS, _SEEDS = 41, 1000  # stream of the seed, and what tells the networks' seeds apart
 
 # Changes of one training question, all of it together; chosen.
 _TURN, _ZOOM, _SHIFT = math.pi / 12, 0.15, 0.05  # radians, share of the scale, share of the image's side
@@ -76,35 +81,76 @@ class RefinerTraining(Trainable):
         known = self._validation
         if known is None or not len(known):
             return Validation(math.nan, math.nan)
-        probabilities = Refiner(self.net).correct(known.images[known.rows], known.prompts, known.answers)
+        probabilities = Refiner([self.net]).correct(known.images[known.rows], known.prompts, known.answers)
         truth = known.masks[known.rows]
         logits = torch.logit(torch.from_numpy(probabilities.astype(np.float64)).clamp(1e-7, 1 - 1e-7))
         loss = bce_dice(logits, torch.from_numpy(truth)).mean()
         return Validation(float(loss), float(np.mean(dice(probabilities > 0.5, truth))))
 
 
+@dataclass(frozen=True)
+class Refit:
+    """What the training of a refiner came to.
+
+    Attributes
+    ----------
+    refiner : Refiner
+    members : tuple of Fitted
+        The training of each network.
+    shares : dict of float to float
+        Mean Dice with each share: the answers as they are, 0, to the networks alone, 1. Empty where there was nothing
+        to judge by.
+    judged : {"validation", "left out", ""}
+        Whether by the validation answers, or by what each network says of the images that it was not trained on.
+    """
+
+    refiner: Refiner
+    members: tuple[Fitted, ...]
+    shares: dict[float, float]
+    judged: str
+
+    @property
+    def seconds(self) -> float:
+        """Of all trainings together."""
+        return sum(fitted.seconds for fitted in self.members)
+
+
 def train_refiner(
     answers: Answers,
     validation: Answers | None = None,
     *,
+    judge: Answers | None = None,
+    members: int = MEMBERS,
     config: RefinerConfig | None = None,
     steps: int = STEPS,
     recipe: Recipe = RECIPE,
     out: Path | None = None,
     report: Report | None = None,
-) -> tuple[Refiner, Fitted]:
-    """Train a refiner; seconds to a minute on a CPU.
+) -> Refit:
+    """Train a refiner; a minute or two on a CPU.
+
+    It is a committee by cross-validation (Krogh and Vedelsby 1995): the labelled images are dealt into as many parts as
+    there are networks, and each network is trained on the answers about all parts but one. What the networks say of the
+    parts that they have not seen tells how far they are to be followed: the share of 0, .25, .5, .75 and 1 with the
+    best mean Dice, the least of equals. So where a few labels do not teach what the black box does not know already,
+    its answers are left as they are.
 
     Parameters
     ----------
     answers : Answers
         Of the training images.
     validation : Answers, optional
-        By which the best epoch is kept, the start included; without, the last is.
+        By which the best epoch of each network is kept, the start included, and the share is chosen; without, the last
+        epoch is.
+    judge : Answers, optional
+        Those by which the share is chosen where there is no validation, as those with the visual prompt that will be
+        used; by default all of `answers`. About the same labelled images, see `Answers.about`.
+    members : int
+        Networks, at most one for each labelled image. 1: one network, trained on all images.
     config : RefinerConfig, optional
-        Of the network; whether the answers are hard is seen from them.
+        Of the networks; whether the answers are hard is seen from them.
     steps : int
-        Of the training, whatever the number of answers.
+        Of each training, whatever the number of answers.
     recipe : Recipe
         Its number of epochs, and which is kept, follow from the above.
     out : Path, optional
@@ -114,27 +160,75 @@ def train_refiner(
 
     Returns
     -------
-    refiner : Refiner
-    fitted : Fitted
+    Refit
 
     Raises
     ------
     TypeError, ValueError
         If an argument is not of this form, or there is no answer.
+
+    References
+    ----------
+    A. Krogh, J. Vedelsby. Neural network ensembles, cross validation, and active learning. NIPS 7, 1995.
     """
     instance("answers", answers, Answers)
     if not len(answers):
         raise ValueError("answers must hold at least one, got none")
-    if validation is not None and validation.hard != answers.hard:
-        raise ValueError("validation must hold answers of the same kind, probabilities or masks, as answers")
+    for name, others in (("validation", validation), ("judge", judge)):
+        if others is not None and others.hard != answers.hard:
+            raise ValueError(f"{name} must hold answers of the same kind, probabilities or masks, as answers")
     config = replace(config or RefinerConfig(), hard=answers.hard)
-    epochs = math.ceil(integer("steps", steps, 1) / math.ceil(len(answers) / recipe.batch))
-    recipe = replace(recipe, epochs=epochs, keep="best" if validation is not None and len(validation) else "last")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        net = RefinerNet(config)
-    fitted = fit(RefinerTraining(net, answers, validation), recipe, out=out, report=report)
-    return Refiner(net), fitted
+    steps, recipe = integer("steps", steps, 1), replace(recipe, keep="best" if validation else "last")
+    part_of = _dealt(answers.about, integer("members", members, 1), recipe.seed)
+    parts = range(max(part_of.values()) + 1)
+    nets, fits = [], []
+    for k in parts:
+        seen = answers if len(parts) == 1 else answers[_part(answers, part_of) != k]
+        epochs = math.ceil(steps / math.ceil(len(seen) / recipe.batch))
+        own = replace(recipe, epochs=epochs, seed=recipe.seed + _SEEDS * k)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(own.seed)
+            net = RefinerNet(config)
+        where = None if out is None else out / f"network-{k}"
+        fits.append(fit(RefinerTraining(net, seen, validation), own, out=where, report=report))
+        nets.append(net)
+    shares, judged = {}, ""
+    if validation:
+        shares, judged = _shares(validation, [(nets, np.arange(len(validation)))]), "validation"
+    elif len(parts) > 1:
+        judge = answers if judge is None else judge
+        part = _part(judge, part_of)
+        shares = _shares(judge, [([nets[k]], np.flatnonzero(part == k)) for k in parts])
+        judged = "left out" if shares else ""
+    share = max(shares, key=shares.__getitem__, default=1.0)  # the least of equals, as they are in order
+    return Refit(Refiner(nets, share), tuple(fits), shares, judged)
+
+
+def _dealt(about: np.ndarray, members: int, seed: int) -> dict[int, int]:
+    """Return the part of each labelled image, 0 and up, by its number."""
+    images = np.unique(about)
+    order = np.random.default_rng([seed, _PARTS]).permutation(len(images))
+    return {int(image): int(place % min(members, len(images))) for image, place in zip(images, order, strict=True)}
+
+
+def _part(answers: Answers, part_of: Mapping[int, int]) -> np.ndarray:
+    """Return the part of each question; -1 if its image is in none."""
+    return np.array([part_of.get(int(image), -1) for image in answers.about], np.int64)
+
+
+def _shares(answers: Answers, judges: Sequence[tuple[Sequence[RefinerNet], np.ndarray]]) -> dict[float, float]:
+    """Return the mean Dice of each share, where networks judge some of the questions; of an image the mean first."""
+    of_image: dict[int, list[list[float]]] = {}
+    for nets, rows in judges:
+        asked = answers[rows]
+        truth, images = asked.masks[asked.rows], asked.images[asked.rows]
+        said = [Refiner(nets, share).correct(images, asked.prompts, asked.answers) > 0.5 for share in SHARES]
+        for image, *scores in zip(asked.about.tolist(), *(dice(masks, truth) for masks in said), strict=True):
+            of_image.setdefault(image, []).append(scores)
+    if not of_image:
+        return {}
+    means = np.mean([np.mean(scores, axis=0) for scores in of_image.values()], axis=0)
+    return dict(zip(SHARES, map(float, means), strict=True))
 
 
 def row(request: Request) -> Trained:
@@ -142,15 +236,29 @@ def row(request: Request) -> Trained:
 
     With ``box = false`` the same network learns from the same labels without the black box.
     """
-    options = {"images": 0, "questions": 8, "box": True, "steps": STEPS, **request.options}
+    options = {"images": 0, "questions": 8, "box": True, "members": MEMBERS, "steps": STEPS, **request.options}
     model, seed, train = request.model if options["box"] else Silent(), request.recipe.seed, request.splits.train
     known = train.with_object if kind_for(model) != "text" else np.arange(len(train))
     chosen = np.random.default_rng(seed).permutation(known)[: options["images"] or None]
     answers = ask(model, train[np.sort(chosen)], questions=options["questions"], seed=seed)
-    refiner, fitted = train_refiner(answers, steps=options["steps"], recipe=request.recipe, out=request.out)
-    refiner.save(request.out / "refiner.safetensors")
-    calls = len(answers) if options["box"] else 0
-    return Trained(Refined(model, refiner), fitted, figures={"calls": calls})
+    done = train_refiner(
+        answers, members=options["members"], steps=options["steps"], recipe=request.recipe, out=request.out
+    )
+    done.refiner.save(request.out / "refiner.safetensors")
+    return Trained(Refined(model, done.refiner), None, figures=_figures(done, len(answers) if options["box"] else 0))
+
+
+def _figures(done: Refit, calls: int) -> dict[str, Any]:
+    """Return what a record holds of a training, beside what its test says."""
+    shares = ", ".join(f"{share:g}: {score:.3f}" for share, score in done.shares.items())
+    return {
+        "calls": calls,
+        "trained": done.refiner.parameters,
+        "seconds": round(done.seconds, 2),
+        "memory": max(fitted.memory for fitted in done.members),
+        "memory_kind": done.members[0].memory_kind,
+        "about": f"{len(done.members)} networks, followed to {done.refiner.share:g}; Dice {done.judged} {shares}",
+    }
 
 
 def moved_together(layers: Tensor, rng: np.random.Generator) -> Tensor:

@@ -107,6 +107,10 @@ class VisualPrompt(ABC):
         """Return the start of a search, float32 of shape (dim,): zeros, which leave the image as it is."""
         return np.zeros(self.dim, np.float32)
 
+    def starts(self, seed: int = 0) -> Array:
+        """Return the points that a search may begin at, float32 of shape (k, dim): the first is `x0`."""
+        return self.x0(seed)[None]
+
     def context(self, images: Array, prompts: Prompts) -> Context:
         """Return everything about a batch that does not depend on the vector.
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.visual_prompts import maps
+from zoo_opt_seg.visual_prompts.adjustments import ADJUSTMENTS
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
 
 CLASSIC = ("image", "blur", "constant")
+BLURS = (2.0, 6.0)
 
 
 class FilterPrompt(VisualPrompt):
@@ -33,9 +36,7 @@ class FilterPrompt(VisualPrompt):
 
     name = "filter"
 
-    def __init__(
-        self, size: int, *, groups: Sequence[str] | str = CLASSIC, blurs: Sequence[float] = (2.0, 6.0)
-    ) -> None:
+    def __init__(self, size: int, *, groups: Sequence[str] | str = CLASSIC, blurs: Sequence[float] = BLURS) -> None:
         super().__init__(size)
         self.groups = maps.checked_groups(groups if isinstance(groups, str) else tuple(groups))
         self.blurs = maps.checked_blurs(tuple(blurs))
@@ -45,6 +46,12 @@ class FilterPrompt(VisualPrompt):
     def dim(self) -> int:
         """3 F."""
         return 3 * self.features
+
+    def starts(self, seed: int = 0) -> Array:
+        """With the standard groups and blurs, the common `ADJUSTMENTS` of an image."""
+        if (self.groups, self.blurs) != (CLASSIC, BLURS):
+            return super().starts(seed)
+        return np.stack([A.ravel() for A in ADJUSTMENTS.values()]).astype(np.float32)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """Return clip(x + A f, 0, 1)."""

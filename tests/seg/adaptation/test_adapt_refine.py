@@ -19,7 +19,8 @@ from zoo_opt_seg.visual_prompts import load_prompt
 
 FILTER = make_prompt("filter", SIZE)
 CALLS = 100
-REFINE = {"method": CMA, "calls": CALLS, "batch": 4, "validate": 0, "refine": True, "refine_steps": 6}
+REFINE = {"method": CMA, "calls": CALLS, "batch": 4, "validate": 0, "refine": True}
+REFINE |= {"refine_steps": 6, "refine_networks": 2}
 
 
 class Hard(Bright):
@@ -35,7 +36,7 @@ def refined(model=None, data=None, **changes):
 
 
 def weights(result):
-    return {name: value.detach().numpy().tobytes() for name, value in result.prompt.refiner.net.named_parameters()}
+    return {name: value.detach().numpy().tobytes() for name, value in result.prompt.refiner.tensors().items()}
 
 
 def kept(result):
@@ -154,8 +155,9 @@ def test_validation_judges_the_prompt_and_the_refiner_and_its_answers_are_used_a
     result = refined(box, validate=2, validation_images=5)
     about = result.metrics["refiner"]
     assert len(about["training_dice"]) == 1  # no question about the start: validation has judged it
-    assert about["dice"][0] == pytest.approx(result.metrics["chosen"]["dice"], abs=1e-6)  # an untrained refiner
-    assert about["dice"][1] >= about["dice"][0]
+    assert about["judged"] == "validation"
+    assert about["shares"]["0"] == pytest.approx(result.metrics["chosen"]["dice"], abs=1e-6)  # the answers themselves
+    assert about["shares"][f"{about['share']:g}"] == max(about["shares"].values())
     assert box.sent == result.calls
 
 
@@ -197,6 +199,26 @@ def test_the_verdict_is_that_of_the_interval(low, high, words):
     rows = {name: {"dice": 0.5} for name in ("refined", "without the box")}
     (said,) = said_of({"rows": rows, "over_floor": {"dice": 0.0, "low": low, "high": high}})
     assert words in said and said_of({"rows": rows}) == []
+
+
+def test_a_refiner_is_judged_by_answers_with_the_prompt_that_is_kept(monkeypatch):
+    from zoo_opt_seg.adaptation import refining
+
+    train, given = refining.train_refiner, []
+
+    def noted(answers, validation, **others):
+        given.append((answers, others["judge"]))
+        return train(answers, validation, **others)
+
+    monkeypatch.setattr(refining, "train_refiner", noted)
+    result = refined()
+    (answers, judge) = given[0]
+    expected = result.prompt.trained.predict(Bright(), judge.images[judge.rows], judge.prompts)
+    np.testing.assert_allclose(judge.answers, expected, atol=1e-6)
+    images = {k: image for k, image in enumerate(splits().train.images)}
+    for part in (answers, judge):  # one number is one labelled image, wherever it stands
+        assert all(np.array_equal(part.images[row], images[k]) for row, k in zip(part.rows, part.about, strict=True))
+    assert set(judge.about) <= set(answers.about)
 
 
 # --------------------------------------------------------------------------------------------------- kills, failures
@@ -289,6 +311,7 @@ def test_adapt_and_predict_on_the_command_line(tmp_path, capsys, monkeypatch):
     data = ["--data", "seg.tiny_box:splits", "--size", str(SIZE)]
     adapting = ["--refine", "--refine-share", "0.3", "--train-images", "8", "--calls", "100", "--batch", "4"]
     adapting += ["--validate", "0", "--out", "run", "--quiet", "-o", "popsize=6", "--refine-steps", "6"]
+    adapting += ["--refine-networks", "2"]
     assert main(["adapt", *words, *data, *adapting]) == 0
     said = capsys.readouterr().out
     assert "refined" in said and "without the box" in said and "The black box is worth its calls here" in said

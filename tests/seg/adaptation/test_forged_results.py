@@ -102,10 +102,21 @@ def test_nothing_but_its_own_error_leaves_the_reader_of_a_prompt(name: str, tmp_
 
 def test_nothing_but_its_own_error_leaves_the_reader_of_a_refiner(tmp_path: Path) -> None:
     path = tmp_path / "refiner.safetensors"
-    Refiner(RefinerNet(RefinerConfig(channels=(4, 8)))).save(path)
+    Refiner([RefinerNet(RefinerConfig(channels=(4, 8))) for _ in range(2)]).save(path)
     with safe_open(path, framework="pt") as file:
         about, values = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    write = lambda text: path.write_bytes(save(values, metadata={**about, "config": text}))  # noqa: E731
+
+    def write(text: str, **changes: str) -> None:
+        path.write_bytes(save(values, metadata={**about, "config": text, **changes}))
+
     write(about["config"])
     assert load_refiner(path).config.channels == (4, 8)
     assert refusals(forged(json.loads(about["config"])), write, lambda: load_refiner(path), CheckpointError) > 20
+    for changes in ({"nets": n} for n in ("0", "1", "3", "-1", "1e9", "99999999", "x", "")):
+        write(about["config"], **changes)
+        with pytest.raises(CheckpointError, match=r"refiner\.safetensors"):
+            load_refiner(path)
+    for changes in ({"share": share} for share in ("nan", "inf", "-0.1", "1.1", "x", "")):
+        write(about["config"], **changes)
+        with pytest.raises(CheckpointError, match=r"refiner\.safetensors"):
+            load_refiner(path)

@@ -46,12 +46,12 @@ def samples(splits):
 
 @pytest.fixture(scope="module")
 def trained(samples):
-    return train_refiner(ask(Uncertain(), samples, questions=2), config=SMALL, steps=40)[0]
+    return train_refiner(ask(Uncertain(), samples, questions=2), config=SMALL, members=2, steps=40).refiner
 
 
 def fresh(**config):
     torch.manual_seed(0)
-    return Refiner(RefinerNet(RefinerConfig(channels=(8, 16), **config)))
+    return Refiner([RefinerNet(RefinerConfig(channels=(8, 16), **config))])
 
 
 def question(n=3, seed=0):
@@ -167,20 +167,87 @@ def test_learns_from_masks_and_keeps_the_best_epoch(splits, samples):
         return Disk(6.0)(images, prompts)
 
     held_out = ask(hard, splits.validation[splits.validation.with_object][:10], questions=1)
-    refiner, fitted = train_refiner(ask(hard, samples, questions=2), held_out, config=SMALL, steps=25)
-    assert refiner.config.hard
+    done = train_refiner(ask(hard, samples, questions=2), held_out, config=SMALL, members=1, steps=25)
+    (fitted,) = done.members
+    assert done.refiner.config.hard and done.judged == "validation"
     assert fitted.best_dice == max(epoch.dice for epoch in fitted.history) > fitted.history[0].dice + 0.05
     truth = held_out.masks[held_out.rows]
-    mask = refiner.correct(held_out.images[held_out.rows], held_out.prompts, held_out.answers) > 0.5
+    mask = done.refiner.correct(held_out.images[held_out.rows], held_out.prompts, held_out.answers) > 0.5
     both = 2 * (mask & truth).sum((1, 2)) / (mask.sum((1, 2)) + truth.sum((1, 2)))
-    assert both.mean() == pytest.approx(fitted.best_dice, abs=1e-6)
+    assert done.shares[1.0] == pytest.approx(fitted.best_dice, abs=1e-6)
+    assert both.mean() == pytest.approx(max(done.shares.values()), abs=1e-6)
+
+
+# -------------------------------------------------------------------------------------------------------- the committee
+def test_each_network_is_judged_by_images_that_it_has_not_seen(samples, monkeypatch):
+    seen, judged = [], []
+    train, correct = refine_training.RefinerTraining, Refiner.correct
+
+    def training(net, answers, validation):
+        seen.append((net, set(answers.about.tolist())))
+        return train(net, answers, validation)
+
+    def correcting(self, images, prompts, answers):
+        judged.append((self.nets, {image.tobytes() for image in images}))
+        return correct(self, images, prompts, answers)
+
+    monkeypatch.setattr(refine_training, "RefinerTraining", training)
+    monkeypatch.setattr(Refiner, "correct", correcting)
+    answers = ask(Uncertain(), samples[:7], questions=2)
+    twice = Answers.concatenate([answers, answers])  # the same images, in two places
+    done = train_refiner(twice, config=SMALL, members=3, steps=1)
+    assert len(done.members) == len(seen) == 3 and all(
+        net is own for (net, _), own in zip(seen, done.refiner.nets, strict=True)
+    )
+    assert sorted(len(images) for _, images in seen) == [4, 5, 5]
+    number = {image.tobytes(): k for k, image in enumerate(samples.images[:7])}
+    for net, images in seen:
+        left_out = {number[image] for nets, about in judged if nets == (net,) for image in about}
+        assert left_out == set(range(7)) - images
+
+
+def test_where_the_black_box_is_right_it_is_left_alone(samples):
+    def oracle(images, prompts):
+        return np.stack([known[image.tobytes()] for image in images])
+
+    known = {image.tobytes(): mask for image, mask in zip(samples.images, samples.masks, strict=True)}
+    answers = ask(oracle, samples, questions=1)
+    done = train_refiner(answers, config=SMALL, members=2, steps=3)
+    assert done.refiner.share == 0.0 and done.shares[0.0] == 1.0 and done.judged == "left out"
+    corrected = done.refiner.correct(answers.images[answers.rows], answers.prompts, answers.answers)
+    np.testing.assert_array_equal(corrected > 0.5, answers.answers)
+
+
+def test_the_answers_that_judge(samples):
+    answers = ask(Uncertain(), samples, questions=2)
+    all_of_them, some = (
+        train_refiner(answers, judge=judge, config=SMALL, members=2, steps=5) for judge in (None, answers[:6])
+    )
+    assert all_of_them.shares != some.shares and some.shares[0.0] == pytest.approx(answers[:6].dice().mean())
+    nobody = train_refiner(answers, judge=answers[:0], config=SMALL, members=2, steps=5)
+    assert nobody.shares == {} and nobody.judged == "" and nobody.refiner.share == 1.0
+    alone = train_refiner(answers, config=SMALL, members=1, steps=5)
+    assert alone.shares == {} and len(alone.refiner.nets) == 1
+
+
+def test_the_mean_of_the_networks_and_the_share(samples, trained):
+    images, prompts = question()
+    answers = np.random.default_rng(1).uniform(0.03, 0.97, (3, SIZE, SIZE)).astype(np.float32)
+
+    def logits(refiner):
+        p = refiner.correct(images, prompts, answers).astype(np.float64)
+        return np.log(p) - np.log1p(-p)
+
+    each = [logits(Refiner([net])) for net in trained.nets]
+    np.testing.assert_allclose(logits(Refiner(trained.nets)), np.mean(each, axis=0), atol=1e-3)
+    half = 0.5 * np.mean(each, axis=0) + 0.5 * evidence_of(answers)[:, 0]
+    np.testing.assert_allclose(logits(Refiner(trained.nets, 0.5)), half, atol=1e-3)
 
 
 def test_the_same_answers_and_seed_give_the_same_refiner(samples, trained):
     torch.rand(3)  # what was drawn before says nothing
-    again = train_refiner(ask(Uncertain(), samples, questions=2), config=SMALL, steps=40)[0]
-    for ours, theirs in zip(again.net.parameters(), trained.net.parameters(), strict=True):
-        assert torch.equal(ours, theirs)
+    again = train_refiner(ask(Uncertain(), samples, questions=2), config=SMALL, members=2, steps=40).refiner
+    assert again.digest == trained.digest
 
 
 def test_a_refiner_of_nobody_asks_nobody(samples):
@@ -205,7 +272,10 @@ def test_what_is_no_refiner(tmp_path, trained):
     path = tmp_path / "refiner.safetensors"
     trained.save(path)
     whole = path.read_bytes()
-    for broken in (b"", whole[: len(whole) // 2], whole.replace(b"refiner 1", b"refiner 9")):
+    assert b'"nets": "2"' in whole.replace(b'":"', b'": "')
+    many = whole.replace(b'"nets":"2"', b'"nets":"9"')
+    assert many != whole
+    for broken in (b"", many, whole[: len(whole) // 2], whole.replace(b"refiner 2", b"refiner 9")):
         path.write_bytes(broken)
         raises(CheckpointError, "refiner.safetensors", load_refiner, path)
     raises(FileNotFoundError, None, load_refiner, tmp_path / "none")
@@ -231,6 +301,11 @@ GIVEN = {
         (lambda: ask(Silent(), load_data("disc", None, SIZE, 0).train[:0]), "samples must hold an image"),
         (lambda: train_refiner(None), "answers must be"),
         (lambda: train_refiner(Answers(**GIVEN), steps=0), "steps must be"),
+        (lambda: train_refiner(Answers(**GIVEN), members=0), "members must be"),
+        (lambda: train_refiner(Answers(**GIVEN), judge=Answers(**GIVEN | {"answers": GIVEN["masks"]})), "judge must"),
+        (lambda: Answers(**GIVEN, sources=[1, 2]), "sources must be one for each of the 3 images"),
+        (lambda: Refiner([]), "nets must be 1 to 64"),
+        (lambda: Refiner(fresh().nets, 1.5), "share must be in"),
         (lambda: fresh().correct(IMAGES, PROMPTS, GIVEN["masks"]), "answers must be probabilities"),
         (lambda: RefinerConfig(channels=(2,)), "channels must be"),
     ],

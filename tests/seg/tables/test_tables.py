@@ -245,7 +245,9 @@ def test_the_validation_of_an_entry_is_that_of_the_iterate_kept(done, tmp_path: 
 
 
 def test_a_row_with_a_refiner_is_measured_with_it(tmp_path: Path) -> None:
-    text = SUITE.replace("batch = 6, validate = 2", "batch = 2, validate = 0, refine = true, refine_steps = 6")
+    text = SUITE.replace(
+        "batch = 6, validate = 2", "batch = 2, validate = 0, refine = true, refine_steps = 6, refine_networks = 2"
+    )
     found = run_cell(cell := cell_of(text, Place(str(tmp_path)), use="adapt"))
     folder = tmp_path / "cells" / cell.key
     prompt, refiner = load_prompt(folder / "prompt.npz"), load_refiner(folder / "refiner.safetensors")

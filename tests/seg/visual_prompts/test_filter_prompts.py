@@ -9,6 +9,7 @@ from seg.prompt_fakes import points_of, scenes
 
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.visual_prompts import FilterPrompt, LowRank, lowrank
+from zoo_opt_seg.visual_prompts.adjustments import ADJUSTMENTS
 from zoo_opt_seg.visual_prompts.maps import GROUPS
 
 # ------------------------------------------------------------------------------------------ filters, low rank
@@ -25,6 +26,38 @@ def test_filter_prompt_is_its_formula():
     got = shown(prompt, A.reshape(-1), samples)
     inner = slice(20, 76)  # at the border the blur renormalises its weights, scipy reflects the image
     np.testing.assert_allclose(got[:, inner, inner], expected[:, inner, inner], atol=2e-3)
+
+
+def test_the_starts_of_a_filter_are_common_adjustments():
+    from PIL import Image, ImageEnhance
+
+    prompt, samples = FilterPrompt(96), scenes(2, 96)
+    context = prompt.context(samples.images, points_of(samples))
+    got = {name: prompt(A.ravel(), context) for name, A in ADJUSTMENTS.items()}
+    image, soft, very_soft = samples.images / 255, got["soft"], got["very soft"]
+    np.testing.assert_array_equal(
+        prompt.starts(), np.stack([A.ravel() for A in ADJUSTMENTS.values()], dtype=np.float32)
+    )
+    inner = np.s_[:, 30:66, 30:66]
+    for sigma, blurred in ((2, soft), (6, very_soft)):
+        expected = ndimage.gaussian_filter(image, (0, sigma, sigma, 0), truncate=6)
+        np.testing.assert_allclose(blurred[inner], expected[inner], atol=2e-3)
+    for name, factor in (("soft, twice the saturation", 2), ("soft, three times the saturation", 3)):
+        for picture, adjusted in zip(soft, got[name], strict=True):
+            theirs = ImageEnhance.Color(Image.fromarray((255 * picture).round().astype(np.uint8))).enhance(factor)
+            np.testing.assert_allclose(adjusted, np.asarray(theirs) / 255, atol=0.02)
+    expected = {
+        "as it is": image,
+        "soft, red and blue exchanged": soft[..., ::-1],
+        "soft, negative": 1 - soft,
+        "soft, the blue alone": soft[..., 2:].repeat(3, axis=3),
+        "red less blue": (0.5 + image[..., :1] - image[..., 2:]).clip(0, 1).repeat(3, axis=3),
+        "blue less red": (0.5 + image[..., 2:] - image[..., :1]).clip(0, 1).repeat(3, axis=3),
+        "more local contrast": (image + 0.5 * (image - very_soft)).clip(0, 1),
+        "brighter": (image + 0.1).clip(0, 1),
+    }
+    for name, pixels in expected.items():
+        np.testing.assert_allclose(got[name], pixels, atol=1e-5, err_msg=name)
 
 
 def test_filter_prompt_scales_with_the_image():
