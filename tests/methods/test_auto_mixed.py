@@ -66,6 +66,22 @@ def test_a_sweep_follows_a_parabola():
     assert opt.best.loss - 0.25 < 1e-30 and opt.nfev == 1 + 1 + 2 + 2
 
 
+@pytest.mark.parametrize(
+    ("levels", "whole", "evaluations"), [(4, False, 4), (4, True, 4), (5, True, 5), (64, True, 64), (65, True, 1)]
+)
+def test_of_few_levels_a_sweep_tries_all(levels, whole, evaluations):
+    grid, loss = cells((levels,)), Points(lambda x: -x[0])
+    opt = solve(zo.Optimizer(Sweep(grid=grid, bounds=(0, 1), whole=whole), grid.snap(np.array([0.5])), rng=0), loss)
+    assert opt.nfev == loss.different == evaluations
+    assert evaluations == 1 or opt.best.x == grid.snap(np.array([1.0]))
+
+
+def test_of_many_levels_a_sweep_looks_at_a_fifth_and_four_fifths_first():
+    grid, loss = cells((101,)), Points(lambda x: -x[0])
+    solve(zo.Optimizer(Sweep(grid=grid, bounds=(0, 1)), grid.snap(np.array([0.5])), rng=0), loss)
+    assert np.floor(101 * np.array(loss.X)[:3, 0]).tolist() == [50, 20, 80]
+
+
 def test_a_sum_is_solved_level_by_level_and_then_along_each_continuous_variable():
     grid = cells((16, 16, 8, 8, 8, 4, 2, 0, 0))
     opt = solve(optimizer(grid, budget=400), rugged)
