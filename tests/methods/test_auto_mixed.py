@@ -10,6 +10,7 @@ import zoo_opt as zo
 from zoo_opt.methods.auto.mixed import MixedAuto
 from zoo_opt.methods.auto.unrepeated import Unrepeated
 from zoo_opt.methods.grid import Grid, cells
+from zoo_opt.methods.local.coordinate_search import CoordinateSearch
 from zoo_opt.methods.local.sweep import Sweep
 
 ALL = Grid(5, ((0, (0.0, 0.5, 1.0)), (1, (0.0, 1.0))), ((2, 3),))  # 18 points
@@ -164,3 +165,13 @@ def test_what_does_not_fit_is_said():
         zo.Optimizer(MixedAuto(grid=cells(LEVELS)), np.zeros(3), rng=0)
     with pytest.raises(TypeError, match="grid must be"):
         MixedAuto(grid=LEVELS)
+
+
+@pytest.mark.parametrize("scale", [2.0**600, 2.0**-600])
+def test_a_coordinate_search_is_the_same_in_other_units_of_the_loss(scale):
+    def points(unit):
+        loss = Points(lambda x: unit * rugged(x))
+        solve(zo.Optimizer(CoordinateSearch(bounds=(0, 1)), np.full(3, 0.3), rng=0, budget=80), loss)
+        return np.array(loss.X)
+
+    assert np.array_equal(points(scale), points(1.0))
