@@ -8,6 +8,7 @@ from refusals import raises
 
 from zoo_opt.bench.solvers import PEERS, PeerEntry
 from zoo_opt.bench.suite import SuiteError, load_suite, shipped
+from zoo_opt.bench.suite_reader import Reader
 
 GOOD = """
 title = "T"
@@ -123,3 +124,9 @@ def test_another_version_of_a_library_is_another_run(tmp_path, monkeypatch):
     keys = {task.key for task in load(tmp_path, GOOD).tasks()}
     monkeypatch.setattr("zoo_opt.bench.task.version_of", lambda use: "99")
     assert not keys & {task.key for task in load(tmp_path, GOOD).tasks()}
+
+
+@pytest.mark.parametrize("value", ["1" * 5000, "[" * 5000 + "]" * 5000], ids=["digits", "deep"])
+def test_what_toml_readers_stumble_over_is_a_suite_error(value):
+    with pytest.raises(SuiteError, match="somewhere: not valid TOML"):
+        Reader.of_toml("somewhere", f"calls = {value}")

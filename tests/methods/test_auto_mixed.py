@@ -10,6 +10,7 @@ import zoo_opt as zo
 from zoo_opt.methods.auto.mixed import MixedAuto
 from zoo_opt.methods.auto.unrepeated import Unrepeated
 from zoo_opt.methods.grid import Grid, cells
+from zoo_opt.methods.local.coordinate_search import CoordinateSearch
 from zoo_opt.methods.local.sweep import Sweep
 
 ALL = Grid(5, ((0, (0.0, 0.5, 1.0)), (1, (0.0, 1.0))), ((2, 3),))  # 18 points
@@ -64,6 +65,22 @@ def test_a_sweep_follows_a_parabola():
     opt = zo.Optimizer(Sweep(grid=cells((2, 0)), bounds=(0, 1)), np.array([0.25, 0.5]), rng=0)
     solve(opt, lambda x: x[0] + (x[1] - 0.37) ** 2)
     assert opt.best.loss - 0.25 < 1e-30 and opt.nfev == 1 + 1 + 2 + 2
+
+
+@pytest.mark.parametrize(
+    ("levels", "whole", "evaluations"), [(4, False, 4), (4, True, 4), (5, True, 5), (64, True, 64), (65, True, 1)]
+)
+def test_of_few_levels_a_sweep_tries_all(levels, whole, evaluations):
+    grid, loss = cells((levels,)), Points(lambda x: -x[0])
+    opt = solve(zo.Optimizer(Sweep(grid=grid, bounds=(0, 1), whole=whole), grid.snap(np.array([0.5])), rng=0), loss)
+    assert opt.nfev == loss.different == evaluations
+    assert evaluations == 1 or opt.best.x == grid.snap(np.array([1.0]))
+
+
+def test_of_many_levels_a_sweep_looks_at_a_fifth_and_four_fifths_first():
+    grid, loss = cells((101,)), Points(lambda x: -x[0])
+    solve(zo.Optimizer(Sweep(grid=grid, bounds=(0, 1)), grid.snap(np.array([0.5])), rng=0), loss)
+    assert np.floor(101 * np.array(loss.X)[:3, 0]).tolist() == [50, 20, 80]
 
 
 def test_a_sum_is_solved_level_by_level_and_then_along_each_continuous_variable():
@@ -148,3 +165,13 @@ def test_what_does_not_fit_is_said():
         zo.Optimizer(MixedAuto(grid=cells(LEVELS)), np.zeros(3), rng=0)
     with pytest.raises(TypeError, match="grid must be"):
         MixedAuto(grid=LEVELS)
+
+
+@pytest.mark.parametrize("scale", [2.0**600, 2.0**-600])
+def test_a_coordinate_search_is_the_same_in_other_units_of_the_loss(scale):
+    def points(unit):
+        loss = Points(lambda x: unit * rugged(x))
+        solve(zo.Optimizer(CoordinateSearch(bounds=(0, 1)), np.full(3, 0.3), rng=0, budget=80), loss)
+        return np.array(loss.X)
+
+    assert np.array_equal(points(scale), points(1.0))

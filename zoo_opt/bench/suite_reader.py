@@ -41,7 +41,7 @@ class Reader:
         """The table that a file's content holds."""
         try:
             return cls(where, tomllib.loads(text if isinstance(text, str) else text.decode()))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:  # a number of too many digits, or tables in tables without end
             raise SuiteError(f"{where}: not valid TOML: {error}") from error
 
     def error(self, message: str) -> SuiteError:

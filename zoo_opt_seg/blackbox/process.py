@@ -47,9 +47,9 @@ from zoo_opt_seg.blackbox.protocol import (
     PartlyAnswered,
     SegmentationModel,
     as_black_box,
-    check_answer,
     check_images,
     check_prompts,
+    whole_answer,
 )
 from zoo_opt_seg.prompts import Prompts
 
@@ -146,7 +146,7 @@ class ProcessBlackBox(BlackBox):
             raise BlackBoxError(f"{who} answered without 'answer', got {sorted(answer)}")
         if "failed" in answer:
             raise PartlyAnswered(answer["answer"], errors_from(answer["failed"], who)).checked(images.shape[:3], who)
-        return check_answer(answer["answer"], images.shape[:3], who)
+        return whole_answer(answer["answer"], images.shape[:3], who)
 
     @property
     def stderr(self) -> str:

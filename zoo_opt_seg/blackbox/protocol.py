@@ -162,7 +162,7 @@ class CheckedCallable(BlackBox):
                 answer = self.fn(images, prompts)
         except PartlyAnswered as part:
             raise part.checked(images.shape[:3], self.label) from part
-        return check_answer(answer, images.shape[:3], self.label)
+        return whole_answer(answer, images.shape[:3], self.label)
 
 
 def as_black_box(fn: SegmentationModel | Callable[..., Any], name: str | None = None) -> BlackBox:
@@ -299,6 +299,18 @@ def check_answer(answer: Any, shape: tuple[int, ...], who: str, nan: bool = Fals
         raise ValueError(f"{who} must return probabilities in [0, 1], got values from {low:g} to {high:g}")
     array = array.astype(np.float32, copy=False)
     return np.clip(array, 0.0, 1.0) if low < 0.0 or high > 1.0 else array
+
+
+def whole_answer(answer: Any, shape: tuple[int, ...], who: str) -> Array:
+    """Return as `check_answer` without NaN; where some masks are NaN as a whole, `PartlyAnswered` has the others."""
+    masks = check_answer(answer, shape, who, nan=True)
+    there = np.logical_not(np.isnan(masks))
+    missing = np.logical_not(there.any(axis=(1, 2)))
+    if missing.all() or not there[~missing].all():
+        return check_answer(answer, shape, who)
+    if missing.any():
+        raise PartlyAnswered(masks, {int(row): BlackBoxError(f"{who} answered NaN") for row in np.flatnonzero(missing)})
+    return masks
 
 
 def name_of(fn: Any) -> str:

@@ -82,9 +82,9 @@ class Served(Wrapped):
                 outage.pause(max(out, key=lambda error: error.retry_after or 0.0))
         if not came:
             raise failure
-        answer = next(iter(came.values()))
-        shape = images.shape[:3]
-        together = np.empty(shape, answer.dtype) if len(came) == len(images) else np.full(shape, np.nan, np.float32)
+        hard = any(mask.dtype == np.bool_ for mask in came.values())  # those beside a mask of NaN were made floats
+        kind = np.bool_ if hard and len(came) == len(images) else np.float32
+        together = np.full(images.shape[:3], kind(np.nan), kind)
         for row, mask in came.items():
             together[row] = mask
         return together

@@ -103,6 +103,22 @@ def test_masks_that_came_are_checked_and_others_are_not() -> None:
     raises(ValueError, r"\(6, 8, 10\), got \(5, 8, 10\)", partly(masks[1:], 1, ValueError()), IMAGES, POINTS)
 
 
+def test_masks_of_nan_are_images_without_an_answer() -> None:
+    """Of the callable that answers so the whole question had been thrown away, with the masks that came."""
+    asked: list[int] = []
+
+    def model(images: np.ndarray, prompts: Prompts) -> np.ndarray:
+        masks = grey(images, prompts)
+        masks[1 : 2 + bool(asked)] = np.nan
+        asked.append(len(images))
+        return masks
+
+    part = raises(PartlyAnswered, "1 of 6 images have no answer, .*answered NaN", as_black_box(model), IMAGES, POINTS)
+    assert part.answered == [0, 2, 3, 4, 5]
+    asked.clear()
+    assert np.array_equal(Served(model)(IMAGES, POINTS), grey(IMAGES, POINTS)) and asked == [6, 1]
+
+
 @pytest.mark.parametrize("hard", [False, True])
 @pytest.mark.parametrize("row_error", [ValueError("dark"), NotServed("busy"), ConnectionResetError("gone")])
 def test_only_missing_rows_are_asked_again(row_error: Exception, hard: bool, slept: list[float]) -> None:
