@@ -9,6 +9,7 @@ from typing import Any
 from zoo_opt.outage import WAIT
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES
 from zoo_opt_seg.cli import commands
+from zoo_opt_seg.cli.predict import do_predict
 from zoo_opt_seg.data.registry import DATA_SETS
 from zoo_opt_seg.visual_prompts.registry import PROMPTS
 
@@ -45,9 +46,26 @@ Measure a trained prompt on the test images of a data set, beside the black box 
 
 NO_START = "do not measure the prompt before its training, which costs calls where it changes what is shown"
 PREDICT = """\
-Segment one image with a trained prompt.
+Segment one image, or a folder of them, with a trained prompt or without.
 
-{words}"""
+{words}
+--ask is a file in which each image of the folder --images has its points, its box or its text. CSV has a first line of
+columns, image and some of these, in any order:
+  image          file in the folder
+  name           of the object, where an image has several: each has a mask, IMAGE-NAME.png
+  x, y, label    a point in pixels of the image; label 0: not on the object (default: 1)
+  x0,y0,x1,y1    a box: the first and the last pixel of the object
+  text           what to find
+Lines of one image and name belong together: several points, a box. JSON is a list of
+  {{"image": FILE, "name": NAME, "points": [[x, y], [x, y, label]], "box": [x0, y0, x1, y1], "text": TEXT}}
+Masks are written one by one into the folder --out, with a line each in predictions.jsonl. An image that fails is
+passed over and said; the same command goes on, and asks nothing twice that it has a mask of.
+
+examples:
+  zoo-opt-seg predict --model tiny --prompt results/polyp --image photo.png --point 210,155 --out mask.png
+  zoo-opt-seg predict --model tiny --prompt results/polyp --images photos --ask boxes.csv --out masks
+  zoo-opt-seg predict --model clipseg:rd64 --images photos --text "a polyp" --out masks
+"""
 
 
 def words() -> str:
@@ -123,18 +141,24 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--save", metavar="FILE", help="write the measures as JSON")
     sub.set_defaults(do=commands.do_evaluate)
 
-    sub = names.add_parser("predict", help="segment one image", description=PREDICT.format(words=about), **raw)
+    sub = names.add_parser("predict", help="segment images", description=PREDICT.format(words=about), **raw)
     _model(sub)
-    _texts(sub, "what to find, for a black box that is asked by text")
+    _texts(sub, "what to find, for a black box that is asked by text; with --images, in all of them")
     sub.add_argument("--prompt", metavar="FILE", help="prompt.npz or a result folder (default: zero-shot)")
-    sub.add_argument("--image", required=True, metavar="FILE", help="the image; DICOM and NIfTI too")
+    what = sub.add_mutually_exclusive_group(required=True)
+    what.add_argument("--image", metavar="FILE", help="the image; DICOM and NIfTI too")
+    what.add_argument("--images", metavar="DIR", help="a folder of images, for --ask or --text")
     _window(sub)
     sub.add_argument(
         "--point", action="append", default=[], metavar="X,Y", help="in pixels of the image; X,Y,0: not it"
     )
-    sub.add_argument("--out", required=True, metavar="FILE", help="the mask, 0 and 255, as large as the image")
+    sub.add_argument("--box", metavar="X0,Y0,X1,Y1", help="in pixels of the image: the object's first and last")
+    sub.add_argument("--ask", metavar="FILE", help="points, boxes or texts of the images, CSV or JSON: see above")
+    masks = "the mask, 0 and 255, as large as the image; a folder of them with --images"
+    sub.add_argument("--out", required=True, metavar="PATH", help=masks)
     sub.add_argument("--probabilities", action="store_true", help="write 255 times the probability instead")
-    sub.set_defaults(do=commands.do_predict)
+    sub.add_argument("--quiet", action="store_true", help="no progress bar")
+    sub.set_defaults(do=do_predict)
 
     sub = names.add_parser("list", help="black boxes, data sets, visual prompts and comparators")
     sub.set_defaults(do=commands.do_list)
@@ -158,6 +182,8 @@ def _data(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--data-option", **_options("option of the loader"))
     _window(sub)
     _texts(sub, "what to find in the images, instead of the data's own texts; again: one of these is drawn")
+    words = "what to ask by: so many points in the object (default: 1), centre, box (in training its sides are moved), "
+    sub.add_argument("--points", metavar="KIND", help=words + "box+point, or text")
 
 
 def _texts(sub: argparse.ArgumentParser, what: str) -> None:
@@ -172,9 +198,8 @@ def _window(sub: argparse.ArgumentParser) -> None:
 
 
 def _repeats(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--repeats", type=int, default=3, metavar="N", help="random points or texts per image (default: 3)"
-    )
+    words = "random points or texts per image (default: 3); an image has one box and one centre"
+    sub.add_argument("--repeats", type=int, default=3, metavar="N", help=words)
 
 
 def _options(what: str) -> dict[str, Any]:

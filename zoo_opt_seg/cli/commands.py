@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from pathlib import Path
@@ -35,7 +34,7 @@ def do_adapt(arguments: argparse.Namespace) -> int:
     given |= {"test": arguments.test_images != 0, "test_images": arguments.test_images or None}
     settings_from(given)
     with inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
-        given |= {"points": inputs.prompted(model, arguments.text)}
+        given |= {"points": inputs.prompted(model, arguments.text, arguments.points)}
         prompt = prompt_for(model, arguments.prompt, size, **read_options(arguments.prompt_option))
         method_from(arguments.method, given["options"], 1, prompt.dim)
         splits = _splits(arguments, size)  # last, for it takes longest: what is wrong elsewhere is said before
@@ -61,11 +60,11 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
     settings: dict[str, Any] = {"repeats": arguments.repeats, "seed": arguments.seed, "batch": arguments.batch}
     rows = {}
     with inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
-        prompt, size = _prompt(arguments, model)
+        prompt, size = inputs.prompt_and_size(arguments, model)
+        settings["draw"] = inputs.prompted(model, arguments.text, arguments.points)
         splits = _splits(arguments, size)
-        settings["draw"] = inputs.prompted(model, arguments.text)
         samples = getattr(splits, arguments.split)
-        if settings["draw"] != "text":  # no point can lie on an empty mask
+        if settings["draw"] != "text":  # no point or box can lie on an empty mask
             samples = samples[samples.with_object]
         if not len(samples):
             raise UsageError(f"--split {arguments.split}: {arguments.data} has no such images to be asked about")
@@ -81,64 +80,9 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
     print(_rows(rows))
     if arguments.save:
         about = {name: getattr(arguments, name) for name in ("model", "data", "split", "seed")}
-        about["model"] = hidden_command(arguments.model)
+        about |= {"model": hidden_command(arguments.model), "points": settings["draw"]}
         write_json(Path(arguments.save), {**about, "rows": rows})
     return 0
-
-
-def do_predict(arguments: argparse.Namespace) -> int:
-    """Segment one image."""
-    import numpy as np
-    from PIL import Image
-
-    from zoo_opt_seg.adaptation.retrying import BlackBoxDown, Retrying
-    from zoo_opt_seg.data.files import image_size, sample_image
-    from zoo_opt_seg.prompts import Prompts
-
-    points, labels = inputs.points(arguments.point)
-    window = inputs.window(arguments.window)
-    texts = arguments.text
-    if len(texts) > 1:
-        raise UsageError(f"--text must be given once for an image, got {len(texts)}")
-    if not points and not texts:
-        raise UsageError('--point must be given at least once, as x,y in pixels of the image, or --text "..."')
-    path = Path(arguments.image)
-    with inputs.blamed("--image"):
-        width, height = image_size(path)
-    for x, y in points:
-        if not (0 <= x < width and 0 <= y < height):
-            raise UsageError(f"--point must lie in the image of {width} x {height}, got {x:g},{y:g}")
-    with inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
-        if inputs.prompted(model, texts) == "text" and not texts:
-            raise UsageError(f"--text must say what to find, for {hidden_command(arguments.model)} is asked by text")
-        prompt, size = _prompt(arguments, model)
-        with inputs.blamed("--image"):
-            small = sample_image(path, size, window)[None]
-        where = {"points": np.array([points], np.float32), "labels": np.array([labels])} if points else {}
-        given = Prompts(**where, texts=tuple(texts) or None)
-        scale = np.array([size / width, size / height])
-        given = given.moved(lambda xy: np.clip((xy + 0.5) * scale - 0.5, 0, size - 1))  # pixel centres: whole numbers
-        asked = Retrying(model, wait=arguments.wait)
-        answer = asked(small, given) if prompt is None else prompt.predict(asked, small, given)
-        if np.isnan(answer).any():
-            raise BlackBoxDown(f"the black box answers to a part of {arguments.image} only: one view of it failed")
-    large = Image.fromarray(answer[0].astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
-    values = np.asarray(large)
-    mask = np.rint(values * 255) if arguments.probabilities else np.where(values > 0.5, 255, 0)
-    with inputs.blamed(f"--out {arguments.out}:"):
-        Image.fromarray(mask.astype(np.uint8)).save(arguments.out)
-    share = float((values > 0.5).mean())
-    print(json.dumps({"mask": arguments.out, "object": round(share, 4)}))
-    return 0
-
-
-def _prompt(arguments: argparse.Namespace, model: Any) -> tuple[Any, int]:
-    """Return the trained prompt, or None, and the side of the images to ask about."""
-    prompt = inputs.trained(arguments.prompt, model) if arguments.prompt else None
-    size = prompt.prompt.size if prompt else inputs.size_for(arguments.model, arguments.size)
-    if arguments.size not in (None, size):
-        raise UsageError(f"--size must be {size}, that of the prompt, got {arguments.size}")
-    return prompt, size
 
 
 def _splits(arguments: argparse.Namespace, size: int) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import inspect
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,6 +22,7 @@ from zoo_opt_seg.data.registry import DATA_SETS
 
 if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.protocol import BlackBox
+    from zoo_opt_seg.data.draws import Kind
     from zoo_opt_seg.data.readers.windows import Window
     from zoo_opt_seg.data.samples import Splits
     from zoo_opt_seg.refine import RefinedPrompt
@@ -106,19 +109,25 @@ def size_for(model: str, size: int | None) -> int:
     return entry.size if size is None else size
 
 
-def prompted(model: BlackBox, texts: Sequence[str]) -> str:
-    """Return by what the black box is asked: "text", where it says so or ``--text`` was given, or "random" points.
+def prompted(model: BlackBox, texts: Sequence[str], points: str | None = None) -> Kind:
+    """Return by what the black box is asked: what ``--points`` says, texts where ``--text`` was given, or its own.
 
     Raises
     ------
     UsageError
-        If ``--text`` was given for a black box that takes points.
+        If the black box cannot be asked so, or both were given.
     """
     from zoo_opt_seg.data.draws import kind_for
 
-    if texts and model.prompted_by == "points":
+    if texts and model.prompted_by not in (None, "text"):
         raise UsageError(f"--text is for a black box that is asked by text, got {texts[0]!r} for {model.name}")
-    return "text" if texts else str(kind_for(model))
+    if texts and points not in (None, "text"):
+        raise UsageError(f"--text and --points exclude each other, got {texts[0]!r} and {points!r}")
+    given = "text" if texts else int(points) if points is not None and points.isdecimal() else points
+    try:
+        return kind_for(model, given)
+    except ValueError as error:
+        raise UsageError(f"--{error}") from error
 
 
 def window(text: str | None) -> Window | None:
@@ -213,15 +222,49 @@ def trained(path: str, model: BlackBox | None = None) -> TrainedPrompt | Refined
         return RefinedPrompt(prompt, load_refiner(corrected)) if corrected.is_file() else prompt
 
 
-def points(texts: Sequence[str]) -> tuple[list[tuple[float, float]], list[int]]:
-    """Return the points of ``--point x,y``, or ``x,y,label`` with 1 for the object and 0 for the background.
+def prompt_and_size(arguments: argparse.Namespace, model: BlackBox) -> tuple[TrainedPrompt | RefinedPrompt | None, int]:
+    """Return the trained prompt of ``--prompt``, or None, and the side of the images to ask about.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or ``--size`` is another than its.
+    """
+    prompt = trained(arguments.prompt, model) if arguments.prompt else None
+    size = prompt.prompt.size if prompt else size_for(arguments.model, arguments.size)
+    if arguments.size not in (None, size):
+        raise UsageError(f"--size must be {size}, that of the prompt, got {arguments.size}")
+    return prompt, size
+
+
+def box(text: str | None) -> tuple[float, ...] | None:
+    """Return the box of ``--box x0,y0,x1,y1``, None without.
+
+    Raises
+    ------
+    UsageError
+        If the text is of another form.
+    """
+    if text is None:
+        return None
+    try:
+        sides = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        sides = ()
+    if len(sides) != 4 or not all(map(math.isfinite, sides)):
+        raise UsageError(f"--box must be x0,y0,x1,y1 in pixels of the image, got {text!r}")
+    return sides
+
+
+def points(texts: Sequence[str]) -> list[tuple[float, float, int]]:
+    """Return the points of ``--point x,y``, or ``x,y,label``, as (x, y, label): 1 the object, 0 the background.
 
     Raises
     ------
     UsageError
         If a text is of another form.
     """
-    places, labels = [], []
+    found = []
     for text in texts:
         try:
             x, y, *label = (float(word) for word in text.split(","))
@@ -229,6 +272,5 @@ def points(texts: Sequence[str]) -> tuple[list[tuple[float, float]], list[int]]:
             raise UsageError(f"--point must be x,y or x,y,label in pixels of the image, got {text!r}") from None
         if len(label) > 1 or (label and label[0] not in (0.0, 1.0)):
             raise UsageError(f"--point must end with the label 1 (object) or 0 (background), got {text!r}")
-        places.append((x, y))
-        labels.append(int(label[0]) if label else 1)
-    return places, labels
+        found.append((x, y, int(label[0]) if label else 1))
+    return found

@@ -104,11 +104,16 @@ OUT = ["--out", "result", "--quiet"]
         (["adapt", *BOX, *DATA, "-o", "sigma=1", *OUT], "sigma"),
         (["adapt", *BOX, *DATA, "--calls", "3", *OUT], "calls must be at least"),
         (["evaluate", *BOX, *DATA, "--prompt", "none.npz"], "--prompt none.npz"),
-        (["predict", *BOX, "--image", "a.png", "--out", "b.png"], "--point must be given"),
+        (["predict", *BOX, "--image", "a.png", "--out", "b.png"], "--point x,y, --box x0,y0,x1,y1, in pixels"),
         (["predict", *BOX, "--image", "a.png", "--point", "1;2", "--out", "b.png"], "--point must be x,y"),
         (["predict", *BOX, "--image", "a.png", "--point", "-1,x", "--out", "b.png"], "--point must be x,y"),
         (["predict", *BOX, "--image", "a.png", "--point", "1,2,7", "--out", "b.png"], "label 1"),
         (["predict", *BOX, "--image", "a.png", "--point", "1,2", "--out", "b.png"], "--image a.png"),
+        (["predict", *BOX, "--image", "a.png", "--box", "1,2,3", "--out", "b.png"], "--box must be x0,y0,x1,y1"),
+        (["adapt", *BOX, "--data", "seg.tiny_box:unread", "--points", "0", *OUT], "--points must be a number"),
+        (["adapt", *BOX, "--data", "seg.tiny_box:unread", "--points", "boxes", *OUT], "'box', 'box+point', 'text' or"),
+        (["evaluate", *BOX, "--data", "seg.tiny_box:unread", "--points", "two"], "--points must be a number of points"),
+        (["adapt", *BOX, *DATA, "--points", "3", "--text", "disc", *OUT], "--text and --points exclude each other"),
     ],
 )
 def test_one_clear_sentence_and_status_two(run, words, message):
@@ -122,6 +127,37 @@ def test_a_point_outside_the_image(run):
     Image.new("RGB", (20, 10)).save("a.png")
     words = ["--image", "a.png", "--point", "5,10", "--out", "b.png"]
     fails(run("predict", *BOX, *words), "--point must lie in the image of 20 x 10, got 5,10")
+    words = ["--image", "a.png", "--out", "b.png"]
+    for box in ("2,3,20,5", "2,3,1,5", "-1,3,5,5"):
+        fails(run("predict", *BOX, *words, "--box", box), f"--box must lie in the image of 20 x 10, got {box}")
+
+
+def test_boxes_and_several_points(run):
+    for kind, repeats, word in (("box", 1, "ellipse"), ("box+point", 2, "ellipse"), ("4", 2, "disk")):
+        words = ["--points", kind, "--quiet", *QUICK[:-1], "2"]
+        out, _ = succeeds(run("adapt", *BOX, *DATA, *words, "--out", kind))
+        assert word in out
+        assert f"--points {kind}" in Path(kind, "index.html").read_text()
+        words = ["--repeats", "2", "--save", "rows.json", "--points", kind]
+        succeeds(run("evaluate", *BOX, *DATA, "--prompt", kind, *words))
+        rows, metrics = (json.loads(Path(name).read_text()) for name in ("rows.json", f"{kind}/metrics.json"))
+        assert rows["rows"] == metrics["test"]["rows"] and rows["rows"]["adapted"]["repeats"] == repeats
+        assert rows["points"] == (4 if kind == "4" else kind)
+
+
+def test_predict_by_a_box(run):
+    Image.new("RGB", (20, 10), "red").save("a.png")
+    Path("asked.py").write_text(
+        "import numpy as np\n\n\ndef box(images, prompts):\n    y, x = np.mgrid[:24, :24]\n"
+        "    x0, y0, x1, y1 = prompts.boxes[0]\n    assert prompts.points is None\n"
+        "    return ((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1))[None].astype(np.float32)\n\n\n"
+        'box.prompted_by = "boxes"\n'
+    )
+    words = ["predict", "--model", "asked:box", "--size", "24", "--image", "a.png", "--out", "b.png"]
+    succeeds(run(*words, "--box", "5,2,14,7"))
+    found = np.argwhere(np.asarray(Image.open("b.png")) == 255)
+    assert np.abs([found.min(axis=0) - (2, 5), found.max(axis=0) - (7, 14)]).max() <= 1  # but for the resizing
+    fails(run(*words, "--point", "5,5"), "--box must be given, for asked:box is asked by boxes")
 
 
 # ------------------------------------------------------------------------------------------------ black boxes that err

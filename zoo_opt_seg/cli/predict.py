@@ -1,0 +1,286 @@
+"""``zoo-opt-seg predict``: masks of one image, or of a folder of them."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_opt.cli.exits import DONE, FAILED, UsageError
+from zoo_opt.support.secrets import hidden, hidden_command
+from zoo_opt_seg.cli import inputs
+from zoo_opt_seg.cli.questions import Question, read_questions
+
+if TYPE_CHECKING:
+    from zoo_opt_seg.blackbox.protocol import BlackBox
+    from zoo_opt_seg.prompts import Array
+
+PATIENCE = 8  # images in a row that the black box fails on, after which it counts as down
+RECORD = "predictions.jsonl"
+
+
+def do_predict(arguments: argparse.Namespace) -> int:
+    """Segment one image, or a folder of them."""
+    if len(arguments.text) > 1:
+        raise UsageError(f"--text must be given once for an image, got {len(arguments.text)}")
+    questions = _of_folder(arguments) if arguments.images else [_of_image(arguments)]
+    root = Path(arguments.images or "")
+    with inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
+        for question in questions:
+            _check_kind(question, model.prompted_by, hidden_command(arguments.model))
+        prompt, size = inputs.prompt_and_size(arguments, model)
+        segment = Segmenter(model, prompt, size, inputs.window(arguments.window), arguments.wait)
+        if arguments.images:
+            return _folder(arguments, segment, questions, root)
+        return _image(arguments, segment, questions[0])
+
+
+def _check_kind(question: Question, by: str | None, model: str) -> None:
+    """Raise a UsageError where a black box that says what it is prompted by is not asked so."""
+    if by in ("points", "boxes") and question.text:
+        raise UsageError(f"{question.said}text is for a black box that is asked by text, got it for {model}")
+    if by == "text" and not question.text:
+        raise UsageError(f"{question.said}text must say what to find, for {model} is asked by text")
+    if by == "boxes" and question.box is None:
+        raise UsageError(f"{question.said}box must be given, for {model} is asked by boxes")
+
+
+class Segmenter:
+    """What finds the object of a question in an image file.
+
+    Parameters
+    ----------
+    model : BlackBox
+    prompt : TrainedPrompt, RefinedPrompt or None
+        None: the black box is asked about the image as it is.
+    size : int
+        Side of the images that it is asked about.
+    window : Window or None
+        See `zoo_opt_seg.data.load_data`.
+    wait : float
+        Seconds that an outage is waited for.
+    """
+
+    def __init__(self, model: BlackBox, prompt: Any, size: int, window: Any, wait: float) -> None:
+        self.model, self.prompt, self.size, self.window, self.wait = model, prompt, size, window, wait
+
+    def read(self, path: Path) -> Array:
+        """Return the image as it is asked about, uint8 (1, size, size, 3)."""
+        from zoo_opt_seg.data.files import sample_image
+
+        return sample_image(path, self.size, self.window)[None]
+
+    def key(self, image: Array, question: Question) -> str:
+        """Return what tells the answer from any other, but for a black box without a name that is edited."""
+        from zoo_opt_seg.digests import data_digest, tensors_digest
+
+        parts: list[Any] = [image, question.prompts.key(0).hex(), self.model.label]
+        if self.prompt is not None:
+            form = self.prompt.prompt
+            parts += [self.prompt.x, form.name, json.dumps(form.config(), sort_keys=True), *form.arrays().values()]
+        if hasattr(self.prompt, "refiner"):
+            parts.append(tensors_digest(dict(self.prompt.refiner.net.named_parameters())))
+        return data_digest(*parts)
+
+    def __call__(self, asked: Any, image: Array, question: Question, shape: tuple[int, int]) -> Array:
+        """Return the probability of the object in each pixel of the file, float32 (height, width).
+
+        Parameters
+        ----------
+        asked : BlackBox
+            What is asked: the model, waited for, and perhaps asked again.
+        image : ndarray
+            As `read` gives it.
+        question : Question
+        shape : (int, int)
+            Width and height of the file.
+
+        Raises
+        ------
+        BlackBoxError
+            If one view of the image was not answered.
+        """
+        import numpy as np
+        from PIL import Image
+
+        from zoo_opt_seg.blackbox.protocol import BlackBoxError
+
+        scale = np.array([self.size / shape[0], self.size / shape[1]])
+        given = question.prompts.moved(lambda xy: np.clip((xy + 0.5) * scale - 0.5, 0, self.size - 1))
+        answer = asked(image, given) if self.prompt is None else self.prompt.predict(asked, image, given)
+        if np.isnan(answer).any():
+            raise BlackBoxError(f"the black box answers to a part of {question.image} only: one view of it failed")
+        large = Image.fromarray(answer[0].astype(np.float32)).resize(shape, Image.Resampling.BILINEAR)
+        return np.asarray(large)
+
+
+# -------------------------------------------------------------------------------------------------------- one image
+
+
+def _of_image(arguments: argparse.Namespace) -> Question:
+    """Return what is asked about ``--image``."""
+    from zoo_opt_seg.data.files import image_size
+
+    if arguments.ask:
+        raise UsageError("--ask goes with --images, a folder")
+    points, text = inputs.points(arguments.point), "".join(arguments.text)
+    question = Question(arguments.image, points=points, box=inputs.box(arguments.box), text=text)
+    if not (question.points or question.box or text):
+        raise UsageError('--point x,y, --box x0,y0,x1,y1, in pixels of the image, or --text "..." must be given')
+    with inputs.blamed("--image"):
+        shape = image_size(Path(arguments.image))
+    try:
+        question.check(*shape)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return question
+
+
+def _image(arguments: argparse.Namespace, segment: Segmenter, question: Question) -> int:
+    from zoo_opt_seg.adaptation.retrying import Retrying
+    from zoo_opt_seg.data.files import image_size
+
+    with inputs.blamed("--image"):
+        image, shape = segment.read(Path(question.image)), image_size(Path(question.image))
+    values = segment(Retrying(segment.model, wait=segment.wait), image, question, shape)
+    with inputs.blamed(f"--out {arguments.out}:"):
+        _picture(values, arguments.probabilities).save(arguments.out)
+    print(json.dumps({"mask": arguments.out, "object": _share(values)}))
+    return DONE
+
+
+def _picture(values: Array, probabilities: bool) -> Any:
+    """Return the mask, 0 and 255, or 255 times the probability, as a picture."""
+    import numpy as np
+    from PIL import Image
+
+    mask = np.rint(values * 255) if probabilities else np.where(values > 0.5, 255, 0)
+    return Image.fromarray(mask.astype(np.uint8))
+
+
+def _share(values: Array) -> float:
+    return round(float((values > 0.5).mean()), 4)
+
+
+# --------------------------------------------------------------------------------------------------------- a folder
+
+
+def _of_folder(arguments: argparse.Namespace) -> list[Question]:
+    """Return what is asked about the images of ``--images``: by ``--ask``, or by ``--text`` about all of them."""
+    from zoo_opt_seg.data.loaders.folder import ALL
+    from zoo_opt_seg.data.loaders.layout import images_in
+
+    root, text = Path(arguments.images), "".join(arguments.text)
+    if arguments.point or arguments.box:
+        raise UsageError("--point and --box are for --image; with --images, give a file of them: --ask FILE")
+    if bool(arguments.ask) == bool(text):
+        raise UsageError("--images needs either --ask FILE, what is asked about each image, or --text, for all of them")
+    if not root.is_dir():
+        raise UsageError(f"--images must be a folder, got {arguments.images}")
+    with inputs.blamed("--images" if text else "--ask"):
+        if text:
+            questions = [Question(path.name, text=text) for path in images_in(root, ALL).values()]
+        else:
+            questions = read_questions(Path(arguments.ask))
+        for question in questions:
+            question.check_file(root)
+    if not questions:
+        raise UsageError(f"--images must hold images, got none in {arguments.images}")
+    return questions
+
+
+def _folder(arguments: argparse.Namespace, segment: Segmenter, questions: list[Question], root: Path) -> int:
+    """Segment the images of a folder, each mask and a line about it written at once; return the exit status."""
+    from zoo_opt.support.progress import bar
+    from zoo_opt_seg.adaptation.folder import Lines
+
+    out = Path(arguments.out)
+    with inputs.blamed(f"--out {arguments.out}:"):
+        out.mkdir(parents=True, exist_ok=True)
+    journal = Lines(out / RECORD)
+    failed: list[str] = []
+    try:
+        known = {line["mask"]: line["asked"] for line in journal.known}
+        predictions = _Predictions(segment, root, out, journal, known, arguments.probabilities)
+        with bar("predicting", "images", len(questions), not arguments.quiet) as update:
+            for number, question in enumerate(questions, 1):
+                if error := predictions.add(question):
+                    failed.append(f"{question.image}{question.name and f' ({question.name})'}: {hidden(error)}")
+                update(number)
+    finally:
+        journal.close()
+        for line in failed:
+            print(f"zoo-opt-seg: no mask of {line}", file=sys.stderr)
+    counts = {"predicted": len(questions) - len(failed), "of_them_before": predictions.before, "failed": len(failed)}
+    print(json.dumps({"masks": arguments.out, **counts}))
+    return FAILED if failed else DONE
+
+
+class _Predictions:
+    """The masks of a folder, made one by one.
+
+    Attributes
+    ----------
+    before : int
+        How many were there already, by the same question to the same black box.
+    """
+
+    def __init__(
+        self, segment: Segmenter, root: Path, out: Path, journal: Any, known: dict[str, str], probabilities: bool
+    ) -> None:
+        from zoo_opt_seg.blackbox.serving import Served
+
+        self.segment, self.root, self.out, self.journal, self.known = segment, root, out, journal, known
+        self.probabilities, self.before, self._failures = probabilities, 0, 0
+        self._asked = Served(segment.model, segment.wait)
+
+    def add(self, question: Question) -> str:
+        """Make a mask, unless it is there; return why there is none, or "".
+
+        Raises
+        ------
+        BlackBoxDown
+            If the black box is out of service for too long, or failed too often in a row.
+        Refused
+            If it refuses.
+        """
+        from zoo_opt.core.errors import NotServed, Refused
+        from zoo_opt.storage.atomic import write_atomically
+        from zoo_opt_seg.adaptation.retrying import down, down_after
+        from zoo_opt_seg.blackbox.protocol import BlackBoxGone
+        from zoo_opt_seg.data.errors import DataError
+        from zoo_opt_seg.data.files import image_size
+
+        path, target = self.root / question.image, self.out / question.mask
+        try:
+            image, shape = self.segment.read(path), image_size(path)
+            question.check(*shape)
+        except DataError as error:
+            return str(error)
+        key = f"{self.segment.key(image, question)}{'p' * self.probabilities}"
+        if self.known.get(str(question.mask)) == key and target.is_file():
+            self.before += 1
+            return ""
+        try:
+            values = self.segment(self._asked, image, question, shape)
+        except (NotServed, BlackBoxGone) as error:
+            raise down(error) from error
+        except Refused:
+            raise
+        except Exception as error:
+            self._failures += 1
+            said = f"{type(error).__name__}: {error}"
+            if self._failures >= PATIENCE:
+                raise down_after(self._failures, said) from error
+            return said
+        self._failures = 0
+        target.parent.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        _picture(values, self.probabilities).save(buffer, "PNG")
+        write_atomically(target, buffer.getbuffer())
+        about = {"image": question.image, **({"name": question.name} if question.name else {})}
+        self.journal.add({**about, "mask": str(question.mask), "object": _share(values), "asked": key})
+        return ""
