@@ -104,11 +104,11 @@ def _from(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
 
 
 def _sample(s: AutoState, box: Any, step: int) -> AutoState:
-    """Random points, within the box or not far from the start where nothing bounds a coordinate."""
+    """Random points, within the box or not far from the start where a coordinate has no two bounds."""
     d = s.x.size
     n = max(2, d if s.f < math.inf else min(d, 2 * WIDTHS))
     room = np.full((2, d), math.inf) if box is None else np.stack([s.x0 - box[0], box[1] - s.x0])
-    below, above = np.where(np.isfinite(room), room, SPREAD)
+    below, above = np.where(np.isfinite(room).all(axis=0), room, np.minimum(room, SPREAD))
     margin = MARGIN * (below + above)
     low, high = s.x0 - below + margin, s.x0 + above - margin
     if s.f == math.inf:  # the start has failed: some nearer to it, some farther away

@@ -1,0 +1,385 @@
+"""What `Auto` does after each kind of step, one function at a time, with answers worked out by hand."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from solving import solve
+
+import zoo_opt as zo
+from zoo_opt.core.keys import RESTART, Key, generator
+from zoo_opt.core.method import Asked
+from zoo_opt.methods.auto import choice, searches
+from zoo_opt.methods.auto.last_steps import fitting, last_points, part, with_failures
+from zoo_opt.methods.auto.method import AutoMemo
+from zoo_opt.methods.auto.state import (
+    COORDINATES,
+    EVOLUTION,
+    EXCHANGE,
+    LAST,
+    QUASI_NEWTON,
+    REPEAT,
+    SAMPLE,
+    SEARCH,
+    START,
+    AutoState,
+    Search,
+)
+from zoo_opt.methods.local import quasi_newton as qn
+
+KEY = Key(1, 2)
+BOX = (np.full(4, -5.0), np.full(4, 5.0))
+NAN, INF = math.nan, math.inf
+
+
+@dataclass(frozen=True)
+class Idle(zo.Method):
+    """A search that only ends, or does not."""
+
+    reasons: Any = None
+
+    def init(self, x0, key):
+        return x0
+
+    def size(self, state):
+        return 1
+
+    def ask(self, state, step, out=None):
+        return Asked(state[None])
+
+    def update(self, state, asked, losses):
+        return state
+
+    def mean(self, state):
+        return state
+
+    def stop(self, state):
+        return self.reasons or {}
+
+
+GOING, ENDED = Idle(), Idle({"over": 1})
+
+
+def state(active="", stage=SEARCH, d=4, **changes):
+    """A state of `Auto` whose start is 1, 2, ... with the loss 9, and whose best point is -1, -2, ... with loss 3."""
+    x0 = np.arange(1.0, d + 1)
+    plain = {"unit": np.ones(d), "x0": x0, "f0": 9.0, "x": -x0, "f": 3.0, "points": x0[None][:0], "f_before": 9.0}
+    return AutoState(KEY, **{**plain, "stage": stage, "active": active, **changes})
+
+
+def local(method=GOING, used=0, **changes):
+    return {QUASI_NEWTON: Search(method, qn.begun(KEY, np.ones(4), 3.0), used), **changes}
+
+
+# ------------------------------------------------------------------------------------------- after points of its own
+def test_the_best_point_is_kept_in_a_copy():
+    s, X = state(), np.array([[1.0] * 4, [2.0] * 4, [3.0] * 4])
+    assert choice.improved(s, X, [3.0, NAN, 4.0]) is s  # as low is not lower
+    better = choice.improved(s, X, [NAN, 2.5, 2.75])
+    X[:] = 0.0
+    assert (better.x == 2.0).all() and better.f == 2.5
+
+
+def test_after_the_start():
+    def after(**changes):
+        return choice.after_start(state(stage=START, **changes), BOX, 1)
+
+    again = after()
+    assert again.stage == REPEAT and again.points.tolist() == [[1.0, 2.0, 3.0, 4.0]]
+    assert after(f=INF).stage == SAMPLE
+    assert after(noisy=True).active == EVOLUTION
+    centre = after(f0=NAN)  # the start failed and the centre did not: nothing to repeat
+    assert centre.active == QUASI_NEWTON and centre.search.state.x.tolist() == [-1.0, -2.0, -3.0, -4.0]
+    assert centre.search.state.loss == 3.0
+
+
+@pytest.mark.parametrize(("loss", "before", "noisy"), [(9.0, False, False), (9.5, False, True), (8.5, False, True)])
+def test_another_loss_at_the_start_is_noise(loss, before, noisy):
+    s = choice.after_repeat(state(stage=REPEAT, noisy=before), BOX, loss)
+    assert s.noisy is noisy and s.active == (EVOLUTION if noisy else QUASI_NEWTON)
+
+
+def test_a_repeat_that_fails_is_no_noise_and_known_noise_stays():
+    for loss in (NAN, INF):
+        assert choice.after_repeat(state(stage=REPEAT), BOX, loss).active == QUASI_NEWTON
+    assert choice.after_repeat(state(stage=REPEAT, noisy=True), BOX, 9.0).active == EVOLUTION
+
+
+def test_after_the_exchange():
+    going = state(QUASI_NEWTON, EXCHANGE, searches=local())
+    is_sum = choice.after_exchange(going, BOX, 3.0, [5.0, 7.0], 1)  # 9 + 3 = 5 + 7
+    assert (
+        is_sum.active == COORDINATES and is_sum.sum_tested and is_sum.search.state.T.tolist() == [(-going.x0).tolist()]
+    )
+    goes_on = choice.after_exchange(going, BOX, 3.0, [5.0, 8.0], 1)
+    assert (goes_on.active, goes_on.stage, goes_on.sum_tested) == (QUASI_NEWTON, SEARCH, True)
+    assert goes_on.without_gain == 0
+    ended = dataclasses.replace(going, searches=local(ENDED))
+    assert choice.after_exchange(ended, BOX, 3.0, [5.0, 8.0], 1).active == EVOLUTION
+
+
+def test_after_random_points():
+    X = np.arange(12.0).reshape(3, 4)
+    s = choice.after_sample(state(stage=SAMPLE), BOX, X, [NAN, 5.0, 4.0], 1)
+    assert s.active == QUASI_NEWTON and s.search.state.x.tolist() == X[2].tolist() and s.search.state.loss == 4.0
+    assert choice.after_sample(state(stage=SAMPLE, f=INF), BOX, X, [NAN, INF, NAN], 1).stage == SAMPLE
+    assert choice.after_sample(state(stage=SAMPLE, noisy=True), BOX, X, [1.0, 5.0, 4.0], 1).active == EVOLUTION
+
+
+# -------------------------------------------------------------------------------------------------- after a search
+@pytest.mark.parametrize("d", [4, 5])
+def test_half_of_the_coordinates_are_exchanged_to_see_whether_the_loss_is_a_sum(d):
+    """After eight evaluations for each dimension, or when the first search has ended."""
+    box, search = (np.full(d, -9.0), np.full(d, 9.0)), {QUASI_NEWTON: Search(GOING, None)}
+    s = state(QUASI_NEWTON, d=d, evaluations=8 * d, searches=search)
+    tested = choice.after_search_step(s, s, box, 7)
+    assert tested.stage == EXCHANGE and tested.points.shape == (2, d)
+    assert (np.sort(tested.points, axis=0) == np.sort([s.x0, s.x], axis=0)).all()  # what one has the other has not
+    half = generator(KEY, 7, RESTART).permutation(d) < (d + 1) // 2
+    assert (tested.points[0] == np.where(half, s.x0, s.x)).all() and half.sum() == (d + 1) // 2
+    ended = state(QUASI_NEWTON, d=d, evaluations=2, searches={QUASI_NEWTON: Search(ENDED, None)})
+    assert choice.after_search_step(ended, ended, box, 7).stage == EXCHANGE
+    early = dataclasses.replace(s, evaluations=8 * d - 1)
+    open_box = (np.array([-INF, *box[0][1:]]), box[1])
+    for other, bounds in (
+        (early, box),
+        (dataclasses.replace(s, sum_tested=True), box),
+        (s, None),
+        (s, open_box),
+    ):
+        assert choice.after_search_step(other, other, bounds, 7) is other
+
+
+def test_the_first_quasi_newton_search_has_500_evaluations_for_each_dimension():
+    for evaluations, over in ((1999, False), (2000, True)):
+        s = state(QUASI_NEWTON, evaluations=evaluations, searches=local(), sum_tested=True)
+        assert searches.is_over(s, s) is over
+        assert choice.after_search_step(s, s, BOX, 1).active == (EVOLUTION if over else QUASI_NEWTON)
+
+
+def after(**changes):
+    return choice._after_search(state(**{"searches": local(), "active": QUASI_NEWTON, **changes}), BOX, 3)
+
+
+@pytest.mark.parametrize(
+    ("f", "before", "gains"),
+    [
+        (3.0, 9.0, True),
+        (3.0, 3.0 + 2e-9, False),
+        (3.0, 3.0 + 4e-9, True),
+        (-3.0, -3.0 + 2e-9, False),
+        (INF, INF, False),
+    ],
+)
+def test_a_search_that_lowers_the_loss_by_less_than_a_part_in_a_billion_has_gained_nothing(f, before, gains):
+    s = after(f=f, f_before=before, without_gain=2)
+    assert s.without_gain == (0 if gains else 3) and s.f_before == f
+
+
+@pytest.mark.parametrize(("used", "theirs", "turn"), [(6, 10, SAMPLE), (7, 10, SEARCH), (0, 4, SAMPLE), (0, 3, SEARCH)])
+def test_the_search_that_has_used_less_is_next(used, theirs, turn):
+    """A quasi-Newton search from random points needs d evaluations before its first."""
+    s = after(searches=local(used=used) | {EVOLUTION: Search(GOING, None, theirs)})
+    assert s.stage == turn
+    if turn == SEARCH:
+        assert s.active == EVOLUTION
+
+
+def test_the_evolution_strategy_comes_first_and_goes_on_where_there_is_no_other():
+    first = after(searches=local(used=50))
+    assert first.active == EVOLUTION and first.searches[QUASI_NEWTON].used == 0  # what came before does not count
+    assert first.search.state.distribution.m.tolist() == [-1.0, -2.0, -3.0, -4.0]
+    assert after(active=EVOLUTION, searches={EVOLUTION: Search(GOING, None, 5)}).active == EVOLUTION
+
+
+def test_a_later_quasi_newton_search_goes_on_counting():
+    s = state(searches=local(used=50) | {EVOLUTION: Search(GOING, None, 90)})
+    later = searches.quasi_newton(s, BOX, np.ones(4), INF)
+    assert later.search.used == 50 and math.isnan(later.search.state.f)
+    assert searches.quasi_newton(state(), BOX, np.ones(4), 2.0).search.used == 0
+
+
+def test_what_a_search_uses_is_counted():
+    s = searches.advanced(state(QUASI_NEWTON, searches=local(used=5)), Asked(np.ones((3, 4))), [1.0, 2.0, 3.0])
+    assert s.search.used == 8
+
+
+def test_smooth_losses_of_a_thousand_dimensions_at_most_are_the_quasi_newton_methods():
+    for d, active in ((1000, QUASI_NEWTON), (1001, EVOLUTION)):
+        box = (np.full(d, -2e3), np.full(d, 2e3))
+        assert choice._from(state(d=d), box, np.ones(d), 1.0).active == active
+
+
+# ------------------------------------------------------------------------------------------------- random points
+def test_random_points_of_a_later_search_keep_to_the_middle_of_the_box():
+    """A tenth of its width is left on either side; where nothing bounds a coordinate it is 4 units to the start."""
+    s, u = state(), generator(KEY, 5, RESTART).random((4, 4))
+    box = (np.array([0.0, -INF, 2.0, -INF]), np.array([11.0, 3.0, INF, INF]))
+    low, high = np.array([1.1, -1.5, 2.5, 0.8]), np.array([9.9, 2.5, 6.5, 7.2])
+    sampled = choice._sample(s, box, 5)
+    assert sampled.stage == SAMPLE
+    np.testing.assert_allclose(sampled.points, low + u * (high - low), rtol=1e-12)
+    np.testing.assert_allclose(choice._sample(s, None, 5).points, s.x0 - 3.2 + 6.4 * u, rtol=1e-12)
+    assert len(choice._sample(state(d=1), None, 5).points) == 2
+
+
+@pytest.mark.parametrize("evaluations", [0, 7])
+def test_while_nothing_has_a_loss_random_points_are_near_and_far_in_turn(evaluations):
+    d = 30
+    s = state(d=d, f=INF, evaluations=evaluations)
+    parts = np.resize([1, 1 / 4, 4, 1 / 16, 16, 1 / 64, 64, 1 / 256, 256], 18 + evaluations)[evaluations:, None]
+    u = generator(KEY, 5, RESTART).random((18, d))
+    np.testing.assert_allclose(choice._sample(s, None, 5).points, s.x0 + parts * (6.4 * u - 3.2), rtol=1e-12)
+    box = (np.full(d, -10.0), np.full(d, INF))  # no farther on the side that is bounded, wherever that bound is
+    low, high = -3.2 * np.minimum(parts, 1.0), 3.2 * parts
+    np.testing.assert_allclose(choice._sample(s, box, 5).points, s.x0 + low + u * (high - low), rtol=1e-12)
+
+
+def test_a_start_that_fails_far_from_its_only_bound_goes_on():
+    """It raised "high - low < 0": the points were to be farther from the far bound than from the start."""
+    opt = zo.Optimizer(zo.Auto(bounds=(-1000.0, None)), np.ones(2), rng=0, budget=200)
+    assert solve(opt, lambda x: math.nan if x[0] < 1.5 else float(x @ x)).best.loss < 3.6
+
+
+# --------------------------------------------------------------------------------------------- the last of a budget
+def gradient(f=3.0, along_axes=False, step=(3.0, 0.0, 4.0, 0.0)):
+    """A state whose next step is a gradient of the quasi-Newton method."""
+    inner = dataclasses.replace(qn.begun(KEY, np.ones(4), f), axes=() if along_axes else None, s=np.array(step))
+    return state(QUASI_NEWTON, searches={QUASI_NEWTON: Search(GOING, inner)})
+
+
+@pytest.mark.parametrize(
+    ("s", "left", "n"),
+    [
+        (gradient(), 0, 99),
+        (gradient(), -1, 99),
+        (gradient(), 1, 1),
+        (gradient(), 4, 2),  # two are for the line search
+        (gradient(), 6, 4),
+        (gradient(), 50, 4),
+        (gradient(NAN), 2, 2),  # the loss at x, and one axis
+        (gradient(NAN), 5, 3),
+        (gradient(NAN), 7, 5),
+        (gradient(along_axes=True), 2, 2),
+        (gradient(along_axes=True), 6, 4),
+        (gradient(along_axes=True), 9, 6),
+        (gradient(along_axes=True), 10, 8),
+        (state(COORDINATES), 98, 97),
+        (state(COORDINATES), 1, 1),
+        (state(COORDINATES), 99, 99),
+        (state(stage=SAMPLE), 98, 98),
+        (state(stage=EXCHANGE), 1, 99),
+        (state(EVOLUTION), 3, 3),
+        (state(EVOLUTION, noisy=True), 49, 99),
+        (state(EVOLUTION, noisy=True), 50, 50),
+        (state(EVOLUTION, noisy=True, stage=SAMPLE), 3, 3),
+    ],
+)
+def test_how_much_of_a_step_is_made(s, left, n):
+    assert fitting(s, 99, left) == n
+
+
+@pytest.mark.parametrize(
+    ("s", "needed"),
+    [
+        (gradient(), 2),
+        (gradient(NAN), 3),
+        (gradient(along_axes=True), 3),
+        (state(stage=EXCHANGE, points=np.zeros((2, 4))), 2),
+        (state(EVOLUTION), 0),
+    ],
+)
+def test_when_the_last_points_are_random(s, needed):
+    s = dataclasses.replace(s, searches=s.searches or local())
+    s = s if s.stage == SEARCH else dataclasses.replace(s, active=QUASI_NEWTON)
+    for left in (-1, 0, 1, 2, 3):
+        points = last_points(s, left, 4)
+        assert (points is not None) == (0 < left < needed)
+        assert points is None or points.shape == (left, 4)
+
+
+def test_the_last_points_are_as_far_off_as_the_last_step():
+    z = generator(KEY, 4, RESTART).standard_normal((2, 4))
+    for step, length in (((3.0, 0.0, 4.0, 0.0), 5.0), ((), 1.0)):
+        s = gradient(NAN, step=step)
+        expected = s.x + length * z / np.sqrt((z * z).sum(axis=1, keepdims=True))
+        np.testing.assert_allclose(last_points(s, 2, 4), expected, rtol=1e-12)
+
+
+def test_which_candidates_are_made_of_a_step():
+    rng = generator(KEY, 6, RESTART)
+    axes = sorted(rng.choice(4, 2, replace=False).tolist())
+    assert part(gradient(), 2, 4, 6).tolist() == axes
+    assert part(gradient(NAN), 3, 5, 6).tolist() == [0, *(1 + i for i in axes)]
+    assert part(gradient(along_axes=True), 4, 8, 6).tolist() == [*axes, *(4 + i for i in axes)]
+    order = generator(KEY, 6, RESTART).permutation(4)
+    both = [row for i in order for row in (1 + i, 5 + i)]  # the two moves of a coordinate one after the other
+    for n in (1, 4, 8):
+        assert part(state(COORDINATES), n, 9, 6).tolist() == [0, *both[: n - 1]]
+    assert part(state(EVOLUTION), 3, 9, 6).tolist() == [0, 1, 2] == part(state(stage=SAMPLE), 3, 9, 6).tolist()
+
+
+def test_what_is_not_made_is_told_as_failed():
+    whole = Asked(np.zeros((4, 2)))
+    assert with_failures([1.0, 2.0], None, whole) == [1.0, 2.0]
+    told = with_failures([1.0, 2.0], np.array([0, 3]), whole)
+    assert repr(told) == repr([1.0, NAN, NAN, 2.0])
+
+
+# ------------------------------------------------------------------------------------------------------ the method
+AUTO = zo.Auto(budget=20)
+
+
+def test_the_last_step_is_random_points_in_the_box():
+    bounded = zo.Auto(budget=20, bounds=(-3.5, 20.0))
+    s = dataclasses.replace(gradient(NAN), evaluations=18, unit=np.full(4, 2.0))
+    for method in (AUTO, bounded):
+        last = method._ending(s, 4)
+        low = -INF if method is AUTO else -1.75  # in units
+        assert last.stage == LAST and (last.points == np.clip(last_points(s, 2, 4), low, INF)).all()
+    assert AUTO._ending(dataclasses.replace(s, evaluations=17), 4).stage == SEARCH
+    assert zo.Auto()._ending(s, 4) is s
+    after_it = AUTO.update(last, Asked(last.points * 2.0, AutoMemo(5, last.points, None)), [5.0, NAN])
+    assert after_it.stage == SEARCH and after_it.active == QUASI_NEWTON and after_it.evaluations == 20
+
+
+def test_a_start_without_budget_for_more_leaves_the_centre_out():
+    for budget, n in ((1, 1), (2, 2), (None, 2)):
+        assert len(zo.Auto(bounds=(-1.0, 3.0), budget=budget).init(np.zeros(2), KEY).points) == n
+    one_sided = zo.Auto(bounds=[(-1.0, 3.0), (None, 2.0)]).init(np.array([0.5, 0.25]), KEY)
+    assert (one_sided.points * one_sided.unit).tolist() == [[0.5, 0.25], [1.0, 0.25]]
+
+
+def test_what_is_known_is_in_parameter_units():
+    s = state(unit=np.full(4, 4.0))
+    told = zo.Auto().known(s, np.array([[8.0] * 4, [4.0] * 4]), [2.0, 1.0])
+    assert told.x.tolist() == [1.0] * 4 and told.f == 1.0
+    assert zo.Auto().known(s, np.array([[8.0] * 4]), [5.0]).f == 3.0
+    strategy = searches.evolution(s, BOX)
+    told = zo.Auto().known(strategy, np.array([[8.0] * 4, [4.0] * 4]), [2.0, 1.0])
+    assert told.search.state.injected.X.tolist() == [[1.0] * 4, [2.0] * 4]
+    assert told.search.state.injected.losses == [1.0, 2.0] and told.x.tolist() == [1.0] * 4
+
+
+def test_a_standard_error_of_0_is_no_noise():
+    opt = zo.Optimizer(zo.Auto(), np.ones(3), rng=0)
+    opt.tell(opt.ask(), [1.0], sem=[0.0])
+    assert not opt.state.noisy and opt.state.stage == REPEAT
+
+
+def test_the_mean_is_the_strategys_under_noise_alone():
+    search = {EVOLUTION: Search(GOING, np.full(4, 7.0))}
+    noisy = state(EVOLUTION, searches=search, noisy=True, unit=np.full(4, 2.0))
+    assert zo.Auto().mean(noisy).tolist() == [14.0] * 4
+    assert zo.Auto().mean(dataclasses.replace(noisy, noisy=False)).tolist() == [-2.0, -4.0, -6.0, -8.0]
+    assert zo.Auto().mean(dataclasses.replace(noisy, searches={})).tolist() == [-2.0, -4.0, -6.0, -8.0]
+
+
+def test_noise_ends_a_run_without_a_budget_ten_times_as_early():
+    for noisy, most in ((True, 5000), (False, 50_000)):
+        s = state(evaluations=most, noisy=noisy)
+        assert zo.Auto().stop(s) == {"most_evaluations": most} and AUTO.stop(s) == {}
+        assert zo.Auto().stop(dataclasses.replace(s, evaluations=most - 1)) == {}
