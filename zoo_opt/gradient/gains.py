@@ -248,14 +248,17 @@ class Scheduled(Gains):
 
     def at(self, state: Any, t: int) -> Gain:
         """Return the scheduled gains."""
-        return self._constant or checked(self.lr(t), self.c(t), self.momentum(t), t)
+        return self._constant or self._checked(t)
 
     @functools.cached_property
     def _constant(self) -> Gain | None:
         """The gains of all steps, where no schedule moves."""
         if all(isinstance(schedule, Constant) for schedule in (self.lr, self.c, self.momentum)):
-            return checked(self.lr(0), self.c(0), self.momentum(0), 0)
+            return self._checked(0)
         return None
+
+    def _checked(self, t: int) -> Gain:
+        return checked(self.lr(t), self.c(t), self.momentum(t), t)
 
 
 def checked(lr: Any, c: Any, momentum: Any, t: int) -> Gain:
