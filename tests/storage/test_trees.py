@@ -194,7 +194,15 @@ OURS = ["zoo_opt.core.keys:Key", "zoo_opt.core.keys:generator", "zoo_opt.core.ke
 
 @pytest.mark.parametrize(
     "place",
-    [*OURS[1:], "zoo_opt.methods.base:Key", "zoo_opt.core.batch:Batch", "json:JSONDecoder", "zoo_opt:Key", "Key"],
+    [
+        *OURS[1:],
+        "zoo_opt.methods.base:Key",
+        "zoo_opt.core.batch:Batch",
+        "json:JSONDecoder",
+        "zoo_opt:Key",
+        "Key",
+        "zoo_opt.core.nowhere:Key",
+    ],
 )
 def test_only_data_that_is_at_its_place_is_ours(place):
     """No function, no class that holds no data, no name that a module has from another, no module of others."""

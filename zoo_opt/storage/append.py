@@ -119,5 +119,5 @@ class AppendFile:
 def whole_part(content: bytes, whole: Callable[[bytes], bool] | None = None) -> int:
     """Return the length of ``content`` up to the end of its last whole line (see `AppendFile`)."""
     end = content.rfind(b"\n") + 1
-    start = content.rfind(b"\n", 0, max(0, end - 1)) + 1
+    start = content.rfind(b"\n", 0, end - 1) + 1
     return start if end and whole is not None and not whole(content[start : end - 1]) else end

@@ -33,7 +33,7 @@ class StoredArrays:
     def __init__(self, payload: bytes) -> None:
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(payload))
-        except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
+        except (zipfile.BadZipFile, NotImplementedError) as error:
             raise ValueError(f"it is no archive of arrays: {error}") from error
         self._members: Mapping[str, zipfile.ZipInfo] = {info.filename: info for info in self._zip.infolist()}
         for name, info in self._members.items():
@@ -68,5 +68,5 @@ def npy_array(member: bytes) -> np.ndarray[Any, Any]:
     if math.prod(shape) * dtype.itemsize != len(member) - start:
         raise ValueError(f"an array of type {dtype} and shape {shape} has {len(member) - start} bytes")
     if start == len(member):
-        return np.empty(shape, dtype, order="F" if fortran else "C")
+        return np.empty(shape, dtype)
     return np.frombuffer(member, dtype, offset=start).reshape(shape, order="F" if fortran else "C").copy("K")
