@@ -251,11 +251,11 @@ def test_a_folder_that_goes_with_all_files_loses_nothing(path, happens):
     def meddled(x):
         loss = f(x)
         if f.calls == 40:
-            happens(place.parent)
+            happens(place.parents[1])
         return loss
 
-    place = path.with_name("folder") / "run.zoo"
-    place.parent.mkdir()
+    place = path.with_name("folder") / "runs" / "run.zoo"
+    place.parent.mkdir(parents=True)
     f = Counted()
     raises(zo.CheckpointError, "its 40 evaluations are in .*run.zoo.kept1, from which", run, meddled, place)
     assert_complete(run(f, place.with_name("run.zoo.kept1")))

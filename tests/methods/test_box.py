@@ -54,6 +54,7 @@ REFUSED = [
     ((INF, INF), ValueError, "low <= high .* with a number between"),
     ((math.nan, 1), ValueError, "without NaN"),
     (([0, 0], [1, 1, 1]), ValueError, r"sides of one length, got \(2,\) and \(3,\)"),
+    ([np.array([0, 5, 1])] * 3, TypeError, r"bounds must be a pair \(low, high\)"),
     (np.array([[0, 5], [1, 10]]), ValueError, "two arrays .* or a list of two pairs, got one array"),
 ]
 
