@@ -305,6 +305,14 @@ def test_a_projected_step_loses_the_momentum_that_pushed():
     assert probes.project(np.array([2.0, 0.5, 0.0]), np.zeros(0))[1].size == 0
 
 
+def test_how_far_a_coordinate_of_a_direction_goes():
+    """For normal ones two standard deviations."""
+    assert [draws.reach(16) for draws in DRAWS] == [1.0, 1.0, 2.0, 2.0, near(0.5)]
+    assert [draws.self_dual(16) for draws in DRAWS] == [1.0, None, 1.0, 1.0, 16.0]
+    expected = [(4.0, 4.0), (math.sqrt(28 / 3), math.sqrt(32)), (4.0, 4.0), (4.0, 4.0), (1.0, 16.0)]
+    assert [draws.lengths(16) for draws in DRAWS] == [near(lengths) for lengths in expected]
+
+
 class Watched(zo.Rademacher):
     """Draws that keep the shapes they are asked for."""
 

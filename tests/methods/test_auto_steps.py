@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from zoo_opt.methods.auto.state import (
     AutoState,
     Search,
 )
+from zoo_opt.methods.auto.units import unit_lengths
 from zoo_opt.methods.local import quasi_newton as qn
 
 KEY = Key(1, 2)
@@ -202,6 +204,33 @@ def test_a_later_quasi_newton_search_goes_on_counting():
     assert searches.quasi_newton(state(), BOX, np.ones(4), 2.0).search.used == 0
 
 
+@pytest.mark.parametrize(
+    ("d", "kind", "sigma0"), [(4, zo.CMAES, 2.0), (41, zo.DDCMAES, 2.0), (1001, zo.SepCMAES, 80 / 1001)]
+)
+def test_how_the_searches_are_set(d, kind, sigma0):
+    box = zo.Auto(bounds=(-2e3, 2e3)).bounds
+    for noisy in (True, False):
+        method = searches.evolution(state(d=d, noisy=noisy), box).search.method
+        assert type(method) is kind and method.restarts == "bipop" and method.bounds == box
+        assert method.sigma0 == sigma0
+        if kind is zo.CMAES:
+            assert method.noise == (zo.QuadraticModel() if noisy else None)
+    assert searches.quasi_newton(state(), box, np.ones(4), 1.0).search.method == zo.QuasiNewton(bounds=box)
+    assert searches.coordinates(state(), box).search.method == zo.CoordinateSearch(bounds=box)
+
+
+def test_when_a_search_is_over():
+    """A run of the strategy ends in it, and another follows; the coordinate search goes on until it ends."""
+    runs = [{EVOLUTION: Search(GOING, SimpleNamespace(log=("run",) * n))} for n in (1, 2)]
+    before, same, after = (state(EVOLUTION, searches=runs[n]) for n in (0, 0, 1))
+    assert not searches.is_over(before, same) and searches.is_over(before, after)
+    for method in (GOING, ENDED):
+        s = state(COORDINATES, evaluations=10**6, searches={COORDINATES: Search(method, None)})
+        assert searches.is_over(s, s) is (method is ENDED)
+    ended = state(QUASI_NEWTON, searches=local(ENDED) | {EVOLUTION: Search(GOING, None)})
+    assert searches.is_over(ended, ended)
+
+
 def test_what_a_search_uses_is_counted():
     s = searches.advanced(state(QUASI_NEWTON, searches=local(used=5)), Asked(np.ones((3, 4))), [1.0, 2.0, 3.0])
     assert s.search.used == 8
@@ -351,6 +380,49 @@ def test_a_start_without_budget_for_more_leaves_the_centre_out():
         assert len(zo.Auto(bounds=(-1.0, 3.0), budget=budget).init(np.zeros(2), KEY).points) == n
     one_sided = zo.Auto(bounds=[(-1.0, 3.0), (None, 2.0)]).init(np.array([0.5, 0.25]), KEY)
     assert (one_sided.points * one_sided.unit).tolist() == [[0.5, 0.25], [1.0, 0.25]]
+
+
+def test_candidates_are_in_parameter_units():
+    """The start again is marked as the first candidate of all; of a search some rows may be left out."""
+    unit = np.array([2.0, 4.0, 8.0, 16.0])
+    again = state(stage=REPEAT, unit=unit, evaluations=2, points=np.ones((1, 4)))
+    asked = zo.Auto().ask(again, 3)
+    assert asked.X.tolist() == [unit.tolist()] and asked.again == [-2] and asked.memo.X.tolist() == [[1.0] * 4]
+    sample = state(stage=SAMPLE, unit=unit, evaluations=18, points=np.arange(12.0).reshape(3, 4))
+    part_of_it = AUTO.ask(sample, 3)
+    assert AUTO.size(sample) == 2 and part_of_it.X.tolist() == (sample.points[:2] * unit).tolist()
+    assert part_of_it.again is None and len(part_of_it.memo.X) == 2 and part_of_it.memo.step == 3
+    s = dataclasses.replace(gradient(), unit=unit, evaluations=16, searches=local(zo.QuasiNewton()))
+    whole, some = zo.Auto().ask(s, 3), AUTO.ask(s, 3)
+    rows = part(s, 2, 4, 3)
+    assert whole.memo.rows is None and len(whole.X) == 4 and AUTO.size(s) == 2
+    assert some.X.tolist() == whole.X[rows].tolist() and some.memo.rows.tolist() == rows.tolist()
+    assert (whole.memo.inner.X * unit == whole.X).all()
+    after = AUTO.update(s, some, [3.5, 2.5])
+    assert after.evaluations == 18 and after.f == 2.5 and (after.x == some.memo.X[1]).all()
+    assert np.flatnonzero(after.search.state.g).tolist() == rows.tolist()  # the others are held
+
+
+@pytest.mark.parametrize(
+    ("scale", "d", "budget", "planned"),
+    [(3.0, 2000, 4000, 3.0), (tuple([3.0, 4.0] * 1000), 2000, 4000, math.sqrt(12.5))],
+)
+def test_a_declared_scale_is_that_of_the_gradient_method_too(scale, d, budget, planned):
+    plan = zo.Auto(scale=scale).plan(np.zeros(d), budget)
+    expected = zo.FZOO.untuned(scale=planned).plan(np.zeros(d), budget)
+    assert type(plan) is zo.FZOO and plan.c.smallest == pytest.approx(expected.c.smallest, rel=1e-12)
+    assert plan.lr(0) == pytest.approx(expected.lr(0), rel=1e-12)
+
+
+def test_units_at_the_ends():
+    """Powers of 2 between 2^-900 and 2^900; a coordinate that is fixed has that of the scale."""
+    assert unit_lengths(np.array([1e300, 1e300]), None, None).tolist() == [2.0**900] * 2
+    assert unit_lengths(np.zeros(2), None, [1e-300, 6.0]).tolist() == [2.0**-900, 4.0]
+    low, high = (0.0, 1.0, 0.0, -math.inf), (0.0, 81.0, 5e-324, 3.0)
+    assert unit_lengths(np.array([0.0, 1.0, 0.0, 0.0]), (low, high), 8.0).tolist() == [4.0, 8.0, 2.0**-900, 4.0]
+    start = np.array([40.0, 1.0, 0.0, 30.0])
+    low, high = (40.0, 1.0, 0.0, -math.inf), (40.0, 81.0, 10.0, 30.0)
+    assert unit_lengths(start, (low, high), None).tolist() == [4.0, 8.0, 1.0, 4.0]  # 0.3 * 35.4 / 2 of those two
 
 
 def test_what_is_known_is_in_parameter_units():

@@ -138,6 +138,13 @@ def test_an_archive_may_be_as_large_as_its_file_and_no_larger():
             raises(ValueError, "larger than the file", StoredArrays, other)
 
 
+def test_what_an_error_says_is_one_line_of_bounded_length():
+    assert checkpoint.said(ValueError("one\ntwo   three")) == "ValueError: one two three"
+    for length, whole in ((288, True), (289, False)):  # beside "ValueError: "
+        text = checkpoint.said(ValueError("x" * length))
+        assert len(text) == 300 and text.endswith("x" if whole else "xxx...")
+
+
 def test_a_tree_may_take_64_times_what_it_takes_in_the_file(tmp_path, monkeypatch):
     """32 bytes for each byte of JSON, and as much for what is made of it."""
     path = tmp_path / "tree.zoo"
