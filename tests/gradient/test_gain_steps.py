@@ -114,13 +114,12 @@ def test_windows_of_the_trend():
 @pytest.mark.parametrize(("rise", "factor"), [(3.99, 0.75), (4.01, 0.375), (-9.0, 0.75)])
 def test_a_rise_of_more_than_four_standard_errors_halves_the_rate(rise, factor):
     """Of the difference: the squares of both windows' add up."""
-    error = 8.0 / 7 / 8
     window = Trend(factor=0.75, t=15, n=7, mean=10.0, squares=7.0, last=NAN, error=0.5)
     mean, squares = 10.0 + 1.0 / 8, 7.0 + 7.0 / 8
     step = 4 * math.sqrt(squares / 7 / 8 + 0.5) / 4
     after = window._replace(last=mean - rise * step).after([11.0])
     assert after.factor == factor and after.last == near(mean) and after.error == near(squares / 7 / 8)
-    assert window.after([11.0]).factor == 0.75 and error  # there is none before
+    assert window.after([11.0]).factor == 0.75  # there is none before
 
 
 def test_losses_that_are_not_finite_are_no_part_of_a_steps_mean():
@@ -367,7 +366,9 @@ def test_slopes_beyond_the_numbers_change_nothing():
         assert method.update(state, asked, [0.2 * large, 0.0]) is not state
 
 
-def test_noise_of_centred_slopes():
-    """Their mean is taken off, which costs one of q: hence q / (q - 1)."""
-    estimator = Centered(4)
-    assert estimator.square([0.5, -0.5, 0.25, -0.25]) > 0.0 and estimator.noise > 0.0
+def test_mean_squares_of_slopes():
+    """Slopes come divided by their number, centred ones by one less; what is lost is 0 and does not count."""
+    slopes = [0.5, -0.5, 0.0, 0.25]
+    assert TwoSided(4).square(slopes) == OneSided(4).square(slopes) == 3 * 0.5625
+    assert Centered(4).square(slopes) == 2 * 0.5625 and Centered(4).square([0.0, 0.0]) == 0.0
+    assert [estimator(4).noise for estimator in (TwoSided, OneSided, Centered)] == [0.5, 2.0, 1.0]

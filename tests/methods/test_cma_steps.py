@@ -30,7 +30,7 @@ def test_lengths_of_any_size():
     assert norm(np.array([3.0, 4.0])) == 5.0
     assert norm(np.array([3e200, -4e200])) == pytest.approx(5e200)
     assert norm(np.array([1.0, -INF])) == INF and norm(np.array([INF, INF])) == INF
-    assert math.isnan(norm(np.array([NAN, 1.0]))) or norm(np.array([NAN, 1.0])) == INF
+    assert norm(np.array([NAN, 1.0])) == INF
 
 
 def test_generations_and_histories():

@@ -51,7 +51,7 @@ def test_arrays_come_back(name, version):
     back = npy_array(npy(array, version))
     np.testing.assert_array_equal(back, array)
     assert (back.dtype, back.shape) == (array.dtype, array.shape)
-    assert (back.flags.writeable and back.flags.owndata) or (back.base is not None and back.flags.writeable)
+    assert back.flags.writeable and back.flags.owndata
     if array.size:
         assert back.flags.f_contiguous == array.flags.f_contiguous
         assert back.flags.c_contiguous == array.flags.c_contiguous
