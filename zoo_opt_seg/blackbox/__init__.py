@@ -12,6 +12,7 @@ from zoo_opt.support.lazy import exports
 if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.cache import Cached as Cached
     from zoo_opt_seg.blackbox.clipseg import ClipSegBlackBox as ClipSegBlackBox
+    from zoo_opt_seg.blackbox.hub.sam import HubSamBlackBox as HubSamBlackBox
     from zoo_opt_seg.blackbox.process import ProcessBlackBox as ProcessBlackBox
     from zoo_opt_seg.blackbox.process import serve as serve
     from zoo_opt_seg.blackbox.protocol import BlackBox as BlackBox

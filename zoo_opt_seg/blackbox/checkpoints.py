@@ -10,11 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from zoo_opt.core.errors import CheckpointError, one_of
+from zoo_opt_seg.blackbox.sams.mobile import build_mobile_sam, from_official
 
 HOLDERS = ("model", "state_dict", "model_state_dict")  # keys under which training code puts the weights
 DEPTH = 4  # of holders and prefixes, at most: a forged file may hold itself
 PREFIXES = ("module.", "sam.", "model.")  # before every name, where the model was part of another one
 WIDTHS = {"vit_b": 768, "vit_l": 1024, "vit_h": 1280}  # of the image encoders
+HQ = "mask_decoder.hf_token.weight"  # which SAM-HQ has, and SAM has not
+MOBILE = "vit_t"  # whose encoder is another: see `zoo_opt_seg.blackbox.sams.mobile`
 
 
 def load_sam(model_type: str, checkpoint: str | os.PathLike[str] | None) -> nn.Module:
@@ -22,7 +25,8 @@ def load_sam(model_type: str, checkpoint: str | os.PathLike[str] | None) -> nn.M
 
     Parameters
     ----------
-    model_type : {"vit_b", "vit_l", "vit_h"}
+    model_type : {"vit_b", "vit_l", "vit_h", "vit_t"}
+        vit_t is MobileSAM.
     checkpoint : path
         A state dict saved by ``torch.save`` or as safetensors; nothing but tensors is unpickled. It may be one entry
         among others, as ``{"model": ...}`` or ``{"state_dict": ...}``, and its names may have a prefix such as
@@ -37,21 +41,35 @@ def load_sam(model_type: str, checkpoint: str | os.PathLike[str] | None) -> nn.M
     ValueError
         If the model type is unknown, or `checkpoint` is None.
     """
-    one_of("model_type", model_type, WIDTHS)
+    one_of("model_type", model_type, (*WIDTHS, MOBILE))
     if checkpoint is None:
         raise ValueError(f"checkpoint must be a file with SAM's {model_type} weights, got None (or give sam=)")
     state = read_state_dict(checkpoint)
-    from segment_anything import sam_model_registry
-
     with torch.random.fork_rng(devices=[]):  # its random start is overwritten, and is not to cost anyone's draws
-        sam: nn.Module = sam_model_registry[model_type]()
+        sam = _built(model_type)
+    if (found := _type_of(state)) == MOBILE:
+        state = from_official(state)
     if complaint := misfit(sam.state_dict(), state):
-        width = getattr(state.get("image_encoder.pos_embed"), "shape", (0,))[-1]
-        other = next((name for name, w in WIDTHS.items() if w == width and name != model_type), "")
-        hint = f"; its image encoder is that of {other}" if other else ""
+        hint = f"; its image encoder is that of {found}" if found not in ("", model_type) else ""
+        hint += "; it is of SAM-HQ, see sam-hq" if HQ in state else ""
         raise CheckpointError(f"checkpoint {os.fspath(checkpoint)} does not fit SAM {model_type}: {complaint}{hint}")
     sam.load_state_dict(state)
     return sam.eval()
+
+
+def _built(model_type: str) -> nn.Module:
+    from segment_anything import sam_model_registry
+
+    made: nn.Module = build_mobile_sam() if model_type == MOBILE else sam_model_registry[model_type]()
+    return made
+
+
+def _type_of(state: dict[str, Tensor]) -> str:
+    """Return the type whose image encoder weights are of; "" if it is none of the known ones."""
+    if "image_encoder.patch_embed.seq.0.c.weight" in state:
+        return MOBILE
+    width = getattr(state.get("image_encoder.pos_embed"), "shape", (0,))[-1]
+    return next((name for name, w in WIDTHS.items() if w == width), "")
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:

@@ -14,16 +14,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_opt.core.errors import integer
-from zoo_opt_seg.blackbox.clipseg_files import RELEASED, Preparation, load_clipseg, tokens_of
+from zoo_opt_seg.blackbox.clipseg_files import RELEASED, load_clipseg, tokens_of
+from zoo_opt_seg.blackbox.hub.preparation import Preparation
 from zoo_opt_seg.blackbox.network import NetworkBox, need_parts, texts_of
 from zoo_opt_seg.blackbox.protocol import Array, check_pixels
-from zoo_opt_seg.blackbox.wrappers import to_bytes
 from zoo_opt_seg.features.text_encoders import EncodedTexts, TextEncoder, embed_texts
 from zoo_opt_seg.prompts import Prompts
 
@@ -54,6 +53,8 @@ class ClipSegBlackBox(NetworkBox):
     name : str, optional
         Its identity for `Cached` and records. By default the folder's name and 8 digits of the SHA-256 of the weights
         at the first use, so a model that is trained further needs a new black box.
+    dtype : {"float32", "float16", "bfloat16"}
+        Of the image encoder, which is converted in place; text encoder, decoder and answers stay float32.
 
     Raises
     ------
@@ -85,6 +86,7 @@ class ClipSegBlackBox(NetworkBox):
         hard: bool = False,
         batch_size: int = 16,
         name: str | None = None,
+        dtype: str = "float32",
     ) -> None:
         if (model is None) != (tokenizer is None):
             raise ValueError("model and tokenizer go together, got one of them")
@@ -98,7 +100,8 @@ class ClipSegBlackBox(NetworkBox):
             own = hasattr(tokenizer, "model_max_length")  # one of transformers
             self.tokenizer = tokens_of(tokenizer, text.max_position_embeddings) if own else tokenizer
             self._preparation = Preparation((vision.image_size, vision.image_size))
-        super().__init__(loaded, base, quantize=quantize, hard=hard, batch_size=batch_size, name=name)
+        asked: dict[str, Any] = {"quantize": quantize, "hard": hard, "batch_size": batch_size, "name": name}
+        super().__init__(loaded, base, **asked, dtype=dtype, encoder="clip.vision_model")
         self._stretched: list[str] = []
         if size is not None:
             side = integer("size", size, self.model.config.vision_config.patch_size)
@@ -150,7 +153,8 @@ class ClipSegBlackBox(NetworkBox):
         return self.embed(texts) if texts else ()
 
     def _answered(self, images: Array, asked: Tensor) -> Tensor:
-        return self._decode(self._input(images), asked, images.shape[1:3])
+        pixels = self._preparation.inputs(images, self.quantize, self.device)
+        return self._decode(pixels, asked, images.shape[1:3])
 
     def logits(self, images: Tensor, prompts: Prompts) -> Tensor:
         """Return the logits whose sigmoid the black box answers, differentiably, as `NetworkBox` says.
@@ -159,8 +163,8 @@ class ClipSegBlackBox(NetworkBox):
         """
         check_pixels(images)
         conditions = self.embed(self._texts(prompts, len(images)))
-        pixels = images.to(self.device, torch.float32) * 255.0
-        return self._decode(self._normalised(self._resized(pixels)), conditions, images.shape[2:])
+        pixels = self._preparation.resized(images.to(self.device, torch.float32) * 255.0)
+        return self._decode(self._preparation.normalised(pixels), conditions, images.shape[2:])
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Return the conditional embeddings (n, d) of texts, differentiable in the weights; each is encoded once."""
@@ -169,26 +173,6 @@ class ClipSegBlackBox(NetworkBox):
     @staticmethod
     def _texts(prompts: Prompts, n: int) -> tuple[str, ...]:
         return texts_of(prompts, n, "CLIPSeg", "in each row for CLIPSeg")
-
-    def _input(self, images: Array) -> Tensor:
-        """Images as the networks take them, (n, 3, h, w), normalised."""
-        if self.quantize:
-            images = to_bytes(images)
-        pixels = torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, 3, 1)))
-        if not self.quantize and images.dtype != np.uint8:
-            return self._normalised(self._resized(pixels.to(self.device) * 255.0))
-        return self._normalised(self._resized(pixels).to(self.device, torch.float32))  # resized in 8 bits, on the CPU
-
-    def _resized(self, pixels: Tensor) -> Tensor:
-        if tuple(pixels.shape[2:]) == self.size:
-            return pixels
-        from torchvision.transforms.v2 import functional as transforms
-
-        return transforms.resize(pixels, list(self.size), antialias=True)
-
-    def _normalised(self, pixels: Tensor) -> Tensor:
-        mean, std = (255.0 * torch.tensor(v, device=pixels.device).view(3, 1, 1) for v in self._preparation[1:])
-        return (pixels - mean) / std
 
     def _decode(self, pixels: Tensor, conditions: Tensor, size: Sequence[int]) -> Tensor:
         """Logits (n, H, W) of prepared images (n, 3, h, w) and conditional embeddings (n, d)."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_opt.core.errors import integer
+from zoo_opt_seg.blackbox.precision import lower
 from zoo_opt_seg.blackbox.protocol import Array, BlackBox, check_images, check_prompts
 from zoo_opt_seg.digests import weights_digest
 from zoo_opt_seg.prompts import Prompts
@@ -34,23 +35,39 @@ class NetworkBox(BlackBox):
         Images that go through the network at once.
     name : str or None
         Its identity for `Cached` and records, in place of base and digest.
+    dtype : {"float32", "float16", "bfloat16"}
+        Of the image encoder's weights and arithmetic; what comes after it, and the answers, are float32.
+    encoder : str
+        The image encoder's name in the network, needed for another precision than float32.
 
     Attributes
     ----------
     network : torch.nn.Module
+    dtype : str
     threshold : float
         Of a hard mask, in logits: 0, or the network's own ``mask_threshold``.
     """
 
     def __init__(
-        self, network: nn.Module, base: str, *, quantize: bool, hard: bool, batch_size: int, name: str | None
+        self,
+        network: nn.Module,
+        base: str,
+        *,
+        quantize: bool,
+        hard: bool,
+        batch_size: int,
+        name: str | None,
+        dtype: str = "float32",
+        encoder: str = "",
     ) -> None:
+        self.dtype, self._encoder = dtype, encoder
         self.quantize, self.hard, self.batch_size = quantize, hard, integer("batch_size", batch_size, 1)
         self.threshold = float(getattr(network, "mask_threshold", 0.0))
         self._weighed(network, base, name)
 
     def _weighed(self, network: nn.Module, base: str, name: str | None) -> None:
         """Take a network; without a name, that of its weights at the first use."""
+        lower(network.get_submodule(self._encoder), self.dtype)
         self.network: Any = network.eval()
         self._base, self._digest = name or base, "" if name else None
 
@@ -68,7 +85,11 @@ class NetworkBox(BlackBox):
 
     def _said(self) -> list[str]:
         """The options that differ from the usual ones."""
-        return ["float"] * (not self.quantize) + ["hard"] * self.hard
+        return ["float"] * (not self.quantize) + ["hard"] * self.hard + self._precision
+
+    @property
+    def _precision(self) -> list[str]:
+        return [self.dtype] * (self.dtype != "float32")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -138,6 +159,14 @@ def need_parts(argument: str, model: Any, kind: str, parts: Sequence[str]) -> No
             attrgetter(part)(model)
         except AttributeError:
             raise TypeError(f"{argument} must be a {kind}, got {type(model).__name__} without {part}") from None
+
+
+def check_kinds(prompts: Prompts, mask_size: tuple[int, int]) -> None:
+    """Raise unless prompts have what a SAM takes: points, boxes or masks, the masks (h, w) of its size."""
+    if prompts.masks is not None and prompts.masks.shape[1:] != tuple(mask_size):
+        raise ValueError(f"prompts' masks must have this SAM's size {tuple(mask_size)}, got {prompts.masks.shape[1:]}")
+    if prompts.points is None and prompts.boxes is None and prompts.masks is None:
+        raise ValueError("prompts must have points, boxes or masks for SAM, got texts alone")
 
 
 def texts_of(prompts: Prompts, n: int, model: str, row: str) -> tuple[str, ...]:

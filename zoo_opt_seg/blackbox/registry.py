@@ -13,6 +13,8 @@ from typing import Any
 from zoo_opt.support.declaring import need_declared, need_trust
 from zoo_opt.support.registry import Entry, Registry
 
+PRECISIONS = ("float32", "float16", "bfloat16")  # of image encoders
+
 
 @dataclass(frozen=True, kw_only=True)
 class BlackBoxEntry(Entry):
@@ -33,6 +35,8 @@ class BlackBoxEntry(Entry):
         Whether the words may be left out.
     device : bool
         Whether the factory takes ``device``.
+    dtype : bool
+        Whether the factory takes ``dtype``, the precision of its image encoder.
     weights : str
         The factory's argument that names a file or folder of the folder of weights, in tables.
     embedded : tuple of str
@@ -46,6 +50,7 @@ class BlackBoxEntry(Entry):
     words: Mapping[str, str] = field(default_factory=dict)
     optional: bool = False
     device: bool = False
+    dtype: bool = False
     weights: str = ""
     embedded: tuple[str, ...] = ()
     runs: str = ""
@@ -55,7 +60,7 @@ class BlackBoxEntry(Entry):
         """As it is chosen on the command line."""
         return ":".join([self.name, *self.words])
 
-    def make(self, words: str = "", device: str = "cpu") -> Any:
+    def make(self, words: str = "", device: str = "cpu", dtype: str = "float32") -> Any:
         """Make the black box from what the command line says.
 
         Parameters
@@ -63,23 +68,28 @@ class BlackBoxEntry(Entry):
         words : str
             What follows the name and a colon.
         device : str
+        dtype : str
+            Of the image encoder, where the factory takes one.
 
         Raises
         ------
         ValueError
-            If a word is missing, or one is there and none is taken.
+            If a word is missing, or one is there and none is taken, or it takes no precision but float32.
         """
         given = words.split(":", max(len(self.words) - 1, 0)) if words else []
         if len(given) > len(self.words):
             raise ValueError(f"{self.form} takes nothing after its name, got {words!r}")
         if lacking := [meaning for meaning in list(self.words.values())[len(given) :] if not self.optional]:
             raise ValueError(f"{self.form} needs a {lacking[0]}, got {':'.join([self.name, *given])!r}")
-        return self.load()(*given, **({"device": device} if self.device else {}))
+        if dtype != "float32" and not self.dtype:
+            raise ValueError(f"{self.form} computes in a precision of its own, got {dtype!r}")
+        options = {"device": device} if self.device else {}
+        return self.load()(*given, **options, **({"dtype": dtype} if self.dtype else {}))
 
 
 def _own(name: str, factory: str, about: str, size: int, **more: Any) -> BlackBoxEntry:
     place, needs = f"zoo_opt_seg.blackbox.{factory}", ("torch", "segment_anything")
-    more = {"needs": needs, "extra": "seg", "prompted_by": "points", "device": True, **more}
+    more = {"needs": needs, "extra": "seg", "prompted_by": "points", "device": True, "dtype": True, **more}
     return BlackBoxEntry(name=name, factory=place, about=about, size=size, **more)
 
 
@@ -102,10 +112,37 @@ TINY_CLIPSEG = _clipseg(
 SAM = _own(
     "sam",
     "sam:SamBlackBox",
-    "Segment Anything: vit_b, vit_l or vit_h, and a checkpoint file",
+    "Segment Anything: vit_b, vit_l, vit_h or vit_t (MobileSAM), and a checkpoint file",
     512,
     words={"TYPE": "model type", "CHECKPOINT": "checkpoint file"},
     weights="checkpoint",
+)
+MEDSAM = _own(
+    "medsam",
+    "sam:medsam",
+    "MedSAM, trained on medical images for boxes: its checkpoint file",
+    512,
+    words={"CHECKPOINT": "checkpoint file"},
+    prompted_by="boxes",
+    weights="checkpoint",
+)
+SAM_HQ = _own(
+    "sam-hq",
+    "hub.sam:sam_hq",
+    "SAM-HQ: vit_b, vit_l or vit_h, and a checkpoint file",
+    512,
+    words={"TYPE": "model type", "CHECKPOINT": "checkpoint file"},
+    needs=("torch", "transformers"),
+    weights="checkpoint",
+)
+HUB_SAM = _own(
+    "hf-sam",
+    "hub.sam:HubSamBlackBox",
+    "SAM, SAM-HQ or SAM 2 in a folder of transformers, or by a name in its cache",
+    512,
+    words={"FOLDER": "folder"},
+    needs=("torch", "transformers"),
+    weights="name_or_path",
 )
 CLIPSEG = _clipseg(
     "clipseg",
@@ -124,7 +161,10 @@ PROCESS = BlackBoxEntry(
     runs="command",
 )
 BLACK_BOXES = Registry(
-    "black box", "zoo_opt_seg.black_boxes", BlackBoxEntry, *(TINY, SMALL, SAM, TINY_CLIPSEG, CLIPSEG, PROCESS)
+    "black box",
+    "zoo_opt_seg.black_boxes",
+    BlackBoxEntry,
+    *(TINY, SMALL, SAM, MEDSAM, SAM_HQ, HUB_SAM, TINY_CLIPSEG, CLIPSEG, PROCESS),
 )
 """The black boxes by name."""
 

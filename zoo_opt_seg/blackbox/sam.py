@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from zoo_opt_seg.blackbox.checkpoints import load_sam
-from zoo_opt_seg.blackbox.network import NetworkBox, need_parts
+from zoo_opt_seg.blackbox.network import NetworkBox, check_kinds, need_parts
 from zoo_opt_seg.blackbox.protocol import Array, check_pixels, check_prompts
+from zoo_opt_seg.blackbox.sams.inputs import input_of
 from zoo_opt_seg.blackbox.wrappers import to_bytes
 from zoo_opt_seg.embedded.sam import decode_batch
 from zoo_opt_seg.prompts import Prompts
@@ -28,8 +28,8 @@ class SamBlackBox(NetworkBox):
 
     Parameters
     ----------
-    model_type : {"vit_b", "vit_l", "vit_h"}
-        What the checkpoint holds.
+    model_type : {"vit_b", "vit_l", "vit_h", "vit_t"}
+        What the checkpoint holds; vit_t is MobileSAM.
     checkpoint : path, optional
         Weights in the official format: a state dict saved by ``torch.save``. Needed unless `sam` is given.
     sam : segment_anything.modeling.Sam, optional
@@ -47,6 +47,10 @@ class SamBlackBox(NetworkBox):
     name : str, optional
         Its identity for `Cached` and records. By default the model type and 8 digits of the SHA-256 of the weights at
         the first use, so a model that is trained further needs a new black box.
+    prepared : {"sam", "medsam"}
+        How images go in: as `SamPredictor` does it, or as MedSAM was trained, see `zoo_opt_seg.blackbox.sams.inputs`.
+    dtype : {"float32", "float16", "bfloat16"}
+        Of the image encoder, which is converted in place; prompt encoder, mask decoder and answers stay float32.
 
     Raises
     ------
@@ -77,6 +81,8 @@ class SamBlackBox(NetworkBox):
         hard: bool = False,
         batch_size: int = 16,
         name: str | None = None,
+        prepared: str = "sam",
+        dtype: str = "float32",
     ) -> None:
         if masks not in ("single", "best"):
             raise ValueError(f"masks must be 'single' or 'best', got {masks!r}")
@@ -85,10 +91,14 @@ class SamBlackBox(NetworkBox):
         self.masks = masks
         model: Any = load_sam(model_type, checkpoint) if sam is None else _checked(sam)
         base = model_type if sam is None else "sam"
-        super().__init__(model, base, quantize=quantize, hard=hard, batch_size=batch_size, name=name)
+        asked: dict[str, Any] = {"quantize": quantize, "hard": hard, "batch_size": batch_size, "name": name}
+        super().__init__(model, base, **asked, dtype=dtype, encoder="image_encoder")
         if device is not None:
             self.sam.to(device)
-        self.size = int(model.image_encoder.img_size)  # of the model's square input
+        self.prepared, self._prepare = prepared, input_of(prepared, model)
+        if prepared == "medsam":  # which saw nothing but boxes
+            self.prompted_by = "boxes"
+        self.size = self._prepare.side  # of the model's square input
 
     @property
     def sam(self) -> Any:
@@ -96,13 +106,14 @@ class SamBlackBox(NetworkBox):
         return self.network
 
     def _said(self) -> list[str]:
-        words = {"float": not self.quantize, "best": self.masks == "best", "hard": self.hard}
-        return [word for word, said in words.items() if said]
+        words = {"medsam": self.prepared == "medsam", "float": not self.quantize}
+        words |= {"best": self.masks == "best", "hard": self.hard}
+        return [word for word, said in words.items() if said] + self._precision
 
     @property
     def settings(self) -> dict[str, Any]:
         """How it is asked: ``SamBlackBox(sam=other, **box.settings)`` asks another model in the same way."""
-        return {**super().settings, "masks": self.masks}
+        return {**super().settings, "masks": self.masks, "prepared": self.prepared}
 
     @property
     def device(self) -> torch.device:
@@ -118,52 +129,36 @@ class SamBlackBox(NetworkBox):
         check_prompts(prompts, len(images))
         size = tuple(images.shape[2:])
         pixels = images.to(self.device, torch.float32) * 255.0
-        return self._decode(self._encode(self._resized(pixels)), prompts, size)
+        return self._decode(self._encode(self._prepare.resized(pixels)), prompts, size)
 
     def _input(self, images: Array) -> Tensor:
         """Images as the networks take them: (n, 3, h, w) floats in 0..255, the longer side as long as the model's."""
         if images.dtype == np.uint8 or self.quantize:
-            if max(images.shape[1:3]) != self.size:
-                from PIL import Image
-
-                height, width = _input_size(images.shape[1:3], self.size)
-                whole, how = map(Image.fromarray, to_bytes(images)), Image.Resampling.BILINEAR
-                images = np.stack([np.asarray(image.resize((width, height), how)) for image in whole])
-            elif images.dtype != np.uint8:
-                images = np.rint(images * np.float32(255))
-            return self._channels_first(images)
-        return self._resized(self._channels_first(images) * 255.0)
+            return self._channels_first(self._prepare.resized_bytes(to_bytes(images)))
+        return self._prepare.resized(self._channels_first(images) * 255.0)
 
     def _channels_first(self, images: Array) -> Tensor:
         return torch.tensor(images, device=self.device).permute(0, 3, 1, 2).float().contiguous()
 
-    def _resized(self, pixels: Tensor) -> Tensor:
-        if max(pixels.shape[2:]) == self.size:
-            return pixels
-        target = _input_size(pixels.shape[2:], self.size)
-        return F.interpolate(pixels, target, mode="bilinear", align_corners=False, antialias=True)
-
     def _encode(self, pixels: Tensor) -> Tensor:
-        if self.sam.image_format != "RGB":
-            pixels = pixels.flip(1)
-        return self.sam.image_encoder(self.sam.preprocess(pixels))  # type: ignore[no-any-return]
+        return self.sam.image_encoder(self._prepare.normalised(pixels))  # type: ignore[no-any-return]
 
     def _decode(self, features: Tensor, prompts: Prompts, size: tuple[int, ...]) -> Tensor:
         """Logits (n, H, W) of features (n, c, h, w), each row with its own prompts."""
-        _check_kinds(prompts, self.sam.prompt_encoder.mask_input_size)
+        check_kinds(prompts, self.sam.prompt_encoder.mask_input_size)
         groups = prompts.groups()
         if len(groups) == 1:
-            return self._upscaled(self._low(features, groups[0][1], size), size)
+            return self._prepare.upscaled(self._low(features, groups[0][1], size), size)
         low: list[Any] = [None] * len(prompts)
         for rows, part in groups:
             for row, one in zip(rows, self._low(features[torch.as_tensor(rows)], part, size), strict=True):
                 low[row] = one
-        return self._upscaled(torch.stack(low), size)
+        return self._prepare.upscaled(torch.stack(low), size)
 
     def _low(self, features: Tensor, prompts: Prompts, size: tuple[int, ...]) -> Tensor:
         """The chosen masks' logits (n, 4h, 4w) for rows that all have the same kinds of prompts."""
         sam, n = self.sam, len(features)
-        height, width = _input_size(size, self.size)
+        height, width = self._prepare.size(size)
         scale = np.array([width / size[1], height / size[0]])  # of points, in float64 as SamPredictor has it
         points = boxes = masks = None
         if prompts.points is not None and prompts.points.shape[1]:
@@ -180,19 +175,13 @@ class SamBlackBox(NetworkBox):
             return logits[:, 0]
         return logits[:, 1:][torch.arange(n, device=logits.device), quality[:, 1:].argmax(dim=1)]
 
-    def _upscaled(self, low: Tensor, size: tuple[int, ...]) -> Tensor:
-        if tuple(size) == (self.size, self.size):  # nothing was padded or resized
-            return F.interpolate(low[:, None], size, mode="bilinear", align_corners=False)[:, 0]
-        return self.sam.postprocess_masks(low[:, None], _input_size(size, self.size), tuple(size))[:, 0]  # type: ignore[no-any-return]
-
     def _tensor(self, array: Any, dtype: torch.dtype = torch.float) -> Tensor:
         return torch.tensor(array, dtype=dtype, device=self.device)
 
 
-def _input_size(size: tuple[int, ...], longest: int) -> tuple[int, int]:
-    """Height and width with the longer side ``longest``, rounded as SAM does."""
-    scale = longest * 1.0 / max(size[0], size[1])
-    return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
+def medsam(checkpoint: str | os.PathLike[str] | None = None, **options: Any) -> SamBlackBox:
+    """Return MedSAM: a SAM of type vit_b whose images are prepared as it was trained; options of `SamBlackBox`."""
+    return SamBlackBox("vit_b", checkpoint, prepared="medsam", **options)
 
 
 def _checked(sam: Any) -> Any:
@@ -202,10 +191,3 @@ def _checked(sam: Any) -> Any:
     if own != (side, side):
         raise ValueError(f"sam must have one image size, got {side} in its image encoder, {own} in its prompt encoder")
     return sam
-
-
-def _check_kinds(prompts: Prompts, mask_size: tuple[int, int]) -> None:
-    if prompts.masks is not None and prompts.masks.shape[1:] != tuple(mask_size):
-        raise ValueError(f"prompts' masks must have this SAM's size {tuple(mask_size)}, got {prompts.masks.shape[1:]}")
-    if prompts.points is None and prompts.boxes is None and prompts.masks is None:
-        raise ValueError("prompts must have points, boxes or masks for SAM, got texts alone")

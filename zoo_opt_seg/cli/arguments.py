@@ -7,7 +7,7 @@ import textwrap
 from typing import Any
 
 from zoo_opt.outage import WAIT
-from zoo_opt_seg.blackbox.registry import BLACK_BOXES
+from zoo_opt_seg.blackbox.registry import BLACK_BOXES, PRECISIONS
 from zoo_opt_seg.cli import commands
 from zoo_opt_seg.cli.predict import do_predict
 from zoo_opt_seg.data.registry import DATA_SETS
@@ -170,6 +170,7 @@ def parser() -> argparse.ArgumentParser:
 def _model(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--model", required=True, help="the black box, see above")
     sub.add_argument("--device", default="cpu", help="of a SAM or CLIPSeg: cpu (default), cuda, ...")
+    sub.add_argument("--dtype", default=PRECISIONS[0], choices=PRECISIONS, help="of its image encoder")
     sizes = ", ".join(f"{entry.size} {entry.name}" for entry in BLACK_BOXES.entries())
     sub.add_argument("--size", type=int, metavar="N", help=f"side of the images in pixels (default: {sizes}, else 224)")
     sub.add_argument("--cache", metavar="DIR", help="keep answers here, and ask nothing twice")

@@ -33,7 +33,9 @@ def do_adapt(arguments: argparse.Namespace) -> int:
     given |= {"options": read_options(arguments.option)}
     given |= {"test": arguments.test_images != 0, "test_images": arguments.test_images or None}
     settings_from(given)
-    with inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
+    with inputs.black_box(
+        arguments.model, device=arguments.device, dtype=arguments.dtype, cache=arguments.cache
+    ) as model:
         given |= {"points": inputs.prompted(model, arguments.text, arguments.points)}
         prompt = prompt_for(model, arguments.prompt, size, **read_options(arguments.prompt_option))
         method_from(arguments.method, given["options"], 1, prompt.dim)
@@ -59,7 +61,9 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
 
     settings: dict[str, Any] = {"repeats": arguments.repeats, "seed": arguments.seed, "batch": arguments.batch}
     rows = {}
-    with inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
+    with inputs.black_box(
+        arguments.model, device=arguments.device, dtype=arguments.dtype, cache=arguments.cache
+    ) as model:
         prompt, size = inputs.prompt_and_size(arguments, model)
         settings["draw"] = inputs.prompted(model, arguments.text, arguments.points)
         splits = _splits(arguments, size)

@@ -40,15 +40,17 @@ def blamed(option: str, *more: type[Exception]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def black_box(spec: str, *, device: str = "cpu", cache: str | None = None) -> Iterator[BlackBox]:
+def black_box(
+    spec: str, *, device: str = "cpu", dtype: str = "float32", cache: str | None = None
+) -> Iterator[BlackBox]:
     """Yield the black box that ``--model`` names, ended afterwards where it is a process.
 
     Parameters
     ----------
     spec : str
         A name of `BLACK_BOXES` with the words that it takes, as ``sam:TYPE:CHECKPOINT``, or ``module:factory``.
-    device : str
-        Of a black box that runs on one of ours.
+    device, dtype : str
+        Of a black box that is one of ours.
     cache : str, optional
         Folder for answers.
 
@@ -64,7 +66,9 @@ def black_box(spec: str, *, device: str = "cpu", cache: str | None = None) -> It
     with contextlib.ExitStack() as stack:
         with blamed(f"--model {said}:", RuntimeError):
             if name in BLACK_BOXES:
-                model = BLACK_BOXES.find(name).make(words, device)
+                model = BLACK_BOXES.find(name).make(words, device, dtype)
+            elif dtype != "float32":
+                raise UsageError(f"--dtype is for the black boxes of `zoo-opt-seg list`, got {dtype} for {said!r}")
             elif name and words:
                 model = _made(spec)
             else:

@@ -28,7 +28,9 @@ def do_predict(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--text must be given once for an image, got {len(arguments.text)}")
     questions = _of_folder(arguments) if arguments.images else [_of_image(arguments)]
     root = Path(arguments.images or "")
-    with inputs.black_box(arguments.model, device=arguments.device, cache=arguments.cache) as model:
+    with inputs.black_box(
+        arguments.model, device=arguments.device, dtype=arguments.dtype, cache=arguments.cache
+    ) as model:
         for question in questions:
             _check_kind(question, model.prompted_by, hidden_command(arguments.model))
         prompt, size = inputs.prompt_and_size(arguments, model)

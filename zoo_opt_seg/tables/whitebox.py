@@ -44,6 +44,8 @@ def train(cell: Cell) -> Trained:
     if comparator.part and not hasattr(model, comparator.part):
         needed, got = comparator.model, cell.black_box["use"]
         raise ValueError(f"use = {row.use!r} needs {needed} for its black box, got {got!r}")
+    if (precision := getattr(model, "dtype", "float32")) != "float32":
+        raise ValueError(f"use = {row.use!r} trains in float32, got a black box in {precision}")
     left_out = {*comparator.files, *(("data", *MEASURED) if comparator.volumes else ())}
     files = {name: checkpoint_of(options[name], cell.place.weights) for name in comparator.files if name in options}
     request = Request(

@@ -53,7 +53,7 @@ def test_answers_are_those_of_processor_and_model(folder: Path, shape: tuple[int
         with torch.inference_mode():
             logits = model(**inputs).logits[:, None]
             wanted = F.interpolate(logits, shape, mode="bilinear", align_corners=False)[:, 0].sigmoid().numpy()
-        assert torch.equal(ours._input(images[:n]), inputs["pixel_values"])
+        assert torch.equal(ours._preparation.inputs(images[:n], True, ours.device), inputs["pixel_values"])
         found = ClipSegBlackBox(folder)(images[:n], Prompts(texts=texts))
         np.testing.assert_allclose(found, wanted, rtol=0, atol=atol)
         np.testing.assert_allclose(ours(images[:n], Prompts(texts=texts)), wanted, rtol=0, atol=5e-6)
@@ -166,7 +166,11 @@ def test_the_embedded_clipseg() -> None:
     told = Prompts(texts=("a polyp", "the bright disc"))
     ids, attention = ours.tokenizer(told.texts)
     with torch.inference_mode():
-        inputs = {"pixel_values": ours._input(images), "input_ids": ids, "attention_mask": attention}
+        inputs = {
+            "pixel_values": ours._preparation.inputs(images, True, ours.device),
+            "input_ids": ids,
+            "attention_mask": attention,
+        }
         logits = ours.model(**inputs).logits[:, None]
         wanted = F.interpolate(logits, (96, 96), mode="bilinear", align_corners=False)[:, 0].sigmoid().numpy()
     np.testing.assert_allclose(ours(images, told), wanted, atol=1e-5)

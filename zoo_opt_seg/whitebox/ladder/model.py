@@ -288,6 +288,8 @@ def sam_of_size(sam: Sam, size: int) -> Sam:
     size : int
         Height and width in pixels, a multiple of the patch size.
     """
+    if not hasattr(sam.image_encoder, "pos_embed"):
+        raise ValueError(f"sam must have SAM's own ViT for another size, got a {type(sam.image_encoder).__name__}")
     old = sam.image_encoder.img_size
     patch = old // sam.prompt_encoder.image_embedding_size[0]
     if integer("size", size, patch) % patch:

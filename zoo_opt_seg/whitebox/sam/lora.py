@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -87,6 +88,8 @@ class LoRASam:
     """
 
     def __init__(self, sam: Sam, config: LoRA | None = None, *, seed: int = 0) -> None:
+        if not any(re.fullmatch(QKV, name) for name, _ in sam.named_modules()):
+            raise ValueError(f"sam must have SAM's own ViT for LoRA, got a {type(sam.image_encoder).__name__}")
         peft = require("peft", "peft", extra="seg")
         self.config = config or LoRA()
         self.sam = copy.deepcopy(sam)

@@ -1,0 +1,1 @@
+"""Models in folders of transformers as black boxes; nothing is downloaded."""
