@@ -16,6 +16,7 @@ from zoo_opt.gradient.gains import Constant, Gain, Observation, Scheduled
 from zoo_opt.gradient.noise import MeasuredRadius, Noise
 from zoo_opt.gradient.scaling import SlopeRMS, Unscaled
 from zoo_opt.gradient.trend import GuardedRate, Trend
+from zoo_opt.gradient.updates import Plain
 from zoo_opt.methods.bar import OneSided
 from zoo_opt.methods.fzoo import Centered
 from zoo_opt.methods.spsa import TwoSided
@@ -310,6 +311,45 @@ def test_how_far_a_coordinate_of_a_direction_goes():
     assert [draws.self_dual(16) for draws in DRAWS] == [1.0, None, 1.0, 1.0, 16.0]
     expected = [(4.0, 4.0), (math.sqrt(28 / 3), math.sqrt(32)), (4.0, 4.0), (4.0, 4.0), (1.0, 16.0)]
     assert [draws.lengths(16) for draws in DRAWS] == [near(lengths) for lengths in expected]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("draws", DRAWS[:-1], ids=repr)
+def test_a_direction_begins_alike_whatever_its_length(draws, dtype):
+    """Whether it ends within a byte of signs or with one."""
+    whole = draws.draw(KEY, 1, (1, 64), dtype)
+    for d in (1, 7, 8, 13, 16, 63):
+        np.testing.assert_array_equal(draws.draw(KEY, 1, (1, d), dtype), whole[:, :d])
+
+
+PARTS = [Plain(), Unscaled(), SlopeRMS(0.5), Constant(2.0), zo.Nesterov(), zo.GradientCorrection(), *DRAWS]
+PARTS += [zo.PowerLaw(1.0), zo.PolyDecay(1.0, 0.0, steps=0.5), zo.StepDecay(1.0, every=1), zo.Cosine(1.0, 0.0, steps=1)]
+PARTS += [TwoSided(1), OneSided(1), Centered(1), RADIUS, RATE, BoundedProbes(0.0, 1.0), adaptive()]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=repr)
+def test_parts_of_a_method_are_values(part):
+    """Known by what they are made of: methods are compared, and written to checkpoints, by them."""
+    names = {type(other).__name__: type(other) for other in PARTS} | {"Scheduled": Scheduled}
+    again = eval(repr(part), names)
+    assert again == part and again is not part and hash(again) == hash(part)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        (lambda: zo.StepDecay(1.0, every=0), "every must be >= 1, got 0"),
+        (lambda: zo.Cosine(1.0, 0.0, steps=0), "steps must be >= 1, got 0"),
+        (lambda: zo.PolyDecay(1.0, 0.0, steps=0), "steps must be > 0, got 0"),
+        (lambda: zo.Cosine(0.0, 0.0, steps=1), "start must be > 0"),
+        (lambda: zo.Cosine(1.0, -1.0, steps=1), "end must be >= 0"),
+        (lambda: zo.PowerLaw(1.0, A=-1e-9), "A must be >= 0"),
+        (lambda: zo.PowerLaw(0.0), "a must be > 0"),
+        (lambda: zo.Constant(INF), "value must be"),
+    ],
+)
+def test_schedules_that_are_refused(schedule, message):
+    raises(ValueError, message, schedule)
 
 
 class Watched(zo.Rademacher):
