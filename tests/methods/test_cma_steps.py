@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import zoo_opt as zo
+from zoo_opt.methods.cma.dd import DDDistribution
 from zoo_opt.methods.cma.full import FullDistribution
 from zoo_opt.methods.cma.integers import EDGE, Margin, _at_an_end, _between, centred, corrected, first_margin, margin
+from zoo_opt.methods.cma.sep import SepDistribution, _moments
 from zoo_opt.methods.cma.stop import (
     condition_reasons,
     coordinate_reasons,
@@ -142,6 +144,33 @@ def test_an_axis_without_effect_is_named():
     assert "noeffectaxis" not in zo.CMAES(tolerances=OFF).shape_reasons(dist, 1.0, 5)
 
 
+@pytest.mark.parametrize("n", [2, 5])
+def test_reasons_of_the_shape_with_a_diagonal(n):
+    """Its scales for the coordinates; the condition is that of the matrix, which dd-cma-es has beside the diagonal."""
+    zeros, scales = np.zeros(n), np.linspace(1.0, 3.0, n)
+    path = {"m": np.ones(n), "sigma": 1.0, "p_sigma": zeros, "p_c": zeros}
+    strict = zo.Tolerances(conditioncov=4.0, tolx=3.01, tolupsigma=0.32)
+    for spread, far in ((1.9, {}), (2.1, {"conditioncov": 4.0})):
+        E = np.linspace(1.0, spread, n)
+        dd = DDDistribution(**path, D=scales, root=np.eye(n), B=np.eye(n), E=E, Z=np.zeros((n, n)), p_D=zeros)
+        found = zo.DDCMAES(tolerances=strict).shape_reasons(dd, 1.0, 0)
+        assert found == {"tolx": 3.01, "tolupsigma": 0.32} | far
+        sep = SepDistribution(**path, C=E**2)
+        assert zo.SepCMAES(tolerances=zo.Tolerances(conditioncov=4.0)).shape_reasons(sep, 1.0, 0) == far
+    loose = zo.Tolerances(tolx=2.99, tolupsigma=0.34)
+    assert zo.DDCMAES(tolerances=loose).shape_reasons(dd, 1.0, 0) == {}
+
+
+def test_moments_are_taken_in_blocks_of_columns(monkeypatch):
+    X, m, w = np.random.default_rng(0).standard_normal((6, 11)), np.linspace(0, 1, 11), np.array([0.5, 0.3, 0.2])
+    ranked = np.array([4, 0, 3])
+    expected = w @ (X[ranked] - m), w @ (X[ranked] - m) ** 2
+    for block in (1, 12, 2**15):
+        monkeypatch.setattr("zoo_opt.methods.cma.sep._BLOCK", block)
+        for got, want in zip(_moments(X, ranked, w, m), expected, strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
 # -------------------------------------------------------------------------------------------------------- integers
 def tail(distance, std):
     return 0.5 * math.erfc(distance / (std * math.sqrt(2)))
@@ -192,6 +221,16 @@ def test_what_is_too_much_is_taken_in_proportion():
     spare = (low - 0.01) + (high - 0.01) + (middle - 0.9)
     expected = low + high - 0.4 / spare * (low - 0.01 + high - 0.01)
     assert p_mut == pytest.approx(expected, rel=1e-6) and p_mut == pytest.approx(0.1)
+
+
+def test_what_a_mutated_integer_gives_up():
+    """One tail is raised to alpha / 2; the other, and the level itself, give in proportion to what they have above that."""
+    m, std, alpha = 1.1, 0.3, 0.1
+    low, high = tail(0.6, std), tail(0.4, std)
+    middle, surplus = 1 - low - high, 0.05 - low
+    spare = (high - 0.05) + (middle - 0.05)
+    _, _, p_mut = _between(m, std, 1.0, 0.5, 1.5, 0.05, True, alpha)
+    assert low < 0.05 < high and p_mut == pytest.approx(0.05 + high - surplus / spare * (high - 0.05), rel=1e-9)
 
 
 @pytest.mark.parametrize(("m", "level"), [(0.2, 0.0), (0.5, 0.0), (0.5, 1.0), (0.8, 1.0), (-3.0, 0.0)])
