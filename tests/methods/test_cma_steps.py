@@ -224,7 +224,7 @@ def test_what_is_too_much_is_taken_in_proportion():
 
 
 def test_what_a_mutated_integer_gives_up():
-    """One tail is raised to alpha / 2; the other, and the level itself, give in proportion to what they have above that."""
+    """One tail is raised to alpha / 2; the other, and the level itself, give of what they have above that."""
     m, std, alpha = 1.1, 0.3, 0.1
     low, high = tail(0.6, std), tail(0.4, std)
     middle, surplus = 1 - low - high, 0.05 - low
