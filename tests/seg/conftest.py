@@ -89,4 +89,4 @@ def small_video_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     from zoo_opt_seg.data.loaders import endovis2017
 
     monkeypatch.setattr(endovis2017, "FRAME", (120, 68))
-    monkeypatch.setattr(endovis2017, "INSIDE", (20, 2, 100, 66))
+    monkeypatch.setattr(endovis2017, "BORDERS", (2, 2, 20, 20))

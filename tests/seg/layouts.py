@@ -9,6 +9,7 @@ from PIL import Image
 from refusals import raises
 
 from zoo_opt_seg.data import DataError, Samples, Splits
+from zoo_opt_seg.data.fitting import box_within
 from zoo_opt_seg.data.loaders import endovis2017
 
 W, H = 24, 16
@@ -96,7 +97,7 @@ def write_endovis2017(root: Path) -> Path:
     for k, i in itertools.product((1, 2, 3), (0, 1)):
         base = root / f"instrument_1_4_training/instrument_dataset_{k}"
         image = Image.new("RGB", full, (9, 9, 9))
-        image.paste((200, 200, 200), endovis2017.INSIDE)
+        image.paste((200, 200, 200), box_within(full, endovis2017.BORDERS))
         (base / "left_frames").mkdir(parents=True, exist_ok=True)
         image.save(base / f"left_frames/frame{i:03}.png")
         for tool, value in (("Left_Prograsp_Forceps", 30), ("Right_Prograsp_Forceps", 10 if i else 0), ("Other", 30)):

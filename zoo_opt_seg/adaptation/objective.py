@@ -13,7 +13,7 @@ from zoo_opt_seg.blackbox.protocol import BlackBoxError, SegmentationModel
 from zoo_opt_seg.data.augmentation import KINDS, augment
 from zoo_opt_seg.data.draws import Kind, draw_prompts, kind_for, need_texts
 from zoo_opt_seg.data.samples import Samples
-from zoo_opt_seg.measures.losses import LOSSES, black_box_loss
+from zoo_opt_seg.measures.losses import LOSSES, SMOOTH, black_box_loss
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
 
@@ -62,6 +62,8 @@ class Objective:
         random points where it does not say. Points and boxes are drawn on the augmented masks, and boxes are moved.
     reduction : {"image", "batch"}
         See `zoo_opt_seg.measures.losses.dice_loss`.
+    smooth : float
+        The same.
     seed : int
     keep : callable, optional
         Called as ``keep(step, x, answer)`` with each answer of the black box, ``x`` in float32.
@@ -89,6 +91,7 @@ class Objective:
         augment: str | None = None,
         points: Kind | None = None,
         reduction: str = "image",
+        smooth: float = SMOOTH,
         seed: int = 0,
         keep: Callable[[int, Array, Array], None] | None = None,
     ) -> None:
@@ -106,6 +109,7 @@ class Objective:
             )
         self.model, self.prompt, self.samples, self._keep = model, prompt, samples, keep
         self.loss, self.reduction, self.augment, self.points = loss, reduction, augment, kind_for(model, points)
+        self.smooth = errors.positive("smooth", smooth)
         self.batch, self.seed = errors.integer("batch", batch, 1), errors.integer("seed", seed, 0)
         self._rows = samples.with_object
         if not self._rows.size:
@@ -179,10 +183,10 @@ class Objective:
         """Return the loss of an answer, over the images that have a mask in it."""
         answered = np.logical_not(np.isnan(answer).any(axis=(1, 2)))
         if answered.all():
-            return black_box_loss(self.loss, answer, masks, self.reduction)
+            return black_box_loss(self.loss, answer, masks, self.reduction, self.smooth)
         if 2 * answered.sum() < len(answered):
             raise BlackBoxError(f"the black box answered for {answered.sum()} of {len(answered)} images of a minibatch")
-        return black_box_loss(self.loss, answer[answered], masks[answered], self.reduction)
+        return black_box_loss(self.loss, answer[answered], masks[answered], self.reduction, self.smooth)
 
     def __call__(self, x: Array, step: int) -> float:
         """Return the loss of one candidate, shape (dim,), on the minibatch of a step."""

@@ -26,6 +26,7 @@ from zoo_opt_seg.blackbox.protocol import BlackBox, SegmentationModel, as_black_
 from zoo_opt_seg.data.draws import Kind, kind_for, need_texts
 from zoo_opt_seg.data.samples import Samples, Splits
 from zoo_opt_seg.digests import data_digest
+from zoo_opt_seg.measures.losses import SMOOTH
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.visual_prompts import VisualPrompt
 
@@ -78,14 +79,17 @@ class Plan:
 
     def objective(self, box: BlackBox, keep: Callable[[int, Array, Array], None] | None = None) -> Objective:
         """Return what is minimised, by questions to ``box``; see `Objective` for ``keep``."""
-        about: dict[str, Any] = {n: getattr(self.training, n) for n in ("seed", "loss", "reduction", "augment")}
+        about: dict[str, Any] = {
+            n: getattr(self.training, n) for n in ("seed", "loss", "reduction", "smooth", "augment")
+        }
         about |= {"batch": self.batch, "points": self.points, "keep": keep}
         return Objective(box, self.prompt, self.splits.train, **about)
 
     def validation(self, box: BlackBox) -> ValidationImages:
         """Return what validates, by questions to ``box``."""
         t = self.training
-        return ValidationImages(box, self.prompt, self.validated, loss=t.loss, seed=t.seed, points=self.points)
+        about: dict[str, Any] = {name: getattr(t, name) for name in ("seed", "loss", "smooth")}
+        return ValidationImages(box, self.prompt, self.validated, points=self.points, **about)
 
     @property
     def shown(self) -> Samples:
@@ -108,7 +112,8 @@ class Plan:
             "method": repr(self.method),
             "calls": t.calls,
             "batch": self.batch,
-            **{name: getattr(t, name) for name in ("seed", "loss", "reduction", "augment")},
+            "loss": t.loss if t.smooth == SMOOTH else f"{t.loss}, smooth {t.smooth:g}",  # earlier runs had no choice
+            **{name: getattr(t, name) for name in ("seed", "reduction", "augment")},
             "points": self.points if isinstance(self.points, (int, str)) else name_of(self.points),
             "x0": zlib.crc32(np.ascontiguousarray(self.start).data),
             **self._race(),

@@ -107,11 +107,11 @@ def adapt(
     about : mapping, optional
         What to write down in ``config.json`` as well; not compared on resuming.
     **settings
-        ``method``, ``options``, ``calls``, ``batch``, ``seed``, ``train_images``, ``loss``, ``reduction``, ``augment``,
-        ``points``, ``x0``, ``patience``, ``wait``: see `zoo_opt_seg.adaptation.settings.SearchSettings`; ``validate``,
-        ``validation_images``, ``select``: `zoo_opt_seg.adaptation.settings.SelectionSettings`; ``refine``,
-        ``refine_share``, ``refine_steps``: `zoo_opt_seg.adaptation.settings.RefineSettings`; ``test``, ``test_images``,
-        ``repeats``, ``test_seed``, ``test_start``, ``panel``:
+        ``method``, ``options``, ``calls``, ``batch``, ``seed``, ``train_images``, ``loss``, ``reduction``, ``smooth``,
+        ``augment``, ``points``, ``x0``, ``patience``, ``wait``: see `zoo_opt_seg.adaptation.settings.SearchSettings`;
+        ``validate``, ``validation_images``, ``select``: `zoo_opt_seg.adaptation.settings.SelectionSettings`;
+        ``refine``, ``refine_share``, ``refine_steps``: `zoo_opt_seg.adaptation.settings.RefineSettings`; ``test``,
+        ``test_images``, ``repeats``, ``test_seed``, ``test_start``, ``panel``:
         `zoo_opt_seg.adaptation.settings.ReportSettings`.
 
     Returns

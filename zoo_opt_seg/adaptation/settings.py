@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from zoo_opt.core.errors import fraction, integer
+from zoo_opt.core.errors import fraction, integer, positive
 from zoo_opt.methods import Method
 from zoo_opt.outage import WAIT, check_wait
 
@@ -36,7 +36,7 @@ class SearchSettings:
         Of everything that is random.
     train_images : int, optional
         Labelled images of the training split to use, drawn by the seed; all without.
-    loss, reduction, augment : str
+    loss, reduction, smooth, augment
         See `zoo_opt_seg.adaptation.objective.Objective`.
     points : int, {"random", "centre", "box", "box+point", "text"} or callable, optional
         By what the black box is asked; see `zoo_opt_seg.data.draws.draw_prompts`. By default what it says that it is
@@ -63,6 +63,7 @@ class SearchSettings:
     train_images: int | None = None
     loss: str = "bce+dice"
     reduction: str = "image"
+    smooth: float = 1e-6  # measures.losses.SMOOTH, which needs torch
     augment: str | None = None
     points: Kind | None = None
     x0: Array | None = None
@@ -77,6 +78,7 @@ class SearchSettings:
             if getattr(self, name) is not None:
                 integer(name, getattr(self, name), 1)
         fraction("race", self.race)
+        positive("smooth", self.smooth)
         check_wait(self.wait)
 
     def raced(self, starts: int, evaluations: int) -> int:

@@ -18,7 +18,7 @@ from zoo_opt_seg.adaptation.settings import SelectionSettings
 from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone
 from zoo_opt_seg.data.draws import Kind, draw_prompts
 from zoo_opt_seg.data.samples import Samples
-from zoo_opt_seg.measures.losses import LOSSES, LossError, check_loss, dice_loss
+from zoo_opt_seg.measures.losses import LOSSES, SMOOTH, LossError, check_loss, dice_loss
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.visual_prompts import TrainedPrompt, VisualPrompt
 
@@ -38,6 +38,8 @@ class ValidationImages:
         No empty masks.
     loss : str
         A key of `LOSSES`.
+    smooth : float
+        Of the Dice loss.
     seed : int
         Of the prompts.
     points : int, str or callable
@@ -45,9 +47,17 @@ class ValidationImages:
     """
 
     def __init__(
-        self, box: BlackBox, prompt: VisualPrompt, samples: Samples, *, loss: str, seed: int, points: Kind
+        self,
+        box: BlackBox,
+        prompt: VisualPrompt,
+        samples: Samples,
+        *,
+        loss: str,
+        smooth: float = SMOOTH,
+        seed: int,
+        points: Kind,
     ) -> None:
-        self.box, self.prompt, self.samples, self.loss = box, prompt, samples, loss
+        self.box, self.prompt, self.samples, self.loss, self.smooth = box, prompt, samples, loss, smooth
         self.prompts = draw_prompts(points, samples, (seed, _POINTS), exact=True) if len(samples) else None
 
     def __call__(self, x: Array, rows: slice) -> tuple[list[float], list[float]]:
@@ -62,7 +72,7 @@ class ValidationImages:
         masks = torch.from_numpy(np.ascontiguousarray(part.masks))
         dice = 1.0 - dice_loss((p > 0.5).double(), masks, "none")  # that of the metrics, without importing MONAI
         dice[torch.isnan(p).any(2).any(1)] = math.nan
-        return dice.tolist(), loss(p, masks, "none").tolist()
+        return dice.tolist(), loss(p, masks, "none", self.smooth).tolist()
 
 
 @dataclass(eq=False)

@@ -103,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
     sub = names.add_parser("adapt", help="train a visual prompt", description=ADAPT.format(words=about), **raw)
     _model(sub)
     _data(sub)
+    _prepared(sub, "")
     sub.add_argument("--prompt", default="filter", help=f"{', '.join(PROMPTS)} (default: filter)")
     sub.add_argument("-p", "--prompt-option", **_options("option of the prompt"))
     sub.add_argument("--method", default="cma-es", help='as in "zoo-opt list", or NAME:PRESET (default: cma-es)')
@@ -112,6 +113,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
     sub.add_argument("--out", required=True, metavar="DIR", help="result folder")
     sub.add_argument("--loss", default="bce+dice", help='"bce+dice" (default), "bce", or "dice" (for hard masks)')
+    sub.add_argument(
+        "--reduction", choices=("image", "batch"), default="image", help="of the Dice loss (default: image)"
+    )
+    sub.add_argument("--smooth", type=float, default=1e-6, metavar="S", help="in the Dice ratio (default: 1e-6)")
     sub.add_argument("--train-images", type=int, metavar="N", help="labelled images to train on (default: all)")
     sub.add_argument(
         "--race", type=float, default=0.4, metavar="S", help="of the evaluations, to choose the start by (default: 0.4)"
@@ -133,6 +138,7 @@ def parser() -> argparse.ArgumentParser:
     sub = names.add_parser("evaluate", help="measure a trained prompt", description=EVALUATE.format(words=about), **raw)
     _model(sub)
     _data(sub)
+    _prepared(sub)
     sub.add_argument("--prompt", metavar="FILE", help="prompt.npz or a result folder (default: zero-shot only)")
     sub.add_argument("--split", choices=("train", "validation", "test"), default="test", help="default: test")
     sub.add_argument("--seed", type=int, default=0, metavar="N", help="of the points or texts (default: 0)")
@@ -149,6 +155,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--image", metavar="FILE", help="the image; DICOM and NIfTI too")
     what.add_argument("--images", metavar="DIR", help="a folder of images, for --ask or --text")
     _window(sub)
+    _prepared(sub)
     sub.add_argument(
         "--point", action="append", default=[], metavar="X,Y", help="in pixels of the image; X,Y,0: not it"
     )
@@ -196,6 +203,13 @@ def _window(sub: argparse.ArgumentParser) -> None:
         "what becomes black and white in images of more than 8 bits: full, percentile or LOW,HIGH, as --window=-160,240"
     )
     sub.add_argument("--window", metavar="WINDOW", help=words)
+
+
+def _prepared(sub: argparse.ArgumentParser, first: str = "as in the result folder of --prompt, else ") -> None:
+    words = f"of an image to a square; pad keeps the aspect ratio (default: {first}stretch)"
+    sub.add_argument("--fit", choices=("stretch", "pad"), help=words)
+    words = f"pixels to leave out along the borders of each image (default: {first}none)"
+    sub.add_argument("--crop", metavar="TOP,BOTTOM,LEFT,RIGHT", help=words)
 
 
 def _repeats(sub: argparse.ArgumentParser) -> None:

@@ -39,10 +39,12 @@ def do_adapt(arguments: argparse.Namespace) -> int:
         given |= {"points": inputs.prompted(model, arguments.text, arguments.points)}
         prompt = prompt_for(model, arguments.prompt, size, **read_options(arguments.prompt_option))
         method_from(arguments.method, given["options"], 1, prompt.dim)
-        splits = _splits(arguments, size)  # last, for it takes longest: what is wrong elsewhere is said before
+        prepared = inputs.prepared(arguments)
+        splits = _splits(arguments, size, prepared)  # last, as it takes longest: what is wrong elsewhere is said before
         if (Path(arguments.out) / "log.jsonl").exists():
             print(f"going on in {arguments.out}; delete it to start anew", file=sys.stderr)
-        given |= {"out": arguments.out, "progress": not arguments.quiet, "about": {"command": arguments.words}}
+        about = {"command": arguments.words, "prepared": prepared}
+        given |= {"out": arguments.out, "progress": not arguments.quiet, "about": about}
         result = adapt(model, prompt, splits, **given)
     print(f"{result.calls} calls, {result.nfev} evaluations; kept {kept(result.metrics['chosen'])}")
     if "test" in result.metrics:
@@ -66,7 +68,7 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
     ) as model:
         prompt, size = inputs.prompt_and_size(arguments, model)
         settings["draw"] = inputs.prompted(model, arguments.text, arguments.points)
-        splits = _splits(arguments, size)
+        splits = _splits(arguments, size, inputs.prepared(arguments, arguments.prompt))
         samples = getattr(splits, arguments.split)
         if settings["draw"] != "text":  # no point or box can lie on an empty mask
             samples = samples[samples.with_object]
@@ -89,10 +91,10 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _splits(arguments: argparse.Namespace, size: int) -> Any:
+def _splits(arguments: argparse.Namespace, size: int, prepared: dict[str, Any]) -> Any:
     words: dict[str, Any] = {"seed": arguments.data_seed, "options": arguments.data_option, "texts": arguments.text}
     words["window"] = inputs.window(arguments.window)
-    return inputs.splits(arguments.data, size=size, **words)
+    return inputs.splits(arguments.data, size=size, **words, **prepared)
 
 
 def do_list(_: argparse.Namespace) -> int:

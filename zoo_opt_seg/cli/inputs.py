@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_opt.cli.exits import UsageError
 from zoo_opt.cli.reading import read_options
 from zoo_opt.core.errors import CheckpointError
+from zoo_opt.support.json_files import read_json
 from zoo_opt.support.loading import load_object
 from zoo_opt.support.secrets import hidden_command
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES, BlackBoxEntry
@@ -23,6 +24,7 @@ from zoo_opt_seg.data.registry import DATA_SETS
 if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.protocol import BlackBox
     from zoo_opt_seg.data.draws import Kind
+    from zoo_opt_seg.data.fitting import Crop
     from zoo_opt_seg.data.readers.windows import Window
     from zoo_opt_seg.data.samples import Splits
     from zoo_opt_seg.refine import RefinedPrompt
@@ -152,6 +154,39 @@ def window(text: str | None) -> Window | None:
         raise UsageError(f"--window must be {', '.join(WINDOWS)} or LOW,HIGH, got {text!r}") from None
 
 
+def crop(text: str | None) -> Crop | None:
+    """Return what ``--crop`` names: TOP,BOTTOM,LEFT,RIGHT in pixels of the file.
+
+    Raises
+    ------
+    UsageError
+        If it is not that.
+    """
+    from zoo_opt_seg.data.fitting import check_crop
+
+    if text is None:
+        return None
+    try:
+        return check_crop([int(word) for word in text.split(",")])
+    except ValueError:
+        raise UsageError(f"--crop must be TOP,BOTTOM,LEFT,RIGHT in pixels, got {text!r}") from None
+
+
+def prepared(arguments: argparse.Namespace, result: str | None = None) -> dict[str, Any]:
+    """Return ``fit`` and ``crop`` of `load_data`: as given, else as the run in the folder ``result`` had them."""
+    from zoo_opt_seg.data.fitting import check_crop, check_fit
+
+    had: dict[str, Any] = {}
+    if result and (config := Path(result) / "config.json").is_file():
+        with blamed(f"--prompt {result}:", CheckpointError):
+            had = read_json(config, CheckpointError).get("prepared", {})
+            had = {"fit": check_fit(had.get("fit", "stretch")), "crop": check_crop(had.get("crop"))}
+    return {
+        "fit": arguments.fit or had.get("fit", "stretch"),
+        "crop": had.get("crop") if arguments.crop is None else crop(arguments.crop),
+    }
+
+
 def splits(
     spec: str,
     *,
@@ -160,6 +195,8 @@ def splits(
     options: Sequence[str] = (),
     texts: Sequence[str] = (),
     window: Window | None = None,
+    fit: str = "stretch",
+    crop: Crop | None = None,
 ) -> Splits:
     """Return the labelled images that ``--data`` names.
 
@@ -175,6 +212,8 @@ def splits(
         Of ``--text``: what each image is asked by, instead of its own.
     window : Window, optional
         Of ``--window``; see `load_data`.
+    fit, crop
+        Of `prepared`; see `load_data`.
 
     Raises
     ------
@@ -187,8 +226,8 @@ def splits(
     aliases = {entry.alias: entry.name for entry in DATA_SETS.entries() if entry.alias}
     name = aliases.get(given, given)
     if name not in DATA_SETS:
-        if root and (options or seed or window is not None):
-            words = "--data-option, --data-seed and --window"
+        if root and (options or seed or window is not None or fit != "stretch" or crop is not None):
+            words = "--data-option, --data-seed, --window, --fit and --crop"
             raise UsageError(f"{words} are for data sets by name, {spec} knows nothing of them")
         if not root:
             raise UsageError(
@@ -200,7 +239,7 @@ def splits(
             raise UsageError(f"--data {spec} must return Splits, got {type(own).__name__}")
         return own.with_texts(*texts) if texts else own
     with blamed(f"--data {spec}:"):
-        data = load_data(name, root or None, size, seed, window=window, **read_options(options))
+        data = load_data(name, root or None, size, seed, window=window, fit=fit, crop=crop, **read_options(options))
         return data.with_texts(*texts) if texts else data
 
 

@@ -16,6 +16,7 @@ from zoo_opt_seg.cli.questions import Question, read_questions
 
 if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.protocol import BlackBox
+    from zoo_opt_seg.data.fitting import Fit
     from zoo_opt_seg.prompts import Array
 
 PATIENCE = 8  # images in a row that the black box fails on, after which it counts as down
@@ -34,7 +35,8 @@ def do_predict(arguments: argparse.Namespace) -> int:
         for question in questions:
             _check_kind(question, model.prompted_by, hidden_command(arguments.model))
         prompt, size = inputs.prompt_and_size(arguments, model)
-        segment = Segmenter(model, prompt, size, inputs.window(arguments.window), arguments.wait)
+        prepared = {"window": inputs.window(arguments.window), **inputs.prepared(arguments, arguments.prompt)}
+        segment = Segmenter(model, prompt, size, prepared, arguments.wait)
         if arguments.images:
             return _folder(arguments, segment, questions, root)
         return _image(arguments, segment, questions[0])
@@ -60,26 +62,43 @@ class Segmenter:
         None: the black box is asked about the image as it is.
     size : int
         Side of the images that it is asked about.
-    window : Window or None
-        See `zoo_opt_seg.data.load_data`.
+    prepared : dict
+        ``window``, ``fit`` and ``crop`` of `zoo_opt_seg.data.load_data`.
     wait : float
         Seconds that an outage is waited for.
     """
 
-    def __init__(self, model: BlackBox, prompt: Any, size: int, window: Any, wait: float) -> None:
-        self.model, self.prompt, self.size, self.window, self.wait = model, prompt, size, window, wait
+    def __init__(self, model: BlackBox, prompt: Any, size: int, prepared: dict[str, Any], wait: float) -> None:
+        self.model, self.prompt, self.size, self.prepared, self.wait = model, prompt, size, prepared, wait
 
-    def read(self, path: Path) -> Array:
-        """Return the image as it is asked about, uint8 (1, size, size, 3)."""
+    def read(self, question: Question, path: Path) -> tuple[Array, Fit]:
+        """Return the image as it is asked about, uint8 (1, size, size, 3), and where its pixels are.
+
+        Raises
+        ------
+        DataError
+            If it cannot be read, or a point lies in what is cut off.
+        """
+        import numpy as np
+
+        from zoo_opt_seg.data.errors import DataError
         from zoo_opt_seg.data.files import sample_image
 
-        return sample_image(path, self.size, self.window)[None]
+        image, fit = sample_image(path, self.size, **self.prepared)
+        if question.prompts.points is not None:
+            x0, y0, x1, y1 = fit.shown
+            points = question.prompts.points[0]
+            if not np.all((points >= (x0, y0)) & (points < (x1, y1))):
+                raise DataError(f"{path}: points must lie in {fit.shown}, which the crop leaves, got {points.tolist()}")
+        return image[None], fit
 
-    def key(self, image: Array, question: Question) -> str:
+    def key(self, image: Array, question: Question, fit: Fit) -> str:
         """Return what tells the answer from any other, but for a black box without a name that is edited."""
+        from zoo_opt_seg.data.fitting import Fit
         from zoo_opt_seg.digests import data_digest, tensors_digest
 
         parts: list[Any] = [image, question.prompts.key(0).hex(), self.model.label]
+        parts += [] if fit == Fit(fit.size, fit.image) else [repr(fit)]
         if self.prompt is not None:
             form = self.prompt.prompt
             parts += [self.prompt.x, form.name, json.dumps(form.config(), sort_keys=True), *form.arrays().values()]
@@ -87,18 +106,16 @@ class Segmenter:
             parts.append(tensors_digest(dict(self.prompt.refiner.net.named_parameters())))
         return data_digest(*parts)
 
-    def __call__(self, asked: Any, image: Array, question: Question, shape: tuple[int, int]) -> Array:
+    def __call__(self, asked: Any, image: Array, question: Question, fit: Fit) -> Array:
         """Return the probability of the object in each pixel of the file, float32 (height, width).
 
         Parameters
         ----------
         asked : BlackBox
             What is asked: the model, waited for, and perhaps asked again.
-        image : ndarray
-            As `read` gives it.
+        image, fit
+            As `read` gives them.
         question : Question
-        shape : (int, int)
-            Width and height of the file.
 
         Raises
         ------
@@ -106,17 +123,14 @@ class Segmenter:
             If one view of the image was not answered.
         """
         import numpy as np
-        from PIL import Image
 
         from zoo_opt_seg.blackbox.protocol import BlackBoxError
 
-        scale = np.array([self.size / shape[0], self.size / shape[1]])
-        given = question.prompts.moved(lambda xy: np.clip((xy + 0.5) * scale - 0.5, 0, self.size - 1))
+        given = question.prompts.moved(fit.points)
         answer = asked(image, given) if self.prompt is None else self.prompt.predict(asked, image, given)
         if np.isnan(answer).any():
             raise BlackBoxError(f"the black box answers to a part of {question.image} only: one view of it failed")
-        large = Image.fromarray(answer[0].astype(np.float32)).resize(shape, Image.Resampling.BILINEAR)
-        return np.asarray(large)
+        return fit.back(answer[0])
 
 
 # -------------------------------------------------------------------------------------------------------- one image
@@ -143,11 +157,10 @@ def _of_image(arguments: argparse.Namespace) -> Question:
 
 def _image(arguments: argparse.Namespace, segment: Segmenter, question: Question) -> int:
     from zoo_opt_seg.adaptation.retrying import Retrying
-    from zoo_opt_seg.data.files import image_size
 
     with inputs.blamed("--image"):
-        image, shape = segment.read(Path(question.image)), image_size(Path(question.image))
-    values = segment(Retrying(segment.model, wait=segment.wait), image, question, shape)
+        image, fit = segment.read(question, Path(question.image))
+    values = segment(Retrying(segment.model, wait=segment.wait), image, question, fit)
     with inputs.blamed(f"--out {arguments.out}:"):
         _picture(values, arguments.probabilities).save(arguments.out)
     print(json.dumps({"mask": arguments.out, "object": _share(values)}))
@@ -258,16 +271,16 @@ class _Predictions:
 
         path, target = self.root / question.image, self.out / question.mask
         try:
-            image, shape = self.segment.read(path), image_size(path)
-            question.check(*shape)
+            question.check(*image_size(path))
+            image, fit = self.segment.read(question, path)
         except DataError as error:
             return str(error)
-        key = f"{self.segment.key(image, question)}{'p' * self.probabilities}"
+        key = f"{self.segment.key(image, question, fit)}{'p' * self.probabilities}"
         if self.known.get(str(question.mask)) == key and target.is_file():
             self.before += 1
             return ""
         try:
-            values = self.segment(self._asked, image, question, shape)
+            values = self.segment(self._asked, image, question, fit)
         except (NotServed, BlackBoxGone) as error:
             raise down(error) from error
         except Refused:

@@ -24,12 +24,15 @@ class Change(NamedTuple):
         Degrees, counter-clockwise.
     saturation, brightness : float
         Factors.
+    nearest : bool
+        Whether a rotation takes the image's pixels from the nearest, as those of a mask always are, not bilinearly.
     """
 
     flip: bool = False
     angle: float = 0.0
     saturation: float = 1.0
     brightness: float = 1.0
+    nearest: bool = False
 
 
 def draw(kind: str, rng: np.random.Generator) -> Change:
@@ -40,8 +43,8 @@ def draw(kind: str, rng: np.random.Generator) -> Change:
     kind : {"paper", "released"}
         ``"paper"``: angle uniform in [-10, 10] degrees, brightness and saturation factors uniform in [1, 2]: the paper
         gives 10 degrees and scales of 2, and no more. ``"released"``, as the authors' code: a flip with probability
-        .5; 1 to 10 whole degrees with probability .5; saturation doubled with probability .2; brightness times
-        2 max(.5, u), u uniform in [0, 1], with probability .5.
+        .5; 1 to 10 whole degrees, pixels from the nearest, with probability .5; saturation doubled with probability .2;
+        brightness times 2 max(.5, u), u uniform in [0, 1], with probability .5.
     rng : numpy.random.Generator
 
     Raises
@@ -65,6 +68,7 @@ def _released(rng: np.random.Generator) -> Change:
         angle=degrees if rotate < 0.5 else 0.0,
         saturation=2.0 if saturate < 0.2 else 1.0,
         brightness=2.0 * max(0.5, float(u)) if brighten < 0.5 else 1.0,
+        nearest=True,
     )
 
 
@@ -115,7 +119,8 @@ def apply(change: Change, image: Array, mask: Array) -> tuple[Array, Array]:
     if change.angle:
         turned = F.rotate(y, change.angle, interpolation=InterpolationMode.NEAREST)
         if turned.any() or not y.any():
-            x, y = F.rotate(x, change.angle, interpolation=InterpolationMode.BILINEAR), turned
+            how = InterpolationMode.NEAREST if change.nearest else InterpolationMode.BILINEAR
+            x, y = F.rotate(x, change.angle, interpolation=how), turned
     if change.saturation != 1.0:
         x = F.adjust_saturation(x, change.saturation)
     if change.brightness != 1.0:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from zoo_opt_seg.data.errors import DataError
-from zoo_opt_seg.data.files import load
+from zoo_opt_seg.data.files import Record, load
+from zoo_opt_seg.data.fitting import Crop, check_crop, check_fit
 from zoo_opt_seg.data.readers.windows import Window, check_window
 from zoo_opt_seg.data.registry import DATA_SETS
 from zoo_opt_seg.data.samples import Splits
@@ -27,6 +28,8 @@ def load_data(
     empty: str | None = None,
     texts: str | Path | None = None,
     window: Window | None = None,
+    fit: str = "stretch",
+    crop: Sequence[int] | None = None,
     **options: Any,
 ) -> Splits:
     """Read or draw a data set, resized into memory and divided into train, validation and test.
@@ -38,7 +41,7 @@ def load_data(
     root : path, optional
         The folder of the data set; not for a synthetic domain.
     size : int
-        Height and width of the samples in pixels; images are stretched to the square.
+        Height and width of the samples in pixels.
     seed : int
         Of the division, where there is no official one, and of what a synthetic domain draws.
     empty : {"raise", "skip", "keep"}, optional
@@ -51,6 +54,12 @@ def load_data(
         What becomes black and white in the images, for those of more than 8 bits or in physical units: the lowest and
         the highest value of each, the values that 0.5 % and 99.5 % of its pixels do not exceed, or these two. Without,
         such images are refused, but for DICOM files, which have a window of their own.
+    fit : {"stretch", "pad"}
+        How an image that is not square becomes one: stretched, or with its aspect ratio kept and black on the right or
+        at the bottom; see `zoo_opt_seg.data.fitting.Fit`.
+    crop : 4 int (top, bottom, left, right), optional
+        Pixels to leave out along the borders of each image and its masks. In place of the loader's own crop where it
+        has one, as for EndoVis 2017; not for windows, as those of ``dsb2018``.
     **options
         Further options of the loader, as ``fractions=(0.8, 0.1, 0.1)``; see ``files`` in its module. A synthetic
         domain takes ``sizes``.
@@ -75,10 +84,13 @@ def load_data(
     """
     entry = DATA_SETS.find(name)
     entry.check_folder(root)
-    window = check_window(window)
-    for argument, value in (("empty", empty), ("texts", texts), ("window", window)):
+    window, crop = check_window(window), check_crop(crop)
+    check_fit(fit)
+    for argument, value in (("empty", empty), ("texts", texts), ("window", window), ("crop", crop)):
         if value is not None and not entry.records:
             raise ValueError(f"{argument} must be None for {name!r}, which has its own, got {value!r}")
+    if fit != "stretch" and not entry.records:
+        raise ValueError(f"fit must be 'stretch' for {name!r}, whose images are square, got {fit!r}")
     place = () if entry.drawn else (root,)
     make = entry.load()
     with known_options(name):
@@ -94,7 +106,7 @@ def load_data(
     parts = {}
     for split, part in records.items():
         asked = [replace(record, empty=record.empty or getattr(loader, "EMPTY", "raise")) for record in part]
-        parts[split] = load(asked, size, empty=empty, window=window)
+        parts[split] = load(_cropped(asked, crop, name), size, empty=empty, window=window, fit=fit)
         if part and not len(parts[split]):
             raise DataError(f"{root}: all {len(part)} masks of the {split} split are empty")
     return Splits(name, **parts)
@@ -109,6 +121,14 @@ def known_options(name: str) -> Iterator[None]:
         if "unexpected keyword argument" not in str(error):
             raise
         raise ValueError(f"options must be those of {name!r}: {error}") from None
+
+
+def _cropped(records: list[Record], crop: Crop | None, name: str) -> list[Record]:
+    if crop is None:
+        return records
+    if any(record.box for record in records):
+        raise ValueError(f"crop must be None for {name!r}, which shows windows of its images, got {crop}")
+    return [replace(record, crop=crop) for record in records]
 
 
 def _undivided(files: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:

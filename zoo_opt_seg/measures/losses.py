@@ -18,7 +18,7 @@ class LossError(ValueError):
     """A loss that what the black box answers has none of: a mistake of the caller, not a failed evaluation."""
 
 
-def dice_loss(probabilities: Tensor, masks: Tensor, reduction: str = "image") -> Tensor:
+def dice_loss(probabilities: Tensor, masks: Tensor, reduction: str = "image", smooth: float = SMOOTH) -> Tensor:
     """Return 1 - 2 |p y| / (|p| + |y|), the soft Dice loss.
 
     Parameters
@@ -29,6 +29,8 @@ def dice_loss(probabilities: Tensor, masks: Tensor, reduction: str = "image") ->
         Bool, or 0 and 1.
     reduction : {"image", "batch", "none"}
         Mean over the images; one ratio over all pixels of the batch, as released with BAPS; or one loss for each image.
+    smooth : float
+        Added above and below the fraction bar of the ratio, > 0; 1 in pixels as released with BAPS.
 
     Returns
     -------
@@ -38,11 +40,11 @@ def dice_loss(probabilities: Tensor, masks: Tensor, reduction: str = "image") ->
     p, y = _checked(probabilities, masks, reduction)
     axis = (0, 1, 2) if reduction == "batch" else (1, 2)
     overlap, total = (p * y).sum(axis), p.sum(axis) + y.sum(axis)
-    loss = 1.0 - (2.0 * overlap + SMOOTH) / (total + SMOOTH)
+    loss = 1.0 - (2.0 * overlap + smooth) / (total + smooth)
     return loss.mean() if reduction == "image" else loss
 
 
-def bce_loss(probabilities: Tensor, masks: Tensor, reduction: str = "image") -> Tensor:
+def bce_loss(probabilities: Tensor, masks: Tensor, reduction: str = "image", smooth: float = SMOOTH) -> Tensor:
     """Return the binary cross-entropy, the mean over pixels; probabilities are kept 1e-6 from 0 and 1.
 
     Parameters
@@ -50,6 +52,8 @@ def bce_loss(probabilities: Tensor, masks: Tensor, reduction: str = "image") -> 
     probabilities, masks : Tensor, shape (n, H, W)
     reduction : {"image", "batch", "none"}
         The first two are the same, as all images have as many pixels.
+    smooth : float
+        Not used; all of `LOSSES` are called alike.
     """
     p, y = _checked(probabilities, masks, reduction)
     p = p.clamp(_EPS, 1.0 - _EPS)
@@ -57,22 +61,28 @@ def bce_loss(probabilities: Tensor, masks: Tensor, reduction: str = "image") -> 
     return loss if reduction == "none" else loss.mean()
 
 
-def bce_dice(probabilities: Tensor, masks: Tensor, reduction: str = "image") -> Tensor:
+def bce_dice(probabilities: Tensor, masks: Tensor, reduction: str = "image", smooth: float = SMOOTH) -> Tensor:
     """Return the binary cross-entropy plus the Dice loss, the loss of BAPS.
 
     Parameters
     ----------
     probabilities, masks : Tensor, shape (n, H, W)
     reduction : {"image", "batch", "none"}
+    smooth : float
+        Of the Dice loss.
     """
-    return bce_loss(probabilities, masks, reduction) + dice_loss(probabilities, masks, reduction)
+    return bce_loss(probabilities, masks, reduction) + dice_loss(probabilities, masks, reduction, smooth)
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor, str], Tensor]] = {"bce+dice": bce_dice, "dice": dice_loss, "bce": bce_loss}
+LOSSES: dict[str, Callable[[Tensor, Tensor, str, float], Tensor]] = {
+    "bce+dice": bce_dice,
+    "dice": dice_loss,
+    "bce": bce_loss,
+}
 """Losses by name."""
 
 
-def black_box_loss(loss: str, answer: Array, masks: Array, reduction: str = "image") -> float:
+def black_box_loss(loss: str, answer: Array, masks: Array, reduction: str = "image", smooth: float = SMOOTH) -> float:
     """Return the loss of a black box's answer.
 
     Parameters
@@ -82,6 +92,8 @@ def black_box_loss(loss: str, answer: Array, masks: Array, reduction: str = "ima
         Probabilities, or hard masks of bool, which have a Dice loss only.
     masks : ndarray of bool, shape (n, H, W)
     reduction : {"image", "batch"}
+    smooth : float
+        Of the Dice loss, see `dice_loss`.
 
     Raises
     ------
@@ -93,7 +105,7 @@ def black_box_loss(loss: str, answer: Array, masks: Array, reduction: str = "ima
     check_loss(loss, answer)
     with torch.no_grad():
         p = torch.from_numpy(np.ascontiguousarray(answer, dtype=np.float32))
-        return float(LOSSES[loss](p, torch.from_numpy(np.ascontiguousarray(masks)), reduction))
+        return float(LOSSES[loss](p, torch.from_numpy(np.ascontiguousarray(masks)), reduction, smooth))
 
 
 def check_loss(loss: str, answer: Array) -> None:

@@ -20,6 +20,7 @@ from zoo_opt_seg.tables.suite import (
     Row,
     TableGroup,
     TableSuite,
+    on_volumes,
     uses,
 )
 from zoo_opt_seg.whitebox.comparators import COMPARATORS
@@ -127,6 +128,11 @@ def _check(where: str, group: TableGroup) -> None:
         except ValueError as error:
             raise SuiteError(f"{where}: {error}") from None
     labels = [row.label for row in group.rows]
+    for domain, options in group.data.items():
+        if domain not in group.domains or not isinstance(options, Mapping) or "size" in options:
+            raise SuiteError(f"{where}: 'data' must have options of load_data by domain, got {domain!r}: {options}")
+    if group.data and any(on_volumes(row.use) for row in group.rows):
+        raise SuiteError(f"{where}: 'data' is for images, rows on volumes have 'options.data', got {group.data}")
     for key in ("reference", "floor", "ceiling"):
         if (label := getattr(group, key)) and label not in labels:
             raise SuiteError(f"{where}: {key!r} must be the label of a row, got {label!r}")
@@ -151,6 +157,8 @@ def _inherited(reader: Reader, base: Mapping[str, Any]) -> dict[str, Any]:
     domains = table.get("domains", [])
     rows = [_of_domains(known[label], domains) for label in keep]
     labels = {row.get("label") for row in rows}
+    if "data" in table and "data" not in reader.table:
+        table["data"] = {domain: options for domain, options in table["data"].items() if domain in domains}
     for key in ("reference", "floor", "ceiling"):
         if table.get(key) not in labels and key not in reader.table:
             table.pop(key, None)

@@ -54,6 +54,7 @@ def head(cell: Cell) -> dict[str, Any]:
         **{name: getattr(cell, name) for name in ("seed", "budget", "size", "repeats", "black_box")},
         "embedded": embedded_digest(cell.black_box["use"]),
         **{name: getattr(row, name) for name in OVERRIDES},
+        **({"loaded": cell.data} if cell.data else {}),
         "calls": 0,
         "trained": 0,
     }
@@ -67,14 +68,17 @@ def data_of(cell: Cell) -> Splits:
     Absent
         If its files are not on this machine.
     """
-    return _data(cell.domain, cell.size, cell.place.data_root)
+    return _data(cell.domain, cell.size, cell.place.data_root, json.dumps(cell.data, sort_keys=True))
 
 
 @lru_cache(maxsize=2)
-def _data(name: str, size: int, data_root: str | None) -> Splits:
+def _data(name: str, size: int, data_root: str | None, options: str) -> Splits:
     from zoo_opt_seg.data import load_data
 
+    told = json.loads(options)
     if ":" in name:
+        if told:
+            raise ValueError(f"data must be of data sets by name, {name} knows nothing of {options}")
         splits: Splits = load_object(name)()
         return splits
     plain = name.removesuffix(TEXTS)
@@ -84,7 +88,7 @@ def _data(name: str, size: int, data_root: str | None) -> Splits:
             f"module:function, got {name!r}"
         )
     texts = _prompts(data_root) if name.endswith(TEXTS) else None
-    return load_data(plain, place_of(DATA_SETS.find(plain), data_root), size=size, texts=texts)
+    return load_data(plain, place_of(DATA_SETS.find(plain), data_root), **{"size": size, "texts": texts, **told})
 
 
 def place_of(entry: DataEntry, data_root: str | None) -> Path | None:

@@ -13,6 +13,7 @@ A table suite is TOML, read by `zoo_opt_seg.tables.reader`::
     black_box = { use = "tiny" }       # or "small", or { use = "sam", model_type = "vit_b", checkpoint = "vit_b.pth" },
                                        # or, asked by text, { use = "clipseg", folder = "clipseg-rd64" }
     points = "box"                     # by what it is asked, in all rows; without, by what the black box wants
+    data.kvasir = { fit = "pad" }      # further options of load_data, by domain
     reference = "SPSA-GEASS"           # row that the others are compared with
     figures = ["dice", "hd95"]         # "iou" too, if it is to be shown
     adapt = { batch = 16 }             # settings that all rows of this use have; "lora", "vlsm", ... likewise
@@ -158,6 +159,7 @@ class Cell:
     black_box: dict[str, Any]
     place: Place = Place("")
     points: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def key(self) -> str:
@@ -165,6 +167,7 @@ class Cell:
         row = {name: getattr(self.row, name) for name in ("use", "prompt", "method", *OVERRIDES)}
         said = {name: getattr(self, name) for name in ("domain", "seed", "size", "repeats", "black_box")}
         said |= {"points": self.points} if self.points else {}
+        said |= {"data": self.data} if self.data else {}
         text = json.dumps([FORMAT, row, said, self.budget or None], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -191,6 +194,8 @@ class TableGroup:
         Random points, or texts, for each test image.
     black_box : dict
         ``use`` and its options.
+    data : dict
+        By domain, further options of `zoo_opt_seg.data.load_data`, such as ``fit``; not on volumes.
     rows : tuple of Row
     reference, floor, ceiling : str
         Labels of the row that others are tested against, and of those between which the gap is measured; or "".
@@ -206,6 +211,7 @@ class TableGroup:
     domains: tuple[str, ...]
     rows: tuple[Row, ...]
     black_box: dict[str, Any] = field(default_factory=lambda: {"use": "tiny"})
+    data: dict[str, dict[str, Any]] = field(default_factory=dict)
     size: int = 96
     repeats: int = 3
     reference: str = ""
@@ -225,9 +231,9 @@ class TableGroup:
 
     def cell(self, row: Row, domain: str, seed: int, place: Place = Place("")) -> Cell:
         """The cell of a row, a domain and a seed."""
-        return Cell(
-            row.at(domain), domain, seed, self.calls, self.size, self.repeats, self.black_box, place, self.points
-        )
+        names = ("calls", "size", "repeats", "black_box", "points")
+        about: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return Cell(row.at(domain), domain, seed, **about, place=place, data=self.data.get(domain, {}))
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,40 @@ def test_adapt_evaluate_predict(run, tmp_path):
     succeeds(run("predict", *BOX, *words, "--probabilities"))
 
 
+def test_fit_and_crop(run, tmp_path):
+    """Wide images, padded and cut: the result folder remembers it, and a mask comes back in its place."""
+    for i in range(10):
+        data, pixels = samples(1, i), np.full((36, 64, 3), 10, np.uint8)
+        pixels[2:34, 16:48] = np.asarray(Image.fromarray(data.images[0]).resize((32, 32)))
+        mask = np.zeros((36, 64), np.uint8)
+        mask[2:34, 16:48] = 255 * np.asarray(Image.fromarray(data.masks[0]).resize((32, 32)))
+        for folder, array in (("images", pixels), ("masks", mask)):
+            (tmp_path / "wide" / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(tmp_path / "wide" / folder / f"{i}.png")
+    wide = ["--data", "folder:wide", "--fit", "pad", "--crop", "2,2,0,0"]
+    quick = [*QUICK, "--out", "result", "--quiet", "--smooth", "1", "--reduction", "batch", "--loss", "dice"]
+    succeeds(run("adapt", *BOX, *wide, *quick))
+    config = json.loads(Path("result/config.json").read_text())
+    assert config["prepared"] == {"fit": "pad", "crop": [2, 2, 0, 0]}
+    assert config["loss"] == "dice, smooth 1" and config["reduction"] == "batch"
+    fails(run("adapt", *BOX, *wide, *quick, "--smooth", "2"), "holds another run: its loss is")
+    fails(run("adapt", *BOX, *quick, "--data", "folder:wide"), "holds another run: its data is")  # not padded
+
+    words = ["--repeats", "1", "--prompt", "result"]
+    succeeds(run("evaluate", *BOX, "--data", "folder:wide", *words, "--save", "rows.json"))  # as the run had them
+    metrics = json.loads(Path("result/metrics.json").read_text())
+    assert json.loads(Path("rows.json").read_text())["rows"] == metrics["test"]["rows"]
+    succeeds(run("evaluate", *BOX, *DATA, *words, "--fit", "stretch", "--crop", "0,0,0,0"))
+    y, x = (int(c) for c in np.argwhere(mask).mean(axis=0))
+    ask = ["--image", "wide/images/9.png", "--prompt", "result", "--out", "mask.png"]
+    succeeds(run("predict", *BOX, *ask, "--point", f"{x},{y}"))
+    found = np.asarray(Image.open("mask.png"))
+    assert found.shape == (36, 64) and not found[:2].any() and not found[-2:].any()
+    fails(run("predict", *BOX, *ask, "--point", "5,1"), "which the crop leaves, got [[5.0, 1.0]]")
+    fails(run("adapt", *BOX, *quick, "--data", "folder:wide", "--crop", "2,2"), "--crop must be TOP,BOTTOM,LEFT,RIGHT")
+    fails(run("evaluate", *BOX, *DATA, "--fit", "pad"), "--fit and --crop are for data sets by name")
+
+
 def test_a_process_as_the_black_box(run):
     Path("serving.py").write_text(SERVE)
     model = ["--model", f"process:{sys.executable} serving.py", "--size", SIZE]
@@ -290,7 +324,10 @@ def test_sizes_and_options_that_would_be_passed_over(edited, run):
     words = f"--data must have images of 32 pixels square, as --size or the prompt, got {SIZE} x"
     fails(run("evaluate", "--model", "edited:Box", "--size", 32, *DATA), words)
     for words in (["--data-seed", "1"], ["--data-option", "sizes=3"], ["--window", "full"]):
-        fails(edited(good, "evaluate", *DATA, *words), "--data-option, --data-seed and --window are for data sets")
+        fails(
+            edited(good, "evaluate", *DATA, *words),
+            "--data-option, --data-seed, --window, --fit and --crop are for data sets",
+        )
     words = "group must be a regular expression, got '('"
     fails(edited(good, "evaluate", "--data", "folder:.", "--data-option", 'group="("'), words)
 

@@ -85,3 +85,13 @@ def test_an_object_is_not_turned_out_of_sight():
 def test_unknown_kind():
     with pytest.raises(ValueError, match=r"^kind must be one of paper, released, got 'heavy'"):
         augment(*(getattr(scenes(1), k) for k in ("images", "masks")), 0, "heavy")
+
+
+def test_released_rotation_invents_no_colours():
+    """Of an image of two colours and the black that comes in, nearest pixels make none; a bilinear rotation does."""
+    samples = scenes(1, 64)
+    image = np.where(samples.masks[0][..., None], np.uint8(200), np.uint8(40)).repeat(3, axis=2)
+    assert draw("released", np.random.default_rng(0)).nearest and not draw("paper", np.random.default_rng(0)).nearest
+    nearest, _ = apply(Change(angle=7.0, nearest=True), image, samples.masks[0])
+    bilinear, _ = apply(Change(angle=7.0), image, samples.masks[0])
+    assert set(np.unique(nearest)) == {0, 40, 200} and len(np.unique(bilinear)) > 3

@@ -11,7 +11,8 @@ from seg.layouts import LAYOUTS, SPLITS, H, W, every, label, pairs, picture
 from seg.layouts_vlsm import VLSM
 
 from zoo_opt_seg.data import DATA_SETS, DataError, load_data
-from zoo_opt_seg.data.files import Record, load, mask_array, resized_mask
+from zoo_opt_seg.data.files import Record, load, mask_array
+from zoo_opt_seg.data.fitting import Fit, box_within
 from zoo_opt_seg.data.loaders import dsb2018, endovis2017, folder, isic2018, refuge
 from zoo_opt_seg.data.loaders.layout import divide
 from zoo_opt_seg.data.loaders.polyps import kvasir, polypgen
@@ -66,6 +67,8 @@ def test_refuge_masks_are_inverted(tmp_path: Path) -> None:
     assert splits.train.names == ("g0001-disc", "g0001-cup", "n0001-disc", "n0001-cup")
     disc, cup = splits.train.masks[:2]
     assert disc.mean() == 0.5 and cup.mean() == pytest.approx(4 / 24) and not (cup & ~disc).any()
+    rim = load_data("refuge", tmp_path, size=48, label="rim").train
+    assert rim.names == ("g0001-rim", "n0001-rim") and (rim.masks[0] == (disc & ~cup)).all()
 
 
 def test_endovis_cuts_the_frame_and_leaves_other_out(tmp_path: Path) -> None:
@@ -84,14 +87,14 @@ def test_endovis_cuts_the_frame_and_leaves_other_out(tmp_path: Path) -> None:
 def test_endovis_at_its_own_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     layouts.write_endovis2017(tmp_path)
-    boxes = {record.box for part in endovis2017.files(tmp_path).values() for record in part}
-    assert boxes == {(320, 28, 320 + 1280, 28 + 1024)}
+    crops = {record.crop for part in endovis2017.files(tmp_path).values() for record in part}
+    assert [box_within((1920, 1080), crop) for crop in crops] == [(320, 28, 320 + 1280, 28 + 1024)]
 
 
 def test_endovis_copies_that_are_cut_already(tmp_path: Path) -> None:
     root = layouts.write_endovis2017(tmp_path)
     for path in root.rglob("*.png"):
-        Image.open(path).crop(endovis2017.INSIDE).save(path)
+        Image.open(path).crop(box_within(endovis2017.FRAME, endovis2017.BORDERS)).save(path)
     assert len(load_data("endovis2017", root, size=32).test) == 4
 
 
@@ -202,12 +205,13 @@ def test_empty_masks_of_the_real_polypgen(shared_data: Path) -> None:
 def test_masks_are_resized_by_area() -> None:
     mask = np.zeros((8, 8), bool)
     mask[:4, :4] = mask[0, 6] = True
-    assert resized_mask(mask, 4).sum() == 4  # a quarter of a pixel is less than half of it
-    assert resized_mask(mask, 16).sum() == 17 * 4  # enlarged: the nearest pixel
+    fitted = {side: Fit(side, (8, 8)).mask for side in (2, 4, 16)}
+    assert fitted[4](mask).sum() == 4  # a quarter of a pixel is less than half of it
+    assert fitted[16](mask).sum() == 17 * 4  # enlarged: the nearest pixel
     mask[:] = False
     mask[5, 2] = True
-    assert np.argwhere(resized_mask(mask, 2)).tolist() == [[1, 0]]  # nothing vanishes
-    assert not resized_mask(mask & False, 4).any()
+    assert np.argwhere(fitted[2](mask)).tolist() == [[1, 0]]  # nothing vanishes
+    assert not fitted[4](mask & False).any()
 
 
 def test_images_are_resized_without_aliasing(tmp_path: Path) -> None:

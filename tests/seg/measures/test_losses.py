@@ -40,6 +40,14 @@ def test_against_monai_and_torch():
     torch.testing.assert_close(bce_dice(p, y), dice_loss(p, y) + bce_loss(p, y))
 
 
+def test_smoothing_as_released_with_baps():
+    p, y = tensors(*pair())
+    released = 1 - (2 * (p * y).sum() + 1) / ((p + y).sum() + 1)  # one ratio over the batch
+    torch.testing.assert_close(dice_loss(p, y, "batch", 1.0), released)
+    assert black_box_loss("dice", p.numpy(), y.numpy(), "batch", 1.0) == float(dice_loss(p, y, "batch", 1.0))
+    torch.testing.assert_close(bce_dice(p, y, "batch", 1.0), bce_loss(p, y) + released)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_best_worst_and_empty(loss):
     _, y = tensors(*pair())

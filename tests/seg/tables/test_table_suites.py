@@ -1,5 +1,6 @@
 """The suites of benchmarks/ are valid and their published figures agree; what a report shows beside Dice and HD95."""
 
+import inspect
 import re
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,8 @@ from seg.checks import GROUP, changed, refused, run_suite
 
 from zoo_opt.bench.engine.record import Record, read_record
 from zoo_opt_seg.adaptation.plan import method_from
+from zoo_opt_seg.adaptation.settings import settings_from
+from zoo_opt_seg.data import load_data
 from zoo_opt_seg.data.volumes import LabelledSlices
 from zoo_opt_seg.measures.trivial import best_atlas
 from zoo_opt_seg.tables import run as tables
@@ -75,13 +78,15 @@ def row_of(text: str, label: str) -> list[str]:
 @pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*_table*.toml")), ids=lambda p: p.stem)
 def test_recorded_suites_are_valid(path: Path) -> None:
     """They can be read, and every method, prompt, comparator and recipe takes its options."""
-    mine = {"trained", "weights", "unit", "empty", "data", "cache"}
+    mine = {"trained", "through", "weights", "unit", "empty", "data", "cache"}
     takes = {"lora": LoRA, "vlsm": VLSM, "ladder": partial(Ladder, 9)}
     for cell in load_table(path).cells():
         row = cell.row
+        assert set(cell.data) <= set(inspect.signature(load_data).parameters)
         assert row.use not in ("adapt", "backprop") or row.prompt in PROMPTS
         if row.use == "adapt":
             method_from(row.method, row.options, 100, 1000)
+            settings_from(row.settings)
         if row.use in takes:
             takes[row.use](**{k: v for k, v in row.options.items() if row.use != "ladder" or k not in mine})
         if row.use in COMPARATORS:
@@ -135,6 +140,7 @@ test_suite_errors = refused(
     ((TEXTS, 'figures = ["dice", "iou", "hd95"]\n', ""), r"'published.*' must be \[dice\] or \[dice, hd95\]"),
     ((TEXTS, "calls = 60\n", ""), "'calls'"),
     ((VOLUMES, '["79.45", 35.35]', '["79.45"]'), "published 1: row 'both' must have 2 figures, got 1"),
+    ((VOLUMES, "size = 32", "size = 32\ndata.ct = {}"), "'data' is for images, rows on volumes have 'options.data'"),
     ((VOLUMES, "{ liver = 0.9456 }", "[0.9456]"), "'published_organs' must have Dice by domain and organ"),
     ((VOLUMES, "{ ct = { liver", "{ synapse = { liver"), "no domain 'synapse'"),
     error=SuiteError,

@@ -124,6 +124,8 @@ def test_keys_tell_what_results_depend_on() -> None:
     assert keys(SUITE.replace('label = "disk"', 'label = "a disk"'))["a disk", DISCS, 0] == before["disk", DISCS, 0]
     tuned = keys(SUITE.replace("lr = 0.5", "lr = 0.6"))
     assert [k for k in before if before[k] != tuned[k]] == [("SPSA", "kvasir", 0), ("SPSA", "kvasir", 1)]
+    padded = keys(SUITE.replace("repeats = 2", 'repeats = 2\ndata.kvasir = { fit = "pad" }'))
+    assert {place[1] for place in before if before[place] != padded[place]} == {"kvasir"}
 
 
 test_suite_errors_name_the_place = refused(
@@ -141,6 +143,8 @@ test_suite_errors_name_the_place = refused(
     (('"options.lr" = [0.01, 0.1]', '"lr" = [0.01]'), "'grid' must have lists by names"),
     (('use = "seg.small:box"', 'name = "x"'), "'black_box' must be a table with a 'use'"),
     (("repeats = 2", "repeat = 2"), "unknown key 'repeat'"),
+    (("repeats = 2", "repeats = 2\ndata.kvsair = {}"), "'data' must have options of load_data by domain, got 'kvsair'"),
+    (("repeats = 2", "repeats = 2\ndata.kvasir = { size = 9 }"), "'data' must have options of load_data by domain"),
     (('label = "disk"', 'label = "SPSA"'), "different labels"),
     error=SuiteError,
 )
@@ -305,6 +309,9 @@ def test_domains_with_published_texts(tmp_path: Path) -> None:
     assert absent(cell) == ""
     splits = data_of(cell)
     assert splits.train.names == ("1", "2") and splits.test.texts is not None
+    padded = data_of(replace(cell, data={"fit": "pad"}))
+    assert padded.train.images.shape == splits.train.images.shape and not padded.train.images[:, -1].any()
+    raises(ValueError, r"data must be of data sets by name", data_of, replace(cell, domain=DISCS, data={"fit": "pad"}))
     raises(ValueError, r"domain must be one of .*, got 'disc\+texts'", data_of, replace(cell, domain="disc+texts"))
 
 

@@ -219,6 +219,19 @@ def test_labels_have_the_size_of_the_slices() -> None:
     assert model.enlarged(logits, (32, 32))[0, :, 20:].min() == 2
 
 
+def test_slices_go_through_a_smaller_size_by_cubic_splines() -> None:
+    """As the released test: 512, 224, 512 pixels there, 40, 24 and the model's here, and the labels back by nearest."""
+    from scipy.ndimage import zoom
+
+    model, images = ladder(), np.random.default_rng(0).random((2, 40, 40), np.float32)
+    by_hand = [zoom(zoom(one, 24 / 40, order=3), SIZE / 24, order=3) for one in images]
+    labels = [zoom(one, 40 / SIZE, order=0) for one in model.labels(np.stack(by_hand))]
+    assert (model.labels(images, through=24) == np.stack(labels)).all()
+    square = images[:, :SIZE, :SIZE]
+    assert (model.labels(square, through=SIZE) == model.labels(square)).all()
+    raises(ValueError, "through must be >= 1, got 0", model.labels, images, through=0)
+
+
 def test_another_image_size_interpolates_the_positions_alone() -> None:
     sam = small_sam()
     double = sam_of_size(sam, 64)

@@ -17,7 +17,7 @@ from zoo_opt_seg.whitebox.core import memory, recipes
 from zoo_opt_seg.whitebox.core.memory import PeakMemory
 from zoo_opt_seg.whitebox.core.recipe import SCHEDULES, Epoch, Recipe, Validation
 from zoo_opt_seg.whitebox.core.reports import TensorBoard, epochs_bar, together
-from zoo_opt_seg.whitebox.core.segmentation import LOSSES, Segmentation, bce_dice, vlsm_loss
+from zoo_opt_seg.whitebox.core.segmentation import LOSSES, Segmentation, bce_dice, vlsm_loss, vlsm_loss_released
 from zoo_opt_seg.whitebox.core.trainer import Trainable, fit
 
 
@@ -231,7 +231,16 @@ def test_losses_are_their_equations() -> None:
     given = torch.from_numpy(logits), torch.from_numpy(masks)
     assert bce_dice(*given).numpy() == pytest.approx(bce + dice)
     assert vlsm_loss(*given).numpy() == pytest.approx(1.5 * dice + bce)
-    assert list(LOSSES.values()) == [bce_dice, vlsm_loss]
+    assert list(LOSSES.values()) == [bce_dice, vlsm_loss, vlsm_loss_released]
+
+
+def test_released_vlsm_loss_is_monais_given_probabilities() -> None:
+    from monai.losses import DiceCELoss
+
+    logits, masks = torch.randn(3, 9, 9, generator=torch.Generator().manual_seed(1)), torch.zeros(3, 9, 9).bool()
+    masks[0, 2:5], masks[1, :, 3] = True, True  # the third is empty
+    theirs = DiceCELoss(lambda_dice=1.5, lambda_ce=1.0)(logits.sigmoid()[:, None], masks[:, None].float())
+    torch.testing.assert_close(vlsm_loss_released(logits, masks).mean(), theirs)
 
 
 class Spot:
@@ -275,7 +284,9 @@ def test_model_prompted_by_text_is_trained_with_texts() -> None:
     fit(SpotTraining(again, splits, loss="bce+1.5dice", augmentation="released"), recipe)
     assert torch.equal(model.w, again.w) and model.seen == again.seen
     raises(ValueError, "samples must have texts", SpotTraining, Spot(), disc_splits())
-    with pytest.raises(ValueError, match=r"loss must be one of bce\+dice, bce\+1.5dice, got 'dice'"):
+    with pytest.raises(
+        ValueError, match=r"loss must be one of bce\+dice, bce\+1.5dice, bce\+1.5dice:released, got 'dice'"
+    ):
         SpotTraining(Spot(), splits, loss="dice")
 
 

@@ -8,11 +8,12 @@ import numpy as np
 
 from zoo_opt.core.errors import one_of
 from zoo_opt_seg.data.files import DataError, Record, image_size
+from zoo_opt_seg.data.fitting import Crop
 from zoo_opt_seg.data.loaders.layout import check_pairs, folder, images_in
 
 EMPTY = "skip"  # an instrument that is out of view in a frame has an empty file
 FRAME = (1920, 1080)
-INSIDE = (320, 28, 1600, 1052)  # the camera image within the video frame
+BORDERS = (28, 28, 320, 320)  # of the frame around the camera image: top, bottom, left, right
 TYPES = range(1, 7)  # of TypeSegmentation: six instruments; 7 is "other", as is the folder Other_labels
 
 
@@ -22,7 +23,8 @@ def files(root: str | Path, *, seed: int = 0, objects: str = "instruments") -> d
     Training labels are ``ground_truth/<instrument>_labels/frame###.png`` (10 shaft, 20 wrist, 30 claspers;
     Other_labels is left out). Test labels are
     ``instrument_2017_test/**/instrument_dataset_<k>/**/TypeSegmentation/frame###.png`` (1 to 6, the type of
-    instrument). Frames of 1920 x 1080 are cut to the camera image, 1280 x 1024 at (320, 28).
+    instrument). Frames of 1920 x 1080 are cut to the camera image, 1280 x 1024 at (320, 28), unless ``load_data`` is
+    told another ``crop``.
 
     BAPS counts 3231 training samples (of which 366 validation) and 2878 test samples from 1800 and 1200 frames, which
     agrees with one sample per frame and instrument. Its choice of validation samples is not known: here it is one of
@@ -67,7 +69,7 @@ def _sequence(path: Path) -> str:
 
 
 def _train(path: Path, objects: str) -> list[Record]:
-    sequence, images, box = _frames(path)
+    sequence, images, crop = _frames(path)
     tools = {
         tool.name.removesuffix("_labels"): images_in(tool)
         for tool in sorted((path.parent / "ground_truth").iterdir())
@@ -83,27 +85,27 @@ def _train(path: Path, objects: str) -> list[Record]:
         if objects == "all":
             masks = {"": tuple(files[0] for files in masks.values())}
         name, group = f"train-{sequence}-{stem}", f"train-{sequence}"
-        records += [Record(f"{name}{end}", image, files, (1, 255), group, box) for end, files in masks.items()]
+        records += [Record(f"{name}{end}", image, files, (1, 255), group, crop=crop) for end, files in masks.items()]
     return records
 
 
 def _test(path: Path, types: dict[str, Path], objects: str) -> list[Record]:
-    sequence, images, box = _frames(path)
+    sequence, images, crop = _frames(path)
     if sequence not in types:
         raise DataError(f"{path}: expected labels of the sequence in a folder {sequence}/gt/TypeSegmentation")
     labels = images_in(types[sequence])
     check_pairs(images, labels, f" in {types[sequence]}")
     spans = {"": (1, 6)} if objects == "all" else {f"-{k}": (k, k) for k in TYPES}
     return [
-        Record(f"test-{sequence}-{stem}{end}", image, (labels[stem],), span, f"test-{sequence}", box)
+        Record(f"test-{sequence}-{stem}{end}", image, (labels[stem],), span, f"test-{sequence}", crop=crop)
         for stem, image in images.items()
         for end, span in spans.items()
     ]
 
 
-def _frames(path: Path) -> tuple[str, dict[str, Path], tuple[int, int, int, int] | None]:
+def _frames(path: Path) -> tuple[str, dict[str, Path], Crop | None]:
     images = images_in(path)
     if not images:
         raise DataError(f"{path}: expected images there, found none")
-    box = INSIDE if image_size(next(iter(images.values()))) == FRAME else None  # some copies are cut already
-    return _sequence(path), images, box
+    crop = BORDERS if image_size(next(iter(images.values()))) == FRAME else None  # some copies are cut already
+    return _sequence(path), images, crop

@@ -28,6 +28,8 @@ def files(
     fractions: Sequence[float] = FRACTIONS,
     group: str | None = None,
     values: tuple[int, int] | None = None,
+    images: str = "images",
+    masks: str = "masks",
 ) -> dict[str, list[Record]]:
     """Return the records of ``images/<name>.<ext>`` and ``masks/<name>[_mask].<ext>``.
 
@@ -53,6 +55,8 @@ def files(
     values : 2 int (low, high), optional
         Mask values of the object, for masks with several labels. Without, 1 is the object where the values are 0 and
         1, and otherwise all above 127.
+    images, masks : str
+        Names of the two folders.
 
     Raises
     ------
@@ -67,27 +71,32 @@ def files(
         raise ValueError(f"group must be a regular expression, got {group!r} ({error})") from None
     if values is not None:
         values = _range(values)
+    for argument, called in (("images", images), ("masks", masks)):
+        if not isinstance(called, str) or not called:
+            raise ValueError(f"{argument} must be the name of a folder, got {called!r}")
+    named = (images, masks)
     base = folder(root, "")
     parts = {split: next((base / n for n in names if (base / n).is_dir()), None) for split, names in _NAMES.items()}
-    if any(parts.values()) and not (base / "images").is_dir():
+    if any(parts.values()) and not (base / images).is_dir():
         found = {}
         for split in SPLITS:
             place = parts[split] or folder(base, *_NAMES[split])
-            part = _records(place, values, group)
+            part = _records(place, named, values, group)
             found[split] = [replace(record, name=f"{split}-{record.name}") for record in part]
         return found
-    return divide(_records(base, values, group), fractions, seed, str(base))
+    return divide(_records(base, named, values, group), fractions, seed, str(base))
 
 
-def _records(base: Path, values: tuple[int, int] | None, group: str | None) -> list[Record]:
-    images = images_in(folder(base, "images"), ALL)
+def _records(base: Path, named: tuple[str, str], values: tuple[int, int] | None, group: str | None) -> list[Record]:
+    places = [folder(base, name) for name in named]
+    images = images_in(places[0], ALL)
     masks: dict[str, Path] = {}
-    for stem, path in images_in(folder(base, "masks"), ALL).items():
+    for stem, path in images_in(places[1], ALL).items():
         plain = stem if stem in images else next((stem.removesuffix(e) for e in ENDINGS if stem.endswith(e)), stem)
         if plain in masks:
             raise DataError(f"{path}: a second mask for {plain!r} beside {masks[plain]}")
         masks[plain] = path
-    records = pair(images, masks, str(base / "images"), values=values, named=NAMED)
+    records = pair(images, masks, str(places[0]), values=values, named=NAMED)
     if group is not None:
         records = [replace(record, group=_group(group, record)) for record in records]
     return [sample for record in records for sample in _slices(record)]

@@ -11,7 +11,8 @@ from zoo_opt_seg.data.files import DataError, Record
 from zoo_opt_seg.data.loaders.layout import SPLITS, folder, images_below, pair
 
 # Masks are inverted: 0 cup, 128 the rim of the disc, 255 background; the cup is part of the disc.
-VALUES = {"disc": (0, 128), "cup": (0, 0)}
+VALUES = {"disc": (0, 128), "cup": (0, 0), "rim": (128, 128)}
+BOTH = ("disc", "cup")
 _STEMS = {"train": r"[gn]\d{4}", "validation": r"V\d{4}", "test": r"T\d{4}"}
 _PLACES = {
     "train": ("Training400/{Glaucoma,Non-Glaucoma}/*.jpg", "Annotation-Training400/Disc_Cup_Masks/*/*.bmp"),
@@ -32,8 +33,9 @@ def files(root: str | Path, *, seed: int = 0, label: str = "both") -> dict[str, 
         The folder that holds ``Training400``, ``Annotation-Training400`` and so on.
     seed : int
         Not used: the split is official.
-    label : {"both", "disc", "cup"}
-        The object. "both" gives each image twice, once with either, which makes the 800/800/800 of BAPS.
+    label : {"both", "disc", "cup", "rim"}
+        The object. "both" gives each image twice, once with the disc and once with the cup, which makes the
+        800/800/800 of BAPS. "rim" is the disc without the cup, what its released code calls the disc.
     """
     one_of("label", label, ("both", *VALUES))
     base = folder(root, "")
@@ -50,6 +52,6 @@ def files(root: str | Path, *, seed: int = 0, label: str = "both") -> dict[str, 
         found[split] = [
             replace(record, name=f"{record.name}-{which}", values=VALUES[which], group=record.name)
             for record in records
-            for which in (VALUES if label == "both" else (label,))
+            for which in (BOTH if label == "both" else (label,))
         ]
     return found

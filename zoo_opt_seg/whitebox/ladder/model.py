@@ -213,10 +213,22 @@ class LadderSam(nn.Module):
         known = None if self.config.encoders == "cnn" else (embed or self.embed)(pixels)
         return self(pixels, known, gate)
 
-    def labels(self, images: np.ndarray, *, gate: float | None = None) -> np.ndarray:
-        """Return the likeliest class of each pixel, uint8 (n, H, W): of logits brought to the slices' own size."""
+    def labels(self, images: np.ndarray, *, gate: float | None = None, through: int | None = None) -> np.ndarray:
+        """Return the likeliest class of each pixel, uint8 (n, H, W): of logits brought to the slices' own size.
+
+        Parameters
+        ----------
+        images : ndarray of float32, shape (n, H, W)
+        gate : float, optional
+            In place of the learnt s.
+        through : int, optional
+            As the released code tests, with 224: slices are brought to this side in pixels and from there to the
+            model's, by cubic splines, which loses detail, and the labels to the slices' size by the nearest pixel.
+        """
+        seen = images if through is None else zoomed(zoomed(images, integer("through", through, 1)), self.size)
         with torch.no_grad():
-            return self.enlarged(self.logits(images, gate=gate), images.shape[1:])
+            labels = self.enlarged(self.logits(seen, gate=gate), seen.shape[1:])
+        return labels if seen.shape == images.shape else zoomed(labels, images.shape[1], images.shape[2], order=0)
 
     @staticmethod
     def enlarged(logits: Tensor, size: tuple[int, ...]) -> np.ndarray:
@@ -256,6 +268,17 @@ class LadderSam(nn.Module):
         return {
             name: t for name, t in self.state_dict(keep_vars=True).items() if name in own or name.startswith(random)
         }
+
+
+def zoomed(slices: np.ndarray, height: int, width: int | None = None, order: int = 3) -> np.ndarray:
+    """Return slices (n, H, W) as (n, height, width), each by scipy's ``zoom``, a spline of this order."""
+    from scipy.ndimage import zoom
+
+    size = height, width or height
+    if slices.shape[1:] == size:
+        return slices
+    factors = [new / old for new, old in zip(size, slices.shape[1:], strict=True)]
+    return np.stack([zoom(one, factors, order=order) for one in slices])
 
 
 def _class_decoder(decoder: MaskDecoder, config: Ladder) -> Any:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -215,6 +216,7 @@ def row(request: Request) -> Trained:
     The options are those of `Ladder` but for the classes, and:
 
     - ``trained = false``: measured as it starts; with ``encoders = "sam"``, SAM without fine-tuning.
+    - ``through``: of `LadderSam.labels`, on the test volumes.
     - ``weights``: a file with ImageNet's ResNet-18 in the folder of checkpoints.
     - ``cache``: whether embeddings are kept in the table's folder, where its rows share them; true without. One of
       ViT-B takes 1 MB (4 MB at 1024 pixels), and the released augmentation makes some 34 of each slice.
@@ -223,6 +225,7 @@ def row(request: Request) -> Trained:
         raise ValueError(f"settings of {request.label!r}: a ladder has one loss, got {request.loss!r}")
     options, splits, sam = dict(request.options), request.splits, request.model.sam
     trained, cached = options.pop("trained", True), options.pop("cache", True)
+    through = options.pop("through", None)
     config, weights = Ladder(len(splits.classes) + 1, **options), request.files.get("weights")
     if sam.image_encoder.img_size != request.size:
         sam = sam_of_size(sam, request.size)
@@ -232,4 +235,5 @@ def row(request: Request) -> Trained:
         model, fitted = train_ladder(sam, splits, config, weights=weights, cache=cache, **request.training)
     else:
         model = LadderSam(sam, config, weights=weights, seed=request.recipe.seed)
-    return Trained(model.labels, fitted, figures={"gate": round(model.gate, 4)})
+    labels = model.labels if through is None else partial(model.labels, through=through)
+    return Trained(labels, fitted, figures={"gate": round(model.gate, 4)})
