@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -24,7 +25,18 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def data_digest(*parts: np.ndarray | str) -> str:
+class Blocks(Protocol):
+    """What takes the place of an array and is gone through in parts, as `zoo_opt_seg.data.stored.StoredRows`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all of it."""
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """All rows in their order, some at a time."""
+
+
+def data_digest(*parts: np.ndarray | Blocks | str) -> str:
     """Return the first 16 digits of the SHA-256 of arrays, their shapes included, and of texts."""
     digest = hashlib.sha256()
     for part in parts:
@@ -32,5 +44,6 @@ def data_digest(*parts: np.ndarray | str) -> str:
             digest.update(part.encode())
         else:
             digest.update(repr(part.shape).encode())
-            digest.update(np.ascontiguousarray(part).data)
+            for block in [part] if isinstance(part, np.ndarray) else part.blocks():
+                digest.update(np.ascontiguousarray(block).data)
     return digest.hexdigest()[:16]

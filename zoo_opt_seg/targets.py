@@ -181,7 +181,7 @@ class SegmentationTarget:
             return dict.fromkeys(("validation_loss", "test_dice", "test_hd95"), float("nan"))
         validation, test = self._splits.validation[: self._images], self._splits.test[: self._images]
         told = draw_prompts(kind_for(self._box), validation, (0, 1), exact=True)
-        answer = self._prompt.answer(self._box, x, self._prompt.context(validation.images, told))
-        loss = black_box_loss(self._settings["loss"], answer, validation.masks)
+        answer = self._prompt.answer(self._box, x, self._prompt.context(np.asarray(validation.images), told))
+        loss = black_box_loss(self._settings["loss"], answer, np.asarray(validation.masks))
         summary = evaluate(self._box, test, prompt=self._prompt, x=x, repeats=1, seed=0).summary()
         return {"validation_loss": float(loss), "test_dice": summary["dice"], "test_hd95": summary["hd95"]}

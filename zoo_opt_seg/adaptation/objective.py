@@ -207,6 +207,9 @@ class Objective:
         rows = self.rows(step)
         part = self.samples[rows]
         if self.augment is not None:
-            images, masks = augment(part.images, part.masks, [self.seed, _AUGMENT, step], self.augment)
+            images, masks = augment(
+                np.asarray(part.images), np.asarray(part.masks), [self.seed, _AUGMENT, step], self.augment
+            )
             part = replace(part, images=images, masks=masks)
-        return Minibatch(part.images, part.masks, draw_prompts(self.points, part, [self.seed, _POINTS, step]))
+        images, masks = np.asarray(part.images), np.asarray(part.masks)
+        return Minibatch(images, masks, draw_prompts(self.points, part, [self.seed, _POINTS, step]))

@@ -61,14 +61,15 @@ def panel(
     prompts = draw_prompts(points, samples, (seed, 0), exact=True)
     if rows is not None:
         samples, prompts = samples[rows], prompts[rows]
-    before = model(samples.images, prompts)
+    images, truths = np.asarray(samples.images), np.asarray(samples.masks)
+    before = model(images, prompts)
     plain = trained.trained if isinstance(trained, RefinedPrompt) else trained
-    answers = [plain.predict(model, samples.images, prompts, batch=len(samples))]
+    answers = [plain.predict(model, images, prompts, batch=len(samples))]
     columns = COLUMNS
     if isinstance(trained, RefinedPrompt):
-        answers.append(trained.refiner.correct(samples.images, prompts, answers[0]))
+        answers.append(trained.refiner.correct(images, prompts, answers[0]))
         columns = REFINED_COLUMNS
-    shown = trained.apply(samples.images, prompts)
+    shown = trained.apply(images, prompts)
     prompted = np.rint(shown * 255).astype(np.uint8)
     width, height = len(columns) * (CELL + GAP) + GAP, HEAD + len(samples) * (CELL + HEAD)
     sheet = Image.new("RGB", (width, height), PAPER)
@@ -76,7 +77,7 @@ def panel(
     for j, column in enumerate(columns):
         title = f"{_word(prompts)} prompt" if column == "prompt" else column
         draw.text((GAP + j * (CELL + GAP) + CELL // 2, HEAD // 2), title, INK, _font(16), anchor="mm")
-    for i, (image, truth) in enumerate(zip(samples.images, samples.masks, strict=True)):
+    for i, (image, truth) in enumerate(zip(images, truths, strict=True)):
         top = HEAD + i * (CELL + HEAD)
         large, shown_by = _big(image), trained.prompt.prompts(prompts[i : i + 1])
         cells = (  # in the order of the columns, each with what is written below

@@ -94,7 +94,7 @@ class Plan:
     @property
     def shown(self) -> Samples:
         """The images of the picture panel."""
-        others = (part[part.with_object] for part in (self.splits.validation, self.splits.train))
+        others = (part.select(part.with_object) for part in (self.splits.validation, self.splits.train))
         return next(part for part in (self.tested, *others) if part is not None and len(part))
 
     def config(self) -> dict[str, Any]:
@@ -189,11 +189,11 @@ def planned(
         raise ValueError(
             f"calls must be at least {least}, for validation and one step of {method}, got {training.calls}"
         )
-    test = splits.test if points == "text" else splits.test[splits.test.with_object]
-    test = test[: reporting.test_images]
+    test = splits.test if points == "text" else splits.test.select(splits.test.with_object)
+    test = test.select(slice(reporting.test_images))
     plan = Plan(
         *(box, prompt, splits, training, selection, refining, reporting, points, batch, start, method, optimizer),
-        validated=splits.validation[rows],
+        validated=splits.validation.select(rows),
         tested=test if reporting.test and len(test) else None,
     )
     plan.objective(box)  # raises what is wrong with its settings and the training images

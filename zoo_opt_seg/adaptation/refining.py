@@ -82,9 +82,14 @@ class PaidAnswers:
         parts = []
         for step, kept in sorted(steps.items()):
             images, masks, prompts = objective.minibatch(step)
-            rows = np.array([place for place, _ in kept])
+            places = np.array([place for place, _ in kept])
             answers = np.stack([answer for _, answer in kept])
-            parts.append(Answers(images, masks, rows, prompts[rows], answers, objective.rows(step)))
+            if objective.augment is None:  # they are rows of the training images, which need not be held twice
+                held = objective.samples
+                about = Answers(held.images, held.masks, objective.rows(step)[places], prompts[places], answers)
+            else:
+                about = Answers(images, masks, places, prompts[places], answers, objective.rows(step))
+            parts.append(about)
         return parts
 
     def forget_what_is_measured(self) -> None:
@@ -205,7 +210,7 @@ def _questions(
         return [], 0
     t, train = plan.training, plan.splits.train
     known = np.arange(len(train)) if plan.points == "text" else train.with_object
-    samples = train[known]
+    samples = train.select(known)
     asked = Cached(Forgiving(box, t.patience), paid.questions)
     about: dict[str, Any] = {"points": plan.points, "seed": (t.seed, _QUESTIONS), "batch": plan.batch, "wait": 0.0}
     about |= {"questions": -(-limit // len(samples)), "limit": limit}
@@ -254,6 +259,6 @@ def _validation(plan: Plan, trained: TrainedPrompt, box: BlackBox, paid: PaidAns
         return None
     validation = plan.validation(Cached(_Unanswered(box), paid.validation))
     assert validation.prompts is not None
-    answer = trained.predict(validation.box, samples.images, validation.prompts, plan.batch)
+    answer = trained.predict(validation.box, np.asarray(samples.images), validation.prompts, plan.batch)
     answers = Answers(samples.images, samples.masks, np.arange(len(samples)), validation.prompts, answer)
     return answers if len(answers) else None

@@ -163,7 +163,7 @@ def _asking(plan: Plan, trained: TrainedPrompt | RefinedPrompt) -> dict[str, Ask
     assert plan.tested is not None
     plain, first = trained.trained if isinstance(trained, RefinedPrompt) else trained, plan.tested[:_LOOKED_AT]
     prompts = draw_prompts(plan.points, first, (plan.reporting.test_seed, 0))
-    alike = plan.prompt.leaves_alone(plan.start, first.images, prompts)
+    alike = plan.prompt.leaves_alone(plan.start, np.asarray(first.images), prompts)
     asking: dict[str, Asked] = {ZERO_SHOT: None}
     if not alike and plan.reporting.test_start:
         asking[START] = TrainedPrompt(plan.prompt, plan.start)

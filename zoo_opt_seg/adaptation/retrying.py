@@ -154,4 +154,4 @@ class Forgiving(Wrapped):
 def controls(train: Samples, points: Kind) -> tuple[Array, Prompts] | None:
     """Return what `Retrying` can tell a black box that is down by: some training images and their prompts."""
     some = train[train.with_object[:CONTROLS]]
-    return (some.images, draw_prompts(points, some, (0,), exact=True)) if len(some) else None
+    return (np.asarray(some.images), draw_prompts(points, some, (0,), exact=True)) if len(some) else None

@@ -65,7 +65,7 @@ class ValidationImages:
         assert self.prompts is not None
         part = self.samples[rows]
         trained = TrainedPrompt(self.prompt, x)
-        answer = trained.predict(self.box, part.images, self.prompts[rows], batch=len(part))
+        answer = trained.predict(self.box, np.asarray(part.images), self.prompts[rows], batch=len(part))
         check_loss(self.loss, answer)
         loss = LOSSES[self.loss]
         p = torch.from_numpy(np.ascontiguousarray(answer, np.float32))

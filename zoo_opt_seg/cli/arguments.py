@@ -188,6 +188,7 @@ def _data(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--data", required=True, help="the labelled images, see above")
     sub.add_argument("--data-seed", type=int, default=0, metavar="N", help="of the split (default: 0)")
     sub.add_argument("--data-option", **_options("option of the loader"))
+    sub.add_argument("--data-cache", metavar="DIR", help="keep the prepared images here, not all of them in memory")
     _window(sub)
     _texts(sub, "what to find in the images, instead of the data's own texts; again: one of these is drawn")
     words = "what to ask by: so many points in the object (default: 1), centre, box (in training its sides are moved), "

@@ -71,7 +71,7 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
         splits = _splits(arguments, size, inputs.prepared(arguments, arguments.prompt))
         samples = getattr(splits, arguments.split)
         if settings["draw"] != "text":  # no point or box can lie on an empty mask
-            samples = samples[samples.with_object]
+            samples = samples.select(samples.with_object)
         if not len(samples):
             raise UsageError(f"--split {arguments.split}: {arguments.data} has no such images to be asked about")
         if samples.size != (size, size) and (prompt or arguments.size):
@@ -93,7 +93,7 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
 
 def _splits(arguments: argparse.Namespace, size: int, prepared: dict[str, Any]) -> Any:
     words: dict[str, Any] = {"seed": arguments.data_seed, "options": arguments.data_option, "texts": arguments.text}
-    words["window"] = inputs.window(arguments.window)
+    words |= {"window": inputs.window(arguments.window), "cache": arguments.data_cache}
     return inputs.splits(arguments.data, size=size, **words, **prepared)
 
 

@@ -197,6 +197,7 @@ def splits(
     window: Window | None = None,
     fit: str = "stretch",
     crop: Crop | None = None,
+    cache: str | None = None,
 ) -> Splits:
     """Return the labelled images that ``--data`` names.
 
@@ -214,6 +215,8 @@ def splits(
         Of ``--window``; see `load_data`.
     fit, crop
         Of `prepared`; see `load_data`.
+    cache : str, optional
+        Of ``--data-cache``; see `load_data`.
 
     Raises
     ------
@@ -226,8 +229,8 @@ def splits(
     aliases = {entry.alias: entry.name for entry in DATA_SETS.entries() if entry.alias}
     name = aliases.get(given, given)
     if name not in DATA_SETS:
-        if root and (options or seed or window is not None or fit != "stretch" or crop is not None):
-            words = "--data-option, --data-seed, --window, --fit and --crop"
+        if root and (options or seed or window is not None or fit != "stretch" or crop or cache):
+            words = "--data-option, --data-seed, --window, --fit, --crop and --data-cache"
             raise UsageError(f"{words} are for data sets by name, {spec} knows nothing of them")
         if not root:
             raise UsageError(
@@ -239,7 +242,8 @@ def splits(
             raise UsageError(f"--data {spec} must return Splits, got {type(own).__name__}")
         return own.with_texts(*texts) if texts else own
     with blamed(f"--data {spec}:"):
-        data = load_data(name, root or None, size, seed, window=window, fit=fit, crop=crop, **read_options(options))
+        how: dict[str, Any] = {"window": window, "fit": fit, "crop": crop, "cache": cache}
+        data = load_data(name, root or None, size, seed, **how, **read_options(options))
         return data.with_texts(*texts) if texts else data
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from zoo_opt_seg.data.boxes import mask_boxes, moved_boxes
-from zoo_opt_seg.data.points import centre_points, random_points, row_generator
+from zoo_opt_seg.data.points import centre_points, random_points, row_generator, row_numbers
 from zoo_opt_seg.data.samples import Samples, Texts
+from zoo_opt_seg.data.stored import StoredRows
 from zoo_opt_seg.prompts import Prompts
 
 Draw = Callable[[np.ndarray, Any], Prompts]
@@ -19,6 +20,7 @@ Kind = int | str | Draw
 """By what labelled images are asked about: so many points, a name of `KINDS`, or one's own drawing."""
 
 Rows = Sequence[int] | np.ndarray | None
+PART = 64  # of samples in files, so many are drawn for at a time; chosen, and it changes nothing
 
 
 def draw_prompts(
@@ -50,18 +52,25 @@ def draw_prompts(
     """
     kind = checked_kind(kind)
     if callable(kind):
-        return kind(samples.masks, seed)
+        return kind(np.asarray(samples.masks), seed)
+    if isinstance(samples.masks, StoredRows) and kind != "text" and len(samples):
+        numbers = row_numbers(rows, len(samples))
+        parts = [slice(start, start + PART) for start in range(0, len(samples), PART)]
+        drawn = [draw_prompts(kind, samples[part], seed, numbers[part], exact=exact) for part in parts]
+        return Prompts.concatenate(drawn)
+    masks = np.asarray(samples.masks)
     if isinstance(kind, int):
-        return random_points(samples.masks, seed, kind, rows)
+        return random_points(masks, seed, kind, rows)
     return KINDS[kind](samples, seed, rows, exact)
 
 
 def _box(samples: Samples, seed: int | Sequence[int], rows: Rows, exact: bool) -> Prompts:
-    return mask_boxes(samples.masks) if exact else moved_boxes(samples.masks, seed, rows)
+    masks = np.asarray(samples.masks)
+    return mask_boxes(masks) if exact else moved_boxes(masks, seed, rows)
 
 
 def _box_and_point(samples: Samples, seed: int | Sequence[int], rows: Rows, exact: bool) -> Prompts:
-    point = random_points(samples.masks, seed, 1, rows)
+    point = random_points(np.asarray(samples.masks), seed, 1, rows)
     return Prompts(point.points, point.labels, _box(samples, seed, rows, exact).boxes)
 
 
@@ -75,8 +84,8 @@ def _random_text(samples: Samples, seed: int | Sequence[int], rows: Rows, exact:
 
 
 KINDS: dict[str, Callable[[Samples, int | Sequence[int], Rows, bool], Prompts]] = {
-    "random": lambda samples, seed, rows, exact: random_points(samples.masks, seed, 1, rows),
-    "centre": lambda samples, *how: centre_points(samples.masks),
+    "random": lambda samples, seed, rows, exact: random_points(np.asarray(samples.masks), seed, 1, rows),
+    "centre": lambda samples, *how: centre_points(np.asarray(samples.masks)),
     "box": _box,
     "box+point": _box_and_point,
     "text": _random_text,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import PIL
 from PIL import Image
 
 from zoo_opt.core.errors import one_of
@@ -21,9 +22,11 @@ from zoo_opt_seg.data.readers.by_name import mask_values as mask_values
 from zoo_opt_seg.data.readers.by_name import rgb_image as rgb_image
 from zoo_opt_seg.data.readers.scans import forget_volumes
 from zoo_opt_seg.data.readers.windows import Window, check_window
-from zoo_opt_seg.data.samples import Samples, Texts
+from zoo_opt_seg.data.samples import Rows, Samples, Texts
+from zoo_opt_seg.data.stored import stored
 
 EMPTY = ("raise", "skip", "keep")  # what load may do about an empty mask
+_FORMAT = 1  # of what is made of files: another number, and what a cache holds is made anew
 _LOG = logging.getLogger("zoo_opt_seg.data")
 
 
@@ -72,8 +75,9 @@ def load(
     empty: str | None = None,
     window: Window | None = None,
     fit: str = "stretch",
+    cache: Path | None = None,
 ) -> Samples:
-    """Read records into memory, as squares.
+    """Read records as squares, into memory or into files.
 
     Images and masks are turned as their EXIF orientation says. Images are converted to 8-bit RGB (alpha is dropped)
     and resized with Pillow's bilinear filter, whose support grows with the reduction (antialiased). A mask pixel is
@@ -92,6 +96,9 @@ def load(
         than 8 bits are refused, but for DICOM files that have a window.
     fit : {"stretch", "pad"}
         How an image that is not square becomes one, see `zoo_opt_seg.data.fitting.Fit`.
+    cache : Path, optional
+        A folder for the squares: they are written there once, and read when rows are taken, so that all of them need
+        not fit in memory. Made anew where an argument, or the size or time of a file, is another.
 
     Returns
     -------
@@ -110,12 +117,33 @@ def load(
         raise ValueError(f"size must be a number of pixels >= 1, got {size!r}")
     window = check_window(window)
     check_fit(fit)
-    images = np.empty((len(records), size, size, 3), np.uint8)
-    masks = np.empty((len(records), size, size), np.bool_)
-    kept: list[Record] = []
-    reader = _Reader(size, window, fit)
+    made = _kept(records, _Reader(size, window, fit), empty)
+    images: Rows
+    masks: Rows
+    rows: list[int] = []
+    if cache is None:
+        images = np.empty((len(records), size, size, 3), np.uint8)
+        masks = np.empty((len(records), size, size), np.bool_)
+        for row, image, mask in made:
+            images[len(rows)], masks[len(rows)] = image, mask
+            rows.append(row)
+        images, masks = images[: len(rows)], masks[: len(rows)]
+    else:
+        key = repr((_FORMAT, PIL.__version__, size, empty, window, fit, [_told(record) for record in records]))
+        images, masks, rows = stored(cache, key, size, made)
+    kept = [records[row] for row in rows]
+    texts = [record.texts for record in kept if record.texts is not None]
+    names, groups = tuple(r.name for r in kept), tuple(r.group or r.name for r in kept)
+    told = tuple(texts) if kept and len(texts) == len(kept) else None
+    return Samples(images, masks, names, told, groups)
+
+
+def _kept(
+    records: Sequence[Record], reader: _Reader, empty: str | None
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Number, image and mask of each record that is a sample, one after the other."""
     try:
-        for record in records:
+        for row, record in enumerate(records):
             image, mask = reader.read(record)
             policy = empty or record.empty or "raise"
             if not mask.any() and policy != "keep":
@@ -123,14 +151,20 @@ def load(
                     raise DataError(_empty(record))
                 _LOG.info("left out: %s", _empty(record))
                 continue
-            images[len(kept)], masks[len(kept)] = image, mask
-            kept.append(record)
+            yield row, image, mask
     finally:
         forget_volumes()
-    texts = [record.texts for record in kept if record.texts is not None]
-    names, groups = tuple(r.name for r in kept), tuple(r.group or r.name for r in kept)
-    told = tuple(texts) if kept and len(texts) == len(kept) else None
-    return Samples(images[: len(kept)], masks[: len(kept)], names, told, groups)
+
+
+def _told(record: Record) -> tuple[object, ...]:
+    """What a sample depends on: all of its record but the texts, and the size and time of its files."""
+    files = []
+    for source in (record.image, *record.masks):
+        path = source if isinstance(source, Path) else getattr(source, "path", None)
+        if isinstance(path, Path) and path.exists():
+            about = path.stat()
+            files.append((str(path.resolve()), about.st_size, about.st_mtime_ns))
+    return repr(replace(record, texts=None)), files
 
 
 def sample_image(

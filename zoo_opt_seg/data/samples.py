@@ -1,13 +1,18 @@
-"""Labelled images in memory, and their three splits."""
+"""Labelled images, in memory or in files, and their three splits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from zoo_opt_seg.data.stored import StoredRows
+
+Rows = np.ndarray | StoredRows
+"""Of images or masks: an array, or what is read from a file when rows are taken."""
 Texts = tuple[tuple[str, ...], ...]
 """Text prompts of one image: for each kind of text (p1, p2, ... of the annotation files) its strings."""
 
@@ -18,9 +23,9 @@ class Samples:
 
     Parameters
     ----------
-    images : ndarray of uint8, shape (n, H, W, 3)
+    images : ndarray or StoredRows of uint8, shape (n, H, W, 3)
         RGB.
-    masks : ndarray of bool, shape (n, H, W)
+    masks : ndarray or StoredRows of bool, shape (n, H, W)
         True on the object.
     names : sequence of str, length n
         One name per image, for messages and records.
@@ -43,14 +48,14 @@ class Samples:
     (3, ('b', 'c'), ('c', 'a'))
     """
 
-    images: np.ndarray
-    masks: np.ndarray
+    images: Rows
+    masks: Rows
     names: tuple[str, ...]
     texts: tuple[Texts, ...] | None = None
     groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        images, masks = typed_array("images", self.images, np.uint8), typed_array("masks", self.masks, np.bool_)
+        images, masks = typed_rows("images", self.images, np.uint8), typed_rows("masks", self.masks, np.bool_)
         if images.ndim != 4 or images.shape[3] != 3:
             raise ValueError(f"images must have the shape (n, H, W, 3), got {images.shape}")
         if masks.shape != images.shape[:3]:
@@ -64,16 +69,27 @@ class Samples:
         return len(self.images)
 
     def __getitem__(self, rows: slice | Sequence[int] | np.ndarray) -> Samples:
-        """The samples of a slice, of row numbers, or of a bool per row."""
-        if not isinstance(rows, slice):
-            rows = np.asarray(rows)
-            if rows.ndim != 1:
-                raise TypeError(f"rows must be a slice or a sequence of row numbers, got {rows!r}")
-            rows = rows if rows.size else rows.astype(int)
+        """The samples of a slice, of row numbers, or of a bool per row, in memory."""
+        rows = _rows(rows)
+        return self._of(rows, self.images[rows], self.masks[rows])
+
+    def select(self, rows: slice | Sequence[int] | np.ndarray) -> Samples:
+        """The same, but those in files stay there, and all of them are this object."""
+        rows = _rows(rows)
+        if np.array_equal(np.arange(len(self))[rows], np.arange(len(self))):
+            return self
+        images, masks = (part.select(rows) if isinstance(part, StoredRows) else part[rows] for part in self._parts)
+        return self._of(rows, images, masks)
+
+    @property
+    def _parts(self) -> tuple[Rows, Rows]:
+        return self.images, self.masks
+
+    def _of(self, rows: Any, images: Rows, masks: Rows) -> Samples:
         index = np.arange(len(self))[rows].tolist()
         texts = None if self.texts is None else tuple(self.texts[i] for i in index)
         names, groups = (tuple(values[i] for i in index) for values in (self.names, self.groups))
-        return Samples(self.images[rows], self.masks[rows], names, texts, groups)
+        return Samples(images, masks, names, texts, groups)
 
     def with_texts(self, *texts: str) -> Samples:
         """The same samples, each to be asked by one of ``texts``, whichever is drawn."""
@@ -84,10 +100,11 @@ class Samples:
         """Height and width in pixels."""
         return int(self.images.shape[1]), int(self.images.shape[2])
 
-    @property
+    @cached_property
     def with_object(self) -> np.ndarray:
         """Row numbers of the masks that are not empty: on the others no point can lie."""
-        return np.flatnonzero(self.masks.any(axis=(1, 2)))
+        blocks = self.masks.blocks() if isinstance(self.masks, StoredRows) else [self.masks]
+        return np.flatnonzero(np.concatenate([np.zeros(0, np.bool_), *(block.any(axis=(1, 2)) for block in blocks)]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +139,16 @@ class Splits:
         return Splits(self.name, *(part.with_texts(*texts) for part in self.parts))
 
 
+def _rows(rows: Any) -> Any:
+    """Return a slice, or an array of numbers or of a bool per row."""
+    if isinstance(rows, slice):
+        return rows
+    rows = np.asarray(rows)
+    if rows.ndim != 1:
+        raise TypeError(f"rows must be a slice or a sequence of row numbers, got {rows!r}")
+    return rows if rows.size else rows.astype(int)
+
+
 def numbered(groups: Sequence[str]) -> np.ndarray:
     """Return the number of each sample's group, int64 of shape (n,): 0, 1, ... in the order of their first samples."""
     numbers = {group: i for i, group in enumerate(dict.fromkeys(groups))}
@@ -154,6 +181,11 @@ def _texts(texts: Any, n: int) -> tuple[Texts, ...]:
             )
         found.append(strings)
     return tuple(found)
+
+
+def typed_rows(name: str, value: Any, dtype: type[np.generic]) -> Rows:
+    """Return ``value``, or raise a TypeError unless it is an array of ``dtype``, or rows of it in a file."""
+    return value if isinstance(value, StoredRows) and value.dtype == dtype else typed_array(name, value, dtype)
 
 
 def typed_array(name: str, value: Any, dtype: type[np.generic]) -> np.ndarray:

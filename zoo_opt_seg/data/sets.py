@@ -30,9 +30,10 @@ def load_data(
     window: Window | None = None,
     fit: str = "stretch",
     crop: Sequence[int] | None = None,
+    cache: str | Path | None = None,
     **options: Any,
 ) -> Splits:
-    """Read or draw a data set, resized into memory and divided into train, validation and test.
+    """Read or draw a data set, resized and divided into train, validation and test.
 
     Parameters
     ----------
@@ -60,6 +61,9 @@ def load_data(
     crop : 4 int (top, bottom, left, right), optional
         Pixels to leave out along the borders of each image and its masks. In place of the loader's own crop where it
         has one, as for EndoVis 2017; not for windows, as those of ``dsb2018``.
+    cache : path, optional
+        A folder for images and masks as they are prepared: they are read from there when rows are taken, and need not
+        fit in memory; see `zoo_opt_seg.data.stored.StoredRows`. Without, all are in memory.
     **options
         Further options of the loader, as ``fractions=(0.8, 0.1, 0.1)``; see ``files`` in its module. A synthetic
         domain takes ``sizes``.
@@ -86,7 +90,7 @@ def load_data(
     entry.check_folder(root)
     window, crop = check_window(window), check_crop(crop)
     check_fit(fit)
-    for argument, value in (("empty", empty), ("texts", texts), ("window", window), ("crop", crop)):
+    for argument, value in (("empty", empty), ("texts", texts), ("window", window), ("crop", crop), ("cache", cache)):
         if value is not None and not entry.records:
             raise ValueError(f"{argument} must be None for {name!r}, which has its own, got {value!r}")
     if fit != "stretch" and not entry.records:
@@ -106,7 +110,8 @@ def load_data(
     parts = {}
     for split, part in records.items():
         asked = [replace(record, empty=record.empty or getattr(loader, "EMPTY", "raise")) for record in part]
-        parts[split] = load(_cropped(asked, crop, name), size, empty=empty, window=window, fit=fit)
+        how: dict[str, Any] = {"empty": empty, "window": window, "fit": fit}
+        parts[split] = load(_cropped(asked, crop, name), size, **how, cache=None if cache is None else Path(cache))
         if part and not len(parts[split]):
             raise DataError(f"{root}: all {len(part)} masks of the {split} split are empty")
     return Splits(name, **parts)

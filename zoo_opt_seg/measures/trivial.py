@@ -105,7 +105,7 @@ def best_disk(samples: Samples, *, repeats: int = 3, seed: int | Sequence[int] =
     points : int, str or callable
         Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`.
     """
-    samples = samples[samples.with_object]
+    samples = samples.select(samples.with_object)
     height, width = samples.size
     largest = int(np.ceil(np.hypot(height, width)))
     entropy = tuple(int(value) for value in np.atleast_1d(np.asarray(seed)))
@@ -134,7 +134,7 @@ def baselines(splits: Splits, *, seed: int | Sequence[int] = 0, points: Kind = "
     points : int, str or callable
         Kind of prompts, see `zoo_opt_seg.data.draws.draw_prompts`.
     """
-    train = splits.train[splits.train.with_object]
+    train = splits.train.select(splits.train.with_object)
     told = draw_prompts(points, train, (*np.atleast_1d(np.asarray(seed)).tolist(), 0), exact=True)
     found: dict[str, Trivial] = {}
     if told.boxes is None or told.points is not None:

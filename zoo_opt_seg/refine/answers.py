@@ -13,9 +13,11 @@ from zoo_opt.outage import WAIT
 from zoo_opt_seg.blackbox.protocol import BlackBox, answered, check_answer, check_images, check_prompts
 from zoo_opt_seg.blackbox.serving import Served
 from zoo_opt_seg.data.draws import Kind, draw_prompts, kind_for
-from zoo_opt_seg.data.samples import Samples, typed_array
+from zoo_opt_seg.data.samples import Rows, Samples, typed_rows
 from zoo_opt_seg.measures.metrics import dice
 from zoo_opt_seg.prompts import Array, Prompts
+
+_PART = 64  # answers that are measured at a time; chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +26,8 @@ class Answers:
 
     Parameters
     ----------
-    images : ndarray of uint8, shape (m, H, W, 3)
-    masks : ndarray of bool, shape (m, H, W)
+    images : ndarray or StoredRows of uint8, shape (m, H, W, 3)
+    masks : ndarray or StoredRows of bool, shape (m, H, W)
         The labels.
     rows : sequence of int, length n
         The image of each question.
@@ -42,16 +44,17 @@ class Answers:
         If an array is not of this form.
     """
 
-    images: Array
-    masks: Array
+    images: Rows
+    masks: Rows
     rows: Array
     prompts: Prompts
     answers: Array
     sources: Any = None
 
     def __post_init__(self) -> None:
-        images, masks = check_images(self.images), typed_array("masks", self.masks, np.bool_)
-        typed_array("images", images, np.uint8)
+        images, masks = typed_rows("images", self.images, np.uint8), typed_rows("masks", self.masks, np.bool_)
+        if isinstance(images, np.ndarray):
+            check_images(images)
         if masks.shape != images.shape[:3]:
             raise ValueError(f"masks must have the shape {images.shape[:3]} of the images, got {masks.shape}")
         rows = np.asarray(self.rows, np.int64)
@@ -82,22 +85,34 @@ class Answers:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Answers]) -> Answers:
-        """Return all questions and answers of several, which must be hard alike and of images of one size."""
-        before = np.cumsum([0, *(len(part.images) for part in parts)])
-        of_images = ("images", "masks", "sources")
-        images, masks, sources = (np.concatenate([getattr(part, name) for part in parts]) for name in of_images)
-        rows = np.concatenate([part.rows + first for part, first in zip(parts, before[:-1], strict=True)])
+        """Return all questions and answers of several, which must be hard alike and of images of one size.
+
+        Images that several parts have in common are held once.
+        """
+        held = [(id(part.images), id(part.masks), part.sources.tobytes()) for part in parts]
+        own = dict(zip(held, parts, strict=True))
+        first = dict(zip(own, np.cumsum([0, *(len(part.images) for part in own.values())]), strict=False))
+        images, masks = (_together([getattr(part, name) for part in own.values()]) for name in ("images", "masks"))
+        sources = np.concatenate([part.sources for part in own.values()])
+        rows = np.concatenate([part.rows + first[one] for part, one in zip(parts, held, strict=True)])
         prompts = Prompts.concatenate([part.prompts for part in parts])
         return cls(images, masks, rows, prompts, np.concatenate([part.answers for part in parts]), sources)
 
     def dice(self) -> Array:
         """Return the Dice of each answer, float64 (n,)."""
-        return dice(self.answers > 0.5, self.masks[self.rows])
+        parts = [slice(start, start + _PART) for start in range(0, len(self), _PART)]
+        values = [dice(self.answers[part] > 0.5, self.masks[self.rows[part]]) for part in parts]
+        return np.concatenate([np.zeros(0), *values])
 
     @property
     def hard(self) -> bool:
         """Whether the answers are masks, not probabilities."""
         return bool(self.answers.dtype == np.bool_)
+
+
+def _together(parts: Sequence[Rows]) -> Rows:
+    """Return rows after rows: those of a single part as they are, in a file or not."""
+    return parts[0] if len(parts) == 1 else np.concatenate([np.asarray(part) for part in parts])
 
 
 class Silent(BlackBox):
@@ -163,7 +178,7 @@ def ask(
         integer("limit", limit, 1)
     kind = kind_for(model, points)
     if kind != "text":
-        samples = samples[samples.with_object]
+        samples = samples.select(samples.with_object)
     if not len(samples):
         raise ValueError("samples must hold an image to ask about, got none")
     entropy = tuple(int(value) for value in np.atleast_1d(np.asarray(seed)))

@@ -161,7 +161,7 @@ def _peak(cell: Cell) -> Any:
     if hasattr(model, "logits"):  # a model of ours in this process
         first = data_of(cell).validation
         first = first[first.with_object[:1]]
-        model(first.images, draw_prompts(kind_of(cell), first, 0))
+        model(np.asarray(first.images), draw_prompts(kind_of(cell), first, 0))
     return PeakMemory(getattr(model, "device", torch.device("cpu")))
 
 

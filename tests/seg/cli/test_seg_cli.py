@@ -81,7 +81,7 @@ def test_fit_and_crop(run, tmp_path):
     assert found.shape == (36, 64) and not found[:2].any() and not found[-2:].any()
     fails(run("predict", *BOX, *ask, "--point", "5,1"), "which the crop leaves, got [[5.0, 1.0]]")
     fails(run("adapt", *BOX, *quick, "--data", "folder:wide", "--crop", "2,2"), "--crop must be TOP,BOTTOM,LEFT,RIGHT")
-    fails(run("evaluate", *BOX, *DATA, "--fit", "pad"), "--fit and --crop are for data sets by name")
+    fails(run("evaluate", *BOX, *DATA, "--fit", "pad"), "--crop and --data-cache are for data sets by name")
 
 
 def test_a_process_as_the_black_box(run):
@@ -326,7 +326,7 @@ def test_sizes_and_options_that_would_be_passed_over(edited, run):
     for words in (["--data-seed", "1"], ["--data-option", "sizes=3"], ["--window", "full"]):
         fails(
             edited(good, "evaluate", *DATA, *words),
-            "--data-option, --data-seed, --window, --fit and --crop are for data sets",
+            "--data-option, --data-seed, --window, --fit, --crop and --data-cache are for data sets",
         )
     words = "group must be a regular expression, got '('"
     fails(edited(good, "evaluate", "--data", "folder:.", "--data-option", 'group="("'), words)

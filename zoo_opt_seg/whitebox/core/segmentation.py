@@ -116,19 +116,21 @@ class Segmentation(Trainable):
         """Return the mean loss over these images."""
         samples = self._train[rows]
         if self.augmentation is not None:
-            images, masks = augment(samples.images, samples.masks, (*seed, AUGMENT), self.augmentation)
+            images, masks = augment(
+                np.asarray(samples.images), np.asarray(samples.masks), (*seed, AUGMENT), self.augmentation
+            )
             samples = replace(samples, images=images, masks=masks)
-        logits = self.forward(samples.images, draw_prompts(self._kind, samples, (*seed, POINTS)))
+        logits = self.forward(np.asarray(samples.images), draw_prompts(self._kind, samples, (*seed, POINTS)))
         if logits.dtype in HALVES:  # sums over all pixels have no room in 16 bits
             logits = logits.float()
-        return self._loss(logits, torch.from_numpy(samples.masks).to(logits.device)).mean()
+        return self._loss(logits, torch.from_numpy(np.asarray(samples.masks)).to(logits.device)).mean()
 
     def validate(self) -> Validation:
         """Return mean loss and mean Dice over the validation split; NaN without one."""
-        truth = self._validation.masks
+        truth = np.asarray(self._validation.masks)
         if not len(truth):
             return Validation(float("nan"), float("nan"))
-        probabilities = self.predict(self._validation.images, self._prompts)
+        probabilities = self.predict(np.asarray(self._validation.images), self._prompts)
         losses = []
         for start in range(0, len(truth), ROWS):  # in double precision all at once would be gigabytes of a large set
             rows = slice(start, start + ROWS)
