@@ -83,7 +83,7 @@ def _fields(
         "pictures": _pictures(folder, kind),
         "curves": _curves(config, metrics, log),
         "images": _images(test),
-        "measures": _measures(test, kind),
+        "measures": _measures(test, kind, config.get("test", {}).get("measure", "asked")),
         "use": _use(config),
         "made": _made(config, metrics),
     }
@@ -210,7 +210,7 @@ def _images(test: Mapping[str, Any] | None) -> str:
     )
 
 
-def _measures(test: Mapping[str, Any] | None, kind: Any) -> str:
+def _measures(test: Mapping[str, Any] | None, kind: Any, measure: str) -> str:
     if test is None:
         return ""
     headings = ["", "Dice", "± sd", "IoU", "± sd", "HD95, pixels", "± sd"]
@@ -222,6 +222,7 @@ def _measures(test: Mapping[str, Any] | None, kind: Any) -> str:
     ]
     some = next(iter(test["rows"].values()))
     note = f"Means over {some['images']:,} test images with {esc(asked_by(kind, some['repeats']))}; sd over images."
+    note += " Measured at the resolution of the files, on the masks as they are there." if measure == "original" else ""
     return f'<section id="measures"><h2>Measures</h2><p class="sub">{note}</p>{table(headings, body)}</section>'
 
 

@@ -26,6 +26,7 @@ from zoo_opt_seg.blackbox.protocol import BlackBox, SegmentationModel, as_black_
 from zoo_opt_seg.data.draws import Kind, kind_for, need_texts
 from zoo_opt_seg.data.samples import Samples, Splits
 from zoo_opt_seg.digests import data_digest
+from zoo_opt_seg.measures.evaluation import need_originals
 from zoo_opt_seg.measures.losses import SMOOTH
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.visual_prompts import VisualPrompt
@@ -124,6 +125,7 @@ class Plan:
                 "repeats": self.reporting.repeats,
                 "seed": self.reporting.test_seed,
                 **({} if self.reporting.test_start else {"start": False}),
+                **({"measure": self.reporting.measure} if self.reporting.measure != "asked" else {}),
             },
         }
 
@@ -191,6 +193,8 @@ def planned(
         )
     test = splits.test if points == "text" else splits.test.select(splits.test.with_object)
     test = test.select(slice(reporting.test_images))
+    if reporting.test and reporting.measure == "original":
+        need_originals(test)
     plan = Plan(
         *(box, prompt, splits, training, selection, refining, reporting, points, batch, start, method, optimizer),
         validated=splits.validation.select(rows),

@@ -120,6 +120,7 @@ def measure(
     assert plan.tested is not None
     about = plan.reporting
     settings: dict[str, Any] = {"repeats": about.repeats, "seed": about.test_seed, "draw": plan.points}
+    settings["measure"] = about.measure
     rows: dict[str, Evaluation] = {}
     box = Counted(plan.box)
     asked: BlackBox = _asked(plan, box, folder)

@@ -111,7 +111,7 @@ def adapt(
         ``augment``, ``points``, ``x0``, ``patience``, ``wait``: see `zoo_opt_seg.adaptation.settings.SearchSettings`;
         ``validate``, ``validation_images``, ``select``: `zoo_opt_seg.adaptation.settings.SelectionSettings`;
         ``refine``, ``refine_share``, ``refine_steps``: `zoo_opt_seg.adaptation.settings.RefineSettings`; ``test``,
-        ``test_images``, ``repeats``, ``test_seed``, ``test_start``, ``panel``:
+        ``test_images``, ``repeats``, ``test_seed``, ``test_start``, ``measure``, ``panel``:
         `zoo_opt_seg.adaptation.settings.ReportSettings`.
 
     Returns

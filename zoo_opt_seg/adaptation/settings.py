@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from zoo_opt.core.errors import fraction, integer, positive
+from zoo_opt.core.errors import fraction, integer, one_of, positive
 from zoo_opt.methods import Method
 from zoo_opt.outage import WAIT, check_wait
+from zoo_opt_seg.measures.evaluation import RESOLUTIONS
 
 if TYPE_CHECKING:
     from zoo_opt_seg.data.draws import Kind
@@ -179,6 +180,9 @@ class ReportSettings:
     test_start : bool
         Whether to measure the visual prompt before its training as well, where that is not the black box as it is: so
         many calls as the prompt has views for each prompt of a test image, less the view that zero-shot has asked.
+    measure : {"asked", "original"}
+        At which resolution, see `zoo_opt_seg.measures.evaluation.evaluate`. Training and validation are at that of the
+        images that the black box is asked about.
     panel : bool
         Whether to write the picture panel and the HTML page, if there is a result folder. It shows test images, or
         validation images where the test split is not to be looked at.
@@ -189,11 +193,13 @@ class ReportSettings:
     repeats: int = 3
     test_seed: int = 0
     test_start: bool = True
+    measure: str = "asked"
     panel: bool = True
 
     def __post_init__(self) -> None:
         integer("repeats", self.repeats, 1)
         integer("test_seed", self.test_seed, 0)
+        one_of("measure", self.measure, RESOLUTIONS)
         if self.test_images is not None:
             integer("test_images", self.test_images, 1)
 

@@ -216,6 +216,8 @@ def _prepared(sub: argparse.ArgumentParser, first: str = "as in the result folde
 def _repeats(sub: argparse.ArgumentParser) -> None:
     words = "random points or texts per image (default: 3); an image has one box and one centre"
     sub.add_argument("--repeats", type=int, default=3, metavar="N", help=words)
+    words = "at the resolution asked at (default), or at that of the image files, on their masks as they are"
+    sub.add_argument("--measure", choices=("asked", "original"), default="asked", help=words)
 
 
 def _options(what: str) -> dict[str, Any]:

@@ -62,6 +62,7 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
     from zoo_opt_seg.measures.trivial import baselines
 
     settings: dict[str, Any] = {"repeats": arguments.repeats, "seed": arguments.seed, "batch": arguments.batch}
+    settings["measure"] = arguments.measure
     rows = {}
     with inputs.black_box(
         arguments.model, device=arguments.device, dtype=arguments.dtype, cache=arguments.cache
@@ -85,7 +86,7 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
         rows[name] = evaluate(trivial, samples, **settings).summary()
     print(_rows(rows))
     if arguments.save:
-        about = {name: getattr(arguments, name) for name in ("model", "data", "split", "seed")}
+        about = {name: getattr(arguments, name) for name in ("model", "data", "split", "seed", "measure")}
         about |= {"model": hidden_command(arguments.model), "points": settings["draw"]}
         write_json(Path(arguments.save), {**about, "rows": rows})
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,11 @@ from zoo_opt_seg.data.readers.by_name import mask_values as mask_values
 from zoo_opt_seg.data.readers.by_name import rgb_image as rgb_image
 from zoo_opt_seg.data.readers.scans import forget_volumes
 from zoo_opt_seg.data.readers.windows import Window, check_window
-from zoo_opt_seg.data.samples import Rows, Samples, Texts
+from zoo_opt_seg.data.samples import Original, Rows, Samples, Texts
 from zoo_opt_seg.data.stored import stored
 
 EMPTY = ("raise", "skip", "keep")  # what load may do about an empty mask
-_FORMAT = 1  # of what is made of files: another number, and what a cache holds is made anew
+_FORMAT = 2  # of what is made of files: another number, and what a cache holds is made anew
 _LOG = logging.getLogger("zoo_opt_seg.data")
 
 
@@ -117,41 +118,43 @@ def load(
         raise ValueError(f"size must be a number of pixels >= 1, got {size!r}")
     window = check_window(window)
     check_fit(fit)
-    made = _kept(records, _Reader(size, window, fit), empty)
+    reader = _Reader(size, window, fit)
+    made = _kept(records, reader, empty)
     images: Rows
     masks: Rows
-    rows: list[int] = []
+    numbers: list[tuple[int, ...]] = []
     if cache is None:
         images = np.empty((len(records), size, size, 3), np.uint8)
         masks = np.empty((len(records), size, size), np.bool_)
-        for row, image, mask in made:
-            images[len(rows)], masks[len(rows)] = image, mask
-            rows.append(row)
-        images, masks = images[: len(rows)], masks[: len(rows)]
+        for number, image, mask in made:
+            images[len(numbers)], masks[len(numbers)] = image, mask
+            numbers.append(number)
+        images, masks = images[: len(numbers)], masks[: len(numbers)]
     else:
         key = repr((_FORMAT, PIL.__version__, size, empty, window, fit, [_told(record) for record in records]))
-        images, masks, rows = stored(cache, key, size, made)
-    kept = [records[row] for row in rows]
+        images, masks, numbers = stored(cache, key, size, made)
+    kept = [records[row] for row, *_ in numbers]
     texts = [record.texts for record in kept if record.texts is not None]
     names, groups = tuple(r.name for r in kept), tuple(r.group or r.name for r in kept)
     told = tuple(texts) if kept and len(texts) == len(kept) else None
-    return Samples(images, masks, names, told, groups)
+    originals = tuple(reader.original(records[row], (width, height)) for row, width, height in numbers)
+    return Samples(images, masks, names, told, groups, originals)
 
 
 def _kept(
     records: Sequence[Record], reader: _Reader, empty: str | None
-) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Number, image and mask of each record that is a sample, one after the other."""
+) -> Iterator[tuple[tuple[int, int, int], np.ndarray, np.ndarray]]:
+    """Of each record that is a sample: its number, width and height of its file; image; mask."""
     try:
         for row, record in enumerate(records):
-            image, mask = reader.read(record)
+            image, mask, size = reader.read(record)
             policy = empty or record.empty or "raise"
             if not mask.any() and policy != "keep":
                 if policy == "raise":
                     raise DataError(_empty(record))
                 _LOG.info("left out: %s", _empty(record))
                 continue
-            yield row, image, mask
+            yield (row, *size), image, mask
     finally:
         forget_volumes()
 
@@ -165,6 +168,26 @@ def _told(record: Record) -> tuple[object, ...]:
             about = path.stat()
             files.append((str(path.resolve()), about.st_size, about.st_mtime_ns))
     return repr(replace(record, texts=None)), files
+
+
+def whole_mask(record: Record, size: tuple[int, int]) -> np.ndarray:
+    """Return the union of a record's masks, bool (H, W), for an image of this width and height.
+
+    Raises
+    ------
+    DataError
+        If one cannot be read, or has another size.
+    """
+    union = np.zeros(size[::-1], np.bool_)
+    for path in record.masks:
+        mask = mask_array(path, record.values)
+        if mask.shape != union.shape:
+            raise DataError(
+                f"{path}: the mask has {mask.shape[1]} x {mask.shape[0]} pixels{_turn(path)}, "
+                f"its image {record.image} has {size[0]} x {size[1]}{_turn(record.image)}"
+            )
+        union |= mask
+    return union
 
 
 def sample_image(
@@ -184,12 +207,19 @@ class _Reader:
         self.image: tuple[tuple[Path | ImageSource, bool], Image.Image, tuple[int, int]] | None = None
         self.masks: tuple[tuple[tuple[Path | MaskSource, ...], tuple[int, int] | None], np.ndarray] | None = None
 
-    def read(self, record: Record) -> tuple[np.ndarray, np.ndarray]:
-        """Return image and mask as a sample has them, uint8 (size, size, 3) and bool (size, size)."""
+    def read(self, record: Record) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+        """Return image and mask as a sample has them, uint8 and bool (size, size), and the file's width and height."""
         image, size = self._image(record)
         mask = self._mask(record, size)
-        fit = Fit(self.size, size, self.fit, shown_part(size, record.image, record.box, record.crop))
-        return fit.picture(image), fit.mask(mask)
+        fitted = self._fitted(record, size)
+        return fitted.picture(image), fitted.mask(mask), size
+
+    def original(self, record: Record, size: tuple[int, int]) -> Original:
+        """Return what a record whose image has this width and height was made from; nothing is read."""
+        return Original(partial(whole_mask, record, size), self._fitted(record, size).back)
+
+    def _fitted(self, record: Record, size: tuple[int, int]) -> Fit:
+        return Fit(self.size, size, self.fit, shown_part(size, record.image, record.box, record.crop))
 
     def _image(self, record: Record) -> tuple[Image.Image, tuple[int, int]]:
         whole = record.box is None and record.crop is None
@@ -205,16 +235,7 @@ class _Reader:
     def _mask(self, record: Record, size: tuple[int, int]) -> np.ndarray:
         key = (record.masks, record.values)
         if self.masks is None or self.masks[0] != key:
-            union = np.zeros(size[::-1], np.bool_)
-            for path in record.masks:
-                mask = mask_array(path, record.values)
-                if mask.shape != union.shape:
-                    raise DataError(
-                        f"{path}: the mask has {mask.shape[1]} x {mask.shape[0]} pixels{_turn(path)}, "
-                        f"its image {record.image} has {size[0]} x {size[1]}{_turn(record.image)}"
-                    )
-                union |= mask
-            self.masks = (key, union)
+            self.masks = (key, whole_mask(record, size))
         return self.masks[1]
 
 

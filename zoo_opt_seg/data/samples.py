@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,22 @@ Rows = np.ndarray | StoredRows
 """Of images or masks: an array, or what is read from a file when rows are taken."""
 Texts = tuple[tuple[str, ...], ...]
 """Text prompts of one image: for each kind of text (p1, p2, ... of the annotation files) its strings."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """The mask that a sample was made from, at the resolution of its file, and the way back to there.
+
+    Parameters
+    ----------
+    mask : callable
+        Without arguments; reads the mask, bool (H, W), from its files at each call.
+    back : callable
+        Maps an answer about the sample, float32 (size, size), to float32 (H, W).
+    """
+
+    mask: Callable[[], np.ndarray]
+    back: Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +50,8 @@ class Samples:
     groups : sequence of str, length n, optional
         What each sample belongs to: the patient, video or image that it was taken from. Samples of one group are no
         independent evidence: intervals and tests resample whole groups. By default each sample's name.
+    originals : sequence of Original, length n, optional
+        What measures at the original resolution need; of samples that were read from files.
 
     Raises
     ------
@@ -53,6 +71,7 @@ class Samples:
     names: tuple[str, ...]
     texts: tuple[Texts, ...] | None = None
     groups: tuple[str, ...] = ()
+    originals: tuple[Original, ...] | None = None
 
     def __post_init__(self) -> None:
         images, masks = typed_rows("images", self.images, np.uint8), typed_rows("masks", self.masks, np.bool_)
@@ -64,6 +83,8 @@ class Samples:
         object.__setattr__(self, "groups", _strings("groups", self.groups or self.names, len(images)))
         if self.texts is not None:
             object.__setattr__(self, "texts", _texts(self.texts, len(images)))
+        if self.originals is not None and len(self.originals) != len(images):
+            raise ValueError(f"originals must be {len(images)}, one per image, got {len(self.originals)}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -89,7 +110,8 @@ class Samples:
         index = np.arange(len(self))[rows].tolist()
         texts = None if self.texts is None else tuple(self.texts[i] for i in index)
         names, groups = (tuple(values[i] for i in index) for values in (self.names, self.groups))
-        return Samples(images, masks, names, texts, groups)
+        originals = None if self.originals is None else tuple(self.originals[i] for i in index)
+        return Samples(images, masks, names, texts, groups, originals)
 
     def with_texts(self, *texts: str) -> Samples:
         """The same samples, each to be asked by one of ``texts``, whichever is drawn."""

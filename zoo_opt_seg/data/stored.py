@@ -89,8 +89,8 @@ class StoredRows:
 
 
 def stored(
-    folder: Path, key: str, size: int, samples: Iterable[tuple[int, np.ndarray, np.ndarray]]
-) -> tuple[StoredRows, StoredRows, list[int]]:
+    folder: Path, key: str, size: int, samples: Iterable[tuple[tuple[int, ...], np.ndarray, np.ndarray]]
+) -> tuple[StoredRows, StoredRows, list[tuple[int, ...]]]:
     """Return images and masks that lie in a folder, from its files or, where there are none of this key, written first.
 
     Parameters
@@ -101,19 +101,20 @@ def stored(
         What the samples depend on.
     size : int
         Height and width of images and masks.
-    samples : iterable of (int, image, mask)
-        Row numbers, uint8 (size, size, 3) and bool (size, size); gone through only if there are no files.
+    samples : iterable of (numbers, image, mask)
+        A tuple of int to be kept with the sample, uint8 (size, size, 3) and bool (size, size); gone through only if
+        there are no files.
 
     Returns
     -------
     images, masks : StoredRows
-    rows : list of int
-        The row numbers.
+    numbers : list of tuple of int
+        Those kept with each.
     """
     place = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
     if not (place / "rows.json").is_file():
         _write(folder, place, samples)
-    rows: list[int] = json.loads((place / "rows.json").read_bytes())
+    rows = [tuple(numbers) for numbers in json.loads((place / "rows.json").read_bytes())]
     shapes = {"images": (len(rows), size, size, 3), "masks": (len(rows), size, size)}
     for name, shape in shapes.items():
         if not (place / name).is_file() or (place / name).stat().st_size != math.prod(shape):
@@ -125,15 +126,15 @@ def stored(
     )
 
 
-def _write(folder: Path, place: Path, samples: Iterable[tuple[int, np.ndarray, np.ndarray]]) -> None:
+def _write(folder: Path, place: Path, samples: Iterable[tuple[tuple[int, ...], np.ndarray, np.ndarray]]) -> None:
     """Write the files of a key, all or none."""
     folder.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folder))
     try:
         rows = []
         with (made / "images").open("wb") as images, (made / "masks").open("wb") as masks:
-            for row, image, mask in samples:
-                rows.append(row)
+            for numbers, image, mask in samples:
+                rows.append(numbers)
                 images.write(image.tobytes())
                 masks.write(mask.tobytes())
             for file in (images, masks):

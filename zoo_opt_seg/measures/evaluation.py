@@ -12,12 +12,13 @@ from zoo_opt.bench.statistics.bootstrap import interval
 from zoo_opt.core.errors import integer, one_of
 from zoo_opt_seg.blackbox.protocol import check_answer
 from zoo_opt_seg.data.draws import FIXED, Kind, draw_prompts, kind_for
-from zoo_opt_seg.data.samples import Samples, numbered
+from zoo_opt_seg.data.samples import Original, Samples, numbered
 from zoo_opt_seg.measures.metrics import dice, hd95, iou
 from zoo_opt_seg.prompts import Prompts
 
 RESAMPLES = 10_000  # of the bootstrap: a bound's Monte Carlo error is then 0.7 % of the width, for a normal mean
 MEASURES = ("dice", "iou", "hd95")
+RESOLUTIONS = ("asked", "original")
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +111,7 @@ def evaluate(
     draw: Kind | None = None,
     distances: bool = True,
     spacing: float | Sequence[float] | None = None,
+    measure: str = "asked",
     known: Mapping[tuple[int, int], Mapping[str, Sequence[float]]] | None = None,
     on_batch: Callable[[int, int, dict[str, list[float]]], None] | None = None,
 ) -> Evaluation:
@@ -141,6 +143,9 @@ def evaluate(
         Whether to measure HD95, which takes some milliseconds per image.
     spacing : float or (float, float), optional
         Of pixels, for HD95 in mm.
+    measure : {"asked", "original"}
+        At which resolution: that of the images that the model is asked about, or that of the files they were read from,
+        `Samples.originals`: the answer is resized back, bilinearly, and held against the mask as it is on the disk.
     known : mapping, optional
         Scores of batches measured before, by (repeat, first row): {"dice": [...], "iou": [...], "hd95": [...]}. These
         are not sent to the model again.
@@ -161,6 +166,8 @@ def evaluate(
         integer(name, value, 1)
     if not len(samples):
         raise ValueError("samples must hold at least one, got none")
+    if one_of("measure", measure, RESOLUTIONS) == "original":
+        need_originals(samples)
     predict, kind = _predictor(model, prompt, x), _kind(model, draw, points)
     if kind in FIXED:
         repeats = 1
@@ -175,8 +182,9 @@ def evaluate(
             if known is not None and (repeat, start) in known:
                 results[:, repeat, rows] = _recalled(known[repeat, start], rows)
                 continue
-            output = predict(samples.images[rows], prompts[rows])
-            scores = _scores(output, samples.masks[rows], distances, spacing)
+            part = samples[rows]
+            output = predict(np.asarray(part.images), prompts[rows])
+            scores = _SCORES[measure](output, part, distances, spacing)
             results[:, repeat, rows] = scores
             if on_batch is not None:
                 on_batch(repeat, start, dict(zip(MEASURES, scores.tolist(), strict=True)))
@@ -213,17 +221,47 @@ def _predictor(model: Any, prompt: Any, x: np.ndarray | None) -> Callable[[np.nd
     return through
 
 
-def _scores(output: Any, truth: np.ndarray, distances: bool, spacing: float | Sequence[float] | None) -> np.ndarray:
+def need_originals(samples: Samples) -> tuple[Original, ...]:
+    """Return the originals of samples, or raise a ValueError that says what has some."""
+    if samples.originals is None:
+        raise ValueError('samples must be read from files to be measured with measure="original"; these have no files')
+    return samples.originals
+
+
+def _scores(output: Any, samples: Samples, distances: bool, spacing: float | Sequence[float] | None) -> np.ndarray:
     """Return dice, iou and hd95 of a batch, (3, n); NaN for predictions that hold NaN."""
-    output = check_answer(output, truth.shape, "model", nan=True)
+    output = check_answer(output, samples.masks.shape, "model", nan=True)
     ok = ~np.isnan(output).any(axis=(1, 2))
-    masks = output > 0.5
-    scores = np.full((3, len(truth)), np.nan)
+    scores = np.full((3, len(samples)), np.nan)
     if ok.any():
-        scores[0, ok] = dice(masks[ok], truth[ok])
-        scores[1, ok] = iou(masks[ok], truth[ok])
-        if distances:
-            scores[2, ok] = hd95(masks[ok], truth[ok], spacing=spacing)
+        scores[:, ok] = _compared(output[ok] > 0.5, samples.masks[ok], distances, spacing)
+    return scores
+
+
+def _original_scores(
+    output: Any, samples: Samples, distances: bool, spacing: float | Sequence[float] | None
+) -> np.ndarray:
+    """Return the same at the resolution of the samples' files."""
+    output = check_answer(output, samples.masks.shape, "model", nan=True)
+    scores = np.full((3, len(samples)), np.nan)
+    for i, (answer, original) in enumerate(zip(output, need_originals(samples), strict=True)):
+        if not np.isnan(answer).any():
+            found, truth = original.back(answer.astype(np.float32)) > 0.5, original.mask()
+            scores[:, i : i + 1] = _compared(found[None], truth[None], distances, spacing)
+    return scores
+
+
+_SCORES = {"asked": _scores, "original": _original_scores}
+
+
+def _compared(
+    found: np.ndarray, truth: np.ndarray, distances: bool, spacing: float | Sequence[float] | None
+) -> np.ndarray:
+    """Return dice, iou and hd95 of masks, (3, n)."""
+    scores = np.full((3, len(truth)), np.nan)
+    scores[0], scores[1] = dice(found, truth), iou(found, truth)
+    if distances:
+        scores[2] = hd95(found, truth, spacing=spacing)
     return scores
 
 
