@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo_opt_seg.data.files import mask_array, resized_mask, sample_image
+from zoo_opt_seg.data.files import mask_array, sample_image
+from zoo_opt_seg.data.fitting import Fit
 
 COLLECTIONS = ("medical", "photos")
 SAME_AS_MEDICAL = ("heartmri", "spleenct", "hepaticct")  # sets of photos that are no photographs
@@ -88,10 +89,14 @@ def _read(folder: Path, size: int) -> Pictures:
         rows = [row for row in csv.DictReader(file) if row["set"] not in SAME_AS_MEDICAL]
     images, objects = np.empty((len(rows), size, size, 3), np.uint8), []
     for i, row in enumerate(rows):
-        images[i] = sample_image(folder / row["file"], size)
-        objects.append(np.stack([resized_mask(mask_array(path, None), size) for path in _masks(folder, row["file"])]))
+        images[i] = sample_image(folder / row["file"], size)[0]
+        objects.append(np.stack([_resized(mask_array(path, None), size) for path in _masks(folder, row["file"])]))
     names = np.array([{"cococrop": "coco"}.get(row["set"], row["set"]) for row in rows])  # of one photograph
     return Pictures(images, objects, names, np.array([group_of(row) for row in rows]))
+
+
+def _resized(mask: np.ndarray, size: int) -> np.ndarray:
+    return Fit(size, mask.shape[::-1]).mask(mask)
 
 
 def _masks(folder: Path, file: str) -> Iterator[Path]:

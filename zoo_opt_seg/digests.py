@@ -26,7 +26,7 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 class Blocks(Protocol):
-    """What takes the place of an array and is gone through in parts, as `zoo_opt_seg.data.stored.StoredRows`."""
+    """What takes the place of an array and is gone through in parts, as `zoo_opt_seg.data.row_files.StoredRows`."""
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from zoo_opt_seg.data.boxes import mask_boxes, moved_boxes
 from zoo_opt_seg.data.points import centre_points, random_points, row_generator, row_numbers
+from zoo_opt_seg.data.row_files import StoredRows
 from zoo_opt_seg.data.samples import Samples, Texts
-from zoo_opt_seg.data.stored import StoredRows
 from zoo_opt_seg.prompts import Prompts
 
 Draw = Callable[[np.ndarray, Any], Prompts]

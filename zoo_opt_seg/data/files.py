@@ -23,8 +23,8 @@ from zoo_opt_seg.data.readers.by_name import mask_values as mask_values
 from zoo_opt_seg.data.readers.by_name import rgb_image as rgb_image
 from zoo_opt_seg.data.readers.scans import forget_volumes
 from zoo_opt_seg.data.readers.windows import Window, check_window
+from zoo_opt_seg.data.row_files import stored
 from zoo_opt_seg.data.samples import Original, Rows, Samples, Texts
-from zoo_opt_seg.data.stored import stored
 
 EMPTY = ("raise", "skip", "keep")  # what load may do about an empty mask
 _FORMAT = 2  # of what is made of files: another number, and what a cache holds is made anew

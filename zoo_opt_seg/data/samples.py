@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt_seg.data.stored import StoredRows
+from zoo_opt_seg.data.row_files import StoredRows
 
 Rows = np.ndarray | StoredRows
 """Of images or masks: an array, or what is read from a file when rows are taken."""

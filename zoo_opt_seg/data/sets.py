@@ -63,7 +63,7 @@ def load_data(
         has one, as for EndoVis 2017; not for windows, as those of ``dsb2018``.
     cache : path, optional
         A folder for images and masks as they are prepared: they are read from there when rows are taken, and need not
-        fit in memory; see `zoo_opt_seg.data.stored.StoredRows`. Without, all are in memory.
+        fit in memory; see `zoo_opt_seg.data.row_files.StoredRows`. Without, all are in memory.
     **options
         Further options of the loader, as ``fractions=(0.8, 0.1, 0.1)``; see ``files`` in its module. A synthetic
         domain takes ``sizes``.

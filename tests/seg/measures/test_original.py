@@ -14,7 +14,7 @@ from seg.tiny_box import SIZE, samples, splits
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg import adapt, evaluate
 from zoo_opt_seg.data import DataError, load_data
-from zoo_opt_seg.data.stored import StoredRows
+from zoo_opt_seg.data.row_files import StoredRows
 from zoo_opt_seg.measures.metrics import dice, hd95, iou
 
 WIDTH, HEIGHT = 70, 50

@@ -49,7 +49,8 @@ def test_every_prompt_trains_is_saved_and_goes_on(name: str, tmp_path: Path) -> 
     found = adapt(model, prompt, splits, **words)
     assert found.calls <= 60 and found.nfev == 12 // prompt.views and not np.array_equal(found.last, prompt.x0(1))
     rows = found.metrics["test"]["rows"]
-    assert set(rows) == {"zero-shot", "adapted", "disk", "whole image", "region growing"}
+    start = {"start"} if name in ("bar", "blackvip", "views") else set()  # that is not the image as it is
+    assert set(rows) == {"zero-shot", "adapted", "disk", "whole image", "region growing", *start}
     again = evaluate(box(), splits.test[:3], prompt=found.prompt, repeats=2, seed=0, batch=4).summary()
     assert again == pytest.approx(rows["adapted"], nan_ok=True)
     config = json.loads((tmp_path / "run" / "config.json").read_text())
@@ -211,7 +212,7 @@ def test_a_folder_from_adapt_to_predict(run, tmp_path_factory) -> None:
     words = [*QUICK, "--repeats", "1", "--method", "spsa", "-o", "lr=0.01", "--out", "result"]
     succeeds(run("adapt", *model, *data, *SIZE32, "--prompt", "lowrank", *texts, *words))
     page = Path("result/index.html").read_text()
-    assert "random texts each" in page and "random point" not in page and "--text" in page
+    assert "1 random text each" in page and "random point" not in page and "--text" in page
     out, _ = succeeds(run("evaluate", *model, *data, *texts, "--prompt", "result", "--repeats", "1", "--cache", "kept"))
     assert "adapted" in out and "disk" in out
 
@@ -222,7 +223,7 @@ def test_a_folder_from_adapt_to_predict(run, tmp_path_factory) -> None:
         succeeds(run("predict", *model, "--prompt", "result", "--text", text, *words))
         masks.append(np.asarray(Image.open("mask.png")).astype(int))
     assert masks[0].shape == (40, 50) and np.abs(masks[0] - masks[1]).max() > 2
-    fails(run("predict", *model, *SIZE32, *words), "--point must be given at least once")
+    fails(run("predict", *model, *SIZE32, *words), "must be given")
     fails(run("predict", *model, *SIZE32, *words, "--point", "3,4"), "--text must say what to find")
     twice = ["--text", "a", "--text", "b"]
     fails(run("predict", *model, *SIZE32, *words, *twice), "--text must be given once for an image, got 2")

@@ -18,7 +18,7 @@ from zoo_opt_seg.adaptation.run import adapt
 from zoo_opt_seg.data import DataError, Samples, Splits, draws, load_data
 from zoo_opt_seg.data.draws import draw_prompts
 from zoo_opt_seg.data.points import random_points
-from zoo_opt_seg.data.stored import StoredRows
+from zoo_opt_seg.data.row_files import StoredRows
 from zoo_opt_seg.measures.trivial import baselines
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.visual_prompts import make_prompt
