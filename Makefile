@@ -55,7 +55,7 @@ $(VENV)/.ready-dev: $(VENV)/.made pyproject.toml constraints.txt
 demo: $(VENV)/.ready-demo
 	@$(PINNED) $(BIN)/zoo-opt bench benchmarks/quick.toml
 	@$(PINNED) $(BIN)/zoo-opt-seg adapt --model tiny --data tool --prompt filter --method cma-es \
-	  -o sigma0=0.1 -o popsize=12 --calls 400 --refine --refine-networks 2 --out results/demo-seg
+	  -o sigma0=0.1 -o popsize=12 --calls 300 --train-images 20 --validate 0 --refine --refine-networks 2 --out results/demo-seg
 	@echo "Pictures and figures: results/demo-seg/index.html"
 
 test: $(VENV)/.ready-dev

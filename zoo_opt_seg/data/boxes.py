@@ -43,7 +43,7 @@ def mask_boxes(masks: np.ndarray) -> Prompts:
 def moved_boxes(
     masks: np.ndarray, seed: int | Sequence[int], rows: Sequence[int] | np.ndarray | None = None
 ) -> Prompts:
-    """The bounding box of each mask with its sides moved at random, as in SAM's training [1]_.
+    """The bounding box of each mask with its sides moved at random, as in SAM's training.
 
     Each side is moved by a normal deviate, whose standard deviation is a tenth of the box's width or height, but by at
     most 20/1,024 of the image's longer side, and stays in the image. The draws of a row are a function of (seed, its
@@ -70,7 +70,7 @@ def moved_boxes(
 
     References
     ----------
-    .. [1] Kirillov et al. Segment Anything. ICCV 2023, appendix A.
+    A. Kirillov et al. Segment Anything. ICCV 2023, appendix A.
     """
     boxes = np.asarray(mask_boxes(masks).boxes, np.float64)
     height, width = masks.shape[1:]
