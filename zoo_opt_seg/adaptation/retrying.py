@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import numpy as np
 
 from zoo_opt.core.errors import NotServed, Refused
@@ -15,6 +18,7 @@ from zoo_opt_seg.data.draws import Kind, draw_prompts
 from zoo_opt_seg.data.samples import Samples
 from zoo_opt_seg.prompts import Array, Prompts
 
+Answer = TypeVar("Answer")
 TRIES = 3  # times that a question is put
 CONTROLS = 4  # training images at most that tell whether the black box is up
 
@@ -37,6 +41,47 @@ def down(error: NotServed | BlackBoxGone) -> BlackBoxDown:
 def down_after(failures: int, last: object) -> BlackBoxDown:
     """Return what to raise for a black box that failed so often in a row."""
     return BlackBoxDown(f"the black box failed {failures} times in a row, the last time with {last}")
+
+
+def attempted(question: Callable[[], Answer]) -> Answer | Exception:
+    """Return the answer to one question, or what it failed with.
+
+    Raises
+    ------
+    BlackBoxDown
+        If the black box is out of service for too long, or can be asked nothing any more.
+    Refused
+        If it refuses.
+    """
+    try:
+        return question()
+    except (NotServed, BlackBoxGone) as error:
+        raise down(error) from error
+    except Refused:
+        raise
+    except Exception as error:
+        return error
+
+
+class Patience:
+    """Puts questions, until too many in a row have failed.
+
+    Parameters
+    ----------
+    limit : int
+        Failures in a row that count as down.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._failures = limit, 0
+
+    def __call__(self, question: Callable[[], Answer]) -> Answer | Exception:
+        """Return the answer, or what the question failed with; raise as `attempted`, and if it was one too many."""
+        answer = attempted(question)
+        self._failures = self._failures + 1 if isinstance(answer, Exception) else 0
+        if self._failures >= self._limit and isinstance(answer, Exception):
+            raise down_after(self._failures, f"{type(answer).__name__}: {answer}") from answer
+        return answer
 
 
 class Retrying(BlackBox):
@@ -88,17 +133,11 @@ class Retrying(BlackBox):
 
     def _asked(self, images: Array, prompts: Prompts, tries: int = TRIES) -> Array | Exception:
         """Return the answer to one question, or what its last try failed with."""
-        last: Exception
         for _ in range(tries):
-            try:
-                return self.model(images, prompts)
-            except (NotServed, BlackBoxGone) as error:
-                raise down(error) from error
-            except Refused:
-                raise
-            except Exception as error:
-                last = error
-        return last
+            answer = attempted(lambda: self.model(images, prompts))
+            if not isinstance(answer, Exception):
+                break
+        return answer
 
     def _must_be_up(self, error: Exception) -> None:
         """Raise BlackBoxDown unless it answers about one of the controls."""
@@ -132,23 +171,12 @@ class Forgiving(Wrapped):
 
     def __init__(self, model: BlackBox, patience: int) -> None:
         super().__init__(model)
-        self._patience, self._failures = patience, 0
+        self._patience = Patience(patience)
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return what the model answers."""
-        try:
-            answer = self.model(images, prompts)
-        except (NotServed, BlackBoxGone) as error:
-            raise down(error) from error
-        except Refused:
-            raise
-        except Exception as error:
-            self._failures += 1
-            if self._failures >= self._patience:
-                raise down_after(self._failures, f"{type(error).__name__}: {error}") from error
-            return np.full(images.shape[:3], np.nan, np.float32)
-        self._failures = 0
-        return answer
+        answer = self._patience(lambda: self.model(images, prompts))
+        return np.full(images.shape[:3], np.nan, np.float32) if isinstance(answer, Exception) else answer
 
 
 def controls(train: Samples, points: Kind) -> tuple[Array, Prompts] | None:

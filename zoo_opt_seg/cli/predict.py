@@ -246,10 +246,11 @@ class _Predictions:
     def __init__(
         self, segment: Segmenter, root: Path, out: Path, journal: Any, known: dict[str, str], probabilities: bool
     ) -> None:
+        from zoo_opt_seg.adaptation.retrying import Patience
         from zoo_opt_seg.blackbox.serving import Served
 
         self.segment, self.root, self.out, self.journal, self.known = segment, root, out, journal, known
-        self.probabilities, self.before, self._failures = probabilities, 0, 0
+        self.probabilities, self.before, self._patience = probabilities, 0, Patience(PATIENCE)
         self._asked = Served(segment.model, segment.wait)
 
     def add(self, question: Question) -> str:
@@ -262,10 +263,7 @@ class _Predictions:
         Refused
             If it refuses.
         """
-        from zoo_opt.core.errors import NotServed, Refused
         from zoo_opt.storage.atomic import write_atomically
-        from zoo_opt_seg.adaptation.retrying import down, down_after
-        from zoo_opt_seg.blackbox.protocol import BlackBoxGone
         from zoo_opt_seg.data.errors import DataError
         from zoo_opt_seg.data.files import image_size
 
@@ -279,19 +277,9 @@ class _Predictions:
         if self.known.get(str(question.mask)) == key and target.is_file():
             self.before += 1
             return ""
-        try:
-            values = self.segment(self._asked, image, question, fit)
-        except (NotServed, BlackBoxGone) as error:
-            raise down(error) from error
-        except Refused:
-            raise
-        except Exception as error:
-            self._failures += 1
-            said = f"{type(error).__name__}: {error}"
-            if self._failures >= PATIENCE:
-                raise down_after(self._failures, said) from error
-            return said
-        self._failures = 0
+        values = self._patience(lambda: self.segment(self._asked, image, question, fit))
+        if isinstance(values, Exception):
+            return f"{type(values).__name__}: {values}"
         target.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
         _picture(values, self.probabilities).save(buffer, "PNG")

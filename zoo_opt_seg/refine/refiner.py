@@ -63,7 +63,6 @@ class Refiner:
         """Of the weights and the share."""
         return tensors_digest({**self.tensors(), "share": torch.tensor(self.share, dtype=torch.float64)})
 
-    @torch.no_grad()
     def correct(self, images: Array, prompts: Prompts, answers: Array) -> Array:
         """Return corrected probabilities.
 
@@ -86,6 +85,11 @@ class Refiner:
         TypeError, ValueError
             If an argument is not of this form, or the answers are hard where the refiner learnt from probabilities.
         """
+        return self.corrections(images, prompts, answers, (self.share,))[0]
+
+    @torch.no_grad()
+    def corrections(self, images: Array, prompts: Prompts, answers: Array, shares: Sequence[float]) -> Array:
+        """Return what `correct` would with each of several shares, (k, n, H, W), from one pass of the networks."""
         images = to_bytes(check_images(images))
         check_prompts(prompts, len(images))
         answers = check_answer(answers, images.shape[:3], "answers", nan=True)
@@ -95,24 +99,26 @@ class Refiner:
             raise TypeError("answers must be probabilities, from which this refiner learnt, got bool masks")
         failed = np.isnan(answers).any(axis=(1, 2)) if answers.dtype != np.bool_ else np.zeros(len(images), np.bool_)
         said = answers.astype(np.bool_) if self.config.hard else np.nan_to_num(answers)
-        corrected = np.empty(images.shape[:3], np.float32)
+        corrected = np.empty((len(shares), *images.shape[:3]), np.float32)
         for start in range(0, len(images), _ROWS):
             rows = slice(start, start + _ROWS)
             pixels = np.moveaxis(images[rows], 3, 1).astype(np.float32) / 255
             guides = guides_of(prompts[rows], (images.shape[1], images.shape[2]), self.config.sigma)
             layers = [torch.from_numpy(layer) for layer in (pixels, guides, evidence_of(said[rows]))]
-            corrected[rows] = self._logits(*layers).sigmoid().numpy()
-        corrected[failed] = np.nan
+            logits, evidence = self._logits(*layers), layers[-1][:, 0]
+            for k, share in enumerate(shares):
+                corrected[k, rows] = torch.lerp(evidence, logits, share).sigmoid().numpy()
+        corrected[:, failed] = np.nan
         return corrected
 
     def _logits(self, images: torch.Tensor, guides: torch.Tensor, evidence: torch.Tensor) -> torch.Tensor:
-        """Return corrected logits (n, H, W); see `RefinerNet.forward`."""
+        """Return the mean of the networks' logits (n, H, W); see `RefinerNet.forward`."""
         logits = torch.zeros_like(evidence[:, 0])
         for net in self.nets:
             net.eval()
             device = net.trust.device
             logits += net(images.to(device), guides.to(device), evidence.to(device)).cpu() / len(self.nets)
-        return torch.lerp(evidence[:, 0], logits, self.share)
+        return logits
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the refiner to a safetensors file, whole or not at all."""

@@ -222,7 +222,7 @@ def _shares(answers: Answers, judges: Sequence[tuple[Sequence[RefinerNet], np.nd
     for nets, rows in judges:
         asked = answers[rows]
         truth, images = asked.masks[asked.rows], asked.images[asked.rows]
-        said = [Refiner(nets, share).correct(images, asked.prompts, asked.answers) > 0.5 for share in SHARES]
+        said = Refiner(nets).corrections(images, asked.prompts, asked.answers, SHARES) > 0.5
         for image, *scores in zip(asked.about.tolist(), *(dice(masks, truth) for masks in said), strict=True):
             of_image.setdefault(image, []).append(scores)
     if not of_image:

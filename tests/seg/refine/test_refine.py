@@ -181,18 +181,18 @@ def test_learns_from_masks_and_keeps_the_best_epoch(splits, samples):
 # -------------------------------------------------------------------------------------------------------- the committee
 def test_each_network_is_judged_by_images_that_it_has_not_seen(samples, monkeypatch):
     seen, judged = [], []
-    train, correct = refine_training.RefinerTraining, Refiner.correct
+    train, correct = refine_training.RefinerTraining, Refiner.corrections
 
     def training(net, answers, validation):
         seen.append((net, set(answers.about.tolist())))
         return train(net, answers, validation)
 
-    def correcting(self, images, prompts, answers):
+    def correcting(self, images, prompts, answers, shares):
         judged.append((self.nets, {image.tobytes() for image in images}))
-        return correct(self, images, prompts, answers)
+        return correct(self, images, prompts, answers, shares)
 
     monkeypatch.setattr(refine_training, "RefinerTraining", training)
-    monkeypatch.setattr(Refiner, "correct", correcting)
+    monkeypatch.setattr(Refiner, "corrections", correcting)
     answers = ask(Uncertain(), samples[:7], questions=2)
     twice = Answers.concatenate([answers, answers])  # the same images, in two places
     done = train_refiner(twice, config=SMALL, members=3, steps=1)
