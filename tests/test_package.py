@@ -31,7 +31,7 @@ ORDER = {
     ],
     "zoo_opt_seg": [
         *("digests", "prompts", "data", "embedded", "features", "blackbox", "visual_prompts"),
-        *("measures", "whitebox", "refine", "adaptation", "__init__", "tables", "targets", "cli"),
+        *("measures", "whitebox", "refine", "remote", "adaptation", "serve", "__init__", "tables", "targets", "cli"),
     ],
 }
 CORE = modules_of("zoo_opt")

@@ -43,6 +43,9 @@ class BlackBoxEntry(Entry):
         Files of `zoo_opt_seg.embedded` that its answers depend on.
     runs : str
         The factory's argument that says what is run, which a file may do only if it is trusted; "" for none.
+    remote : bool
+        Whether it is a service: the factory takes ``terms``, a `zoo_opt_seg.remote.terms.Terms`, and as keywords the
+        options that the command line has by ``--model-option NAME=VALUE``.
     """
 
     size: int = 224
@@ -54,6 +57,7 @@ class BlackBoxEntry(Entry):
     weights: str = ""
     embedded: tuple[str, ...] = ()
     runs: str = ""
+    remote: bool = False
 
     @property
     def form(self) -> str:

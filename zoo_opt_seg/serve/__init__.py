@@ -1,0 +1,1 @@
+"""Servers: a black box, adapted or not, behind HTTP."""
