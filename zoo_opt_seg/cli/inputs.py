@@ -9,13 +9,11 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_opt.cli.exits import UsageError
 from zoo_opt.cli.reading import read_options
 from zoo_opt.core.errors import CheckpointError
-from zoo_opt.support.json_files import read_json
 from zoo_opt.support.loading import load_object
 from zoo_opt.support.secrets import hidden_command
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES, BlackBoxEntry
@@ -174,16 +172,15 @@ def crop(text: str | None) -> Crop | None:
 
 def prepared(arguments: argparse.Namespace, result: str | None = None) -> dict[str, Any]:
     """Return ``fit`` and ``crop`` of `load_data`: as given, else as the run in the folder ``result`` had them."""
-    from zoo_opt_seg.data.fitting import check_crop, check_fit
+    had: dict[str, Any] = {"fit": "stretch", "crop": None}
+    if result:
+        from zoo_opt_seg.serve.segmenting import prepared_in
 
-    had: dict[str, Any] = {}
-    if result and (config := Path(result) / "config.json").is_file():
         with blamed(f"--prompt {result}:", CheckpointError):
-            had = read_json(config, CheckpointError).get("prepared", {})
-            had = {"fit": check_fit(had.get("fit", "stretch")), "crop": check_crop(had.get("crop"))}
+            had = prepared_in(result)
     return {
-        "fit": arguments.fit or had.get("fit", "stretch"),
-        "crop": had.get("crop") if arguments.crop is None else crop(arguments.crop),
+        "fit": arguments.fit or had["fit"],
+        "crop": had["crop"] if arguments.crop is None else crop(arguments.crop),
     }
 
 
@@ -257,16 +254,10 @@ def trained(path: str, model: BlackBox | None = None) -> TrainedPrompt | Refined
     UsageError
         If there is none.
     """
-    from zoo_opt_seg.adaptation.folder import REFINER
-    from zoo_opt_seg.features.text_encoders import text_encoder_of
-    from zoo_opt_seg.refine import RefinedPrompt, load_refiner
-    from zoo_opt_seg.visual_prompts.saved import load_prompt, needs_text
+    from zoo_opt_seg.serve.segmenting import trained_in
 
-    file = Path(path) / "prompt.npz" if Path(path).is_dir() else Path(path)
     with blamed(f"--prompt {path}:", CheckpointError):
-        prompt = load_prompt(file, text=text_encoder_of(model) if needs_text(file) else None)
-        corrected = Path(path) / REFINER
-        return RefinedPrompt(prompt, load_refiner(corrected)) if corrected.is_file() else prompt
+        return trained_in(path, model)
 
 
 def prompt_and_size(arguments: argparse.Namespace, model: BlackBox) -> tuple[TrainedPrompt | RefinedPrompt | None, int]:

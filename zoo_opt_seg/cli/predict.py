@@ -15,9 +15,9 @@ from zoo_opt_seg.cli import inputs
 from zoo_opt_seg.cli.questions import Question, read_questions
 
 if TYPE_CHECKING:
-    from zoo_opt_seg.blackbox.protocol import BlackBox
-    from zoo_opt_seg.data.fitting import Fit
+    from zoo_opt_seg.data.readers.windows import Window
     from zoo_opt_seg.prompts import Array
+    from zoo_opt_seg.serve.segmenting import Segmenter, Shown
 
 PATIENCE = 8  # images in a row that the black box fails on, after which it counts as down
 RECORD = "predictions.jsonl"
@@ -25,6 +25,10 @@ RECORD = "predictions.jsonl"
 
 def do_predict(arguments: argparse.Namespace) -> int:
     """Segment one image, or a folder of them."""
+    from zoo_opt_seg.adaptation.retrying import Retrying
+    from zoo_opt_seg.blackbox.serving import Served
+    from zoo_opt_seg.serve.segmenting import Segmenter
+
     if len(arguments.text) > 1:
         raise UsageError(f"--text must be given once for an image, got {len(arguments.text)}")
     questions = _of_folder(arguments) if arguments.images else [_of_image(arguments)]
@@ -35,11 +39,12 @@ def do_predict(arguments: argparse.Namespace) -> int:
         for question in questions:
             _check_kind(question, model.prompted_by, hidden_command(arguments.model))
         prompt, size = inputs.prompt_and_size(arguments, model)
-        prepared = {"window": inputs.window(arguments.window), **inputs.prepared(arguments, arguments.prompt)}
-        segment = Segmenter(model, prompt, size, prepared, arguments.wait)
-        if arguments.images:
-            return _folder(arguments, segment, questions, root)
-        return _image(arguments, segment, questions[0])
+        prepared, window = inputs.prepared(arguments, arguments.prompt), inputs.window(arguments.window)
+        asked = Served(model, arguments.wait) if arguments.images else Retrying(model, wait=arguments.wait)
+        files = _ImageFiles(Segmenter(asked, prompt, size, **prepared), window)
+        return (
+            _folder(arguments, files, questions, root) if arguments.images else _image(arguments, files, questions[0])
+        )
 
 
 def _check_kind(question: Question, by: str | None, model: str) -> None:
@@ -52,85 +57,56 @@ def _check_kind(question: Question, by: str | None, model: str) -> None:
         raise UsageError(f"{question.said}box must be given, for {model} is asked by boxes")
 
 
-class Segmenter:
+class _ImageFiles:
     """What finds the object of a question in an image file.
 
     Parameters
     ----------
-    model : BlackBox
-    prompt : TrainedPrompt, RefinedPrompt or None
-        None: the black box is asked about the image as it is.
-    size : int
-        Side of the images that it is asked about.
-    prepared : dict
-        ``window``, ``fit`` and ``crop`` of `zoo_opt_seg.data.load_data`.
-    wait : float
-        Seconds that an outage is waited for.
+    segmenter : Segmenter
+    window : Window, optional
+        Of `zoo_opt_seg.data.load_data`.
     """
 
-    def __init__(self, model: BlackBox, prompt: Any, size: int, prepared: dict[str, Any], wait: float) -> None:
-        self.model, self.prompt, self.size, self.prepared, self.wait = model, prompt, size, prepared, wait
+    def __init__(self, segmenter: Segmenter, window: Window | None) -> None:
+        self.segmenter, self.window = segmenter, window
 
-    def read(self, question: Question, path: Path) -> tuple[Array, Fit]:
-        """Return the image as it is asked about, uint8 (1, size, size, 3), and where its pixels are.
+    def read(self, question: Question, path: Path) -> Shown:
+        """Return the image as the black box is asked about it.
 
         Raises
         ------
         DataError
             If it cannot be read, or a point lies in what is cut off.
         """
-        import numpy as np
-
         from zoo_opt_seg.data.errors import DataError
         from zoo_opt_seg.data.files import sample_image
+        from zoo_opt_seg.serve.segmenting import check_inside
 
-        image, fit = sample_image(path, self.size, **self.prepared)
-        if question.prompts.points is not None:
-            x0, y0, x1, y1 = fit.shown
-            points = question.prompts.points[0]
-            if not np.all((points >= (x0, y0)) & (points < (x1, y1))):
-                raise DataError(f"{path}: points must lie in {fit.shown}, which the crop leaves, got {points.tolist()}")
-        return image[None], fit
+        to = self.segmenter
+        assert to.size is not None
+        square, fit = sample_image(path, to.size, self.window, fit=to.fit, crop=to.crop)
+        try:
+            check_inside(question.prompts, fit.shown)
+        except ValueError as error:
+            raise DataError(f"{path}: {error}") from error
+        return to.fitted(square, question.prompts, fit)
 
-    def key(self, image: Array, question: Question, fit: Fit) -> str:
+    def key(self, question: Question, shown: Shown) -> str:
         """Return what tells the answer from any other, but for a black box without a name that is edited."""
         from zoo_opt_seg.data.fitting import Fit
-        from zoo_opt_seg.digests import data_digest, tensors_digest
+        from zoo_opt_seg.digests import data_digest
+        from zoo_opt_seg.refine import RefinedPrompt
 
-        parts: list[Any] = [image, question.prompts.key(0).hex(), self.model.label]
+        fit, prompt = shown.fit, self.segmenter.prompt
+        assert fit is not None
+        parts: list[Any] = [shown.image[None], question.prompts.key(0).hex(), self.segmenter.model.label]
         parts += [] if fit == Fit(fit.size, fit.image) else [repr(fit)]
-        if self.prompt is not None:
-            form = self.prompt.prompt
-            parts += [self.prompt.x, form.name, json.dumps(form.config(), sort_keys=True), *form.arrays().values()]
-        if hasattr(self.prompt, "refiner"):
-            parts.append(tensors_digest(dict(self.prompt.refiner.net.named_parameters())))
+        if prompt is not None:
+            form = prompt.prompt
+            parts += [prompt.x, form.name, json.dumps(form.config(), sort_keys=True), *form.arrays().values()]
+        if isinstance(prompt, RefinedPrompt):
+            parts.append(prompt.refiner.digest)
         return data_digest(*parts)
-
-    def __call__(self, asked: Any, image: Array, question: Question, fit: Fit) -> Array:
-        """Return the probability of the object in each pixel of the file, float32 (height, width).
-
-        Parameters
-        ----------
-        asked : BlackBox
-            What is asked: the model, waited for, and perhaps asked again.
-        image, fit
-            As `read` gives them.
-        question : Question
-
-        Raises
-        ------
-        BlackBoxError
-            If one view of the image was not answered.
-        """
-        import numpy as np
-
-        from zoo_opt_seg.blackbox.protocol import BlackBoxError
-
-        given = question.prompts.moved(fit.points)
-        answer = asked(image, given) if self.prompt is None else self.prompt.predict(asked, image, given)
-        if np.isnan(answer).any():
-            raise BlackBoxError(f"the black box answers to a part of {question.image} only: one view of it failed")
-        return fit.back(answer[0])
 
 
 # -------------------------------------------------------------------------------------------------------- one image
@@ -155,12 +131,10 @@ def _of_image(arguments: argparse.Namespace) -> Question:
     return question
 
 
-def _image(arguments: argparse.Namespace, segment: Segmenter, question: Question) -> int:
-    from zoo_opt_seg.adaptation.retrying import Retrying
-
+def _image(arguments: argparse.Namespace, files: _ImageFiles, question: Question) -> int:
     with inputs.blamed("--image"):
-        image, fit = segment.read(question, Path(question.image))
-    values = segment(Retrying(segment.model, wait=segment.wait), image, question, fit)
+        shown = files.read(question, Path(question.image))
+    values = files.segmenter.answer(shown)
     with inputs.blamed(f"--out {arguments.out}:"):
         _picture(values, arguments.probabilities).save(arguments.out)
     print(json.dumps({"mask": arguments.out, "object": _share(values)}))
@@ -207,7 +181,7 @@ def _of_folder(arguments: argparse.Namespace) -> list[Question]:
     return questions
 
 
-def _folder(arguments: argparse.Namespace, segment: Segmenter, questions: list[Question], root: Path) -> int:
+def _folder(arguments: argparse.Namespace, files: _ImageFiles, questions: list[Question], root: Path) -> int:
     """Segment the images of a folder, each mask and a line about it written at once; return the exit status."""
     from zoo_opt.support.progress import bar
     from zoo_opt_seg.adaptation.folder import Lines
@@ -219,7 +193,7 @@ def _folder(arguments: argparse.Namespace, segment: Segmenter, questions: list[Q
     failed: list[str] = []
     try:
         known = {line["mask"]: line["asked"] for line in journal.known}
-        predictions = _Predictions(segment, root, out, journal, known, arguments.probabilities)
+        predictions = _Predictions(files, root, out, journal, known, arguments.probabilities)
         with bar("predicting", "images", len(questions), not arguments.quiet) as update:
             for number, question in enumerate(questions, 1):
                 if error := predictions.add(question):
@@ -244,14 +218,12 @@ class _Predictions:
     """
 
     def __init__(
-        self, segment: Segmenter, root: Path, out: Path, journal: Any, known: dict[str, str], probabilities: bool
+        self, files: _ImageFiles, root: Path, out: Path, journal: Any, known: dict[str, str], probabilities: bool
     ) -> None:
         from zoo_opt_seg.adaptation.retrying import Patience
-        from zoo_opt_seg.blackbox.serving import Served
 
-        self.segment, self.root, self.out, self.journal, self.known = segment, root, out, journal, known
+        self.files, self.root, self.out, self.journal, self.known = files, root, out, journal, known
         self.probabilities, self.before, self._patience = probabilities, 0, Patience(PATIENCE)
-        self._asked = Served(segment.model, segment.wait)
 
     def add(self, question: Question) -> str:
         """Make a mask, unless it is there; return why there is none, or "".
@@ -270,14 +242,14 @@ class _Predictions:
         path, target = self.root / question.image, self.out / question.mask
         try:
             question.check(*image_size(path))
-            image, fit = self.segment.read(question, path)
+            shown = self.files.read(question, path)
         except DataError as error:
             return str(error)
-        key = f"{self.segment.key(image, question, fit)}{'p' * self.probabilities}"
+        key = f"{self.files.key(question, shown)}{'p' * self.probabilities}"
         if self.known.get(str(question.mask)) == key and target.is_file():
             self.before += 1
             return ""
-        values = self._patience(lambda: self.segment(self._asked, image, question, fit))
+        values = self._patience(lambda: self.files.segmenter.answer(shown))
         if isinstance(values, Exception):
             return f"{type(values).__name__}: {values}"
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""Servers: a black box, adapted or not, behind HTTP."""
+"""A black box, adapted or not, put to use: asked about images of any size, and behind HTTP."""

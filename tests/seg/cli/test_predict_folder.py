@@ -12,6 +12,8 @@ from seg.checks import fails, raises, succeeds
 
 from zoo_opt_seg.cli.questions import read_questions
 from zoo_opt_seg.data.errors import DataError
+from zoo_opt_seg.refine import Refiner
+from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet
 from zoo_opt_seg.visual_prompts import make_prompt, save_prompt
 
 SIZE = 24
@@ -172,6 +174,21 @@ def prompt_file():
     """A saved filter that changes nothing."""
     save_prompt("prompt.npz", make_prompt("filter", SIZE), np.zeros(30, np.float32))
     return "prompt.npz"
+
+
+def test_a_result_folder_with_a_refiner_segments_a_folder(predict):
+    Path("result").mkdir()
+    save_prompt("result/prompt.npz", make_prompt("filter", SIZE), np.zeros(30, np.float32))
+    Refiner([RefinerNet(RefinerConfig(channels=(4, 8)))]).save("result/refiner.safetensors")
+    words = ["--ask", "asked.csv", "--prompt", "result"]
+    Path("asked.csv").write_text(CSV)
+    out, _ = succeeds(predict(*words))
+    assert json.loads(out)["predicted"] == 4
+    out, _ = succeeds(predict(*words))
+    assert json.loads(out)["of_them_before"] == 4
+    Refiner([RefinerNet(RefinerConfig(channels=(4, 8)))]).save("result/refiner.safetensors")  # another one
+    out, _ = succeeds(predict(*words))
+    assert json.loads(out)["of_them_before"] == 0
 
 
 def test_a_text_for_all_images_of_a_folder(predict):

@@ -79,7 +79,7 @@ def test_fit_and_crop(run, tmp_path):
     succeeds(run("predict", *BOX, *ask, "--point", f"{x},{y}"))
     found = np.asarray(Image.open("mask.png"))
     assert found.shape == (36, 64) and not found[:2].any() and not found[-2:].any()
-    fails(run("predict", *BOX, *ask, "--point", "5,1"), "which the crop leaves, got [[5.0, 1.0]]")
+    fails(run("predict", *BOX, *ask, "--point", "5,1"), "which is shown of the image, got [[5.0, 1.0]]")
     fails(run("adapt", *BOX, *quick, "--data", "folder:wide", "--crop", "2,2"), "--crop must be TOP,BOTTOM,LEFT,RIGHT")
     fails(run("evaluate", *BOX, *DATA, "--fit", "pad"), "--crop and --data-cache are for data sets by name")
 
