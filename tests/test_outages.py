@@ -4,6 +4,7 @@ import errno
 import io
 import math
 import pickle
+import random
 import socket
 import threading
 import types
@@ -44,8 +45,9 @@ class Flaky:
 
 @pytest.fixture
 def slept(monkeypatch):
-    """The pauses, on a clock of their own: nothing sleeps."""
+    """The pauses, on a clock of their own: nothing sleeps, and each is as long as it may be."""
     pauses = []
+    monkeypatch.setattr(outage, "_share", lambda: 1.0)
     clock = types.SimpleNamespace(sleep=pauses.append, monotonic=lambda: sum(pauses), time=outage.time.time)
     monkeypatch.setattr(outage, "time", clock)
     return pauses
@@ -138,6 +140,20 @@ def test_pauses_double_up_to_half_a_minute_and_end_with_the_wait(slept):
     result = run(Flaky(lambda k: k > 7), wait=100)
     assert result.status == NOT_SERVED and result.nfev == 7
     np.testing.assert_allclose(slept, [*(0.1 * 2**k for k in range(9)), 30.0, 18.9])
+
+
+def test_pauses_are_drawn_and_no_random_numbers_of_a_run_are(slept, monkeypatch):
+    shares = iter([0.5, 0.0, 1.0, *[0.25] * 99])
+    monkeypatch.setattr(outage, "_share", lambda: next(shares))
+    before = np.random.get_state()[1].copy(), random.getstate()
+    assert same(run(Flaky(lambda k: 7 < k < 12)), run(sphere))
+    np.testing.assert_allclose(slept, [0.05, 0.0, 0.4, 0.2])
+    assert np.array_equal(np.random.get_state()[1], before[0]) and random.getstate() == before[1]
+
+
+def test_shares_of_pauses_fill_their_range():
+    shares = [outage._share() for _ in range(1000)]
+    assert 0.0 <= min(shares) < 0.05 and 0.95 < max(shares) < 1.0
 
 
 def test_an_outage_begins_anew_after_an_answer(slept):

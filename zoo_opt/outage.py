@@ -1,9 +1,10 @@
 """Outages: what counts as one, and how long a run waits for its end.
 
 An outage begins with an evaluation that is not served and ends with the next one that is. The run asks again after
-0.1 s, and each time after twice as long, 30 s at most, or when the service says (`NotServed.retry_after`). It waits so
-for ``wait`` seconds from the begin of an outage; where the next time to ask would be later, it asks a last time at
-their end, or, where the service says that this is too early, not at all.
+0.1 s at most, and each time after twice as long at most, up to 30 s: how much of that it waits is drawn anew, so that
+many who wait for one service do not come back together. Where the service says when (`NotServed.retry_after`), it asks
+then. It waits so for ``wait`` seconds from the begin of an outage; where the next time to ask would be later, it asks a
+last time at their end, or, where the service says that this is too early, not at all.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import errno
 import logging
 import math
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -29,9 +31,11 @@ _FIRST, _LONGEST = 0.1, 30.0  # seconds between two questions; chosen
 
 # Exceptions of packages that are not imported here, by the first part of their module's name; what inherits from them
 # counts too. Of httpx it is all of the transport but what is wrong with the address itself.
+_HTTPX = {"TimeoutException", "NetworkError", "RemoteProtocolError", "ProxyError"}
 _BY_NAME = {
     "requests": {"ConnectionError", "Timeout", "ChunkedEncodingError"},
-    "httpx": {"TimeoutException", "NetworkError", "RemoteProtocolError", "ProxyError"},
+    "httpx": _HTTPX,
+    "httpx2": _HTTPX,
     "urllib3": {"TimeoutError", "ProtocolError", "NewConnectionError"},
     "aiohttp": {"ClientConnectionError", "ClientPayloadError", "ServerTimeoutError"},
     "socket": {"gaierror"},
@@ -40,8 +44,10 @@ _BY_NAME = {
 _HTTP = {"HTTPError", "HTTPStatusError", "ClientResponseError"}  # exceptions that have a status
 _NETWORK = {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH}
 # Statuses of HTTP (RFC 9110, 6585) that may heal, and those that no repeat changes. 500 is the model's own failure.
-_HEAL = {408, 425, 429, 502, 503, 504}
-_REFUSE = {401, 402, 403, 404, 405, 410}
+HEAL = {408, 425, 429, 502, 503, 504}
+REFUSE = {401, 402, 403, 404, 405, 410}
+# A share of a pause, in [0, 1): of the system's own source, so that no run's random numbers depend on an outage.
+_share = random.SystemRandom().random
 
 
 class Outage:
@@ -71,7 +77,7 @@ class Outage:
             raise error
         if self._delay == _FIRST:
             _log.warning("not served: %s; waiting for %g s at most", hidden(str(error)), self._wait)
-        delay = min(self._delay if after is None else max(after, _FIRST), left, most)
+        delay = min(self._delay * _share() if after is None else max(after, _FIRST), left, most)
         self._delay = min(2.0 * self._delay, _LONGEST)
         time.sleep(min(max(delay, 0.0), threading.TIMEOUT_MAX))
 
@@ -168,9 +174,9 @@ def service_error(error: BaseException) -> NotServed | Refused | None:
     if any(kind.__name__ in _HTTP for kind in type(error).__mro__):
         response = getattr(error, "response", None)  # of requests and httpx; those of urllib and aiohttp are their own
         status, headers = _head(error if response is None else response)
-        if status in _REFUSE:
+        if status in REFUSE:
             return Refused(words)
-        if status in _HEAL:
+        if status in HEAL:
             return NotServed(words, retry_after=retry_after(headers))
         if status is not None:
             return None

@@ -119,7 +119,7 @@ def hidden_words(words: Sequence[str], *, references: bool = False) -> list[str]
             shown = _hidden_value(word, references)
         elif assigned and (
             _is_secret_option(assigned[1] + assigned[2])
-            or _says_secret(assigned[2])
+            or says_secret(assigned[2])
             or (not assigned[1] and (variables or _in_capitals(assigned[2])))
         ):
             shown = f"{assigned[1]}{assigned[2]}={_hidden_value(assigned[3], references)}"
@@ -170,6 +170,26 @@ def resolved(words: Iterable[str]) -> list[str]:
     return found
 
 
+def filled(text: str) -> str:
+    """Return a text with the values of the environment for all ``$NAME`` and ``${NAME}``; they are known then.
+
+    Raises
+    ------
+    ValueError
+        If a variable is not set.
+    """
+    for match in _REFERENCE.finditer(text):
+        if (name := match[1] or match[2]) not in os.environ:
+            raise ValueError(f"the environment variable {name} must be set, as {match[0]} stands for its value")
+    return _REFERENCE.sub(lambda match: _of_environment(match, text), text)
+
+
+def remember(value: str) -> None:
+    """Have a value hidden wherever it turns up from now on, unless it is too short or names a file that is there."""
+    if len(value) >= _SHORTEST and value != MARK and not os.path.exists(value):
+        _known.add(value)
+
+
 def literal_secret(text: str) -> str:
     """Return the first line of a text, hidden, in which a secret stands itself; "" if there is none."""
     return next((shown.strip() for line in text.splitlines() if (shown := hidden(line, values=False)) != line), "")
@@ -178,7 +198,7 @@ def literal_secret(text: str) -> str:
 def _of_environment(match: re.Match[str], word: str) -> str:
     name = match[1] or match[2]
     if name in os.environ:
-        _remember(os.environ[name])
+        remember(os.environ[name])
         return os.environ[name]
     if word.rpartition("=")[2] == match[0]:
         raise ValueError(f"the environment variable {name} must be set, as {match[0]} stands for its value")
@@ -191,7 +211,7 @@ def _without_named(text: str) -> str:
     while found := _NAME.search(text, at):
         at = found.end()
         plain = ":" in found["sep"] and not found["q"] and not re.search("[-_]", found["name"])  # prose
-        value = None if plain or not _says_secret(found["name"]) else _VALUE.match(text, at)
+        value = None if plain or not says_secret(found["name"]) else _VALUE.match(text, at)
         if value is None:
             continue
         quote = value[0][0] if value[0][0] in "\"'" else ""
@@ -204,7 +224,7 @@ def _without_named(text: str) -> str:
 
 
 def _hidden_under(name: str, value: Any, values: bool) -> Any:
-    if isinstance(value, str) and _says_secret(name) and value not in _EMPTY and not _is_reference(value):
+    if isinstance(value, str) and says_secret(name) and value not in _EMPTY and not _is_reference(value):
         return MARK
     return hidden_in(value, values=values)
 
@@ -221,19 +241,13 @@ def _hidden_value(value: str, references: bool) -> str:
     if _is_reference(value) and not references:
         return value
     if not _is_reference(value):
-        _remember(value)
+        remember(value)
     return MARK if value else value
-
-
-def _remember(value: str) -> None:
-    """Have a value hidden wherever it turns up from now on."""
-    if len(value) >= _SHORTEST and value != MARK and not os.path.exists(value):
-        _known.add(value)
 
 
 def _values() -> set[str]:
     """The values that are known, and those of the environment's secrets; a file that holds one is none."""
-    others = {value for name, value in os.environ.items() if len(value) >= _SHORTEST_OF_OTHERS and _says_secret(name)}
+    others = {value for name, value in os.environ.items() if len(value) >= _SHORTEST_OF_OTHERS and says_secret(name)}
     return _known.union(value for value in others if not os.path.exists(value))
 
 
@@ -244,7 +258,7 @@ def _is_reference(value: str) -> bool:
 def _is_secret_option(word: str) -> bool:
     if not word.startswith("-") or "=" in word or re.search(r"\s", word):
         return False
-    return word.lstrip("-").lower() in _SHORT_OPTIONS or _says_secret(word)
+    return word.lstrip("-").lower() in _SHORT_OPTIONS or says_secret(word)
 
 
 def _in_capitals(name: str) -> bool:
@@ -252,7 +266,7 @@ def _in_capitals(name: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _says_secret(name: str) -> bool:
+def says_secret(name: str) -> bool:
     """Whether a name is that of a secret: API_KEY, x-api-key, accessToken, --password."""
     parts = [part.lower() for part in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+", name)]
     if not parts:

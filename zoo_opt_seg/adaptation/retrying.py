@@ -11,7 +11,7 @@ from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt.outage import WAIT
 from zoo_opt.support.secrets import hidden
 from zoo_opt_seg.blackbox.cache import MaskFolder
-from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone
+from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone, Unanswerable
 from zoo_opt_seg.blackbox.serving import Served
 from zoo_opt_seg.blackbox.wrappers import Wrapped
 from zoo_opt_seg.data.draws import Kind, draw_prompts
@@ -135,7 +135,7 @@ class Retrying(BlackBox):
         """Return the answer to one question, or what its last try failed with."""
         for _ in range(tries):
             answer = attempted(lambda: self.model(images, prompts))
-            if not isinstance(answer, Exception):
+            if not isinstance(answer, Exception) or isinstance(answer, Unanswerable):
                 break
         return answer
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.protocol import BlackBoxGone as BlackBoxGone
     from zoo_opt_seg.blackbox.protocol import PartlyAnswered as PartlyAnswered
     from zoo_opt_seg.blackbox.protocol import SegmentationModel as SegmentationModel
+    from zoo_opt_seg.blackbox.protocol import Unanswerable as Unanswerable
     from zoo_opt_seg.blackbox.protocol import as_black_box as as_black_box
     from zoo_opt_seg.blackbox.registry import BLACK_BOXES as BLACK_BOXES
     from zoo_opt_seg.blackbox.registry import BlackBoxEntry as BlackBoxEntry

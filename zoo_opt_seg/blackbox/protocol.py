@@ -27,6 +27,10 @@ class BlackBoxGone(BlackBoxError, Refused):
     """A black box that will answer nothing any more, and has not answered this question."""
 
 
+class Unanswerable(BlackBoxError):
+    """An image that gets no answer however often it is asked about: it is not asked about again."""
+
+
 class PartlyAnswered(BlackBoxError):
     """An answer in which some images have no mask.
 
@@ -39,7 +43,8 @@ class PartlyAnswered(BlackBoxError):
         Of the whole question, as `SegmentationModel` returns them; what stands in a row of ``errors`` is not looked at.
     errors : mapping of int to Exception
         What went wrong, by row: `zoo_opt.NotServed` and what is recognised as such (see `zoo_opt.as_service`) is asked
-        again and not charged, `zoo_opt.Refused` ends the run, all else is an image that the model fails on.
+        again and not charged, `zoo_opt.Refused` ends the run, all else is an image that the model fails on, for good
+        where it is `Unanswerable`.
 
     Attributes
     ----------

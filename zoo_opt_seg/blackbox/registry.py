@@ -64,7 +64,14 @@ class BlackBoxEntry(Entry):
         """As it is chosen on the command line."""
         return ":".join([self.name, *self.words])
 
-    def make(self, words: str = "", device: str = "cpu", dtype: str = "float32") -> Any:
+    def make(
+        self,
+        words: str = "",
+        device: str = "cpu",
+        dtype: str = "float32",
+        terms: Any = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Any:
         """Make the black box from what the command line says.
 
         Parameters
@@ -74,11 +81,16 @@ class BlackBoxEntry(Entry):
         device : str
         dtype : str
             Of the image encoder, where the factory takes one.
+        terms : zoo_opt_seg.remote.terms.Terms, optional
+            By which a service is asked; for nothing else.
+        options : mapping of str to Any, optional
+            Of a service, as ``--model-option`` gives them; for nothing else.
 
         Raises
         ------
         ValueError
-            If a word is missing, or one is there and none is taken, or it takes no precision but float32.
+            If a word is missing, or one is there and none is taken, or it takes no precision but float32, or no terms
+            or options.
         """
         given = words.split(":", max(len(self.words) - 1, 0)) if words else []
         if len(given) > len(self.words):
@@ -87,8 +99,12 @@ class BlackBoxEntry(Entry):
             raise ValueError(f"{self.form} needs a {lacking[0]}, got {':'.join([self.name, *given])!r}")
         if dtype != "float32" and not self.dtype:
             raise ValueError(f"{self.form} computes in a precision of its own, got {dtype!r}")
-        options = {"device": device} if self.device else {}
-        return self.load()(*given, **options, **({"dtype": dtype} if self.dtype else {}))
+        if not self.remote and (terms is not None or options):
+            raise ValueError(f"{self.form} is no service, which alone has terms and options")
+        more = {"device": device} if self.device else {}
+        more |= {"dtype": dtype} if self.dtype else {}
+        more |= {"terms": terms, **(options or {})} if self.remote else {}
+        return self.load()(*given, **more)
 
 
 def _own(name: str, factory: str, about: str, size: int, **more: Any) -> BlackBoxEntry:

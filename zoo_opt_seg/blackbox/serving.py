@@ -11,7 +11,7 @@ import numpy as np
 from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt.outage import WAIT, Outage, check_wait, recognised
 from zoo_opt_seg.blackbox.cache import MaskFolder, question_key
-from zoo_opt_seg.blackbox.protocol import Array, PartlyAnswered, SegmentationModel
+from zoo_opt_seg.blackbox.protocol import Array, PartlyAnswered, SegmentationModel, Unanswerable
 from zoo_opt_seg.blackbox.wrappers import Wrapped
 from zoo_opt_seg.prompts import Prompts
 
@@ -42,8 +42,9 @@ class Served(Wrapped):
 
     Notes
     -----
-    Images on which the model fails (an error of their own in `PartlyAnswered`) are asked about five times; then they
-    are answered by NaN, and a question all of whose images failed raises the last error. An exception for a question as
+    Images on which the model fails (an error of their own in `PartlyAnswered`) are asked about five times, and once
+    where it is `Unanswerable`; then they are answered by NaN, and a question all of whose images failed raises the last
+    error. An exception for a question as
     a whole, that is no outage, is raised at once. ``Budgeted(Served(model), n)`` counts every image once, whatever it
     took; ``Served(Budgeted(model, n))`` counts those that were answered by an error as well.
     """
@@ -75,7 +76,7 @@ class Served(Wrapped):
                 if isinstance(error, Refused):
                     raise error
                 if not isinstance(error, NotServed):
-                    tries[row], failure = tries[row] + 1, error
+                    tries[row], failure = TRIES if isinstance(error, Unanswerable) else tries[row] + 1, error
             out = [error for error in errors.values() if isinstance(error, NotServed)]
             if out:
                 outage = Outage(self.wait) if outage is None or masks else outage

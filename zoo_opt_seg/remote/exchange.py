@@ -73,6 +73,9 @@ class Adapter(ABC):
     ----------
     name : str
         Its identity in caches and records: all that the answers depend on (address, model, options), no credentials.
+    url : str
+        An address of the service: credentials (`zoo_opt_seg.remote.terms.Terms.headers`) go to its scheme, host and
+        port and nowhere else.
     prompted_by : {"points", "boxes", "text"} or None
         As of a `BlackBox`.
     hard : bool or None
@@ -82,6 +85,7 @@ class Adapter(ABC):
     """
 
     name: str
+    url: str
     prompted_by: str | None = None
     hard: bool | None = None
     retry: frozenset[int] = frozenset()
@@ -112,7 +116,7 @@ class Adapter(ABC):
         """Return what the service says in a reply with an error's status, in a few words; "" if nothing."""
         return ""
 
-    def check(self, ask: Any) -> None:
+    def check(self, ask: Any) -> None:  # noqa: B027  most services say nothing of themselves
         """Hold the settings against what the service says of itself, once, before the first question.
 
         Parameters

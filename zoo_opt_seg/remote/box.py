@@ -1,0 +1,299 @@
+"""A service as a black box: one exchange for each image, several at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from zoo_opt.core.errors import NotServed, Refused
+from zoo_opt_seg.blackbox.cache import question_key
+from zoo_opt_seg.blackbox.protocol import (
+    Array,
+    BlackBox,
+    BlackBoxError,
+    PartlyAnswered,
+    Unanswerable,
+    check_answer,
+    check_images,
+    check_prompts,
+)
+from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.remote.books import ANSWERED, FAILED, LOST, REFUSED, UNSENT, UNSERVED, Spent
+from zoo_opt_seg.remote.exchange import Adapter, Reply, Request
+from zoo_opt_seg.remote.ledger import Attempt, Ledger
+from zoo_opt_seg.remote.terms import Terms
+from zoo_opt_seg.remote.transport import Lost, NotSent, Transport
+
+_GRACE = 5.0  # seconds that an interrupt waits for answers which are paid and on their way; chosen
+
+
+class _Stopped(Exception):
+    """The box is to end."""
+
+
+@dataclass
+class _Call:
+    """One question of some images.
+
+    Attributes
+    ----------
+    halt : NotServed or Refused or None
+        Why no more of its images are asked about: the service is out, or refuses.
+    """
+
+    halt: NotServed | Refused | None = None
+    masks: dict[int, Array] = field(default_factory=dict)
+
+
+class RemoteBlackBox(BlackBox):
+    """A black box behind HTTP.
+
+    Parameters
+    ----------
+    adapter : Adapter
+        What the service is asked, and how its replies are read.
+    terms : Terms
+        How fast, how long, how much.
+
+    Attributes
+    ----------
+    spent : Spent
+        What the attempts of its run come to, by its ledger.
+
+    Raises
+    ------
+    ImportError
+        If the extra ``remote`` is not installed.
+    ValueError, CheckpointError
+        If the address, a header or the ledger is not of its form.
+
+    Notes
+    -----
+    Each image is asked about once. What may heal (`zoo_opt.NotServed`) is waited for and asked again by
+    `zoo_opt_seg.blackbox.Served`, and so by `zoo_opt_seg.adapt`; after the first such reply no more images of a
+    question are asked about. An answer that never came, though the request was sent, is perhaps paid: it counts as
+    such, the image is asked about again `Terms.repeats` times, and then it is `Unanswerable`.
+
+    `close`, or leaving a ``with`` block, ends its threads and connections.
+    """
+
+    def __init__(self, adapter: Adapter, terms: Terms | None = None) -> None:
+        self.adapter, self.terms = adapter, terms or Terms()
+        self.name, self.prompted_by = adapter.name, adapter.prompted_by
+        self._stop = threading.Event()
+        self._transport = Transport(adapter, self.terms, self._sleep)
+        self._ledger = Ledger(self.terms, adapter.name)
+        self._threads = ThreadPoolExecutor(self.terms.workers, thread_name_prefix="remote")
+        self._checked, self._check_lock = False, threading.Lock()
+        self._given_up: dict[str, Unanswerable] = {}
+        self._prefix = hashlib.sha256(adapter.name.encode() + b"\0")
+
+    @property
+    def spent(self) -> Spent:
+        """What the attempts of its run come to."""
+        return self._ledger.spent
+
+    def __call__(self, images: Array, prompts: Prompts, /) -> Array:
+        """Return the masks; raise `PartlyAnswered` where some images have none."""
+        images = check_images(images)
+        check_prompts(prompts, len(images))
+        self._check()
+        call = _Call()
+        futures = {
+            row: self._threads.submit(self._answer, call, images[row], prompts[row]) for row in range(len(images))
+        }
+        try:
+            wait(futures.values())
+        except BaseException:
+            self._interrupt(list(futures.values()))
+            raise
+        errors: dict[int, Exception] = {}
+        for row, future in futures.items():
+            error = future.exception()
+            if error is None:
+                call.masks[row] = future.result()
+            elif isinstance(error, Exception):
+                errors[row] = error
+        return _together(call.masks, errors, images.shape[:3])
+
+    def close(self) -> None:
+        """End its threads and connections; a second time nothing happens."""
+        self._stop.set()
+        self._transport.abort()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._transport.close()
+        self._ledger.close()
+
+    def __enter__(self) -> RemoteBlackBox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check(self) -> None:
+        """Hold the adapter's settings against the service, once."""
+        with self._check_lock:
+            if not self._checked:
+                self.adapter.check(self._fetched)
+                self._checked = True
+
+    def _fetched(self, request: Request) -> Reply:
+        if request.paid:
+            raise ValueError("a check of an adapter may send nothing that is paid")
+        until = time.monotonic() + self.terms.total
+        self._transport.wait(0, until)
+        reply = self._transport.send(request, until)
+        self._transport.judge(request, reply)
+        return reply
+
+    def _answer(self, call: _Call, image: Array, prompts: Prompts) -> Array:
+        """Return the mask of one image."""
+        if call.halt is not None:
+            raise call.halt
+        question = question_key(self._prefix, image, prompts, 0)[:32]
+        if question in self._given_up:
+            raise self._given_up[question]
+        try:
+            return _Exchanging(self.adapter, self._transport, self._ledger, question, self.terms.total)(image, prompts)
+        except (NotServed, Refused) as error:
+            call.halt = call.halt or error
+            raise
+        except Unanswerable as error:
+            self._given_up[question] = error
+            raise
+
+    def _sleep(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise _Stopped
+
+    def _interrupt(self, futures: list[Future[Array]]) -> None:
+        """End a question soon: what is on its way may still come, nothing else is sent."""
+        for future in futures:
+            future.cancel()
+        with contextlib.suppress(BaseException):  # a second interrupt
+            wait(futures, _GRACE)
+        self._stop.set()
+        self._transport.abort()
+
+
+class _Exchanging:
+    """The exchange about one image, each of its paid requests in the ledger."""
+
+    def __init__(self, adapter: Adapter, transport: Transport, ledger: Ledger, question: str, total: float) -> None:
+        self._adapter, self._transport, self._ledger, self._question = adapter, transport, ledger, question
+        self._until = time.monotonic() + total
+        self._attempt: Attempt | None = None
+        self._images = 1  # that the next paid request is about
+        self._reply: Reply | None = None
+
+    def __call__(self, image: Array, prompts: Prompts) -> Array:
+        """Return the mask, float32 or bool, checked."""
+        job = resumed = self._ledger.job(self._question)
+        exchange = self._adapter.question(image, prompts, job)
+        try:
+            request = next(exchange)
+            while True:
+                if request.job and request.job != job:
+                    job = request.job
+                    self._ledger.keep_job(self._question, job)
+                reply = self._replied(request, bool(resumed))
+                request = self._read(lambda reply=reply: exchange.send(reply))  # type: ignore[misc]
+        except StopIteration as end:
+            mask = end.value
+        except (NotServed, Refused):
+            raise  # a job, if there is one, goes on
+        except Exception:
+            if job:
+                self._ledger.keep_job(self._question, "")
+            raise
+        finally:
+            exchange.close()
+        if job:
+            self._ledger.keep_job(self._question, "")
+        return self._checked(mask, image.shape[:2])
+
+    def _replied(self, request: Request, resumed: bool) -> Reply:
+        """Return the reply to a request, sent by the terms; its attempt, if it is paid, is open."""
+        self._transport.pause(request.after, self._until)
+        images = self._images if request.paid else 0
+        self._transport.wait(images, self._until)
+        if request.paid:
+            self._attempt, self._images = self._ledger.begin(self._question, images), 0
+        try:
+            reply = self._transport.send(request, self._until)
+        except Exception as error:
+            self._end(_how(error), why=str(error))
+            if isinstance(error, Lost) and request.paid:
+                self._ledger.check(self._question)
+            raise
+        try:
+            self._transport.judge(request, reply)
+        except Exception as error:
+            self._end(_how(error), reply, str(error))
+            if resumed and not request.paid and reply.status in (404, 410):  # of a job that the service has forgotten
+                self._ledger.keep_job(self._question, "", lost=True)
+                self._ledger.check(self._question)
+                raise Lost(f"{error}: the job is gone, its answer never came") from error
+            raise
+        self._reply = reply
+        return reply
+
+    def _read(self, go_on: Callable[[], Request]) -> Request:
+        """Let the adapter read the reply, and end the attempt: after the mask is there, or why it is not."""
+        try:
+            request = go_on()
+        except StopIteration:
+            self._end(ANSWERED, self._reply)
+            raise
+        except Exception as error:
+            self._end(_how(error), self._reply, str(error))
+            raise
+        self._end(ANSWERED, self._reply)
+        return request
+
+    def _end(self, how: str, reply: Reply | None = None, why: str = "") -> None:
+        if self._attempt is not None:
+            status, size = (0, 0) if reply is None else (reply.status, len(reply.content))
+            self._ledger.end(self._attempt, how, status, size, why)
+            self._attempt = None
+
+    def _checked(self, mask: Any, shape: tuple[int, ...]) -> Array:
+        try:
+            return check_answer(np.asarray(mask)[None], (1, *shape), f"the adapter of {self._adapter.name}")[0]
+        except (TypeError, ValueError) as error:
+            raise Unanswerable(str(error)) from None
+
+
+def _how(error: Exception) -> str:
+    """Return how an attempt ended that ended with this."""
+    kinds = ((NotSent, UNSENT), (Lost, LOST), (NotServed, UNSERVED), (Refused, REFUSED), (_Stopped, UNSENT))
+    return next((how for kind, how in kinds if isinstance(error, kind)), FAILED)
+
+
+def _together(masks: dict[int, Array], errors: dict[int, Exception], shape: tuple[int, ...]) -> Array:
+    """Return the masks of a question as one array, or raise what kept it from being whole."""
+    for error in errors.values():
+        if not isinstance(error, (BlackBoxError, NotServed, Refused)):  # the question cannot be put so
+            raise error
+    if errors and not masks:
+        refused = next((error for error in errors.values() if isinstance(error, Refused)), None)
+        out = [error for error in errors.values() if isinstance(error, NotServed)]
+        if refused is not None:
+            raise refused
+        if len(out) == len(errors):
+            raise max(out, key=lambda error: error.retry_after or 0.0)
+    hard = bool(masks) and all(mask.dtype == np.bool_ for mask in masks.values())
+    together: Array = np.zeros(shape, np.bool_ if hard else np.float32)
+    for row, mask in masks.items():
+        together[row] = mask
+    if errors:
+        raise PartlyAnswered(together, errors)
+    return together
