@@ -32,6 +32,7 @@ class Service:
 def service(monkeypatch):
     pauses = []
     monkeypatch.setattr(outage, "time", types.SimpleNamespace(sleep=pauses.append, monotonic=lambda: sum(pauses)))
+    monkeypatch.setattr(outage, "_share", lambda: 1.0)  # each as long as it may be
     return Service(monkeypatch)
 
 

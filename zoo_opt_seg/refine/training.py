@@ -20,7 +20,7 @@ from zoo_opt_seg.measures.metrics import dice
 from zoo_opt_seg.refine.answers import Answers, Silent, ask
 from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet, evidence_of, guides_of
 from zoo_opt_seg.refine.refiner import Refined, Refiner
-from zoo_opt_seg.whitebox.core.comparator import Request, Trained
+from zoo_opt_seg.whitebox.core.comparator import RowRequest, Trained
 from zoo_opt_seg.whitebox.core.recipe import Recipe, Validation
 from zoo_opt_seg.whitebox.core.segmentation import bce_dice
 from zoo_opt_seg.whitebox.core.trainer import Fitted, Report, Trainable, fit
@@ -231,7 +231,7 @@ def _shares(answers: Answers, judges: Sequence[tuple[Sequence[RefinerNet], np.nd
     return dict(zip(SHARES, map(float, means), strict=True))
 
 
-def row(request: Request) -> Trained:
+def row(request: RowRequest) -> Trained:
     """A row of a table: ``images`` labelled images, drawn by the seed, or all; ``questions`` about each, or 8.
 
     With ``box = false`` the same network learns from the same labels without the black box.

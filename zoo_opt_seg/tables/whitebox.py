@@ -10,7 +10,7 @@ from zoo_opt_seg.tables.sources import checkpoint_of, data_of, evaluated, folder
 from zoo_opt_seg.tables.suite import Cell
 from zoo_opt_seg.tables.volumes import MEASURED, measured_volumes, volumes_of
 from zoo_opt_seg.whitebox.comparators import COMPARATORS
-from zoo_opt_seg.whitebox.core.comparator import Request, Trained
+from zoo_opt_seg.whitebox.core.comparator import RowRequest, Trained
 
 if TYPE_CHECKING:
     from zoo_opt_seg.whitebox.core.recipe import Recipe
@@ -48,7 +48,7 @@ def train(cell: Cell) -> Trained:
         raise ValueError(f"use = {row.use!r} trains in float32, got a black box in {precision}")
     left_out = {*comparator.files, *(("data", *MEASURED) if comparator.volumes else ())}
     files = {name: checkpoint_of(options[name], cell.place.weights) for name in comparator.files if name in options}
-    request = Request(
+    request = RowRequest(
         label=row.label,
         model=model,
         splits=volumes_of(cell) if comparator.volumes else data_of(cell),

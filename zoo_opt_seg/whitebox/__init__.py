@@ -12,7 +12,7 @@ from zoo_opt.support.lazy import exports
 if TYPE_CHECKING:
     from zoo_opt_seg.whitebox.comparators import COMPARATORS as COMPARATORS
     from zoo_opt_seg.whitebox.core.comparator import Comparator as Comparator
-    from zoo_opt_seg.whitebox.core.comparator import Request as Request
+    from zoo_opt_seg.whitebox.core.comparator import RowRequest as RowRequest
     from zoo_opt_seg.whitebox.core.comparator import Trained as Trained
     from zoo_opt_seg.whitebox.core.recipe import Recipe as Recipe
     from zoo_opt_seg.whitebox.core.recipe import Validation as Validation

@@ -60,6 +60,7 @@ def slept(monkeypatch):
     """The pauses, on a clock of their own: nothing sleeps."""
     pauses = []
     monkeypatch.setattr(outage, "time", types.SimpleNamespace(sleep=pauses.append, monotonic=lambda: sum(pauses)))
+    monkeypatch.setattr(outage, "_share", lambda: 1.0)  # each as long as it may be
     return pauses
 
 

@@ -64,6 +64,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses, on a clock of their own."""
     pauses: list[float] = []
     monkeypatch.setattr(outage, "time", types.SimpleNamespace(sleep=pauses.append, monotonic=lambda: sum(pauses)))
+    monkeypatch.setattr(outage, "_share", lambda: 1.0)  # each as long as it may be
     return pauses
 
 

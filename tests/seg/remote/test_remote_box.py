@@ -237,10 +237,10 @@ def test_a_cap_is_raised_before_sending(cap, done, ledger, tmp_path):
 
 
 def test_what_is_not_served_is_not_paid_and_does_not_count_for_a_cap():
-    with Service(upset=told(429, set(range(1, 30, 2)), Retry_After="0")) as service:
-        with boxed(service, most_calls=N, workers=1) as box:
-            assert np.array_equal(Served(box)(IMAGES, POINTS), WHOLE)
-            assert (box.spent.calls, box.spent.unserved) == (N, N)
+    upset = told(429, set(range(1, 30, 2)), Retry_After="0")
+    with Service(upset=upset) as service, boxed(service, most_calls=N, workers=1) as box:
+        assert np.array_equal(Served(box)(IMAGES, POINTS), WHOLE)
+        assert (box.spent.calls, box.spent.unserved) == (N, N)
 
 
 # ---------------------------------------------------------------------------------------------------- rates

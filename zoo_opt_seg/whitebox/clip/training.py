@@ -12,7 +12,7 @@ from zoo_opt_seg.whitebox.clip.san import SAN
 from zoo_opt_seg.whitebox.clip.text_net import TextNet
 from zoo_opt_seg.whitebox.clip.text_segmenter import TextSegmenter
 from zoo_opt_seg.whitebox.core import recipes
-from zoo_opt_seg.whitebox.core.comparator import Request, Trained
+from zoo_opt_seg.whitebox.core.comparator import RowRequest, Trained
 from zoo_opt_seg.whitebox.core.trainer import Fitted
 from zoo_opt_seg.whitebox.core.training import TrainingSettings, WeightsTraining
 
@@ -65,7 +65,7 @@ def train_text_net(net: TextNet, splits: Splits, *, box: Any = None, **training:
     return trained, how.run(task, lambda out: trained.save(out / file))  # its name is that of the trained weights
 
 
-def _row(kind: type[TextNet], request: Request) -> Trained:
+def _row(kind: type[TextNet], request: RowRequest) -> Trained:
     """A row of a table: the published network around ``weights``, or without them the small one."""
     if request.options:
         raise ValueError(f"options of {request.label!r} must be weights, got {min(request.options)!r}")

@@ -25,7 +25,7 @@ class Comparator(Entry):
     ----------
     name : str
     factory : str
-        ``"module:function"`` that trains it: a `Request` to a `Trained`.
+        ``"module:function"`` that trains it: a `RowRequest` to a `Trained`.
     about : str
         What is trained, in one line.
     recipe : str
@@ -68,7 +68,7 @@ def declared(name: str, about: str, factory: str, recipe: str, on: Mapping[str, 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class RowRequest:
     """What a row of a table asks a comparator for.
 
     Attributes

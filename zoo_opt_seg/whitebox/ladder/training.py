@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from zoo_opt_seg.data.slice_augmentation import KINDS, augment_slices
 from zoo_opt_seg.data.volumes import LabelledSlices, VolumeSplits
 from zoo_opt_seg.digests import data_digest, weights_digest
-from zoo_opt_seg.whitebox.core.comparator import Request, Trained
+from zoo_opt_seg.whitebox.core.comparator import RowRequest, Trained
 from zoo_opt_seg.whitebox.core.recipe import Recipe, Validation
 from zoo_opt_seg.whitebox.core.trainer import Fitted, Report, Trainable, fit
 from zoo_opt_seg.whitebox.ladder.embeddings import CachedEmbeddings
@@ -210,7 +210,7 @@ def train_ladder(
     return ladder, fitted
 
 
-def row(request: Request) -> Trained:
+def row(request: RowRequest) -> Trained:
     """A row of a table: a ladder on a SAM, brought to the row's size if it has another.
 
     The options are those of `Ladder` but for the classes, and:

@@ -15,7 +15,7 @@ from zoo_opt_seg.blackbox.network import NetworkBox
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.visual_prompts.base import Context, VisualPrompt
-from zoo_opt_seg.whitebox.core.comparator import Request, Trained
+from zoo_opt_seg.whitebox.core.comparator import RowRequest, Trained
 from zoo_opt_seg.whitebox.core.recipe import Recipe
 from zoo_opt_seg.whitebox.core.segmentation import ROWS, Segmentation
 from zoo_opt_seg.whitebox.core.trainer import Fitted
@@ -115,7 +115,7 @@ def train_prompt(model: NetworkBox, prompt: VisualPrompt, splits: Splits, **trai
     return task.x.detach().cpu().numpy().copy(), fitted
 
 
-def row(request: Request) -> Trained:
+def row(request: RowRequest) -> Trained:
     """A row of a table: the row's visual prompt; there are no options."""
     x, fitted = train_prompt(request.model, request.prompt, request.splits, **request.training)
     return Trained(request.model, fitted, x)

@@ -14,7 +14,7 @@ import torch
 from zoo_opt.storage.atomic import write_atomically
 from zoo_opt_seg.blackbox.sam import SamBlackBox
 from zoo_opt_seg.data.samples import Splits
-from zoo_opt_seg.whitebox.core.comparator import Request, Trained
+from zoo_opt_seg.whitebox.core.comparator import RowRequest, Trained
 from zoo_opt_seg.whitebox.core.recipe import Recipe
 from zoo_opt_seg.whitebox.core.trainer import Fitted
 from zoo_opt_seg.whitebox.core.training import TrainingSettings, WeightsTraining
@@ -94,7 +94,7 @@ def _save(sam: Sam, out: Path) -> None:
     write_atomically(out / "sam.pth", partial(torch.save, sam.state_dict()))
 
 
-def row(request: Request) -> Trained:
+def row(request: RowRequest) -> Trained:
     """A row of a table: the option is ``parts``; measured as the black box of the other rows is asked."""
     box = request.model.settings
     sam, fitted = train_sam(request.model.sam, request.splits, box=box, **request.options, **request.training)

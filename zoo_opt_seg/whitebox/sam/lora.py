@@ -20,7 +20,7 @@ from zoo_opt.support.loading import require
 from zoo_opt_seg.blackbox.sam import SamBlackBox
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.whitebox.core import adapter_file
-from zoo_opt_seg.whitebox.core.comparator import Request, Trained
+from zoo_opt_seg.whitebox.core.comparator import RowRequest, Trained
 from zoo_opt_seg.whitebox.core.recipe import Recipe
 from zoo_opt_seg.whitebox.core.trainer import Fitted, seeded
 from zoo_opt_seg.whitebox.core.training import TrainingSettings, WeightsTraining
@@ -180,7 +180,7 @@ def train_lora(
     return adapted, how.run(task, lambda out: adapted.save(out / "lora.safetensors"))
 
 
-def row(request: Request) -> Trained:
+def row(request: RowRequest) -> Trained:
     """A row of a table: the options are those of `LoRA`; measured as the black box of the other rows is asked."""
     sam, box, config = request.model.sam, request.model.settings, LoRA(**request.options)
     adapted, fitted = train_lora(sam, request.splits, config, box=box, **request.training)

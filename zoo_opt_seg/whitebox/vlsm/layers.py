@@ -50,7 +50,7 @@ class VLSM:
         return self.hidden or {"shallow": 512, "dense": 64}[self.kind]
 
 
-class Adapter(nn.Module):
+class AdapterLayer(nn.Module):
     """f' = f + sigma(psi(f W1) W2), eq. 1 of VLSM-Adapter, with biases and ReLU for both, as released.
 
     With ReLU for sigma an adapter only ever adds. One whose output is zero everywhere, as with W2 = 0, has no gradient
@@ -83,7 +83,7 @@ class Adapters(nn.Module):
     ----------
     vision, text : nn.ModuleList
         Shallow: an adapter for each skip connection. Dense: attention's and MLP's of each layer, in turn.
-    conditional : Adapter or None
+    conditional : AdapterLayer or None
 
     Raises
     ------
@@ -107,7 +107,7 @@ class Adapters(nn.Module):
                 f"kind must be dense for this CLIPSeg: shallow ones add text features of {text.hidden_size} numbers to "
                 f"the conditional embedding of {clipseg.projection_dim}"
             )
-        self.vision = nn.ModuleList(Adapter(vision.hidden_size, config.width) for _ in range(n))
-        self.text = nn.ModuleList(Adapter(text.hidden_size, config.width) for _ in range(n if language else 0))
+        self.vision = nn.ModuleList(AdapterLayer(vision.hidden_size, config.width) for _ in range(n))
+        self.text = nn.ModuleList(AdapterLayer(text.hidden_size, config.width) for _ in range(n if language else 0))
         with_c = "C" in config.placement
-        self.conditional = Adapter(clipseg.projection_dim, config.conditional) if with_c else None
+        self.conditional = AdapterLayer(clipseg.projection_dim, config.conditional) if with_c else None

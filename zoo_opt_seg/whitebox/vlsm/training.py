@@ -14,7 +14,7 @@ from zoo_opt.storage.atomic import write_atomically
 from zoo_opt_seg.blackbox.clipseg import ClipSegBlackBox
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.whitebox.core import recipes
-from zoo_opt_seg.whitebox.core.comparator import Request, Trained
+from zoo_opt_seg.whitebox.core.comparator import RowRequest, Trained
 from zoo_opt_seg.whitebox.core.recipe import Recipe
 from zoo_opt_seg.whitebox.core.trainer import Fitted
 from zoo_opt_seg.whitebox.core.training import TrainingSettings, WeightsTraining
@@ -150,12 +150,12 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
     return recipe_for(VLSM(**options))
 
 
-def adapters_row(request: Request) -> Trained:
+def adapters_row(request: RowRequest) -> Trained:
     """A row of a table: adapters; the options are those of `VLSM`."""
     adapted, fitted = train_vlsm(request.model, request.splits, VLSM(**request.options), **request.training)
     return Trained(request.model.around(adapted.clipseg), fitted)
 
 
-def clipseg_row(request: Request) -> Trained:
+def clipseg_row(request: RowRequest) -> Trained:
     """A row of a table: CLIPSeg itself; the option is ``parts``."""
     return Trained(*train_clipseg(request.model, request.splits, **request.options, **request.training))
