@@ -10,6 +10,7 @@ from zoo_opt.outage import WAIT
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES, PRECISIONS
 from zoo_opt_seg.cli import commands
 from zoo_opt_seg.cli.predict import do_predict
+from zoo_opt_seg.cli.serving import do_serve
 from zoo_opt_seg.data.registry import DATA_SETS
 from zoo_opt_seg.visual_prompts.registry import PROMPTS
 
@@ -65,6 +66,19 @@ examples:
   zoo-opt-seg predict --model tiny --prompt results/polyp --image photo.png --point 210,155 --out mask.png
   zoo-opt-seg predict --model tiny --prompt results/polyp --images photos --ask boxes.csv --out masks
   zoo-opt-seg predict --model clipseg:rd64 --images photos --text "a polyp" --out masks
+"""
+
+SERVE = """\
+Serve a model, adapted or not: over HTTP, to curl, to clients of the Open Inference Protocol v2, to browsers' tools.
+
+{words}
+With --adapted it is the adapted model that answers: visual prompt, refiner, size, fit and crop of the result folder.
+Without it images are asked about as they are, or as squares of --size pixels.
+
+examples:
+  zoo-opt-seg serve --model tiny --adapted results/polyp
+  curl --data-binary @photo.png "http://127.0.0.1:8000/segment?point=210,155" -o mask.png
+  zoo-opt-seg serve --model sam:vit_b:sam_vit_b_01ec64.pth --adapted results/scans --host 0.0.0.0 --token '$TOKEN'
 """
 
 
@@ -167,6 +181,13 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--quiet", action="store_true", help="no progress bar")
     sub.set_defaults(do=do_predict)
 
+    sub = names.add_parser("serve", help="serve a model over HTTP", description=SERVE.format(words=about), **raw)
+    _model(sub, waits=False)
+    sub.add_argument("--adapted", metavar="DIR", help="result folder of adapt (default: the model as it is)")
+    _server(sub)
+    sub.add_argument("--workers", type=int, default=1, metavar="N", help="processes, each with a model (default: 1)")
+    sub.set_defaults(do=do_serve)
+
     sub = names.add_parser("list", help="black boxes, data sets, visual prompts and comparators")
     sub.set_defaults(do=commands.do_list)
 
@@ -174,14 +195,32 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _model(sub: argparse.ArgumentParser) -> None:
+def _model(sub: argparse.ArgumentParser, waits: bool = True) -> None:
     sub.add_argument("--model", required=True, help="the black box, see above")
     sub.add_argument("--device", default="cpu", help="of a SAM or CLIPSeg: cpu (default), cuda, ...")
     sub.add_argument("--dtype", default=PRECISIONS[0], choices=PRECISIONS, help="of its image encoder")
     sizes = ", ".join(f"{entry.size} {entry.name}" for entry in BLACK_BOXES.entries())
     sub.add_argument("--size", type=int, metavar="N", help=f"side of the images in pixels (default: {sizes}, else 224)")
     sub.add_argument("--cache", metavar="DIR", help="keep answers here, and ask nothing twice")
-    sub.add_argument("--wait", type=float, default=WAIT, metavar="SECONDS", help=f"for an outage (default: {WAIT:g})")
+    if waits:
+        sub.add_argument(
+            "--wait", type=float, default=WAIT, metavar="SECONDS", help=f"for an outage (default: {WAIT:g})"
+        )
+
+
+def _server(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--name", help="of the model in addresses (default: the first word of --model)")
+    sub.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine only)")
+    sub.add_argument("--port", type=int, default=8000, metavar="N", help="default: 8000; 0: a free one, which is said")
+    words = "what clients must say (Authorization: Bearer); '$NAME' stands for the environment's"
+    sub.add_argument("--token", metavar="TOKEN", help=words)
+    sub.add_argument("--most-body", type=int, default=32 << 20, metavar="BYTES", help="of a request (default: 32 MiB)")
+    sub.add_argument("--most-pixels", type=int, default=4096**2, metavar="N", help="of an image (default: 4096 x 4096)")
+    sub.add_argument("--most-points", type=int, default=1000, metavar="N", help="of a question (default: 1000)")
+    sub.add_argument("--queue", type=int, default=64, metavar="N", help="questions that may wait (default: 64)")
+    sub.add_argument("--batch", type=int, default=8, metavar="N", help="images asked about at once (default: 8)")
+    words = "how long the first of a batch waits for others that are on their way (default: 5)"
+    sub.add_argument("--batch-wait-ms", type=float, default=5.0, metavar="MS", help=words)
 
 
 def _data(sub: argparse.ArgumentParser) -> None:

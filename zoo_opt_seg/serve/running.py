@@ -1,0 +1,97 @@
+"""Running the application: one process, or several that share an address."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import tempfile
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
+
+from zoo_opt_seg.serve.metrics import FOLDER
+
+_LAST = 5  # seconds that connections have to close after the last answer; chosen
+_START = 120  # seconds in which a process must have started, and answer its parent; chosen
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at an address; port 0 takes a free one.
+
+    Raises
+    ------
+    OSError
+        If it cannot.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sends small parts at once (TCP_NODELAY) only where the protocol is said; else an answer waits 40 ms
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(128)  # from here on nobody is refused: who comes before the model is there waits
+    except OSError:
+        sock.close()
+        raise
+    sock.set_inheritable(True)
+    return sock
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only programs of this machine reach an address."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def run(app: FastAPI, sock: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT, and return when what was in flight is answered."""
+    before = {number: signal.signal(number, _nothing) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        server_of(app).run(sockets=[sock])  # it sends itself the signal again at its end
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def server_of(app: FastAPI) -> uvicorn.Server:
+    """Return the server of an application, for a thread of one's own: it ends when ``should_exit`` is set."""
+    return uvicorn.Server(_config(app))
+
+
+def run_several(factory: str, sock: socket.socket, workers: int) -> None:
+    """Serve by several processes that accept at one socket; one that dies is started anew.
+
+    Parameters
+    ----------
+    factory : str
+        ``"module:function"`` that returns the application, called in each process.
+    sock : socket
+    workers : int
+    """
+    with tempfile.TemporaryDirectory(prefix="zoo-opt-seg-") as counts:
+        os.environ[FOLDER] = counts  # before prometheus_client is imported in the processes
+        try:
+            Multiprocess(_config(factory, workers), sockets=[sock]).run()
+        finally:
+            del os.environ[FOLDER]
+
+
+def _config(app: FastAPI | str, workers: int = 1) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        factory=isinstance(app, str),
+        workers=workers,
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_LAST,
+        timeout_worker_healthcheck=_START,
+    )
+
+
+def _nothing(*_: object) -> None:
+    """A signal that has done its work."""
