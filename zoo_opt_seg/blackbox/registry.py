@@ -180,11 +180,21 @@ PROCESS = BlackBoxEntry(
     words={"COMMAND": "command"},
     runs="command",
 )
+OIP = BlackBoxEntry(
+    name="oip",
+    factory="zoo_opt_seg.remote.oip.adapter:oip",
+    about="a model that is served by the Open Inference Protocol: Triton, KServe, MLServer, zoo-opt-seg serve",
+    needs=("httpx",),
+    extra="remote",
+    size=512,
+    words={"URL/MODEL": "address of the server and name of the model"},
+    remote=True,
+)
 BLACK_BOXES = Registry(
     "black box",
     "zoo_opt_seg.black_boxes",
     BlackBoxEntry,
-    *(TINY, SMALL, SAM, MEDSAM, SAM_HQ, HUB_SAM, TINY_CLIPSEG, CLIPSEG, PROCESS),
+    *(TINY, SMALL, SAM, MEDSAM, SAM_HQ, HUB_SAM, TINY_CLIPSEG, CLIPSEG, PROCESS, OIP),
 )
 """The black boxes by name."""
 
