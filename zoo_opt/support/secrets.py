@@ -24,7 +24,7 @@ _WORDS = {
 }
 _OF_KEYS = {"access", "account", "api", "auth", "client", "private", "secret", "service", "signing", "subscription"}
 _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
-_ONLY_REFERENCES = re.compile(r"(?:Bearer |Basic |Token )?(?:(?:\$\{\w+\}|\$[A-Za-z_]\w*)[:@]?)+")
+_ONLY_REFERENCES = re.compile(r"(?:Bearer |Basic |Token |Key )?(?:(?:\$\{\w+\}|\$[A-Za-z_]\w*)[:@]?)+")
 _ASSIGNED = re.compile(r"(-{0,2})([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 _VALUE = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|(?:(?:Bearer|Basic|Token|Digest)\s+)?[^\s\"',;&)}\]]+")
 _NAME = re.compile(r"(?<![\w$])(?P<q>[\"']?)(?P<name>[A-Za-z_][\w.-]*)(?P=q)(?P<sep>\s*=(?!=)\s*|:\s*)")
@@ -193,6 +193,11 @@ def remember(value: str) -> None:
 def literal_secret(text: str) -> str:
     """Return the first line of a text, hidden, in which a secret stands itself; "" if there is none."""
     return next((shown.strip() for line in text.splitlines() if (shown := hidden(line, values=False)) != line), "")
+
+
+def references(text: str) -> list[str]:
+    """Return the names of the variables that a text refers to, as ``$NAME`` or ``${NAME}``."""
+    return [match[1] or match[2] for match in _REFERENCE.finditer(text)]
 
 
 def _of_environment(match: re.Match[str], word: str) -> str:
