@@ -12,7 +12,6 @@ from zoo_opt_seg.data.errors import DataError
 from zoo_opt_seg.data.limits import check_pixels
 
 _BITS = 50  # of the length of a run: 10^15 pixels are beyond any limit
-_LETTERS = 8  # of a string for each pixel, at most; a run takes seven of them and has a pixel, or follows one that has
 
 
 @dataclass(frozen=True)
@@ -73,16 +72,14 @@ class Rle:
             if wrong := [run for run in self.counts if type(run) is not int or run >> _BITS]:
                 raise DataError(f"{self}: bad RLE, expected lengths of runs, got {wrong[0]!r:.40}")
             return list(self.counts), False
-        if len(self.counts) > _LETTERS * (self.height * self.width + 1):
-            raise DataError(
-                f"{self}: bad RLE, {len(self.counts)} letters are more than {self.height} x {self.width} pixels take"
-            )
         runs: list[int] = []
         value = shift = 0
         for letter in self.counts:
             bits = ord(letter) - 48
             if not 0 <= bits < 64:
                 raise DataError(f"{self}: bad RLE, COCO's strings have no {letter!r}")
+            if len(runs) > 2 * self.height * self.width + 2:  # every other one empty
+                raise DataError(f"{self}: bad RLE, more runs than {self.height} x {self.width} pixels can have")
             if shift > _BITS:
                 raise DataError(f"{self}: bad RLE, a run of more than {_BITS} bits")
             value |= (bits & 31) << shift

@@ -64,7 +64,7 @@ def mask_of(
         instances = [max(instances, key=lambda one: -math.inf if one.score is None else one.score)]
     elif answer.merge == "first":
         instances = instances[:1]
-    mask = np.zeros(size, np.float32 if answer.form.soft else np.bool_)
+    mask: Array = np.zeros(size, np.float32 if answer.form.soft else np.bool_)
     for instance in instances:
         value = instance.mask
         if answer.by_url and not (isinstance(value, str) and value[:5].lower() == "data:"):

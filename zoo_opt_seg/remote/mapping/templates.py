@@ -14,14 +14,14 @@ _WAYS = ("json", "null", "empty")
 NULL = "null"
 
 
-class Absent:
+class LeftOut:
     """What stands for a value that is not there."""
 
     def __repr__(self) -> str:
         return "absent"
 
 
-ABSENT = Absent()
+ABSENT = LeftOut()
 
 
 def names_in(template: Any) -> set[str]:
