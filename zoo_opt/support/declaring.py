@@ -71,10 +71,10 @@ def need_declared(name: str, kind: str, trust: bool) -> None:
         )
 
 
-def need_trust(what: str, trust: bool) -> None:
-    """Raise a ValueError unless a file is trusted that has code run, which `what` names."""
+def need_trust(what: str, trust: bool, why: str = "is code that the file has run") -> None:
+    """Raise a ValueError unless a file is trusted: for ``what``, of which ``why`` says what the file does with it."""
     if not trust:
         raise ValueError(
-            f"{what} is code that the file has run, and a file is not trusted by default: read what it names, then "
-            "give --trust (in Python trust=True)"
+            f"{what} {why}, and a file is not trusted by default: read what it names, then give --trust (in Python "
+            "trust=True)"
         )

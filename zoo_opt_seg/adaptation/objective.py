@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zoo_opt.core import errors
-from zoo_opt_seg.blackbox.protocol import BlackBoxError, SegmentationModel
+from zoo_opt_seg.blackbox.protocol import BlackBoxError, SegmentationModel, answered
 from zoo_opt_seg.data.augmentation import KINDS, augment
 from zoo_opt_seg.data.draws import Kind, draw_prompts, kind_for, need_texts
 from zoo_opt_seg.data.samples import Samples
@@ -52,7 +52,7 @@ class Objective:
     samples : Samples
         Training set.
     loss : {"bce+dice", "dice", "bce"}
-        Hard masks have "dice" only.
+        Of hard masks, which have no cross-entropy, "bce+dice" is Dice alone.
     batch : int
         Images of a minibatch, which is also the number of calls of one evaluation.
     augment : {None, "paper", "released"}
@@ -181,12 +181,10 @@ class Objective:
 
     def _loss(self, answer: Array, masks: Array) -> float:
         """Return the loss of an answer, over the images that have a mask in it."""
-        answered = np.logical_not(np.isnan(answer).any(axis=(1, 2)))
-        if answered.all():
-            return black_box_loss(self.loss, answer, masks, self.reduction, self.smooth)
-        if 2 * answered.sum() < len(answered):
-            raise BlackBoxError(f"the black box answered for {answered.sum()} of {len(answered)} images of a minibatch")
-        return black_box_loss(self.loss, answer[answered], masks[answered], self.reduction, self.smooth)
+        rows, given = answered(answer)
+        if 2 * len(rows) < len(answer):
+            raise BlackBoxError(f"the black box answered for {len(rows)} of {len(answer)} images of a minibatch")
+        return black_box_loss(self.loss, given, masks[rows], self.reduction, self.smooth)
 
     def __call__(self, x: Array, step: int) -> float:
         """Return the loss of one candidate, shape (dim,), on the minibatch of a step."""

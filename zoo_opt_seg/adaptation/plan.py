@@ -27,7 +27,7 @@ from zoo_opt_seg.data.draws import Kind, kind_for, need_texts
 from zoo_opt_seg.data.samples import Samples, Splits
 from zoo_opt_seg.digests import data_digest
 from zoo_opt_seg.measures.evaluation import need_originals
-from zoo_opt_seg.measures.losses import SMOOTH
+from zoo_opt_seg.measures.losses import SMOOTH, loss_of
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.visual_prompts import VisualPrompt
 
@@ -200,6 +200,7 @@ def planned(
         validated=splits.validation.select(rows),
         tested=test if reporting.test and len(test) else None,
     )
+    loss_of(training.loss, box.hard)
     plan.objective(box)  # raises what is wrong with its settings and the training images
     return plan
 

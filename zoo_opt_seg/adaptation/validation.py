@@ -15,10 +15,10 @@ from zoo_opt_seg.adaptation.folder import Line
 from zoo_opt_seg.adaptation.history import History, ValidationPoint
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown, down
 from zoo_opt_seg.adaptation.settings import SelectionSettings
-from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone
+from zoo_opt_seg.blackbox.protocol import BlackBox, BlackBoxGone, answered
 from zoo_opt_seg.data.draws import Kind, draw_prompts
 from zoo_opt_seg.data.samples import Samples
-from zoo_opt_seg.measures.losses import LOSSES, SMOOTH, LossError, check_loss, dice_loss
+from zoo_opt_seg.measures.losses import LOSSES, SMOOTH, LossError, dice_loss, loss_of
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.visual_prompts import TrainedPrompt, VisualPrompt
 
@@ -66,8 +66,7 @@ class ValidationImages:
         part = self.samples[rows]
         trained = TrainedPrompt(self.prompt, x)
         answer = trained.predict(self.box, np.asarray(part.images), self.prompts[rows], batch=len(part))
-        check_loss(self.loss, answer)
-        loss = LOSSES[self.loss]
+        loss = LOSSES[loss_of(self.loss, answered(answer)[1].dtype == np.bool_)]
         p = torch.from_numpy(np.ascontiguousarray(answer, np.float32))
         masks = torch.from_numpy(np.ascontiguousarray(part.masks))
         dice = 1.0 - dice_loss((p > 0.5).double(), masks, "none")  # that of the metrics, without importing MONAI

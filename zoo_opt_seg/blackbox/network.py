@@ -48,6 +48,8 @@ class NetworkBox(BlackBox):
         Of a hard mask, in logits: 0, or the network's own ``mask_threshold``.
     """
 
+    hard: bool
+
     def __init__(
         self,
         network: nn.Module,

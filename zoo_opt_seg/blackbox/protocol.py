@@ -131,10 +131,13 @@ class BlackBox(ABC):
     prompted_by : {"points", "boxes", "text"} or None
         What its prompts must hold, points standing for boxes too, as in SAM; None is not known: it is given what the
         caller chooses, and points by default.
+    hard : bool or None
+        Whether it answers with bool masks; None is not known.
     """
 
     name: str | None = None
     prompted_by: str | None = None
+    hard: bool | None = None
 
     @property
     def label(self) -> str:
@@ -151,7 +154,7 @@ class CheckedCallable(BlackBox):
 
     def __init__(self, fn: Callable[..., Any], name: str | None) -> None:
         self.fn, self.name = fn, name
-        self.prompted_by = getattr(fn, "prompted_by", None)
+        self.prompted_by, self.hard = getattr(fn, "prompted_by", None), getattr(fn, "hard", None)
 
     @property
     def label(self) -> str:

@@ -180,21 +180,58 @@ PROCESS = BlackBoxEntry(
     words={"COMMAND": "command"},
     runs="command",
 )
-OIP = BlackBoxEntry(
-    name="oip",
-    factory="zoo_opt_seg.remote.oip.adapter:oip",
-    about="a model that is served by the Open Inference Protocol: Triton, KServe, MLServer, zoo-opt-seg serve",
-    needs=("httpx",),
-    extra="remote",
-    size=512,
-    words={"URL/MODEL": "address of the server and name of the model"},
-    remote=True,
+
+
+def _service(name: str, factory: str, about: str, word: str, meaning: str) -> BlackBoxEntry:
+    return BlackBoxEntry(
+        name=name,
+        factory=f"zoo_opt_seg.remote.{factory}",
+        about=about,
+        needs=("httpcore2",),
+        extra="remote",
+        size=512,
+        words={word: meaning},
+        remote=True,
+    )
+
+
+OIP = _service(
+    "oip",
+    "oip.adapter:oip",
+    "a model that is served by the Open Inference Protocol: Triton, KServe, MLServer, zoo-opt-seg serve",
+    "URL/MODEL",
+    "address of the server and name of the model",
+)
+JSON = _service(
+    "json", "mapping.factories:of_file", "a service that a mapping of yours describes", "FILE.toml", "file of a mapping"
+)
+SERVICE = _service(
+    "service",
+    "mapping.factories:of_preset",
+    "a service that a mapping of ours describes: `zoo-opt-seg list` has them",
+    "NAME@URL",
+    "name of a mapping",
+)
+ROBOFLOW = _service(
+    "roboflow",
+    "mapping.factories:roboflow",
+    "Roboflow's inference server: sam, sam2, sam2-rle, sam3, sam3-text",
+    "MODEL@URL",
+    "model, and the server's address",
+)
+HUGGING_FACE = _service(
+    "hf",
+    "mapping.factories:hugging_face",
+    "an endpoint of Hugging Face: image-segmentation by text; points@URL: a handler of yours",
+    "URL",
+    "address of the endpoint",
 )
 BLACK_BOXES = Registry(
     "black box",
     "zoo_opt_seg.black_boxes",
     BlackBoxEntry,
-    *(TINY, SMALL, SAM, MEDSAM, SAM_HQ, HUB_SAM, TINY_CLIPSEG, CLIPSEG, PROCESS, OIP),
+    *(TINY, SMALL, SAM, MEDSAM, SAM_HQ, HUB_SAM, TINY_CLIPSEG, CLIPSEG, PROCESS),
+    *(OIP, JSON, SERVICE, ROBOFLOW, HUGGING_FACE),
 )
 """The black boxes by name."""
 
@@ -202,8 +239,11 @@ BLACK_BOXES = Registry(
 def check_black_box_in_file(use: str, trust: bool) -> None:
     """Raise a ValueError unless a file may name this black box: see `zoo_opt.support.declaring`."""
     if use in BLACK_BOXES:
-        if runs := BLACK_BOXES.find(use).runs:
-            need_trust(f"the {runs} of the black box {use!r}", trust)
+        entry = BLACK_BOXES.find(use)
+        if entry.runs:
+            need_trust(f"the {entry.runs} of the black box {use!r}", trust)
+        if entry.remote:
+            need_trust(f"the service of the black box {use!r}", trust, "is sent images and credentials by the file")
     elif ":" in use:
         need_declared(use, "black box", trust)
 

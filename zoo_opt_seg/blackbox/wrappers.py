@@ -36,7 +36,7 @@ class Wrapped(BlackBox):
 
     def __init__(self, model: SegmentationModel | Callable[..., Any]) -> None:
         self.model = as_black_box(model)
-        self.prompted_by = self.model.prompted_by
+        self.prompted_by, self.hard = self.model.prompted_by, self.model.hard
         self.name = None if self.model.name is None else self.label
 
     @property
@@ -151,6 +151,7 @@ class Hardened(Wrapped):
     def __init__(self, model: SegmentationModel | Callable[..., Any], threshold: float = 0.5) -> None:
         self.threshold = fraction("threshold", threshold)
         super().__init__(model)
+        self.hard = True
 
     @property
     def label(self) -> str:

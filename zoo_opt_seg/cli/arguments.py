@@ -126,7 +126,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--batch", type=int, metavar="N", help="images of a minibatch (default: 1 to 16, by the calls)")
     sub.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
     sub.add_argument("--out", required=True, metavar="DIR", help="result folder")
-    sub.add_argument("--loss", default="bce+dice", help='"bce+dice" (default), "bce", or "dice" (for hard masks)')
+    losses = '"bce+dice" (default; of hard masks Dice alone), "bce" or "dice"'
+    sub.add_argument("--loss", default="bce+dice", help=losses)
     sub.add_argument(
         "--reduction", choices=("image", "batch"), default="image", help="of the Dice loss (default: image)"
     )

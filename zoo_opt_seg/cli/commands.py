@@ -15,6 +15,7 @@ from zoo_opt.support.secrets import hidden_command
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES
 from zoo_opt_seg.cli import inputs
 from zoo_opt_seg.data.registry import DATA_SETS, VOLUMES
+from zoo_opt_seg.remote.mapping.factories import presets
 from zoo_opt_seg.visual_prompts.registry import PROMPTS
 from zoo_opt_seg.whitebox.comparators import COMPARATORS
 
@@ -101,6 +102,7 @@ def _splits(arguments: argparse.Namespace, size: int, prepared: dict[str, Any]) 
 def do_list(_: argparse.Namespace) -> int:
     """Print what there is."""
     show("black boxes (zoo-opt-seg adapt --model NAME, and in tables)", BLACK_BOXES.lines())
+    show("mappings of services (zoo-opt-seg adapt --model service:NAME@URL)", presets())
     show("data sets (zoo-opt-seg adapt --data NAME or NAME:PATH, and in tables)", DATA_SETS.lines())
     show("sets of volumes (in tables)", VOLUMES.lines())
     show("visual prompts (zoo-opt-seg adapt --prompt NAME, and in tables)", PROMPTS.lines())

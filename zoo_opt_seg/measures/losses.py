@@ -82,6 +82,30 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, str, float], Tensor]] = {
 """Losses by name."""
 
 
+def loss_of(loss: str, hard: bool | None) -> str:
+    """Return the loss that is taken of answers, by name: of hard masks, which have no cross-entropy, Dice alone.
+
+    Parameters
+    ----------
+    loss : {"bce+dice", "dice", "bce"}
+    hard : bool or None
+        Whether the answers are hard masks; None is not known.
+
+    Raises
+    ------
+    LossError
+        For "bce", of which nothing is left.
+    """
+    if not hard:
+        return loss
+    if loss == "bce":
+        raise LossError(
+            "loss must be 'dice' or 'bce+dice' for a black box that returns hard masks, which have no cross-entropy, "
+            "got 'bce'"
+        )
+    return "dice"
+
+
 def black_box_loss(loss: str, answer: Array, masks: Array, reduction: str = "image", smooth: float = SMOOTH) -> float:
     """Return the loss of a black box's answer.
 
@@ -89,7 +113,7 @@ def black_box_loss(loss: str, answer: Array, masks: Array, reduction: str = "ima
     ----------
     loss : {"bce+dice", "dice", "bce"}
     answer : ndarray, shape (n, H, W)
-        Probabilities, or hard masks of bool, which have a Dice loss only.
+        Probabilities, or hard masks of bool, which have a Dice loss only, see `loss_of`.
     masks : ndarray of bool, shape (n, H, W)
     reduction : {"image", "batch"}
     smooth : float
@@ -98,20 +122,14 @@ def black_box_loss(loss: str, answer: Array, masks: Array, reduction: str = "ima
     Raises
     ------
     ValueError
-        For an unknown loss, or a cross-entropy of hard masks.
+        For an unknown loss, or the cross-entropy alone of hard masks.
     """
     if loss not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
-    check_loss(loss, answer)
+    loss = loss_of(loss, answer.dtype == np.bool_)
     with torch.no_grad():
         p = torch.from_numpy(np.ascontiguousarray(answer, dtype=np.float32))
         return float(LOSSES[loss](p, torch.from_numpy(np.ascontiguousarray(masks)), reduction, smooth))
-
-
-def check_loss(loss: str, answer: Array) -> None:
-    """Raise `LossError` if the black box answers with hard masks and the loss needs probabilities."""
-    if answer.dtype == np.bool_ and loss != "dice":
-        raise LossError(f"loss must be 'dice' for a black box that returns hard masks, got {loss!r}")
 
 
 def _checked(probabilities: Tensor, masks: Tensor, reduction: str) -> tuple[Tensor, Tensor]:

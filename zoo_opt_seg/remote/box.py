@@ -87,7 +87,7 @@ class RemoteBlackBox(BlackBox):
 
     def __init__(self, adapter: Adapter, terms: Terms | None = None) -> None:
         self.adapter, self.terms = adapter, terms or Terms()
-        self.name, self.prompted_by = adapter.name, adapter.prompted_by
+        self.name, self.prompted_by, self.hard = adapter.name, adapter.prompted_by, adapter.hard
         self._stop = threading.Event()
         self._transport = Transport(adapter, self.terms, self._sleep)
         self._ledger = Ledger(self.terms, adapter.name)

@@ -81,7 +81,10 @@ def test_a_budget_below_one_step_is_told_before_a_call(tmp_path):
 
 def test_a_loss_that_hard_masks_have_not_is_told_at_the_first_answer():
     model = Counted(lambda images, prompts: Bright()(images, prompts) > 0.5)
-    raises(LossError, "loss must be 'dice' for a black box that returns hard masks", quick, model)
+    raises(LossError, "loss must be 'dice' or 'bce.dice' for a black box that returns hard", quick, model, loss="bce")
+    assert model.calls == 4
+    model.hard = True  # it says so, as services do
+    raises(LossError, "loss must be 'dice' or 'bce.dice' for a black box that returns hard", quick, model, loss="bce")
     assert model.calls == 4
 
 

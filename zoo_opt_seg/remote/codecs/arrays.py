@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt_seg.blackbox.protocol import BlackBoxError
+from zoo_opt_seg.blackbox.protocol import Unanswerable
 from zoo_opt_seg.data.limits import check_array, check_pixels
 from zoo_opt_seg.data.readers.arrays import npz_arrays
 from zoo_opt_seg.prompts import Array
@@ -19,22 +19,22 @@ def list_mask(value: Any, what: str) -> Array:
 
     Raises
     ------
-    BlackBoxError, DataError
+    Unanswerable, DataError
         If it is of another form, or has more pixels than the limit.
     """
     if not (isinstance(value, list) and value and isinstance(value[0], list) and value[0]):
-        raise BlackBoxError(f"{what} must be a list of rows of numbers, got {shown(value)}")
+        raise Unanswerable(f"{what} must be a list of rows of numbers, got {shown(value)}")
     width = len(value[0])
     check_pixels(what, width, len(value))
     for number, row in enumerate(value):
         if not isinstance(row, list) or len(row) != width:
-            raise BlackBoxError(f"{what} must have rows of {width} numbers, got {shown(row)} as row {number}")
+            raise Unanswerable(f"{what} must have rows of {width} numbers, got {shown(row)} as row {number}")
         for item in row:
             if type(item) not in (int, float, bool):
-                raise BlackBoxError(f"{what} must have rows of numbers or booleans, got {shown(item)} in row {number}")
+                raise Unanswerable(f"{what} must have rows of numbers or booleans, got {shown(item)} in row {number}")
     array = np.array(value)
     if array.dtype.kind not in "fiub":
-        raise BlackBoxError(f"{what} must have rows of numbers or booleans, got numbers of too many digits")
+        raise Unanswerable(f"{what} must have rows of numbers or booleans, got numbers of too many digits")
     return _floats(array)
 
 
@@ -53,13 +53,13 @@ def npz_masks(content: bytes, what: str, name: str, scores: str = "") -> tuple[l
 
     Raises
     ------
-    BlackBoxError, DataError
+    Unanswerable, DataError
         If it is damaged, lacks an array, or has more bytes than the limit.
     """
     arrays = npz_arrays(_Named(content, what), [name, *([scores] if scores else [])], "npz file")
     masks = arrays[name]
     if masks.dtype.kind not in "fiub" or masks.ndim < 2 or 0 in masks.shape:
-        raise BlackBoxError(f"{what} must have {name} as masks of numbers, got {masks.dtype} {masks.shape}")
+        raise Unanswerable(f"{what} must have {name} as masks of numbers, got {masks.dtype} {masks.shape}")
     masks = masks.reshape(-1, *masks.shape[-2:])
     check_array(what, masks.shape, 4)
     check_pixels(what, masks.shape[2], masks.shape[1])
@@ -68,7 +68,7 @@ def npz_masks(content: bytes, what: str, name: str, scores: str = "") -> tuple[l
         return list(masks), None
     values = arrays[scores].reshape(-1)
     if values.dtype.kind not in "fiu" or len(values) != len(masks):
-        raise BlackBoxError(f"{what} must have {scores} as {len(masks)} numbers, got {values.dtype} {values.shape}")
+        raise Unanswerable(f"{what} must have {scores} as {len(masks)} numbers, got {values.dtype} {values.shape}")
     return list(masks), [float(score) for score in values]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from zoo_opt.core.errors import one_of
-from zoo_opt_seg.blackbox.protocol import BlackBoxError
+from zoo_opt_seg.blackbox.protocol import Unanswerable
 from zoo_opt_seg.data.readers.rle import Rle
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.remote.codecs.arrays import list_mask
@@ -89,7 +89,7 @@ class MaskForm:
 
         Raises
         ------
-        BlackBoxError
+        Unanswerable
             If it cannot be read, has another size, or values that are not what they should be.
         """
         with readable(what):
@@ -111,7 +111,7 @@ class MaskForm:
         if numbers.dtype == np.bool_:
             return numbers.astype(np.float32) if self.soft else numbers
         if np.isnan(numbers).any():
-            raise BlackBoxError(f"{what} has NaN in it")
+            raise Unanswerable(f"{what} has NaN in it")
         if self.values == "logits":
             if self.hard:
                 return numbers > 0
@@ -122,7 +122,7 @@ class MaskForm:
             return numbers > 0.5
         low, high = float(numbers.min()), float(numbers.max())
         if low < -1e-5 or high > 1 + 1e-5:
-            raise BlackBoxError(f"{what} must have probabilities in [0, 1], got values from {low:g} to {high:g}")
+            raise Unanswerable(f"{what} must have probabilities in [0, 1], got values from {low:g} to {high:g}")
         return numbers > 0.5 if self.hard else np.clip(numbers, np.float32(0), np.float32(1))
 
     def _sized(self, mask: Array, size: tuple[int, int], what: str) -> Array:
@@ -130,7 +130,7 @@ class MaskForm:
             return mask
         if not self.resize:
             height, width = mask.shape
-            raise BlackBoxError(
+            raise Unanswerable(
                 f"{what} has {width} x {height} pixels, the image {size[1]} x {size[0]}: a mask is resized only where "
                 "the mapping says so"
             )

@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from zoo_opt_seg.blackbox.protocol import BlackBoxError
+from zoo_opt_seg.blackbox.protocol import Unanswerable
 from zoo_opt_seg.data.limits import check_pixels
 from zoo_opt_seg.prompts import Array
 
@@ -28,14 +28,14 @@ def png_mask(content: bytes, what: str, channel: str = "grey") -> Array:
 
     Raises
     ------
-    BlackBoxError, DataError
+    Unanswerable, DataError
         If it is no PNG file, has more pixels than the limit, or no alpha where that is asked for; other errors where
         its bytes are damaged.
     """
     from PIL import Image
 
     if content[:8] != _SIGNATURE:
-        raise BlackBoxError(f"{what} must be a PNG image, got {len(content)} bytes that begin with {content[:8]!r}")
+        raise Unanswerable(f"{what} must be a PNG image, got {len(content)} bytes that begin with {content[:8]!r}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own limit: ours is checked
         with Image.open(io.BytesIO(content), formats=("PNG",)) as again:
@@ -45,7 +45,7 @@ def png_mask(content: bytes, what: str, channel: str = "grey") -> Array:
             image.load()
             if channel == "alpha":
                 if "A" not in image.getbands() and "transparency" not in image.info:
-                    raise BlackBoxError(f"{what} must have an alpha channel, got a PNG image of {image.mode}")
+                    raise Unanswerable(f"{what} must have an alpha channel, got a PNG image of {image.mode}")
                 return np.asarray(image.convert("RGBA"))[..., 3].astype(np.float32) / np.float32(255)
             if image.mode.startswith("I"):
                 return np.asarray(image).astype(np.float32) / np.float32(_DEEP)

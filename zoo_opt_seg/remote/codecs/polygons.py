@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt_seg.blackbox.protocol import BlackBoxError
+from zoo_opt_seg.blackbox.protocol import Unanswerable
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.remote.codecs.reading import shown
 
@@ -32,7 +32,7 @@ def filled(value: Any, size: tuple[int, int], what: str) -> Array:
 
     Raises
     ------
-    BlackBoxError
+    Unanswerable
         If it is of another form, has too many points, or some far outside of the image.
     """
     from PIL import Image, ImageDraw
@@ -44,7 +44,7 @@ def filled(value: Any, size: tuple[int, int], what: str) -> Array:
     for outline in _outlines(value, what):
         left -= len(outline)
         if left < 0:
-            raise BlackBoxError(f"{what} has more than {_POINTS} points")
+            raise Unanswerable(f"{what} has more than {_POINTS} points")
         points = [_point(point, size, what) for point in outline]
         if len(points) > 2:
             draw.polygon(points, fill=1, outline=1)
@@ -56,7 +56,7 @@ def filled(value: Any, size: tuple[int, int], what: str) -> Array:
 def _outlines(value: Any, what: str) -> list[list[Any]]:
     """The outlines, each a list of pairs or of objects."""
     if not isinstance(value, list):
-        raise BlackBoxError(f"{what} must be a polygon, a list of points, or a list of polygons, got {shown(value)}")
+        raise Unanswerable(f"{what} must be a polygon, a list of points, or a list of polygons, got {shown(value)}")
     if not value:
         return []
     if _is_outline(value):
@@ -64,7 +64,7 @@ def _outlines(value: Any, what: str) -> list[list[Any]]:
     outlines = []
     for outline in value:
         if not isinstance(outline, list) or (outline and not _is_outline(outline)):
-            raise BlackBoxError(f"{what} must be a list of polygons, got {shown(outline)} in it")
+            raise Unanswerable(f"{what} must be a list of polygons, got {shown(outline)} in it")
         outlines.append(_paired(outline, what))
     return outlines
 
@@ -81,7 +81,7 @@ def _paired(outline: list[Any], what: str) -> list[Any]:
     if not outline or not _is_number(outline[0]):
         return outline
     if len(outline) % 2:
-        raise BlackBoxError(f"{what} must have an x and a y for each point, got {len(outline)} numbers")
+        raise Unanswerable(f"{what} must have an x and a y for each point, got {len(outline)} numbers")
     return [outline[i : i + 2] for i in range(0, len(outline), 2)]
 
 
@@ -91,8 +91,8 @@ def _point(value: Any, size: tuple[int, int], what: str) -> Point:
             near = all(math.isfinite(at) and abs(at) <= _FAR * side for at, side in ((x, size[1]), (y, size[0])))
             if near:
                 return (float(round(x)), float(round(y)))
-            raise BlackBoxError(f"{what} has a point far outside of the image of {size[1]} x {size[0]} pixels")
-    raise BlackBoxError(f"{what} must have points [x, y], got {shown(value)}")
+            raise Unanswerable(f"{what} has a point far outside of the image of {size[1]} x {size[0]} pixels")
+    raise Unanswerable(f"{what} must have points [x, y], got {shown(value)}")
 
 
 def _is_number(value: Any) -> bool:

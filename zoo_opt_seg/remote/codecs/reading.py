@@ -1,4 +1,4 @@
-"""What comes over the wire may be anything: it is read within limits, and what cannot be read is a `BlackBoxError`."""
+"""What comes over the wire may be anything: it is read within limits, and what cannot be read is a `Unanswerable`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from zoo_opt.support.secrets import hidden
-from zoo_opt_seg.blackbox.protocol import BlackBoxError
+from zoo_opt_seg.blackbox.protocol import Unanswerable
 from zoo_opt_seg.data.errors import DataError, reason
 from zoo_opt_seg.data.limits import check_bytes
 
@@ -24,7 +24,7 @@ _DATA_URI = re.compile(r"data:([\w.+-]*/?[\w.+-]*)((?:;[\w.+=-]+)*?)(;base64)?,"
 
 @contextlib.contextmanager
 def readable(what: str) -> Iterator[None]:
-    """Turn whatever a reader raises into a `BlackBoxError` of one sentence that names what was read.
+    """Turn whatever a reader raises into a `Unanswerable` of one sentence that names what was read.
 
     Parameters
     ----------
@@ -33,12 +33,12 @@ def readable(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except BlackBoxError:
+    except Unanswerable:
         raise
     except DataError as error:
-        raise BlackBoxError(hidden(reason(error)[:_WORDS])) from None
+        raise Unanswerable(hidden(reason(error)[:_WORDS])) from None
     except Exception as error:  # damaged bytes raise whatever their values lead to
-        raise BlackBoxError(f"{what} cannot be read ({hidden(reason(error)[:_WORDS])})") from None
+        raise Unanswerable(f"{what} cannot be read ({hidden(reason(error)[:_WORDS])})") from None
 
 
 def shown(value: Any) -> str:
@@ -60,7 +60,7 @@ def json_value(content: bytes | str, what: str) -> Any:
 
     Raises
     ------
-    BlackBoxError
+    Unanswerable
         If it is none, or would take more memory than the limit.
     """
     with readable(what):
@@ -69,7 +69,7 @@ def json_value(content: bytes | str, what: str) -> Any:
             return json.loads(content)
         except (ValueError, RecursionError):
             start = content[:_SHOWN]
-            raise BlackBoxError(f"{what} is not JSON, it begins with {start!r}") from None
+            raise Unanswerable(f"{what} is not JSON, it begins with {start!r}") from None
 
 
 def bytes_of(value: Any, what: str) -> bytes:
@@ -77,20 +77,20 @@ def bytes_of(value: Any, what: str) -> bytes:
 
     Raises
     ------
-    BlackBoxError
+    Unanswerable
         If it is neither.
     """
     if isinstance(value, bytes):
         return value
     if not isinstance(value, str):
-        raise BlackBoxError(f"{what} must be base64 or a data URI, got {shown(value)}")
+        raise Unanswerable(f"{what} must be base64 or a data URI, got {shown(value)}")
     text = value
     if value[:5].lower() == "data:":
         head = _DATA_URI.match(value[:200])
         if head is None or head[3] is None:
-            raise BlackBoxError(f"{what} must be a data URI of base64, got {shown(value)}")
+            raise Unanswerable(f"{what} must be a data URI of base64, got {shown(value)}")
         text = value[head.end() :]
     try:
         return base64.b64decode("".join(text.split()).translate(_URL_SAFE), validate=True)
     except (binascii.Error, ValueError):
-        raise BlackBoxError(f"{what} must be base64 or a data URI, got {shown(value)}") from None
+        raise Unanswerable(f"{what} must be base64 or a data URI, got {shown(value)}") from None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 
 from zoo_opt.support.secrets import hidden
-from zoo_opt_seg.blackbox.protocol import BlackBoxError
+from zoo_opt_seg.blackbox.protocol import Unanswerable
 
 
 def checked_address(url: str, what: str) -> SplitResult:
@@ -45,23 +45,23 @@ def allowed_address(url: object, own: SplitResult, hosts: Sequence[str], what: s
 
     Raises
     ------
-    BlackBoxError
+    Unanswerable
         If it is none, has another host, or is plain http where the service's own is not.
     """
     if not isinstance(url, str):
-        raise BlackBoxError(f"{what} must be an address, got a {type(url).__name__}")
+        raise Unanswerable(f"{what} must be an address, got a {type(url).__name__}")
     try:
         parts = checked_address(url, what)
     except ValueError as error:
-        raise BlackBoxError(str(error)) from None
+        raise Unanswerable(str(error)) from None
     same = (parts.scheme, parts.hostname, parts.port) == (own.scheme, own.hostname, own.port)
     if not same and not any(_fits(parts.hostname or "", host) for host in hosts):
-        raise BlackBoxError(
+        raise Unanswerable(
             f"{what} is on the host {parts.hostname!r:.80}, from which nothing is fetched: answer.hosts names "
             "the hosts that are allowed"
         )
     if not same and parts.scheme != "https" and own.scheme == "https":
-        raise BlackBoxError(f"{what} is not of https, as the service is")
+        raise Unanswerable(f"{what} is not of https, as the service is")
     return url
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt_seg.blackbox.protocol import BlackBoxError
+from zoo_opt_seg.blackbox.protocol import Unanswerable
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.remote.codecs.arrays import npz_masks
 from zoo_opt_seg.remote.codecs.reading import bytes_of, json_value, readable, shown
@@ -53,13 +53,13 @@ def mask_of(
 
     Raises
     ------
-    BlackBoxError
+    Unanswerable
         If the reply cannot be read.
     """
     with readable("the reply"):
         instances = list(_instances(answer, content, text))
     if answer.merge == "only" and len(instances) > 1:
-        raise BlackBoxError(f"the reply has {len(instances)} masks, and answer.merge does not say which is meant")
+        raise Unanswerable(f"the reply has {len(instances)} masks, and answer.merge does not say which is meant")
     if answer.merge == "best" and instances:
         instances = [max(instances, key=lambda one: -math.inf if one.score is None else one.score)]
     elif answer.merge == "first":
@@ -85,12 +85,12 @@ def _instances(answer: AnswerForm, content: bytes, text: str) -> Sequence[Instan
     told = json_value(content, "the reply")
     found = answer.path.all(told, "the reply")
     if len(found) > _INSTANCES:
-        raise BlackBoxError(f"the reply has {len(found)} masks, more than {_INSTANCES}")
+        raise Unanswerable(f"the reply has {len(found)} masks, more than {_INSTANCES}")
     scores: list[Any] = [None] * len(found)
     if answer.scores is not None:
         scores = answer.scores.all(told, "the reply")
         if len(scores) != len(found):
-            raise BlackBoxError(f"the reply has {len(scores)} scores for {len(found)} masks")
+            raise Unanswerable(f"the reply has {len(scores)} scores for {len(found)} masks")
     instances = []
     for one, score in zip(found, scores, strict=True):
         if answer.label is not None and not _same(answer.label.one(one, "a mask of the reply"), text):
@@ -108,7 +108,7 @@ def _arrays(answer: AnswerForm, content: Any) -> Sequence[Instance]:
 
 def _only(instances: Sequence[Instance]) -> Any:
     if len(instances) != 1:
-        raise BlackBoxError(f"{WHAT} must be one array, got {len(instances)}")
+        raise Unanswerable(f"{WHAT} must be one array, got {len(instances)}")
     return instances[0].mask
 
 
@@ -119,4 +119,4 @@ def _same(label: Any, text: str) -> bool:
 def _score(value: Any) -> float | None:
     if value is None or (type(value) in (int, float) and math.isfinite(value)):
         return value  # type: ignore[no-any-return]
-    raise BlackBoxError(f"a mask of the reply must have a number as its score, got {shown(value)}")
+    raise Unanswerable(f"a mask of the reply must have a number as its score, got {shown(value)}")

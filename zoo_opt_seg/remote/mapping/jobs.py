@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from zoo_opt.support.secrets import hidden
-from zoo_opt_seg.blackbox.protocol import BlackBoxError
+from zoo_opt_seg.blackbox.protocol import BlackBoxError, Unanswerable
 from zoo_opt_seg.remote.codecs.reading import json_value, shown
 from zoo_opt_seg.remote.exchange import Reply, Request
 from zoo_opt_seg.remote.mapping.forms import JobForm
@@ -23,14 +23,14 @@ def named(form: JobForm, reply: Reply) -> dict[str, Any]:
 
     Raises
     ------
-    BlackBoxError
+    Unanswerable
         If it is not there, or nothing that names a job.
     """
     told = json_value(reply.content, "the reply")
     names = {name: path.one(told, "the reply") for name, path in form.names.items()}
     for name, value in names.items():
         if type(value) not in (str, int) or not 0 < len(str(value)) <= _LETTERS or str(value) in (".", ".."):
-            raise BlackBoxError(f"the reply must name its job, got {shown(value)} as {name}")
+            raise Unanswerable(f"the reply must name its job, got {shown(value)} as {name}")
     return names
 
 
@@ -87,7 +87,7 @@ def address(template: str, names: Mapping[str, Any], allowed: Callable[[Any], st
 
     Raises
     ------
-    BlackBoxError
+    Unanswerable
         If it may not be asked.
     """
     begins = template.startswith("{job.")

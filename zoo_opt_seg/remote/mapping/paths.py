@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from zoo_opt_seg.blackbox.protocol import BlackBoxError
+from zoo_opt_seg.blackbox.protocol import Unanswerable
 from zoo_opt_seg.remote.codecs.reading import json_value, shown
 
 _NUMBER = re.compile(r"-?[0-9]{1,9}")
@@ -57,7 +57,7 @@ class JsonPath:
 
         Raises
         ------
-        BlackBoxError
+        Unanswerable
             If a name or a number is missing; a ``*`` of nothing is nothing.
         """
         return list(self._walk(value, 0, what))
@@ -67,19 +67,19 @@ class JsonPath:
 
         Raises
         ------
-        BlackBoxError
+        Unanswerable
             If there is none, or there are several.
         """
         found = self.all(value, what)
         if len(found) != 1:
-            raise BlackBoxError(f"{what} must have one value at {str(self)!r}, got {len(found)}")
+            raise Unanswerable(f"{what} must have one value at {str(self)!r}, got {len(found)}")
         return found[0]
 
     def find(self, value: Any) -> Any:
         """Return the first value there, None if there is none."""
         try:
             return next(self._walk(value, 0, ""), None)
-        except BlackBoxError:
+        except Unanswerable:
             return None
 
     def _walk(self, value: Any, at: int, what: str) -> Iterator[Any]:
@@ -96,5 +96,5 @@ class JsonPath:
             elif isinstance(value, list) and _NUMBER.fullmatch(step) and -len(value) <= int(step) < len(value):
                 value = value[int(step)]
             else:
-                raise BlackBoxError(f"{what} has no {'.'.join(self.steps[: place + 1])!r}, it has {shown(value)} there")
+                raise Unanswerable(f"{what} has no {'.'.join(self.steps[: place + 1])!r}, it has {shown(value)} there")
         yield value

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt.support.secrets import hidden
-from zoo_opt_seg.blackbox.protocol import BlackBoxError
+from zoo_opt_seg.blackbox.protocol import BlackBoxError, Unanswerable
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.remote.codecs.images import encoded
 from zoo_opt_seg.remote.codecs.reading import json_value, shown
@@ -80,7 +80,7 @@ class MappedService(Adapter):
         """Return what the service says in a reply with an error's status."""
         try:
             told = json_value(reply.content, "the reply")
-        except BlackBoxError:
+        except Unanswerable:
             return ""
         found = (path.find(told) for path in self.mapping.errors.complaint)
         return next((_words(said) for said in found if said not in (None, "")), "")
@@ -91,7 +91,7 @@ class MappedService(Adapter):
         reply = yield upload
         address = self.mapping.uploaded.one(json_value(reply.content, "the reply to the upload"), "the reply")
         if not isinstance(address, str):
-            raise BlackBoxError(f"the reply to the upload must have an address, got {shown(address)}")
+            raise Unanswerable(f"the reply to the upload must have an address, got {shown(address)}")
         request = request_of(self.mapping.request, values | {"image_url": address}, who)
         return (yield from self._asked(request, size, text))
 
