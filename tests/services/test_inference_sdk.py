@@ -23,7 +23,8 @@ import json, sys
 from inference_sdk import InferenceHTTPClient
 address, file = sys.argv[1:]
 client = InferenceHTTPClient(api_url=address, api_key="nobody")
-prompt = {"box": {"x": 27.0, "y": 31.0, "width": 26.0, "height": 26.0}, "points": [{"x": 27.0, "y": 31.0, "positive": True}]}
+box = {"x": 27.0, "y": 31.0, "width": 26.0, "height": 26.0}
+prompt = {"box": box, "points": [{"x": 27.0, "y": 31.0, "positive": True}]}
 print(json.dumps([
     client.sam2_segment_image(file, prompts=[prompt], sam2_version_id="hiera_large", mask_input_format="rle"),
     client.sam3_visual_segment(file, prompts=[prompt], mask_input_format="rle"),
