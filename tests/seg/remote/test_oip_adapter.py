@@ -260,6 +260,7 @@ def test_an_answer_that_cannot_be_read() -> None:
         (b'{"error": "no  such\\nmodel"}', "no such model"),
         (b'{"detail": [{"msg": "field required"}]}', '[{"msg": "field required"}]'),
         (b"Internal Server Error", "Internal Server Error"),
+        (b"Traceback (most recent call last):\n  ...\nRuntimeError: no\n", "RuntimeError: no"),
         (b"[1]", ""),
         (b"\xff\xfe", "\ufffd\ufffd"),
         (b'{"error": "' + b"x" * 5000 + b'"}', "x" * 300),

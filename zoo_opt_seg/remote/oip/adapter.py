@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import urllib.parse
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _PLACE = re.compile(r"(https?://[^?#@\s]+?)(/v2/models)?/([^/?#@\s]+)(?(2)(?:/versions/([^/?#@\s]+))?(?:/infer)?)/?")
 _CORNERS = (2, 3)  # labels of a box's two points, as in SAM's decoder
+_EXCEPTION = re.compile(r"^([\w.]*(?:Error|Exception)\b)(.*)", re.MULTILINE)  # the line of a traceback that says what
 _WORDS = 300  # letters of a complaint; chosen
 
 
@@ -109,8 +111,11 @@ class OipAdapter(Adapter):
             whole = json.loads(reply.content)
             said = whole.get("error") or whole.get("detail") or "" if isinstance(whole, dict) else ""
         except (ValueError, RecursionError):
-            said = reply.content[: 4 * _WORDS].decode(errors="replace")
-        return " ".join((said if isinstance(said, str) else json.dumps(said)).split())[:_WORDS]
+            said = reply.content.decode(errors="replace")
+        said = said.strip() if isinstance(said, str) else json.dumps(said)
+        if "Traceback (most recent call last)" in said:  # of a model's exception
+            said = ([*map("".join, _EXCEPTION.findall(said))] or said.splitlines())[-1]
+        return " ".join(said.split())[:_WORDS]
 
     def _fetch(self, url: str) -> Request:
         return Request(url, method="GET", paid=False)
@@ -143,7 +148,9 @@ class OipAdapter(Adapter):
         arrays |= self._constants
         ask = {name: self._binary for name in (options.mask, options.score) if name}
         binary = tuple(arrays) if self._binary else ()
-        head = {"parameters": dict(options.parameters)} if options.parameters else {}
+        head: dict[str, Any] = {"id": uuid.uuid4().hex}  # models of KServe hand it on, and fail without
+        if options.parameters:
+            head["parameters"] = dict(options.parameters)
         return wire.write("inputs", arrays, binary=binary, ask=ask, head=head)
 
     def _asked(self, prompts: Prompts, width: int, height: int) -> dict[str, Array]:
