@@ -102,9 +102,20 @@ def _facts(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
         f"{prompt['dim']:,} parameters",
         f"seed {config['seed']}",
         f"{metrics['seconds']:,.0f} s",
+        *_paid(metrics),
         config.get("started", "")[:10],
         f"zoo-opt {config.get('versions', {}).get('zoo-opt', '')}",
     ]
+
+
+def _paid(metrics: Mapping[str, Any]) -> list[str]:
+    """Return what a service was asked, where there was one."""
+    if "spent" not in metrics:
+        return []
+    spent = metrics["spent"]
+    perhaps = f", {spent['perhaps']:,} of them perhaps" if spent["perhaps"] else ""
+    money = [f"{spent['money']:,.2f} paid"] if spent["money"] else []
+    return [f"{spent['calls']:,} calls of the service paid{perhaps}", *money, f"{spent['seconds']:,.0f} s of its time"]
 
 
 def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], kind: Any) -> str:

@@ -15,6 +15,7 @@ from zoo_opt_seg.adaptation.folder import (
     floats,
     write_json,
 )
+from zoo_opt_seg.adaptation.forecast import spent_of
 from zoo_opt_seg.adaptation.retrying import Retrying, controls
 from zoo_opt_seg.blackbox.cache import Cached, MaskFolder, MaskMemory, Masks
 from zoo_opt_seg.blackbox.protocol import BlackBox
@@ -199,6 +200,7 @@ def illustrate(plan: Plan, trained: TrainedPrompt | RefinedPrompt, metrics: dict
         temporary = folder.state / "panel.png"
         picture.save(temporary)
         metrics["panel_calls"] = counted.calls + box.hits  # those that a killed process paid for
+        metrics |= spent_of(plan.box)
         write_json(folder.metrics, metrics)
         temporary.replace(folder.panel)
         shutil.rmtree(cache, ignore_errors=True)

@@ -17,6 +17,7 @@ from zoo_opt.resume import KeptRun
 from zoo_opt.support.json_files import read_json
 from zoo_opt.support.progress import bar
 from zoo_opt_seg.adaptation.folder import Line, RunFolder, versions_used, write_json
+from zoo_opt_seg.adaptation.forecast import spent_of
 from zoo_opt_seg.adaptation.history import History, read_vector, write_vector
 from zoo_opt_seg.adaptation.log import RunLog
 from zoo_opt_seg.adaptation.loop import TrainingLoop
@@ -150,6 +151,7 @@ def _adapted(plan: Plan, folder: RunFolder | None, progress: bool) -> Adaptation
     if plan.tested is not None:
         kept = None if paid is None else paid.test
         result.metrics["test"] = measure(plan, result.prompt, folder, kept, result.floor)
+    result.metrics |= spent_of(plan.box)
     if folder is not None:
         write_json(folder.metrics, result.metrics)
         folder.answers.clear()

@@ -201,6 +201,10 @@ class Cached(Wrapped):
             raise PartlyAnswered(masks, {row: errors[key] for row, key in enumerate(keys) if key in errors})
         return masks
 
+    def keep_in(self, kept: Any) -> bool:
+        """As of the model, whose masks these are."""
+        return self.model.keep_in(kept)
+
     @property
     def distinct(self) -> int:
         """Different questions so far, which are the calls that they cost where none had been answered before."""
@@ -229,6 +233,11 @@ def question_key(prefix: Any, image: Array, prompts: Prompts, row: int) -> str:
     digest.update(np.ascontiguousarray(image).data)
     digest.update(prompts.key(row))
     return str(digest.hexdigest())
+
+
+def mask_key(image: Array, prompts: Prompts, row: int) -> str:
+    """Return the key of an image and its prompts where the answers of one black box alone are kept."""
+    return question_key(hashlib.sha256(), image, prompts, row)
 
 
 def write_mask(path: Path, mask: Array, coarse: bool = False) -> None:

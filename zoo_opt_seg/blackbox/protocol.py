@@ -148,6 +148,13 @@ class BlackBox(ABC):
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return (n, H, W) float32 probabilities or bool masks, as `SegmentationModel` says."""
 
+    def keep_in(self, kept: Any) -> bool:
+        """Write each mask into ``kept``, a `MaskFolder`, as it comes, and return True; False where they come together.
+
+        The key of a mask is `zoo_opt_seg.blackbox.cache.mask_key`.
+        """
+        return False
+
 
 class CheckedCallable(BlackBox):
     """A callable with its questions and answers checked; made by `as_black_box`."""

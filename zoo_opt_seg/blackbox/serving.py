@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt.outage import WAIT, Outage, check_wait, recognised
-from zoo_opt_seg.blackbox.cache import MaskFolder, question_key
+from zoo_opt_seg.blackbox.cache import MaskFolder, mask_key
 from zoo_opt_seg.blackbox.protocol import Array, PartlyAnswered, SegmentationModel, Unanswerable
 from zoo_opt_seg.blackbox.wrappers import Wrapped
 from zoo_opt_seg.prompts import Prompts
@@ -31,7 +30,7 @@ class Served(Wrapped):
         Seconds that an outage is waited for, as by `zoo_opt.minimize`. It ends with the next image that is answered.
     kept : MaskFolder, optional
         Where the masks of a question that was not answered at once are kept until another one is not, so that they are
-        there when the same question is put by another process.
+        there when the same question is put by another process. A service's are kept as they come.
 
     Raises
     ------
@@ -58,18 +57,23 @@ class Served(Wrapped):
         super().__init__(model)
         self.wait = check_wait(wait)
         self._kept, self._recall = kept, bool(kept)
+        self._streams = kept is not None and self.model.keep_in(kept)
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return what the model answers; float32 with NaN for images on which it fails."""
         if not len(images):
             return self.model(images, prompts)
         came = self._recalled(images, prompts) if self._recall else {}
+        if self._streams and self._kept is not None:
+            if not came:  # those of the question before are not needed any more
+                self._kept.clear()
+            self._recall = True  # unless this one is answered
         tries = dict.fromkeys(range(len(images)), 0)
         outage: Outage | None = None
         failure = Exception()
         while rows := [row for row in tries if row not in came and tries[row] < TRIES]:
             masks, errors = self._asked(images, prompts, rows)
-            if self._kept is not None and (errors or len(rows) < len(images)):
+            if self._kept is not None and not self._streams and (errors or len(rows) < len(images)):
                 self._keep(self._kept, images, prompts, masks, new=not came)
             came |= masks
             for row, error in errors.items():
@@ -85,6 +89,7 @@ class Served(Wrapped):
             raise failure
         hard = any(mask.dtype == np.bool_ for mask in came.values())  # those beside a mask of NaN were made floats
         kind = np.bool_ if hard and len(came) == len(images) else np.float32
+        self._recall = self._recall and not self._streams
         together = np.full(images.shape[:3], kind(np.nan), kind)
         for row, mask in came.items():
             together[row] = mask
@@ -112,7 +117,9 @@ class Served(Wrapped):
     def _recalled(self, images: Array, prompts: Prompts) -> dict[int, Array]:
         """Return the masks that are kept, by row."""
         assert self._kept is not None
-        found = {row: self._kept.read(_key(image, prompts, row), image.shape[:2]) for row, image in enumerate(images)}
+        found = {
+            row: self._kept.read(mask_key(image, prompts, row), image.shape[:2]) for row, image in enumerate(images)
+        }
         return {row: mask for row, mask in found.items() if mask is not None}
 
     def _keep(self, kept: MaskFolder, images: Array, prompts: Prompts, masks: dict[int, Array], new: bool) -> None:
@@ -120,9 +127,5 @@ class Served(Wrapped):
         if new and self._recall:
             kept.clear()
         for row, mask in masks.items():
-            kept.write(_key(images[row], prompts, row), mask)
+            kept.write(mask_key(images[row], prompts, row), mask)
         self._recall = True
-
-
-def _key(image: Array, prompts: Prompts, row: int) -> str:
-    return question_key(hashlib.sha256(), image, prompts, row)

@@ -80,6 +80,10 @@ class Counted(Wrapped):
             self._uncount(sum(isinstance(error, (NotServed, Refused)) for error in part.errors.values()))
             raise
 
+    def keep_in(self, kept: Any) -> bool:
+        """As of the model, whose masks these are."""
+        return self.model.keep_in(kept)
+
     def _uncount(self, n: int) -> None:
         with self._lock:
             self.calls -= n

@@ -1,4 +1,4 @@
-"""The command line of the plugin: ``zoo-opt-seg adapt | evaluate | predict | table | list``."""
+"""The command line of the plugin: ``zoo-opt-seg adapt | evaluate | predict | table | spend | list``."""
 
 from __future__ import annotations
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from zoo_opt.outage import WAIT
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES, PRECISIONS
-from zoo_opt_seg.cli import commands
+from zoo_opt_seg.cli import commands, services
 from zoo_opt_seg.cli.predict import do_predict
 from zoo_opt_seg.cli.serving import do_serve
+from zoo_opt_seg.cli.spend import do_spend
 from zoo_opt_seg.data.registry import DATA_SETS
 from zoo_opt_seg.visual_prompts.registry import PROMPTS
 
@@ -81,6 +82,15 @@ examples:
   zoo-opt-seg serve --model sam:vit_b:sam_vit_b_01ec64.pth --adapted results/scans --host 0.0.0.0 --token '$TOKEN'
 """
 
+SPEND = """\
+Sum up what services were asked, by run, model and day: calls and images that are paid, those of them that are perhaps
+paid, as their answer never came, and that failed; what was refused, not served and not sent, which is not paid; money,
+the service's seconds, and bytes of answers.
+
+example:
+  zoo-opt-seg spend results/*/ledger.jsonl
+"""
+
 
 def words() -> str:
     """What the words of --model and --data stand for, from the registries."""
@@ -148,6 +158,7 @@ def parser() -> argparse.ArgumentParser:
     _repeats(sub)
     sub.add_argument("--no-test-start", dest="test_start", action="store_false", help=NO_START)
     sub.add_argument("--quiet", action="store_true", help="no progress bar")
+    sub.add_argument("--yes", action="store_true", help="do not ask whether to go on with what a service will cost")
     sub.set_defaults(do=commands.do_adapt)
 
     sub = names.add_parser("evaluate", help="measure a trained prompt", description=EVALUATE.format(words=about), **raw)
@@ -189,6 +200,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--workers", type=int, default=1, metavar="N", help="processes, each with a model (default: 1)")
     sub.set_defaults(do=do_serve)
 
+    sub = names.add_parser("spend", help="what ledgers of services come to", description=SPEND, **raw)
+    sub.add_argument("ledgers", nargs="+", metavar="LEDGER", help="of --ledger, or ledger.jsonl of a result folder")
+    sub.add_argument("--json", action="store_true", help="as JSON")
+    sub.set_defaults(do=do_spend)
+
     sub = names.add_parser("list", help="black boxes, data sets, visual prompts and comparators")
     sub.set_defaults(do=commands.do_list)
 
@@ -203,6 +219,7 @@ def _model(sub: argparse.ArgumentParser, waits: bool = True) -> None:
     sizes = ", ".join(f"{entry.size} {entry.name}" for entry in BLACK_BOXES.entries())
     sub.add_argument("--size", type=int, metavar="N", help=f"side of the images in pixels (default: {sizes}, else 224)")
     sub.add_argument("--cache", metavar="DIR", help="keep answers here, and ask nothing twice")
+    services.add_options(sub, workers=waits)  # of a server they are processes
     if waits:
         sub.add_argument(
             "--wait", type=float, default=WAIT, metavar="SECONDS", help=f"for an outage (default: {WAIT:g})"

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from zoo_opt.cli.exits import UsageError
+from zoo_opt.cli.exits import DONE, UsageError
 from zoo_opt.cli.listing import show
 from zoo_opt.cli.reading import read_options
 from zoo_opt.support.secrets import hidden_command
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES
-from zoo_opt_seg.cli import inputs
+from zoo_opt_seg.cli import inputs, services
 from zoo_opt_seg.data.registry import DATA_SETS, VOLUMES
 from zoo_opt_seg.remote.mapping.factories import presets
 from zoo_opt_seg.visual_prompts.registry import PROMPTS
@@ -22,27 +22,34 @@ from zoo_opt_seg.whitebox.comparators import COMPARATORS
 
 def do_adapt(arguments: argparse.Namespace) -> int:
     """Train a visual prompt and say what it gained."""
+    from zoo_opt_seg.adaptation.folder import RunFolder
     from zoo_opt_seg.adaptation.page import kept, measuring
-    from zoo_opt_seg.adaptation.plan import method_from
+    from zoo_opt_seg.adaptation.plan import method_from, planned
     from zoo_opt_seg.adaptation.run import adapt
     from zoo_opt_seg.adaptation.settings import SETTINGS, settings_from
     from zoo_opt_seg.measures.verdicts import said_of
     from zoo_opt_seg.visual_prompts import prompt_for
 
     size = inputs.size_for(arguments.model, arguments.size)
+    out, ledger = Path(arguments.out), None
     given = {name: value for name, value in vars(arguments).items() if name in SETTINGS}
     given |= {"options": read_options(arguments.option)}
     given |= {"test": arguments.test_images != 0, "test_images": arguments.test_images or None}
     settings_from(given)
-    with inputs.black_box(
-        arguments.model, device=arguments.device, dtype=arguments.dtype, cache=arguments.cache
-    ) as model:
+    if services.is_service(arguments.model):
+        ledger = RunFolder(out).path / "ledger.jsonl"
+    with services.black_box(arguments, arguments.out, ledger) as model:
         given |= {"points": inputs.prompted(model, arguments.text, arguments.points)}
         prompt = prompt_for(model, arguments.prompt, size, **read_options(arguments.prompt_option))
         method_from(arguments.method, given["options"], 1, prompt.dim)
         prepared = inputs.prepared(arguments)
         splits = _splits(arguments, size, prepared)  # last, as it takes longest: what is wrong elsewhere is said before
-        if (Path(arguments.out) / "log.jsonl").exists():
+        if not (out / "metrics.json").exists():
+            settings = settings_from(given)
+            sure = arguments.yes or (out / "log.jsonl").exists()
+            if not services.agreed(planned(model, prompt, splits, *settings), sure):
+                return DONE
+        if (out / "log.jsonl").exists():
             print(f"going on in {arguments.out}; delete it to start anew", file=sys.stderr)
         about = {"command": arguments.words, "prepared": prepared}
         given |= {"out": arguments.out, "progress": not arguments.quiet, "about": about}
@@ -51,7 +58,9 @@ def do_adapt(arguments: argparse.Namespace) -> int:
     if "test" in result.metrics:
         test = result.metrics["test"]
         print("\n".join([measuring(test), _rows(test["rows"]), *said_of(test)]))
-    print(f"{Path(arguments.out) / 'index.html'}")
+    if "spent" in result.metrics:
+        print(services.spent_words(result.metrics["spent"]))
+    print(f"{out / 'index.html'}")
     return 0
 
 
@@ -65,9 +74,7 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
     settings: dict[str, Any] = {"repeats": arguments.repeats, "seed": arguments.seed, "batch": arguments.batch}
     settings["measure"] = arguments.measure
     rows = {}
-    with inputs.black_box(
-        arguments.model, device=arguments.device, dtype=arguments.dtype, cache=arguments.cache
-    ) as model:
+    with services.black_box(arguments, f"evaluate {arguments.data} {arguments.prompt or ''}".strip()) as model:
         prompt, size = inputs.prompt_and_size(arguments, model)
         settings["draw"] = inputs.prompted(model, arguments.text, arguments.points)
         splits = _splits(arguments, size, inputs.prepared(arguments, arguments.prompt))

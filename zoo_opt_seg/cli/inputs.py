@@ -8,7 +8,7 @@ import inspect
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo_opt.cli.exits import UsageError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from zoo_opt_seg.data.readers.windows import Window
     from zoo_opt_seg.data.samples import Splits
     from zoo_opt_seg.refine import RefinedPrompt
+    from zoo_opt_seg.remote.terms import Terms
     from zoo_opt_seg.visual_prompts import TrainedPrompt
 
 
@@ -41,7 +42,13 @@ def blamed(option: str, *more: type[Exception]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def black_box(
-    spec: str, *, device: str = "cpu", dtype: str = "float32", cache: str | None = None
+    spec: str,
+    *,
+    device: str = "cpu",
+    dtype: str = "float32",
+    cache: str | None = None,
+    terms: Terms | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Iterator[BlackBox]:
     """Yield the black box that ``--model`` names, ended afterwards where it is a process.
 
@@ -53,6 +60,10 @@ def black_box(
         Of a black box that is one of ours.
     cache : str, optional
         Folder for answers.
+    terms : Terms, optional
+        By which a service is asked; for nothing else.
+    options : mapping, optional
+        Of a service, by name; for nothing else.
 
     Raises
     ------
@@ -66,11 +77,11 @@ def black_box(
     with contextlib.ExitStack() as stack:
         with blamed(f"--model {said}:", RuntimeError):
             if name in BLACK_BOXES:
-                model = BLACK_BOXES.find(name).make(words, device, dtype)
+                model = BLACK_BOXES.find(name).make(words, device, dtype, terms, options)
             elif dtype != "float32":
                 raise UsageError(f"--dtype is for the black boxes of `zoo-opt-seg list`, got {dtype} for {said!r}")
             elif name and words:
-                model = _made(spec)
+                model = _made(spec, {} if terms is None else {"terms": terms, **(options or {})})
             else:
                 forms = ", ".join(entry.form for entry in BLACK_BOXES.entries())
                 raise UsageError(f"--model must be {forms} or module:factory, got {said!r}")
@@ -87,11 +98,13 @@ def black_box(
         yield box
 
 
-def _made(spec: str) -> Any:
+def _made(spec: str, options: Mapping[str, Any]) -> Any:
     """Return what the factory of ``module:factory`` makes; a function of two arguments is the black box itself."""
-    factory = _from_here(spec)
+    factory = from_here(spec)
     if not callable(factory):
         raise UsageError(f"--model must name a function, got {spec!r}, which is {factory!r}")
+    if options:
+        return factory(**options)
     try:
         inspect.signature(factory).bind()
     except (TypeError, ValueError):
@@ -99,7 +112,7 @@ def _made(spec: str) -> Any:
     return factory()
 
 
-def _from_here(spec: str) -> Any:
+def from_here(spec: str) -> Any:
     """Return the object of ``module:object`` as it was typed, of the current folder or of the Python path."""
     if (here := os.getcwd()) not in sys.path:
         sys.path.insert(0, here)
@@ -234,7 +247,7 @@ def splits(
                 f'--data must be one of {", ".join([*DATA_SETS, *aliases])}, or "module:function", got {spec!r}'
             )
         with blamed(f"--data {spec}:"):
-            own = _from_here(spec)()
+            own = from_here(spec)()
         if not isinstance(own, Splits):
             raise UsageError(f"--data {spec} must return Splits, got {type(own).__name__}")
         return own.with_texts(*texts) if texts else own

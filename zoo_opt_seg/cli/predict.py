@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_opt.cli.exits import DONE, FAILED, UsageError
 from zoo_opt.support.secrets import hidden, hidden_command
-from zoo_opt_seg.cli import inputs
+from zoo_opt_seg.cli import inputs, services
 from zoo_opt_seg.cli.questions import Question, read_questions
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ def do_predict(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--text must be given once for an image, got {len(arguments.text)}")
     questions = _of_folder(arguments) if arguments.images else [_of_image(arguments)]
     root = Path(arguments.images or "")
-    with inputs.black_box(
-        arguments.model, device=arguments.device, dtype=arguments.dtype, cache=arguments.cache
-    ) as model:
+    with services.black_box(arguments, arguments.out) as model:
         for question in questions:
             _check_kind(question, model.prompted_by, hidden_command(arguments.model))
         prompt, size = inputs.prompt_and_size(arguments, model)

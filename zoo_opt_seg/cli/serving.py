@@ -14,7 +14,7 @@ from zoo_opt.cli.exits import DONE, UsageError
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt.support.loading import require
 from zoo_opt.support.secrets import hidden_command, resolved
-from zoo_opt_seg.cli import inputs
+from zoo_opt_seg.cli import inputs, services
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -92,9 +92,7 @@ def application_of(arguments: argparse.Namespace, stack: contextlib.ExitStack) -
     from zoo_opt_seg.serve.segmenting import Segmenter, segmenter_in
     from zoo_opt_seg.serve.versions import Versions
 
-    model: BlackBox = stack.enter_context(
-        inputs.black_box(arguments.model, device=arguments.device, dtype=arguments.dtype, cache=arguments.cache)
-    )
+    model: BlackBox = stack.enter_context(services.black_box(arguments, "serve"))
     with inputs.blamed(f"--adapted {arguments.adapted}:" if arguments.adapted else "--size:", CheckpointError):
         segmenter = (
             segmenter_in(arguments.adapted, model) if arguments.adapted else Segmenter(model, None, arguments.size)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from zoo_opt.core.errors import NotServed, Refused
-from zoo_opt_seg.blackbox.cache import question_key
+from zoo_opt_seg.blackbox.cache import Masks, mask_key
 from zoo_opt_seg.blackbox.protocol import (
     Array,
     BlackBox,
@@ -94,12 +94,17 @@ class RemoteBlackBox(BlackBox):
         self._threads = ThreadPoolExecutor(self.terms.workers, thread_name_prefix="remote")
         self._checked, self._check_lock = False, threading.Lock()
         self._given_up: dict[str, Unanswerable] = {}
-        self._prefix = hashlib.sha256(adapter.name.encode() + b"\0")
+        self._kept: Masks | None = None
 
     @property
     def spent(self) -> Spent:
         """What the attempts of its run come to."""
         return self._ledger.spent
+
+    @property
+    def seconds_each(self) -> float:
+        """Seconds that an answered attempt took on average, by the ledger and whatever its run; 0 without one."""
+        return self._ledger.seconds_each
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return the masks; raise `PartlyAnswered` where some images have none."""
@@ -123,6 +128,11 @@ class RemoteBlackBox(BlackBox):
             elif isinstance(error, Exception):
                 errors[row] = error
         return _together(call.masks, errors, images.shape[:3])
+
+    def keep_in(self, kept: Masks) -> bool:
+        """Write each mask there as it comes."""
+        self._kept = kept
+        return True
 
     def close(self) -> None:
         """End its threads and connections; a second time nothing happens."""
@@ -158,11 +168,18 @@ class RemoteBlackBox(BlackBox):
         """Return the mask of one image."""
         if call.halt is not None:
             raise call.halt
-        question = question_key(self._prefix, image, prompts, 0)[:32]
+        key = mask_key(image, prompts, 0)
+        question = hashlib.sha256(f"{self.name} {key}".encode()).hexdigest()[:32]
         if question in self._given_up:
             raise self._given_up[question]
+
+        def keep(mask: Array) -> None:
+            if self._kept is not None:
+                self._kept.write(key, mask)
+
+        how = (self.adapter, self._transport, self._ledger, question, self.terms.total, keep)
         try:
-            return _Exchanging(self.adapter, self._transport, self._ledger, question, self.terms.total)(image, prompts)
+            return _Exchanging(*how)(image, prompts)
         except (NotServed, Refused) as error:
             call.halt = call.halt or error
             raise
@@ -185,40 +202,61 @@ class RemoteBlackBox(BlackBox):
 
 
 class _Exchanging:
-    """The exchange about one image, each of its paid requests in the ledger."""
+    """The exchange about one image, each of its paid requests in the ledger.
 
-    def __init__(self, adapter: Adapter, transport: Transport, ledger: Ledger, question: str, total: float) -> None:
+    Parameters
+    ----------
+    adapter, transport, ledger
+    question : str
+    total : float
+        Seconds that it may take.
+    keep : callable
+        Given the mask, before the ledger says that it came: so a kill loses none that it says so of.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        transport: Transport,
+        ledger: Ledger,
+        question: str,
+        total: float,
+        keep: Callable[[Array], None],
+    ) -> None:
         self._adapter, self._transport, self._ledger, self._question = adapter, transport, ledger, question
-        self._until = time.monotonic() + total
+        self._until, self._keep = time.monotonic() + total, keep
         self._attempt: Attempt | None = None
         self._images = 1  # that the next paid request is about
-        self._reply: Reply | None = None
 
     def __call__(self, image: Array, prompts: Prompts) -> Array:
         """Return the mask, float32 or bool, checked."""
         job = resumed = self._ledger.job(self._question)
         exchange = self._adapter.question(image, prompts, job)
+        reply: Reply | None = None
         try:
-            request = next(exchange)
             while True:
+                try:
+                    request = next(exchange) if reply is None else exchange.send(reply)
+                except StopIteration as end:
+                    mask = self._checked(end.value, image.shape[:2])
+                    self._keep(mask)
+                    break
+                self._end(ANSWERED, reply)
                 if request.job and request.job != job:
                     job = request.job
                     self._ledger.keep_job(self._question, job)
                 reply = self._replied(request, bool(resumed))
-                request = self._read(lambda reply=reply: exchange.send(reply))  # type: ignore[misc]
-        except StopIteration as end:
-            mask = end.value
-        except (NotServed, Refused):
-            raise  # a job, if there is one, goes on
-        except Exception:
-            if job:
+        except Exception as error:
+            self._end(_how(error), reply, str(error))
+            if job and not isinstance(error, (NotServed, Refused, _Stopped)):  # else it goes on
                 self._ledger.keep_job(self._question, "")
             raise
         finally:
             exchange.close()
+        self._end(ANSWERED, reply)
         if job:
             self._ledger.keep_job(self._question, "")
-        return self._checked(mask, image.shape[:2])
+        return mask
 
     def _replied(self, request: Request, resumed: bool) -> Reply:
         """Return the reply to a request, sent by the terms; its attempt, if it is paid, is open."""
@@ -230,8 +268,9 @@ class _Exchanging:
         try:
             reply = self._transport.send(request, self._until)
         except Exception as error:
+            paid = self._attempt is not None
             self._end(_how(error), why=str(error))
-            if isinstance(error, Lost) and request.paid:
+            if isinstance(error, Lost) and paid:
                 self._ledger.check(self._question)
             raise
         try:
@@ -243,21 +282,7 @@ class _Exchanging:
                 self._ledger.check(self._question)
                 raise Lost(f"{error}: the job is gone, its answer never came") from error
             raise
-        self._reply = reply
         return reply
-
-    def _read(self, go_on: Callable[[], Request]) -> Request:
-        """Let the adapter read the reply, and end the attempt: after the mask is there, or why it is not."""
-        try:
-            request = go_on()
-        except StopIteration:
-            self._end(ANSWERED, self._reply)
-            raise
-        except Exception as error:
-            self._end(_how(error), self._reply, str(error))
-            raise
-        self._end(ANSWERED, self._reply)
-        return request
 
     def _end(self, how: str, reply: Reply | None = None, why: str = "") -> None:
         if self._attempt is not None:

@@ -33,7 +33,7 @@ from zoo_opt.storage.own_file import OwnFile
 from zoo_opt.support.json_files import is_json_object, json_line, read_json_lines
 from zoo_opt.support.secrets import hidden
 from zoo_opt_seg.blackbox.protocol import BlackBoxGone, Unanswerable
-from zoo_opt_seg.remote.books import Books, Spent
+from zoo_opt_seg.remote.books import Books, Spent, added
 from zoo_opt_seg.remote.terms import Terms
 
 FORMAT = {"zoo-opt-seg ledger": 1}
@@ -82,6 +82,14 @@ class Ledger:
         """What the attempts of this run come to."""
         with self._lock:
             return self._books.total(self._run)
+
+    @property
+    def seconds_each(self) -> float:
+        """Seconds that a call of this model took on average; 0 where none has ended."""
+        with self._lock:
+            every = added(sums for (_, model, _), sums in self._books.sums.items() if model == self._model)
+        ended = every.calls - every.perhaps
+        return every.seconds / ended if ended else 0.0
 
     def begin(self, question: str, images: int) -> Attempt:
         """Write down that an attempt is about to be sent, and return it.

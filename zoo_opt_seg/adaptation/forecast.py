@@ -1,0 +1,111 @@
+"""What an adaptation will ask of a service, how long that takes and what it costs; what it has cost."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo_opt_seg.blackbox.protocol import BlackBox
+from zoo_opt_seg.blackbox.serving import Served
+from zoo_opt_seg.data.draws import draw_prompts
+
+if TYPE_CHECKING:
+    from zoo_opt_seg.adaptation.plan import Plan
+    from zoo_opt_seg.remote.box import RemoteBlackBox
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is expected of a run.
+
+    Attributes
+    ----------
+    calls, tests : int
+        Images to train on and to validate, and to measure at most; of what a run has left, where it has begun.
+    seconds, money : float
+    before : int
+        Calls that the run has paid for already.
+    """
+
+    calls: int
+    tests: int
+    seconds: float
+    money: float
+    before: int
+
+    @property
+    def words(self) -> str:
+        """It in a sentence."""
+        money = f" and {self.money:,.2f}" if self.money else ""
+        tests = f" and up to {self.tests:,} to measure" if self.tests else ""
+        left = " are left" if self.before else ""
+        return f"{self.calls:,} calls{tests}{left}: about {_duration(self.seconds)}{money}"
+
+
+def forecast(plan: Plan) -> Forecast | None:
+    """Return what a plan will ask of a service: by what its ledger says of one, or by one question that is asked now.
+
+    Returns
+    -------
+    Forecast or None
+        None where the black box is no service.
+
+    Raises
+    ------
+    NotServed, Refused
+        If the one question meets with it.
+    """
+    service = service_of(plan.box)
+    if service is None:
+        return None
+    before = service.spent.calls
+    each = service.seconds_each or _measured(plan)
+    tests = 0
+    if plan.tested is not None:
+        rows = 1 + plan.prompt.views * (1 + plan.reporting.test_start)
+        tests = rows * len(plan.tested) * plan.reporting.repeats
+    left = max(plan.training.calls + tests - before, 0)
+    calls = max(plan.training.calls - before, 0)
+    terms = service.terms
+    slowest = [each / terms.workers, *(1.0 / rate for rate in (terms.rate, terms.images_rate) if rate)]
+    return Forecast(calls, min(tests, left), left * max(slowest), left * terms.price, before)
+
+
+def spent_of(box: Any) -> dict[str, Any]:
+    """Return what the run of a service has spent, for ``metrics.json``; nothing of what is no service."""
+    service = service_of(box)
+    return {} if service is None else {"spent": service.spent.plain()}
+
+
+def service_of(box: Any) -> RemoteBlackBox | None:
+    """Return the service that is asked in the end, below whatever is around it."""
+    from zoo_opt_seg.remote.box import RemoteBlackBox
+
+    while isinstance(box, BlackBox):
+        if isinstance(box, RemoteBlackBox):
+            return box
+        box = getattr(box, "model", None) or getattr(box, "fn", None)
+    return None
+
+
+def _measured(plan: Plan) -> float:
+    """Ask about one training image, and return the seconds that it takes."""
+    train = plan.splits.train
+    rows = train.with_object[:1] if plan.points != "text" else np.arange(1)
+    some = train[rows]
+    began = time.monotonic()
+    Served(plan.box, plan.training.wait)(np.asarray(some.images), draw_prompts(plan.points, some, (0,), exact=True))
+    return time.monotonic() - began
+
+
+def _duration(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    if seconds < 90.0:
+        return f"{math.ceil(seconds)} seconds"
+    if seconds < 5400.0:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"

@@ -1,0 +1,129 @@
+"""Options for a black box that is a service: by which terms it is asked, and what that will come to."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_opt.cli.exits import UsageError
+from zoo_opt.cli.reading import read_options
+from zoo_opt.support.secrets import hidden_command
+from zoo_opt_seg.blackbox.registry import BLACK_BOXES
+from zoo_opt_seg.cli import inputs
+
+if TYPE_CHECKING:
+    from zoo_opt_seg.adaptation.plan import Plan
+    from zoo_opt_seg.blackbox.protocol import BlackBox
+
+# Options, the term that each is, and how it is read and explained.
+TERMS: dict[str, tuple[str, Any, str, str]] = {
+    "--workers": ("workers", int, "N", "questions in flight at most (default: 4)"),
+    "--rate": ("rate", float, "N", "requests a second at most"),
+    "--images-rate": ("images_rate", float, "N", "images a second at most"),
+    "--timeout": ("read", float, "SECONDS", "to wait for a part of an answer (default: 60)"),
+    "--ledger": ("ledger", str, "FILE", "every attempt is written down here; several runs may share it"),
+    "--price": ("price", float, "MONEY", "of an image"),
+    "--most-calls": ("most_calls", int, "N", "cap on the calls in the ledger, raised before one more is sent"),
+    "--most-money": ("most_money", float, "MONEY", "likewise on what they cost"),
+    "--most-seconds": ("most_seconds", float, "SECONDS", "likewise on the time that they took"),
+    "--ask-again": ("repeats", int, "N", "a question whose answer never came, perhaps paid: so often (default: 1)"),
+}
+
+
+def add_options(sub: argparse.ArgumentParser, workers: bool = True) -> None:
+    """Add the options of services to a command; ``workers``: this one too."""
+    group = sub.add_argument_group("if MODEL is a service")
+    words = {"action": "append", "default": []}
+    group.add_argument("-m", "--model-option", **words, metavar="NAME=VALUE", help="what MODEL takes")  # type: ignore[arg-type]
+    for name, (_, kind, metavar, about) in TERMS.items():
+        if name == "--workers" and not workers:
+            continue
+        group.add_argument(name, type=kind, metavar=metavar, help=about)
+    header = "sent to its host only; $NAME stands for the environment's value, @FILE for what a file holds"
+    group.add_argument("--header", **words, metavar="'NAME: VALUE'", help=header)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def black_box(arguments: argparse.Namespace, run: str = "", ledger: Path | None = None) -> Iterator[BlackBox]:
+    """Yield the black box that ``--model`` and the options beside it name, as `inputs.black_box`.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+    run : str
+        What the ledger of a service calls this run.
+    ledger : Path, optional
+        Where a service's attempts are written down unless ``--ledger`` says where.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be made, or what is for services was given for something else.
+    """
+    how = {name: getattr(arguments, name) for name in ("device", "dtype", "cache")}
+    given = _given(arguments)
+    if not is_service(arguments.model):
+        if given:
+            raise UsageError(f"{given[0]} is for a service, which {hidden_command(arguments.model)} is not")
+        with inputs.black_box(arguments.model, **how) as box:
+            yield box
+        return
+    from zoo_opt_seg.remote.terms import Terms
+    from zoo_opt_seg.remote.transport import headers_of
+
+    terms = {TERMS[name][0]: getattr(arguments, _attribute(name)) for name in given if name in TERMS}
+    with inputs.blamed("the terms of --model:"):
+        made = Terms(**{"ledger": ledger, "run": run, **terms}, headers=headers_of(arguments.header))
+    options = read_options(arguments.model_option)
+    with inputs.black_box(arguments.model, **how, terms=made, options=options) as box:
+        yield box
+
+
+def is_service(spec: str) -> bool:
+    """Return whether ``--model`` names a service: one of ours, or a function of one's own that takes ``terms``."""
+    name = spec.partition(":")[0]
+    if name in BLACK_BOXES:
+        return BLACK_BOXES.find(name).remote
+    with contextlib.suppress(Exception):  # whatever is wrong with it is said where it is made
+        return "terms" in inspect.signature(inputs.from_here(spec)).parameters
+    return False
+
+
+def agreed(plan: Plan, sure: bool) -> bool:
+    """Say what a service will be asked, how long that takes and what it costs; return whether to go on.
+
+    Unless that is ``sure``, somebody is asked at a terminal.
+    """
+    from zoo_opt_seg.adaptation.forecast import forecast
+
+    expected = forecast(plan)
+    if expected is None:
+        return True
+    print(expected.words, file=sys.stderr)
+    if sure or not sys.stdin.isatty():
+        return True
+    print("Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def spent_words(spent: dict[str, Any]) -> str:
+    """Return in words what a run has asked of a service, from ``metrics["spent"]``."""
+    perhaps = f", {spent['perhaps']:,} of them perhaps paid, as no answer came" if spent["perhaps"] else ""
+    money = f", {spent['money']:,.2f}" if spent["money"] else ""
+    return f"the service was asked {spent['calls']:,} times{perhaps}{money}; it took {spent['seconds']:,.0f} s"
+
+
+def _given(arguments: argparse.Namespace) -> list[str]:
+    """The options for services that were given."""
+    lists = [name for name in ("--model-option", "--header") if getattr(arguments, _attribute(name))]
+    terms = [name for name in TERMS if (arguments.command, name) != ("serve", "--workers")]  # of a server, processes
+    return lists + [name for name in terms if getattr(arguments, _attribute(name)) is not None]
+
+
+def _attribute(option: str) -> str:
+    return option.removeprefix("--").replace("-", "_")
