@@ -15,7 +15,6 @@ from zoo_opt_seg.adaptation.folder import (
     floats,
     write_json,
 )
-from zoo_opt_seg.adaptation.forecast import spent_of
 from zoo_opt_seg.adaptation.retrying import Retrying, controls
 from zoo_opt_seg.blackbox.cache import Cached, MaskFolder, MaskMemory, Masks
 from zoo_opt_seg.blackbox.protocol import BlackBox
@@ -25,6 +24,7 @@ from zoo_opt_seg.measures.evaluation import MEASURES, Evaluation, evaluate, gain
 from zoo_opt_seg.measures.trivial import baselines
 from zoo_opt_seg.measures.verdicts import ADAPTED, FLOOR, REFINED, START, ZERO_SHOT, best_floor
 from zoo_opt_seg.refine import Refined, RefinedPrompt, Silent
+from zoo_opt_seg.remote.found import spent_of
 from zoo_opt_seg.visual_prompts import TrainedPrompt
 
 if TYPE_CHECKING:

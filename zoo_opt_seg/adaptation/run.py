@@ -17,7 +17,6 @@ from zoo_opt.resume import KeptRun
 from zoo_opt.support.json_files import read_json
 from zoo_opt.support.progress import bar
 from zoo_opt_seg.adaptation.folder import Line, RunFolder, versions_used, write_json
-from zoo_opt_seg.adaptation.forecast import spent_of
 from zoo_opt_seg.adaptation.history import History, read_vector, write_vector
 from zoo_opt_seg.adaptation.log import RunLog
 from zoo_opt_seg.adaptation.loop import TrainingLoop
@@ -34,6 +33,7 @@ from zoo_opt_seg.blackbox.wrappers import Budgeted
 from zoo_opt_seg.data.samples import Splits
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.refine import RefinedPrompt, Refiner, load_refiner
+from zoo_opt_seg.remote.found import spent_of
 from zoo_opt_seg.visual_prompts import TrainedPrompt, VisualPrompt, save_prompt
 from zoo_opt_seg.visual_prompts.registry import need_registered
 

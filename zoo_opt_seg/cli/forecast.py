@@ -1,21 +1,20 @@
-"""What an adaptation will ask of a service, how long that takes and what it costs; what it has cost."""
+"""What an adaptation will ask of a service, how long that takes and what it costs."""
 
 from __future__ import annotations
 
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo_opt_seg.blackbox.protocol import BlackBox
 from zoo_opt_seg.blackbox.serving import Served
 from zoo_opt_seg.data.draws import draw_prompts
+from zoo_opt_seg.remote.found import service_of
 
 if TYPE_CHECKING:
     from zoo_opt_seg.adaptation.plan import Plan
-    from zoo_opt_seg.remote.box import RemoteBlackBox
 
 
 @dataclass(frozen=True)
@@ -73,23 +72,6 @@ def forecast(plan: Plan) -> Forecast | None:
     terms = service.terms
     slowest = [each / terms.workers, *(1.0 / rate for rate in (terms.rate, terms.images_rate) if rate)]
     return Forecast(calls, min(tests, left), left * max(slowest), left * terms.price, before)
-
-
-def spent_of(box: Any) -> dict[str, Any]:
-    """Return what the run of a service has spent, for ``metrics.json``; nothing of what is no service."""
-    service = service_of(box)
-    return {} if service is None else {"spent": service.spent.plain()}
-
-
-def service_of(box: Any) -> RemoteBlackBox | None:
-    """Return the service that is asked in the end, below whatever is around it."""
-    from zoo_opt_seg.remote.box import RemoteBlackBox
-
-    while isinstance(box, BlackBox):
-        if isinstance(box, RemoteBlackBox):
-            return box
-        box = getattr(box, "model", None) or getattr(box, "fn", None)
-    return None
 
 
 def _measured(plan: Plan) -> float:
