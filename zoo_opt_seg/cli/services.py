@@ -99,7 +99,7 @@ def agreed(plan: Plan, sure: bool) -> bool:
 
     Unless that is ``sure``, somebody is asked at a terminal.
     """
-    from zoo_opt_seg.cli.forecast import forecast
+    from zoo_opt_seg.cli.expecting import forecast
 
     expected = forecast(plan)
     if expected is None:
