@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from zoo_opt_seg.blackbox.registry import BlackBoxEntry as BlackBoxEntry
     from zoo_opt_seg.blackbox.sam import SamBlackBox as SamBlackBox
     from zoo_opt_seg.blackbox.serving import Served as Served
+    from zoo_opt_seg.blackbox.several import ExecutorBlackBox as ExecutorBlackBox
+    from zoo_opt_seg.blackbox.several import SeveralBoxes as SeveralBoxes
     from zoo_opt_seg.blackbox.tiny import SmallSam as SmallSam
     from zoo_opt_seg.blackbox.tiny import TinyClipSeg as TinyClipSeg
     from zoo_opt_seg.blackbox.tiny import TinySam as TinySam

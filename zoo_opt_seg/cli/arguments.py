@@ -235,6 +235,8 @@ def _server(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--most-body", type=int, default=32 << 20, metavar="BYTES", help="of a request (default: 32 MiB)")
     sub.add_argument("--most-pixels", type=int, default=4096**2, metavar="N", help="of an image (default: 4096 x 4096)")
     sub.add_argument("--most-points", type=int, default=1000, metavar="N", help="of a question (default: 1000)")
+    words = "that a request may take to arrive (default: 30)"
+    sub.add_argument("--body-seconds", type=float, default=30.0, metavar="SECONDS", help=words)
     sub.add_argument("--queue", type=int, default=64, metavar="N", help="questions that may wait (default: 64)")
     sub.add_argument("--batch", type=int, default=8, metavar="N", help="images asked about at once (default: 8)")
     words = "how long the first of a batch waits for others that are on their way (default: 5)"

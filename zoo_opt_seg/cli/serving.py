@@ -80,8 +80,10 @@ def desk_options(arguments: argparse.Namespace) -> dict[str, Any]:
     from zoo_opt_seg.serve.limits import Limits
 
     most = {"body": arguments.most_body, "pixels": arguments.most_pixels, "points": arguments.most_points}
-    with inputs.blamed("--most-body, --most-pixels, --most-points, --queue:"):
-        limits = Limits(**most, queue=arguments.queue, json=min(arguments.most_body, Limits.json))
+    with inputs.blamed("--most-body, --most-pixels, --most-points, --queue, --body-seconds:"):
+        limits = Limits(
+            **most, queue=arguments.queue, json=min(arguments.most_body, Limits.json), seconds=arguments.body_seconds
+        )
     return {"limits": limits, "batch": arguments.batch, "wait": arguments.batch_wait_ms / 1000}
 
 

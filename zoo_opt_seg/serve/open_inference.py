@@ -149,6 +149,10 @@ class _Tensors:
 
     def read(self) -> tuple[Array, Prompts]:
         """Return the image and its prompts; a TypeError or ValueError if they are wrong."""
+        with np.errstate(over="ignore"):  # what is too large for a float is infinite, and refused as that
+            return self._given["image"], self._prompts()
+
+    def _prompts(self) -> Prompts:
         kinds: dict[str, Any] = {}
         points, labels, box = (self._given.get(name) for name in ("points", "labels", "box"))
         if points is not None:
@@ -164,7 +168,7 @@ class _Tensors:
             text = text_of("text", self._given["text"])
             self._limits.check_text(text)
             kinds |= {"texts": (text,)}
-        return self._given["image"], Prompts(**kinds) if kinds else Prompts.nothing(1)
+        return Prompts(**kinds) if kinds else Prompts.nothing(1)
 
     def write(self, model: str) -> Callable[[Version, Array], tuple[bytes, dict[str, str]]]:
         """Return what writes the answer."""

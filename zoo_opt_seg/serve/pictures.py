@@ -37,7 +37,7 @@ class Picture8:
 
     def __init__(self, content: bytes, limits: Limits) -> None:
         try:
-            self._image = Image.open(io.BytesIO(content), formats=FORMATS)
+            self._content, self._image = content, Image.open(io.BytesIO(content), formats=FORMATS)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise Problem(413, f"the image has more than the {limits.pixels} pixels that are taken") from None
         except Exception:
@@ -51,6 +51,9 @@ class Picture8:
     def pixels(self) -> Array:
         """Return uint8 (H, W, 3), turned as the EXIF orientation says; a Problem if it cannot be decoded."""
         try:
+            if self._image.format == "PNG":  # decoding passes over the checksums of the pixels
+                with Image.open(io.BytesIO(self._content), formats=("PNG",)) as again:
+                    again.verify()
             self._image.load()
             return np.asarray(ImageOps.exif_transpose(self._image).convert("RGB"))
         except Exception as error:

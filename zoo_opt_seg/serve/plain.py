@@ -43,6 +43,10 @@ class Asked(BaseModel):
         """Return points, box and text as `Prompts` of one image."""
         limits.check_points(len(self.points))
         limits.check_text(self.text)
+        with np.errstate(over="ignore"):  # what is too large for a float is infinite, and refused as that
+            return self._arrays()
+
+    def _arrays(self) -> Prompts:
         kinds: dict[str, Any] = {}
         if self.points:
             kinds["points"] = np.array([[point[:2] for point in self.points]], np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -9,11 +10,14 @@ import tempfile
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.supervisors import Multiprocess
 
 from zoo_opt_seg.serve.metrics import FOLDER
 
 _LAST = 5  # seconds that connections have to close after the last answer; chosen
+_HEAD = 10  # seconds in which a connection must have brought the head of its first request; chosen
+_CONNECTIONS = 512  # at a time; what is more is answered by 503. Chosen: half of the usual limit of open files
 _START = 120  # seconds in which a process must have started, and answer its parent; chosen
 
 
@@ -22,8 +26,8 @@ def bound(host: str, port: int) -> socket.socket:
 
     Raises
     ------
-    OSError
-        If it cannot.
+    OSError, OverflowError
+        If it cannot, or there is no such port.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sends small parts at once (TCP_NODELAY) only where the protocol is said; else an answer waits 40 ms
@@ -32,7 +36,7 @@ def bound(host: str, port: int) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
         sock.listen(128)  # from here on nobody is refused: who comes before the model is there waits
-    except OSError:
+    except BaseException:
         sock.close()
         raise
     sock.set_inheritable(True)
@@ -82,15 +86,28 @@ def _config(app: FastAPI | str, workers: int = 1) -> uvicorn.Config:
         app,
         factory=isinstance(app, str),
         workers=workers,
-        http="h11",
+        http=_Impatient,
+        limit_concurrency=_CONNECTIONS,
         ws="none",
         lifespan="on",
-        log_level="warning",
+        log_level="error",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_LAST,
         timeout_worker_healthcheck=_START,
     )
+
+
+class _Impatient(H11Protocol):
+    """Closes connections on which nothing is asked."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.loop.call_later(_HEAD, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        if getattr(self, "cycle", None) is None:  # no head has come
+            self.transport.close()
 
 
 def _nothing(*_: object) -> None:

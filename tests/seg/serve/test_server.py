@@ -204,6 +204,7 @@ SEGMENT = [
     ({"params": {"point": "3,3"}, "content": b"%PDF-1.4"}, 415, "must be a file of PNG"),
     ({"params": {"point": "3,3"}, "content": png(form="GIF")}, 415, "must be a file of PNG"),
     ({"params": {"point": "3,3"}, "content": png()[:200]}, 400, "cannot be decoded"),
+    ({"params": {"point": "3,3"}, "content": png()[:400] + b"?" + png()[401:]}, 400, "cannot be decoded"),
     ({"params": {"point": "3,3"}, "content": wide(101, 100)}, 413, "101 x 100 pixels, more than the 10000"),
     ({"params": {"point": "3,3"}, "content": wide(1 << 30, 1 << 30)}, 413, "more than the 10000"),
     ({"params": {"point": "3,3"}, "content": wide(50_000, 50_000)}, 413, "more than the 10000"),
