@@ -11,7 +11,7 @@ from zoo_opt_seg.blackbox.protocol import Unanswerable
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.remote.codecs.reading import shown
 
-_POINTS = 100_000  # of all outlines of a mask; chosen: an outline of 1024 x 1024 pixels has a few thousand
+_POINTS = 30_000  # of all outlines of a mask; chosen: 1024 x 1024 pixels have a few thousand; many take seconds
 _FAR = 4  # widths or heights of the image, beyond which a point is a mistake
 
 Point = tuple[float, float]

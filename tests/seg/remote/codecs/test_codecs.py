@@ -194,7 +194,7 @@ BAD: dict[str, tuple[MaskForm, Any, str]] = {
     "an odd outline": (MaskForm(codec="polygon"), [1, 2, 3], "an x and a y for each point, got 3"),
     "a far point": (MaskForm(codec="polygon"), [[1, 2], [1e9, 3], [4, 5]], "far outside of the image of 9 x 5"),
     "a point of text": (MaskForm(codec="polygon"), [[1, 2], ["a", 3]], "must have points"),
-    "many points": (MaskForm(codec="polygon"), [[0, 0]] * 100_001, "more than 100000 points"),
+    "many points": (MaskForm(codec="polygon"), [[0, 0]] * 30_001, "more than 30000 points"),
     "NaN": (MaskForm(codec="list", values="logits"), [[float("nan")] * 9] * 5, "has NaN in it"),
     "rows": (MaskForm(codec="list"), [*ROWS[:4], [0] * 8], "rows of 9 numbers, got a list of 8 as row 4"),
     "no rows": (MaskForm(codec="list"), [0] * 45, "must be a list of rows"),

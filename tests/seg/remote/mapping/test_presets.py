@@ -201,3 +201,34 @@ def test_a_stub_refuses_what_its_service_would() -> None:
     wrong = services.coco_rle(np.zeros((HEIGHT, WIDTH), bool))["counts"]
     assert status == 200 and wrong in content.decode()
     assert pixels(services.png(picture())).shape == (HEIGHT, WIDTH, 3)
+
+
+@pytest.mark.parametrize("preset", CASES)
+def test_damaged_replies_are_masks_or_black_box_errors(preset: str) -> None:
+    """One of the replies of an exchange, with a few bytes changed, and its end cut off now and then."""
+    case, rng, failed = CASES[preset], np.random.default_rng(23), 0
+    prompts = prompts_for(case.kinds[0], "red disc")
+    replies = len(drive(made(preset), case.stub(), picture(), prompts).requests)
+    for _ in range(40):
+        stub, left = case.stub(), [int(rng.integers(replies))]
+
+        def damaged(asked: services.Asked, stub: Stub = stub, left: list[int] = left) -> services.Answer:
+            status, headers, content = stub(asked)
+            left[0] -= 1
+            if left[0] != -1:
+                return status, headers, content
+            wrong = bytearray(content)
+            for _ in range(rng.integers(1, 5)):
+                wrong[rng.integers(len(wrong))] = rng.integers(256)
+            return status, headers, bytes(wrong[: rng.integers(len(wrong))] if rng.random() < 0.3 else wrong)
+
+        try:
+            done = drive(made(preset), damaged, picture(), prompts, stop=8)
+        except BlackBoxError as error:
+            failed += 1
+            assert len(str(error)) < 600 and "\n" not in str(error)
+        except (services.Misused, KeyError):  # it was an address that was changed, which the stub does not know
+            failed += 1
+        else:
+            assert done.mask.shape in ((), (HEIGHT, WIDTH))  # () where a job is never done
+    assert failed >= 10
