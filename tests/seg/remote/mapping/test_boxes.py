@@ -1,5 +1,6 @@
 """Mappings as black boxes, as --model names them: over real connections, with credentials, by the registry."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -118,6 +119,57 @@ def test_a_reply_that_cannot_be_read_is_paid_for_once():
         with pytest.raises(PartlyAnswered, match="has 2 x 1 pixels"):
             box(IMAGES[1:], BOTH[1:])
         assert len(seen) == 2
+
+
+def test_a_job_that_was_paid_for_is_gone_on_with_by_another_process(tmp_path: Path):
+    """By its ledger: the first box gives up after a second, another one fetches what it has paid for."""
+    file = tmp_path / "queue.toml"
+    file.write_text(
+        """
+prompted_by = "points"
+[required]
+url = "where it is"
+[request]
+url = "{url}/new"
+[request.json]
+image = "{image}"
+pos_points = "{positive}"
+neg_points = "{negative}"
+obj_bbox = "{null}"
+[point]
+item = ["{x}", "{y}"]
+[job]
+names = { number = "number" }
+url = "{url}/jobs/{job.number}"
+every = 0.2
+state = "state"
+done = ["done"]
+[answer]
+path = "mask"
+codec = "list"
+"""
+    )
+    jobs: list[bytes] = []
+    ready = []
+
+    def stub(asked):
+        if asked.method == "POST":
+            jobs.append(services.cvat(asked)[2])
+            return services.told({"number": len(jobs) - 1, "state": "new"})
+        if not ready:
+            return services.told({"state": "running"})
+        mask = json.loads(jobs[int(asked.path.rpartition("/")[2])])
+        return services.told({"state": "done", **mask})
+
+    ledger = tmp_path / "ledger.jsonl"
+    with serving(stub) as (address, seen):
+        with made(f"json:{file}", Terms(total=1.0, ledger=ledger), url=address) as box, pytest.raises(NotServed):
+            box(IMAGES[:1], BOTH[:1])
+        assert len(jobs) == 1 and len(seen) > 2
+        ready.append(True)
+        with made(f"json:{file}", Terms(ledger=ledger), url=address) as box:
+            assert (box(IMAGES, BOTH) == np.stack([disc(name) for name in NAMES])).all()
+    assert len(jobs) == 2 and sum(asked.method == "POST" for asked in seen) == 2
 
 
 @pytest.mark.parametrize(
