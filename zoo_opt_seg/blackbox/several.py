@@ -77,6 +77,8 @@ class SeveralBoxes(BlackBox):
                 said = ", ".join(sorted(map(repr, found)))
                 raise ValueError(f"boxes must have the same {what}, or a name must be given, got {said}")
         self.name, self.prompted_by = name or self.boxes[0].name, self.boxes[0].prompted_by
+        hard = {box.hard for box in self.boxes}
+        self.hard = hard.pop() if len(hard) == 1 else None
         self._rows, self._pause = integer("rows", rows, 1), positive("pause", pause)
         self._out = [_Out() for _ in self.boxes]
         self._threads = ThreadPoolExecutor(len(self.boxes), thread_name_prefix="several")
@@ -251,6 +253,8 @@ class ExecutorBlackBox(BlackBox):
     name : str, optional
         Its identity, for caches and records.
     prompted_by : {"points", "boxes", "text"}, optional
+    hard : bool, optional
+        As of a `BlackBox`.
     rows : int
         Images of one task.
 
@@ -266,11 +270,14 @@ class ExecutorBlackBox(BlackBox):
         make: Callable[[], SegmentationModel],
         name: str | None = None,
         prompted_by: str | None = None,
+        *,
+        hard: bool | None = None,
         rows: int = 1,
     ) -> None:
         if not hasattr(executor, "submit") or not callable(make):
             raise TypeError(f"executor must have submit and make must be callable, got {executor!r:.80}, {make!r:.80}")
-        self.executor, self.make, self.name, self.prompted_by = executor, make, name, prompted_by
+        self.executor, self.make = executor, make
+        self.name, self.prompted_by, self.hard = name, prompted_by, hard
         self._rows, self._numbers = integer("rows", rows, 1), itertools.count()
 
     @property

@@ -214,6 +214,9 @@ def parser() -> argparse.ArgumentParser:
 
 def _model(sub: argparse.ArgumentParser, waits: bool = True) -> None:
     sub.add_argument("--model", required=True, help="the black box, see above")
+    words = "another black box with the same answers: images go to whichever is free"
+    sub.add_argument("--also", action="append", default=[], metavar="MODEL", help=words)
+    sub.add_argument("--model-name", metavar="NAME", help="of the black boxes of --also, if their own names differ")
     sub.add_argument("--device", default="cpu", help="of a SAM or CLIPSeg: cpu (default), cuda, ...")
     sub.add_argument("--dtype", default=PRECISIONS[0], choices=PRECISIONS, help="of its image encoder")
     sizes = ", ".join(f"{entry.size} {entry.name}" for entry in BLACK_BOXES.entries())

@@ -11,7 +11,7 @@ import numpy as np
 
 from zoo_opt_seg.blackbox.serving import Served
 from zoo_opt_seg.data.draws import draw_prompts
-from zoo_opt_seg.remote.found import service_of
+from zoo_opt_seg.remote.found import services_of
 
 if TYPE_CHECKING:
     from zoo_opt_seg.adaptation.plan import Plan
@@ -58,9 +58,10 @@ def forecast(plan: Plan) -> Forecast | None:
     NotServed, Refused
         If the one question meets with it.
     """
-    service = service_of(plan.box)
-    if service is None:
+    services = services_of(plan.box)
+    if not services:
         return None
+    service = services[0]
     before = service.spent.calls
     each = service.seconds_each or _measured(plan)
     tests = 0
@@ -70,7 +71,10 @@ def forecast(plan: Plan) -> Forecast | None:
     left = max(plan.training.calls + tests - before, 0)
     calls = max(plan.training.calls - before, 0)
     terms = service.terms
-    slowest = [each / terms.workers, *(1.0 / rate for rate in (terms.rate, terms.images_rate) if rate)]
+    slowest = [
+        each / (terms.workers * len(services)),
+        *(1.0 / rate for rate in (terms.rate, terms.images_rate) if rate),
+    ]
     return Forecast(calls, min(tests, left), left * max(slowest), left * terms.price, before)
 
 

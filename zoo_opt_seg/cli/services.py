@@ -50,7 +50,7 @@ def add_options(sub: argparse.ArgumentParser, workers: bool = True) -> None:
 
 @contextlib.contextmanager
 def black_box(arguments: argparse.Namespace, run: str = "", ledger: Path | None = None) -> Iterator[BlackBox]:
-    """Yield the black box that ``--model`` and the options beside it name, as `inputs.black_box`.
+    """Yield what ``--model`` and the options beside it name, as `inputs.black_box`; with ``--also`` it is several.
 
     Parameters
     ----------
@@ -65,12 +65,34 @@ def black_box(arguments: argparse.Namespace, run: str = "", ledger: Path | None 
     UsageError
         If it cannot be made, or what is for services was given for something else.
     """
-    how = {name: getattr(arguments, name) for name in ("device", "dtype", "cache")}
+    if not arguments.also:
+        if arguments.model_name:
+            raise UsageError("--model-name is for several black boxes, as --also gives them")
+        with _one(arguments, arguments.model, arguments.cache, run, ledger) as box:
+            yield box
+        return
+    from zoo_opt_seg.blackbox import Cached, SeveralBoxes
+
+    with contextlib.ExitStack() as stack:
+        specs = [arguments.model, *arguments.also]
+        boxes = [stack.enter_context(_one(arguments, spec, None, run, ledger)) for spec in specs]
+        served = is_service(arguments.model)  # it has several questions in flight itself
+        with inputs.blamed("--also, --model-name:"):
+            several = stack.enter_context(SeveralBoxes(boxes, arguments.model_name, rows=_in_flight(arguments, served)))
+        yield several if arguments.cache is None else Cached(several, arguments.cache)
+
+
+@contextlib.contextmanager
+def _one(
+    arguments: argparse.Namespace, spec: str, cache: str | None, run: str, ledger: Path | None
+) -> Iterator[BlackBox]:
+    """Yield one black box."""
+    how = {"device": arguments.device, "dtype": arguments.dtype, "cache": cache}
     given = _given(arguments)
-    if not is_service(arguments.model):
+    if not is_service(spec):
         if given:
-            raise UsageError(f"{given[0]} is for a service, which {hidden_command(arguments.model)} is not")
-        with inputs.black_box(arguments.model, **how) as box:
+            raise UsageError(f"{given[0]} is for a service, which {hidden_command(spec)} is not")
+        with inputs.black_box(spec, **how) as box:
             yield box
         return
     from zoo_opt_seg.remote.terms import Terms
@@ -80,8 +102,17 @@ def black_box(arguments: argparse.Namespace, run: str = "", ledger: Path | None 
     with inputs.blamed("the terms of --model:"):
         made = Terms(**{"ledger": ledger, "run": run, **terms}, headers=headers_of(arguments.header))
     options = read_options(arguments.model_option)
-    with inputs.black_box(arguments.model, **how, terms=made, options=options) as box:
+    with inputs.black_box(spec, **how, terms=made, options=options) as box:
         yield box
+
+
+def _in_flight(arguments: argparse.Namespace, served: bool) -> int:
+    """Return the images of one question to one of several black boxes."""
+    from zoo_opt_seg.remote.terms import Terms
+
+    if not served:
+        return 1
+    return Terms.workers if arguments.command == "serve" or arguments.workers is None else arguments.workers
 
 
 def is_service(spec: str) -> bool:

@@ -1,20 +1,22 @@
 """Several black boxes as one: who is free is asked, who is out is left out, and nothing answered is asked again."""
 
+import sys
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seg.checks import raises
+from seg.checks import fails, raises, succeeds
 from seg.tiny_box import SIZE, Bright, samples
 
 from zoo_opt import NotServed, Refused
-from zoo_opt_seg import Splits, adapt
+from zoo_opt_seg import Splits, adapt, load_prompt
 from zoo_opt_seg.blackbox import ExecutorBlackBox, PartlyAnswered, Served, SeveralBoxes
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.visual_prompts import make_prompt
@@ -219,3 +221,41 @@ def odd():
         return images[..., 0] / np.float32(255)
 
     return ask
+
+
+HERE = """
+from seg.tiny_box import Bright, samples
+from zoo_opt_seg import Splits
+
+
+def box():
+    return Bright("asked.log")
+
+
+def other():
+    model = Bright("asked.log")
+    model.name = "other"
+    return model
+
+
+def data():
+    return Splits("discs", samples(6, 1), samples(3, 2), samples(3, 3))
+"""
+
+
+def test_several_on_the_command_line(run, monkeypatch):
+    Path("several_here.py").write_text(HERE)
+    monkeypatch.delitem(sys.modules, "several_here", raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    words = ["adapt", "--data", "several_here:data", "--size", SIZE, "--calls", "60", "--batch", "3", "--quiet"]
+    words += ["--validate", "0", "--test-images", "0", "--race", "0", "--model", "several_here:box"]
+    succeeds(run(*words, "--out", "one"))
+    alone = Path("asked.log").read_text()
+    Path("asked.log").unlink()
+    succeeds(run(*words, "--out", "two", "--also", "several_here:box"))
+    np.testing.assert_array_equal(load_prompt("one/prompt.npz").x, load_prompt("two/prompt.npz").x)
+    asked = sum(map(int, Path("asked.log").read_text().split()))
+    assert asked == sum(map(int, alone.split()))  # no image was asked about twice
+    fails(run(*words, "--out", "three", "--also", "several_here:other"), "boxes must have the same name, or a name")
+    succeeds(run(*words, "--out", "three", "--also", "several_here:other", "--model-name", "both", "--cache", "kept"))
+    fails(run(*words, "--out", "four", "--model-name", "both"), "--model-name is for several black boxes")
