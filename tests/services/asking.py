@@ -6,10 +6,12 @@ import json
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from services import harness
@@ -89,8 +91,8 @@ def mlserver(folder: Path) -> Iterator[str]:
         yield url
 
 
-def kserve_answers(folder: Path, asked: list[dict[str, Any]]) -> list[Any]:
-    """Return what a real KServe answers by some options.
+def kserve_answers(folder: Path, asked: list[dict[str, Any]], script: str = "kserve_model.py") -> list[Any]:
+    """Return what a real KServe answers by some options, with a model of ``servers``.
 
     It listens on all addresses, and no setting changes that: so it, and the client with it, runs in a network namespace
     of its own, in which there is loopback alone.
@@ -102,7 +104,7 @@ def kserve_answers(folder: Path, asked: list[dict[str, Any]]) -> list[Any]:
     if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
         pytest.skip("kserve: a network namespace needs the rights of root")
     (folder / "asked.json").write_text(json.dumps(asked))
-    command = [*alone, sys.executable, "-m", "services.asking", python, folder]
+    command = [*alone, sys.executable, "-m", "services.asking", python, folder, script]
     done = subprocess.run(
         list(map(str, command)), cwd=harness.ROOT / "tests", capture_output=True, text=True, timeout=200
     )
@@ -112,13 +114,16 @@ def kserve_answers(folder: Path, asked: list[dict[str, Any]]) -> list[Any]:
 
 def main() -> None:
     """Run KServe where this process is, ask it, and leave the answers in a folder: see `kserve_answers`."""
-    python, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    python, folder, script = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     port = harness.free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [python, SERVERS / "kserve_model.py", str(port)]
+    command = [python, SERVERS / script, str(port), harness.ROOT, sysconfig.get_path("purelib")]
     with harness.running(command, f"{url}/v2/models/likeness/ready", folder / "kserve.log", env={"PYTHONPATH": ""}):
         for i, options in enumerate(json.loads((folder / "asked.json").read_text())):
             np.save(folder / f"{i}.npy", answers(f"{url}/likeness", **options))
+        wrong = {"inputs": [{"name": "picture", "shape": [1], "datatype": "FP32", "data": [0]}]}
+        reply = httpx.post(f"{url}/v2/models/likeness/infer", json=wrong)
+        (folder / "wrong.json").write_text(json.dumps([reply.status_code, reply.text]))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Our client of the Open Inference Protocol against real servers: Triton, MLServer, KServe."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,3 +105,13 @@ def test_kserve_answers_bit_for_bit(tmp_path: Path) -> None:
     asked: list[dict[str, Any]] = [{}, {"binary": "yes"}]
     for came in asking.kserve_answers(tmp_path, asked):
         assert came.tobytes() == expected(IMAGES, PROMPTS).tobytes()
+
+
+def test_our_predictor_in_kserve(tmp_path: Path) -> None:
+    """As `zoo-opt-seg serve` answers: probabilities, and BOOL where a question asks for it."""
+    asked: list[dict[str, Any]] = [{}, {"binary": "yes"}, {"parameters": {"mask_datatype": "BOOL"}}]
+    as_json, as_bytes, hard = asking.kserve_answers(tmp_path, asked, "kserve_ours.py")
+    assert as_json.tobytes() == as_bytes.tobytes() == expected().tobytes()
+    assert hard.dtype == np.bool_ and (hard == (expected() > 0.5)).all()
+    status, text = json.loads((tmp_path / "wrong.json").read_text())
+    assert status == 400 and "inputs must be some of image, points, labels, box, text, got 'picture'" in text

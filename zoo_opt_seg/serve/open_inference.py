@@ -31,6 +31,7 @@ INPUTS = {  # name: its types, the first one being that of the metadata; its sha
     "text": (("BYTES",), (1,)),
 }
 MASK = "mask"
+OUTPUTS = [{"name": MASK, "datatype": "FP32", "shape": [-1, -1]}]
 _TYPES = {"FP32": np.float32, "FP64": np.float64, "UINT8": np.uint8, "INT64": np.int64, "INT32": np.int32}
 _QUESTION = {
     "description": "A question as the protocol has it; by the binary extension too, see the description above."
@@ -69,19 +70,12 @@ def oip_router(desk: Desk) -> APIRouter:
     async def metadata(model: str, version: str = "") -> dict[str, Any]:
         """What the model takes and gives."""
         check(model, version)
-        by = desk.versions.current.segmenter.model.prompted_by
-        named = {"points": ("points", "labels", "box"), "boxes": ("box",), "text": ("text",)}.get(by or "", ())
-        inputs = [
-            {"name": name, "datatype": types[0], "shape": list(shape)}
-            for name, (types, shape) in INPUTS.items()
-            if name == "image" or not named or name in named
-        ]
         return {
             "name": model,
             "versions": desk.versions.names,
             "platform": "zoo-opt-seg",
-            "inputs": inputs,
-            "outputs": [{"name": MASK, "datatype": "FP32", "shape": [-1, -1]}],
+            "inputs": input_types(desk),
+            "outputs": OUTPUTS,
             "parameters": {"current_version": desk.versions.current.name, "size": desk.versions.current.segmenter.size},
         }
 
@@ -103,14 +97,25 @@ def oip_router(desk: Desk) -> APIRouter:
         check(model, version)
         content, headers = await request.body(), dict(request.headers)
         message = await desk.parsed(lambda: wire.read("inputs", content, headers, most_json=desk.limits.json))
-        asked = _Tensors(message, desk.limits)
+        asked = TensorQuestion(message, desk.limits)
         body, said = await desk.answer(asked.read, asked.write(model), pixels=asked.pixels, version=version)
         return Response(body, headers=said)
 
     return routes
 
 
-class _Tensors:
+def input_types(desk: Desk) -> list[dict[str, Any]]:
+    """Return the inputs of what answers now, as metadata have them."""
+    by = desk.versions.current.segmenter.model.prompted_by
+    named = {"points": ("points", "labels", "box"), "boxes": ("box",), "text": ("text",)}.get(by or "", ())
+    return [
+        {"name": name, "datatype": types[0], "shape": list(shape)}
+        for name, (types, shape) in INPUTS.items()
+        if name == "image" or not named or name in named
+    ]
+
+
+class TensorQuestion:
     """A question in tensors.
 
     Parameters
@@ -170,16 +175,20 @@ class _Tensors:
             kinds |= {"texts": (text,)}
         return Prompts(**kinds) if kinds else Prompts.nothing(1)
 
+    def tensor(self, mask: Array) -> Array:
+        """Return the tensor of a mask in the form that the question asks for."""
+        values = mask > 0.5 if self._datatype == "BOOL" else mask
+        return values[None] if self._batched else values
+
     def write(self, model: str) -> Callable[[Version, Array], tuple[bytes, dict[str, str]]]:
         """Return what writes the answer."""
 
         def written(version: Version, mask: Array) -> tuple[bytes, dict[str, str]]:
-            values = mask > 0.5 if self._datatype == "BOOL" else mask
             head = {"model_name": model, "model_version": version.name}
             if isinstance(known := self._message.head.get("id"), str):
                 head["id"] = known
             binary = (MASK,) if self._message.wants_binary(MASK) else ()
-            return wire.write("outputs", {MASK: values[None] if self._batched else values}, binary=binary, head=head)
+            return wire.write("outputs", {MASK: self.tensor(mask)}, binary=binary, head=head)
 
         return written
 
