@@ -9,6 +9,7 @@ from typing import Any
 from zoo_opt.outage import WAIT
 from zoo_opt_seg.blackbox.registry import BLACK_BOXES, PRECISIONS
 from zoo_opt_seg.cli import commands, services
+from zoo_opt_seg.cli.labelling import do_label_studio
 from zoo_opt_seg.cli.predict import do_predict
 from zoo_opt_seg.cli.serving import do_serve
 from zoo_opt_seg.cli.spend import do_spend
@@ -23,6 +24,7 @@ examples:
   zoo-opt-seg evaluate --model tiny --data polyp --prompt results/polyp
   zoo-opt-seg predict --model tiny --prompt results/polyp --image photo.png --point 210,155 --out mask.png
   zoo-opt-seg table benchmarks/baps_table1.toml --out results/table1
+  zoo-opt-seg label-studio --model tiny --project 1 --url http://127.0.0.1:8080 --token '$LS_TOKEN' --out labels
   zoo-opt-seg list                              what there is: black boxes, data sets, visual prompts, comparators
 """
 
@@ -89,6 +91,22 @@ the service's seconds, and bytes of answers.
 
 example:
   zoo-opt-seg spend results/*/ledger.jsonl
+"""
+
+
+LABEL_STUDIO = """\
+Answer the clicks and boxes of a project of Label Studio, and learn from what is submitted there.
+
+{words}
+A click costs one call of the model; to learn costs none: a small network is taught to correct the answers that people
+were given, in the background, after every few labelled images, and followed as far as the labels that it has not seen
+say that it helps. The page of the server shows the versions, and takes one back.
+
+examples:
+  zoo-opt-seg label-studio --model tiny --project 1 --url http://127.0.0.1:8080 --token '$LS_TOKEN' --out labels
+  zoo-opt-seg label-studio --model sam:vit_b:sam_vit_b_01ec64.pth --adapted results/scans --project 1 \\
+    --url https://labels.example.org --token '$LS_TOKEN' --out labels --most-questions 2000 \\
+    --password '$PASSWORD' --host 0.0.0.0 --own-url http://10.0.0.7:9090
 """
 
 
@@ -205,6 +223,12 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="as JSON")
     sub.set_defaults(do=do_spend)
 
+    told = LABEL_STUDIO.format(words=about)
+    sub = names.add_parser("label-studio", help="annotate with a model that learns", description=told, **raw)
+    _model(sub, waits=False, workers=True)
+    _label_studio(sub)
+    sub.set_defaults(do=do_label_studio)
+
     sub = names.add_parser("list", help="black boxes, data sets, visual prompts and comparators")
     sub.set_defaults(do=commands.do_list)
 
@@ -212,7 +236,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _model(sub: argparse.ArgumentParser, waits: bool = True) -> None:
+def _model(sub: argparse.ArgumentParser, waits: bool = True, workers: bool | None = None) -> None:
     sub.add_argument("--model", required=True, help="the black box, see above")
     words = "another black box with the same answers: images go to whichever is free"
     sub.add_argument("--also", action="append", default=[], metavar="MODEL", help=words)
@@ -222,7 +246,7 @@ def _model(sub: argparse.ArgumentParser, waits: bool = True) -> None:
     sizes = ", ".join(f"{entry.size} {entry.name}" for entry in BLACK_BOXES.entries())
     sub.add_argument("--size", type=int, metavar="N", help=f"side of the images in pixels (default: {sizes}, else 224)")
     sub.add_argument("--cache", metavar="DIR", help="keep answers here, and ask nothing twice")
-    services.add_options(sub, workers=waits)  # of a server they are processes
+    services.add_options(sub, workers=waits if workers is None else workers)  # of serve they are processes
     if waits:
         sub.add_argument(
             "--wait", type=float, default=WAIT, metavar="SECONDS", help=f"for an outage (default: {WAIT:g})"
@@ -231,8 +255,7 @@ def _model(sub: argparse.ArgumentParser, waits: bool = True) -> None:
 
 def _server(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--name", help="of the model in addresses (default: the first word of --model)")
-    sub.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine only)")
-    sub.add_argument("--port", type=int, default=8000, metavar="N", help="default: 8000; 0: a free one, which is said")
+    _address(sub, 8000)
     words = "what clients must say (Authorization: Bearer); '$NAME' stands for the environment's"
     sub.add_argument("--token", metavar="TOKEN", help=words)
     sub.add_argument("--most-body", type=int, default=32 << 20, metavar="BYTES", help="of a request (default: 32 MiB)")
@@ -244,6 +267,28 @@ def _server(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--batch", type=int, default=8, metavar="N", help="images asked about at once (default: 8)")
     words = "how long the first of a batch waits for others that are on their way (default: 5)"
     sub.add_argument("--batch-wait-ms", type=float, default=5.0, metavar="MS", help=words)
+
+
+def _address(sub: argparse.ArgumentParser, port: int) -> None:
+    sub.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine only)")
+    words = f"default: {port}; 0: a free one, which is said"
+    sub.add_argument("--port", type=int, default=port, metavar="N", help=words)
+
+
+def _label_studio(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--project", type=int, required=True, metavar="N", help="its number, as in its address")
+    sub.add_argument("--url", required=True, help="address of Label Studio")
+    sub.add_argument("--token", required=True, help="a user's access token there; '$NAME' stands for the environment's")
+    sub.add_argument("--out", required=True, metavar="DIR", help="folder of the project; what is there goes on")
+    sub.add_argument("--adapted", metavar="DIR", help="result folder of adapt to start from (default: the model alone)")
+    sub.add_argument("--every", type=int, default=5, metavar="N", help="labelled images for a version (default: 5)")
+    sub.add_argument("--most-questions", type=int, metavar="N", help="to the model, in all runs (default: no limit)")
+    _address(sub, 9090)
+    sub.add_argument("--password", help="that Label Studio is told to give; '$NAME' stands for the environment's")
+    sub.add_argument(
+        "--own-url", metavar="URL", help="by which Label Studio reaches this server (default: its address)"
+    )
+    sub.add_argument("--no-connect", dest="connect", action="store_false", help="do not add the server to the project")
 
 
 def _data(sub: argparse.ArgumentParser) -> None:

@@ -52,8 +52,8 @@ def do_serve(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def token_of(word: str | None) -> str:
-    """Return the token that ``--token`` says, "" without; ``$NAME`` stands for the environment's value.
+def token_of(word: str | None, option: str = "--token") -> str:
+    """Return the token that an option says, "" without; ``$NAME`` stands for the environment's value.
 
     Raises
     ------
@@ -62,10 +62,10 @@ def token_of(word: str | None) -> str:
     """
     if word is None:
         return ""
-    with inputs.blamed("--token:"):
+    with inputs.blamed(f"{option}:"):
         (token,) = resolved([word])
     if not re.fullmatch(r"[!-~]+", token):
-        raise UsageError("--token must be one word of visible ASCII characters")
+        raise UsageError(f"{option} must be one word of visible ASCII characters")
     return token
 
 

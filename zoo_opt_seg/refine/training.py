@@ -18,6 +18,7 @@ from zoo_opt_seg.data.draws import kind_for
 from zoo_opt_seg.digests import data_digest
 from zoo_opt_seg.measures.metrics import dice
 from zoo_opt_seg.refine.answers import Answers, Silent, ask
+from zoo_opt_seg.refine.clicks import corrected
 from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet, evidence_of, guides_of
 from zoo_opt_seg.refine.refiner import Refined, Refiner
 from zoo_opt_seg.whitebox.core.comparator import RowRequest, Trained
@@ -50,13 +51,15 @@ class RefinerTraining(Trainable):
     answers : Answers
     validation : Answers or None
         What the best epoch is chosen by.
+    clicks : bool
+        Whether each question is given correcting clicks beside its own; see `zoo_opt_seg.refine.clicks.corrected`.
     """
 
-    def __init__(self, net: RefinerNet, answers: Answers, validation: Answers | None) -> None:
+    def __init__(self, net: RefinerNet, answers: Answers, validation: Answers | None, clicks: bool = False) -> None:
         self.net, self.size = net, len(answers)
         self.data = data_digest(answers.images, answers.masks, answers.answers)
         self.name = f"refiner {net.config}"
-        self._answers, self._validation = answers, validation
+        self._answers, self._validation, self._clicks = answers, validation, clicks
         self._guides, self._evidence = _seen(answers, net.config)
 
     def tensors(self) -> Mapping[str, Tensor]:
@@ -71,10 +74,12 @@ class RefinerTraining(Trainable):
         """Return the mean loss over these questions, each changed at random."""
         images, masks = _pictures(self._answers, rows)
         layers = [images, self._guides[rows], self._evidence[rows], masks[:, None]]
-        moved = moved_together(torch.cat(layers, dim=1), np.random.default_rng(seed))
-        images, guides, evidence, truth = moved.split([3, 3, 1, 1], dim=1)
-        logits = self.net(images, guides, evidence)
-        return bce_dice(logits, truth[:, 0] > 0.5).mean()
+        rng = np.random.default_rng(seed)
+        images, guides, evidence, truth = moved_together(torch.cat(layers, dim=1), rng).split([3, 3, 1, 1], dim=1)
+        right = truth[:, 0] > 0.5
+        if self._clicks:
+            guides = corrected(self.net, images, guides, evidence, right, rng)
+        return bce_dice(self.net(images, guides, evidence), right).mean()
 
     def validate(self) -> Validation:
         """Return mean loss and Dice over the validation answers; NaN without any."""
@@ -123,6 +128,7 @@ def train_refiner(
     members: int = MEMBERS,
     config: RefinerConfig | None = None,
     steps: int = STEPS,
+    clicks: bool = False,
     recipe: Recipe = RECIPE,
     out: Path | None = None,
     report: Report | None = None,
@@ -151,6 +157,8 @@ def train_refiner(
         Of the networks; whether the answers are hard is seen from them.
     steps : int
         Of each training, whatever the number of answers.
+    clicks : bool
+        Whether the refiner is to follow clicks that correct its own masks: in training, each question is given some.
     recipe : Recipe
         Its number of epochs, and which is kept, follow from the above.
     out : Path, optional
@@ -190,7 +198,7 @@ def train_refiner(
             torch.manual_seed(own.seed)
             net = RefinerNet(config)
         where = None if out is None else out / f"network-{k}"
-        fits.append(fit(RefinerTraining(net, seen, validation), own, out=where, report=report))
+        fits.append(fit(RefinerTraining(net, seen, validation, clicks), own, out=where, report=report))
         nets.append(net)
     shares, judged = {}, ""
     if validation:

@@ -20,6 +20,7 @@ from zoo_opt_seg.serve.problems import Problem, busy
 
 OPEN = ("/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json")  # paths that need no token
 _DRAIN = 2.0  # seconds that are spent on what is sent after a question was refused, so that its answer is read; chosen
+_ASKED = 'Bearer, Basic realm="zoo-opt-seg"'  # by the second a browser asks its user
 _SHARE = 4  # largest bodies that all requests together may hold
 _log = logging.getLogger("zoo_opt_seg.serve")
 
@@ -88,7 +89,7 @@ class Guard:
         if origin and urlsplit(origin).netloc != headers.get("host"):
             raise Problem(403, "the server is not for pages of other sites")
         if self._token and scope["path"] not in OPEN and not self._knows(headers.get("authorization", "")):
-            raise Problem(401, "the token must be given as Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
+            raise Problem(401, "the token must be given as Authorization: Bearer TOKEN", {"WWW-Authenticate": _ASKED})
 
     def _knows(self, said: str) -> bool:
         """Return whether a header has the token, in a time that does not depend on where it differs."""

@@ -183,9 +183,9 @@ def test_each_network_is_judged_by_images_that_it_has_not_seen(samples, monkeypa
     seen, judged = [], []
     train, correct = refine_training.RefinerTraining, Refiner.corrections
 
-    def training(net, answers, validation):
+    def training(net, answers, validation, clicks):
         seen.append((net, set(answers.about.tolist())))
-        return train(net, answers, validation)
+        return train(net, answers, validation, clicks)
 
     def correcting(self, images, prompts, answers, shares):
         judged.append((self.nets, {image.tobytes() for image in images}))
