@@ -111,4 +111,4 @@ wheel: $(VENV)/.ready-dev
 	@$(BIN)/python -m build --no-isolation --outdir dist .
 
 clean:
-	rm -rf $(VENV) dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .services dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

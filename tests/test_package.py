@@ -192,7 +192,7 @@ def repository_files() -> list[Path]:
     )
     if listed.returncode == 0:
         return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
-    skipped = re.compile(r"(^|/)(\.venv|venv|\..*cache|__pycache__|dist|_build|results)(/|$)")
+    skipped = re.compile(r"(^|/)(\.venv|\.services|venv|\..*cache|__pycache__|dist|_build|results)(/|$)")
     return [p for p in ROOT.rglob("*") if p.is_file() and not skipped.search(str(p.relative_to(ROOT)))]
 
 

@@ -1,12 +1,16 @@
 """The adapter of the Open Inference Protocol: what it sends, how it reads what comes, and what it says of misfits."""
 
+import dataclasses
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from zoo_opt.core.errors import Refused
 from zoo_opt_seg.blackbox.protocol import BlackBoxError
@@ -15,6 +19,7 @@ from zoo_opt_seg.remote.exchange import Reply, Request
 from zoo_opt_seg.remote.oip import wire
 from zoo_opt_seg.remote.oip.adapter import OipAdapter
 from zoo_opt_seg.remote.oip.options import read_options
+from zoo_opt_seg.remote.oip.tensors import DTYPES
 
 URL = "http://127.0.0.1:8000"
 RNG = np.random.default_rng(17)
@@ -414,3 +419,56 @@ def test_what_the_model_is_asked_by() -> None:
         adapter(**options).prompted_by
         for options in ({}, {"text": ""}, {"points": "", "labels": "", "box": ""}, {"points": "", "text": ""})
     ] == [None, "points", "text", "boxes"]
+
+
+def test_the_page_has_options_that_are_read(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "remote-oip.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    file = tmp_path / "decoder.toml"
+    file.write_text(example, encoding="utf-8")
+    options = read_options({"config": str(file)})
+    assert options.frame == 1024 and options.answer == "logits"
+    named = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page.partition("## Other forms")[2], re.MULTILINE)
+    listed = {name.strip("`") for names in named for name in names.split(", ")}
+    assert listed == {each.name for each in dataclasses.fields(options)}
+
+
+SHAPES = st.sampled_from([(6, 8), (1, 6, 8), (3, 6, 8), (0, 6, 8), (1, 3, 6, 8), (6,), (), (8, 6), (2, 0, 8), (4, 4)])
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "answer": st.sampled_from(["probability", "logits", "bool"]),
+        "cut": st.sampled_from([0, 0.5]),
+        "score": st.just("iou"),
+        "choose": st.sampled_from(["first", "union", "best"]),
+        "size": st.sampled_from([0, 4]),
+    },
+)
+
+EXTREMES = {
+    "b": [True, False],
+    "i": [0, 1, -1, 127],
+    "u": [0, 1, 255],
+    "f": [0, 0.5, 1, 2, -1e4, np.nan, np.inf, -np.inf],
+}
+
+
+@given(OPTIONS, SHAPES, st.sampled_from(list(DTYPES.values())), st.data())
+def test_any_answer_is_a_mask_or_refused(options: Any, shape: Any, dtype: Any, data: st.DataObject) -> None:
+    try:
+        box = adapter(**options)
+    except ValueError:  # options that do not go together
+        return
+    values = st.sampled_from([b"", b"\xff"] if dtype.kind == "O" else EXTREMES[dtype.kind])
+    mask, scores = np.empty(shape, dtype), np.empty(data.draw(st.sampled_from([(0,), (1,), (3,), (1, 3)])), dtype)
+    for array in (mask, scores):
+        array[...] = data.draw(values)
+        if array.size:
+            array.flat[0] = data.draw(values)
+    try:
+        came = answered(box, {"mask": mask, "iou": scores})
+    except BlackBoxError as error:
+        assert 0 < len(str(error)) < 500
+        return
+    assert came.shape == (6, 8) and came.dtype in (np.bool_, np.float32)
+    assert came.dtype == np.bool_ or (came.min() >= -1e-5 and came.max() <= 1 + 1e-5)
