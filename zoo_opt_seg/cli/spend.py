@@ -29,7 +29,7 @@ COLUMNS = {
 def do_spend(arguments: argparse.Namespace) -> int:
     """Print the sums of ledgers by run, model and day."""
     from zoo_opt_seg.remote.books import Spent, added
-    from zoo_opt_seg.remote.ledger import read_ledger
+    from zoo_opt_seg.remote.ledger_file import read_ledger
 
     sums: dict[tuple[str, str, str], Spent] = {}
     for path in arguments.ledgers:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -61,16 +60,6 @@ class Spent:
 Key = tuple[str, str]  # run and question
 
 
-@dataclass
-class _Open:
-    """An attempt that has not ended."""
-
-    key: Key
-    sums: Spent
-    images: int
-    price: float
-
-
 class Books:
     """The sums of a ledger, kept as its lines come.
 
@@ -82,8 +71,8 @@ class Books:
 
     def __init__(self) -> None:
         self.sums: dict[tuple[str, str, str], Spent] = {}
-        self._open: dict[str, _Open] = {}
-        self._open_of: dict[Key, set[str]] = {}
+        self._open: dict[str, tuple[Key, Spent, int, float]] = {}  # with the images and the price
+        self._open_of: dict[Key, tuple[str, ...]] = {}
         self._lost: dict[Key, int] = {}
         self._jobs: dict[Key, str] = {}
 
@@ -96,65 +85,62 @@ class Books:
             If it is none of a ledger.
         """
         if "begin" in line:
-            self._begin(line)
+            self._begin(*_values(line, _BEGIN))
         elif "end" in line:
-            self._end(line)
+            self._end(*_values(line, _END))
         elif "job" in line:
-            key = _text(line, "run"), _text(line, "question")
-            if job := _text(line, "job"):
-                self._jobs[key] = job
-            else:
-                self._jobs.pop(key, None)
-            if _number(line, "lost", whole=True, default=0):
-                self._lost[key] = self._lost.get(key, 0) + 1
+            self._job(*_values(line, _JOB))
         else:
             raise ValueError(f"expected begin, end or job, got {sorted(map(str, line))!r:.80}")
 
-    def _begin(self, line: Mapping[str, Any]) -> None:
-        id_, day = _text(line, "begin"), _text(line, "at")[:10]
-        images, price = int(_number(line, "images", whole=True)), _number(line, "price")
-        run = _text(line, "run")
-        sums = self.sums.setdefault((run, _text(line, "model"), day), Spent())
+    def _begin(self, id_: str, at: str, run: str, model: str, question: str, images: int, price: float) -> None:
         if id_ in self._open:
             raise ValueError(f"the attempt {id_!r:.40} began twice")
-        key = run, _text(line, "question")
-        self._open[id_] = _Open(key, sums, images, price)
-        self._open_of.setdefault(key, set()).add(id_)
+        group, key = (run, model, at[:10]), (run, question)
+        sums = self.sums.get(group)
+        if sums is None:
+            sums = self.sums[group] = Spent()
+        self._open[id_] = key, sums, images, price
+        self._open_of[key] = (*self._open_of.get(key, ()), id_)
         sums.calls += 1
         sums.perhaps += 1
         sums.images += images
         sums.money += price
 
-    def _end(self, line: Mapping[str, Any]) -> None:
-        id_, how = _text(line, "end"), _text(line, "how")
-        seconds, size = _number(line, "seconds", default=0), _number(line, "bytes", whole=True, default=0)
+    def _end(self, id_: str, how: str, seconds: float, size: int) -> None:
         if how not in ENDS:
             raise ValueError(f"how an attempt ended must be one of {', '.join(sorted(ENDS))}, got {how!r:.40}")
-        attempt = self._open.pop(id_, None)
-        if attempt is None:
+        if id_ not in self._open:
             raise ValueError(f"the attempt {id_!r:.40} ends and has not begun")
-        key, sums = attempt.key, attempt.sums
+        key, sums, images, price = self._open.pop(id_)
         sums.seconds += seconds
-        sums.bytes += int(size)
-        others = self._open_of.get(key, set())
-        others.discard(id_)
+        sums.bytes += size
+        others = tuple(other for other in self._open_of.pop(key, ()) if other != id_)
         if how == LOST:
             self._lost[key] = self._lost.get(key, 0) + 1
         else:
             sums.perhaps -= 1
         if how not in PAID:
             sums.calls -= 1
-            sums.images -= attempt.images
-            sums.money -= attempt.price
+            sums.images -= images
+            sums.money -= price
         sums.failed += how == FAILED
         sums.unserved += how == UNSERVED
         sums.refused += how == REFUSED
         sums.unsent += how == UNSENT
         if how in (ANSWERED, FAILED):  # the answer is there: what was lost before is no reason any more
             self._lost.pop(key, None)
-            others.clear()
-        if not others:
-            self._open_of.pop(key, None)
+        elif others:
+            self._open_of[key] = others
+
+    def _job(self, job: str, run: str, question: str, lost: int) -> None:
+        key = run, question
+        if job:
+            self._jobs[key] = job
+        else:
+            self._jobs.pop(key, None)
+        if lost:
+            self._lost[key] = self._lost.get(key, 0) + 1
 
     def lost(self, run: str, question: str, but: str) -> int:
         """Return how often a question of a run was sent and not answered, since it was last answered.
@@ -178,16 +164,25 @@ def added(many: Iterable[Spent]) -> Spent:
     return sum(many, Spent())
 
 
-def _text(line: Mapping[str, Any], name: str) -> str:
-    value = line.get(name)
-    if not isinstance(value, str) or len(value) > 10_000:
-        raise ValueError(f"{name} must be a text, got {value!r:.40}")
-    return value
+_Field = tuple[str, Any, Any]  # a name, its type or types, and what it is where it is absent; None: it must be there
+_BEGIN: tuple[_Field, ...] = (
+    *((name, str, None) for name in ("begin", "at", "run", "model", "question")),
+    ("images", int, None),
+    ("price", (float, int), None),
+)
+_END: tuple[_Field, ...] = (("end", str, None), ("how", str, None), ("seconds", (float, int), 0), ("bytes", int, 0))
+_JOB: tuple[_Field, ...] = (("job", str, None), ("run", str, None), ("question", str, None), ("lost", int, 0))
 
 
-def _number(line: Mapping[str, Any], name: str, whole: bool = False, default: float | None = None) -> float:
-    value = line.get(name, default)
-    good = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not (good and 0 <= value <= _MOST and math.isfinite(value)):  # type: ignore[operator,arg-type]
-        raise ValueError(f"{name} must be a {'whole ' * whole}number from 0 on, got {value!r:.40}")
-    return value  # type: ignore[return-value]
+def _values(line: Mapping[str, Any], wanted: tuple[_Field, ...]) -> list[Any]:
+    """Return the values of a line by name, or raise."""
+    values = []
+    for name, kind, default in wanted:
+        value = line.get(name, default)
+        if not isinstance(value, kind) or (
+            kind is not str and not (0 <= value <= _MOST and value is not True and value is not False)
+        ):
+            what = "a text" if kind is str else "a whole number from 0 on" if kind is int else "a number from 0 on"
+            raise ValueError(f"{name} must be {what}, got {value!r:.40}")
+        values.append(value)
+    return values

@@ -6,10 +6,8 @@ import contextlib
 import hashlib
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -19,24 +17,22 @@ from zoo_opt_seg.blackbox.protocol import (
     Array,
     BlackBox,
     BlackBoxError,
+    BlackBoxGone,
     PartlyAnswered,
     Unanswerable,
-    check_answer,
     check_images,
     check_prompts,
 )
 from zoo_opt_seg.prompts import Prompts
-from zoo_opt_seg.remote.books import ANSWERED, FAILED, LOST, REFUSED, UNSENT, UNSERVED, Spent
+from zoo_opt_seg.remote.attempts import Exchanging, Stopped
+from zoo_opt_seg.remote.books import Spent
 from zoo_opt_seg.remote.exchange import Adapter, Reply, Request
-from zoo_opt_seg.remote.ledger import Attempt, Ledger
+from zoo_opt_seg.remote.ledger import Ledger
 from zoo_opt_seg.remote.terms import Terms
-from zoo_opt_seg.remote.transport import Lost, NotSent, Transport
+from zoo_opt_seg.remote.transport import Transport
 
+_AHEAD = 2  # questions that are packed or read while others are in flight; chosen. One worker asks in order
 _GRACE = 5.0  # seconds that an interrupt waits for answers which are paid and on their way; chosen
-
-
-class _Stopped(Exception):
-    """The box is to end."""
 
 
 @dataclass
@@ -88,13 +84,15 @@ class RemoteBlackBox(BlackBox):
     def __init__(self, adapter: Adapter, terms: Terms | None = None) -> None:
         self.adapter, self.terms = adapter, terms or Terms()
         self.name, self.prompted_by, self.hard = adapter.name, adapter.prompted_by, adapter.hard
-        self._stop = threading.Event()
+        self._stop, workers = threading.Event(), self.terms.workers
         self._transport = Transport(adapter, self.terms, self._sleep)
         self._ledger = Ledger(self.terms, adapter.name)
-        self._threads = ThreadPoolExecutor(self.terms.workers, thread_name_prefix="remote")
+        self._threads = ThreadPoolExecutor(workers + min(_AHEAD, workers - 1), thread_name_prefix="remote")
+        self._places = threading.BoundedSemaphore(workers)  # among the questions in flight
         self._checked, self._check_lock = False, threading.Lock()
         self._given_up: dict[str, Unanswerable] = {}
         self._kept: Masks | None = None
+        self._closed = False
 
     @property
     def spent(self) -> Spent:
@@ -110,6 +108,8 @@ class RemoteBlackBox(BlackBox):
         """Return the masks; raise `PartlyAnswered` where some images have none."""
         images = check_images(images)
         check_prompts(prompts, len(images))
+        if self._closed:
+            raise BlackBoxGone(f"the service {self.name} cannot be asked any more: its black box was closed")
         self._check()
         call = _Call()
         futures = {
@@ -118,7 +118,7 @@ class RemoteBlackBox(BlackBox):
         try:
             wait(futures.values())
         except BaseException:
-            self._interrupt(list(futures.values()))
+            self._interrupt(call, list(futures.values()))
             raise
         errors: dict[int, Exception] = {}
         for row, future in futures.items():
@@ -136,6 +136,7 @@ class RemoteBlackBox(BlackBox):
 
     def close(self) -> None:
         """End its threads and connections; a second time nothing happens."""
+        self._closed = True
         self._stop.set()
         self._transport.abort()
         self._threads.shutdown(wait=True, cancel_futures=True)
@@ -166,8 +167,12 @@ class RemoteBlackBox(BlackBox):
 
     def _answer(self, call: _Call, image: Array, prompts: Prompts) -> Array:
         """Return the mask of one image."""
-        if call.halt is not None:
-            raise call.halt
+
+        def admit() -> None:
+            if call.halt is not None:
+                raise call.halt
+
+        admit()
         key = mask_key(image, prompts, 0)
         question = hashlib.sha256(f"{self.name} {key}".encode()).hexdigest()[:32]
         if question in self._given_up:
@@ -177,9 +182,9 @@ class RemoteBlackBox(BlackBox):
             if self._kept is not None:
                 self._kept.write(key, mask)
 
-        how = (self.adapter, self._transport, self._ledger, question, self.terms.total, keep)
+        exchanging = Exchanging(self.adapter, self._transport, self._ledger, question, self.terms.total)
         try:
-            return _Exchanging(*how)(image, prompts)
+            return exchanging(image, prompts, self._places, admit, keep)
         except (NotServed, Refused) as error:
             call.halt = call.halt or error
             raise
@@ -189,118 +194,20 @@ class RemoteBlackBox(BlackBox):
 
     def _sleep(self, seconds: float) -> None:
         if self._stop.wait(seconds):
-            raise _Stopped
+            raise Stopped(f"the service {self.name} was not asked: its black box ends")
 
-    def _interrupt(self, futures: list[Future[Array]]) -> None:
+    def _interrupt(self, call: _Call, futures: list[Future[Array]]) -> None:
         """End a question soon: what is on its way may still come, nothing else is sent."""
+        call.halt = Stopped(f"the service {self.name} was interrupted")
         for future in futures:
             future.cancel()
         with contextlib.suppress(BaseException):  # a second interrupt
             wait(futures, _GRACE)
         self._stop.set()
         self._transport.abort()
-
-
-class _Exchanging:
-    """The exchange about one image, each of its paid requests in the ledger.
-
-    Parameters
-    ----------
-    adapter, transport, ledger
-    question : str
-    total : float
-        Seconds that it may take.
-    keep : callable
-        Given the mask, before the ledger says that it came: so a kill loses none that it says so of.
-    """
-
-    def __init__(
-        self,
-        adapter: Adapter,
-        transport: Transport,
-        ledger: Ledger,
-        question: str,
-        total: float,
-        keep: Callable[[Array], None],
-    ) -> None:
-        self._adapter, self._transport, self._ledger, self._question = adapter, transport, ledger, question
-        self._until, self._keep = time.monotonic() + total, keep
-        self._attempt: Attempt | None = None
-        self._images = 1  # that the next paid request is about
-
-    def __call__(self, image: Array, prompts: Prompts) -> Array:
-        """Return the mask, float32 or bool, checked."""
-        job = resumed = self._ledger.job(self._question)
-        exchange = self._adapter.question(image, prompts, job)
-        reply: Reply | None = None
-        try:
-            while True:
-                try:
-                    request = next(exchange) if reply is None else exchange.send(reply)
-                except StopIteration as end:
-                    mask = self._checked(end.value, image.shape[:2])
-                    self._keep(mask)
-                    break
-                self._end(ANSWERED, reply)
-                if request.job and request.job != job:
-                    job = request.job
-                    self._ledger.keep_job(self._question, job)
-                reply = self._replied(request, bool(resumed))
-        except Exception as error:
-            self._end(_how(error), reply, str(error))
-            if job and not isinstance(error, (NotServed, Refused, _Stopped)):  # else it goes on
-                self._ledger.keep_job(self._question, "")
-            raise
-        finally:
-            exchange.close()
-        self._end(ANSWERED, reply)
-        if job:
-            self._ledger.keep_job(self._question, "")
-        return mask
-
-    def _replied(self, request: Request, resumed: bool) -> Reply:
-        """Return the reply to a request, sent by the terms; its attempt, if it is paid, is open."""
-        self._transport.pause(request.after, self._until)
-        images = self._images if request.paid else 0
-        self._transport.wait(images, self._until)
-        if request.paid:
-            self._attempt, self._images = self._ledger.begin(self._question, images), 0
-        try:
-            reply = self._transport.send(request, self._until)
-        except Exception as error:
-            paid = self._attempt is not None
-            self._end(_how(error), why=str(error))
-            if isinstance(error, Lost) and paid:
-                self._ledger.check(self._question)
-            raise
-        try:
-            self._transport.judge(request, reply)
-        except Exception as error:
-            self._end(_how(error), reply, str(error))
-            if resumed and not request.paid and reply.status in (404, 410):  # of a job that the service has forgotten
-                self._ledger.keep_job(self._question, "", lost=True)
-                self._ledger.check(self._question)
-                raise Lost(f"{error}: the job is gone, its answer never came") from error
-            raise
-        return reply
-
-    def _end(self, how: str, reply: Reply | None = None, why: str = "") -> None:
-        if self._attempt is not None:
-            status, size = (0, 0) if reply is None else (reply.status, len(reply.content))
-            self._ledger.end(self._attempt, how, status, size, why)
-            self._attempt = None
-
-    def _checked(self, mask: Any, shape: tuple[int, ...]) -> Array:
-        try:
-            return check_answer(np.asarray(mask)[None], (1, *shape), f"the adapter of {self._adapter.name}")[0]
-        except (TypeError, ValueError) as error:
-            raise Unanswerable(str(error)) from None
-
-
-def _how(error: Exception) -> str:
-    """Return how an attempt ended that ended with this."""
-    kinds = ((NotSent, UNSENT), (Lost, LOST), (NotServed, UNSERVED), (Refused, REFUSED), (_Stopped, UNSENT))
-    return next((how for kind, how in kinds if isinstance(error, kind)), FAILED)
+        wait(futures, 1.0)
+        if not self._closed:  # it may be asked again
+            self._stop.clear()
 
 
 def _together(masks: dict[int, Array], errors: dict[int, Exception], shape: tuple[int, ...]) -> Array:

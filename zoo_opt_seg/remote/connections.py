@@ -84,11 +84,12 @@ class Connections:
             pool.close()
 
     def _pool(self, url: str) -> Any:
-        proxy = _proxy_for(url)
+        parts = urllib.parse.urlsplit(url)
+        place = parts.scheme, parts.netloc
         with self._lock:
-            if proxy not in self._pools:
-                self._pools[proxy] = self._made(proxy)
-            return self._pools[proxy]
+            if place not in self._pools:
+                self._pools[place] = self._made(_proxy_for(parts))
+            return self._pools[place]
 
     def _made(self, proxy: str) -> Any:
         how: dict[str, Any] = {"ssl_context": self._context, "max_connections": None, "keepalive_expiry": IDLE}
@@ -108,9 +109,8 @@ def _httpcore() -> Any:
     return require("httpcore2", "httpcore2", "remote")
 
 
-def _proxy_for(url: str) -> str:
+def _proxy_for(parts: urllib.parse.SplitResult) -> str:
     """Return the proxy that the environment names for an address; "" for none."""
-    parts = urllib.parse.urlsplit(url)
     proxies = urllib.request.getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
     return "" if not proxy or urllib.request.proxy_bypass(parts.hostname or "") else proxy

@@ -76,8 +76,7 @@ class Transport:
         """Wait so long; raise NotServed where that is later than ``until``."""
         if time.monotonic() + seconds > until:
             raise NotServed(f"{self._who} was not asked in time: {self._terms.total:g} s are over")
-        if seconds > 0.0:
-            self._pause(seconds)
+        self._pause(max(seconds, 0.0))
 
     def send(self, request: Request, until: float) -> Reply:
         """Send a request once and return what comes, whatever its status.

@@ -15,7 +15,8 @@ from zoo_opt_seg.blackbox import BlackBoxError, PartlyAnswered, Served, Unanswer
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.remote.box import RemoteBlackBox
 from zoo_opt_seg.remote.exchange import Request
-from zoo_opt_seg.remote.ledger import CapReached, read_ledger
+from zoo_opt_seg.remote.ledger import CapReached
+from zoo_opt_seg.remote.ledger_file import read_ledger
 from zoo_opt_seg.remote.rate import Rate
 from zoo_opt_seg.remote.terms import Terms
 
