@@ -88,11 +88,9 @@ class LedgerFile:
             raise BlackBoxGone(f"the ledger {self._path} was cut off while it was in use")
         content = _read(self._file.fd, self._seen, size)
         whole = whole_part(content, is_json_object)
-        if whole < size - self._seen:
-            if not self._seen and not whole:  # no line at all: nothing that we may cut off
-                raise CheckpointError(f"{self._path} is no ledger: it has not one whole line")
-            os.ftruncate(self._file.fd, self._seen + whole)
         self._lines += read_into(self._books, self._path, content[:whole], self._lines)
+        if whole < len(content):
+            os.ftruncate(self._file.fd, self._seen + whole)
         self._seen += whole
 
     def _sync(self) -> None:
@@ -121,6 +119,8 @@ def read_into(books: Books, path: Path, content: bytes, before: int = 0) -> int:
         If it is no ledger, or a line is damaged.
     """
     lines = _parsed(path, content)
+    if not before and not lines:
+        raise CheckpointError(f"{path} is no ledger: it has not one whole line")
     for number, line in enumerate(lines, before + 1):
         if number == 1:
             if line != FORMAT:
@@ -140,7 +140,10 @@ def _parsed(path: Path, content: bytes) -> list[Any]:
         lines = json.loads(b"[%s]" % b",".join(texts))
         if len(lines) == len(texts) and all(type(line) is dict for line in lines):
             return lines
-    return read_json_lines(path, content, CheckpointError)[0]
+    lines, cut = read_json_lines(path, content, CheckpointError)
+    if cut:
+        raise CheckpointError(f"{path} is corrupt at line {len(lines) + 1}: it must be a JSON object")
+    return lines
 
 
 def read_ledger(path: str | os.PathLike[str]) -> Books:
@@ -154,8 +157,7 @@ def read_ledger(path: str | os.PathLike[str]) -> Books:
         If it cannot be read.
     """
     books, content = Books(), Path(path).read_bytes()
-    if not read_into(books, Path(path), content[: whole_part(content, is_json_object)]):
-        raise CheckpointError(f"{path} is no ledger: it has not one whole line")
+    read_into(books, Path(path), content[: whole_part(content, is_json_object)])
     return books
 
 
