@@ -122,10 +122,9 @@ class RemoteBlackBox(BlackBox):
             raise
         errors: dict[int, Exception] = {}
         for row, future in futures.items():
-            error = future.exception()
-            if error is None:
+            try:
                 call.masks[row] = future.result()
-            elif isinstance(error, Exception):
+            except Exception as error:
                 errors[row] = error
         return _together(call.masks, errors, images.shape[:3])
 
