@@ -138,7 +138,7 @@ class RemoteBlackBox(BlackBox):
         self._closed = True
         self._stop.set()
         self._transport.abort()
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=True)  # what waits is not asked any more
         self._transport.close()
         self._ledger.close()
 
@@ -168,6 +168,8 @@ class RemoteBlackBox(BlackBox):
         """Return the mask of one image."""
 
         def admit() -> None:
+            if self._closed:
+                raise Stopped(f"the service {self.name} was not asked: its black box was closed")
             if call.halt is not None:
                 raise call.halt
 
