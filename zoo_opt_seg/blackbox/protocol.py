@@ -151,7 +151,7 @@ class BlackBox(ABC):
     def keep_in(self, kept: Any) -> bool:
         """Write each mask into ``kept``, a `MaskFolder`, as it comes, and return True; False where they come together.
 
-        The key of a mask is `zoo_opt_seg.blackbox.cache.mask_key`.
+        None ends that. The key of a mask is `zoo_opt_seg.blackbox.cache.mask_key`.
         """
         return False
 

@@ -107,6 +107,14 @@ class SeveralBoxes(BlackBox):
         error = self._why_none() if missing else Exception()
         return together(question.masks, question.errors | dict.fromkeys(missing, error), images.shape[:3])
 
+    def keep_in(self, kept: Any) -> bool:
+        """As of the boxes, where all of them can."""
+        if all([box.keep_in(kept) for box in self.boxes]):
+            return True
+        for box in self.boxes:
+            box.keep_in(None)
+        return False
+
     def _ask(self, which: int, question: _Divided) -> None:
         """Have one of the boxes answer what no other one has taken, until nothing is left or it is out."""
         out, box = self._out[which], self.boxes[which]

@@ -128,7 +128,7 @@ class RemoteBlackBox(BlackBox):
                 errors[row] = error
         return _together(call.masks, errors, images.shape[:3])
 
-    def keep_in(self, kept: Masks) -> bool:
+    def keep_in(self, kept: Masks | None) -> bool:
         """Write each mask there as it comes."""
         self._kept = kept
         return True

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from seg.remote.npz_service import NpzAdapter, Service, bright
+from seg.tiny_box import Bright
 
-from zoo_opt_seg.blackbox import Served
+from zoo_opt_seg.blackbox import Served, SeveralBoxes
 from zoo_opt_seg.blackbox.cache import MaskFolder
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.remote.box import RemoteBlackBox
@@ -57,3 +58,16 @@ def test_what_came_before_a_kill_is_not_asked_for_again(tmp_path):
             assert box.spent.calls == asked + 2
             again(IMAGES[:1], POINTS[:1])  # another question: what is kept goes
             assert len(list(kept)) == 1
+
+
+def test_several_services_keep_what_comes_too(tmp_path):
+    kept = MaskFolder(tmp_path / "kept", "masks")
+    with Service() as one, Service() as other:
+        boxes = [RemoteBlackBox(NpzAdapter(service.url), Terms(workers=2)) for service in (one, other)]
+        with SeveralBoxes(boxes, rows=2) as several:
+            assert np.array_equal(Served(several, kept=kept)(IMAGES, POINTS), bright(IMAGES, POINTS))
+            assert len(list(kept)) == 6
+        own = Bright()
+        own.prompted_by = "points"
+        with SeveralBoxes([boxes[0], own], "both") as mixed:
+            assert not mixed.keep_in(kept)
