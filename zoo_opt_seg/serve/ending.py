@@ -16,8 +16,9 @@ GRACE = 30.0  # seconds that requests in flight have; chosen
 class Ending:
     """While it lasts, SIGTERM and SIGINT have new requests refused, and reach the server when none is in flight.
 
-    The second signal reaches it at once. Entered by the loop that answers; in other threads than the main one, where
-    signals cannot be had, it does nothing.
+    The same signal a second time reaches it at once. Another one changes nothing: a terminal's Ctrl-C is followed by
+    the SIGTERM of the parent of several processes. Entered by the loop that answers; in other threads than the main
+    one, where signals cannot be had, it does nothing.
 
     Parameters
     ----------
@@ -27,6 +28,7 @@ class Ending:
     def __init__(self, desk: Desk) -> None:
         self._desk, self._loop = desk, asyncio.get_running_loop()
         self._before: dict[int, Any] = {}
+        self._first = 0
         self._waiting: asyncio.Task[None] | None = None
 
     def __enter__(self) -> None:
@@ -39,14 +41,14 @@ class Ending:
             signal.signal(number, handler)
 
     def _asked(self, number: int, _: FrameType | None) -> None:
-        if self._desk.ending:
+        if not self._first:
+            self._first, self._desk.ending = number, True
+            self._loop.call_soon_threadsafe(self._start, number)
+        elif number == self._first:
             self._pass_on(number)
-        self._desk.ending = True
-        self._loop.call_soon_threadsafe(self._start, number)
 
     def _start(self, number: int) -> None:
-        if self._waiting is None:
-            self._waiting = self._loop.create_task(self._wait(number))
+        self._waiting = self._loop.create_task(self._wait(number))
 
     async def _wait(self, number: int) -> None:
         until = self._loop.time() + GRACE

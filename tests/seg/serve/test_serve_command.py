@@ -25,17 +25,32 @@ from zoo_opt_seg.visual_prompts import make_prompt, save_prompt
 
 POINT = Prompts(points=np.float32([[[40, 30]]]))
 
-SLOW = """
+WAITING = """
+import time
+from pathlib import Path
+import numpy as np
+
+
+class Box:
+    name = "waiting"
+
+    def __call__(self, images, prompts):
+        while not Path("go").exists():
+            time.sleep(0.05)
+        return images[..., 0].astype(np.float32) / 255
+"""
+PIDS = """
+import os
 import time
 import numpy as np
 
 
-class Slow:
-    name = "slow"
+class Box:
+    name = "pids"
 
     def __call__(self, images, prompts):
-        time.sleep(1.5)
-        return images[..., 0].astype(np.float32) / 255
+        time.sleep(0.2)
+        return np.full(images.shape[:3], os.getpid() % 251 / 255, np.float32)
 """
 
 
@@ -86,7 +101,10 @@ def test_the_adapted_model_answers_and_curl_gets_it(tmp_path):
         header = {"Authorization": "Bearer s3cret"}
         asked = question(image)
         answer = httpx.post(
-            f"{server.url}/v2/models/mine/infer", content=asked["content"], headers=asked["headers"] | header
+            f"{server.url}/v2/models/mine/infer",
+            content=asked["content"],
+            headers=asked["headers"] | header,
+            timeout=120,
         )
         np.testing.assert_array_equal(mask_of(answer), want)
         address = f"{server.url}/segment?point=40,30"
@@ -104,7 +122,7 @@ def test_the_adapted_model_answers_and_curl_gets_it(tmp_path):
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "mask.png")), np.where(want > 0.5, 255, 0))
         assert subprocess.run(["curl", "-sf", address], capture_output=True).returncode == 22  # no token
         assert "s3cret" not in Path(f"/proc/{server.process.pid}/cmdline").read_text()
-        listed = httpx.get(f"{server.url}/versions", headers=header).json()
+        listed = httpx.get(f"{server.url}/versions", headers=header, timeout=120).json()
         assert listed["versions"] == [{"name": "1", "about": {"adapted": tmp_path.name}}]
         assert server.end() == 0
 
@@ -113,41 +131,39 @@ def test_the_adapted_model_answers_and_curl_gets_it(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_when_what_is_in_flight_is_answered(tmp_path, monkeypatch, number):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "slowbox.py").write_text(SLOW)
+    (tmp_path / "waitingbox.py").write_text(WAITING)
     image = np.full((8, 50, 3), 255, np.uint8)
     image = np.repeat(image, 5, axis=0)
     with (
-        serving("--model", "slowbox:Slow", "--batch", "1") as server,
-        httpx.Client(timeout=30) as client,
+        serving("--model", "waitingbox:Box", "--batch", "1") as server,
+        httpx.Client(timeout=120) as client,
         ThreadPoolExecutor(2) as pool,
     ):
-        url = f"{server.url}/v2/models/slowbox/infer"
+        url = f"{server.url}/v2/models/waitingbox/infer"
         waiting = [pool.submit(client.post, url, **question(image)) for _ in range(2)]
         while "zoo_opt_queue 2.0" not in client.get(f"{server.url}/metrics").text:
             time.sleep(0.05)
         server.process.send_signal(number)
         status = 0
         while status != 503:
-            answer = httpx.get(f"{server.url}/v2/health/ready")
+            answer = httpx.get(f"{server.url}/v2/health/ready", timeout=120)
             status = answer.status_code
         assert answer.json() == {"error": "the server is ending"} and answer.headers["retry-after"] == "1"
-        refused = httpx.post(url, **question(image))
+        refused = httpx.post(url, **question(image), timeout=120)
         assert refused.status_code == 503 and refused.json() == {"error": "the server is ending"}
+        assert server.process.poll() is None
+        (tmp_path / "go").touch()
         for one in waiting:
             assert mask_of(one.result()).all()
-        assert server.process.wait(20) == 0
+        assert server.process.wait(60) == 0
 
 
 @pytest.mark.slow
 def test_several_processes_count_together_and_one_that_dies_is_started_anew(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "pids.py").write_text(
-        SLOW.replace("time.sleep(1.5)", "time.sleep(0.2)").replace(
-            "images[..., 0]", "(images[..., 0] * 0 + __import__('os').getpid() % 251)"
-        )
-    )
+    (tmp_path / "pids.py").write_text(PIDS)
     image = np.zeros((40, 50, 3), np.uint8)
-    with serving("--model", "pids:Slow", "--workers", "2", "--batch", "1", "--most-points", "3") as server:
+    with serving("--model", "pids:Box", "--workers", "2", "--batch", "1", "--most-points", "3") as server:
         url = f"{server.url}/v2/models/pids/infer"
 
         def ask(_):
@@ -158,7 +174,7 @@ def test_several_processes_count_together_and_one_that_dies_is_started_anew(tmp_
             pids = set()
             while len(pids) < 2:
                 pids |= set(pool.map(ask, range(8)))
-            answers = httpx.get(f"{server.url}/metrics").text
+            answers = httpx.get(f"{server.url}/metrics", timeout=120).text
             said = [line for line in answers.splitlines() if line.startswith("zoo_opt_images_total")]
             assert float(said[0].split()[1]) >= 8 and float(said[0].split()[1]) % 8 == 0, said
             children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
