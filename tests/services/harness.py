@@ -25,6 +25,8 @@ from pathlib import Path
 
 import pytest
 
+from zoo_opt.support import children
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 SECONDS = 900  # for an environment to be made, at most
@@ -188,7 +190,7 @@ def running(
     cwd: Path | None = None,
     seconds: float = 90,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server until the block ends; its whole process group is ended then.
+    """Run a server until the block ends, or this process does; its whole process group is ended then.
 
     Parameters
     ----------
@@ -218,11 +220,13 @@ def running(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    children.keep(server)
     try:
         _await(server, ready, log, time.monotonic() + seconds)
         yield server
     finally:
         _end(server)
+        children.release(server)
 
 
 def _await(server: subprocess.Popen[bytes], ready: str, log: Path, until: float) -> None:

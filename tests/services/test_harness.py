@@ -2,6 +2,7 @@
 
 import os
 import select
+import subprocess
 import sys
 import urllib.request
 from pathlib import Path
@@ -27,6 +28,31 @@ def test_a_server_is_ended_with_its_children(tmp_path: Path) -> None:
     assert server.poll() is not None
     assert select.select([child], [], [], 10)[0] == [child]  # readable once it has ended
     os.close(child)
+
+
+USER = """
+import sys, signal
+from pathlib import Path
+from services import harness
+port = harness.free_port()
+command = [sys.executable, "-c", sys.argv[1], str(port)]
+with harness.running(command, f"http://127.0.0.1:{port}/", Path("log")) as server:
+    print(server.pid, Path("log").read_text().split()[0], flush=True)
+    signal.pause()
+"""
+
+
+def test_a_server_ends_when_the_tests_are_killed(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(harness.ROOT), str(harness.ROOT / "tests")])}
+    command = [sys.executable, "-c", USER, WITH_CHILD]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as user:
+        assert user.stdout is not None
+        processes = [os.pidfd_open(int(word)) for word in user.stdout.readline().split()]
+        user.kill()
+    assert len(processes) == 2
+    for process in processes:
+        assert select.select([process], [], [], 30)[0] == [process]
+        os.close(process)
 
 
 def test_a_server_that_ends_says_what_it_printed(tmp_path: Path) -> None:
