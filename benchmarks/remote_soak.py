@@ -87,14 +87,14 @@ def serving(port: int, log: Path, seed: int, busy: float, drops: float) -> None:
     Service(asked, upset, port=port).serve_forever()
 
 
-def born(do: Any) -> int:
-    """Fork a process that does something and ends."""
+def born(do: Any, errors: Path) -> int:
+    """Fork a process that does something and ends, its standard error in a file."""
     if pid := os.fork():
         return pid
     status = 1
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.dup2(os.open(os.environ.get("SOAK_LOG", os.devnull), os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+        os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
         faulthandler.register(signal.SIGUSR1)
         status = do()
     except BaseException:
@@ -135,8 +135,9 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
     torch.set_num_threads(1)
     adapt = ["adapt", *QUICK, "--calls", str(given.calls), "--seed", str(given.seed)]
     near, far, log = given.out / "near", given.out / "far", given.out / "served"
-    status = os.waitpid(born(lambda: cli.main([*adapt, "--model", "remote_soak:OneByOne", "--out", str(near)])), 0)[1]
-    assert status == 0, f"in process: {status}"
+    errors, alone = given.out / "errors", [*adapt, "--model", "remote_soak:OneByOne", "--out", str(near)]
+    status = os.waitpid(born(lambda: cli.main(alone), errors), 0)[1]
+    assert status == 0, errors.read_text()
     began, rng = time.monotonic(), random.Random(given.seed)
     port = free_port(rng)
     os.environ["SERVICE_URL"] = f"http://127.0.0.1:{port}"
@@ -144,12 +145,12 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
     command = [*adapt, "--model", "remote_soak:connect", *terms, "--out", str(far)]
 
     def server(number: int) -> int:
-        return born(lambda: serving(port, log, given.seed + number, given.busy, given.drops))  # type: ignore[func-returns-value]
+        return born(lambda: serving(port, log, given.seed + number, given.busy, given.drops), errors)  # type: ignore[func-returns-value]
 
     def count() -> int:
         return log.read_bytes().count(b"\n") if log.exists() else 0
 
-    life, client, kills, client_kills, ended = server(0), born(lambda: cli.main(command)), 0, 0, 0
+    life, client, kills, client_kills, ended = server(0), born(lambda: cli.main(command), errors), 0, 0, 0
     every = max(given.calls // (given.kills + given.client_kills + 1), 1)
     target = every
     while not ended:
@@ -164,7 +165,7 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
             ):
                 os.kill(client, signal.SIGKILL)
                 os.waitpid(client, 0)
-                client, client_kills = born(lambda: cli.main(command)), client_kills + 1
+                client, client_kills = born(lambda: cli.main(command), errors), client_kills + 1
             else:
                 os.kill(life, signal.SIGKILL)
                 os.waitpid(life, 0)

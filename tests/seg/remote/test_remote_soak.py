@@ -24,7 +24,7 @@ POINTS = Prompts(points=np.ones((6, 1, 2)))
 @pytest.mark.slow
 def test_a_server_that_is_killed_busy_and_loses_connections_changes_nothing(tmp_path):
     pytest.importorskip("segment_anything")
-    words = ["--calls", "60", "--kills", "4", "--client-kills", "1"]
+    words = ["--calls", "100", "--kills", "4", "--client-kills", "1"]
     command = [sys.executable, BENCHMARKS / "remote_soak.py", tmp_path / "soak", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr

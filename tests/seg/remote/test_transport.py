@@ -2,6 +2,9 @@
 
 import gzip
 import logging
+import shutil
+import ssl
+import subprocess
 import time
 import traceback
 from email.utils import formatdate
@@ -354,3 +357,45 @@ def test_wrong_addresses(url):
 def test_wrong_terms(settings, match):
     with pytest.raises((ValueError, TypeError), match=match):
         Terms(**settings)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate of 127.0.0.1 that nobody has signed, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the program openssl")
+    folder = tmp_path_factory.mktemp("tls")
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    command = ["openssl", *words.split(), "-keyout", folder / "key.pem", "-out", folder / "certificate.pem"]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / "certificate.pem", folder / "key.pem"
+
+
+def test_a_host_is_verified(certificate, key):
+    file, private = certificate
+    with Service(upset=answering(200, b"found")) as service:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file, private)
+        service.socket = context.wrap_socket(service.socket, server_side=True)
+        service.url = service.url.replace("http:", "https:")
+        with pytest.raises(Refused, match="cannot be verified"):
+            sent(service, headers=key)
+        assert service.asked == []
+        assert sent(service, headers=key, ca=file).content == b"found"
+        assert got(service) == [("/ask", f"Bearer {TOKEN}")]
+        adapter = NpzAdapter(service.url.replace("127.0.0.1", "localhost"))  # another name than the certificate's
+        with pytest.raises(Refused, match="cannot be verified"):
+            sent(service, Request(f"{adapter.url}/ask"), adapter, ca=file)
+
+
+def test_a_proxy_of_the_environment_is_asked(monkeypatch):
+    with Service(upset=answering(200, b"by the proxy")) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//me:w0rd-of-mine@"))
+        monkeypatch.delenv("no_proxy", raising=False)
+        adapter = NpzAdapter("http://service.invalid")
+        assert sent(proxy, Request("http://service.invalid/ask"), adapter).content == b"by the proxy"
+        ((_, path, headers, _),) = proxy.asked
+        assert path == "http://service.invalid/ask" and headers["Proxy-Authorization"].startswith("Basic ")
+        monkeypatch.setenv("no_proxy", "service.invalid")
+        with pytest.raises(NotSent):
+            sent(proxy, Request("http://service.invalid/ask"), adapter)
