@@ -128,7 +128,7 @@ def minimize(
         "raise" what came before is in the checkpoint, if there is one.
     wait : float, default 60
         Seconds that an outage is waited for, 0 or more, perhaps infinite. An evaluation that raises `NotServed` is no
-        failed one: it is neither counted nor told, and asked for again within 0.1 s, then within twice as long each time,
+        failed one: neither counted nor told, it is asked for again within 0.1 s, then within twice as long each time,
         30 s at most, or when its ``retry_after`` says. An outage ends with the next evaluation that is served; one that
         lasts longer than ``wait``, or a `Refused` at once, ends the run with its status and message, or is raised if
         nothing was evaluated before. With a checkpoint the same call then goes on, and ends as if it had never been.
