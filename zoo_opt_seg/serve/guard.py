@@ -20,7 +20,7 @@ from zoo_opt_seg.serve.problems import Problem, busy
 
 OPEN = ("/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json")  # paths that need no token
 _DRAIN = 2.0  # seconds that are spent on what is sent after a question was refused, so that its answer is read; chosen
-_ASKED = 'Bearer, Basic realm="zoo-opt-seg"'  # by the second a browser asks its user
+_ASKED = 'Basic realm="zoo-opt-seg"'  # by which a browser asks its user; Bearer is taken as well
 _SHARE = 4  # largest bodies that all requests together may hold
 _log = logging.getLogger("zoo_opt_seg.serve")
 

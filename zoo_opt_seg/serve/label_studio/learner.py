@@ -244,7 +244,10 @@ class Learner:
                     return
                 self._wanted = False
             count = len(self.records.usable)
-            self.trouble = self._learn()
+            try:
+                self.trouble = self._learn()
+            except Exception as error:  # no memory for a process, a full disk: people are answered all the same
+                self.trouble, self._child = hidden(f"learning failed: {error}")[:300], None
             failed = count if self.trouble else -1
 
     def _due(self, failed: int) -> bool:
