@@ -106,7 +106,7 @@ def kserve_answers(folder: Path, asked: list[dict[str, Any]], script: str = "kse
     (folder / "asked.json").write_text(json.dumps(asked))
     command = [*alone, sys.executable, "-m", "services.asking", python, folder, script]
     done = subprocess.run(
-        list(map(str, command)), cwd=harness.ROOT / "tests", capture_output=True, text=True, timeout=200
+        list(map(str, command)), cwd=harness.ROOT / "tests", capture_output=True, text=True, timeout=400
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return [np.load(folder / f"{i}.npy") for i in range(len(asked))]

@@ -188,7 +188,7 @@ def running(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    seconds: float = 90,
+    seconds: float = 240,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the block ends, or this process does; its whole process group is ended then.
 
