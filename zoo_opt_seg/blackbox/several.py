@@ -19,6 +19,7 @@ from zoo_opt.outage import recognised
 from zoo_opt_seg.blackbox.protocol import (
     Array,
     BlackBox,
+    BlackBoxError,
     PartlyAnswered,
     SegmentationModel,
     as_black_box,
@@ -226,8 +227,9 @@ def _asked(
 def together(masks: Mapping[int, Array], errors: Mapping[int, Exception], shape: tuple[int, ...]) -> Array:
     """Return masks by row as one answer, or raise what kept it from being whole.
 
-    That is `PartlyAnswered`; where nothing came it is the error itself, if all rows have one of the same kind: outages,
-    refusals, or failures.
+    That is `PartlyAnswered`; where nothing came it is a refusal, the outage that lasts longest if there are outages
+    alone, or what is no answer of a model (neither of these, nor `BlackBoxError`), as it says that the question is
+    wrong.
 
     Parameters
     ----------
@@ -235,9 +237,13 @@ def together(masks: Mapping[int, Array], errors: Mapping[int, Exception], shape:
         By row; each row is in one of them.
     shape : tuple of int (n, H, W)
     """
-    kinds = {next((kind for kind in (NotServed, Refused) if isinstance(e, kind)), Exception) for e in errors.values()}
-    if not masks and len(kinds) == 1:
-        raise next(iter(errors.values()))
+    if errors and not masks:
+        for error in errors.values():
+            if isinstance(error, Refused) or not isinstance(error, (BlackBoxError, NotServed)):
+                raise error
+        outages = [error for error in errors.values() if isinstance(error, NotServed)]
+        if len(outages) == len(errors):
+            raise max(outages, key=lambda error: error.retry_after or 0.0)
     hard = bool(masks) and all(mask.dtype == np.bool_ for mask in masks.values())
     answer: Array = np.zeros(shape, np.bool_ if hard else np.float32)
     for row, mask in masks.items():

@@ -66,4 +66,6 @@ def _row(name: str, width: int, spent: Spent) -> None:
 
 def _shown(value: str) -> str:
     """A text of a ledger as a terminal may show it."""
-    return "".join(letter if letter.isprintable() else "?" for letter in value) or "-"
+    from zoo_opt_seg.remote.exchange import presentable
+
+    return presentable(value) or "-"

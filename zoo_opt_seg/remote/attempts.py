@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.core.errors import NotServed, Refused
-from zoo_opt_seg.blackbox.protocol import Array, Unanswerable, check_answer
+from zoo_opt.core.errors import CheckpointError, NotServed, Refused
+from zoo_opt_seg.blackbox.protocol import Array, BlackBoxError, Unanswerable, check_answer
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.remote.books import ANSWERED, FAILED, LOST, REFUSED, UNSENT, UNSERVED
-from zoo_opt_seg.remote.exchange import Adapter, Exchange, Reply, Request
+from zoo_opt_seg.remote.exchange import Adapter, Exchange, Reply, Request, presentable
 from zoo_opt_seg.remote.ledger import Attempt, Ledger
 from zoo_opt_seg.remote.transport import Lost, NotSent, Transport
 
@@ -71,6 +71,8 @@ class Exchanging:
             mask = self._checked(mask, image.shape[:2])
             keep(mask)
         except Exception as error:
+            if isinstance(error, (BlackBoxError, NotServed, Refused)):
+                error.args = (presentable(error, 1000),)
             self._end(_how(error), str(error))
             if not isinstance(error, (NotServed, Refused)):  # else a job goes on
                 self._forget_job()
@@ -84,16 +86,25 @@ class Exchanging:
     def _asked(self, exchange: Exchange, request: Request) -> Any:
         """Return what the exchange does; the attempt whose reply was the last is open."""
         self._until = time.monotonic() + self._total
-        while True:
-            if request.job and request.job != self._job:
-                self._job = request.job
-                self._ledger.keep_job(self._question, self._job)
-            self._reply = self._replied(request)
-            try:
-                request = exchange.send(self._reply)
-            except StopIteration as end:
-                return end.value
-            self._end(ANSWERED)
+        came = False
+        try:
+            while True:
+                if request.job and request.job != self._job:
+                    self._job = request.job
+                    self._ledger.keep_job(self._question, self._job)
+                self._reply, came = self._replied(request), True
+                try:
+                    request = exchange.send(self._reply)
+                except StopIteration as end:
+                    return end.value
+                self._end(ANSWERED)
+        except (BlackBoxError, NotServed, Refused, CheckpointError):
+            raise
+        except Exception as error:
+            if not came:  # it is the question's
+                raise
+            who = self._adapter.name
+            raise Unanswerable(f"the reply of {who} cannot be used: {type(error).__name__}: {error}") from error
 
     def _replied(self, request: Request) -> Reply:
         """Return the reply to a request, sent by the terms; its attempt, if it is paid, is open."""
@@ -108,7 +119,7 @@ class Exchanging:
         except Lost as error:
             if self._attempt is not None:
                 self._end(LOST, str(error))
-                self._ledger.check(self._question)
+                self._ledger.check(self._question, str(error))
             raise
         self._reply = reply
         try:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt_seg.blackbox.cache import Masks, mask_key
@@ -18,11 +17,11 @@ from zoo_opt_seg.blackbox.protocol import (
     BlackBox,
     BlackBoxError,
     BlackBoxGone,
-    PartlyAnswered,
     Unanswerable,
     check_images,
     check_prompts,
 )
+from zoo_opt_seg.blackbox.several import together
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.remote.attempts import Exchanging, Stopped
 from zoo_opt_seg.remote.books import Spent
@@ -85,6 +84,7 @@ class RemoteBlackBox(BlackBox):
         self.adapter, self.terms = adapter, terms or Terms()
         self.name, self.prompted_by, self.hard = adapter.name, adapter.prompted_by, adapter.hard
         self._stop, workers = threading.Event(), self.terms.workers
+        self._process = os.getpid()
         self._transport = Transport(adapter, self.terms, self._sleep)
         self._ledger = Ledger(self.terms, adapter.name)
         self._threads = ThreadPoolExecutor(workers + min(_AHEAD, workers - 1), thread_name_prefix="remote")
@@ -106,6 +106,8 @@ class RemoteBlackBox(BlackBox):
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
         """Return the masks; raise `PartlyAnswered` where some images have none."""
+        if self._process != os.getpid():
+            raise BlackBoxGone(f"the black box {self.name} was made before this process was forked: make one here")
         images = check_images(images)
         check_prompts(prompts, len(images))
         if self._closed:
@@ -126,7 +128,10 @@ class RemoteBlackBox(BlackBox):
                 call.masks[row] = future.result()
             except Exception as error:
                 errors[row] = error
-        return _together(call.masks, errors, images.shape[:3])
+        for error in errors.values():
+            if not isinstance(error, (BlackBoxError, NotServed, Refused)):  # the question cannot be put so
+                raise error
+        return together(call.masks, errors, images.shape[:3])
 
     def keep_in(self, kept: Masks | None) -> bool:
         """Write each mask there as it comes."""
@@ -209,24 +214,3 @@ class RemoteBlackBox(BlackBox):
         wait(futures, 1.0)
         if not self._closed:  # it may be asked again
             self._stop.clear()
-
-
-def _together(masks: dict[int, Array], errors: dict[int, Exception], shape: tuple[int, ...]) -> Array:
-    """Return the masks of a question as one array, or raise what kept it from being whole."""
-    for error in errors.values():
-        if not isinstance(error, (BlackBoxError, NotServed, Refused)):  # the question cannot be put so
-            raise error
-    if errors and not masks:
-        refused = next((error for error in errors.values() if isinstance(error, Refused)), None)
-        out = [error for error in errors.values() if isinstance(error, NotServed)]
-        if refused is not None:
-            raise refused
-        if len(out) == len(errors):
-            raise max(out, key=lambda error: error.retry_after or 0.0)
-    hard = bool(masks) and all(mask.dtype == np.bool_ for mask in masks.values())
-    together: Array = np.zeros(shape, np.bool_ if hard else np.float32)
-    for row, mask in masks.items():
-        together[row] = mask
-    if errors:
-        raise PartlyAnswered(together, errors)
-    return together

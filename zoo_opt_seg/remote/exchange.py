@@ -11,7 +11,10 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zoo_opt.support.secrets import hidden
 from zoo_opt_seg.prompts import Array, Prompts
+
+_SAID = 10_000  # letters of what a service says that are looked at; chosen
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,10 @@ class Adapter(ABC):
         """Return what the service says in a reply with an error's status, in a few words; "" if nothing."""
         return ""
 
+    def may_fetch(self, url: str) -> bool:
+        """Return whether a redirect to an address may be followed, without credentials, by what is not paid."""
+        return True
+
     def check(self, ask: Any) -> None:  # noqa: B027  most services say nothing of themselves
         """Hold the settings against what the service says of itself, once, before the first question.
 
@@ -129,3 +136,9 @@ class Adapter(ABC):
         ValueError
             If they do not fit; the message says what the service has.
         """
+
+
+def presentable(said: Any, most: int = 300) -> str:
+    """Return what a service says in one line: without secrets, or what a terminal or a file of UTF-8 does not take."""
+    words = " ".join(str(said)[:_SAID].split())
+    return "".join(letter if letter.isprintable() else "?" for letter in hidden(words))[:most]

@@ -141,15 +141,18 @@ class Ledger:
         line = {"job": job, "run": self._run, "question": question}
         self._note({**line, "lost": 1} if lost else line)
 
-    def check(self, question: str) -> int:
-        """Return how often a question was sent and not answered; raise Unanswerable where it is not sent again."""
+    def check(self, question: str, why: str = "") -> int:
+        """Return how often a question was sent and not answered; raise Unanswerable where it is not sent again.
+
+        Why there was no answer the last time goes into its message.
+        """
         with self._lock:
             lost = self._books.lost(self._run, question, self._session)
         if lost > self._terms.repeats:
             times = "once" if lost == 1 else f"{lost} times"
             raise Unanswerable(
                 f"{self._model} was asked about this image {times} and never answered: it was perhaps paid {times}, "
-                f"and is not asked again (repeats: {self._terms.repeats})"
+                f"and is not asked again (repeats: {self._terms.repeats})" + (f"; at last {why}" if why else "")
             )
         return lost
 
@@ -184,6 +187,8 @@ class Ledger:
             warnings.warn(f"what was paid for cannot be written down: {error}", RuntimeWarning, stacklevel=3)
 
     def _write(self, line: Mapping[str, Any]) -> None:
+        if "end" not in line:
+            Books().add(line)  # what is no line of a ledger must not come into its file
         if self._file is not None:
             self._file.append(json_line(line))
         self._books.add(line)

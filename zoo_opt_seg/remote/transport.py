@@ -19,12 +19,13 @@ from zoo_opt.support import secrets
 from zoo_opt.support.secrets import hidden
 from zoo_opt_seg.blackbox.protocol import BlackBoxError, Unanswerable
 from zoo_opt_seg.remote.connections import Connections
-from zoo_opt_seg.remote.exchange import Adapter, Reply, Request
+from zoo_opt_seg.remote.exchange import Adapter, Reply, Request, presentable
 from zoo_opt_seg.remote.rate import Rate
 from zoo_opt_seg.remote.terms import Terms
 
 _HOPS = 5  # redirects that a fetch follows; chosen
 _BAD = {400, 413, 414, 415, 422, 431}  # statuses of a request that the service will never take
+_OPEN = {"accept", "accept-language", "content-type", "prefer", "user-agent"}  # headers whose values are no secrets
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -104,7 +105,7 @@ class Transport:
             target = reply.headers.get("location", "")
             if request.paid or reply.status not in (301, 302, 303, 307, 308) or not target:
                 return reply
-            before, url, with_credentials = url, urllib.parse.urljoin(url, target), False
+            before, url, with_credentials = url, self._redirected(url, target), False
             if origin(before)[0] == "https" and origin(url)[0] != "https":
                 raise Refused(f"{self._who} redirects from https to {_host(url)} without it")
         raise BlackBoxError(f"{self._who} redirects more than {_HOPS} times")
@@ -131,7 +132,7 @@ class Transport:
         if status in REFUSE or status in self._adapter.refuse:
             raise Refused(words)
         if status < 400:
-            where = _host(urllib.parse.urljoin(request.url, reply.headers.get("location", "")))
+            where = _host(self._redirected(request.url, reply.headers.get("location", "")))
             raise Refused(
                 f"{self._who} answered {status}, a redirect to {where}, which is not followed: give that address"
             )
@@ -154,7 +155,19 @@ class Transport:
             said = self._adapter.complaint(reply)
         except Exception:  # whatever comes of what a service says
             said = ""
-        return hidden(" ".join(str(said).split()))[:300]
+        return presentable(said)
+
+    def _redirected(self, url: str, target: str) -> str:
+        """Return where a redirect leads to; Refused where that is no address of HTTP, or none that may be asked."""
+        try:
+            there = urllib.parse.urljoin(url, target)
+            origin(there)
+            _ascii(there)
+        except ValueError:
+            raise Refused(f"{self._who} redirects to what is no address of http or https: {target!r:.80}") from None
+        if not self._adapter.may_fetch(there):
+            raise Refused(f"{self._who} redirects to {_host(there)}, from which nothing is fetched")
+        return there
 
     def _sent(self, request: Request, url: str, until: float, with_credentials: bool) -> Reply:
         import httpcore2 as core
@@ -177,9 +190,8 @@ class Transport:
         except core.UnsupportedProtocol as error:
             raise ValueError(f"an address must be of http or https, got {hidden(url)!r}") from error
         except (core.ConnectError, core.ConnectTimeout, core.ProxyError, core.PoolTimeout) as error:
-            if certificate := _unverified(error):
-                words = f"{self._who} cannot be verified: {hidden(certificate)}"
-                raise Refused(words) from None
+            if why := _unsafe(error):
+                raise Refused(f"{self._who} {hidden(why)}") from None
             failed, words = NotSent, f"{type(error).__name__}: {error}"
         except core.LocalProtocolError:
             raise ValueError(f"{self._who} cannot be sent the headers {', '.join(sorted(names))}") from None
@@ -251,7 +263,7 @@ def _value(name: str, given: str) -> str:
         secrets.remember(value)
     else:
         value = secrets.filled(given)
-        if secrets.says_secret(name):
+        if name.lower() not in _OPEN:
             secrets.remember(value)
             secrets.remember(value.partition(" ")[2])
     if not value.isascii() or _CONTROL.search(value):
@@ -259,11 +271,13 @@ def _value(name: str, given: str) -> str:
     return value
 
 
-def _unverified(error: BaseException | None) -> str:
-    """Return why a certificate was not verified, "" where that was not it."""
+def _unsafe(error: BaseException | None) -> str:
+    """Return why no repeat makes a connection safe: its certificate, or no TLS at all; "" where that was not it."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
-            return error.verify_message or str(error)
+            return f"cannot be verified: {error.verify_message or error}"
+        if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
+            return "does not speak TLS there: an address without it begins with http://"
         error = error.__cause__ or error.__context__
     return ""
 

@@ -17,7 +17,7 @@ from seg.tiny_box import SIZE, Bright, samples
 
 from zoo_opt import NotServed, Refused
 from zoo_opt_seg import Splits, adapt, load_prompt
-from zoo_opt_seg.blackbox import ExecutorBlackBox, PartlyAnswered, Served, SeveralBoxes
+from zoo_opt_seg.blackbox import BlackBox, BlackBoxError, ExecutorBlackBox, PartlyAnswered, Served, SeveralBoxes
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.visual_prompts import make_prompt
 
@@ -106,6 +106,42 @@ def test_an_image_that_fails_takes_no_other_with_it():
         part = raises(PartlyAnswered, "seven", both, images(9), NONE(9))
         assert list(part.errors) == [7] and part.answered == [0, 1, 2, 3, 4, 5, 6, 8]
         raises(RuntimeError, "seven", both, images(8)[7:], NONE(1))
+
+
+def test_a_question_none_of_whose_images_is_answered_is_asked_again_as_of_one_box():
+    def once(n):
+        new = n not in seen
+        seen.add(n)
+        return BlackBoxError("500") if new else None
+
+    seen: set[int] = set()
+
+    def partly(images, prompts):
+        error = once(int(images[0, 0, 0, 0]))
+        if error:
+            raise PartlyAnswered(np.zeros(images.shape[:3], np.float32), {0: error})
+        return images[..., 0] / np.float32(255)
+
+    with SeveralBoxes([partly, partly], "both") as both:
+        right(Served(both)(images(2), NONE(2)), 2)
+
+
+def test_masks_are_kept_as_they_come_where_all_boxes_do():
+    class Keeping(BlackBox):
+        name, kept = "box", None
+
+        def __call__(self, images, prompts):
+            return images[..., 0] / np.float32(255)
+
+        def keep_in(self, kept):
+            self.kept = kept
+            return True
+
+    boxes, kept = [Keeping(), Keeping()], object()
+    with SeveralBoxes(boxes) as both:
+        assert both.keep_in(kept) and [box.kept for box in boxes] == [kept, kept]
+    with SeveralBoxes([*boxes, Box()]) as both:
+        assert not both.keep_in(kept) and [box.kept for box in boxes] == [None, None]
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,6 +1,7 @@
 """A service as a black box: rows, failures, what is asked again and what is not."""
 
 import os
+import pickle
 import signal
 import threading
 import time
@@ -12,6 +13,7 @@ from seg.remote.npz_service import NpzAdapter, Service, bright, packed
 from zoo_opt import outage
 from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt_seg.blackbox import BlackBoxError, PartlyAnswered, Served, Unanswerable
+from zoo_opt_seg.blackbox.protocol import BlackBoxGone
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.remote.box import RemoteBlackBox
 from zoo_opt_seg.remote.exchange import Request
@@ -335,4 +337,90 @@ def test_closing_ends_what_is_in_flight():
         box.close()
         thread.join(5.0)
         assert not thread.is_alive() and time.monotonic() - began < 3.0
-        assert len(failed) == 1 and isinstance(failed[0], (NotServed, PartlyAnswered))
+        assert len(failed) == 1 and isinstance(failed[0], BlackBoxGone)
+
+
+def test_a_box_that_is_closed_says_so_and_nobody_waits_for_ever():
+    with Service(delay=0.2) as service:
+        box, failed = boxed(service, workers=2, rate=5.0), []
+
+        def ask():
+            try:
+                box(np.repeat(IMAGES, 20, axis=0), POINTS[np.repeat(np.arange(N), 20)])
+            except Exception as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        while len(service.asked) < 2:
+            time.sleep(0.01)
+        box.close()
+        thread.join(5.0)
+        assert not thread.is_alive() and isinstance(failed[0], (BlackBoxGone, PartlyAnswered))
+        with pytest.raises(BlackBoxGone, match="closed"):
+            box(IMAGES, POINTS)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_box_is_of_one_process():
+    with Service() as service, boxed(service) as box:
+        box(IMAGES, POINTS)
+        with pytest.raises(TypeError, match="cannot be sent to another process"):
+            pickle.dumps(box)
+        child = os.fork()
+        if not child:
+            signal.alarm(10)  # instead of waiting for threads that are not there
+            try:
+                box(IMAGES, POINTS)
+            except BlackBoxGone as error:
+                os._exit(7 if "before this process was forked" in str(error) else 1)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert np.array_equal(box(IMAGES, POINTS), WHOLE)
+
+
+BAD_JOBS = [b"file:///etc/passwd", b"http://[", b"http://u:pass1234@h/", b"\xff\xfe", b"", b"http://h/" + b"x" * 10_000]
+
+
+@pytest.mark.parametrize("place", BAD_JOBS, ids=range(len(BAD_JOBS)))
+def test_a_reply_that_names_no_job_fails_its_image_alone(place, tmp_path):
+    """It is paid for, so the others' answers count, and the ledger can be read."""
+
+    def upset(number, handler):
+        if number == 1:
+            handler.answer(200, place)
+        return number == 1
+
+    with Service(upset=upset) as service, boxed(service, 1, workers=1, ledger=tmp_path / "ledger") as box:
+        with pytest.raises(PartlyAnswered) as raised:
+            box(IMAGES[:3], POINTS[:3])
+        assert list(raised.value.errors) == [0] and isinstance(raised.value.errors[0], Unanswerable)
+        assert np.array_equal(raised.value.masks[1:], WHOLE[1:3])
+        assert read_ledger(tmp_path / "ledger").total().calls == 3
+
+
+def test_what_a_service_says_can_be_shown():
+    """Neither half of a character, which no file takes, nor what moves a terminal's cursor."""
+
+    class Speaking(NpzAdapter):
+        def read(self, reply):
+            raise BlackBoxError("red \x1b[31m half \ud800 end\nnext")
+
+    with Service() as service, RemoteBlackBox(Speaking(service.url)) as box:
+        with pytest.raises(PartlyAnswered) as raised:
+            box(IMAGES[:1], POINTS[:1])
+        assert str(raised.value.errors[0]) == "red ?[31m half ? end next"
+    with Service(upset=told(500, {1})) as service, boxed(service) as box:
+        box.adapter.complaint = lambda reply: "\x07\ud800"
+        with pytest.raises(PartlyAnswered, match=r"answered 500: \?\?$"):
+            box(IMAGES[:1], POINTS[:1])
+
+
+def test_an_image_given_up_says_why_there_was_no_answer():
+    def upset(number, handler):
+        handler.wfile.write(b"no HTTP at all\r\n\r\n")
+        return True
+
+    at_last = pytest.raises(PartlyAnswered, match=r"never answered.*at last .*RemoteProtocolError")
+    with Service(upset=upset) as service, boxed(service, repeats=0) as box, at_last:
+        box(IMAGES[:1], POINTS[:1])

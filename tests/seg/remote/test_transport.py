@@ -279,6 +279,34 @@ def test_a_fetch_that_is_redirected_for_ever_ends():
         assert len(own.asked) == 6
 
 
+NOWHERE = ["file:///etc/passwd", "http://[::1", "http://h:99999999/", "http://u:p@h/", "http://a b/", "javascript:1"]
+
+
+@pytest.mark.parametrize("paid", [True, False], ids=["paid", "fetched"])
+@pytest.mark.parametrize("target", [*NOWHERE, "http://\xff\xfe..\xe9/"])
+def test_a_redirect_to_what_is_no_address(target, paid):
+    with Service(upset=answering(302, Location=target)) as own:
+        with pytest.raises(Refused, match="redirects to what is no address of http or https"):
+            sent(own, Request(own.url, method="GET", paid=paid))
+        assert len(own.asked) == 1
+
+
+def test_a_fetch_is_redirected_only_to_where_the_adapter_may_fetch():
+    with Service(upset=answering(200)) as other, Service(upset=answering(302, Location=f"{other.url}/x")) as own:
+        adapter = NpzAdapter(own.url)
+        adapter.may_fetch = lambda url: not url.startswith(other.url)
+        with pytest.raises(Refused, match=r"redirects to 127\.0\.0\.1:\d+, from which nothing is fetched"):
+            sent(own, Request(own.url, method="GET", paid=False), adapter)
+        assert other.asked == []
+
+
+def test_a_host_that_speaks_no_tls_is_not_asked_again():
+    with Service(upset=answering(200)) as own:
+        url = own.url.replace("http:", "https:")
+        with pytest.raises(Refused, match="does not speak TLS there: an address without it begins with http://"):
+            sent(own, Request(f"{url}/ask"), NpzAdapter(url))
+
+
 def test_a_cookie_is_not_sent_back():
     with Service(upset=answering(200, Set_Cookie="a=b")) as own:
         transport = Transport(NpzAdapter(own.url), Terms())
@@ -290,9 +318,9 @@ def test_a_cookie_is_not_sent_back():
 
 def test_a_key_is_shown_nowhere(key, caplog):
     caplog.set_level(logging.DEBUG)
-    terms = Terms(headers={**key, "X-Api-Key": "lit3ral-of-a-key"})
+    terms = Terms(headers={**key, "X-Api-Key": "lit3ral-of-a-key", "X-Of-Any-Name": "an0ther-literal"})
     texts = [repr(terms)]
-    with Service(upset=answering(500, TOKEN.encode())) as own:
+    with Service(upset=answering(500, f"{TOKEN} an0ther-literal".encode())) as own:
         transport = Transport(NpzAdapter(own.url), terms)
         texts.append(repr(transport))
         try:
@@ -303,7 +331,7 @@ def test_a_key_is_shown_nowhere(key, caplog):
         transport.close()
     texts.append(caplog.text)
     assert len(texts) == 5
-    assert not [text for text in texts if TOKEN in text or "lit3ral-of-a-key" in text]
+    assert not [text for text in texts for key in (TOKEN, "lit3ral-of-a-key", "an0ther-literal") if key in text]
 
 
 def test_a_key_from_a_file(tmp_path):

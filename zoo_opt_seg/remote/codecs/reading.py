@@ -16,7 +16,8 @@ from zoo_opt_seg.data.errors import DataError, reason
 from zoo_opt_seg.data.limits import check_bytes
 
 GROWTH = 8  # bytes of Python's objects for a byte of JSON, at most about
-_SHOWN = 60  # letters of what came that a message shows
+_SHOWN = 60  # letters of what came that a message shows, of so many that are looked at for secrets
+_LOOKED = 1000
 _WORDS = 300  # letters of another library's message
 _URL_SAFE = str.maketrans("-_", "+/")  # RFC 4648, 5
 _DATA_URI = re.compile(r"data:([\w.+-]*/?[\w.+-]*)((?:;[\w.+=-]+)*?)(;base64)?,")
@@ -49,7 +50,7 @@ def shown(value: Any) -> str:
     if isinstance(value, list):
         return f"a list of {len(value)}"
     if isinstance(value, str):
-        return f"the text {value[:_SHOWN]!r}" + ("..." if len(value) > _SHOWN else "")
+        return f"the text {hidden(value[:_LOOKED])[:_SHOWN]!r}" + ("..." if len(value) > _SHOWN else "")
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     return f"{value!r:.{_SHOWN}}" if isinstance(value, (float, bool)) or value is None else f"a {type(value).__name__}"
@@ -68,8 +69,8 @@ def json_value(content: bytes | str, what: str) -> Any:
         try:
             return json.loads(content)
         except (ValueError, RecursionError):
-            start = content[:_SHOWN]
-            raise Unanswerable(f"{what} is not JSON, it begins with {start!r}") from None
+            start = content[:_LOOKED].decode(errors="replace") if isinstance(content, bytes) else content[:_LOOKED]
+            raise Unanswerable(f"{what} is not JSON, it begins with {hidden(start)[:_SHOWN]!r}") from None
 
 
 def bytes_of(value: Any, what: str) -> bytes:

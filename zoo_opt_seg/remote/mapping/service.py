@@ -113,6 +113,13 @@ class MappedService(Adapter):
         fetched = lambda url: Request(self._allowed(url), method="GET", paid=False, job=job)  # noqa: E731
         return (yield from mask_of(mapping.answer, reply.content, size, text, fetched))
 
+    def may_fetch(self, url: str) -> bool:
+        """Return whether a redirect to an address may be followed: as an address in a reply."""
+        try:
+            return bool(self._allowed(url))
+        except Unanswerable:
+            return False
+
     def _allowed(self, url: Any) -> str:
         return allowed_address(url, self._own, self.mapping.answer.hosts, "an address in the reply")
 

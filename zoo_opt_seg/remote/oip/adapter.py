@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _PLACE = re.compile(r"(https?://[^?#@\s]+?)(/v2/models)?/([^/?#@\s]+)(?(2)(?:/versions/([^/?#@\s]+))?(?:/infer)?)/?")
 _CORNERS = (2, 3)  # labels of a box's two points, as in SAM's decoder
 _EXCEPTION = re.compile(r"^([\w.]*(?:Error|Exception)\b)(.*)", re.MULTILINE)  # the line of a traceback that says what
-_WORDS = 300  # letters of a complaint; chosen
 
 
 def oip(place: str, terms: Terms | None = None, **options: Any) -> RemoteBlackBox:
@@ -115,7 +114,7 @@ class OipAdapter(Adapter):
         said = said.strip() if isinstance(said, str) else json.dumps(said)
         if "Traceback (most recent call last)" in said:  # of a model's exception
             said = ([*map("".join, _EXCEPTION.findall(said))] or said.splitlines())[-1]
-        return " ".join(said.split())[:_WORDS]
+        return " ".join(said.split())
 
     def _fetch(self, url: str) -> Request:
         return Request(url, method="GET", paid=False)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zoo_opt_seg.remote.exchange import presentable
 from zoo_opt_seg.remote.oip import wire
 from zoo_opt_seg.remote.oip.options import PROMPTS, OipOptions, is_number
 
@@ -50,7 +51,7 @@ class ModelMetadata:
 
     def __str__(self) -> str:
         inputs, outputs = (
-            ", ".join(f"{name} {spec}" for name, spec in side.items()) or "nothing"
+            presentable(", ".join(f"{name} {spec}" for name, spec in side.items()), 2000) or "nothing"
             for side in (self.inputs, self.outputs)
         )
         return f"the model says that it takes {inputs} and gives {outputs}"
@@ -71,7 +72,7 @@ def read_metadata(content: bytes) -> ModelMetadata:
             for entries in (whole.get("inputs") or [], whole.get("outputs") or [])
         )
         return ModelMetadata(inputs, outputs, platform=str(whole.get("platform", "")))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
         raise ValueError(f"the model's metadata cannot be read: {type(error).__name__}: {error}"[:300]) from None
 
 
