@@ -85,11 +85,11 @@ class Guard:
         """Raise a Problem for a request that is not let in."""
         if self.desk.ending and scope["path"] not in OPEN:
             raise busy("the server is ending", 503)
-        origin = headers.get("origin", "")
-        if origin and urlsplit(origin).netloc != headers.get("host"):
+        if not _is_own(headers.get("origin", ""), headers.get("host", "")):
             raise Problem(403, "the server is not for pages of other sites")
         if self._token and scope["path"] not in OPEN and not self._knows(headers.get("authorization", "")):
-            raise Problem(401, "the token must be given as Authorization: Bearer TOKEN", {"WWW-Authenticate": _ASKED})
+            message = "the token must be given, as a bearer's in the header Authorization"
+            raise Problem(401, message, {"WWW-Authenticate": _ASKED})
 
     def _knows(self, said: str) -> bool:
         """Return whether a header has the token, in a time that does not depend on where it differs."""
@@ -168,6 +168,14 @@ class _Body:
 
     def _too_large(self) -> Problem:
         return Problem(413, f"the request must have at most {self._limits.body} bytes")
+
+
+def _is_own(origin: str, host: str) -> bool:
+    """Return whether a request comes from a page of this server, or from none."""
+    try:
+        return not origin or urlsplit(origin).netloc == host
+    except ValueError:
+        return False
 
 
 async def _respond(send: Send, problem: Problem) -> None:

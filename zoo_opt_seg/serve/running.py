@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import tempfile
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -16,7 +17,7 @@ from uvicorn.supervisors import Multiprocess
 from zoo_opt_seg.serve.metrics import FOLDER
 
 _LAST = 5  # seconds that connections have to close after the last answer; chosen
-_HEAD = 10  # seconds in which a connection must have brought the head of its first request; chosen
+_HEAD = 10  # seconds in which the head of a request must come, from the connection or its first byte on; chosen
 _CONNECTIONS = 512  # at a time; what is more is answered by 503. Chosen: half of the usual limit of open files
 _START = 120  # seconds in which a process must have started, and answer its parent; chosen
 
@@ -99,14 +100,26 @@ def _config(app: FastAPI | str, workers: int = 1) -> uvicorn.Config:
 
 
 class _Impatient(H11Protocol):
-    """Closes connections on which nothing is asked."""
+    """Closes connections on which nothing is asked, or too slowly; what idles between requests uvicorn closes."""
+
+    _after: Any = ()  # the request, or None before the first one, after which a head is waited for
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.loop.call_later(_HEAD, self._close_if_idle)
+        self._wait_for_head()
 
-    def _close_if_idle(self) -> None:
-        if getattr(self, "cycle", None) is None:  # no head has come
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._wait_for_head()
+
+    def _wait_for_head(self) -> None:
+        last = self.cycle
+        if self._after is not last and (last is None or last.response_complete):
+            self._after = last
+            self.loop.call_later(_HEAD, self._close_if_none_came, last)
+
+    def _close_if_none_came(self, last: Any) -> None:
+        if self.cycle is last:
             self.transport.close()
 
 

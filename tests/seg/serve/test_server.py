@@ -20,6 +20,7 @@ from seg.serving import in_thread
 from zoo_opt import NotServed, Refused
 from zoo_opt_seg.blackbox.protocol import PartlyAnswered
 from zoo_opt_seg.remote.oip import wire
+from zoo_opt_seg.serve import running
 from zoo_opt_seg.serve.desk import Desk
 from zoo_opt_seg.serve.limits import Limits
 from zoo_opt_seg.serve.segmenting import Segmenter
@@ -323,11 +324,28 @@ def test_a_page_of_another_site_is_refused(client):
     told(
         client.post("/segment?point=3,4", content=png(), headers={"Origin": "https://evil.example"}), 403, "other sites"
     )
+    told(client.post("/segment?point=3,4", content=png(), headers={"Origin": "http://["}), 403, "other sites")
     own = f"http://{client.base_url.host}:{client.base_url.port}"
     assert client.post("/segment?point=3,4", content=png(), headers={"Origin": own}).status_code == 200
 
 
 # ----------------------------------------------------------------------------------------------- who asks, and how fast
+PART = b"GET /v2 HTTP/1.1\r\nHost: a\r\nX: "
+
+
+@pytest.mark.parametrize(("before", "sent"), [(False, b""), (False, PART), (True, PART)])
+def test_a_connection_on_which_no_head_comes_is_closed(sent, before, monkeypatch):
+    """Else some hundreds of them keep all others out."""
+    monkeypatch.setattr(running, "_HEAD", 0.3)
+    with served() as client, socket.create_connection((client.base_url.host, client.base_url.port), 10) as connection:
+        if before:
+            connection.sendall(b"GET /v2 HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert connection.recv(9999).startswith(b"HTTP/1.1 200")
+        connection.sendall(sent)
+        while connection.recv(9999):  # the rest of the answer; a connection that stays open is a TimeoutError
+            pass
+
+
 def test_a_token_is_asked_for():
     with served(token="s3cret-token") as client:
         assert client.post("/segment?point=3,4", content=png()).status_code == 200
