@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt_seg.blackbox.cache import Masks, mask_key
@@ -152,6 +153,10 @@ class RemoteBlackBox(BlackBox):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        """Raise a TypeError: connections and a ledger are of one process."""
+        raise TypeError("a service's black box cannot be sent to another process: send a function that makes it there")
 
     def _check(self) -> None:
         """Hold the adapter's settings against the service, once."""
