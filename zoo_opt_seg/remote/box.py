@@ -115,9 +115,14 @@ class RemoteBlackBox(BlackBox):
             raise BlackBoxGone(f"the service {self.name} cannot be asked any more: its black box was closed")
         self._check()
         call = _Call()
-        futures = {
-            row: self._threads.submit(self._answer, call, images[row], prompts[row]) for row in range(len(images))
-        }
+        try:
+            futures = {
+                row: self._threads.submit(self._answer, call, images[row], prompts[row]) for row in range(len(images))
+            }
+        except RuntimeError:  # the threads have ended
+            if not self._closed:
+                raise
+            raise BlackBoxGone(f"the service {self.name} was not asked: its black box was closed") from None
         try:
             wait(futures.values())
         except BaseException:
@@ -129,9 +134,9 @@ class RemoteBlackBox(BlackBox):
                 call.masks[row] = future.result()
             except Exception as error:
                 errors[row] = error
-        for error in errors.values():
-            if not isinstance(error, (BlackBoxError, NotServed, Refused)):  # the question cannot be put so
-                raise error
+        for one in errors.values():
+            if not isinstance(one, (BlackBoxError, NotServed, Refused)):  # the question cannot be put so
+                raise one
         return together(call.masks, errors, images.shape[:3])
 
     def keep_in(self, kept: Masks | None) -> bool:

@@ -279,7 +279,7 @@ def test_a_fetch_that_is_redirected_for_ever_ends():
         assert len(own.asked) == 6
 
 
-NOWHERE = ["file:///etc/passwd", "http://[::1", "http://h:99999999/", "http://u:p@h/", "http://a b/", "javascript:1"]
+NOWHERE = ["ftp://h/x", "http://[::1", "http://h:99999999/", "http://u:p@h/", "http://a b/", "javascript:1"]
 
 
 @pytest.mark.parametrize("paid", [True, False], ids=["paid", "fetched"])

@@ -15,7 +15,7 @@ from zoo_opt.core.errors import Refused
 from zoo_opt.support.secrets import hidden, hidden_in
 from zoo_opt_seg.blackbox.protocol import Unanswerable
 from zoo_opt_seg.prompts import BACKGROUND, Array, Prompts
-from zoo_opt_seg.remote.exchange import Adapter, Exchange, Reply, Request
+from zoo_opt_seg.remote.exchange import Adapter, Exchange, Reply, Request, presentable
 from zoo_opt_seg.remote.oip import tensors, wire
 from zoo_opt_seg.remote.oip.form import form_of, read_metadata, sends_binary
 from zoo_opt_seg.remote.oip.options import OipOptions, read_options
@@ -114,7 +114,7 @@ class OipAdapter(Adapter):
         said = said.strip() if isinstance(said, str) else json.dumps(said)
         if "Traceback (most recent call last)" in said:  # of a model's exception
             said = ([*map("".join, _EXCEPTION.findall(said))] or said.splitlines())[-1]
-        return " ".join(said.split())
+        return presentable(said)
 
     def _fetch(self, url: str) -> Request:
         return Request(url, method="GET", paid=False)
