@@ -356,6 +356,17 @@ def test_the_journal_is_folded_when_a_step_has_closed(path, monkeypatch):
     assert saved[5:] == [56, 65] and path.with_name("run.zoo.journal").read_bytes() == b""
 
 
+def test_the_journal_is_folded_after_so_many_losses_and_no_fewer(path, monkeypatch):
+    """One short of them, with whole steps of 7, and the journal stays as it is."""
+    saved, save = [], zo.Optimizer.save
+    monkeypatch.setattr(zo.Optimizer, "save", lambda self, path: (saved.append(self.nfev), save(self, path)))
+    for fold, where in ((14, [0, 14, 20]), (15, [0, 20])):
+        monkeypatch.setattr(resume, "_FOLD", fold)
+        saved.clear()
+        zo.minimize(Counted(at=20), X0, checkpoint=path.with_name(f"{fold}.zoo"), **CMA)
+        assert saved == where
+
+
 @dataclasses.dataclass(frozen=True)
 class Widening(Doubting):
     """Its step is wider with a larger budget, from where it is told so."""

@@ -270,6 +270,16 @@ def test_what_killed_writers_left_goes(path):
     living.close()
 
 
+@posix
+def test_a_temporary_file_that_another_writer_has_swept_is_made_again(path, monkeypatch):
+    """Between its making and its locking it is nobody's."""
+    takes = iter([False, True])
+    monkeypatch.setattr(atomic, "take", lambda fd: next(takes))
+    file = atomic._temporary(path, 0o600)
+    assert next(takes, None) is None and file.in_place()
+    file.close()
+
+
 # ------------------------------------------------------------------------------------------------------------ locks
 @posix
 def test_one_holds_a_lock_and_says_who(path):

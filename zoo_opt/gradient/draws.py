@@ -132,8 +132,7 @@ class Gaussian(Draws):
     def sample(self, rng: Generator, out: Array, c: float = 1.0) -> None:
         """Write normals."""
         rng.standard_normal(dtype=out.dtype, out=out)
-        if c != 1.0:
-            out *= c
+        out *= c
 
     def self_dual(self, d: int) -> float | None:
         """Return 1, as E[z z'] = I."""
@@ -153,8 +152,7 @@ class QuantileGaussian(Draws):
         n, d = out.shape
         bits = _raw(rng, n * -(-d // 4)).view(np.uint16).reshape(n, -1)[:, :d]
         _quantile_table(out.dtype).take(bits, out=out, mode="clip")
-        if c != 1.0:
-            out *= c
+        out *= c
 
     def self_dual(self, d: int) -> float | None:
         """Return 1, as E[z z'] = I."""
@@ -186,7 +184,7 @@ def _raw(rng: Generator, words: int) -> NDArray[np.uint64]:
 def _sign_table(dtype: str, c: float) -> NDArray[Any]:
     """Return (256, 8): row b holds the bits of byte b as +c and -c."""
     bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
-    return (c * (2.0 * bits - 1.0)).astype(dtype)
+    return np.where(bits, c, -c).astype(dtype)
 
 
 @functools.cache

@@ -20,8 +20,6 @@ from zoo_opt.gradient.scaling import Memory, Scaling, Unscaled
 from zoo_opt.gradient.updates import Plain, UpdateRule
 
 if TYPE_CHECKING:
-    from numpy.random import Generator
-
     from zoo_opt.typing import Array, Key
 
 _LARGEST = {char: math.sqrt(np.finfo(char).max) for char in "fd"}  # beyond, |ghat|^2 overflows
@@ -94,39 +92,22 @@ class ZOGradient:
             center = room.center(center)
         X = empty((self.estimator.n, d), center.dtype, out)
         rng = generator(state.key, step)
-        if q * d <= BLOCK:
-            self._place(X, 0, center, scratch((q, d), center.dtype), rng, gain.c, room)
-        else:
-            rows, columns = max(1, BLOCK // d), min(d, BLOCK) if self.draws.by_columns else d
-            for k in range(0, q, rows):
-                for start in range(0, d, columns):
-                    block = slice(start, start + columns)
-                    part = center[block]
-                    c_delta = scratch((min(rows, q - k), part.size), part.dtype)
-                    self._place(X[:, block], k, part, c_delta, rng, gain.c, room, block)
+        rows, columns = max(1, BLOCK // d), min(d, BLOCK) if self.draws.by_columns else d
+        for k in range(0, q, rows):
+            for start in range(0, d, columns):
+                block = slice(start, start + columns)
+                part = center[block]
+                c_delta = scratch((min(rows, q - k), part.size), part.dtype)
+                self.draws.sample(rng, c_delta, gain.c)
+                if room is not None:
+                    room.shorten(c_delta, block)
+                self.estimator.place(X[:, block], k, part, c_delta)
         if room is not None:
             room.keep(X)
         if not repeats:
             return Asked(X, ZOMemo(gain))
         X[1] = X[0]
         return Asked(X, ZOMemo(gain, True), [None, 0, *[None] * (len(X) - 2)])
-
-    def _place(
-        self,
-        X: Array,
-        k: int,
-        center: Array,
-        c_delta: Array,
-        rng: Generator,
-        c: float,
-        room: Room | None,
-        block: slice = slice(None),
-    ) -> None:
-        """Draw the directions k, k + 1, ... into ``c_delta`` and place their points."""
-        self.draws.sample(rng, c_delta, c)
-        if room is not None:
-            room.shorten(c_delta, block)
-        self.estimator.place(X, k, center, c_delta)
 
     def update(self, state: ZOState, asked: Asked, losses: list[float]) -> ZOState:
         """Return the state after the step; too few finite losses, or slopes that overflow, change nothing."""

@@ -61,7 +61,7 @@ def check_box(name: str, box: Any) -> Box | None:
         raise ValueError(f"{name} must have at least one coordinate, got {box!r}")
     if np.isnan(low).any() or np.isnan(high).any():
         raise ValueError(f"{name} must be {_FORMS}, without NaN, got {box!r}")
-    if not ((low <= high) & (low < np.inf) & (high > -np.inf)).all():
+    if (low > high).any() or (low == np.inf).any() or (high == -np.inf).any():
         raise ValueError(f"{name} must have low <= high in every coordinate, with a number between, got {box!r}")
     if (low == -np.inf).all() and (high == np.inf).all():
         return None
@@ -115,8 +115,7 @@ def fold(x: Array, box: Box | tuple[Any, Any]) -> Array:
             reflected: Array = low + y
         else:
             reflected = _reflected(x, low, high)
-        inside = (low <= x) & (x <= high)
-        return np.where(inside, x, np.clip(reflected, low, high))
+        return np.where(x == np.clip(x, low, high), x, np.clip(reflected, low, high))
 
 
 def _reflected(x: Array, low: Array, high: Array) -> Array:

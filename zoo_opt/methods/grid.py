@@ -97,7 +97,8 @@ class Grid:
     @functools.cached_property
     def ends(self) -> Array:
         """The two levels of the binaries (2, n)."""
-        return np.array([positions for _, positions in self.levels if len(positions) == 2]).reshape(-1, 2).T
+        pairs = [positions for _, positions in self.levels if len(positions) == 2]
+        return np.array(pairs).reshape(len(pairs), 2).T
 
     @functools.cached_property
     def one_hot(self) -> NDArray[np.intp]:

@@ -84,7 +84,7 @@ class Geass(Gains):
         strike, cooldown, c_factor, base = state
         if norm == 0.0:  # the released trainer's: c <- 10 c for good
             c_factor = min(c_factor * self.zero_gradient_boost, _LARGEST_FACTOR)
-        if cooldown == 0 or self.count_in_cooldown:
+        if self.count_in_cooldown or not cooldown:
             strike = strike + 1 if norm < self.threshold else 0  # strikes in a row with |ghat| < threshold
         cooldown = max(0, cooldown - 1)
         if strike >= self.k1:

@@ -93,7 +93,7 @@ class SeveralStarts(Wrapper):
     def rounds(self) -> Iterator[tuple[int, int]]:
         """Yield, for each round of the race, how many starts are left and how often each is evaluated."""
         n, T = len(self.starts), self.evaluations
-        if T is None or n == 1:
+        if T is None or n < 2:
             yield n, 1
             return
         R = math.ceil(math.log2(n))
@@ -145,9 +145,9 @@ class SeveralStarts(Wrapper):
         """See `Method.update`."""
         if not state.left:
             return replace(state, inner=self.method.update(state.inner, asked.memo, losses))
-        row = np.full((1, len(self.starts)), np.nan)
-        row[0, list(state.left)] = losses
-        told = np.concatenate([state.told, row])
+        row = np.full(len(self.starts), np.nan)
+        row[list(state.left)] = losses
+        told = np.vstack([state.told, row])
         if left := self._left(told):
             return replace(state, told=told, left=left)
         best = _ranked(told, state.left)[0]

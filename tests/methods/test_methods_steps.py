@@ -1,0 +1,103 @@
+"""Small parts of the methods, each against what its docstring says."""
+
+import numpy as np
+import pytest
+from refusals import raises
+
+import zoo_opt as zo
+from zoo_opt.core.keys import SUBSPACE, generator, make_key
+from zoo_opt.gradient.draws import Rademacher
+from zoo_opt.gradient.gains import Constant, Gain, Observation
+from zoo_opt.methods.bar import OneSided
+from zoo_opt.methods.box import check_box, fold
+from zoo_opt.methods.grid import Grid
+from zoo_opt.methods.starts import SeveralStarts
+
+STARTS = np.array([[3.0, 3.0], [1.0, -1.0]])
+
+
+# ------------------------------------------------------------------------------------------------- boxes and grids
+def test_fold_is_a_triangle_wave_between_the_sides():
+    """Sides of one sign, whose remainder is not their difference."""
+    x = np.array([1.0, 2.0, 6.5, 7.0, 8.0, 13.5, -4.0])
+    assert fold(x, (2.0, 7.0)).tolist() == [3.0, 2.0, 6.5, 7.0, 6.0, 3.5, 6.0]
+    assert fold(x[:3], ((2.0, 2.0, 2.0), (7.0, 7.0, 7.0))).tolist() == [3.0, 2.0, 6.5]
+
+
+@pytest.mark.parametrize("box", [(2.0, 1.0), (np.inf, np.inf), (-np.inf, -np.inf), ([0.0, 3.0, 0.0], [1.0, 2.0, 1.0])])
+def test_a_box_without_a_number(box):
+    raises(ValueError, "must have low <= high in every coordinate", check_box, "bounds", box)
+
+
+@pytest.mark.parametrize("coordinate", [-1, 3, 5])
+def test_levels_of_a_coordinate_that_is_not_there(coordinate):
+    raises(ValueError, "coordinates below 3", Grid, 3, levels=((coordinate, (0.0, 1.0)),))
+
+
+def test_ends_of_binaries():
+    grid = Grid(4, levels=((0, (0.0, 1.0)), (1, (0.0, 1.0, 2.0)), (3, (-1.0, 5.0))))
+    assert grid.ends.tolist() == [[0.0, -1.0], [1.0, 5.0]] and Grid(2).ends.shape == (2, 0)
+
+
+# -------------------------------------------------------------------------------------------------------- wrappers
+def test_a_wrapper_ends_as_its_method_does():
+    assert SeveralStarts(zo.SPSA(), STARTS).ends is zo.SPSA().ends
+    assert SeveralStarts(zo.QuasiNewton(), STARTS).ends is zo.QuasiNewton().ends
+    assert zo.SPSA().ends is not zo.QuasiNewton().ends
+    for inner in (zo.SPSA(), zo.QuasiNewton()):
+        assert zo.RandomSubspace(inner, dim=1).lookahead is inner.lookahead
+
+
+def test_a_wrapper_is_replanned_as_its_method_is():
+    for inner in (zo.SPSA(lr=0.1), zo.CMAES(), zo.QuasiNewton(), zo.Auto()):
+        planned = zo.RandomSubspace(inner, dim=2).plan(np.ones(4), 50)
+        alone, again = planned.method.replanned(80), planned.replanned(80)
+        assert again == (None if alone is None else zo.RandomSubspace(alone, dim=2))
+    assert zo.Auto().plan(np.ones(2), 50).replanned(80) == zo.Auto().plan(np.ones(2), 80)
+
+
+def test_a_large_subspace_is_drawn_in_blocks_of_a_given_size():
+    d, k = 70_000, 2
+    method = zo.RandomSubspace(zo.SPSA(lr=0.1, c=0.1), dim=k)
+    state = method.init(np.zeros(d), make_key(np.random.default_rng(0)))
+    A, rows = np.empty((d, k)), 131_072 // k
+    for number, start in enumerate(range(0, d, rows)):
+        Rademacher().sample(generator(state.key, number, SUBSPACE), A[start : start + rows])
+    W = np.array([[1.0, 0.5], [-2.0, 0.25]])
+    np.testing.assert_allclose(method.points(state, W), W @ A.T / np.sqrt(k), rtol=1e-15)
+
+
+# ------------------------------------------------------------------------------------------------------ gradient escape
+def test_one_strike_is_enough_if_asked_for():
+    method = zo.SPSAGEASS(lr=0.1, c=0.1, threshold=1.0, strikes=1, cooldown=1, lr_boost=7.0, c_boost=3.0)
+    raises(ValueError, "strikes must be >= 1", zo.SPSAGEASS, lr=0.1, c=0.1, threshold=1.0, strikes=0)
+    opt = zo.Optimizer(method, np.zeros(3), rng=0)
+    opt.tell(batch := opt.ask(), [0.0] * len(batch))
+    gain = opt.method.kit.gain(opt.state, 1)
+    assert (gain.lr, gain.c) == pytest.approx((0.7, 0.3))
+
+
+def test_gradient_escape_has_its_base_observe():
+    """A base whose gains follow the losses goes on doing so; one whose gains are given is not told."""
+    followed = zo.SPSAGEASS(lr="auto", c="auto", threshold=1e-9).plan(np.ones(3), 100)
+    opt = zo.Optimizer(followed, np.ones(3), rng=0)
+    before = opt.state.gains.base
+    for _ in range(3):
+        batch = opt.ask()
+        opt.tell(batch, (batch.X**2).sum(axis=1))
+    assert opt.state.gains.base != before
+    given = zo.Optimizer(zo.SPSAGEASS(lr=0.1, c=0.1, threshold=1e-9), np.ones(3), rng=0)
+    before = given.state.gains.base
+    given.tell(batch := given.ask(), (batch.X**2).sum(axis=1))
+    assert given.state.gains.base == before
+
+
+# ------------------------------------------------------------------------------------------------------------ fzoo
+def test_a_step_of_fzoo_grows_with_its_radius():
+    method = zo.FZOO(lr="auto", c="auto").plan(np.ones(50), 1000)
+    assert method.compose().gains.per_c is True
+
+
+def test_an_observation_is_not_scaled_unless_it_says_so():
+    seen = Observation([1.0], Gain(1.0, 1.0), False, OneSided(2), [0.5, -1.0], np.array([3.0, 4.0]))
+    assert seen.norm == 5.0 and Constant(2.0)(0) == 2.0
