@@ -147,7 +147,9 @@ def test_hard_masks():
     value = objective(np.zeros(30), 0)
     images, masks, prompts = objective.minibatch(0)
     assert value == pytest.approx(hand_loss(hard(images.astype(np.float32) / 255, prompts), masks, "dice"), rel=1e-5)
-    raises(ValueError, r"^loss must be 'dice' for a black box that returns hard masks", make(hard), np.zeros(30), 0)
+    assert make(hard)(np.zeros(30), 0) == value  # "bce+dice": masks have no cross-entropy
+    message = r"^loss must be 'dice' or 'bce\+dice' for a black box that returns hard masks"
+    raises(ValueError, message, make(hard, loss="bce"), np.zeros(30), 0)
 
 
 def test_points():

@@ -156,7 +156,8 @@ def test_an_official_file_of_medsam(tmp_path: Path, registry: None) -> None:  # 
 
 # ------------------------------------------------------------------------------------------------- precision
 
-FAR = {"bfloat16": 0.03, "float16": 0.005}  # greatest difference of a probability; measured: .021 and .003
+# Greatest difference of a probability; measured, on two kinds of processors: .021 and .040, and .003.
+FAR = {"bfloat16": 0.06, "float16": 0.005}
 
 
 @pytest.mark.parametrize("dtype", FAR)
