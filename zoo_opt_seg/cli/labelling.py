@@ -26,10 +26,10 @@ def do_label_studio(arguments: argparse.Namespace) -> int:
         ("fastapi", "", "serve"),
         ("uvicorn", "", "serve"),
         ("prometheus_client", "prometheus-client", "serve"),
-        ("httpx", "", "remote"),
+        ("httpx2", "", "remote"),
     ):
         require(module, package, extra)
-    import httpx
+    import httpx2
 
     from zoo_opt_seg.serve import running
     from zoo_opt_seg.serve.app import application
@@ -79,7 +79,7 @@ def do_label_studio(arguments: argparse.Namespace) -> int:
         url = arguments.own_url or f"http://{f'[{own}]' if ':' in own else own}:{port}"
         backend = Backend(learner, host, arguments.project)
         app = application(Desk("labels", learner.served), [label_studio_router(backend)], token=password)
-        with inputs.blamed(f"--url {arguments.url}:", httpx.HTTPError):
+        with inputs.blamed(f"--url {arguments.url}:", httpx2.HTTPError):
             count = backend.catch_up()
         print(f"answering project {arguments.project} at {url}/; {count} annotations so far", flush=True)
         if arguments.connect:
@@ -92,10 +92,10 @@ def do_label_studio(arguments: argparse.Namespace) -> int:
 
 def _connected(host: LabelStudioHost, project: int, url: str, password: str) -> None:
     """Have Label Studio ask this server; it asks back at once, so that the server must be there."""
-    import httpx
+    import httpx2
 
     try:
         host.connect(project, url, "zoo-opt", "zoo-opt", password)
         print(f"connected: {host.url} asks this server about project {project}", flush=True)
-    except (ValueError, httpx.HTTPError) as error:
+    except (ValueError, httpx2.HTTPError) as error:
         print(f"zoo-opt-seg: --url {host.url}: {hidden(str(error))}; add the server by hand", file=sys.stderr)

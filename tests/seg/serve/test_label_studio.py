@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-import httpx
+import httpx2 as httpx
 import numpy as np
 import pytest
 from seg.serve.label_studio_cases import SIZE, TOKEN, Blurred, click, disc, label_studio, png, question, submitted

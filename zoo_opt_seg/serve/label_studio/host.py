@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-import httpx
+import httpx2
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from zoo_opt_seg.data.limits import check_pixels
@@ -31,7 +31,7 @@ class LabelStudioHost:
         Its address, http or https.
     token : str
         Of a user: an access token (the older kind), or a personal one, by which short ones are fetched.
-    client : httpx.Client, optional
+    client : httpx2.Client, optional
         By default one of its own.
 
     Raises
@@ -40,13 +40,13 @@ class LabelStudioHost:
         If the address is none.
     """
 
-    def __init__(self, url: str, token: str, client: httpx.Client | None = None) -> None:
+    def __init__(self, url: str, token: str, client: httpx2.Client | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
             raise ValueError(f"url must be http://HOST or https://HOST, got {url!r:.80}")
         self.url, self._origin = url.rstrip("/") + "/", _origin(url)
         self._token, self._bearer, self._until = token, "", -1.0
-        self._http = client or httpx.Client(timeout=httpx.Timeout(30.0, connect=10.0), follow_redirects=False)
+        self._http = client or httpx2.Client(timeout=httpx2.Timeout(30.0, connect=10.0), follow_redirects=False)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -72,7 +72,7 @@ class LabelStudioHost:
         ------
         ValueError
             If it is elsewhere, too large, no image, or of another size.
-        httpx.HTTPError
+        httpx2.HTTPError
             If it cannot be fetched.
         """
         content = _in_address(address) if address.startswith("data:") else self._fetched(address)

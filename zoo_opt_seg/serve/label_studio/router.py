@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
 
-import httpx
+import httpx2
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from PIL import Image
@@ -182,7 +182,7 @@ def _done(act: Callable[[dict[str, Any]], dict[str, Any]], body: dict[str, Any])
         return act(body)
     except ValueError as error:
         raise Problem(400, str(error)) from error
-    except httpx.HTTPError as error:
+    except httpx2.HTTPError as error:
         raise Problem(502, f"the image cannot be fetched from Label Studio: {error}") from error
     except Exception as error:
         raise problem_of(error) from error
