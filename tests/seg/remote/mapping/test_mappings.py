@@ -262,7 +262,7 @@ def test_soft_instances_are_joined_by_their_largest_probability() -> None:
         ({"found": 5}, "the reply has no 'found.*', it has a int there"),
         ({"found": [{"m": 1}]}, "a mask of the reply has no 's', it has an object of m there"),
         ({"found": [{"m": 1, "s": 1}]}, "bad RLE"),
-        (b"<html>", "the reply is not JSON, it begins with b'<html>'"),
+        (b"<html>", "the reply is not JSON, it begins with '<html>'"),
         (b"", "the reply is not JSON"),
         (b"\xff\xfe", "the reply is not JSON"),
         ({"found": [{"m": coco_rle(MASK.T), "s": 1}]}, "has 60 x 100 pixels, the image 100 x 60"),
