@@ -43,9 +43,9 @@ class Served(Wrapped):
     -----
     Images on which the model fails (an error of their own in `PartlyAnswered`) are asked about five times, and once
     where it is `Unanswerable`; then they are answered by NaN, and a question all of whose images failed raises the last
-    error. An exception for a question as
-    a whole, that is no outage, is raised at once. ``Budgeted(Served(model), n)`` counts every image once, whatever it
-    took; ``Served(Budgeted(model, n))`` counts those that were answered by an error as well.
+    error. An exception for a question as a whole, that is no outage, is raised at once. ``Budgeted(Served(model), n)``
+    counts every image once, whatever it took; ``Served(Budgeted(model, n))`` counts those that were answered by an
+    error as well.
     """
 
     def __init__(

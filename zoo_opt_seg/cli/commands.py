@@ -28,6 +28,7 @@ def do_adapt(arguments: argparse.Namespace) -> int:
     from zoo_opt_seg.adaptation.run import adapt
     from zoo_opt_seg.adaptation.settings import SETTINGS, settings_from
     from zoo_opt_seg.measures.verdicts import said_of
+    from zoo_opt_seg.remote.found import services_of
     from zoo_opt_seg.visual_prompts import prompt_for
 
     size = inputs.size_for(arguments.model, arguments.size)
@@ -44,10 +45,9 @@ def do_adapt(arguments: argparse.Namespace) -> int:
         method_from(arguments.method, given["options"], 1, prompt.dim)
         prepared = inputs.prepared(arguments)
         splits = _splits(arguments, size, prepared)  # last, as it takes longest: what is wrong elsewhere is said before
-        if not (out / "metrics.json").exists():
-            settings = settings_from(given)
-            sure = arguments.yes or (out / "log.jsonl").exists()
-            if not services.agreed(planned(model, prompt, splits, *settings), sure):
+        if services_of(model) and not (out / "metrics.json").exists():
+            plan = planned(model, prompt, splits, *settings_from(given))
+            if not services.agreed(plan, arguments.yes or (out / "log.jsonl").exists()):
                 return DONE
         if (out / "log.jsonl").exists():
             print(f"going on in {arguments.out}; delete it to start anew", file=sys.stderr)

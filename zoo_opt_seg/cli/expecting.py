@@ -45,13 +45,8 @@ class Forecast:
         return f"{self.calls:,} calls{tests}{left}: about {_duration(self.seconds)}{money}"
 
 
-def forecast(plan: Plan) -> Forecast | None:
-    """Return what a plan will ask of a service: by what its ledger says of one, or by one question that is asked now.
-
-    Returns
-    -------
-    Forecast or None
-        None where the black box is no service.
+def forecast(plan: Plan) -> Forecast:
+    """Return what a plan will ask of its service: by what its ledger says of one, or by one question that is asked now.
 
     Raises
     ------
@@ -59,8 +54,6 @@ def forecast(plan: Plan) -> Forecast | None:
         If the one question meets with it.
     """
     services = services_of(plan.box)
-    if not services:
-        return None
     service = services[0]
     before = service.spent.calls
     each = service.seconds_each or _measured(plan)

@@ -130,22 +130,15 @@ def _of_image(arguments: argparse.Namespace) -> Question:
 
 
 def _image(arguments: argparse.Namespace, files: _ImageFiles, question: Question) -> int:
+    from zoo_opt_seg.serve.pictures import picture_of
+
     with inputs.blamed("--image"):
         shown = files.read(question, Path(question.image))
     values = files.segmenter.answer(shown)
     with inputs.blamed(f"--out {arguments.out}:"):
-        _picture(values, arguments.probabilities).save(arguments.out)
+        picture_of(values, arguments.probabilities).save(arguments.out)
     print(json.dumps({"mask": arguments.out, "object": _share(values)}))
     return DONE
-
-
-def _picture(values: Array, probabilities: bool) -> Any:
-    """Return the mask, 0 and 255, or 255 times the probability, as a picture."""
-    import numpy as np
-    from PIL import Image
-
-    mask = np.rint(values * 255) if probabilities else np.where(values > 0.5, 255, 0)
-    return Image.fromarray(mask.astype(np.uint8))
 
 
 def _share(values: Array) -> float:
@@ -236,6 +229,7 @@ class _Predictions:
         from zoo_opt.storage.atomic import write_atomically
         from zoo_opt_seg.data.errors import DataError
         from zoo_opt_seg.data.files import image_size
+        from zoo_opt_seg.serve.pictures import picture_of
 
         path, target = self.root / question.image, self.out / question.mask
         try:
@@ -252,7 +246,7 @@ class _Predictions:
             return f"{type(values).__name__}: {values}"
         target.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
-        _picture(values, self.probabilities).save(buffer, "PNG")
+        picture_of(values, self.probabilities).save(buffer, "PNG")
         write_atomically(target, buffer.getbuffer())
         about = {"image": question.image, **({"name": question.name} if question.name else {})}
         self.journal.add({**about, "mask": str(question.mask), "object": _share(values), "asked": key})

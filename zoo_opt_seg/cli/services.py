@@ -132,10 +132,7 @@ def agreed(plan: Plan, sure: bool) -> bool:
     """
     from zoo_opt_seg.cli.expecting import forecast
 
-    expected = forecast(plan)
-    if expected is None:
-        return True
-    print(expected.words, file=sys.stderr)
+    print(forecast(plan).words, file=sys.stderr)
     if sure or not sys.stdin.isatty():
         return True
     print("Go on? [y/N] ", end="", file=sys.stderr, flush=True)

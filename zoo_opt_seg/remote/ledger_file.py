@@ -27,6 +27,7 @@ class LedgerFile:
         self._path, self._books, self._seen, self._lines = path, books, 0, 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = OwnFile(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._written = threading.Event()
         try:
             with self.held():
                 if not self._seen:
@@ -34,7 +35,6 @@ class LedgerFile:
         except BaseException:
             self._file.close()
             raise
-        self._written = threading.Event()
         self._closing = False
         self._syncing = threading.Thread(target=self._sync, name="ledger", daemon=True)
         self._syncing.start()
@@ -67,8 +67,7 @@ class LedgerFile:
             raise BlackBoxGone(f"the ledger {self._path} cannot be written: {error}") from error
         self._seen += len(data)
         self._lines += 1
-        if hasattr(self, "_written"):
-            self._written.set()
+        self._written.set()
 
     def close(self) -> None:
         """Have it all on the disk, and close it."""

@@ -17,7 +17,8 @@ from fastapi import APIRouter, Request, Response
 from zoo_opt._version import __version__
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.remote.oip import wire
-from zoo_opt_seg.remote.oip.tensors import text_of
+from zoo_opt_seg.remote.oip.form import PLATFORM
+from zoo_opt_seg.remote.oip.tensors import DTYPES, text_of
 from zoo_opt_seg.serve.desk import Desk
 from zoo_opt_seg.serve.limits import Limits
 from zoo_opt_seg.serve.problems import Problem, busy
@@ -32,7 +33,6 @@ INPUTS = {  # name: its types, the first one being that of the metadata; its sha
 }
 MASK = "mask"
 OUTPUTS = [{"name": MASK, "datatype": "FP32", "shape": [-1, -1]}]
-_TYPES = {"FP32": np.float32, "FP64": np.float64, "UINT8": np.uint8, "INT64": np.int64, "INT32": np.int32}
 _QUESTION = {
     "description": "A question as the protocol has it; by the binary extension too, see the description above."
 }
@@ -73,7 +73,7 @@ def oip_router(desk: Desk) -> APIRouter:
         return {
             "name": model,
             "versions": desk.versions.names,
-            "platform": "zoo-opt-seg",
+            "platform": PLATFORM,
             "inputs": input_types(desk),
             "outputs": OUTPUTS,
             "parameters": {"current_version": desk.versions.current.name, "size": desk.versions.current.segmenter.size},
@@ -199,7 +199,7 @@ def _one(name: str, array: Array) -> Array:
     if array.ndim == len(shape) + 1 and array.shape[0] == 1:
         array = array[0]
     fits = array.ndim == len(shape) and all(want in (-1, got) for want, got in zip(shape, array.shape, strict=True))
-    known = array.dtype == np.object_ if types == ("BYTES",) else any(array.dtype == _TYPES[kind] for kind in types)
+    known = array.dtype == np.object_ if types == ("BYTES",) else any(array.dtype == DTYPES[kind] for kind in types)
     if not (fits and known):
         form = f"{' or '.join(types)} of shape {['any' if side < 0 else side for side in shape]}"
         raise Problem(400, f"{name} must be {form}, got {array.dtype} of shape {list(array.shape)}")

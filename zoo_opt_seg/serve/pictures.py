@@ -60,11 +60,16 @@ class Picture8:
             raise Problem(400, f"the image cannot be decoded: {error}") from error
 
 
-def png_of(mask: Array, probabilities: bool = False) -> bytes:
-    """Return a probability (H, W) as an 8-bit grey PNG: 255 where it is above 0.5, or 255 times it."""
+def picture_of(mask: Array, probabilities: bool = False) -> Image.Image:
+    """Return a probability (H, W) as an 8-bit grey picture: 255 where it is above 0.5, or 255 times it."""
     grey = np.rint(mask * 255) if probabilities else np.where(mask > 0.5, 255, 0)
+    return Image.fromarray(grey.astype(np.uint8))
+
+
+def png_of(mask: Array, probabilities: bool = False) -> bytes:
+    """Return `picture_of` as a PNG file."""
     buffer = io.BytesIO()
-    Image.fromarray(grey.astype(np.uint8)).save(buffer, "PNG", compress_level=1)
+    picture_of(mask, probabilities).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Images as services take them: PNG, which changes no pixel, or numbers; never JPEG, which does."""
+"""Images as services take them: PNG, which changes no pixel, or numbers, never JPEG, which does; and at another size."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo_opt.support.loading import require
 from zoo_opt_seg.blackbox.wrappers import to_bytes
 from zoo_opt_seg.prompts import Array
 
@@ -68,3 +69,17 @@ def encoded(image: Array, encoding: str, layout: str = "hwc", range: str = "0-25
         return content
     text = base64.b64encode(content).decode()
     return text if encoding == "base64" else f"data:image/png;base64,{text}"
+
+
+def stretched(picture: Array, height: int, width: int) -> Array:
+    """Return an image (h, w, 3) or a mask (h, w) at another size: bilinear, of bool masks the nearest pixel."""
+    require("PIL", "pillow", extra="seg")
+    from PIL import Image
+
+    if picture.ndim == 3:
+        return np.stack([stretched(picture[..., i], height, width) for i in range(picture.shape[2])], axis=2)
+    hard = picture.dtype == np.bool_
+    whole = picture if picture.dtype == np.uint8 else picture.astype(np.uint8 if hard else np.float32)
+    how = Image.Resampling.NEAREST if hard else Image.Resampling.BILINEAR
+    found = np.asarray(Image.fromarray(whole).resize((width, height), how))
+    return found.astype(np.bool_) if hard else found

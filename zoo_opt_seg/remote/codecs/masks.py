@@ -12,6 +12,7 @@ from zoo_opt_seg.blackbox.protocol import Unanswerable
 from zoo_opt_seg.data.readers.rle import Rle
 from zoo_opt_seg.prompts import Array
 from zoo_opt_seg.remote.codecs.arrays import list_mask
+from zoo_opt_seg.remote.codecs.images import stretched
 from zoo_opt_seg.remote.codecs.pictures import CHANNELS, png_mask
 from zoo_opt_seg.remote.codecs.polygons import filled
 from zoo_opt_seg.remote.codecs.reading import bytes_of, readable
@@ -134,8 +135,4 @@ class MaskForm:
                 f"{what} has {width} x {height} pixels, the image {size[1]} x {size[0]}: a mask is resized only where "
                 "the mapping says so"
             )
-        from PIL import Image
-
-        how = Image.Resampling.BILINEAR if self.soft else Image.Resampling.NEAREST
-        levels = Image.fromarray(mask if self.soft else mask.astype(np.uint8))
-        return np.asarray(levels.resize((size[1], size[0]), how)).astype(mask.dtype)
+        return stretched(mask, *size)

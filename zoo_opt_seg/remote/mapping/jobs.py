@@ -10,7 +10,7 @@ from urllib.parse import quote
 from zoo_opt.support.secrets import hidden
 from zoo_opt_seg.blackbox.protocol import BlackBoxError, Unanswerable
 from zoo_opt_seg.remote.codecs.reading import json_value, shown
-from zoo_opt_seg.remote.exchange import Reply, Request
+from zoo_opt_seg.remote.exchange import Reply, Request, presentable
 from zoo_opt_seg.remote.mapping.forms import JobForm
 from zoo_opt_seg.remote.mapping.templates import as_json, filled_in
 
@@ -116,6 +116,6 @@ def _is_done(form: JobForm, reply: Reply) -> bool:
     state = form.state.one(told, "the reply")
     if state in form.failed:
         said = None if form.error is None else form.error.find(told)
-        words = "" if said in (None, "") else f": {hidden(str(said))[:_SAID]}"
+        words = "" if said in (None, "") else f": {presentable(said, _SAID)}"
         raise BlackBoxError(f"the job has {state}{words}")
     return state in form.done

@@ -12,7 +12,7 @@ from zoo_opt_seg.blackbox.protocol import BlackBoxError, Unanswerable
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.remote.codecs.images import encoded
 from zoo_opt_seg.remote.codecs.reading import json_value, shown
-from zoo_opt_seg.remote.exchange import Adapter, Exchange, Reply, Request
+from zoo_opt_seg.remote.exchange import Adapter, Exchange, Reply, Request, presentable
 from zoo_opt_seg.remote.mapping import jobs
 from zoo_opt_seg.remote.mapping.addresses import allowed_address, checked_address
 from zoo_opt_seg.remote.mapping.answers import mask_of
@@ -83,7 +83,7 @@ class MappedService(Adapter):
         except Unanswerable:
             return ""
         found = (path.find(told) for path in self.mapping.errors.complaint)
-        return next((_words(said) for said in found if said not in (None, "")), "")
+        return next((presentable(said, _SAID) for said in found if said not in (None, "")), "")
 
     def _uploaded(
         self, upload: Request, values: dict[str, Any], who: str, size: tuple[int, int], text: str
@@ -130,9 +130,6 @@ class MappedService(Adapter):
             return
         said = path.find(json_value(reply.content, "the reply"))
         if said not in (None, "", False, [], {}):
-            raise _ERRORS[self.mapping.errors.kind](f"the service {self.mapping.name!r} says {_words(said)}")
-
-
-def _words(said: Any) -> str:
-    """What a service says, in a few words."""
-    return hidden(" ".join(str(said).split()))[:_SAID]
+            raise _ERRORS[self.mapping.errors.kind](
+                f"the service {self.mapping.name!r} says {presentable(said, _SAID)}"
+            )

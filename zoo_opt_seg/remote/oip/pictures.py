@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.support.loading import require
 from zoo_opt_seg.blackbox.protocol import Unanswerable
 from zoo_opt_seg.blackbox.wrappers import to_bytes
 from zoo_opt_seg.prompts import Array
+from zoo_opt_seg.remote.codecs.images import stretched
 from zoo_opt_seg.remote.oip import tensors
 from zoo_opt_seg.remote.oip.form import OipForm
 
@@ -34,20 +34,6 @@ def image_tensor(form: OipForm, image: Array) -> Array:
         pixels = pixels.astype(tensors.DTYPES[form.image[0]], copy=False)
     pixels = pixels.transpose(2, 0, 1) if form.layout == "CHW" else pixels
     return pixels[None] if form.batch else pixels
-
-
-def stretched(picture: Array, height: int, width: int) -> Array:
-    """Return an image (h, w, 3) or a mask (h, w) at another size: bilinear, of bool masks the nearest pixel."""
-    require("PIL", "pillow", extra="seg")
-    from PIL import Image
-
-    if picture.ndim == 3:
-        return np.stack([stretched(picture[..., i], height, width) for i in range(picture.shape[2])], axis=2)
-    hard = picture.dtype == np.bool_
-    whole = picture if picture.dtype == np.uint8 else picture.astype(np.uint8 if hard else np.float32)
-    how = Image.Resampling.NEAREST if hard else Image.Resampling.BILINEAR
-    found = np.asarray(Image.fromarray(whole).resize((width, height), how))
-    return found.astype(np.bool_) if hard else found
 
 
 def mask_of(form: OipForm, mask: Array, scores: Array | None, shape: tuple[int, int]) -> Array:

@@ -236,9 +236,7 @@ class Learner:
         failed = -1  # labelled images with which learning failed: it is tried again with more
         while True:
             with self._changed:
-                while not (
-                    self._closed.is_set() or self._wanted or (not self.missing and len(self.records.usable) > failed)
-                ):
+                while not (self._closed.is_set() or self._wanted or self._due(failed)):
                     self._changed.wait()
                 if self._closed.is_set():
                     return

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from zoo_opt_seg.blackbox.protocol import BlackBox
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.refine.answers import Answers
 from zoo_opt_seg.refine.network import RefinerConfig
-from zoo_opt_seg.refine.training import Refit, train_refiner
+from zoo_opt_seg.refine.training import RECIPE, Refit, train_refiner
 from zoo_opt_seg.serve.label_studio.kept import write_version
 from zoo_opt_seg.serve.label_studio.project import read_project
 from zoo_opt_seg.serve.label_studio.records import ANSWERS, meant, read_masks, read_picture, read_questions
@@ -43,10 +44,6 @@ def learnt(answers: Answers, seed: int = 0, members: int = MEMBERS, steps: int =
     members, steps : int
         See `zoo_opt_seg.refine.train_refiner`.
     """
-    from dataclasses import replace
-
-    from zoo_opt_seg.refine.training import RECIPE
-
     config, recipe = RefinerConfig(channels=CHANNELS, reach=REACH), replace(RECIPE, seed=seed)
     return train_refiner(answers, members=members, steps=steps, clicks=True, config=config, recipe=recipe)
 
@@ -87,16 +84,17 @@ def training_answers(folder: Path) -> Answers | None:
         truth = meant(question.prompts, masks.get(question.task, []), question.fit)
         if truth is None:
             continue
-        picture = pictures.setdefault(question.picture, read_picture(folder, question.picture))
+        if question.picture not in pictures:
+            pictures[question.picture] = read_picture(folder, question.picture)
         key = question.task, question.picture, truth.tobytes()
         if key not in known:
             known[key] = len(images)
-            images.append(picture)
+            images.append(pictures[question.picture])
             truths.append(truth)
             sources.append(question.task)
         rows.append(known[key])
         prompts.append(question.prompts)
-        answers.append(box(picture[None], question.prompts)[0])
+        answers.append(box(pictures[question.picture][None], question.prompts)[0])
     if not rows:
         return None
     said, asked = np.stack(answers), Prompts.concatenate(prompts)
