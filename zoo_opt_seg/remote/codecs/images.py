@@ -1,4 +1,4 @@
-"""Images as services take them: PNG, which changes no pixel, or numbers, never JPEG, which does; and at another size."""
+"""Images as services take them: PNG, which changes no pixel, or numbers; never JPEG, which does. And other sizes."""
 
 from __future__ import annotations
 
