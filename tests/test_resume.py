@@ -18,6 +18,8 @@ from solving import Counted
 
 import zoo_opt as zo
 from zoo_opt import resume
+from zoo_opt.core.outcome import Outcome
+from zoo_opt.storage.journal import journal_line
 from zoo_opt.testing import sphere
 
 X0 = np.array([1.0, -2.0, 3.0])
@@ -112,6 +114,19 @@ def test_a_torn_last_line_is_passed_over(path):
     journal.write_bytes(b'[30, "0x1.0p+0", ""] dead')
     zo.minimize(f := Counted(), X0, checkpoint=path, **CMA)
     assert f.calls == 196 - 30
+
+
+def test_the_seconds_of_a_run_are_those_of_its_journal_too(path):
+    """A process that was killed wrote its seconds beside each loss; a loss from elsewhere has none."""
+    zo.minimize(Counted(at=30), X0, checkpoint=path, **CMA)
+    times = {30: 1000.0, 31: math.nan}
+    lines = [
+        journal_line(Outcome(number, 1.0, "", math.nan, None, time), is_first=False) for number, time in times.items()
+    ]
+    path.with_name("run.zoo.journal").write_bytes(b"".join(lines))
+    zo.minimize(f := Counted(), X0, checkpoint=path, **CMA)
+    assert f.calls == 196 - 32
+    assert 1000.0 < zo.Optimizer.load(path).seconds < 2000.0
 
 
 def test_a_journal_without_its_checkpoint_is_refused(path):

@@ -9,7 +9,7 @@ from solving import advance
 
 import zoo_opt as zo
 from zoo_opt.core.keys import Key
-from zoo_opt.gradient.bounded import inwards
+from zoo_opt.gradient.bounded import BoundedProbes, inwards
 from zoo_opt.methods.box import Box, contains
 
 DRAWS = [zo.Rademacher(), zo.SegmentedUniform(), zo.Gaussian(), zo.QuantileGaussian(), zo.Sphere()]
@@ -114,6 +114,14 @@ def test_in_blocks_as_in_one():
 def test_bad_bounds(cls):
     raises(ValueError, "bounds must have low <= high", cls, bounds=(1, 0))
     raises(ValueError, r"x0\[1\] = 2.0 outside \[0.0, 1.0\]", zo.Optimizer, cls(bounds=(0, 1)), [0.5, 2.0])
+
+
+def test_an_iterate_of_another_type_is_projected_into_the_box():
+    """Both sides are no float32: the nearest ones, .1 and -.3, are outside by a rounding."""
+    probes = BoundedProbes(np.array(-0.3), np.array(0.1))
+    x, m = probes.project(np.array([-9.0, 0.0, 9.0], np.float32), np.ones(3, np.float32))
+    assert (x >= -0.3).all() and (x <= 0.1).all() and m.tolist() == [0.0, 1.0, 0.0]
+    np.testing.assert_allclose(x, [-0.3, 0.0, 0.1], atol=1e-7)
 
 
 @pytest.mark.parametrize("side", [0.1, 0.3, -0.7, 1 / 3, 0.5, 0.0, -np.inf, 1e-50])

@@ -48,12 +48,41 @@ def test_a_wrapper_ends_as_its_method_does():
         assert zo.RandomSubspace(inner, dim=1).lookahead is inner.lookahead
 
 
+def test_draws_go_by_columns_unless_they_say_no():
+    by_columns = {cls: cls.by_columns for cls in (Rademacher, zo.Gaussian, zo.QuantileGaussian, zo.SegmentedUniform)}
+    assert all(by_columns.values()) and not zo.Sphere.by_columns
+
+
 def test_a_wrapper_is_replanned_as_its_method_is():
     for inner in (zo.SPSA(lr=0.1), zo.CMAES(), zo.QuasiNewton(), zo.Auto()):
         planned = zo.RandomSubspace(inner, dim=2).plan(np.ones(4), 50)
         alone, again = planned.method.replanned(80), planned.replanned(80)
         assert again == (None if alone is None else zo.RandomSubspace(alone, dim=2))
     assert zo.Auto().plan(np.ones(2), 50).replanned(80) == zo.Auto().plan(np.ones(2), 80)
+
+
+@pytest.mark.parametrize(("evaluations", "budget", "left"), [(None, 50, 46), (24, 50, 26), (24, 10, 6)])
+def test_the_method_is_told_what_the_race_leaves_of_a_budget(evaluations, budget, left):
+    """Four starts: two rounds of 4 x 3 and 2 x 6 evaluations, or one of each start where that is too much."""
+    starts = np.arange(8.0).reshape(4, 2)
+    planned = SeveralStarts(zo.Auto(), starts, evaluations).plan(starts[0], budget)
+    assert planned.method == zo.Auto().plan(starts[0], left)
+
+
+@pytest.mark.parametrize(("known", "begins_at"), [(0.5, 9.0), (1.0, 1.0), (1.5, 1.0), (np.nan, 1.0)])
+def test_a_point_known_before_the_race_is_one_more_start(known, begins_at):
+    method = SeveralStarts(zo.SPSA(), [[3.0], [1.0]])
+    state = method.init(np.zeros(1), make_key(np.random.default_rng(0)))
+    state = method.known(state, np.array([[9.0]]), [known])
+    state = method.update(state, method.ask(state, 0), [3.0, 1.0])
+    assert method.mean(state).tolist() == [begins_at]
+
+
+def test_a_point_known_where_all_starts_fail():
+    method = SeveralStarts(zo.SPSA(), [[3.0], [1.0]])
+    state = method.known(method.init(np.zeros(1), make_key(np.random.default_rng(0))), np.array([[9.0]]), [7.0])
+    state = method.update(state, method.ask(state, 0), [np.nan, np.nan])
+    assert method.mean(state).tolist() == [9.0]
 
 
 def test_a_large_subspace_is_drawn_in_blocks_of_a_given_size():
@@ -68,6 +97,10 @@ def test_a_large_subspace_is_drawn_in_blocks_of_a_given_size():
 
 
 # ------------------------------------------------------------------------------------------------------ gradient escape
+def test_the_threshold_of_the_released_trainer_grows_with_the_dimension():
+    assert zo.SPSAGEASS.paper(dim=500).threshold == 0.5 and zo.SPSAGEASS.paper(dim=1, threshold=2.0).threshold == 2.0
+
+
 def test_one_strike_is_enough_if_asked_for():
     method = zo.SPSAGEASS(lr=0.1, c=0.1, threshold=1.0, strikes=1, cooldown=1, lr_boost=7.0, c_boost=3.0)
     raises(ValueError, "strikes must be >= 1", zo.SPSAGEASS, lr=0.1, c=0.1, threshold=1.0, strikes=0)

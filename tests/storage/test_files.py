@@ -244,6 +244,17 @@ def test_a_write_that_is_cut_off_leaves_nothing(path):
     assert path.read_bytes() == b"old" and os.listdir(path.parent) == ["lines"]
 
 
+@pytest.mark.parametrize(("own", "named"), [((), "lines"), (("other",), "other")])
+def test_the_error_of_a_write_names_a_file(path, own, named):
+    """That of the system does where it knows it; else it is the one to be written."""
+
+    def full(file):
+        raise OSError(errno.ENOSPC, "full", *own)
+
+    error = raises(OSError, "full", atomic.write_atomically, path, full)
+    assert os.path.basename(error.filename) == named
+
+
 @posix
 def test_the_error_of_a_write_is_raised_even_if_its_file_is_gone(path):
     def cut(file):

@@ -63,7 +63,7 @@ class BoundedProbes:
 
     def room(self, reach: float, dtype: np.dtype[Any]) -> Room:
         """Return the bounds for perturbations of up to ``reach`` in a coordinate."""
-        low, high = (inwards(side, dtype, towards) for side, towards in ((self.low, np.inf), (self.high, -np.inf)))
+        low, high = self._sides(dtype)
         half = 0.5 * self.high - 0.5 * self.low  # the width may be more than a number can be
         narrow = bool((half < reach).any())
         part = np.minimum(1.0, half / reach).astype(dtype) if narrow else None
@@ -71,12 +71,14 @@ class BoundedProbes:
 
     def project(self, x: Array, m: Array) -> tuple[Array, Array]:
         """Return the iterate, projected, and its momentum, without what pushed against a bound."""
-        low = inwards(self.low, x.dtype, np.inf)
-        high = inwards(self.high, x.dtype, -np.inf)
-        inside = np.clip(x, low, high)
+        inside = np.clip(x, *self._sides(x.dtype))
         if m.size:
             m = np.where(inside == x, m, m.dtype.type(0.0))
         return inside, m
+
+    def _sides(self, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+        """Return both bounds in another type, rounded into the box."""
+        return inwards(self.low, dtype, np.inf), inwards(self.high, dtype, -np.inf)
 
 
 def inwards(side: Array, dtype: np.dtype[Any], towards: float) -> Array:

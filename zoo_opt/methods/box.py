@@ -132,8 +132,8 @@ def uniform(rng: Generator, box: Box, x0: Array) -> Array:
     """Return a point (d,) drawn uniformly from ``box``; coordinates that it does not bound on both sides are x0's."""
     bounded = np.isfinite(both(box, x0.size)).all(axis=0)
     low, high = (np.where(bounded, side, 0.0) for side in both(box, x0.size))
-    half = 0.5 if (0.5 * high - 0.5 * low >= 0.5 * _WIDE).any() else 1.0  # the width of a wide box is no number
-    x: Array = np.where(bounded, np.clip(rng.uniform(half * low, half * high) / half, low, high), x0)
+    halved = rng.uniform(0.5 * low, 0.5 * high)  # the width of a wide box is no number
+    x: Array = np.where(bounded, np.clip(2.0 * halved, low, high), x0)
     return x
 
 
