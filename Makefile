@@ -14,11 +14,12 @@ SUITES  := bbob bbob-mixint noisy largescale digits tasks
 CODE    := zoo_opt zoo_opt_seg tests benchmarks docs examples
 
 .NOTPARALLEL:
-.PHONY: help demo test services soak lint format docs bench mutants results tables wheel clean
+.PHONY: help demo test test-all services soak lint format docs bench mutants results tables wheel clean
 
 help:
 	@echo "make demo    compare the optimizers, adapt a black-box SAM, and write HTML reports (2 to 7 minutes)"
-	@echo "make test    run all tests"
+	@echo "make test    run the tests, but for those that take long (about ten minutes)"
+	@echo "make test-all run every test: kills, servers in processes of their own, trainings (about 45 minutes)"
 	@echo "make services test against real servers and clients of others, each in an environment of its own (once: 2 GB)"
 	@echo "make soak    kill, interrupt and starve kept runs for 10 minutes; nothing may be lost (SECONDS=60 for less)"
 	@echo "make lint    ruff (rules and format) and mypy --strict"
@@ -60,6 +61,9 @@ demo: $(VENV)/.ready-demo
 	@echo "Pictures and figures: results/demo-seg/index.html"
 
 test: $(VENV)/.ready-dev
+	@$(PINNED) $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not slow"
+
+test-all: $(VENV)/.ready-dev
 	@$(PINNED) $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
 services: $(VENV)/.ready-dev

@@ -22,6 +22,7 @@ def test_fold_is_a_triangle_wave_between_the_sides():
     x = np.array([1.0, 2.0, 6.5, 7.0, 8.0, 13.5, -4.0])
     assert fold(x, (2.0, 7.0)).tolist() == [3.0, 2.0, 6.5, 7.0, 6.0, 3.5, 6.0]
     assert fold(x[:3], ((2.0, 2.0, 2.0), (7.0, 7.0, 7.0))).tolist() == [3.0, 2.0, 6.5]
+    assert fold(x[:3], ((2.0, 2.0, 5.0), (7.0, 2.0, 5.0))).tolist() == [3.0, 2.0, 5.0]  # two have one value
 
 
 @pytest.mark.parametrize("box", [(2.0, 1.0), (np.inf, np.inf), (-np.inf, -np.inf), ([0.0, 3.0, 0.0], [1.0, 2.0, 1.0])])
@@ -99,6 +100,7 @@ def test_a_large_subspace_is_drawn_in_blocks_of_a_given_size():
 # ------------------------------------------------------------------------------------------------------ gradient escape
 def test_the_threshold_of_the_released_trainer_grows_with_the_dimension():
     assert zo.SPSAGEASS.paper(dim=500).threshold == 0.5 and zo.SPSAGEASS.paper(dim=1, threshold=2.0).threshold == 2.0
+    raises(ValueError, "dim must be >= 1, got 0", zo.SPSAGEASS.paper, dim=0)
 
 
 def test_one_strike_is_enough_if_asked_for():
