@@ -10,6 +10,7 @@ from zoo_opt.gradient.draws import Rademacher
 from zoo_opt.gradient.gains import Constant, Gain, Observation
 from zoo_opt.methods.bar import OneSided
 from zoo_opt.methods.box import check_box, fold
+from zoo_opt.methods.coordinates import ScaledVariables
 from zoo_opt.methods.grid import Grid
 from zoo_opt.methods.starts import SeveralStarts
 
@@ -30,6 +31,11 @@ def test_a_box_without_a_number(box):
     raises(ValueError, "must have low <= high in every coordinate", check_box, "bounds", box)
 
 
+@pytest.mark.parametrize("box", [([], []), ([], 1.0), (0.0, [])])
+def test_a_box_without_a_coordinate(box):
+    raises(ValueError, "must have at least one coordinate", check_box, "bounds", box)
+
+
 @pytest.mark.parametrize("coordinate", [-1, 3, 5])
 def test_levels_of_a_coordinate_that_is_not_there(coordinate):
     raises(ValueError, "coordinates below 3", Grid, 3, levels=((coordinate, (0.0, 1.0)),))
@@ -47,6 +53,21 @@ def test_a_wrapper_ends_as_its_method_does():
     assert zo.SPSA().ends is not zo.QuasiNewton().ends
     for inner in (zo.SPSA(), zo.QuasiNewton()):
         assert zo.RandomSubspace(inner, dim=1).lookahead is inner.lookahead
+
+
+def test_a_wrapper_keeps_its_state_where_known_points_change_nothing():
+    """And has what its method makes of them where they do, in the method's own coordinates."""
+    x0, X = np.array([1.0, 5.0, 3.0]), np.array([[2.0, 9.0, 8.0], [4.0, 9.0, 2.0]])
+    key = make_key(np.random.default_rng(0))
+    for inner, uses in ((zo.SPSA(lr=0.1, c=0.1), False), (zo.CMAES(), True)):
+        method = ScaledVariables(inner, scale=(2.0, 1.0, 4.0), fixed=(1,))
+        state = method.init(x0, key)
+        state = method.update(state, method.ask(state, 0), [1.0] * method.size(state))
+        after = method.known(state, X, [0.5, 0.25])
+        assert (after is state) is not uses
+        if uses:
+            alone = inner.known(state.inner, np.array([[1.0, 2.0], [2.0, 0.5]]), [0.5, 0.25])
+            assert repr(after.inner) == repr(alone)
 
 
 def test_draws_go_by_columns_unless_they_say_no():
@@ -95,6 +116,30 @@ def test_a_large_subspace_is_drawn_in_blocks_of_a_given_size():
         Rademacher().sample(generator(state.key, number, SUBSPACE), A[start : start + rows])
     W = np.array([[1.0, 0.5], [-2.0, 0.25]])
     np.testing.assert_allclose(method.points(state, W), W @ A.T / np.sqrt(k), rtol=1e-15)
+
+
+@pytest.mark.parametrize("x0", [np.zeros(1), np.zeros(3)])
+def test_starts_of_another_length(x0):
+    method = SeveralStarts(zo.SPSA(), STARTS)
+    raises(ValueError, f"length of x0, {x0.size}, got 2", method.init, x0, make_key(np.random.default_rng(0)))
+
+
+# ------------------------------------------------------------------------------------------------------ fzoo and bar
+@pytest.mark.parametrize("base", [True, False])
+def test_a_spread_takes_three_losses(base):
+    """Two probes of four have failed, then one: the first step is lost, the other one is made."""
+    method = zo.FZOO(lr=0.1, c=0.1, directions=4, base=base)
+    state = method.init(np.ones(3), make_key(np.random.default_rng(0)))
+    asked = method.ask(state, 0)
+    first = [1.0] if base else []
+    assert (method.update(state, asked, [*first, 2.0, np.nan, np.nan, 5.0]).x == state.x).all()
+    assert (method.update(state, asked, [*first, 2.0, 1.0, np.nan, 5.0]).x != state.x).all()
+
+
+@pytest.mark.parametrize("lr_min", [0.0, 0.05, 0.1])
+def test_the_least_rate_of_bar_is_at_most_the_first(lr_min):
+    assert zo.BAR(lr=0.1, lr_min=lr_min, steps=10).lr_min == lr_min
+    raises(ValueError, "lr_min must be at most lr, 0.1, got 0.2", zo.BAR, lr=0.1, lr_min=0.2, steps=10)
 
 
 # ------------------------------------------------------------------------------------------------------ gradient escape
