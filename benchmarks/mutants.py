@@ -15,7 +15,8 @@ no test could or need notice them, are changes
 - of a number by less than one in a hundred, and of how much `lru_cache` and `cache` keep;
 - of guards that a right program never meets: ``strict=`` of zip; ``frozen``, ``slots``, ``kw_only`` of a dataclass, and
   ``repr`` and ``compare`` of its fields; the decorators ``abstractmethod`` and ``overload``;
-- to an operator on bits (``& | ^ << >> ~``), which floats have not: the mutant dies whatever the tests are.
+- to an operator on bits (``& | ^ << >> ~``), which floats have not: the mutant dies whatever the tests are; of ``&`` to
+  ``*`` or ``//`` and of ``|`` to ``+``, which do the same to truth values.
 """
 
 from __future__ import annotations

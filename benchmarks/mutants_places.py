@@ -16,6 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 BITS = ("BitOr", "BitAnd", "BitXor", "LShift", "RShift", "Invert")
+SAME = {f"ReplaceBinaryOperator_{change}" for change in ("BitAnd_Mul", "BitAnd_FloorDiv", "BitOr_Add")}  # truth values
 NEED_ARGUMENTS = ("VariableReplacer", "VariableInserter")
 WARNS = ("warn", "warning", "info", "debug", "exception")  # of warnings and of loggers
 GUARDS = {"strict", "frozen", "slots", "kw_only", "repr", "compare", "stacklevel", "eq"}
@@ -137,7 +138,7 @@ def mutants(group: str, path: str) -> dict[tuple[int, int], list[Mutant]]:
     places: dict[tuple[int, int], list[Mutant]] = {}
     for name in operator_names():
         kind = name.rpartition("/")[2]
-        if kind in NEED_ARGUMENTS or kind.rpartition("_")[2] in BITS or is_identity(kind):
+        if kind in NEED_ARGUMENTS or kind in SAME or kind.rpartition("_")[2] in BITS or is_identity(kind):
             continue
         operator, occurrence = get_operator(name)(), -1
         for node in nodes:

@@ -36,9 +36,20 @@ def test_a_box_without_a_coordinate(box):
     raises(ValueError, "must have at least one coordinate", check_box, "bounds", box)
 
 
+@pytest.mark.parametrize("box", [[1.0], [], [1.0, 2.0, 3.0], [(1.0,)], [(0.0, 1.0), 2.0, 3.0]])
+def test_a_box_that_is_no_two_sides(box):
+    raises(TypeError, "bounds must be", check_box, "bounds", box)
+
+
 @pytest.mark.parametrize("coordinate", [-1, 3, 5])
 def test_levels_of_a_coordinate_that_is_not_there(coordinate):
     raises(ValueError, "coordinates below 3", Grid, 3, levels=((coordinate, (0.0, 1.0)),))
+
+
+def test_three_levels_are_an_integer_and_two_are_a_choice():
+    grid = Grid(4, levels=((0, (0.0, 1.0)), (2, (0.0, 1.0, 2.0)), (3, (-1.0, 5.0, 6.0, 9.0))))
+    assert grid.integers.tolist() == [2, 3] and grid.alternatives == (2,)
+    assert grid.positions.tolist() == [[0.0, 1.0, 2.0, np.inf], [-1.0, 5.0, 6.0, 9.0]]
 
 
 def test_ends_of_binaries():
@@ -118,6 +129,11 @@ def test_a_large_subspace_is_drawn_in_blocks_of_a_given_size():
     np.testing.assert_allclose(method.points(state, W), W @ A.T / np.sqrt(k), rtol=1e-15)
 
 
+@pytest.mark.parametrize("starts", [[[np.nan, 1.0]], [[1.0], [np.inf]], [], [1.0, 2.0]])
+def test_starts_that_are_none(starts):
+    raises(ValueError, "starts must be one or more 1-D arrays of finite numbers", SeveralStarts, zo.SPSA(), starts)
+
+
 @pytest.mark.parametrize("x0", [np.zeros(1), np.zeros(3)])
 def test_starts_of_another_length(x0):
     method = SeveralStarts(zo.SPSA(), STARTS)
@@ -140,6 +156,7 @@ def test_a_spread_takes_three_losses(base):
 def test_the_least_rate_of_bar_is_at_most_the_first(lr_min):
     assert zo.BAR(lr=0.1, lr_min=lr_min, steps=10).lr_min == lr_min
     raises(ValueError, "lr_min must be at most lr, 0.1, got 0.2", zo.BAR, lr=0.1, lr_min=0.2, steps=10)
+    raises(ValueError, "lr_min must be 0 where steps is not given, got 0.2", zo.BAR, lr=0.1, lr_min=0.2)
 
 
 # ------------------------------------------------------------------------------------------------------ gradient escape
