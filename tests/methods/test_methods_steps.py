@@ -1,5 +1,7 @@
 """Small parts of the methods, each against what its docstring says."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from refusals import raises
@@ -10,7 +12,7 @@ from zoo_opt.gradient.draws import Rademacher
 from zoo_opt.gradient.gains import Constant, Gain, Observation
 from zoo_opt.methods.bar import OneSided
 from zoo_opt.methods.box import check_box, fold
-from zoo_opt.methods.coordinates import ScaledVariables
+from zoo_opt.methods.coordinates import ScaledVariables, in_coordinates
 from zoo_opt.methods.grid import Grid
 from zoo_opt.methods.starts import SeveralStarts
 
@@ -36,9 +38,16 @@ def test_a_box_without_a_coordinate(box):
     raises(ValueError, "must have at least one coordinate", check_box, "bounds", box)
 
 
-@pytest.mark.parametrize("box", [[1.0], [], [1.0, 2.0, 3.0], [(1.0,)], [(0.0, 1.0), 2.0, 3.0]])
+@pytest.mark.parametrize(
+    "box", [[1.0], [], [1.0, 2.0, 3.0], [(1.0,)], [(0.0, 1.0), 2.0, 3.0], [np.zeros(1), np.ones(1), np.ones(1)]]
+)
 def test_a_box_that_is_no_two_sides(box):
     raises(TypeError, "bounds must be", check_box, "bounds", box)
+
+
+@pytest.mark.parametrize("attributes", [{"lb": [0.0]}, {"ub": [1.0]}])
+def test_half_of_scipys_bounds_is_no_box(attributes):
+    raises(TypeError, "bounds must be", check_box, "bounds", SimpleNamespace(**attributes))
 
 
 @pytest.mark.parametrize("coordinate", [-1, 3, 5])
@@ -64,6 +73,27 @@ def test_a_wrapper_ends_as_its_method_does():
     assert zo.SPSA().ends is not zo.QuasiNewton().ends
     for inner in (zo.SPSA(), zo.QuasiNewton()):
         assert zo.RandomSubspace(inner, dim=1).lookahead is inner.lookahead
+
+
+def test_a_subspace_has_a_dimension():
+    raises(ValueError, "dim must be >= 1, got 0", zo.RandomSubspace, zo.SPSA(), dim=0)
+    assert zo.RandomSubspace(zo.SPSA(), dim=1).dim == 1
+
+
+def test_lengths_of_another_number_of_variables_are_left_to_the_method():
+    x0 = np.array([1.0, 5.0, 3.0])
+    for sigma0, inner in (((1.0, 2.0, 3.0), (1.0, 3.0)), ((1.0, 2.0), (1.0, 2.0))):
+        method = in_coordinates(zo.CMAES(sigma0=sigma0), x0, bounds=[(0, 9), (5, 5), (0, 9)])
+        assert method.method.sigma0 == inner
+
+
+def test_points_in_scaled_variables_stay_in_a_box_of_another_type():
+    """Neither side is a float32; the nearest ones are outside by a rounding."""
+    method = ScaledVariables(zo.SPSA(), bounds=(-0.3, 0.1))
+    state = method.init(np.zeros(2, np.float32), make_key(np.random.default_rng(0)))
+    X = method.points(state, np.array([[-9.0, 9.0]], np.float32))
+    assert X.dtype == np.float32 and X[0, 0] >= -0.3 and X[0, 1] <= 0.1
+    np.testing.assert_allclose(X, [[-0.3, 0.1]], atol=1e-7)
 
 
 def test_a_wrapper_keeps_its_state_where_known_points_change_nothing():
@@ -150,6 +180,12 @@ def test_a_spread_takes_three_losses(base):
     first = [1.0] if base else []
     assert (method.update(state, asked, [*first, 2.0, np.nan, np.nan, 5.0]).x == state.x).all()
     assert (method.update(state, asked, [*first, 2.0, 1.0, np.nan, 5.0]).x != state.x).all()
+
+
+def test_bar_in_one_direction():
+    opt = zo.Optimizer(zo.BAR(lr=0.1, c=0.1, directions=1), np.ones(2), rng=0)
+    assert len(opt.ask()) == 2
+    raises(ValueError, "directions must be >= 1, got 0", zo.BAR, directions=0)
 
 
 @pytest.mark.parametrize("lr_min", [0.0, 0.05, 0.1])

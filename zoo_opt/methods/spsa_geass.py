@@ -56,8 +56,6 @@ class Geass(Gains):
     def at(self, state: GainState, t: int) -> Gain:
         """Return the gains of the base, boosted while cooling down."""
         gain = self.base.at(state.base, t)
-        if state.cooldown == 0 and state.c_factor == 1.0:
-            return gain
         lr, c, beta = gain.lr, gain.c * state.c_factor, gain.momentum
         if state.cooldown == 0:
             return Gain(lr, c, beta)
