@@ -8,10 +8,11 @@ from refusals import raises
 
 import zoo_opt as zo
 from zoo_opt.core.keys import SUBSPACE, generator, make_key
+from zoo_opt.core.method import Asked
 from zoo_opt.gradient.draws import Rademacher
 from zoo_opt.gradient.gains import Constant, Gain, Observation
 from zoo_opt.methods.bar import OneSided
-from zoo_opt.methods.box import check_box, fold
+from zoo_opt.methods.box import Box, check_box, fold
 from zoo_opt.methods.coordinates import ScaledVariables, in_coordinates
 from zoo_opt.methods.grid import Grid
 from zoo_opt.methods.starts import SeveralStarts
@@ -26,6 +27,19 @@ def test_fold_is_a_triangle_wave_between_the_sides():
     assert fold(x, (2.0, 7.0)).tolist() == [3.0, 2.0, 6.5, 7.0, 6.0, 3.5, 6.0]
     assert fold(x[:3], ((2.0, 2.0, 2.0), (7.0, 7.0, 7.0))).tolist() == [3.0, 2.0, 6.5]
     assert fold(x[:3], ((2.0, 2.0, 5.0), (7.0, 2.0, 5.0))).tolist() == [3.0, 2.0, 5.0]  # two have one value
+    assert fold(x[:3], ((4.0, 2.0, 5.0), (4.0, 2.0, 5.0))).tolist() == [4.0, 2.0, 5.0]
+
+
+def test_fold_is_a_mirror_at_the_only_side():
+    x = np.array([-3.0, 1.0, 2.5, 7.0])
+    assert fold(x, (-np.inf, 2.0)).tolist() == [-3.0, 1.0, 1.5, -3.0]
+    assert fold(x, (1.5, np.inf)).tolist() == [6.0, 2.0, 2.5, 7.0]
+
+
+def test_two_arrays_of_two_coordinates_are_sides():
+    for other in ([5.0, 6.0], (5.0, 6.0), np.array([5.0, 6.0])):
+        assert check_box("bounds", (np.array([0.0, 1.0]), other)) == Box((0.0, 1.0), (5.0, 6.0))
+    assert check_box("bounds", [(0.0, 5.0), np.array([1.0, 6.0])]) == Box((0.0, 1.0), (5.0, 6.0))
 
 
 @pytest.mark.parametrize("box", [(2.0, 1.0), (np.inf, np.inf), (-np.inf, -np.inf), ([0.0, 3.0, 0.0], [1.0, 2.0, 1.0])])
@@ -61,6 +75,12 @@ def test_three_levels_are_an_integer_and_two_are_a_choice():
     assert grid.positions.tolist() == [[0.0, 1.0, 2.0, np.inf], [-1.0, 5.0, 6.0, 9.0]]
 
 
+def test_a_binary_beyond_its_levels_weighs_as_on_them():
+    grid = Grid(2, levels=((0, (0.0, 1.0)), (1, (-1.0, 3.0))))
+    X = np.array([[-5.0, 3.0], [9.0, 9.0], [0.25, 0.0]])
+    assert grid.weights(X).tolist() == [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 1.0], [0.75, 0.25, 0.75, 0.25]]
+
+
 def test_ends_of_binaries():
     grid = Grid(4, levels=((0, (0.0, 1.0)), (1, (0.0, 1.0, 2.0)), (3, (-1.0, 5.0))))
     assert grid.ends.tolist() == [[0.0, -1.0], [1.0, 5.0]] and Grid(2).ends.shape == (2, 0)
@@ -78,6 +98,29 @@ def test_a_wrapper_ends_as_its_method_does():
 def test_a_subspace_has_a_dimension():
     raises(ValueError, "dim must be >= 1, got 0", zo.RandomSubspace, zo.SPSA(), dim=0)
     assert zo.RandomSubspace(zo.SPSA(), dim=1).dim == 1
+
+
+def test_a_method_in_scaled_variables_already():
+    """It stays as it is, unless it is to be scaled once more."""
+    x0, method = np.ones(2), ScaledVariables(zo.SPSA(), scale=2.0)
+    assert in_coordinates(method, x0) is method
+    assert in_coordinates(method, x0, x_scale=4.0) == ScaledVariables(method, 4.0)
+    bounded = in_coordinates(method, x0, bounds=(0, 5))
+    assert isinstance(bounded, ScaledVariables) and bounded.bounds == Box(0.0, 5.0)
+
+
+def test_repeats_in_a_subspace():
+    """Those of this step are the same row, bit for bit; those of steps before are new points, as A moves none."""
+
+    class Repeats(zo.SPSA):
+        def ask(self, state, step, out=None):
+            X = np.linspace(0.1, 0.7, 6).reshape(3, 2)
+            X[2] = X[1]
+            return Asked(X, None, [-1, None, 1])
+
+    method = zo.RandomSubspace(Repeats(), dim=2)
+    asked = method.ask(method.init(np.ones(5), make_key(np.random.default_rng(0))), 0)
+    assert asked.again == [None, None, 1] and (asked.X[2] == asked.X[1]).all() and (asked.X[0] != asked.X[1]).any()
 
 
 def test_lengths_of_another_number_of_variables_are_left_to_the_method():
@@ -159,15 +202,16 @@ def test_a_large_subspace_is_drawn_in_blocks_of_a_given_size():
     np.testing.assert_allclose(method.points(state, W), W @ A.T / np.sqrt(k), rtol=1e-15)
 
 
-@pytest.mark.parametrize("starts", [[[np.nan, 1.0]], [[1.0], [np.inf]], [], [1.0, 2.0]])
+@pytest.mark.parametrize("starts", [[[np.nan, 1.0]], [[1.0], [np.inf]], [], [1.0, 2.0], [[[1.0]]]])
 def test_starts_that_are_none(starts):
     raises(ValueError, "starts must be one or more 1-D arrays of finite numbers", SeveralStarts, zo.SPSA(), starts)
 
 
 @pytest.mark.parametrize("x0", [np.zeros(1), np.zeros(3)])
 def test_starts_of_another_length(x0):
-    method = SeveralStarts(zo.SPSA(), STARTS)
-    raises(ValueError, f"length of x0, {x0.size}, got 2", method.init, x0, make_key(np.random.default_rng(0)))
+    key = make_key(np.random.default_rng(0))
+    raises(ValueError, f"length of x0, {x0.size}, got 2", SeveralStarts(zo.SPSA(), STARTS).init, x0, key)
+    assert SeveralStarts(zo.SPSA(), [x0]).init(x0, key).left == (0,)  # one start is a race already
 
 
 # ------------------------------------------------------------------------------------------------------ fzoo and bar
@@ -186,6 +230,24 @@ def test_bar_in_one_direction():
     opt = zo.Optimizer(zo.BAR(lr=0.1, c=0.1, directions=1), np.ones(2), rng=0)
     assert len(opt.ask()) == 2
     raises(ValueError, "directions must be >= 1, got 0", zo.BAR, directions=0)
+
+
+def test_the_least_of_pairs_and_steps():
+    assert zo.SPSA(pairs=1).pairs == 1 and zo.BAR(lr=0.1, steps=1).steps == 1
+    raises(ValueError, "pairs must be >= 1, got 0", zo.SPSA, pairs=0)
+    raises(ValueError, "steps must be >= 1, got 0", zo.BAR, lr=0.1, steps=0)
+
+
+def test_settled_gains_go_by_the_first_momentum():
+    """A schedule is asked for step 0, and for none before it."""
+
+    def momentum(t):
+        assert t >= 0
+        return 0.5 / (1 + t)
+
+    x0 = np.full(4, 2.0)
+    scheduled, plain = (zo.SPSAGC(lr="auto", c="auto", momentum=value).plan(x0, 100) for value in (momentum, 0.5))
+    assert scheduled.lr == plain.lr
 
 
 @pytest.mark.parametrize("lr_min", [0.0, 0.05, 0.1])

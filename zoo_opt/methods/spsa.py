@@ -37,7 +37,7 @@ class TwoSided:
     infinite loss, whose difference measures nothing.
     """
 
-    q: int = 1
+    q: int
     noise = 0.5  # the variance of (e+ - e-) / 2
 
     @property
