@@ -12,8 +12,9 @@ from zoo_opt.core.method import Asked
 from zoo_opt.gradient.draws import Rademacher
 from zoo_opt.gradient.gains import Constant, Gain, Observation
 from zoo_opt.methods.bar import OneSided
-from zoo_opt.methods.box import Box, check_box, fold
+from zoo_opt.methods.box import Box, check_box, check_start, fold
 from zoo_opt.methods.coordinates import ScaledVariables, in_coordinates
+from zoo_opt.methods.fzoo import Centered
 from zoo_opt.methods.grid import Grid
 from zoo_opt.methods.starts import SeveralStarts
 
@@ -28,6 +29,13 @@ def test_fold_is_a_triangle_wave_between_the_sides():
     assert fold(x[:3], ((2.0, 2.0, 2.0), (7.0, 7.0, 7.0))).tolist() == [3.0, 2.0, 6.5]
     assert fold(x[:3], ((2.0, 2.0, 5.0), (7.0, 2.0, 5.0))).tolist() == [3.0, 2.0, 5.0]  # two have one value
     assert fold(x[:3], ((4.0, 2.0, 5.0), (4.0, 2.0, 5.0))).tolist() == [4.0, 2.0, 5.0]
+
+
+def test_the_first_coordinate_outside_is_named():
+    """Those on a side are inside."""
+    start = np.array([0.0, 5.0, 5.5, -3.0])
+    raises(ValueError, r"x0\[2\] = 5.5 outside \[0.0, 5.0\]", check_start, start, Box(0.0, 5.0))
+    check_start(start[:2], Box(0.0, 5.0))
 
 
 def test_fold_is_a_mirror_at_the_only_side():
@@ -114,13 +122,14 @@ def test_repeats_in_a_subspace():
 
     class Repeats(zo.SPSA):
         def ask(self, state, step, out=None):
-            X = np.linspace(0.1, 0.7, 6).reshape(3, 2)
-            X[2] = X[1]
-            return Asked(X, None, [-1, None, 1])
+            X = np.linspace(0.1, 0.9, 8).reshape(4, 2)
+            X[2:] = X[:2]
+            return Asked(X, None, [-1, None, 0, 1])
 
     method = zo.RandomSubspace(Repeats(), dim=2)
     asked = method.ask(method.init(np.ones(5), make_key(np.random.default_rng(0))), 0)
-    assert asked.again == [None, None, 1] and (asked.X[2] == asked.X[1]).all() and (asked.X[0] != asked.X[1]).any()
+    assert asked.again == [None, None, 0, 1]
+    assert (asked.X[2:] == asked.X[:2]).all() and (asked.X[0] != asked.X[1]).any()
 
 
 def test_lengths_of_another_number_of_variables_are_left_to_the_method():
@@ -211,7 +220,8 @@ def test_starts_that_are_none(starts):
 def test_starts_of_another_length(x0):
     key = make_key(np.random.default_rng(0))
     raises(ValueError, f"length of x0, {x0.size}, got 2", SeveralStarts(zo.SPSA(), STARTS).init, x0, key)
-    assert SeveralStarts(zo.SPSA(), [x0]).init(x0, key).left == (0,)  # one start is a race already
+    assert SeveralStarts(zo.SPSA(), [x0]).init(x0, key).left == (0,)
+    assert list(SeveralStarts(zo.SPSA(), [x0], evaluations=8).rounds()) == [(1, 1)]  # one start is no race
 
 
 # ------------------------------------------------------------------------------------------------------ fzoo and bar
@@ -226,6 +236,11 @@ def test_a_spread_takes_three_losses(base):
     assert (method.update(state, asked, [*first, 2.0, 1.0, np.nan, 5.0]).x != state.x).all()
 
 
+def test_probes_that_all_lie_level_have_no_spread():
+    assert Centered(3, at_least=3).square([0.0, 0.0, 0.0]) == 0.0
+    assert Centered(3, at_least=3).square([1.0, 0.0, -2.0]) == 5.0
+
+
 def test_bar_in_one_direction():
     opt = zo.Optimizer(zo.BAR(lr=0.1, c=0.1, directions=1), np.ones(2), rng=0)
     assert len(opt.ask()) == 2
@@ -236,6 +251,8 @@ def test_the_least_of_pairs_and_steps():
     assert zo.SPSA(pairs=1).pairs == 1 and zo.BAR(lr=0.1, steps=1).steps == 1
     raises(ValueError, "pairs must be >= 1, got 0", zo.SPSA, pairs=0)
     raises(ValueError, "steps must be >= 1, got 0", zo.BAR, lr=0.1, steps=0)
+    for lr in ("auto", zo.Cosine(0.1, 0.01, 10)):
+        raises(ValueError, "lr must be a number where steps is given", zo.BAR, lr=lr, steps=9)
 
 
 def test_settled_gains_go_by_the_first_momentum():
@@ -261,6 +278,7 @@ def test_the_least_rate_of_bar_is_at_most_the_first(lr_min):
 def test_the_threshold_of_the_released_trainer_grows_with_the_dimension():
     assert zo.SPSAGEASS.paper(dim=500).threshold == 0.5 and zo.SPSAGEASS.paper(dim=1, threshold=2.0).threshold == 2.0
     raises(ValueError, "dim must be >= 1, got 0", zo.SPSAGEASS.paper, dim=0)
+    raises(ValueError, "dim must be >= 1, got 0", zo.SPSAGEASS.released, dim=0)
 
 
 def test_one_strike_is_enough_if_asked_for():
