@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from zoo_opt.cli import completion
-from zoo_opt.cli.bench import do_bench, do_compare, do_export, do_report
+from zoo_opt.cli.bench import do_bench, do_compare, do_export, do_plot, do_report
 from zoo_opt.cli.listing import do_list
 from zoo_opt.cli.run import do_run
 
@@ -20,6 +20,7 @@ examples:
   zoo-opt bench quick                               compare optimizers: COCO bbob, a network (about 2 minutes)
   zoo-opt bench compare before after                what a change made better or worse
   zoo-opt report results/quick                      write the HTML report again
+  zoo-opt plot results/quick -o ecdf.pdf            a figure for a paper
 """
 
 LIST = """\
@@ -103,6 +104,18 @@ examples:
   zoo-opt report benchmarks/results/quick.jsonl.xz         writes benchmarks/results/quick.html
   zoo-opt report results/quick --earlier results/before    with a view of what changed
   zoo-opt report results/quick --markdown table.md         the tables for a README too
+"""
+
+PLOT = """\
+Draw a figure of a recorded bench with matplotlib (pip install "zoo-opt[plot]"), for a paper or a page.
+
+Each method has a colour of its own; ours are solid lines, other libraries dashed. Methods that ran on fewer problems
+than the others are left out and named below the figure.
+
+examples:
+  zoo-opt plot results/quick -o ecdf.pdf            fraction of the targets reached, over evaluations
+  zoo-opt plot benchmarks/results/bbob.jsonl.xz --group "bbob, 1000 d" --only auto "pycma, BIPOP" -o ecdf.svg
+  zoo-opt plot benchmarks/results/digits.jsonl.xz --kind convergence -o digits.png
 """
 
 EXPORT = """\
@@ -211,6 +224,13 @@ def parser() -> argparse.ArgumentParser:
     add("--html", metavar="FILE", help="where to write (default: beside the record)")
     add("--earlier", metavar="RESULT", help="an earlier result to compare with in the report")
     add("--markdown", metavar="FILE", help="write the tables as Markdown too")
+
+    add = command("plot", do_plot, "a figure of a record: PDF, SVG or PNG", PLOT)
+    add("record", metavar="RESULT", help="a bench's folder or a record")
+    add("--kind", choices=["ecdf", "convergence"], default="ecdf", help="what to draw (default: ecdf)")
+    add("--group", default="", metavar="NAME", help="a group of the suite (default: its first)")
+    add("--only", nargs="+", action="extend", default=[], metavar="LABEL", help="these methods, in this order")
+    add("-o", "--output", required=True, metavar="FILE", help="where to write: .pdf, .svg, .png or .eps")
 
     add = command("export", do_export, "a small record to keep, or COCO's log files", EXPORT)
     add("results", metavar="RESULT", help="a bench's folder or a record")

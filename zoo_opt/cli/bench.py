@@ -1,4 +1,4 @@
-"""``zoo-opt bench``, ``bench compare``, ``report`` and ``export``: from a suite to what it showed."""
+"""``zoo-opt bench``, ``bench compare``, ``report``, ``plot`` and ``export``: from a suite to what it showed."""
 
 from __future__ import annotations
 
@@ -106,6 +106,17 @@ def do_export(arguments: argparse.Namespace) -> int:
 
         for folder in export_coco(record, Path(arguments.coco)):
             print(folder)
+    return 0
+
+
+def do_plot(arguments: argparse.Namespace) -> int:
+    """Draw a figure of a record."""
+    from zoo_opt.bench.report.drawing import draw, save
+
+    record, _ = _read(arguments.record)
+    path = Path(arguments.output)
+    save(draw(record, arguments.kind, group=arguments.group, methods=arguments.only), path)
+    print(path)
     return 0
 
 
