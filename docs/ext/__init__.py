@@ -1,0 +1,1 @@
+"""What the site adds to sphinx: reference pages, the gallery, and the reports of recorded benchmarks."""
