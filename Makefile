@@ -22,13 +22,13 @@ help:
 	@echo "make test-all run every test: kills, servers in processes of their own, trainings (about 45 minutes)"
 	@echo "make services test against real servers and clients of others, each in an environment of its own (once: 2 GB)"
 	@echo "make soak    kill, interrupt and starve kept runs for 10 minutes; nothing may be lost (SECONDS=60 for less)"
-	@echo "make lint    ruff (rules and format) and mypy --strict"
+	@echo "make lint    ruff (rules and format), mypy --strict, and sentences that are too long"
 	@echo "make docs    build the documentation, warnings are errors"
 	@echo "make bench   the recorded benchmarks: overhead, failures, units, digits, bbob (about 25 minutes)"
 	@echo "make mutants small changes of the code, and whether a test notices each (20 minutes; docs/mutants.md)"
 	@echo "make results the study of benchmarks/*.toml, recorded in benchmarks/results (hours; goes on where it was)"
 	@echo "make tables  the tables of zoo_opt_seg, recorded in benchmarks/results (hours; goes on where it was; DATA=folder)"
-	@echo "make wheel   build the wheel and the source distribution into dist/"
+	@echo "make wheel   build the wheel and the source distribution into dist/, and check both"
 	@echo "make clean   remove the environment and everything that was built"
 
 $(VENV)/.made:
@@ -76,6 +76,7 @@ soak: $(VENV)/.ready-dev
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/python .ci/prose.py
 	$(BIN)/mypy
 
 format: $(VENV)/.ready-dev
@@ -110,9 +111,16 @@ tables: $(VENV)/.ready-demo
 	  $(PINNED) $(BIN)/zoo-opt-seg table benchmarks/$$suite.toml --out $$out --workers $(JOBS) --data-root $(DATA) \
 	    --record benchmarks/results/$$suite.jsonl.xz --markdown benchmarks/results/$$suite.md || exit 1; done
 
-wheel: $(VENV)/.ready-dev
+$(VENV)/.ready-release: $(VENV)/.ready-dev
+	@echo "Installing what checks the wheel into $(VENV) (once)"
+	@$(INSTALL) '.[release]'
+	@touch $@
+
+wheel: $(VENV)/.ready-release
 	@rm -rf dist
 	@$(BIN)/python -m build --no-isolation --outdir dist .
+	@$(BIN)/twine check --strict dist/*
+	@$(BIN)/check-wheel-contents dist/*.whl
 
 clean:
 	rm -rf $(VENV) .services dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
