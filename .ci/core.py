@@ -45,7 +45,9 @@ def main() -> int:
         subprocess.run([python, "-m", "pip", "list", "--disable-pip-version-check"], check=True)
         tests = [ROOT / "tests" / part for part in PARTS]
         tests += [path for path in sorted((ROOT / "tests").glob("test_*.py")) if path.name not in LEFT_OUT]
-        return subprocess.run([python, "-m", "pytest", "-q", "-m", "not slow", *tests], cwd=ROOT, check=False).returncode
+        return subprocess.run(
+            [python, "-m", "pytest", "-q", "-m", "not slow", *tests], cwd=ROOT, check=False
+        ).returncode
 
 
 if __name__ == "__main__":

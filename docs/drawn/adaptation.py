@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from drawn.small import DARK, shrink
 from PIL import Image
 
+from drawn.small import DARK, shrink
 from zoo_opt_seg.adaptation.run import adapt
 from zoo_opt_seg.blackbox.tiny import TinySam
 from zoo_opt_seg.data import load_data
@@ -41,7 +41,11 @@ def row(name: str) -> dict[str, Any]:
     chosen = int(np.argsort(after - before, kind="stable")[len(test) // 2])
     images, prompts = np.asarray(test.images), draw_prompts(1, test, (seed, 0), exact=True)
     shown, by = images[chosen : chosen + 1], prompts[chosen : chosen + 1]
-    masks = (model(shown, by)[0] > 0.5, adapted.prompt.predict(model, shown, by)[0] > 0.5, np.asarray(test.masks)[chosen])
+    masks = (
+        model(shown, by)[0] > 0.5,
+        adapted.prompt.predict(model, shown, by)[0] > 0.5,
+        np.asarray(test.masks)[chosen],
+    )
     return {
         "title": f"{ROWS[name]}\n{before.mean():.2f} to {after.mean():.2f}",
         "image": shown[0],
@@ -74,7 +78,10 @@ def draw(rows: list[dict[str, Any]], settings: dict[str, Any], path: Path) -> No
         for found, line in zip(rows, panels, strict=True):
             image = found["image"]
             large = np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
-            pictures = [large, *(overlay(image, m, c) for m, c in zip(found["masks"], (BEFORE, AFTER, TRUTH), strict=True))]
+            pictures = [
+                large,
+                *(overlay(image, m, c) for m, c in zip(found["masks"], (BEFORE, AFTER, TRUTH), strict=True)),
+            ]
             below = ["", *(f"Dice {dice:.2f}" for dice in found["dice"]), ""]
             for ax, picture, text in zip(line, pictures, below, strict=True):
                 ax.imshow(picture)

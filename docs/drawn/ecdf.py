@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import matplotlib
-from drawn.small import DARK, shrink
 
+from drawn.small import DARK, shrink
 from zoo_opt.bench.engine.record import read_record
 from zoo_opt.bench.report.drawing import draw, save
 from zoo_opt.bench.suite_record import current

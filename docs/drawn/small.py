@@ -21,4 +21,6 @@ DARK: dict[str, Any] = {  # matplotlib's settings for a dark page
 
 def shrink(path: Path, colours: int = 192) -> None:
     """Write a PNG again with so many colours, which makes it small."""
-    Image.open(path).convert("RGB").quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(path, optimize=True)
+    Image.open(path).convert("RGB").quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )

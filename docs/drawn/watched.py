@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib.figure
-from drawn.small import DARK, shrink
 
 import zoo_opt as zo
+from drawn.small import DARK, shrink
 
 FEWEST = 5  # evaluations of a run that is worth a line
 MOST = 8  # lines

@@ -9,8 +9,9 @@ import ast
 import re
 from pathlib import Path
 
-from ext.written import keep_only, write
 from sphinx.application import Sphinx
+
+from ext.written import keep_only, write
 
 FOLDER = "gallery"
 ROW = re.compile(r"^\| \[(\w+)\.py\]\(\1\.py\) \| (.+?) \| \[(.+?)\]\(\.\./docs/(.+?)\) \|$", re.M)
@@ -45,7 +46,13 @@ def picture(name: str, alt: str) -> list[str]:
     """The picture of an example, for light and for dark pages."""
     lines = []
     for shade, suffix in (("light", ""), ("dark", "-dark")):
-        lines += [f"```{{image}} ../plots/examples/{name}{suffix}.png", f":class: only-{shade}", f":alt: {alt}", "```", ""]
+        lines += [
+            f"```{{image}} ../plots/examples/{name}{suffix}.png",
+            f":class: only-{shade}",
+            f":alt: {alt}",
+            "```",
+            "",
+        ]
     return lines
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ext.written import keep_only, write
 from sphinx.application import Sphinx
+
+from ext.written import keep_only, write
 
 FOLDER = "reference"
 BLOCK = re.compile(r"^```\{eval-rst\}\n(.*?)^```\n", re.M | re.S)

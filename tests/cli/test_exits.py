@@ -60,6 +60,8 @@ def folder(tmp_path, monkeypatch):
     ("words", "message", "status"), [(*case, 2) for case in WRONG] + [(*case, 1) for case in FAILED]
 )
 def test_one_sentence_and_the_status_of_its_kind(words, message, status, capsys):
+    if words[0] == "bench":
+        pytest.importorskip("cocoex")  # the suite "quick" has problems of COCO
     assert main(words) == status
     error = capsys.readouterr().err
     assert message in error and error.startswith("zoo-opt: ") and error.count("\n") == 1
@@ -73,6 +75,8 @@ def test_what_the_parser_refuses(words):
 
 
 def test_an_interrupt(monkeypatch, capsys):
+    pytest.importorskip("cocoex")
+
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 

@@ -243,6 +243,7 @@ def test_a_checkpoint_of_before_functions_were_called_so(tmp_path):
 
 
 def test_run_auto_is_told_the_problems_bounds(capsys):
+    pytest.importorskip("cocoex")
     problem = ["-p", "function=1", "-p", "dimension=5"]
     assert main(["run", "bbob", *problem, "--method", "auto", "--budget", "300", "--quiet"]) == 0
     assert "bounds=(-5.0, 5.0)" in capsys.readouterr().out

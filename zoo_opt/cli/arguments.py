@@ -34,14 +34,16 @@ examples:
 RUN = """\
 Minimize a function of yours, or a named problem.
 
-FUNCTION is "module:function" or "file.py:function", a function of one vector that returns a number, looked for in the
-current folder and on the Python path; or a problem that `zoo-opt list` names. A function needs --x0: numbers separated
-by commas, "zeros:N", or a .npy file; or a --space, a TOML file with a line for each parameter, such as
+FUNCTION is "module:function" or "file.py:function": a function of one vector that returns a number. It is looked for
+in the current folder and on the Python path. FUNCTION may also be a problem that `zoo-opt list` names.
+
+A function needs a start, --x0: numbers separated by commas, "zeros:N", or a .npy file. Instead it may have named
+parameters, --space FILE. The file is TOML, with a line for each parameter:
   C = { float = [1e-3, 1e3], log = true }
   layers = { int = [1, 8] }
   kernel = { choice = ["rbf", "poly"] }
   shrink = { bool = true }
-of which the function gets a dict, and --x0 a part to start from: C=1,kernel=poly.
+The function then gets a dict, and --x0 may name some parameters to start from: C=1,kernel=poly.
 
 examples:
   zoo-opt run mymodule:loss --x0 zeros:50 --bounds -5:5 --budget 2000
@@ -121,9 +123,9 @@ examples:
 EXPORT = """\
 Write the results of a bench in another form: a small record to keep or send, or COCO's log files.
 
---record keeps what tables, statistics, reports and comparisons need, compressed if the name ends in .xz or .gz, always
-the same bytes for the same results: the last of repeated runs, numbers to 6 digits, and of convergence curves about
-a dozen points. --coco writes a folder for each method, for `python -m cocopp`.
+--record keeps what tables, statistics, reports and comparisons need: the last of repeated runs, numbers to 6 digits,
+and about a dozen points of each convergence curve. It is compressed if the name ends in .xz or .gz. The same results
+give the same bytes. --coco writes a folder for each method, for `python -m cocopp`.
 
 examples:
   zoo-opt export results/quick --record benchmarks/results/quick.jsonl.xz

@@ -85,9 +85,9 @@ examples:
 """
 
 SPEND = """\
-Sum up what services were asked, by run, model and day: calls and images that are paid, those of them that are perhaps
-paid, as their answer never came, and that failed; what was refused, not served and not sent, which is not paid; money,
-the service's seconds, and bytes of answers.
+Sum up what services were asked, by run, model and day. Columns are the paid calls and images, and of these the ones
+that are perhaps paid (no answer came) or failed. Then what is not paid: refused, not served, not sent. The last are
+money, the service's seconds, and the bytes of its answers.
 
 example:
   zoo-opt-seg spend results/*/ledger.jsonl
@@ -98,9 +98,9 @@ LABEL_STUDIO = """\
 Answer the clicks and boxes of a project of Label Studio, and learn from what is submitted there.
 
 {words}
-A click costs one call of the model; to learn costs none: a small network is taught to correct the answers that people
-were given, in the background, after every few labelled images, and followed as far as the labels that it has not seen
-say that it helps. The page of the server shows the versions, and takes one back.
+A click costs one call of the model; learning costs none. After every few labelled images a small network learns in the
+background to correct the model's answers. Labels that it has not seen decide how far it is followed. The page of the
+server shows its versions, and can take one back.
 
 examples:
   zoo-opt-seg label-studio --model tiny --project 1 --url http://127.0.0.1:8080 --token '$LS_TOKEN' --out labels
@@ -169,7 +169,13 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--refine-networks", type=int, default=4, metavar="N", help="that are averaged (default: 4)")
     sub.add_argument("--refine-share", type=float, default=0.2, metavar="S", help="of the calls (default: 0.2)")
     sub.add_argument("--augment", choices=("paper", "released"), help="augmentation of the training images")
-    sub.add_argument("--validate", type=int, default=6, metavar="N", help="marks to validate at (default: 6; 0: none)")
+    sub.add_argument(
+        "--validate",
+        type=int,
+        default=6,
+        metavar="N",
+        help="how often to validate, evenly spaced (default: 6, 0 for never)",
+    )
     sub.add_argument("--validation-images", type=int, metavar="N", help="default: all, for a fifth of the calls")
     sub.add_argument("--select", choices=("dice", "loss"), default="dice", help="by what the iterate is kept")
     sub.add_argument("--test-images", type=int, metavar="N", help="the first N test images only; 0: none")

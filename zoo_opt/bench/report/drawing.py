@@ -135,7 +135,9 @@ def _convergence(ax: Axes, parts: dict[str, list[Run]]) -> None:
         if not len(band.median):
             continue
         ax.plot(band.evaluations, band.median, drawstyle="steps-post", label=method, **look)
-        ax.fill_between(band.evaluations, band.low, band.high, step="post", color=look["color"], alpha=0.15, linewidth=0)
+        ax.fill_between(
+            band.evaluations, band.low, band.high, step="post", color=look["color"], alpha=0.15, linewidth=0
+        )
         ends[method] = float(band.median[-1])
     ax.set_xscale("log")
     if ends and min(ends.values()) > 0:
