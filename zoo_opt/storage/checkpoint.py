@@ -50,10 +50,10 @@ def write(path: str | os.PathLike[str], tree: Any) -> None:
     text = json.dumps(_encode(tree, arrays))
     buffer = io.BytesIO()
     np.savez(buffer, **{_TREE: np.frombuffer(text.encode(), np.uint8), **arrays})  # type: ignore[arg-type]
-    payload = buffer.getbuffer()
-    digest = hashlib.sha256(payload).hexdigest()
-    header = b"%s %d %s\n" % (_MAGIC, VERSION, digest.encode())
-    write_atomically(path, header, payload)
+    with buffer.getbuffer() as payload:  # let go of even if the write fails: a buffer with a view cannot be collected
+        digest = hashlib.sha256(payload).hexdigest()
+        header = b"%s %d %s\n" % (_MAGIC, VERSION, digest.encode())
+        write_atomically(path, header, payload)
 
 
 def fingerprint(tree: Any) -> int:

@@ -161,7 +161,8 @@ def write_vector(path: Path, x: Array) -> None:
     """Write an array as .npy, atomically."""
     buffer = io.BytesIO()
     np.save(buffer, x, allow_pickle=False)
-    write_atomically(path, buffer.getbuffer())
+    with buffer.getbuffer() as payload:
+        write_atomically(path, payload)
 
 
 def read_vector(path: Path) -> Array:

@@ -34,9 +34,9 @@ def send(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
     """Write one message."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    payload = buffer.getbuffer()
-    file.write(_MAGIC + len(payload).to_bytes(8, "little"))
-    file.write(payload)
+    with buffer.getbuffer() as payload:
+        file.write(_MAGIC + len(payload).to_bytes(8, "little"))
+        file.write(payload)
     file.flush()
 
 

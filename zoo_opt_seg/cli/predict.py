@@ -247,7 +247,8 @@ class _Predictions:
         target.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
         picture_of(values, self.probabilities).save(buffer, "PNG")
-        write_atomically(target, buffer.getbuffer())
+        with buffer.getbuffer() as payload:
+            write_atomically(target, payload)
         about = {"image": question.image, **({"name": question.name} if question.name else {})}
         self.journal.add({**about, "mask": str(question.mask), "object": _share(values), "asked": key})
         return ""

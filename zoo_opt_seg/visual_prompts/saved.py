@@ -132,7 +132,8 @@ def save_prompt(
     arrays = {_ARRAY + name: value for name, value in prompt.arrays().items()}
     buffer = io.BytesIO()
     np.savez(buffer, **{_HEADER: text, _X: x, **arrays})  # type: ignore[arg-type]
-    write_atomically(path, buffer.getbuffer())
+    with buffer.getbuffer() as payload:
+        write_atomically(path, payload)
 
 
 def load_prompt(
