@@ -20,7 +20,7 @@ version = release = __version__
 
 extensions = [
     *("myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"),
-    *("ext.reference", "ext.gallery", "ext.reports"),
+    *("ext.reference", "ext.gallery", "ext.reports", "ext.accessible"),
 ]
 exclude_patterns = ["_build"]
 viewcode_line_numbers = True
@@ -38,6 +38,7 @@ napoleon_use_ivar = True
 html_theme = "furo"
 html_title = f"zoo-opt {release}"
 html_show_sourcelink = False
+html_split_index = True
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"
