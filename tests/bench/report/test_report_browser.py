@@ -222,15 +222,20 @@ def test_colours_stand_out_from_the_ground(browser, report, theme):
     """Text by 4.5 to 1, lines by 3 to 1 (WCAG 2, 1.4.3 and 1.4.11)."""
     script = """() => { const probe = document.body.appendChild(document.createElement("i")); const read = (name) => {
         probe.style.color = `var(--${name})`; return getComputedStyle(probe).color.match(/[\\d.]+/g).map(Number); };
-        const names = ["bg", "card", "text", "soft", "accent", "good", "bad", ...Array(8).keys().map((i) => "c" + i)];
-        return Object.fromEntries(names.map((name) => [name, read(name)])); }"""
+        const names = ["bg", "card", "text", "soft", "accent", "good", "bad"];
+        const made = Array.from({ length: 24 }, (_, i) => ({ name: "c" + i, ours: i < 3 }));
+        const own = [...looks(made)].map(([name, look]) => { probe.style.color = look.color;
+          return [name, getComputedStyle(probe).color.match(/[\\d.]+/g).map(Number)]; });
+        return Object.fromEntries([...names.map((name) => [name, read(name)]), ...own]); }"""
 
     def luminance(rgb):
         linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in (c / 255 for c in rgb[:3])]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     with opened(browser, report, theme=theme) as page:
-        colours = {name: luminance(rgb) for name, rgb in page.evaluate(script).items()}
+        found = page.evaluate(script)
+    assert len({tuple(rgb) for name, rgb in found.items() if name.startswith("c") and name != "card"}) == 24
+    colours = {name: luminance(rgb) for name, rgb in found.items()}
     for ground in ("bg", "card"):
         for name in colours.keys() - {"bg", "card"}:
             low, high = sorted((colours[ground], colours[name]))

@@ -1,14 +1,19 @@
 // Line charts in SVG, with a reading line under the pointer, a finger or the arrow keys.
 
-// How methods look: ours solid, peers dashed, colours that differ in hue and lightness; the theme gives their values.
+// How methods look: ours solid, peers dashed, and no two of one colour. The theme has the first eight colours; further ones
+// go around the circle of hues by the golden angle, so that each is far from those before it.
 const DASHES = ["2 4", "7 4", "9 3 2 3", "14 5"];
 const COLOURS = 8;
+const colourOf = (i) => {
+  const hue = ((i - COLOURS) * 137.5 + 15) % 360;
+  return i < COLOURS ? `var(--c${i})` : `light-dark(hsl(${hue} 75% 28%), hsl(${hue} 65% 72%))`;
+};
 const looks = (methods) => {
   const ordered = [...methods.filter((m) => m.ours), ...methods.filter((m) => !m.ours)];
   const ours = methods.filter((m) => m.ours).length;
   return new Map(ordered.map((method, i) => {
     const dash = method.ours ? (i < COLOURS ? "" : "16 2") : DASHES[(i - ours) % DASHES.length];
-    return [method.name, { color: `var(--c${i % COLOURS})`, dash, width: method.ours ? 2.4 : 2 }];
+    return [method.name, { color: colourOf(i), dash, width: method.ours ? 2.4 : 2 }];
   }));
 };
 const stroke = (look) => ({ stroke: look.color, "stroke-width": look.width, "stroke-dasharray": look.dash, fill: "none" });
