@@ -9,6 +9,8 @@ from bench import synthetic
 pytest.importorskip("matplotlib")
 
 from zoo_opt.bench.report.drawing import colours, draw, save, spread
+from zoo_opt.bench.suite_record import write_record
+from zoo_opt.cli import main
 
 PROBLEMS = synthetic.bbob_names(functions=(1, 8), dims=(2, 5), instances=(1, 2))
 
@@ -111,3 +113,13 @@ def test_spread_keeps_apart_and_in_order():
         assert (np.diff(moved) > 0.05 - 1e-12).all()
         assert np.mean(moved) == pytest.approx(np.mean(heights))
     assert spread([0.1, 0.5, 0.9], 0.05) == pytest.approx([0.1, 0.5, 0.9])
+
+
+def test_the_command(record, tmp_path, capsys):
+    write_record(record, tmp_path / "runs.jsonl")
+    words = ["plot", str(tmp_path / "runs.jsonl"), "--group", "first", "--only", "auto", "FZOO", "-o"]
+    assert main([*words, str(tmp_path / "ecdf.svg")]) == 0
+    drawn = (tmp_path / "ecdf.svg").read_text(encoding="utf-8")
+    assert all(f">{text}</text>" in drawn for text in ("auto", "FZOO", "evaluations / dimension"))
+    assert main([*words, str(tmp_path / "ecdf.txt")]) == 2
+    assert "output must end in one of .pdf" in capsys.readouterr().err

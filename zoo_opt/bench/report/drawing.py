@@ -129,7 +129,8 @@ def _convergence(ax: Axes, parts: dict[str, list[Run]]) -> None:
     """Medians over the seeds, in bands."""
     if len({run["problem"] for own in parts.values() for run in own}) > 1:
         raise ValueError('kind must be "ecdf" for a group of several problems, got "convergence"')
-    figure, ends = next(iter(parts.values()))[0]["curve_of"], {}
+    figure: str = next(iter(parts.values()))[0]["curve_of"]
+    ends: dict[str, float] = {}
     for (method, own), look in _looks(parts):
         band = curve_band(own)
         if not len(band.median):
