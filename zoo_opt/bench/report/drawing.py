@@ -141,8 +141,15 @@ def _convergence(ax: Axes, parts: dict[str, list[Run]]) -> None:
         )
         ends[method] = float(band.median[-1])
     ax.set_xscale("log")
-    if ends and min(ends.values()) > 0:
-        ax.set_yscale("log")
+    shown = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in ax.lines] or [np.empty(0)])
+    shown = shown[np.isfinite(shown)]
+    if len(shown):  # the medians; a band of a run that diverged may leave the figure
+        low, high = float(shown.min()), float(shown.max())
+        if low > 0:
+            ax.set_yscale("log")
+            ax.set_ylim(low / (high / low) ** 0.06 / 1.01, high * (high / low) ** 0.06 * 1.01)
+        else:
+            ax.set_ylim(low - 0.06 * (high - low) - 1e-12, high + 0.06 * (high - low) + 1e-12)
     ax.set_xlim(right=max(run["budget"] for own in parts.values() for run in own))
     ax.set_xlabel("evaluations")
     ax.set_ylabel(FIGURES.get(figure, figure))
