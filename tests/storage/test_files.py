@@ -6,6 +6,7 @@ import math
 import os
 import stat
 import sys
+from pathlib import Path
 
 import pytest
 from refusals import raises
@@ -253,6 +254,32 @@ def test_the_error_of_a_write_names_a_file(path, own, named):
 
     error = raises(OSError, "full", atomic.write_atomically, path, full)
     assert os.path.basename(error.filename) == named
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_where_an_open_file_cannot_be_moved_it_is_closed_first(path, monkeypatch, fails):
+    """As on Windows: moving or deleting a file that is open anywhere in this process is refused."""
+    from zoo_opt.storage import own_file
+
+    def guarded(act):
+        def acted(source, *rest, **options):
+            if any(file.is_open and file.path == Path(source) for file in own_file._OPEN):
+                raise PermissionError(errno.EACCES, "in use", str(source))
+            return act(source, *rest, **options)
+
+        return acted
+
+    def full(file):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(atomic, "_MOVES_OPEN", False)
+    monkeypatch.setattr(os, "replace", guarded(os.replace))
+    monkeypatch.setattr(Path, "unlink", guarded(Path.unlink))
+    if fails:
+        raises(OSError, "full", atomic.write_atomically, path, full)
+    else:
+        atomic.write_atomically(path, b"new")
+    assert os.listdir(path.parent) == ([] if fails else ["lines"])
 
 
 @posix

@@ -13,6 +13,7 @@ from zoo_opt.storage.lock import take
 from zoo_opt.storage.own_file import OwnFile
 
 _ENDING = ".tmp"
+_MOVES_OPEN = os.name != "nt"  # Windows neither moves nor deletes a file that is open
 
 
 def write_atomically(path: str | os.PathLike[str], *parts: Any) -> None:
@@ -32,8 +33,12 @@ def write_atomically(path: str | os.PathLike[str], *parts: Any) -> None:
             os.fsync(temporary.fd)
         if mode is not None:
             os.chmod(temporary.path, mode)
+        if not _MOVES_OPEN:
+            temporary.close()
         os.replace(temporary.path, target)
     except BaseException as error:
+        if not _MOVES_OPEN:
+            temporary.close()
         temporary.path.unlink(missing_ok=True)
         if isinstance(error, OSError):
             error.filename = error.filename or str(target)  # so that the message names it
