@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Sequence
 
 from zoo_opt.cli.completion import completing
-from zoo_opt.cli.exits import ending
+from zoo_opt.cli.exits import FAILED, ending
 from zoo_opt.cli.reading import joined
-from zoo_opt_seg.cli.arguments import parser
+from zoo_opt.support.loading import require
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (0 done, 1 failed, 2 wrong usage, 130 interrupted)."""
+    try:
+        for module, package in (("torch", ""), ("PIL", "pillow")):
+            if importlib.util.find_spec(module) is None:
+                require(module, package, extra="seg")
+    except ImportError as error:  # the package comes with zoo-opt, what it needs does not
+        print(f"zoo-opt-seg: {error}", file=sys.stderr)
+        return FAILED
+    from zoo_opt_seg.cli.arguments import parser
+
     completing(parser)
     words = joined(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["table"]:

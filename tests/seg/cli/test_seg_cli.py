@@ -1,6 +1,6 @@
 """The command line: what it does, what it says, how it ends."""
 
-import importlib
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -350,3 +350,18 @@ def test_a_table_ends_by_the_same_rule(run, monkeypatch):
         monkeypatch.setattr("zoo_opt_seg.tables.run.load_table", raising(error))
         status, _, err = run("table", "suite.toml")
         assert status == expected and err.startswith("zoo-opt-seg table: ") and err.count("\n") == 1
+
+
+def test_without_its_extra_the_command_says_what_to_install(monkeypatch, capsys):
+    """As after `pip install zoo-opt`: the command is there, torch is not."""
+    from zoo_opt_seg import cli
+
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else found(name, *rest)
+    )
+    monkeypatch.setitem(sys.modules, "torch", None)  # an import of it fails
+    assert cli.main(["list"]) == 1
+    assert capsys.readouterr().err == (
+        'zoo-opt-seg: torch is not installed; it comes with the seg extra: pip install "zoo-opt[seg]"\n'
+    )
