@@ -25,6 +25,7 @@ HELD = (
     ),
     *("docs/results.md", "docs/papers.md", "docs/paper-baps.md", "docs/paper-vlsm-adapter.md", "docs/paper-sam-lst.md"),
     *("docs/tutorial-simulator.md", "docs/tutorial-service.md", "docs/auto-decides.md", "docs/keyed-draws.md"),
+    *("docs/spaces.md", "docs/plotting.md", "docs/parallel.md", "docs/interop.md"),
     *("docs/examples.md", ".github/CODE_OF_CONDUCT.md", ".github/SECURITY.md"),
     *("zoo_opt/cli/arguments.py", "zoo_opt_seg/cli/arguments.py", "zoo_opt_seg/cli/commands.py"),
 )
