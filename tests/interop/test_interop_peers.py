@@ -15,7 +15,7 @@ from zoo_opt.interop.inverted import Dialogue, Inverted
 for package in ("cma", "cmaes", "nevergrad", "scipy", "noisyopt"):
     pytest.importorskip(package)
 
-from zoo_opt.bench.solvers import check_method, make_solver  # noqa: E402
+from zoo_opt.bench.solvers import check_method, left_out, make_solver  # noqa: E402
 
 BOX = {"bounds": [-5.0, 5.0], "restart_from": [-4.0, 4.0]}
 BIPOP = {"sigma0": 1.0, "restarts": "bipop", "restart_from": [-4.0, 4.0]}
@@ -24,6 +24,8 @@ PEERS = [
     ("pycma", {"sigma0": 1.0, "diagonal": True}),
     ("pycma", {"sigma0": 1.0, "sampler": "vkd"}),
     ("pycma", {"sigma0": 1.0, "sampler": "vd"}),
+    ("pycma:lq", {"sigma0": 1.0, "restarts": 9, **BOX}),
+    ("pycma:lq", {"first": "SLSQP", "sigma0": 1.0, "restarts": 9, **BOX}),
     ("pycma:noise-handler", BIPOP),
     ("pycma:noise-handler", {"sigma0": 1.0, "maxevals": [1, 1, 30]}),
     ("cmaes:CMA", BIPOP),
@@ -37,6 +39,8 @@ PEERS = [
     ("scipy:Nelder-Mead", BOX),
     ("scipy:Powell", BOX),
     ("scipy:COBYLA", {"restart_from": [-4.0, 4.0]}),
+    ("scipy:SLSQP", BOX),
+    ("scipy:COBYQA", BOX),
     ("scipy:differential_evolution", {"options": {"popsize": 2}}),
     ("noisyopt:SPSA", {"a": 0.2, "c": 0.01}),
 ]
@@ -168,7 +172,8 @@ test_bad_options_are_named = refused(
     (("nothing", {}), "must be one of .*peers too"),
     (("spsa", {"lr": {"type": "Nope"}}), "needs a type that zoo_opt has"),
     (("spsa", {"rate": 1}), "rate"),
-    (("scipy:COBYQA", {}), "name must be one of"),
+    (("scipy:CG", {}), "name must be one of"),
+    (("scipy:COBYQA", {"step": 1e-8}), "refuses its options"),
     (("scipy:BFGS", {"bounds": [-1, 1]}), "bounds must be None for BFGS"),
     (("scipy:L-BFGS-B", {"step": 0}), "step must be positive"),
     (("scipy:L-BFGS-B", {"sigma0": 1}), "refuses its options"),
@@ -176,6 +181,8 @@ test_bad_options_are_named = refused(
     (("pycma", {"sigma": 1}), "refuses its options"),
     (("pycma", {"restarts": "often"}), 'restarts must be None, "ipop" or "bipop"'),
     (("pycma:noise-handler", {"restarts": "often"}), "restarts must be None"),
+    (("pycma:lq", {"first": "BFGS"}), 'first must be None or "SLSQP"'),
+    (("optuna:TPE", {"levels": [2, 0, 0, 0], "bounds": [0, 2]}), r"bounds must be \(0, 1\) with levels"),
     (("pycma:other", {}), "expected"),
     (("cmaes:Cma", {}), "kind must be one of"),
     (("cmaes:SepCMA", {"lr_adapt": True}), "lr_adapt must be False for SepCMA"),
@@ -198,6 +205,35 @@ def test_a_missing_package_is_said(monkeypatch, module, use, package):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=rf'{package}.* is not installed; .*pip install "zoo-opt\[bench\]"'):
         make_solver(use, {}, X0, seed=1, budget=10)
+
+
+def test_optuna_searches_a_box():
+    pytest.importorskip("optuna")
+    points, _, solver = drive("optuna:TPE", {"bounds": [-1.0, 4.0]}, budget=60)
+    assert -1 <= points.min() < 0 and 3 < points.max() <= 4 and solver.best.loss < 5
+
+
+def test_a_second_run_of_cobyqa_does_not_hang(monkeypatch):
+    monkeypatch.setattr("zoo_opt.interop.trust_region_peers.PATIENCE", 0.05)
+    first = make_solver("scipy:COBYQA", {}, X0, seed=1, budget=10)
+    with pytest.raises(RuntimeError, match="another run of COBYQA is open"):
+        make_solver("scipy:COBYQA", {}, X0, seed=1, budget=10)
+    first.close()
+    assert len(make_solver("scipy:COBYQA", {}, X0, seed=1, budget=10).ask()) == 1
+
+
+def test_py_bobyqa_where_it_is_installed():
+    pytest.importorskip("pybobyqa")
+    points, _, solver = drive("pybobyqa", {"bounds": [-1.0, 4.0], "restart_from": [-1.0, 4.0]})
+    assert points.min() >= -1 and points.max() <= 4
+    assert len(points) == BUDGET and solver.best.loss < 1e-8
+
+
+def test_what_no_extra_brings_is_left_out_with_a_reason(monkeypatch):
+    assert left_out("scipy:COBYQA") == left_out("auto") == ""
+    monkeypatch.setattr("zoo_opt.support.registry.Entry.missing", ["pybobyqa"])
+    assert left_out("pybobyqa") == "Py-BOBYQA is not installed, and no extra of zoo-opt brings it"
+    assert left_out("scipy:COBYQA") == ""  # its absence is an error: the extra was forgotten
 
 
 # ---------------------------------------------------------------------------------------- inversion of control

@@ -34,8 +34,11 @@ class PeerEntry(Entry):
         without; "" where nothing follows.
     evaluated : str
         The factory's argument whose texts the library evaluates as Python; "" for none.
+    distribution : str
+        The name under which the library is installed, where it is not that of its module.
     """
 
+    distribution: str = ""
     argument: str = ""
     default: str = ""
     evaluated: str = ""
@@ -44,23 +47,27 @@ class PeerEntry(Entry):
 def _peer(name: str, factory: str, about: str, **rest: Any) -> PeerEntry:
     library = name.partition(":")[0]
     factory, needs = f"zoo_opt.interop.{factory}", ({"pycma": "cma"}.get(library, library),)
-    return PeerEntry(name=name, factory=factory, needs=needs, extra="bench", about=about, **rest)
+    return PeerEntry(name=name, factory=factory, needs=needs, about=about, **{"extra": "bench", **rest})
 
 
 _PYCMA = "pycma's CMA-ES: sigma0, popsize, diagonal, sampler, restarts, restart_from, options"
 _HANDLER = "the same with its noise handler: sigma0, maxevals, restarts, restart_from, options"
+_SURROGATE = "pycma's lq-CMA-ES, fmin_lq_surr2: first, sigma0, restarts, restart_from, bounds, options"
 _INTEGERS = "the same with its integer handling, on the unit cube: levels, and the rest as for pycma"
 _CMAES = "cmaes:CMA or cmaes:SepCMA: sigma0, popsize, lr_adapt, restarts, restart_from"
 _MARGIN = "for mixed variables on the unit cube: levels, sigma0, popsize, restarts, restart_from"
 _NEVERGRAD = "nevergrad:NAME for any registered optimiser: sigma0, batch, config, levels"
-_OPTUNA = "optuna:TPE, optuna:GP, ... on the unit cube: levels, options"
+_OPTUNA = "optuna:TPE, optuna:GP, ... on a box: bounds, levels, options"
 _SCIPY = "scipy:L-BFGS-B (finite differences), scipy:Nelder-Mead, ...: bounds, restart_from, step, options"
+_COBYQA = "scipy's COBYQA, one open run at a time: bounds, restart_from, options"
+_BOBYQA = "Py-BOBYQA, if pip install Py-BOBYQA has been done: bounds, restart_from, options"
 PEERS = Registry(
     "peer",
     "zoo_opt.peers",
     PeerEntry,
     _peer("pycma", "pycma:PyCMA", _PYCMA, evaluated="options"),
     _peer("pycma:noise-handler", "pycma:PyCMANoiseHandler", _HANDLER, evaluated="options"),
+    _peer("pycma:lq", "pycma:PyCMASurrogate", _SURROGATE, evaluated="options"),
     _peer("pycma:integers", "pycma:PyCMAIntegers", _INTEGERS, evaluated="options"),
     _peer("cmaes:CMAwM", "cmaes_margin:CMAwM", _MARGIN),
     _peer("cmaes:CatCMAwM", "cmaes_margin:CatCMAwM", _MARGIN),
@@ -69,6 +76,8 @@ PEERS = Registry(
     _peer("optuna", "optuna_peer:OptunaSampler", _OPTUNA, argument="name", default="TPE"),
     _peer("scipy", "scipy_peers:ScipyMinimize", _SCIPY, argument="name", default="L-BFGS-B"),
     _peer("scipy:differential_evolution", "scipy_peers:DifferentialEvolution", "bounds, options"),
+    _peer("scipy:COBYQA", "trust_region_peers:Cobyqa", _COBYQA),
+    _peer("pybobyqa", "trust_region_peers:PyBobyqa", _BOBYQA, extra="", distribution="Py-BOBYQA"),
     _peer("noisyopt", "noisyopt:NoisyoptSPSA", "its SPSA: a, c, alpha, gamma, bounds, paired"),
     _peer("noisyopt:SPSA", "noisyopt:NoisyoptSPSA", "the same"),
     colons=True,
@@ -117,8 +126,20 @@ def version_of(method: str) -> str:
     """
     entry = entry_of(method)
     if entry is None or isinstance(entry, PeerEntry):
-        return next(iter(versions(entry.needs[:1] if entry else ()).values()), "")
+        package = () if entry is None else (entry.distribution,) if entry.distribution else entry.needs[:1]
+        return next(iter(versions(package).values()), "")
     return zo.__version__ if entry.path.startswith("zoo_opt.") else entry.path
+
+
+def left_out(method: str) -> str:
+    """Why a suite goes on without this method here; "" if it does not.
+
+    So is a peer of which no extra of zoo-opt brings the library, where it is not installed.
+    """
+    entry = entry_of(method)
+    if not isinstance(entry, PeerEntry) or entry.extra or not entry.missing:
+        return ""
+    return f"{entry.distribution or entry.missing[0]} is not installed, and no extra of zoo-opt brings it"
 
 
 def make_solver(method: str, options: Mapping[str, Any], x0: NDArray[Any], *, seed: int, budget: int) -> Solver:

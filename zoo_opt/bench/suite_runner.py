@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 from zoo_opt.bench.engine.runner import OnProgress, run_jobs
 from zoo_opt.bench.engine.session import Experiment
+from zoo_opt.bench.solvers import left_out
 from zoo_opt.bench.suite import Suite
 
 PACKAGES = (
     *("zoo-opt", "numpy", "cma", "cmaes", "nevergrad", "coco-experiment", "noisyopt", "scikit-learn", "gymnasium"),
-    *("scipy", "statsmodels", "distributed"),
+    *("scipy", "scikit-image", "optuna", "Py-BOBYQA", "statsmodels", "distributed"),
 )
 
 
@@ -44,6 +46,11 @@ def run_suite(
     workers, executor, progress, resume
         As in `zoo_opt.bench.run_jobs`.
 
+    Warns
+    -----
+    UserWarning
+        Of a method that is left out, because no extra brings its library and it is not installed.
+
     Returns
     -------
     int
@@ -57,7 +64,10 @@ def run_suite(
     only, again = set(only), set(again)
     if unknown := (only | again).difference(suite.labels):
         raise ValueError(f"no method is labelled {sorted(unknown)[0]!r}; the suite has {', '.join(suite.labels)}")
-    tasks = suite.tasks()
+    absent = {task.method.label: why for task in suite.tasks() if (why := left_out(task.method.use))}
+    for label, why in absent.items():
+        warnings.warn(f"{label} is left out: {why}", stacklevel=2)
+    tasks = [task for task in suite.tasks() if task.method.label not in absent]
     return run_jobs(
         [task.job for task in tasks if not only or task.method.label in only],
         record_path,

@@ -1,4 +1,4 @@
-"""Optuna's samplers behind the ask/tell surface of zoo_opt, on the unit cube."""
+"""Optuna's samplers behind the ask/tell surface of zoo_opt, on a box."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class OptunaSampler(Peer):
         ``"TPE"`` for ``optuna.samplers.TPESampler``, and so on.
     levels : sequence of int or None
         Number of levels of each coordinate, 0 (None: all) for the continuous ones. Integers are ``IntDistribution``.
+    bounds : (float, float)
+        Box of the search, the same for all coordinates; with levels the unit cube.
     options : dict
         Arguments of the sampler.
     rng, budget
@@ -32,10 +34,14 @@ class OptunaSampler(Peer):
 
     name: str = "TPE"
     levels: Any = None
+    bounds: tuple[float, float] = (0.0, 1.0)
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        low, high = self.bounds
+        if self.levels is not None and (low, high) != (0, 1):
+            raise ValueError(f"bounds must be (0, 1) with levels, got {self.bounds!r}")
         optuna = require("optuna", "optuna", extra="optuna")
         self._levels = Levels.of(self.levels, self.x0.size)
         kind = getattr(optuna.samplers, f"{self.name}Sampler", None)
@@ -47,7 +53,7 @@ class OptunaSampler(Peer):
         optuna.logging.set_verbosity(loud)
         made = optuna.distributions
         self._space = {
-            f"x{j}": made.IntDistribution(0, int(k) - 1) if k else made.FloatDistribution(0.0, 1.0)
+            f"x{j}": made.IntDistribution(0, int(k) - 1) if k else made.FloatDistribution(low, high)
             for j, k in enumerate(self._levels.counts)
         }
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from zoo_opt.interop.inverted import Inverted, Objective, global_draws_from
 from zoo_opt.interop.levels import Levels
 from zoo_opt.interop.peer import FloatArray, RestartedPeer, Restarts
+from zoo_opt.interop.scipy_peers import local_search
 from zoo_opt.support.loading import require
 
 SAMPLERS = {"vd": "GaussVDSampler", "vkd": "GaussVkDSampler"}  # of cma.restricted_gaussian_sampler
@@ -184,3 +185,58 @@ class PyCMANoiseHandler(Inverted):
 
     def _mean(self) -> FloatArray:
         return np.asarray(self._runs[0].mean) if self._runs else self.x0
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class PyCMASurrogate(Inverted):
+    """pycma's lq-CMA-ES, ``cma.fmin_lq_surr2``: a linear or quadratic model spares it most evaluations.
+
+    Parameters
+    ----------
+    x0 : array_like, shape (d,)
+        Start of the first run.
+    sigma0 : float
+        Initial step size, in units of x.
+    restarts : int
+        So many further runs, each with twice the population.
+    restart_from : (float, float) or None
+        They begin uniformly in this box; None begins at `x0` again.
+    bounds : (float, float) or None
+        Box that is kept to, the same for all coordinates.
+    first : None or "SLSQP"
+        scipy's method, with forward differences, whose result the first run begins at.
+    options : dict or None
+        Further options of pycma, passed as they are.
+    rng, budget
+        See :class:`zoo_opt.interop.peer.Peer`.
+    """
+
+    first: str | None = None
+    sigma0: float = 0.3
+    restarts: int = 0
+    restart_from: tuple[float, float] | None = None
+    bounds: tuple[float, float] | None = None
+    options: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        cma = require("cma", "cma (pycma)")
+        given = _options(cma, self.rng, None, self.options or {})
+        if self.bounds is not None:
+            given["bounds"] = list(self.bounds)
+        start, sigma0, restarts, box, draws = self.x0.copy(), self.sigma0, self.restarts, self.restart_from, self.rng
+        bounds, first = self.bounds, self.first
+        starts = [start if bounds is None else np.clip(start, *bounds)]
+        if first not in (None, "SLSQP"):
+            raise ValueError(f'first must be None or "SLSQP", got {first!r}')
+        optimize = None if first is None else require("scipy.optimize", "scipy")
+
+        def next_start() -> FloatArray:
+            return starts.pop() if starts else start if box is None else draws.uniform(*box, size=start.size)
+
+        def minimise(evaluate: Objective) -> None:
+            if first is not None:
+                starts[0] = local_search(optimize, evaluate, starts[0], name=first, bounds=bounds)
+            cma.fmin_lq_surr2(lambda x: float(evaluate(x)[0]), next_start, sigma0, given, restarts=restarts)
+
+        self._start(minimise)

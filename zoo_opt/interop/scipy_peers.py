@@ -12,16 +12,65 @@ from zoo_opt.interop.peer import FloatArray
 from zoo_opt.support.loading import require
 
 Box = tuple[float, float]
-LOCAL = ("L-BFGS-B", "BFGS", "Nelder-Mead", "Powell", "COBYLA")  # scipy lets no two runs of COBYQA be open at once
-_WITH_GRADIENT = ("L-BFGS-B", "BFGS")
+LOCAL = ("L-BFGS-B", "BFGS", "SLSQP", "Nelder-Mead", "Powell", "COBYLA")  # COBYQA has a class of its own
+_WITH_GRADIENT = ("L-BFGS-B", "BFGS", "SLSQP")
 _WITHOUT_BOUNDS = ("BFGS",)
+
+
+def local_search(
+    optimize: Any,
+    evaluate: Objective,
+    x: FloatArray,
+    *,
+    name: str,
+    bounds: Box | None = None,
+    step: float = 1e-8,
+    options: dict[str, Any] | None = None,
+) -> FloatArray:
+    """One call of ``scipy.optimize.minimize`` and its result, shape (d,): forward differences where it wants slopes.
+
+    Parameters
+    ----------
+    optimize : module
+        ``scipy.optimize``.
+    evaluate : callable
+        Of a `Dialogue`.
+    x : ndarray, shape (d,)
+        Start, inside the bounds.
+    name, bounds, step, options
+        See :class:`ScipyMinimize`.
+    """
+    endless = 2**31 - 1
+    limits = {"L-BFGS-B": {"maxfun": endless}, "Nelder-Mead": {"maxfev": endless}, "Powell": {"maxfev": endless}}
+    low, high = (-np.inf, np.inf) if bounds is None else bounds
+    eye = step * np.eye(x.size)
+
+    def value_and_gradient(x: FloatArray) -> tuple[float, FloatArray]:
+        """Forward differences, backward where the box ends."""
+        h = eye if bounds is None else eye * np.where(x + step > high, -1.0, 1.0)
+        f = evaluate(np.vstack([x, x + h]))
+        return float(f[0]), (f[1:] - f[0]) / h.diagonal()
+
+    def value(x: FloatArray) -> float:
+        return float(evaluate(x)[0])
+
+    with np.errstate(all="ignore"):
+        found = optimize.minimize(
+            value_and_gradient if name in _WITH_GRADIENT else value,
+            x,
+            method=name,
+            jac=True if name in _WITH_GRADIENT else None,
+            bounds=None if bounds is None else [(low, high)] * x.size,
+            options={"maxiter": endless, **limits.get(name, {}), **(options or {})},
+        )
+    return np.asarray(found.x, dtype=np.float64)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ScipyMinimize(Inverted):
     """``scipy.optimize.minimize``, started again from a random point of a box whenever it returns.
 
-    L-BFGS-B and BFGS get forward differences with scipy's own absolute step; a value and its gradient, d + 1
+    L-BFGS-B, BFGS and SLSQP get forward differences with scipy's own absolute step; a value and its gradient, d + 1
     evaluations, are one batch. The other methods ask for one point at a time.
 
     Parameters
@@ -29,7 +78,7 @@ class ScipyMinimize(Inverted):
     x0 : array_like, shape (d,)
         Start of the first run.
     name : str
-        "L-BFGS-B", "BFGS", "Nelder-Mead", "Powell" or "COBYLA".
+        "L-BFGS-B", "BFGS", "SLSQP", "Nelder-Mead", "Powell" or "COBYLA".
     bounds : (float, float) or None
         Box that is kept to, the same for all coordinates (BFGS takes none).
     restart_from : (float, float) or None
@@ -58,33 +107,14 @@ class ScipyMinimize(Inverted):
             raise ValueError(f"bounds must be None for {name}, got {bounds!r}")
         if not step > 0:
             raise ValueError(f"step must be positive, got {step!r}")
-        start, draws, endless = self.x0.copy(), self.rng, 2**31 - 1
-        limits = {"L-BFGS-B": {"maxfun": endless}, "Nelder-Mead": {"maxfev": endless}, "Powell": {"maxfev": endless}}
-        settings = {"maxiter": endless, **limits.get(name, {}), **(self.options or {})}
+        start, draws = self.x0.copy(), self.rng
         low, high = (-np.inf, np.inf) if bounds is None else bounds
-        eye = step * np.eye(start.size)
+        options = self.options
 
         def minimise(evaluate: Objective) -> None:
-            def value_and_gradient(x: FloatArray) -> tuple[float, FloatArray]:
-                """Forward differences, backward where the box ends."""
-                h = eye if bounds is None else eye * np.where(x + step > high, -1.0, 1.0)
-                f = evaluate(np.vstack([x, x + h]))
-                return float(f[0]), (f[1:] - f[0]) / h.diagonal()
-
-            def value(x: FloatArray) -> float:
-                return float(evaluate(x)[0])
-
             x = start if bounds is None else np.clip(start, low, high)
             while True:
-                with np.errstate(all="ignore"):
-                    optimize.minimize(
-                        value_and_gradient if name in _WITH_GRADIENT else value,
-                        x,
-                        method=name,
-                        jac=True if name in _WITH_GRADIENT else None,
-                        bounds=None if bounds is None else [(low, high)] * x.size,
-                        options=settings,
-                    )
+                local_search(optimize, evaluate, x, name=name, bounds=bounds, step=step, options=options)
                 if restart_from is None:
                     return
                 x = draws.uniform(*restart_from, size=x.size)
