@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 from refusals import raises
 
+from zoo_opt.bench.engine.record import read_record
 from zoo_opt.bench.solvers import PEERS, PeerEntry
 from zoo_opt.bench.suite import SuiteError, load_suite, shipped
 from zoo_opt.bench.suite_reader import Reader
+from zoo_opt.bench.suite_record import current
+from zoo_opt.bench.suite_runner import run_suite
 
 GOOD = """
 title = "T"
@@ -66,10 +69,43 @@ def test_a_method_may_run_on_fewer_problems(tmp_path):
         load(tmp_path, BBOB + "problem_options = { dimensions = [5] }\n")
 
 
+SHARED = """
+title = "T"
+[[method]]
+use = "spsa"
+options = { lr = 0.1 }
+[[group]]
+name = "g"
+seeds = [1]
+simplex_gradients = 7
+problem = "sphere"
+problem_options = { dimension = 3 }
+[[group]]
+name = "h"
+seeds = [1]
+budget_per_dim = 5
+problem = "sphere"
+problem_options = { dimension = 2 }
+[[group.method]]
+use = "cma-es"
+"""
+
+
+def test_methods_outside_of_a_group_are_run_by_all(tmp_path):
+    suite = load(tmp_path, SHARED)
+    runs = [(task.group, task.method.label, task.budget) for task in suite.tasks()]
+    assert runs == [("g", "spsa", 28), ("h", "spsa", 10), ("h", "cma-es", 10)]
+    path = tmp_path / "runs.jsonl"
+    assert run_suite(suite, path, workers=0) == 3
+    assert len(current(read_record(path)).runs) == 3  # what the record takes for the suite's, from its text alone
+    with pytest.raises(SuiteError, match=r"group 2 \(h\): 'method' must hold tables with different labels"):
+        load(tmp_path, SHARED.replace('"cma-es"', '"spsa"'))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("title", "titel", "s.toml: unknown key 'titel'; expected group, title"),
+        ("title", "titel", "s.toml: unknown key 'titel'; expected method, group, title"),
         ("seeds = [1, 2]", "", r"s.toml, group 1 \(g\): 'seeds' is missing"),
         ("[1, 2]", "[1, 1]", "'seeds' must be different integers"),
         ("[1, 2]", '["a"]', "'seeds' must be different integers"),

@@ -7,7 +7,7 @@ A suite is TOML::
     [[group]]
     name = "bbob, 10-D"
     seeds = [1, 2, 3]
-    budget_per_dim = 1000            # or: budget = 10000
+    budget_per_dim = 1000            # or: budget = 10000, simplex_gradients = 100 (of d + 1 evaluations each)
     problem = "bbob"                 # a short name, or "module:function" in a file that is trusted
     problem_options = { functions = [1, 8], dimensions = [10], instances = [1] }
 
@@ -15,6 +15,8 @@ A suite is TOML::
     label = "CMA-ES, BIPOP"
     use = "cma-es"                   # ours, "pycma", "cmaes:SepCMA", "nevergrad:CMA", or likewise "module:function"
     options = { sigma0 = 2.0, restarts = "bipop" }       # a value "problem" stands for the problem's own: its bounds
+
+``[[method]]`` outside of a group is run by every group, before its own.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from typing import Any
 from zoo_opt.bench.problems.registry import check_problem_in_file, expand, make_problem
 from zoo_opt.bench.solvers import check_method, check_method_in_file
 from zoo_opt.bench.suite_reader import REQUIRED, Reader, SuiteError
-from zoo_opt.bench.task import Competitor, Task, with_problem
+from zoo_opt.bench.task import BUDGETS, Competitor, Task, evaluations, with_problem
 
 __all__ = ["Competitor", "Group", "Suite", "SuiteError", "Task", "load_suite", "load_title", "shipped", "with_problem"]
 
@@ -46,11 +48,12 @@ class Group:
     problem_options: dict[str, Any] = field(default_factory=dict)
     budget: int | None = None
     budget_per_dim: int | None = None
+    simplex_gradients: int | None = None
     note: str = ""
 
     def budget_in(self, dim: int) -> int:
         """Evaluations of a run in this dimension."""
-        return self.budget or (self.budget_per_dim or 0) * dim
+        return evaluations({key: getattr(self, key) for key in BUDGETS}, dim)
 
     def tasks(self) -> list[Task]:
         """Every run of the group, seed by seed, so that an interrupted bench has all methods at the seeds done."""
@@ -160,7 +163,8 @@ def load_suite(name_or_path: str | Path, *, trust: bool = False) -> Suite:
             raise SuiteError(f"no suite file {text_name!r}, and no shipped suite of that name: {', '.join(shipped())}")
         path = shipped()[text_name]
     reader = Reader.of_file(path.name, path.read_bytes())
-    groups = tuple(_group(part, trust) for part in reader.readers("group", "group"))
+    shared = tuple(map(_method, reader.readers("method", "method", [])))
+    groups = tuple(_group(part, shared, trust) for part in reader.readers("group", "group"))
     if not groups:
         raise reader.error("'group' must hold at least one [[group]], got none")
     if len({group.name for group in groups}) != len(groups):
@@ -169,19 +173,20 @@ def load_suite(name_or_path: str | Path, *, trust: bool = False) -> Suite:
     return reader.fill(Suite, name=path.stem, title=title, groups=groups, text=path.read_text(encoding="utf-8"))
 
 
-def _group(reader: Reader, trust: bool) -> Group:
+def _group(reader: Reader, shared: tuple[Competitor, ...], trust: bool) -> Group:
     name = reader.take("name", str, REQUIRED)
     reader.where += f" ({name})"
     seeds = tuple(reader.take("seeds", list, REQUIRED))
     if not seeds or len(set(seeds)) != len(seeds) or not all(type(s) is int and s >= 0 for s in seeds):
         raise reader.error(f"'seeds' must be different integers of 0 or more, got {list(seeds)}")
-    methods = tuple(map(_method, reader.readers("method", "method")))
+    own = reader.readers("method", "method", [] if shared else REQUIRED)
+    methods = (*shared, *map(_method, own))
     if not methods or len({m.label for m in methods}) != len(methods):
         raise reader.error(f"'method' must hold tables with different labels, got {[m.label for m in methods]}")
     group = reader.fill(Group, name=name, seeds=seeds, methods=methods)
-    if (group.budget is None) == (group.budget_per_dim is None) or (group.budget or group.budget_per_dim or 0) < 1:
-        given = f"{group.budget} and {group.budget_per_dim}"
-        raise reader.error(f"a group must have one positive 'budget' or 'budget_per_dim', got {given}")
+    given = {key: value for key in BUDGETS if (value := getattr(group, key)) is not None}
+    if len(given) != 1 or min(given.values()) < 1:
+        raise reader.error(f"a group must have one positive {' or '.join(map(repr, BUDGETS))}, got {given or 'none'}")
     try:
         check_problem_in_file(group.problem, trust)
         problems = group.problems()

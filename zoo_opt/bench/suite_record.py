@@ -12,6 +12,7 @@ import numpy as np
 
 from zoo_opt.bench.engine.record import Record, last_line, write_lines
 from zoo_opt.bench.problems.counting import curve_marks
+from zoo_opt.bench.task import evaluations
 from zoo_opt.support.json_files import plain
 
 DIGITS = 6  # of the figures, seconds and the best loss
@@ -39,8 +40,9 @@ def current(record: Record, keys: Iterable[str] | None = None) -> Record:
 
 def _groups(record: Record) -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
     """The groups of the last session's suite by name, each with its methods, as they stand in the file."""
-    text = record.sessions[-1].get("toml", "") if record.sessions else ""
-    return {group["name"]: (group, group["method"]) for group in tomllib.loads(text).get("group", [])}
+    suite = tomllib.loads(record.sessions[-1].get("toml", "") if record.sessions else "")
+    shared = suite.get("method", [])
+    return {group["name"]: (group, [*shared, *group.get("method", [])]) for group in suite.get("group", [])}
 
 
 def _is_of(groups: Mapping[str, tuple[dict[str, Any], list[dict[str, Any]]]], run: Mapping[str, Any]) -> bool:
@@ -50,7 +52,7 @@ def _is_of(groups: Mapping[str, tuple[dict[str, Any], list[dict[str, Any]]]], ru
         method.get("label", method["use"]) == run["method"]
         and (method["use"], plain(method.get("options", {}))) == (run["use"], run["options"])
         and run["seed"] in group["seeds"]
-        and run["budget"] == group.get("budget", group.get("budget_per_dim", 0) * run["dim"])
+        and run["budget"] == evaluations(group, run["dim"])
         for method in methods
     )
 

@@ -20,6 +20,7 @@ from zoo_opt.bench.solvers import make_solver, version_of
 from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt.support.secrets import hidden
 
+BUDGETS = ("budget", "budget_per_dim", "simplex_gradients")  # the ways in which a group may say it
 _KEPT: dict[str, Problem] = {}  # the last problem, if runs leave no trace in it
 
 
@@ -35,6 +36,12 @@ class Competitor:
     options: dict[str, Any] = field(default_factory=dict)
     note: str = ""
     problem_options: dict[str, Any] = field(default_factory=dict)
+
+
+def evaluations(group: Mapping[str, Any], dim: int) -> int:
+    """Evaluations of a run in this dimension, by what the table of a group says: one of `BUDGETS`."""
+    per_dim, simplex_gradients = group.get("budget_per_dim") or 0, group.get("simplex_gradients") or 0
+    return group.get("budget") or per_dim * dim + simplex_gradients * (dim + 1)
 
 
 @dataclass(frozen=True)

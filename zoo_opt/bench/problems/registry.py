@@ -9,7 +9,7 @@ A problem never sees an optimiser. It is made by a factory, named by one of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -32,15 +32,21 @@ class ProblemEntry(Entry):
     functions : range or None
         Numbers of the functions of one of COCO's suites, whose problems a suite may list by ``functions``,
         ``dimensions`` and ``instances``.
+    each : str
+        The option that tells its problems apart, of which a suite may list values by the name with an s; "" for none.
+    parts : mapping
+        Values of `each` by ``part``, which a suite may give in place of a list.
     """
 
     functions: range | None = None
+    each: str = ""
+    parts: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
-def _own(name: str, factory: str, about: str, needs: str = "", functions: range | None = None) -> ProblemEntry:
+def _own(name: str, factory: str, about: str, needs: str = "", **rest: Any) -> ProblemEntry:
     place = f"zoo_opt.bench.problems.{factory}"
     modules = (needs,) if needs else ()
-    return ProblemEntry(name=name, factory=place, about=about, needs=modules, extra="bench", functions=functions)
+    return ProblemEntry(name=name, factory=place, about=about, needs=modules, extra="bench", **rest)
 
 
 _BBOB = "COCO bbob, 24 functions: function=1..24, dimension=2|3|5|10|20|40, instance=1.."
@@ -54,10 +60,10 @@ PROBLEMS = Registry(
     "problem",
     "zoo_opt.problems",
     ProblemEntry,
-    _own("bbob", "coco:Bbob", _BBOB, "cocoex", range(1, 25)),
-    _own("bbob-noisy", "coco:BbobNoisy", _NOISY, "cocoex", range(101, 131)),
-    _own("bbob-largescale", "coco:BbobLargescale", _LARGE, "cocoex", range(1, 25)),
-    _own("bbob-mixint", "mixint:BbobMixint", _MIXINT, "cocoex", range(1, 25)),
+    _own("bbob", "coco:Bbob", _BBOB, "cocoex", functions=range(1, 25)),
+    _own("bbob-noisy", "coco:BbobNoisy", _NOISY, "cocoex", functions=range(101, 131)),
+    _own("bbob-largescale", "coco:BbobLargescale", _LARGE, "cocoex", functions=range(1, 25)),
+    _own("bbob-mixint", "mixint:BbobMixint", _MIXINT, "cocoex", functions=range(1, 25)),
     _own("digits", "digits:DigitsMLP", _DIGITS, "sklearn"),
     _own("pendulum", "control:PendulumPolicy", _PENDULUM),
     _own("svm", "svm:SVMScales", _SVM, "sklearn"),
@@ -72,14 +78,20 @@ def expand(kind: str, arguments: Mapping[str, Any]) -> list[tuple[str, dict[str,
     """Problems (kind, arguments) that a suite's table stands for.
 
     COCO's suites take lists: every combination of ``functions`` (all of the suite's by default), ``dimensions`` and
-    ``instances`` (1 by default). Any other table is one problem.
+    ``instances`` (1 by default); a problem that comes in parts takes the ``part``, or a list of its problems. Any other
+    table is one problem.
 
     Raises
     ------
     TypeError
         If a list has an argument beside it that does not go with lists.
+    ValueError
+        If there is no such part.
     """
-    every = PROBLEMS.find(kind).functions if kind in PROBLEMS else None
+    entry = PROBLEMS.find(kind) if kind in PROBLEMS else None
+    if entry is not None and {"part", f"{entry.each}s"} & set(arguments) and entry.each:
+        return [(kind, found) for found in _of_part(entry, dict(arguments))]
+    every = None if entry is None else entry.functions
     if every is None or not set(_LISTS) & set(arguments):
         return [(kind, dict(arguments))]
     rest = {key: value for key, value in arguments.items() if key not in _LISTS}
@@ -91,6 +103,14 @@ def expand(kind: str, arguments: Mapping[str, Any]) -> list[tuple[str, dict[str,
         (kind, {"function": f, "dimension": d, "instance": i, **rest})
         for d, f, i in product(dimensions, functions, instances)
     ]
+
+
+def _of_part(entry: ProblemEntry, arguments: dict[str, Any]) -> list[dict[str, Any]]:
+    """Arguments of every problem of a part, or of a list, which goes before it."""
+    part, values = arguments.pop("part", None), arguments.pop(f"{entry.each}s", None)
+    if values is None and part not in entry.parts:
+        raise ValueError(f"part of {entry.name} must be one of {sorted(entry.parts)}, got {part!r}")
+    return [{entry.each: value, **arguments} for value in (entry.parts[part] if values is None else values)]
 
 
 def check_problem_in_file(kind: str, trust: bool) -> None:
