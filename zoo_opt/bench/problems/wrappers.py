@@ -1,4 +1,4 @@
-"""What goes wrong in practice, around any problem: noise, failed evaluations, slow calls, 8-bit inputs."""
+"""What goes wrong in practice, around any problem: noise, shaky digits, failures, slow calls, 8-bit inputs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import numpy as np
 from numpy.random import Generator
 
 from zoo_opt.bench.problems.protocol import FloatArray, NoisyProblem, Problem, pair_seed
+from zoo_opt.bench.problems.shaky import Ripple, jitter_of_points, rounded_to_float32
+
+BY = ("point", "evaluation")  # what decides the jitter
 
 
 class Wrapped:
@@ -24,6 +27,14 @@ class Wrapped:
         Standard deviation of Gaussian noise added to every loss.
     multiplicative : float
         Standard deviation s of a factor 1 + s N(0, 1) on every loss, above the optimum where that is known.
+    jitter : float
+        Every loss y becomes y (1 + s u), with s this number and u uniform in [-1, 1].
+    jitter_by : {"point", "evaluation"}
+        What u is decided by: the point alone, so that asking again gives the same loss, or every evaluation anew.
+    ripple : float
+        Every loss y becomes y (1 + s r), with r the saw tooth of `zoo_opt.bench.problems.shaky.Ripple`.
+    float32 : bool
+        Losses are rounded to single precision, after all else.
     failures : float
         Probability of a NaN in place of the loss.
     delay : float
@@ -45,14 +56,21 @@ class Wrapped:
         *,
         additive: float = 0.0,
         multiplicative: float = 0.0,
+        jitter: float = 0.0,
+        jitter_by: str = "point",
+        ripple: float = 0.0,
+        float32: bool = False,
         failures: float = 0.0,
         delay: float = 0.0,
         levels: int | None = None,
         box: tuple[float, float] | None = None,
     ) -> None:
-        for name, value in (("additive", additive), ("multiplicative", multiplicative), ("delay", delay)):
+        sizes = {"additive": additive, "multiplicative": multiplicative, "jitter": jitter, "ripple": ripple}
+        for name, value in {**sizes, "delay": delay}.items():
             if not 0 <= value < np.inf:
                 raise ValueError(f"{name} must be finite and 0 or more, got {value!r}")
+        if jitter_by not in BY:
+            raise ValueError(f"jitter_by must be one of {BY}, got {jitter_by!r}")
         if not 0 <= failures < 1:
             raise ValueError(f"failures must be a probability below 1, got {failures!r}")
         if levels is not None and (levels < 2 or levels != int(levels)):
@@ -64,12 +82,17 @@ class Wrapped:
         self._noisy = problem if isinstance(problem, NoisyProblem) else None
         self._additive, self._multiplicative, self._failures = additive, multiplicative, failures
         self._delay, self._levels, self._box = delay, levels, box
-        given = {"add": additive, "mult": multiplicative, "fail": failures, "delay": delay, "levels": levels}
-        self.name = "-".join([problem.name, *(f"{key}{value:g}" for key, value in given.items() if value)])
+        self._jitter, self._by_point, self._float32 = jitter, jitter_by == "point", float32
+        given = {"add": additive, "mult": multiplicative, "jitter" if self._by_point else "rejitter": jitter}
+        given |= {"ripple": ripple, "fail": failures, "delay": delay, "levels": levels}
+        names = [problem.name, *(f"{key}{value:g}" for key, value in given.items() if value)]
+        self.name = "-".join([*names, "float32"] if float32 else names)
         self.dim, self.optimum, self.curve = problem.dim, problem.optimum, problem.curve
         self.targets: Sequence[float] = problem.targets
         self.bounds = getattr(problem, "bounds", None)
         self.reusable = getattr(problem, "reusable", False)
+        low, high = self.bounds or (0.0, 10.0)
+        self._ripple = (ripple, Ripple(problem.name, self.dim, float(np.max(np.subtract(high, low)))))
 
     def x0(self, seed: int) -> FloatArray:
         """The start of the problem inside: noise and failures leave it alone."""
@@ -100,6 +123,13 @@ class Wrapped:
             y = base + (y - base) * (1 + self._multiplicative * rng.standard_normal(n))
         if self._additive:
             y = y + self._additive * rng.standard_normal(n)
+        if self._jitter:
+            u = jitter_of_points(X, self._inner.name) if self._by_point else rng.uniform(-1, 1, n)
+            y = y * (1 + self._jitter * u)
+        if self._ripple[0]:
+            y = y * (1 + self._ripple[0] * self._ripple[1](X))
+        if self._float32:
+            y = rounded_to_float32(y)
         if self._failures:
             y = np.where(rng.random(n) < self._failures, np.nan, y)
         return y
