@@ -14,6 +14,7 @@ from itertools import product
 from typing import Any
 
 from zoo_opt.bench.problems.protocol import Problem
+from zoo_opt.bench.problems.split import MORE_WILD, REAL_TASKS
 from zoo_opt.bench.problems.targets import is_target, make_target
 from zoo_opt.bench.problems.wrappers import wrapped
 from zoo_opt.support.declaring import need_declared
@@ -56,6 +57,8 @@ _MIXINT = "COCO bbob-mixint on the unit cube: function=1..24, dimension=5|10|20|
 _DIGITS = "scikit-learn digits, 64-128-10 MLP of 9,610 parameters by minibatch loss: hidden=128, batch=128"
 _PENDULUM = "gymnasium's Pendulum-v1, swing-up by a small network: hidden=8, episodes=8"
 _SVM = "an SVM on scikit-learn's breast cancer set: C, gamma and 30 feature scales by random splits"
+_MORE_WILD = "Moré and Wild's 53 problems: number=1..53 (or part), kind=smooth|piecewise|noisy"
+_REAL = "twelve real tasks with solvers inside: task=sir|truss|lens|... (or part)"
 PROBLEMS = Registry(
     "problem",
     "zoo_opt.problems",
@@ -67,6 +70,8 @@ PROBLEMS = Registry(
     _own("digits", "digits:DigitsMLP", _DIGITS, "sklearn"),
     _own("pendulum", "control:PendulumPolicy", _PENDULUM),
     _own("svm", "svm:SVMScales", _SVM, "sklearn"),
+    _own("more-wild", "more_wild.problem:MoreWild", _MORE_WILD, each="number", parts=MORE_WILD),
+    _own("real", "real.tasks:make_task", _REAL, "scipy", each="task", parts=REAL_TASKS),
     _own("sphere", "sphere:SphereProblem", "f(x) = |x|^2: dimension=10"),
 )
 """The problems by name."""

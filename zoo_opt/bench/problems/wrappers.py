@@ -84,7 +84,7 @@ class Wrapped:
         self._delay, self._levels, self._box = delay, levels, box
         self._jitter, self._by_point, self._float32 = jitter, jitter_by == "point", float32
         given = {"add": additive, "mult": multiplicative, "jitter" if self._by_point else "rejitter": jitter}
-        given |= {"ripple": ripple, "fail": failures, "delay": delay, "levels": levels}
+        given |= {"ripple": ripple, "fail": failures, "delay": delay, "levels": levels or 0}
         names = [problem.name, *(f"{key}{value:g}" for key, value in given.items() if value)]
         self.name = "-".join([*names, "float32"] if float32 else names)
         self.dim, self.optimum, self.curve = problem.dim, problem.optimum, problem.curve

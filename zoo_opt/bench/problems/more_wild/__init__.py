@@ -1,0 +1,1 @@
+"""Moré and Wild's benchmark set for derivative-free optimisation."""

@@ -1,0 +1,1 @@
+"""Real tasks with honest solvers inside: what people minimise who have no gradient."""
