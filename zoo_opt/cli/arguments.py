@@ -225,6 +225,7 @@ def parser() -> argparse.ArgumentParser:
     add("record", metavar="RESULT", help="a bench's folder or a record (.jsonl, .jsonl.xz, .jsonl.gz)")
     add("--html", metavar="FILE", help="where to write (default: beside the record)")
     add("--earlier", metavar="RESULT", help="an earlier result to compare with in the report")
+    add("--reference", action="store_true", help="with the portfolios of COCO's archive, which cocopp ships, as curves")
     add("--markdown", metavar="FILE", help="write the tables as Markdown too")
 
     add = command("plot", do_plot, "a figure of a record: PDF, SVG or PNG", PLOT)

@@ -79,6 +79,10 @@ def do_compare(arguments: argparse.Namespace) -> int:
 def do_report(arguments: argparse.Namespace) -> int:
     """Report from a record."""
     record, path = _read(arguments.record)
+    if arguments.reference:
+        from zoo_opt.bench.report.references import with_references
+
+        record = with_references(record)
     stem = path.name.partition(".jsonl")[0]
     beside = path.with_name("report.html" if stem == "runs" else f"{stem}.html")
     html = Path(arguments.html) if arguments.html else beside

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo_opt.bench.engine.record import Record
+from zoo_opt.bench.report.profiles import profile_rows
 from zoo_opt.bench.report.terminal import (
     FIGURES,
     NOTE,
@@ -19,6 +20,7 @@ from zoo_opt.bench.report.terminal import (
     signed_text,
     summary_cells,
 )
+from zoo_opt.bench.statistics.data_profile import has_profiles
 from zoo_opt.bench.statistics.ert import case_of, performance_profile, running_times
 from zoo_opt.bench.statistics.group_parts import subgroups
 from zoo_opt.bench.statistics.hits import Run, by_group
@@ -41,8 +43,8 @@ def markdown_tables(record: Record) -> str:
     """All tables of a record.
 
     For every group: the summary; the area under the ECDF by dimension and class of functions, or with few problems the
-    final figures with the spread of the seeds; every method against the best one; the performance profile; and
-    expected running times unless they are too many.
+    final figures with the spread of the seeds; of Moré and Wild's problems the data profile; every method against the
+    best one; the performance profile; and expected running times unless they are too many.
 
     Raises
     ------
@@ -59,6 +61,8 @@ def markdown_tables(record: Record) -> str:
             parts += [area_table(of_group)]
         else:
             parts += [final_table(of_group)]
+        if has_profiles(of_group):
+            parts += [markdown_table(*profile_rows(of_group))]
         if len(own) > 1:
             parts += [paired_table(paired_tests(of_group)), profile_table(of_group)]
         if len({(run["method"], case_of(run, pool=True)) for run in of_group}) <= LONG:
