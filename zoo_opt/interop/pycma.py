@@ -232,7 +232,8 @@ class PyCMASurrogate(Inverted):
         optimize = None if first is None else require("scipy.optimize", "scipy")
 
         def next_start() -> FloatArray:
-            return starts.pop() if starts else start if box is None else draws.uniform(*box, size=start.size)
+            again = start if box is None else draws.uniform(*box, size=start.size)
+            return starts.pop() if starts else np.asarray(again)
 
         def minimise(evaluate: Objective) -> None:
             if first is not None:
