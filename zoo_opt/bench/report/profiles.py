@@ -73,7 +73,8 @@ def _figure(runs: Sequence[Run]) -> Markup:
         )
         lines = dict(zip(found.methods, found.performance(alpha), strict=True))
         ticks = [(float(k), str(2**k)) for k in range(6)]
-        panels.append(_panel(column, 1, f"τ = {_short(tau)}: × least", np.log2(alpha) / 5, lines, styles, ticks, 5.0))
+        title = f"τ = {_short(tau)}: × least"
+        panels.append(_panel(column, 1, title, np.log2(alpha) / 5, lines, styles, ticks, 5.0))
     width, height = 3 * (WIDTH + LEFT + GAP), 2 * (HEIGHT + BOTTOM + GAP)
     legend = " ".join(
         '<span style="white-space:nowrap"><svg width="26" height="8" aria-hidden="true">'
