@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from zoo_opt.bench import write_report
 from zoo_opt.bench.problems.more_wild.problem import TAUS
 from zoo_opt.bench.report.markdown import markdown_tables
-from zoo_opt.bench.report.profiles import profile_rows, profiles
+from zoo_opt.bench.report.profile_figures import profile_rows, profiles
 from zoo_opt.bench.report.references import NOTE, expected_times, with_references
 from zoo_opt.bench.statistics.data_profile import has_profiles, solved
 

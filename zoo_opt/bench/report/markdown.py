@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo_opt.bench.engine.record import Record
-from zoo_opt.bench.report.profiles import profile_rows
+from zoo_opt.bench.report.profile_figures import profile_rows
 from zoo_opt.bench.report.terminal import (
     FIGURES,
     NOTE,
