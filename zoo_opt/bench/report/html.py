@@ -10,6 +10,7 @@ from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.report.data import intervals, pack
 from zoo_opt.bench.report.page import errors, esc, facts, plain, provenance, settings
 from zoo_opt.bench.report.profile_figures import profiles
+from zoo_opt.bench.report.rank_section import rank_tables
 from zoo_opt.bench.report.template import asset, fill
 from zoo_opt.bench.statistics.stats import summaries
 
@@ -44,7 +45,7 @@ def write_report(record: Record, path: Path, earlier: Record | None = None) -> N
         "description": esc(session.get("description", "")),
         "facts": facts(runs, session),
         "plain": plain(own),
-        "profiles": profiles(runs),
+        "profiles": rank_tables(runs) + profiles(runs),
         "errors": errors(runs),
         "settings": settings(runs),
         "provenance": provenance(record),

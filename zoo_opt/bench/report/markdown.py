@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.report.profile_figures import profile_rows
+from zoo_opt.bench.report.rank_section import has_ranks, rank_rows
 from zoo_opt.bench.report.terminal import (
     FIGURES,
     NOTE,
@@ -43,8 +44,8 @@ def markdown_tables(record: Record) -> str:
     """All tables of a record.
 
     For every group: the summary; the area under the ECDF by dimension and class of functions, or with few problems the
-    final figures with the spread of the seeds; of Moré and Wild's problems the data profile; every method against the
-    best one; the performance profile; and expected running times unless they are too many.
+    final figures with the spread of the seeds; of real tasks the ranks, of Moré and Wild's problems the data profile;
+    every method against the best one; the performance profile; and expected running times unless they are too many.
 
     Raises
     ------
@@ -61,6 +62,8 @@ def markdown_tables(record: Record) -> str:
             parts += [area_table(of_group)]
         else:
             parts += [final_table(of_group)]
+        if has_ranks(of_group):
+            parts += [markdown_table(*rank_rows(of_group))]
         if has_profiles(of_group):
             parts += [markdown_table(*profile_rows(of_group))]
         if len(own) > 1:
