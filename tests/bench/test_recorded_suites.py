@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from zoo_opt.bench.problems.split import BBOB_INSTANCES, MORE_WILD, REAL_TASKS, START_SEEDS
 from zoo_opt.bench.suite import load_suite
 
 pytest.importorskip("cocoex")
@@ -32,3 +33,18 @@ def test_nothing_is_tuned_on_what_is_shown():
     for tried in runpy.run_path(str(FOLDER / "tune.py"))["SETS"].values():
         for options, seed in itertools.product(tried.options, tried.seeds):
             assert (tried.problem, options.get("instance"), seed) not in shown
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_suites_keep_to_the_split(path):
+    """What is for the record is in suites for the record, and what is to design on says so."""
+    design = path.stem.endswith("-design")
+    for task in load_suite(path).tasks():
+        if task.problem == "bbob":
+            assert task.problem_options["instance"] in BBOB_INSTANCES["record"]
+        elif task.problem == "more-wild":
+            part = "design" if task.group.endswith("to design on") else "record"
+            assert task.problem_options["number"] in MORE_WILD[part]
+        elif task.problem == "real":
+            part = "design" if design else "record"
+            assert task.problem_options["task"] in REAL_TASKS[part] and task.seed in START_SEEDS[part]

@@ -14,11 +14,11 @@ from zoo_opt.bench.problems.protocol import FloatArray
 
 Float64 = NDArray[np.float64]
 KINDS = ("smooth", "piecewise", "noisy")
-NOISE = 1e-3  # epsilon_f of their section 5
+NOISE = 1e-3  # the paper's epsilon_f
 TAUS = tuple(float(tau) for tau in 10.0 ** (-np.arange(1, 17) / 2))
 """Tolerances tau of the convergence test f(x) <= f_L + tau (f(x_0) - f_L)."""
 
-# (function, n, m, s): the run begins at 10^s times the standard start. Moré and Wild 2009, table 4.2 of its web page.
+# (function, n, m, s): the run begins at 10^s times the standard start. As the data beside the paper list them.
 TABLE: tuple[tuple[int, int, int, int], ...] = (
     *((1, 9, 45, 0), (1, 9, 45, 1), (2, 7, 35, 0), (2, 7, 35, 1), (3, 7, 35, 0), (3, 7, 35, 1)),
     *((4, 2, 2, 0), (4, 2, 2, 1), (5, 3, 3, 0), (5, 3, 3, 1), (6, 4, 4, 0), (6, 4, 4, 1)),
@@ -60,7 +60,7 @@ def standard_start(function: int, n: int) -> Float64:
 
 
 def wave(X: FloatArray) -> Float64:
-    """The noise phi(x) in [-1, 1] of their equations (5.2) and (5.3), shape (n,): T_3 of sines of norms of x."""
+    """The paper's noise phi(x) in [-1, 1], shape (n,): the Chebyshev polynomial T_3 of sines of norms of x."""
     X = np.asarray(X, dtype=np.float64)
     with np.errstate(all="ignore"):
         one, most, two = np.abs(X).sum(axis=1), np.abs(X).max(axis=1), np.linalg.norm(X, axis=1)
