@@ -3,15 +3,19 @@
 import numpy as np
 import pytest
 from bench.runs import record, run
+from bench.test_suite import BBOB, load
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo_opt.bench import write_report
 from zoo_opt.bench.problems.more_wild.problem import TAUS
+from zoo_opt.bench.report import references
 from zoo_opt.bench.report.markdown import markdown_tables
 from zoo_opt.bench.report.profile_figures import profile_rows, profiles
 from zoo_opt.bench.report.references import NOTE, expected_times, with_references
 from zoo_opt.bench.statistics.data_profile import has_profiles, solved
+from zoo_opt.bench.suite_runner import run_suite
+from zoo_opt.cli import main
 
 
 def entry(method, number, dim, one, three, budget=300, **more):
@@ -100,3 +104,17 @@ def test_portfolios_stand_beside_cocos_problems():
 def test_shaky_and_other_problems_have_no_portfolio():
     runs = [run("auto", "bbob-f01-i1-d5-float32", hits=[1], dim=5), run("auto", "net", hits=[1])]
     assert len(with_references(record(runs)).runs) == 2
+
+
+def test_a_report_shows_them_if_asked(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("cocopp")
+    suite = load(tmp_path, BBOB.replace("[1, 2]", "[1]"))
+    run_suite(suite, tmp_path / "runs.jsonl", workers=0)
+    assert main(["report", str(tmp_path), "--reference", "--markdown", str(tmp_path / "r.md")]) == 0
+    assert "best of 2009 (reference)" in capsys.readouterr().out
+    assert "| best of 2009-2016 (reference)" in (tmp_path / "r.md").read_text()
+    assert "a reference, not a run" in (tmp_path / "report.html").read_text()
+    monkeypatch.setattr("zoo_opt.bench.report.references.importlib.util.find_spec", lambda name: None)
+    references._times.cache_clear()
+    with pytest.raises(ImportError, match=r"the portfolios are in cocopp, which is not installed: .*zoo-opt\[coco\]"):
+        with_references(record([run("auto", "bbob-f01-i1-d5", hits=[1], dim=5)]))
