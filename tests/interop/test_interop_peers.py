@@ -229,11 +229,13 @@ def test_py_bobyqa_where_it_is_installed():
     assert len(points) == BUDGET and solver.best.loss < 1e-8
 
 
-def test_what_no_extra_brings_is_left_out_with_a_reason(monkeypatch):
+def test_what_is_optional_is_left_out_with_a_reason(monkeypatch):
     assert left_out("scipy:COBYQA") == left_out("auto") == ""
     monkeypatch.setattr("zoo_opt.support.registry.Entry.missing", ["pybobyqa"])
-    assert left_out("pybobyqa") == "Py-BOBYQA is not installed, and no extra of zoo-opt brings it"
+    assert left_out("pybobyqa") == "Py-BOBYQA is not installed"
     assert left_out("scipy:COBYQA") == ""  # its absence is an error: the extra was forgotten
+    monkeypatch.setattr("zoo_opt.support.registry.Entry.missing", ["torch"])
+    assert left_out("optuna:GP") == "torch is not installed" and left_out("optuna:TPE") == ""
 
 
 # ---------------------------------------------------------------------------------------- inversion of control

@@ -36,9 +36,12 @@ class PeerEntry(Entry):
         The factory's argument whose texts the library evaluates as Python; "" for none.
     distribution : str
         The name under which the library is installed, where it is not that of its module.
+    optional : bool
+        Whether suites go on without it where something that it needs is not installed.
     """
 
     distribution: str = ""
+    optional: bool = False
     argument: str = ""
     default: str = ""
     evaluated: str = ""
@@ -47,7 +50,7 @@ class PeerEntry(Entry):
 def _peer(name: str, factory: str, about: str, **rest: Any) -> PeerEntry:
     library = name.partition(":")[0]
     factory, needs = f"zoo_opt.interop.{factory}", ({"pycma": "cma"}.get(library, library),)
-    return PeerEntry(name=name, factory=factory, needs=needs, about=about, **{"extra": "bench", **rest})
+    return PeerEntry(name=name, factory=factory, about=about, **{"extra": "bench", "needs": needs, **rest})
 
 
 _PYCMA = "pycma's CMA-ES: sigma0, popsize, diagonal, sampler, restarts, restart_from, options"
@@ -59,6 +62,10 @@ _MARGIN = "for mixed variables on the unit cube: levels, sigma0, popsize, restar
 _NEVERGRAD = "nevergrad:NAME for any registered optimiser: sigma0, batch, config, levels"
 _OPTUNA = "optuna:TPE, optuna:GP, ... on a box: bounds, levels, options"
 _SCIPY = "scipy:L-BFGS-B (finite differences), scipy:Nelder-Mead, ...: bounds, restart_from, step, options"
+_GP, _TORCH = (
+    "Optuna's Gaussian process, which needs torch (not of the extra): bounds, levels, options",
+    ("optuna", "torch"),
+)
 _COBYQA = "scipy's COBYQA, one open run at a time: bounds, restart_from, options"
 _BOBYQA = "Py-BOBYQA, if pip install Py-BOBYQA has been done: bounds, restart_from, options"
 PEERS = Registry(
@@ -74,10 +81,11 @@ PEERS = Registry(
     _peer("cmaes", "cmaes:CMAESPackage", _CMAES, argument="kind", default="CMA"),
     _peer("nevergrad", "nevergrad:Nevergrad", _NEVERGRAD, argument="name", default="OnePlusOne"),
     _peer("optuna", "optuna_peer:OptunaSampler", _OPTUNA, argument="name", default="TPE"),
+    _peer("optuna:GP", "optuna_peer:OptunaSampler", _GP, argument="name", default="GP", needs=_TORCH, optional=True),
     _peer("scipy", "scipy_peers:ScipyMinimize", _SCIPY, argument="name", default="L-BFGS-B"),
     _peer("scipy:differential_evolution", "scipy_peers:DifferentialEvolution", "bounds, options"),
     _peer("scipy:COBYQA", "trust_region_peers:Cobyqa", _COBYQA),
-    _peer("pybobyqa", "trust_region_peers:PyBobyqa", _BOBYQA, extra="", distribution="Py-BOBYQA"),
+    _peer("pybobyqa", "trust_region_peers:PyBobyqa", _BOBYQA, extra="", distribution="Py-BOBYQA", optional=True),
     _peer("noisyopt", "noisyopt:NoisyoptSPSA", "its SPSA: a, c, alpha, gamma, bounds, paired"),
     _peer("noisyopt:SPSA", "noisyopt:NoisyoptSPSA", "the same"),
     colons=True,
@@ -134,12 +142,13 @@ def version_of(method: str) -> str:
 def left_out(method: str) -> str:
     """Why a suite goes on without this method here; "" if it does not.
 
-    So is a peer of which no extra of zoo-opt brings the library, where it is not installed.
+    So is a peer that is optional, where what it needs is not installed.
     """
     entry = entry_of(method)
-    if not isinstance(entry, PeerEntry) or entry.extra or not entry.missing:
+    if not isinstance(entry, PeerEntry) or not entry.optional or not entry.missing:
         return ""
-    return f"{entry.distribution or entry.missing[0]} is not installed, and no extra of zoo-opt brings it"
+    missing = entry.missing[0]
+    return f"{entry.distribution if missing == entry.needs[0] and entry.distribution else missing} is not installed"
 
 
 def make_solver(method: str, options: Mapping[str, Any], x0: NDArray[Any], *, seed: int, budget: int) -> Solver:

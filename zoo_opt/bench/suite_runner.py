@@ -49,7 +49,7 @@ def run_suite(
     Warns
     -----
     UserWarning
-        Of a method that is left out, because no extra brings its library and it is not installed.
+        Of an optional method that is left out, because what it needs is not installed.
 
     Returns
     -------
