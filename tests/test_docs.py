@@ -154,7 +154,7 @@ def test_changelog_names_this_version() -> None:
 REGISTERED = [
     ("methods.md", "zoo_opt.methods.registry:METHODS"),
     ("problems.md", "zoo_opt.bench.problems.registry:PROBLEMS"),
-    ("interop.md", "zoo_opt.bench.solvers:PEERS"),
+    ("interop.md", "zoo_opt.bench.peers:PEERS"),
     ("seg-adapt.md", "zoo_opt_seg.blackbox.registry:BLACK_BOXES"),
     ("seg-data.md", "zoo_opt_seg.data.registry:DATA_SETS"),
     ("seg-ladder.md", "zoo_opt_seg.data.registry:VOLUMES"),

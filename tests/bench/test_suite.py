@@ -7,7 +7,7 @@ import pytest
 from refusals import raises
 
 from zoo_opt.bench.engine.record import read_record
-from zoo_opt.bench.solvers import PEERS, PeerEntry
+from zoo_opt.bench.peers import PEERS, PeerEntry
 from zoo_opt.bench.suite import SuiteError, load_suite, shipped
 from zoo_opt.bench.suite_reader import Reader
 from zoo_opt.bench.suite_record import current

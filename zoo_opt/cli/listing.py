@@ -15,9 +15,9 @@ import zoo_opt as zo
 
 def do_list(arguments: argparse.Namespace) -> int:
     """Print what can be run."""
+    from zoo_opt.bench.peers import PEERS
     from zoo_opt.bench.problems.registry import PROBLEMS
     from zoo_opt.bench.problems.targets import target_lines
-    from zoo_opt.bench.solvers import PEERS
     from zoo_opt.bench.suite import load_title, shipped
 
     made = _signatures()

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from zoo_opt.bench.engine.record import Record
+from zoo_opt.bench.peers import PEERS
 from zoo_opt.bench.report.terminal import FIGURES
-from zoo_opt.bench.solvers import PEERS
 from zoo_opt.bench.statistics.hits import FloatArray, Run
 from zoo_opt.bench.statistics.stats import Summary, curve_at
 
