@@ -92,6 +92,7 @@ class MoreWild:
 
     curve = "precision"
     reusable = True
+    bounds: tuple[float, float] | None = None
 
     def __init__(self, number: int, kind: str = "smooth") -> None:
         if not 1 <= number <= len(TABLE):
