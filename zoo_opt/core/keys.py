@@ -17,6 +17,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpy.random import Generator
+    from numpy.typing import NDArray
 
     from zoo_opt.typing import RNG
 
@@ -105,3 +106,29 @@ def generator(key: Key, step: int, stream: int = STEP) -> Generator:
     live.counter[3] = stream
     live.philox.state = live.state
     return live.generator
+
+
+def words(key: Key, step: int, first: int, count: int, stream: int = STEP) -> NDArray[np.uint64]:
+    """Return raw words of what belongs to a step, from any place: those that `generator` gives from its start.
+
+    Parameters
+    ----------
+    key, step, stream
+        As in `generator`.
+    first : int
+        Number of the first word.
+    count : int
+        How many.
+
+    Returns
+    -------
+    (count,) uint64 array
+    """
+    generator(key, step, stream)
+    live: Any = _live  # which generator has made
+    block, offset = divmod(first, 4)  # a block of the cipher is four words
+    if block:
+        live.counter[0] = block
+        live.philox.state = live.state
+        live.counter[0] = 0
+    return live.philox.random_raw(offset + count)[offset:]

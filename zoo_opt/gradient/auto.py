@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -72,6 +72,13 @@ def check_scale(scale: float | None, *gains: Any) -> None:
         raise ValueError(f"scale must be None unless lr or c is 'auto', got {scale!r}")
 
 
+class Extent(NamedTuple):
+    """What a plan needs of a start that is not at hand as an array: d, and the sum of the squares."""
+
+    size: int
+    square: float
+
+
 @dataclass(frozen=True)
 class Plan:
     """What gains are tied to.
@@ -94,13 +101,18 @@ class Plan:
     steps: int | None
 
     @classmethod
-    def of(cls, x0: Array, scale: float | None, q: int, n: int, budget: int | None) -> Plan:
+    def of(cls, x0: Array | Extent, scale: float | None, q: int, n: int, budget: int | None) -> Plan:
         """Return the plan for a start, a declared scale, and n evaluations a step.
 
         A typical parameter is the declared scale, or the RMS of x0, or 1 where x0 = 0.
         """
         whole = math.sqrt(x0.size)
-        length = math.sqrt(float(np.square(x0, dtype=np.float64).sum())) if scale is None else scale * whole
+        if scale is not None:
+            length = scale * whole
+        elif isinstance(x0, Extent):
+            length = math.sqrt(x0.square)
+        else:
+            length = math.sqrt(float(np.square(x0, dtype=np.float64).sum()))
         return cls(length or whole, x0.size, q, None if budget is None else max(1, budget // n))
 
     def radius(self, delta: float) -> MeasuredRadius:
@@ -121,7 +133,7 @@ class Plan:
 
 
 def filled_in(
-    method: Any, x0: Array, budget: int | None, *, unit: float = 1.0, per_c: bool = False, **with_lr: Any
+    method: Any, x0: Array | Extent, budget: int | None, *, unit: float = 1.0, per_c: bool = False, **with_lr: Any
 ) -> Any:
     """Return ``method`` with its open gains filled in.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -185,6 +186,8 @@ class Observation(NamedTuple):
         Its slopes; None if too few losses were finite for an estimate.
     ghat : (d,) array or None
         The estimate times ``factor``, which the scaling gave; None beside slopes of None.
+    length : callable or None
+        Returns the 2-norm of ghat, where that is not at hand as an array.
     """
 
     losses: list[float]
@@ -194,6 +197,7 @@ class Observation(NamedTuple):
     slopes: list[float] | None = None
     ghat: Array | None = None
     factor: float = 1.0
+    length: Callable[[], float] | None = None
 
     @property
     def square(self) -> float:
@@ -204,6 +208,8 @@ class Observation(NamedTuple):
     def norm(self) -> float:
         """|ghat|, the 2-norm of the estimate before it was scaled; NaN without an estimate."""
         ghat = self.ghat
+        if self.length is not None:
+            return self.length() / self.factor
         return math.nan if ghat is None else math.sqrt(float(ghat.dot(ghat))) / self.factor
 
 

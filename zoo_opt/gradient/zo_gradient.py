@@ -57,6 +57,27 @@ class ZOMemo(NamedTuple):
     repeats: bool = False
 
 
+class Decision(NamedTuple):
+    """What the losses of a step say of its directions: numbers alone, no vector.
+
+    Attributes
+    ----------
+    slopes : list of float or None
+        The q slopes that the estimator made; None if too few losses were finite.
+    scaled : list of float or None
+        The coefficients of psi in ghat, the slopes times ``factor``; None where the step changes nothing.
+    factor : float
+        What the scaling gave.
+    memory : tuple of float
+        What the scaling remembers then.
+    """
+
+    slopes: list[float] | None
+    scaled: list[float] | None
+    factor: float
+    memory: Memory
+
+
 @dataclass(frozen=True)
 class ZOGradient:
     """A zeroth-order gradient method: draws, estimator, gains, update rule and scaling, within bounds or not."""
@@ -112,15 +133,12 @@ class ZOGradient:
     def update(self, state: ZOState, asked: Asked, losses: list[float]) -> ZOState:
         """Return the state after the step; too few finite losses, or slopes that overflow, change nothing."""
         X, (gain, repeats), gains = asked.X, asked.memo, state.gains
-        counted = [losses[0], math.nan, *losses[2:]] if repeats else losses
-        slopes = self.estimator.slopes(counted, gain.c)
+        slopes, scaled, factor, memory = self.decide(asked.memo, losses, state.memory, _LARGEST[X.dtype.char])
         if slopes is None:
             if self.gains.observes:
                 gains = self.gains.observe(gains, Observation(losses, gain, repeats, self.estimator))
             return state if gains is state.gains else replace(state, gains=gains)
-        factor, memory = self.scaling.factor(counted, slopes, state.memory)
-        scaled = [factor * slope for slope in slopes]
-        if not sum(map(abs, scaled)) < _LARGEST[X.dtype.char]:  # a NaN too
+        if scaled is None:
             return state
         ghat = self._combine(scaled, X, gain.c)
         room = self._room(gain, ghat.size, ghat.dtype)
@@ -133,6 +151,21 @@ class ZOGradient:
         if self.bounds is not None:
             x, m = self.bounds.project(x, m)
         return ZOState(state.key, x, m, gains, memory)
+
+    def decide(self, memo: ZOMemo, losses: list[float], memory: Memory, largest: float) -> Decision:
+        """Return the coefficients of a step's directions, for vectors of any kind.
+
+        ``losses`` are those of its n candidates, NaN where failed; coefficients of ``largest`` or more in sum are none.
+        """
+        counted = [losses[0], math.nan, *losses[2:]] if memo.repeats else losses
+        slopes = self.estimator.slopes(counted, memo.gain.c)
+        if slopes is None:
+            return Decision(None, None, 1.0, memory)
+        factor, new = self.scaling.factor(counted, slopes, memory)
+        scaled = [factor * slope for slope in slopes]
+        if not sum(map(abs, scaled)) < largest:  # a NaN too
+            return Decision(slopes, None, 1.0, memory)
+        return Decision(slopes, scaled, factor, new)
 
     def told_sem(self, state: ZOState, sem: list[float]) -> ZOState:
         """Return the state after the standard errors of a step's losses were told."""

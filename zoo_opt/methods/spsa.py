@@ -156,7 +156,8 @@ class GradientCorrection:
         """Return the new phi and m."""
         phi, beta = x, gain.momentum
         ghat *= gain.lr
-        m = np.subtract(beta * m, ghat, out=ghat)  # m <- beta m - lr ghat(phi + beta m)
+        m = beta * m
+        m -= ghat  # m <- beta m - lr ghat(phi + beta m)
         return phi + m, m  # phi <- phi + m
 
 

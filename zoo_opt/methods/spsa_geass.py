@@ -110,8 +110,9 @@ class Nesterov:
         beta = gain.momentum
         m = beta * m + ghat
         ghat += beta * m
-        ghat *= gain.lr
-        return np.subtract(x, ghat, out=ghat), m
+        ghat *= -gain.lr
+        ghat += x
+        return ghat, m
 
 
 @dataclass(frozen=True, kw_only=True)
