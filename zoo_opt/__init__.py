@@ -14,6 +14,7 @@ from zoo_opt.support.lazy import exports
 if TYPE_CHECKING:
     from zoo_opt import interop as interop
     from zoo_opt import plot as plot
+    from zoo_opt import torch as torch
     from zoo_opt.calibration import Calibration as Calibration
     from zoo_opt.calibration import calibrate as calibrate
     from zoo_opt.core.batch import Batch as Batch
@@ -83,6 +84,6 @@ __all__, _import, __dir__ = exports(__name__)
 if not TYPE_CHECKING:  # a type checker knows the names above and no others
 
     def __getattr__(name: str) -> Any:
-        if name in ("interop", "plot", "bench", "testing"):
+        if name in ("interop", "plot", "bench", "testing", "torch"):
             return importlib.import_module(f"zoo_opt.{name}")
         return _import(name)

@@ -151,7 +151,7 @@ class QuantileGaussian(Draws):
         """Write normals, four to a raw word; a row starts at a whole word."""
         n, d = out.shape
         bits = _raw(rng, n * -(-d // 4)).view(np.uint16).reshape(n, -1)[:, :d]
-        _quantile_table(out.dtype).take(bits, out=out, mode="clip")
+        quantiles(out.dtype).take(bits, out=out, mode="clip")
         out *= c
 
     def self_dual(self, d: int) -> float | None:
@@ -188,8 +188,8 @@ def _sign_table(dtype: str, c: float) -> NDArray[Any]:
 
 
 @functools.cache
-def _quantile_table(dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return (65536,): the midpoints of equally likely intervals of N(0, 1), with unit variance."""
+def quantiles(dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return (65536,): midpoints of equally likely intervals of N(0, 1), with unit variance: `QuantileGaussian`."""
     from statistics import NormalDist
 
     inverse = NormalDist().inv_cdf

@@ -22,7 +22,7 @@ from zoo_opt.gradient.updates import Plain, UpdateRule
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
 
-_LARGEST = {char: math.sqrt(np.finfo(char).max) for char in "fd"}  # beyond, |ghat|^2 overflows
+LARGEST = {char: math.sqrt(np.finfo(char).max) for char in "fd"}  # beyond, |ghat|^2 overflows
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class ZOGradient:
     def update(self, state: ZOState, asked: Asked, losses: list[float]) -> ZOState:
         """Return the state after the step; too few finite losses, or slopes that overflow, change nothing."""
         X, (gain, repeats), gains = asked.X, asked.memo, state.gains
-        slopes, scaled, factor, memory = self.decide(asked.memo, losses, state.memory, _LARGEST[X.dtype.char])
+        slopes, scaled, factor, memory = self.decide(asked.memo, losses, state.memory, LARGEST[X.dtype.char])
         if slopes is None:
             if self.gains.observes:
                 gains = self.gains.observe(gains, Observation(losses, gain, repeats, self.estimator))

@@ -28,6 +28,8 @@ class AppendFile:
     whole : callable, optional
         ``whole(line)``: whether the last line, without its newline, is as it was written; one that is not is cut off
         too, as a crash of the machine may have left it.
+    kept : callable, optional
+        ``kept(content)``: the length of what is whole, for a file that is not made of lines; takes the place of both.
     lock : Lock or None
         Held by the caller; released by `close`. None: the caller sees to it that nobody else writes.
 
@@ -38,18 +40,24 @@ class AppendFile:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, whole: Callable[[bytes], bool] | None = None, lock: Lock | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        whole: Callable[[bytes], bool] | None = None,
+        kept: Callable[[bytes], int] | None = None,
+        lock: Lock | None = None,
     ) -> None:
         self.path, self._lock = Path(path), lock
         new = not self.path.exists()
         self._file = OwnFile(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-        self._size = whole_part(self.path.read_bytes(), whole)
+        content = self.path.read_bytes()
+        self._size = whole_part(content, whole) if kept is None else kept(content)
         self._cut()
         if new:
             sync_folder(self.path.parent)
 
-    def append(self, data: bytes) -> None:
-        """Write whole lines; when this returns they are on the disk.
+    def append(self, data: bytes, sync: bool = True) -> None:
+        """Write whole lines; when this returns they are on the disk, or without ``sync`` with the system.
 
         Raises
         ------
@@ -63,7 +71,8 @@ class AppendFile:
             left = memoryview(data)
             while left:
                 left = left[os.write(self._file.fd, left) :]
-            os.fsync(self._file.fd)
+            if sync:
+                os.fsync(self._file.fd)
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._cut()

@@ -45,15 +45,21 @@ _Make: TypeAlias = Callable[[str, list[Any], dict[str, Any]], Any]  # class, its
 
 def write(path: str | os.PathLike[str], tree: Any) -> None:
     """Write ``tree`` to ``path``, atomically."""
+    header, payload = packed(tree)
+    with payload:  # let go of even if the write fails: a buffer with a view cannot be collected
+        write_atomically(path, header, payload)
+
+
+def packed(tree: Any) -> tuple[bytes, memoryview]:
+    """Return a checkpoint of ``tree`` as what a file of it has in it: its first line, and the rest."""
     _by_place(types_in(tree))
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     text = json.dumps(_encode(tree, arrays))
     buffer = io.BytesIO()
     np.savez(buffer, **{_TREE: np.frombuffer(text.encode(), np.uint8), **arrays})  # type: ignore[arg-type]
-    with buffer.getbuffer() as payload:  # let go of even if the write fails: a buffer with a view cannot be collected
-        digest = hashlib.sha256(payload).hexdigest()
-        header = b"%s %d %s\n" % (_MAGIC, VERSION, digest.encode())
-        write_atomically(path, header, payload)
+    payload = buffer.getbuffer()
+    digest = hashlib.sha256(payload).hexdigest()
+    return b"%s %d %s\n" % (_MAGIC, VERSION, digest.encode()), payload
 
 
 def fingerprint(tree: Any) -> int:
@@ -83,7 +89,13 @@ def read(path: str | os.PathLike[str], types: Iterable[type] = ()) -> Any:
     if not stat.S_ISREG(found.st_mode):
         raise CheckpointError(f"{name} must be a file, it is a folder or a device")
     _check_size(name, "it", found.st_size, most)
-    header, newline, payload = Path(path).read_bytes().partition(b"\n")
+    return unpacked(Path(path).read_bytes(), name, types)
+
+
+def unpacked(content: bytes, name: str, types: Iterable[type] = ()) -> Any:
+    """Return the tree that ``content`` is a checkpoint of; ``name`` is what messages call it."""
+    most = most_bytes()
+    header, newline, payload = content.partition(b"\n")
     words = header.split(b" ")
     if not newline or b" ".join(words[:2]) != _MAGIC or len(words) != 4 or not words[2].isdigit() or len(words[2]) > 9:
         raise CheckpointError(f"{name} is not a zoo-opt checkpoint, or its first line is corrupt")

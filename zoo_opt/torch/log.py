@@ -1,0 +1,216 @@
+"""The log of a training, from which its start and the log alone make the trained model again, bit for bit.
+
+A line of JSON says what the records are of; then each step is a record of bytes, 12 a probe for two probes a step::
+
+    u16 losses, whose highest bit says that they are double     u16 weights     f32 c     f32 weights ...
+    f32 or f64 losses ...     f64 lr, f64 momentum, where there is momentum     u32 checksum
+
+The checksum is that of the record and of all before it. Numbers are little-endian.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from zoo_opt.core.errors import CheckpointError
+from zoo_opt.storage.append import AppendFile
+from zoo_opt.storage.lock import Lock
+from zoo_opt.torch.replica import Decided
+
+_MAGIC = "zoo-opt torch log"
+_VERSION = 1
+_DOUBLE = 0x8000
+_HEAD, _GAINS, _SUM = struct.Struct("<HHf"), struct.Struct("<dd"), struct.Struct("<I")
+_SYNC_EVERY = 32  # steps, after which what was written is on the disk, whatever happens to the machine; chosen
+
+
+class StepRecord(NamedTuple):
+    """One step: what it decided, and the losses of its probes, NaN where failed."""
+
+    decided: Decided
+    losses: list[float]
+
+
+@dataclass(frozen=True)
+class LogHead:
+    """What the records of a log are of.
+
+    Attributes
+    ----------
+    key : list of int
+        The key of all draws.
+    kind : str
+        Of the directions.
+    rule : str
+        What moves the parameters.
+    method : int
+        A checksum of the method and its settings.
+    n, q : int
+        Probes and directions of a step.
+    start : int
+        A checksum of the parameters at the start.
+    shapes : list of list
+        Name, shape and type of each.
+    """
+
+    key: list[int]
+    kind: str
+    rule: str
+    method: int
+    n: int
+    q: int
+    start: int
+    shapes: list[list[Any]]
+
+    @property
+    def has_momentum(self) -> bool:
+        """Whether records have the gains of a rule with momentum."""
+        return self.rule != "Plain"
+
+    def line(self) -> bytes:
+        """Return it as the first line of a log."""
+        return json.dumps({"format": _MAGIC, "version": _VERSION, **asdict(self)}).encode() + b"\n"
+
+    @classmethod
+    def read(cls, content: bytes, name: str) -> LogHead:
+        """Return the head of a log; CheckpointError if there is none."""
+        try:
+            fields = json.loads(content[: content.index(b"\n")])
+            format_, version = fields.pop("format"), fields.pop("version")
+            head = cls(**fields)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise CheckpointError(f"{name} is not a log of zoo_opt.torch, or its first line is corrupt") from error
+        if format_ != _MAGIC or version != _VERSION:
+            raise CheckpointError(f"{name} has format {format_} {version}, this zoo_opt reads {_MAGIC} {_VERSION}")
+        return head
+
+
+def packed_record(record: StepRecord, head: LogHead, before: int) -> tuple[bytes, int]:
+    """Return the bytes of a record after one of checksum ``before``, and its own checksum."""
+    decided, losses = record
+    exact = all(math.isnan(loss) or float(np.float32(loss)) == loss for loss in losses)
+    count = len(losses) | (0 if exact else _DOUBLE)
+    body = _HEAD.pack(count, len(decided.weights), decided.c) + np.array(decided.weights, "<f4").tobytes()
+    body += np.array(losses, "<f4" if exact else "<f8").tobytes()
+    body += _GAINS.pack(decided.lr, decided.momentum) if head.has_momentum else b""
+    checksum = zlib.crc32(body, before)
+    return body + _SUM.pack(checksum), checksum
+
+
+def records_in(content: bytes, head: LogHead, start: int = 0, before: int = 0) -> Iterator[tuple[StepRecord, int, int]]:
+    """Return the records from ``start`` on with where each ends and its checksum, until one is not whole."""
+    while len(content) >= start + _HEAD.size:
+        count, weights, c = _HEAD.unpack_from(content, start)
+        at, width = start + _HEAD.size, 8 if count & _DOUBLE else 4
+        count &= ~_DOUBLE
+        at_losses = at + 4 * weights
+        at_gains = at_losses + width * count
+        at_sum = at_gains + (_GAINS.size if head.has_momentum else 0)
+        if len(content) < at_sum + _SUM.size or count != head.n or weights not in (0, head.q):
+            return
+        before = zlib.crc32(content[start:at_sum], before)
+        if _SUM.unpack_from(content, at_sum)[0] != before:
+            return
+        gains = _GAINS.unpack_from(content, at_gains) if head.has_momentum else (0.0, 0.0)
+        w = np.frombuffer(content, "<f4", weights, at).tolist()
+        losses = np.frombuffer(content, f"<f{width}", count, at_losses).tolist()
+        start = at_sum + _SUM.size
+        yield StepRecord(Decided(c, w, *gains), losses), start, before
+
+
+def read_log(path: str | os.PathLike[str]) -> tuple[LogHead, list[StepRecord]]:
+    """Return the head and the records of a log; a last record that was cut off is passed over.
+
+    Raises
+    ------
+    CheckpointError
+        If it is no log, or damaged before its last record.
+    OSError
+        If it cannot be read.
+    """
+    head, records, _, _ = _read(Path(path).read_bytes(), os.fspath(path))
+    return head, records
+
+
+def _read(content: bytes, name: str) -> tuple[LogHead, list[StepRecord], int, int]:
+    """Return head, records, the length of what is whole, and the last checksum."""
+    head = LogHead.read(content, name)
+    end = content.index(b"\n") + 1
+    checksum = zlib.crc32(content[:end])
+    records: list[StepRecord] = []
+    for record, end, checksum in records_in(content, head, end, checksum):  # noqa: B020, B007
+        records.append(record)
+    longest = _HEAD.size + 4 * head.q + 8 * head.n + _GAINS.size + _SUM.size
+    if len(content) - end >= 2 * longest:
+        raise CheckpointError(f"{name} is corrupt after step {len(records)}, before its last record; put a copy back")
+    return head, records, end, checksum
+
+
+class TrainingLog:
+    """The log of a training that goes on, its only writer.
+
+    Parameters
+    ----------
+    path : path-like
+        Made if absent; else it must be the log of this training, and its records are kept.
+    head : LogHead
+        What it is to be the log of.
+
+    Attributes
+    ----------
+    records : list of StepRecord
+        What it held when it was opened.
+
+    Raises
+    ------
+    CheckpointError
+        If it is the log of another training, damaged before its last record, or in use.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], head: LogHead) -> None:
+        self.path = path = Path(path)
+        lock = Lock(path.with_name(f"{path.name}.lock"), lambda who: CheckpointError(f"{path} is in use{who}"))
+        try:
+            self.head, self.records = head, []
+            self._checksum = zlib.crc32(head.line())
+            self._steps = 0
+            self._file = AppendFile(path, kept=lambda content: self._kept(content, os.fspath(path)), lock=lock)
+        except BaseException:
+            lock.release()
+            raise
+        if not self._started:
+            self._file.append(head.line())
+
+    def _kept(self, content: bytes, name: str) -> int:
+        """Take in what is there, and return the length of what is whole."""
+        self._started = b"\n" in content  # else nothing, or a first line that was cut off
+        if not self._started:
+            return 0
+        head, self.records, end, self._checksum = _read(content, name)
+        if head != self.head:
+            mine, its = asdict(self.head), asdict(head)
+            other = ", ".join(field for field in mine if mine[field] != its[field])
+            raise CheckpointError(f"{name} is the log of another training: {other} differ")
+        return end
+
+    def append(self, record: StepRecord) -> None:
+        """Write one step."""
+        data, checksum = packed_record(record, self.head, self._checksum)
+        self._file.append(data, sync=self._steps % _SYNC_EVERY == 0)
+        self._steps, self._checksum = self._steps + 1, checksum
+
+    def close(self) -> None:
+        """Close it; what was written is on the disk."""
+        if self._file.is_open:
+            self._file.append(b"")
+        self._file.close()

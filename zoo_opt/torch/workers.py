@@ -1,0 +1,185 @@
+"""Probes of a step on the workers of an executor, each with a module of its own that takes in the same steps.
+
+A task carries the steps that its worker is likely to lack. A worker that lacks more, as it died, joined late or was
+busy with something else, says so, and gets all of them: it makes the start and replays the log.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from zoo_opt.core.keys import Key
+from zoo_opt.gradient.gains import Gain
+from zoo_opt.methods.base import GradientMethod
+from zoo_opt.torch.log import LogHead
+from zoo_opt.torch.replica import Decided, Frame, Replica, loss_of, same_draws
+from zoo_opt.torch.slots import Slots
+
+NEWEST = 16  # steps that a task carries; chosen
+TRIES = 5  # times that a probe is asked for, where workers say that they lack steps; chosen
+
+
+class ReplicaError(RuntimeError):
+    """A worker's parameters that are not those of the training: another start, other steps, or a broken machine."""
+
+
+class Training(NamedTuple):
+    """What a worker's module is of."""
+
+    token: str
+    make: Callable[[], torch.nn.Module]
+    method: GradientMethod
+    head: LogHead
+
+
+class ProbeTask(NamedTuple):
+    """One probe of a step.
+
+    Attributes
+    ----------
+    training : Training
+    loss : callable
+        ``loss(module, step)``.
+    step : int
+    place : dict
+        Where the probe is.
+    gain : Gain
+        Of the step; c is the multiple of the grid.
+    wanted : float
+        The radius that was wanted.
+    first : int
+        Number of the first of the steps.
+    steps : sequence of Decided
+        What earlier steps decided.
+    check : int or None
+        The checksum that the parameters must have.
+    attempt : int
+        Makes each task distinct to executors that cache.
+    """
+
+    training: Training
+    loss: Callable[[torch.nn.Module, int], Any]
+    step: int
+    place: dict[int, float]
+    gain: Gain
+    wanted: float
+    first: int
+    steps: Sequence[Decided]
+    check: int | None
+    attempt: int
+
+
+class Lacks(NamedTuple):
+    """The answer of a worker that has only so many steps."""
+
+    steps: int
+
+
+class Evaluators:
+    """The probes of a training's steps on an executor.
+
+    Parameters
+    ----------
+    executor
+        With ``submit``.
+    make, loss, method, head
+        As in `Training` and `ProbeTask`.
+    steps : list of Decided
+        What all steps have decided, to which the caller appends.
+    """
+
+    def __init__(
+        self, executor: Any, make: Any, loss: Any, method: GradientMethod, head: LogHead, steps: list[Decided]
+    ) -> None:
+        self._executor, self._loss, self._steps = executor, loss, steps
+        self._training = Training(secrets.token_hex(8), make, method, head)
+        self._attempt = itertools.count()
+
+    def losses(
+        self, step: int, places: Sequence[dict[int, float]], gain: Gain, wanted: float, check: int | None
+    ) -> list[float]:
+        """Return the losses of a step's probes; whatever a loss raises is raised."""
+
+        def submitted(place: dict[int, float], first: int) -> Any:
+            steps = self._steps[first:step]
+            task = ProbeTask(
+                self._training, self._loss, step, place, gain, wanted, first, steps, check, next(self._attempt)
+            )
+            return self._executor.submit(evaluate, task)
+
+        newest = max(0, step - NEWEST)
+        futures = [submitted(place, newest) for place in places]
+        losses = []
+        try:
+            for place, future in zip(places, futures, strict=True):
+                answer = future.result()
+                for _ in range(TRIES):
+                    if not isinstance(answer, Lacks):
+                        break
+                    answer = submitted(place, min(answer.steps, newest)).result()
+                if isinstance(answer, Lacks):
+                    answer = submitted(place, 0).result()
+                losses.append(answer)
+        finally:
+            for future in futures:
+                future.cancel()
+        return losses
+
+
+_LOCAL = threading.local()
+
+
+def evaluate(task: ProbeTask) -> float | Lacks:
+    """On a worker: the loss of a probe, or how many steps it has where it lacks more than the task carries."""
+    module, replica = _mine(task.training)
+    if replica.step < task.first:
+        return Lacks(replica.step)
+    if replica.step > task.step:
+        raise ReplicaError(f"a worker has made {replica.step} steps of {task.step}")
+    for decided in task.steps[replica.step - task.first :]:
+        replica.begin(decided.c)
+        replica.apply(decided)
+    if task.check is not None and replica.slots.checksum() != task.check:
+        raise ReplicaError(f"the parameters of a worker differ from those of the training at step {task.step}")
+    if replica.begin(task.wanted) != task.gain.c:
+        raise ReplicaError(f"the grid of a worker differs from that of the training at step {task.step}")
+    devices = [slot.parameter.device for slot in replica.slots.all]
+    try:
+        replica.go(task.place, task.gain.c, task.gain)
+        with same_draws(replica.key, task.step, devices) as again:
+            again()
+            return loss_of(lambda: task.loss(module, task.step))
+    finally:
+        replica.home()
+
+
+def _mine(training: Training) -> tuple[torch.nn.Module, Replica]:
+    """Return this thread's module of a training, at the start if it has none."""
+    if getattr(_LOCAL, "token", None) != training.token:
+        module = training.make()
+        replica = replica_of(module, training.method, training.head)
+        _LOCAL.token, _LOCAL.mine = training.token, (module, replica)
+    mine: tuple[torch.nn.Module, Replica] = _LOCAL.mine
+    return mine
+
+
+def replica_of(module: torch.nn.Module, method: GradientMethod | Frame, head: LogHead) -> Replica:
+    """Return a replica of a module at the start; ReplicaError if that is not the one that was trained from."""
+    frame = method if isinstance(method, Frame) else Frame.of(method.kit)
+    slots = Slots(module.named_parameters())
+    shapes = [[slot.name, list(slot.parameter.shape), str(slot.parameter.dtype)] for slot in slots.all]
+    if shapes != head.shapes:
+        other = next((pair for pair in zip(shapes, head.shapes, strict=False) if pair[0] != pair[1]), None)
+        words = f"it has {other[0]} for {other[1]}" if other else f"{len(shapes)} parameters for {len(head.shapes)}"
+        raise ReplicaError(f"module must be that of the log: {words}")
+    replica = Replica(slots, frame, Key(*head.key))
+    if slots.checksum() != head.start:
+        raise ReplicaError("module must be the start of the training, its numbers are others")
+    return replica
+
