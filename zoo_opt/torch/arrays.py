@@ -48,6 +48,10 @@ class Arrays(Protocol):
         """Round to whole numbers, halves to even ones, in place."""
         ...
 
+    def over(self, a: float, flat: Flat) -> Flat:
+        """Return ``a`` divided by the numbers, rounded once."""
+        ...
+
     def segments(self, words: Flat, out: Flat) -> None:
         """Write numbers of +-[0.5, 1) of which 32 random bits each are the sign and the digits."""
         ...
@@ -86,6 +90,10 @@ class HostArrays:
     def nearest(self, flat: Flat) -> None:
         """See `Arrays.nearest`."""
         np.rint(flat, out=flat)
+
+    def over(self, a: float, flat: Flat) -> Flat:
+        """See `Arrays.over`."""
+        return a / flat
 
     def segments(self, words: Flat, out: Flat) -> None:
         """See `Arrays.segments`."""
@@ -135,6 +143,10 @@ class DeviceArrays:
     def nearest(self, flat: Flat) -> None:
         """See `Arrays.nearest`."""
         flat.round_()
+
+    def over(self, a: float, flat: Flat) -> Flat:
+        """See `Arrays.over`."""
+        return torch.full_like(flat, a) / flat  # a number over a tensor is its reciprocal times that: rounded twice
 
     def segments(self, words: Flat, out: Flat) -> None:
         """See `Arrays.segments`."""

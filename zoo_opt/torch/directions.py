@@ -121,7 +121,7 @@ def write_terms(
 def _add_terms(arrays: Arrays, kind: Kind, z: Flat, terms: Sequence[Term], q: float | None, total: Flat) -> None:
     """Add the multiples of the directions ``z`` to ``total``, each rounded to the grid."""
     for term in terms:
-        part = term.a / z if term.dual and kind is SEGMENTS else term.a * z
+        part = arrays.over(term.a, z) if term.dual and kind is SEGMENTS else term.a * z
         if q is not None:
             part *= 1.0 / q
             arrays.nearest(part)
