@@ -42,7 +42,7 @@ def uneven(d: int, device: str) -> torch.nn.ParameterList:
 
 
 class MeZO:
-    """MeZO's loop (Malladi et al. 2023, algorithm 1): normals of one seed, drawn for each tensor in each of four passes."""
+    """MeZO's loop (Malladi et al. 2023, algorithm 1): normals of one seed for each tensor, four passes."""
 
     def __init__(self, module: torch.nn.Module, lr: float = 1e-6, c: float = 1e-3) -> None:
         self.parameters, self.lr, self.c, self.t = list(module.parameters()), lr, c, 0

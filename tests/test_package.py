@@ -27,7 +27,7 @@ ORDER = {
         *("_version", "support", "core", "typing", "gradient", "storage", "methods"),
         *("parameters", "space", "start", "known", "stored", "optimizer", "outage", "engines", "result", "reporting"),
         *("resume", "run", "calibration"),
-        *("plot", "interop", "testing", "__init__", "bench", "cli"),
+        *("plot", "interop", "testing", "torch", "__init__", "bench", "cli"),
     ],
     "zoo_opt_seg": [
         *("digests", "prompts", "data", "embedded", "features", "blackbox", "visual_prompts"),
@@ -35,7 +35,7 @@ ORDER = {
     ],
 }
 CORE = modules_of("zoo_opt")
-OUTSIDE_CORE = {"plot", "interop", "testing", "bench", "cli"}
+OUTSIDE_CORE = {"plot", "interop", "testing", "torch", "bench", "cli"}
 
 
 # ---------------------------------------------------------------------------------------------------- imports
@@ -56,7 +56,9 @@ def test_core_brings_in_numpy_alone(run_python: Callable[..., str]) -> None:
     """Importing the package and touching every public name loads no third-party module but numpy's."""
     new = loaded_by("import zoo_opt; [getattr(zoo_opt, name) for name in zoo_opt.__all__]", run_python)
     assert third_party(new) == set()
-    assert [name for name in new if name.startswith(("zoo_opt.bench", "zoo_opt.cli", "zoo_opt_seg"))] == []
+    assert [
+        name for name in new if name.startswith(("zoo_opt.bench", "zoo_opt.cli", "zoo_opt.torch", "zoo_opt_seg"))
+    ] == []
 
 
 @pytest.mark.slow
@@ -117,13 +119,13 @@ def test_imports_are_absolute() -> None:
 
 
 def test_core_never_imports_bench_interop_or_cli() -> None:
-    """The package itself may offer plot and names of interop; that it stays light is tested above."""
+    """The package itself may offer plot, torch and names of interop; that it stays light is tested above."""
     wrong = [
         f"{name} imports {target}"
         for name in CORE
         for target in GRAPH[name]
         if part(name) not in OUTSIDE_CORE and part(target) in OUTSIDE_CORE
-        if not (name == "zoo_opt" and part(target) in ("interop", "plot"))
+        if not (name == "zoo_opt" and part(target) in ("interop", "plot", "torch"))
     ]
     assert wrong == []
 

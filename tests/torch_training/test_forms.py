@@ -69,7 +69,12 @@ def test_what_an_optimizer_refuses() -> None:
     module = net()
     optimizer = zo.torch.ZerothOrder(module.parameters())
     raises(TypeError, "closure must be a function", optimizer.step)
-    raises(ValueError, "params must be one group", optimizer.add_param_group, {"params": [torch.nn.Parameter(torch.ones(1))]})
+    raises(
+        ValueError,
+        "params must be one group",
+        optimizer.add_param_group,
+        {"params": [torch.nn.Parameter(torch.ones(1))]},
+    )
     raises(TypeError, "method must be", zo.torch.ZerothOrder, module.parameters(), 3)
     raises(TypeError, "parameters of one", zo.torch.ZerothOrder, [])
 
@@ -134,7 +139,14 @@ def test_a_schedule_of_transformers_moves_a_rate_that_is_a_number(tmp_path, quie
     trainer = trainer_of(language_model(), tmp_path, method=zo.SPSA(lr=0.1, c=1e-3), settings={"max_steps": 4})
     trainer.train()
     assert trainer.zeroth_order.param_groups[0]["lr"] == 0.0  # linear, to its end
-    raises(ValueError, "gradient_accumulation_steps must be 1", trainer_of, language_model(), tmp_path, settings={"gradient_accumulation_steps": 2})
+    raises(
+        ValueError,
+        "gradient_accumulation_steps must be 1",
+        trainer_of,
+        language_model(),
+        tmp_path,
+        settings={"gradient_accumulation_steps": 2},
+    )
 
 
 def test_a_peft_adapter_is_trained_alone(tmp_path, quiet) -> None:

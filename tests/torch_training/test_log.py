@@ -100,8 +100,19 @@ def test_what_a_log_refuses(tmp_path: Path) -> None:
     raises(zo.torch.ReplicaError, "must be the start of the training, its numbers", zo.torch.replay, net(1), path)
     raises(zo.torch.ReplicaError, "it has", zo.torch.replay, net().double(), path)
     raises(zo.torch.ReplicaError, "2 parameters for 4", zo.torch.replay, net()[:1], path)
-    raises(zo.CheckpointError, "another training: method differ", zo.torch.Trainer, net(), METHODS["fzoo"], rng=3, log=path)
-    raises(zo.CheckpointError, "another training: key,? ?", zo.torch.Trainer, net(), METHODS["fzoo-auto"], budget=5000, rng=4, log=path)
+    raises(
+        zo.CheckpointError, "another training: method differ", zo.torch.Trainer, net(), METHODS["fzoo"], rng=3, log=path
+    )
+    raises(
+        zo.CheckpointError,
+        "another training: key,? ?",
+        zo.torch.Trainer,
+        net(),
+        METHODS["fzoo-auto"],
+        budget=5000,
+        rng=4,
+        log=path,
+    )
     with zo.torch.Trainer(net(), METHODS["fzoo-auto"], budget=5000, rng=3, log=path):
         raises(zo.CheckpointError, "is in use", trained, path)
     content = path.read_bytes()

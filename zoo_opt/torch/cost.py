@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from zoo_opt.torch.replica import Replica
+    from zoo_opt.torch.course import Course
 
 
 class Cost:
@@ -13,19 +13,14 @@ class Cost:
 
     Attributes
     ----------
-    forwards : int
-        Losses, failed ones included, over the whole training.
-    failures : int
-        Losses that were NaN.
     forward_seconds : float
         In the loss.
     move_seconds : float
         In all else: moving the parameters, deciding, the log.
     """
 
-    def __init__(self, replica: Replica) -> None:
-        self._replica = replica
-        self.forwards = self.failures = 0
+    def __init__(self, course: Course) -> None:
+        self._course = course
         self.forward_seconds = self.move_seconds = 0.0
 
     def spent(self, forward: float, move: float) -> None:
@@ -34,14 +29,25 @@ class Cost:
         self.move_seconds += move
 
     @property
+    def forwards(self) -> int:
+        """Losses, failed ones included, over the whole training."""
+        return self._course.forwards
+
+    @property
+    def failures(self) -> int:
+        """Losses that were NaN."""
+        return self._course.failures
+
+    @property
     def memory(self) -> int:
         """Bytes held beside the module: buffers, tables, masters of half precision, momentum."""
-        return self._replica.memory
+        return self._course.replica.memory
 
     def __str__(self) -> str:
         seconds = self.forward_seconds + self.move_seconds
         share = self.move_seconds / seconds if seconds else 0.0
         return (
             f"{self.forwards} forwards ({self.failures} failed), {self.forward_seconds:.1f} s in the loss and "
-            f"{self.move_seconds:.1f} s ({share:.0%}) in moving the parameters, {self.memory / 2**20:.2f} MB more memory"
+            f"{self.move_seconds:.1f} s ({share:.0%}) in moving the parameters, "
+            f"{self.memory / 2**20:.2f} MB more memory"
         )

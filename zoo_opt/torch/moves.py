@@ -15,7 +15,6 @@ from zoo_opt.torch.arrays import Arrays, Flat
 from zoo_opt.torch.directions import ALIGNED, Kind, Term, table, write_terms
 from zoo_opt.torch.slots import Slot, Slots, sums_of_squares
 
-
 _WORTH = 2**19  # numbers for which a table of 65,536 rounded ones is worth its making; chosen
 _KEPT = 256  # blocks that are kept; chosen: some 200 kB
 
@@ -143,7 +142,9 @@ class Moves:
             low = group.span.start // kind.each
             part = slice(low, -(-group.span.stop // kind.each))
             holds = [arrays, dtype, part, *tables]
-            if any(each is None for each in tables) or not _same(holds, last):  # signs of one radius are the same on all grids
+            if any(each is None for each in tables) or not _same(
+                holds, last
+            ):  # signs of one radius are the same on all grids
                 for nth, (k, sums) in enumerate(terms.items()):
                     index = arrays.brought(raw[k][part])
                     out = total if nth == 0 else self._buffer(arrays, dtype, "more")
@@ -190,7 +191,9 @@ class Moves:
                 if start >= end:
                     break
                 nth = i
-                group = groups.setdefault((slot.arrays, slot.dtype, slot.e), _Group(slot.arrays, slot.dtype, slot.q, []))
+                group = groups.setdefault(
+                    (slot.arrays, slot.dtype, slot.e), _Group(slot.arrays, slot.dtype, slot.q, [])
+                )
                 inside = slice(start - slot.first, end - slot.first)
                 group.pieces.append(_Piece(slot, slot.flat[inside], inside, slice(start - first, end - first)))
             if slots[nth].first + slots[nth].size == stop:
@@ -212,4 +215,6 @@ def _ahead(slot: Slot, rule: UpdateRule, m: Flat, gain: Gain) -> Flat:
 
 
 def _same(one: list[Any], other: list[Any]) -> bool:
-    return len(one) == len(other) and all(a is b or isinstance(a, slice) and a == b for a, b in zip(one, other, strict=True))
+    return len(one) == len(other) and all(
+        a is b or (isinstance(a, slice) and a == b) for a, b in zip(one, other, strict=True)
+    )

@@ -11,7 +11,8 @@ import torch
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt.methods.base import GradientMethod
 from zoo_opt.storage import checkpoint
-from zoo_opt.torch.trainer import Step, Trainer, method_of, named_in
+from zoo_opt.torch.course import method_of, named_in
+from zoo_opt.torch.trainer import Step, Trainer
 
 if TYPE_CHECKING:
     from zoo_opt.typing import RNG

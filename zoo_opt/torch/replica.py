@@ -160,7 +160,7 @@ class Replica:
 
 
 def loss_of(fun: Callable[[], Any]) -> float:
-    """Return the loss that ``fun`` gives without recording gradients; NaN where it is no number or is infinite below."""
+    """Return the loss that ``fun`` gives, without recording gradients; NaN for None."""
     with torch.inference_mode():
         value = fun()
         number = value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value

@@ -15,7 +15,7 @@ from zoo_opt.torch.slots import SavedGrid, once
 _FORMAT = 1
 
 
-def saved(replica: Replica, values: bool) -> dict[str, Any]:
+def as_tree(replica: Replica, values: bool) -> dict[str, Any]:
     """Return the tensors' grids, momentum and, of all or else of masters alone, their numbers."""
     slots = replica.slots.all
     return {
@@ -38,7 +38,7 @@ def grids_in(tree: Any, named: Iterable[tuple[str, torch.nn.Parameter]]) -> dict
     return grids
 
 
-def placed_again(replica: Replica, tree: dict[str, Any]) -> None:
+def put_back(replica: Replica, tree: dict[str, Any]) -> None:
     """Put the numbers and the momentum where they were; CheckpointError if they are not those that were saved."""
     slots = replica.slots.all
     if len(slots) != len(tree["values"]):

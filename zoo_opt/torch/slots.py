@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from zoo_opt.gradient.auto import Extent
-from zoo_opt.torch.arrays import DIGITS, Arrays, Flat, arrays_on
+from zoo_opt.torch.arrays import DIGITS, Flat, arrays_on
 from zoo_opt.torch.directions import exponent
 
 APART = 16  # binary orders that the grids of two tensors are apart at most, so that one radius fits all; chosen

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-import numpy as np
 import torch
 
-from zoo_opt.core.errors import finite, integer
-from zoo_opt.core.keys import Key, make_key
-from zoo_opt.gradient.gains import Gain, Observation
-from zoo_opt.gradient.zo_gradient import LARGEST, ZOMemo
-from zoo_opt.methods import make
+from zoo_opt.core.errors import integer
+from zoo_opt.core.keys import make_key
+from zoo_opt.gradient.gains import Gain
+from zoo_opt.gradient.zo_gradient import ZOMemo
 from zoo_opt.methods.base import GradientMethod
-from zoo_opt.methods.fzoo import FZOO
 from zoo_opt.storage import checkpoint
 from zoo_opt.torch.cost import Cost
-from zoo_opt.torch.log import LogHead, StepRecord, TrainingLog, read_log
-from zoo_opt.torch.replica import Decided, Frame, Replica, loss_of, placed, same_draws
-from zoo_opt.torch.saved import grids_in, placed_again, saved
+from zoo_opt.torch.course import Course, method_of, named_in
+from zoo_opt.torch.log import TrainingLog, read_log
+from zoo_opt.torch.replica import Decided, loss_of, same_draws
 from zoo_opt.torch.slots import Slots
 from zoo_opt.torch.workers import Evaluators
 
@@ -114,39 +112,34 @@ class Trainer:
     ) -> None:
         if budget is not None:
             integer("budget", budget, 1)
-        self.module = module if isinstance(module, torch.nn.Module) else None
         chosen = method_of(method)
         slots = Slots(named_in(module))
         start: Any = slots.extent()
         planned: Any = chosen.plan(start, budget)
-        self._set_up(slots, planned, make_key(rng), budget)
-        self._log: TrainingLog | None = None
+        self._begun(module, Course(slots, planned, make_key(rng)), budget)
         if log is not None:
-            self._log = TrainingLog(log, self._head)
+            self._log = TrainingLog(log, self._course.head)
             for record in self._log.records:
-                self._finish(self._begin(record.decided.c), record.losses, record.decided)
+                self._course.repeat(record)
             self._log.records = []
 
-    def _set_up(self, slots: Slots, method: GradientMethod, key: Key, budget: int | None) -> None:
-        kit = method.kit
-        self.method, self.budget, self.lr_factor = method, budget, 1.0
-        self._kit, self._key, self._placed = kit, key, placed(kit)
-        self._replica = Replica(slots, Frame.of(kit), key)
-        self._gains, self._memory = kit.gains.start, ()
-        self.cost = Cost(self._replica)
-        self._made: list[Decided] | None = None  # kept while there are workers
-        self._head = head_of(method, self._replica)
+    def _begun(self, module: Any, course: Course, budget: int | None) -> None:
+        self.module = module if isinstance(module, torch.nn.Module) else None
+        self._course, self.method, self.budget, self.lr_factor = course, course.method, budget, 1.0
+        self.cost = Cost(course)
+        self._log: TrainingLog | None = None
+        self._made: list[Decided] | None = None  # what steps decided, kept while there are workers
 
     # ------------------------------------------------------------------------------------------------- steps
     @property
     def steps(self) -> int:
         """Steps so far."""
-        return self._replica.step
+        return self._course.steps
 
     @property
     def probes(self) -> int:
         """Losses of a step."""
-        return self._kit.estimator.n
+        return self._course.n
 
     def stop(self) -> bool:
         """Return whether the budget has no room for another step."""
@@ -171,15 +164,13 @@ class Trainer:
         Exception
             Whatever ``loss`` raises; the parameters are then as they were before the step.
         """
-        begun = self._begin()
-        memo, replica = begun, self._replica
-        losses: list[float] = []
-        started = time.perf_counter()
-        forward = 0.0
+        course, started, forward = self._course, time.perf_counter(), 0.0
+        memo, replica = course.begin(self.lr_factor), course.replica
         devices = [slot.parameter.device for slot in replica.slots.all]
+        losses: list[float] = []
         try:
-            with same_draws(self._key, self.steps, devices) as again:
-                for place in self._placed_of(memo):
+            with same_draws(replica.key, self.steps, devices) as again:
+                for place in course.places(memo):
                     replica.go(place, memo.gain.c, memo.gain)
                     again()
                     before = time.perf_counter()
@@ -188,7 +179,7 @@ class Trainer:
         except BaseException:
             replica.home()
             raise
-        step = self._finish(begun, losses)
+        step = self._finished(memo, losses)
         self.cost.spent(forward, time.perf_counter() - started - forward)
         return step
 
@@ -239,7 +230,7 @@ class Trainer:
         workers = None
         if make is not None and executor is not None:
             self._made = self._all_made()
-            workers = Evaluators(executor, make, loss, self.method, self._head, self._made)
+            workers = Evaluators(executor, make, loss, self.method, self._course.head, self._made)
         module = self.module
         while not self.stop() and (last is None or self.steps < last):
             if workers is None:
@@ -252,14 +243,26 @@ class Trainer:
         return self
 
     def _step_on(self, workers: Evaluators) -> Step:
-        memo = self._begin()
-        started = time.perf_counter()
-        check = self._replica.slots.checksum() if self.steps % CHECK_EVERY == 0 else None
-        losses = workers.losses(self.steps, self._placed_of(memo), memo.gain, self._wanted, check)
+        course, started = self._course, time.perf_counter()
+        memo = course.begin(self.lr_factor)
+        check = self.checksum() if self.steps % CHECK_EVERY == 0 else None
+        losses = workers.losses(self.steps, course.places(memo), memo.gain, course.wanted, check)
         forward = time.perf_counter() - started
-        step = self._finish(memo, losses)
+        step = self._finished(memo, losses)
         self.cost.spent(forward, time.perf_counter() - started - forward)
         return step
+
+    def _finished(self, memo: ZOMemo, losses: list[float]) -> Step:
+        """Let the losses move the parameters, and write the log."""
+        number = self.steps
+        record = self._course.finish(memo, losses)
+        if self._made is not None:
+            self._made.append(record.decided)
+        if self._log is not None:
+            self._log.append(record)
+        alive = [loss for loss in losses if math.isfinite(loss)]
+        mean = math.fsum(alive) / len(alive) if alive else math.nan
+        return Step(number, mean, losses, memo.gain, not record.decided.weights)
 
     def _all_made(self) -> list[Decided]:
         """Return what all steps so far decided, which workers that join are told."""
@@ -269,62 +272,10 @@ class Trainer:
             raise ValueError("log must be given to a trainer whose steps were not all made on the executor, got none")
         return [record.decided for record in read_log(self._log.path)[1]]
 
-    def _begin(self, wanted: float | None = None) -> ZOMemo:
-        """Return the gains of the next step, c a multiple of the grid near to what was wanted."""
-        t = self.steps
-        gain = self._kit.gains.at(self._gains, t)
-        self._wanted = float(np.float32(gain.c)) if wanted is None else wanted
-        c = self._replica.begin(self._wanted)
-        return ZOMemo(gain._replace(c=c, lr=finite("lr_factor", self.lr_factor) * gain.lr), self._repeats(t))
-
-    def _repeats(self, t: int) -> bool:
-        return self._kit.gains.repeats(self._gains, t)
-
-    def _placed_of(self, memo: ZOMemo) -> list[dict[int, float]]:
-        return [self._placed[0], self._placed[0], *self._placed[2:]] if memo.repeats else self._placed
-
-    def _finish(
-        self,
-        memo: ZOMemo,
-        losses: list[float],
-        decided: Decided | None = None,
-    ) -> Step:
-        """Decide by the losses, move the parameters and, unless ``decided`` is from the log, write the log."""
-        kit, gain, replica, number = self._kit, memo.gain, self._replica, self.steps
-        decision = kit.decide(memo, losses, self._memory, LARGEST["f"])
-        scaled = decision.scaled
-        if kit.gains.observes and (scaled is not None or decision.slopes is None):
-            seen = Observation(losses, gain, memo.repeats, kit.estimator)
-            if scaled is not None:
-                norm: Callable[[], float] = lambda: replica.norm(_single(scaled))  # noqa: E731
-                seen = seen._replace(slopes=decision.slopes, factor=decision.factor, length=norm)
-            self._gains = kit.gains.observe(self._gains, seen)
-        if scaled is not None:
-            self._memory = decision.memory
-        new = self._decided(scaled, gain) if decided is None else decided
-        replica.apply(new)
-        if self._made is not None:
-            self._made.append(new)
-        if decided is None and self._log is not None:
-            self._log.append(StepRecord(new, losses))
-        finite_ = [loss for loss in losses if np.isfinite(loss)]
-        self.cost.forwards += len(losses)
-        self.cost.failures += sum(map(bool, np.isnan(losses)))
-        mean = float(np.mean(finite_)) if finite_ else float("nan")
-        return Step(number, mean, losses, gain, not new.weights)
-
-    def _decided(self, scaled: list[float] | None, gain: Gain) -> Decided:
-        """Return what a step does: under momentum the estimate and the gains, else its moves."""
-        if scaled is None:
-            return Decided(self._wanted, [])
-        if self._replica.frame.has_momentum:
-            return Decided(self._wanted, _single(scaled), gain.lr, gain.momentum)
-        return Decided(self._wanted, _single([-gain.lr * weight for weight in scaled]))
-
     # ------------------------------------------------------------------------------------------------ storage
     def checksum(self) -> int:
         """Return a checksum of all trained numbers: equal for trainings that are the same bit for bit."""
-        return self._replica.slots.checksum()
+        return self._course.replica.slots.checksum()
 
     def close(self) -> None:
         """Close the log."""
@@ -339,10 +290,7 @@ class Trainer:
 
     def state(self, values: bool = True) -> dict[str, Any]:
         """Return what a checkpoint holds: plain values and arrays. Without ``values`` only those of masters."""
-        tree = saved(self._replica, values)
-        own = {"method": self.method, "key": list(self._key), "budget": self.budget, "lr_factor": self.lr_factor}
-        own |= {"gains": self._gains, "memory": self._memory, "head": self._head.line().decode()}
-        return {**tree, **own, "forwards": self.cost.forwards, "failures": self.cost.failures}
+        return {**self._course.tree(values), "budget": self.budget, "lr_factor": self.lr_factor}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint, atomically: parameters, momentum and state; `load` goes on exactly from here.
@@ -383,60 +331,10 @@ class Trainer:
     def restored(cls, module: torch.nn.Module | Iterable[torch.nn.Parameter], tree: dict[str, Any]) -> Self:
         """Return the trainer of a `state`; what that has no values for must be in the module as it was."""
         self = cls.__new__(cls)
-        named = named_in(module)
-        self.module = module if isinstance(module, torch.nn.Module) else None
-        slots = Slots(named, grids_in(tree, named))
-        self._set_up(slots, tree["method"], Key(*tree["key"]), tree["budget"])
-        placed_again(self._replica, tree)
-        self._log, self._head = None, LogHead.read(tree["head"].encode(), "the checkpoint")
-        self._gains, self._memory, self.lr_factor = tree["gains"], tuple(tree["memory"]), tree["lr_factor"]
-        self.cost.forwards, self.cost.failures = tree["forwards"], tree["failures"]
+        course = Course.of_tree(tree, named_in(module))
+        self._begun(module, course, tree["budget"])
+        self.lr_factor = tree["lr_factor"]
         return self
 
     def __repr__(self) -> str:
-        return f"Trainer({self.method!r}, d={self._replica.slots.size}, steps={self.steps})"
-
-
-def named_in(module: Any) -> list[tuple[str, torch.nn.Parameter]]:
-    """Return the parameters of a module, or those that are given, with names."""
-    if isinstance(module, torch.nn.Module):
-        return list(module.named_parameters())
-    try:
-        parameters = list(module)
-    except TypeError:
-        parameters = []
-    if not parameters or not all(isinstance(parameter, torch.nn.Parameter) for parameter in parameters):
-        raise TypeError(f"module must be a torch.nn.Module or parameters of one, got {type(module).__name__}")
-    return [(str(i), parameter) for i, parameter in enumerate(parameters)]
-
-
-def method_of(method: Any) -> GradientMethod:
-    """Return the method that was given or named."""
-    named = (FZOO.untuned() if method == "auto" else make(method)) if isinstance(method, str) else method
-    if not isinstance(named, GradientMethod):
-        raise TypeError(f"method must be FZOO, SPSA, SPSAGC, SPSAGEASS or BAR, or 'auto', got {named!r}")
-    if named.bounds is not None:
-        raise ValueError(f"bounds must be None where a module is trained in place, got {named.bounds!r}")
-    return named
-
-
-def head_of(method: GradientMethod, replica: Replica) -> LogHead:
-    """Return what a log of this training begins with; the replica is at the start."""
-    shapes = [[s.name, list(s.parameter.shape), str(s.parameter.dtype)] for s in replica.slots.all]
-    estimator, frame = method.kit.estimator, replica.frame
-    return LogHead(
-        key=list(replica.key),
-        kind=frame.kind.name,
-        rule=type(frame.rule).__name__,
-        method=checkpoint.fingerprint(method),
-        n=estimator.n,
-        q=estimator.q,
-        start=replica.slots.checksum(),
-        shapes=shapes,
-    )
-
-
-def _single(numbers: list[float]) -> list[float]:
-    """Return the numbers rounded to single precision."""
-    rounded: list[float] = np.array(numbers, np.float32).tolist()
-    return rounded
+        return f"Trainer({self.method!r}, d={self._course.replica.slots.size}, steps={self.steps})"

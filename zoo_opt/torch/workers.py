@@ -182,4 +182,3 @@ def replica_of(module: torch.nn.Module, method: GradientMethod | Frame, head: Lo
     if slots.checksum() != head.start:
         raise ReplicaError("module must be the start of the training, its numbers are others")
     return replica
-

@@ -1,0 +1,162 @@
+"""The course of a training: what the method decides from the losses of each step, as in the core, and its state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from zoo_opt.core.errors import finite
+from zoo_opt.core.keys import Key
+from zoo_opt.gradient.gains import Gain, Observation
+from zoo_opt.gradient.scaling import Memory
+from zoo_opt.gradient.zo_gradient import LARGEST, ZOMemo
+from zoo_opt.methods import make
+from zoo_opt.methods.base import GradientMethod
+from zoo_opt.methods.fzoo import FZOO
+from zoo_opt.storage import checkpoint
+from zoo_opt.torch.log import LogHead, StepRecord
+from zoo_opt.torch.replica import Decided, Frame, Replica, placed
+from zoo_opt.torch.saved import as_tree, grids_in, put_back
+from zoo_opt.torch.slots import Slots
+
+
+class Course:
+    """A replica and the state of its method between two steps.
+
+    Attributes
+    ----------
+    method : GradientMethod
+        Planned: nothing of it is open.
+    replica : Replica
+    head : LogHead
+        What a log of it begins with.
+    n : int
+        Probes of a step.
+    forwards, failures : int
+        Losses so far, and those that were NaN.
+    """
+
+    def __init__(self, slots: Slots, method: GradientMethod, key: Key) -> None:
+        kit = method.kit
+        self.method, self._kit, self._placed = method, kit, placed(kit)
+        self.replica = Replica(slots, Frame.of(kit), key)
+        self._gains: Any = kit.gains.start
+        self._memory: Memory = ()
+        self.head = _head_of(method, self.replica)
+        self.n = kit.estimator.n
+        self.forwards = self.failures = 0
+        self.wanted = 0.0  # the radius before it was made a multiple of the grid
+
+    @property
+    def steps(self) -> int:
+        """Steps so far."""
+        return self.replica.step
+
+    def begin(self, factor: float = 1.0, wanted: float | None = None) -> ZOMemo:
+        """Return the gains of the next step, lr times ``factor``, c a multiple of the grid near to what is wanted."""
+        t = self.steps
+        gain = self._kit.gains.at(self._gains, t)
+        self.wanted = _single([gain.c])[0] if wanted is None else wanted
+        c = self.replica.begin(self.wanted)
+        gain = gain._replace(c=c, lr=finite("lr_factor", factor) * gain.lr)
+        return ZOMemo(gain, self._kit.gains.repeats(self._gains, t))
+
+    def places(self, memo: ZOMemo) -> list[dict[int, float]]:
+        """Return where the probes of the step are."""
+        return [self._placed[0], self._placed[0], *self._placed[2:]] if memo.repeats else self._placed
+
+    def finish(self, memo: ZOMemo, losses: list[float], decided: Decided | None = None) -> StepRecord:
+        """Take in the losses of the step and move the parameters: as ``decided``, where that is from a log."""
+        kit, gain, replica = self._kit, memo.gain, self.replica
+        slopes, scaled, factor, memory = kit.decide(memo, losses, self._memory, LARGEST["f"])
+        if kit.gains.observes and (slopes is None or scaled is not None):
+            seen = Observation(losses, gain, memo.repeats, kit.estimator)
+            if scaled is not None:
+                norm: Callable[[], float] = lambda: replica.norm(_single(scaled))  # noqa: E731
+                seen = seen._replace(slopes=slopes, factor=factor, length=norm)
+            self._gains = kit.gains.observe(self._gains, seen)
+        if scaled is not None:
+            self._memory = memory
+        new = self._decided(scaled, gain) if decided is None else decided
+        replica.apply(new)
+        self.forwards += len(losses)
+        self.failures += sum(map(math.isnan, losses))
+        return StepRecord(new, losses)
+
+    def repeat(self, record: StepRecord) -> None:
+        """Make a step of a log again."""
+        self.finish(self.begin(wanted=record.decided.c), record.losses, record.decided)
+
+    def _decided(self, scaled: list[float] | None, gain: Gain) -> Decided:
+        """Return what a step does: under momentum the estimate and the gains, else its moves."""
+        if scaled is None:
+            return Decided(self.wanted, [])
+        if self.replica.frame.has_momentum:
+            return Decided(self.wanted, _single(scaled), gain.lr, gain.momentum)
+        return Decided(self.wanted, _single([-gain.lr * weight for weight in scaled]))
+
+    # ------------------------------------------------------------------------------------------------ storage
+    def tree(self, values: bool) -> dict[str, Any]:
+        """Return all that goes on from here as plain values and arrays; without ``values`` only those of masters."""
+        own = {"method": self.method, "key": list(self.replica.key), "gains": self._gains, "memory": self._memory}
+        own |= {"head": self.head.line().decode(), "forwards": self.forwards, "failures": self.failures}
+        return {**as_tree(self.replica, values), **own}
+
+    @classmethod
+    def of_tree(cls, tree: dict[str, Any], named: list[tuple[str, torch.nn.Parameter]]) -> Self:
+        """Return the course that goes on from a `tree`; what that has no values for must be as it was."""
+        self = cls(Slots(named, grids_in(tree, named)), tree["method"], Key(*tree["key"]))
+        put_back(self.replica, tree)
+        self.head = LogHead.read(tree["head"].encode(), "the checkpoint")
+        self._gains, self._memory = tree["gains"], tuple(tree["memory"])
+        self.forwards, self.failures = tree["forwards"], tree["failures"]
+        return self
+
+
+def named_in(module: Any) -> list[tuple[str, torch.nn.Parameter]]:
+    """Return the parameters of a module, or those that are given, with names."""
+    if isinstance(module, torch.nn.Module):
+        return list(module.named_parameters())
+    try:
+        parameters = list(module)
+    except TypeError:
+        parameters = []
+    if not parameters or not all(isinstance(parameter, torch.nn.Parameter) for parameter in parameters):
+        raise TypeError(f"module must be a torch.nn.Module or parameters of one, got {type(module).__name__}")
+    return [(str(i), parameter) for i, parameter in enumerate(parameters)]
+
+
+def method_of(method: Any) -> GradientMethod:
+    """Return the method that was given or named."""
+    named = (FZOO.untuned() if method == "auto" else make(method)) if isinstance(method, str) else method
+    if not isinstance(named, GradientMethod):
+        raise TypeError(f"method must be FZOO, SPSA, SPSAGC, SPSAGEASS or BAR, or 'auto', got {named!r}")
+    if named.bounds is not None:
+        raise ValueError(f"bounds must be None where a module is trained in place, got {named.bounds!r}")
+    return named
+
+
+def _head_of(method: GradientMethod, replica: Replica) -> LogHead:
+    """Return what a log of this training begins with; the replica is at the start."""
+    shapes = [[s.name, list(s.parameter.shape), str(s.parameter.dtype)] for s in replica.slots.all]
+    estimator, frame = method.kit.estimator, replica.frame
+    return LogHead(
+        key=list(replica.key),
+        kind=frame.kind.name,
+        rule=type(frame.rule).__name__,
+        method=checkpoint.fingerprint(method),
+        n=estimator.n,
+        q=estimator.q,
+        start=replica.slots.checksum(),
+        shapes=shapes,
+    )
+
+
+def _single(numbers: list[float]) -> list[float]:
+    """Return the numbers rounded to single precision."""
+    rounded: list[float] = np.array(numbers, np.float32).tolist()
+    return rounded
