@@ -45,6 +45,20 @@ def test_the_replay_is_the_model(name: str, tmp_path: Path) -> None:
     assert each <= (20 if trainer.method.kit.estimator.n == 2 and hasattr(trainer.method, "momentum") else 12)
 
 
+@pytest.mark.slow
+def test_ten_thousand_steps_are_replayed(tmp_path: Path) -> None:
+    """Two probes a step; the parameters grow beyond their first grids on the way."""
+    module, again = net(), net()
+    method = zo.SPSA(lr=0.2, c=1e-3, draws=zo.Rademacher())
+    with zo.torch.Trainer(module, method, rng=3, log=tmp_path / "a.zlog") as trainer:
+        grids = trainer.state()["grids"]
+        trainer.fit(loss, steps=10_000)
+        assert trainer.state()["grids"] != grids
+    assert zo.torch.replay(again, tmp_path / "a.zlog") == 10_000
+    assert bits(again) == bits(module)
+    assert (tmp_path / "a.zlog").stat().st_size < 12.1 * 20_000
+
+
 @pytest.mark.parametrize("name", METHODS)
 @settings(max_examples=5)
 @given(at=st.integers(0, 30))

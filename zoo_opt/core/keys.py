@@ -131,4 +131,5 @@ def words(key: Key, step: int, first: int, count: int, stream: int = STEP) -> ND
         live.counter[0] = block
         live.philox.state = live.state
         live.counter[0] = 0
-    return live.philox.random_raw(offset + count)[offset:]
+    raw: NDArray[np.uint64] = live.philox.random_raw(offset + count)
+    return raw[offset:]

@@ -21,6 +21,9 @@ class ParameterVector:
     model by a single copy, and read without any. The module works as before; a parameter that is used twice (tied
     weights) stays one and is counted once. What moves the parameters elsewhere later is noticed and refused.
 
+    Any method can train it, and candidates are numpy arrays: right up to about a million parameters. For more, take
+    `zoo_opt.torch.Trainer`, which trains the module's own tensors in place.
+
     Parameters
     ----------
     module : torch.nn.Module

@@ -80,7 +80,7 @@ def table(
 
     For normals it has 65,536 numbers, which are those of the formula; it is made where it may be ``large``.
     """
-    own = TYPES[dtype]
+    own = np.dtype(TYPES[dtype])
     if kind is SIGNS:
         return _signs(sum(term.a if q is None else round(term.a / q) * q for term in terms), own)
     if kind is NORMALS and large:
@@ -92,7 +92,7 @@ def table(
 
 
 @functools.lru_cache(maxsize=64)
-def _signs(a: float, dtype: type[np.floating[Any]]) -> np.ndarray[Any, Any]:
+def _signs(a: float, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
     return np.where(bits, a, -a).astype(dtype)
 

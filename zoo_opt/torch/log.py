@@ -181,7 +181,8 @@ class TrainingLog:
         self.path = path = Path(path)
         lock = Lock(path.with_name(f"{path.name}.lock"), lambda who: CheckpointError(f"{path} is in use{who}"))
         try:
-            self.head, self.records = head, []
+            self.head = head
+            self.records: list[StepRecord] = []
             self._checksum = zlib.crc32(head.line())
             self._steps = 0
             self._file = AppendFile(path, kept=lambda content: self._kept(content, os.fspath(path)), lock=lock)

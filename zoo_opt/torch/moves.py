@@ -44,7 +44,7 @@ class _Group(NamedTuple):
 
 class _Block(NamedTuple):
     first: int
-    count: int
+    size: int
     groups: list[_Group]
 
 
@@ -123,7 +123,7 @@ class Moves:
             whole = _Piece(self.slots.all[0], None, slice(0), slice(0, count))
             block = _Block(first, count, [_Group(arrays, dtype, 1.0, [whole])])
             for _, sums in self._sums(block, step, terms, on_grid=False):
-                squares += sums_of_squares(sums[: block.count])
+                squares += sums_of_squares(sums[: block.size])
         return math.sqrt(math.fsum(squares))
 
     # ------------------------------------------------------------------------------------------------ blocks
@@ -132,7 +132,7 @@ class Moves:
     ) -> Iterator[tuple[_Group, Flat]]:
         """Return each group of a block with the sum of the terms there, which the next one may overwrite."""
         kind = self.kind
-        raw = {k: kind.indices(self.key, step, k, self.slots.size, block.first, block.count) for k in terms}
+        raw = {k: kind.indices(self.key, step, k, self.slots.size, block.first, block.size) for k in terms}
         last: list[Any] = []  # what the buffer holds
         for group in block.groups:
             arrays, dtype, q = group.arrays, group.dtype, group.q if on_grid else None

@@ -73,7 +73,7 @@ class ZerothOrder(torch.optim.Optimizer):
         """Plan what is "auto" for so many steps; before the first one."""
         self._budget = steps * self._method.compose().estimator.n
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Make one step.
 
         Parameters

@@ -116,7 +116,7 @@ class Slots:
         self.all: list[Slot] = []
         self.size = 0
         for name, parameter in once(named):
-            self.all.append(Slot(name, parameter, self.size, grids and grids[name]))
+            self.all.append(Slot(name, parameter, self.size, None if grids is None else grids[name]))
             self.size += parameter.numel()
         if not self.size:
             raise ValueError("module must have parameters to train, got none that require a gradient")
@@ -184,9 +184,9 @@ class Slots:
         digest = 0
         for slot in self.all:
             for part in slot.blocks():
-                digest = zlib.crc32(slot.arrays.host(part), digest)
+                digest = zlib.crc32(slot.arrays.host(part).data, digest)
             if slot.m is not None:
-                digest = zlib.crc32(slot.arrays.host(slot.m), digest)
+                digest = zlib.crc32(slot.arrays.host(slot.m).data, digest)
         return digest
 
 

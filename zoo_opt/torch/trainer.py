@@ -101,6 +101,9 @@ class Trainer:
     ...     step = trainer.step(lambda: criterion(model(inputs), targets))
     """
 
+    _log: TrainingLog | None = None
+    _made: list[Decided] | None = None  # what steps decided, kept while there are workers
+
     def __init__(
         self,
         module: torch.nn.Module | Iterable[torch.nn.Parameter],
@@ -118,17 +121,15 @@ class Trainer:
         planned: Any = chosen.plan(start, budget)
         self._begun(module, Course(slots, planned, make_key(rng)), budget)
         if log is not None:
-            self._log = TrainingLog(log, self._course.head)
-            for record in self._log.records:
+            kept = self._log = TrainingLog(log, self._course.head)
+            for record in kept.records:
                 self._course.repeat(record)
-            self._log.records = []
+            kept.records = []
 
     def _begun(self, module: Any, course: Course, budget: int | None) -> None:
         self.module = module if isinstance(module, torch.nn.Module) else None
         self._course, self.method, self.budget, self.lr_factor = course, course.method, budget, 1.0
         self.cost = Cost(course)
-        self._log: TrainingLog | None = None
-        self._made: list[Decided] | None = None  # what steps decided, kept while there are workers
 
     # ------------------------------------------------------------------------------------------------- steps
     @property

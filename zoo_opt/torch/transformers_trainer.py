@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class _Stepped(ZerothOrder):
     """Without a closure nothing is left to be done: the step was made when the losses were known."""
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Make one step with a closure, none without."""
         return None if closure is None else super().step(closure)
 
@@ -60,13 +60,15 @@ class ZOTrainer(transformers.Trainer):
     @property
     def zeroth_order(self) -> ZerothOrder:
         """The optimizer, without the wrapper of accelerate."""
-        optimizer: ZerothOrder = getattr(self.optimizer, "optimizer", self.optimizer)
+        outer: Any = self.optimizer
+        optimizer: ZerothOrder = getattr(outer, "optimizer", outer)
         return optimizer
 
     def create_optimizer(self, model: Any = None) -> Any:
         """Return the optimizer, made once."""
         if self.optimizer is None:
-            trained = [p for p in (model or self.model).parameters() if p.requires_grad]
+            whole: Any = model or self.model
+            trained = [p for p in whole.parameters() if p.requires_grad]
             self.optimizer = _Stepped(trained, self._method, rng=self.args.seed)
         return self.optimizer
 
@@ -82,9 +84,9 @@ class ZOTrainer(transformers.Trainer):
         model.eval()
         inputs = self._prepare_inputs(inputs)
 
-        def loss() -> torch.Tensor:
+        def loss() -> Any:
             with self.compute_loss_context_manager():
-                value: torch.Tensor = self.compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
+                value: Any = self.compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
             return value
 
         return torch.tensor(self.zeroth_order.step(loss), device=self.args.device)
