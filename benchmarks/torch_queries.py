@@ -150,7 +150,7 @@ def language() -> Task:
         module.load_state_dict(state)
         return module
 
-    return Task(make, on_text(sources, 16), range(10**6, 10**6 + 16), 4000, (-7, -6, -5, -4, -3))
+    return Task(make, on_text(sources, 16), range(10**6, 10**6 + 16), 4000, (-9, -8, -7, -6))
 
 
 # --------------------------------------------------------------------------------------------------------- sam
@@ -173,7 +173,7 @@ def sam() -> Task:
         value: torch.Tensor = task.loss(rows_of(step, task.size, 8), (0, step))
         return value
 
-    return Task(make, loss, range(10**6, 10**6 + 8), 800, (-7, -6, -5, -4))
+    return Task(make, loss, range(10**6, 10**6 + 8), 600, (-7, -6, -5))
 
 
 TASKS: dict[str, Callable[[], Task]] = {"digits": digits, "bytes": language, "sam": sam}

@@ -151,6 +151,26 @@ def test_steps_in_any_order_are_the_same(order: list[int]) -> None:
     assert ends[0] == ends[1]
 
 
+@pytest.mark.parametrize("name", ["spsa-signs", "spsa-normals", "spsa"])
+def test_a_radius_below_all_spacings_is_one_of_them(name: str) -> None:
+    """A tensor filled to the brim of its grid, and one that is far larger: probes are exact all the same."""
+    module = torch.nn.ParameterList(
+        [torch.nn.Parameter(torch.full((50,), 2.0**-12)), torch.nn.Parameter(torch.ones(5))]
+    )
+    replica = replica_of(module, METHODS[name])
+    small = replica.slots.all[0]
+    small.flat[:] = 2.0**small.e
+    small.bound = 2.0**small.e
+    c = replica.begin(float(np.float32(1e-30)))
+    before = bits(module)
+    assert c == max(slot.q for slot in replica.slots.all)
+    replica.go({0: 1.0}, c, Gain(0.1, c))
+    assert bits(module) != before
+    replica.go({0: -1.0}, c, Gain(0.1, c))
+    replica.home()
+    assert bits(module) == before
+
+
 def test_half_precision_follows_its_master() -> None:
     module = torch.nn.ParameterList([torch.nn.Parameter(torch.ones(64, dtype=torch.bfloat16))])
     replica = replica_of(module, zo.SPSA(draws=zo.Rademacher()))

@@ -124,6 +124,14 @@ def test_a_loss_that_raises_leaves_the_parameters() -> None:
         assert bits(module) == bits(other)
 
 
+def test_a_step_beyond_all_numbers_is_skipped() -> None:
+    module = net()
+    trainer = zo.torch.Trainer(module, zo.SPSA(lr=1e30, c=1e-3), rng=0)
+    before, losses = bits(module), iter([1e12, -1e12])
+    assert trainer.step(lambda: next(losses)).skipped
+    assert bits(module) == before
+
+
 def test_no_gradient_is_recorded() -> None:
     module = net()
 

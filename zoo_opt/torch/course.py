@@ -93,7 +93,7 @@ class Course:
 
     def _decided(self, scaled: list[float] | None, gain: Gain) -> Decided:
         """Return what a step does: under momentum the estimate and the gains, else its moves."""
-        if scaled is None:
+        if scaled is None or not gain.lr * sum(map(abs, scaled)) < LARGEST["f"]:
             return Decided(self.wanted, [])
         if self.replica.frame.has_momentum:
             return Decided(self.wanted, _single(scaled), gain.lr, gain.momentum)

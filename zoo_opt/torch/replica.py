@@ -103,9 +103,11 @@ class Replica:
 
     def begin(self, c: float) -> float:
         """Make room for probes of radius ``c``, float32, and return the multiple of all grids that is nearest to it."""
-        self.slots.check()
-        self.slots.make_room(2.0 * c * self.frame.kind.reach)
-        return self.slots.radius(c)
+        slots, reach = self.slots, self.frame.kind.reach
+        slots.check()
+        slots.make_room(2.0 * c * reach)
+        slots.make_room(slots.radius(c) * reach)  # more than that only where c is below all spacings
+        return slots.radius(c)
 
     def go(self, to: dict[int, float], c: float, gain: Gain) -> None:
         """Go to the probe ``to``, multiples of ``c`` along directions of this step."""
