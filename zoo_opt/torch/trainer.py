@@ -15,12 +15,11 @@ from zoo_opt.core.keys import make_key
 from zoo_opt.gradient.gains import Gain
 from zoo_opt.gradient.zo_gradient import ZOMemo
 from zoo_opt.methods.base import GradientMethod
-from zoo_opt.storage import checkpoint
-from zoo_opt.torch.cost import Cost
 from zoo_opt.torch.course import Course, method_of, named_in
 from zoo_opt.torch.log import TrainingLog, read_log
 from zoo_opt.torch.replica import Decided, loss_of, same_draws
 from zoo_opt.torch.slots import Slots
+from zoo_opt.torch.stored_training import StoredTraining
 from zoo_opt.torch.workers import Evaluators
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Step(NamedTuple):
     skipped: bool
 
 
-class Trainer:
+class Trainer(StoredTraining):
     """Trains a module's own tensors by loss values: no gradient, no copy of the parameters, every bit repeatable.
 
     The method decides as it does in `zoo_opt.minimize`; perturbations and steps are drawn anew from the seed, block by
@@ -101,9 +100,6 @@ class Trainer:
     ...     step = trainer.step(lambda: criterion(model(inputs), targets))
     """
 
-    _log: TrainingLog | None = None
-    _made: list[Decided] | None = None  # what steps decided, kept while there are workers
-
     def __init__(
         self,
         module: torch.nn.Module | Iterable[torch.nn.Parameter],
@@ -125,11 +121,6 @@ class Trainer:
             for record in kept.records:
                 self._course.repeat(record)
             kept.records = []
-
-    def _begun(self, module: Any, course: Course, budget: int | None) -> None:
-        self.module = module if isinstance(module, torch.nn.Module) else None
-        self._course, self.method, self.budget, self.lr_factor = course, course.method, budget, 1.0
-        self.cost = Cost(course)
 
     # ------------------------------------------------------------------------------------------------- steps
     @property
@@ -272,70 +263,6 @@ class Trainer:
         if self._log is None:
             raise ValueError("log must be given to a trainer whose steps were not all made on the executor, got none")
         return [record.decided for record in read_log(self._log.path)[1]]
-
-    # ------------------------------------------------------------------------------------------------ storage
-    def checksum(self) -> int:
-        """Return a checksum of all trained numbers: equal for trainings that are the same bit for bit."""
-        return self._course.replica.slots.checksum()
-
-    def close(self) -> None:
-        """Close the log."""
-        if self._log is not None:
-            self._log.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def state(self, values: bool = True) -> dict[str, Any]:
-        """Return what a checkpoint holds: plain values and arrays. Without ``values`` only those of masters."""
-        return {**self._course.tree(values), "budget": self.budget, "lr_factor": self.lr_factor}
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a checkpoint, atomically: parameters, momentum and state; `load` goes on exactly from here.
-
-        Raises
-        ------
-        TypeError
-            If a schedule is not a dataclass of zoo_opt (a lambda, say).
-        """
-        checkpoint.write(path, self.state())
-
-    @classmethod
-    def load(
-        cls,
-        module: torch.nn.Module | Iterable[torch.nn.Parameter],
-        path: str | os.PathLike[str],
-        *,
-        types: Iterable[type] = (),
-    ) -> Self:
-        """Return the trainer that was saved at ``path``, with the module's parameters as they were.
-
-        Parameters
-        ----------
-        module
-            As it was given to the trainer, in any state of training.
-        path : path-like
-        types : iterable of dataclasses, optional
-            Classes of your own that the method's schedules are made of.
-
-        Raises
-        ------
-        CheckpointError
-            If it is no checkpoint of a trainer of this module.
-        """
-        return cls.restored(module, checkpoint.read(path, types))
-
-    @classmethod
-    def restored(cls, module: torch.nn.Module | Iterable[torch.nn.Parameter], tree: dict[str, Any]) -> Self:
-        """Return the trainer of a `state`; what that has no values for must be in the module as it was."""
-        self = cls.__new__(cls)
-        course = Course.of_tree(tree, named_in(module))
-        self._begun(module, course, tree["budget"])
-        self.lr_factor = tree["lr_factor"]
-        return self
 
     def __repr__(self) -> str:
         return f"Trainer({self.method!r}, d={self._course.replica.slots.size}, steps={self.steps})"
