@@ -22,7 +22,7 @@ PAGES = [
 CORE = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in sorted((ROOT / "zoo_opt").rglob("*.py"))
-    if not {"interop", "bench"} & set(path.parts) and path.stem not in {"cli", "__main__"}
+    if not {"interop", "bench", "torch"} & set(path.relative_to(ROOT).parts) and path.stem not in {"cli", "__main__"}
 ]
 
 

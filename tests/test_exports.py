@@ -13,7 +13,7 @@ PACKAGES = sorted(name for name in MODULES if any(other.startswith(f"{name}.") f
 @pytest.mark.parametrize("name", PACKAGES)
 def test_no_exported_name_is_that_of_a_module(name: str) -> None:
     """Importing a module sets it as an attribute of its package, in the place of what had the name."""
-    pytest.importorskip("torch" if name.startswith("zoo_opt_seg") else "zoo_opt")
+    pytest.importorskip("torch" if name.startswith(("zoo_opt_seg", "zoo_opt.torch")) else "zoo_opt")
     package = importlib.import_module(name)
     exported = getattr(package, "__all__", ())
     assert not set(exported) & {module.name for module in pkgutil.iter_modules(package.__path__)}
