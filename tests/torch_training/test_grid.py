@@ -151,6 +151,23 @@ def test_steps_in_any_order_are_the_same(order: list[int]) -> None:
     assert ends[0] == ends[1]
 
 
+def test_steps_as_large_as_the_numbers_are_exact() -> None:
+    """Fused with the way home from a probe, or not, as in a replay."""
+    for name in ("fzoo", "spsa-signs", "spsa-normals", "spsa"):
+        modules = [net(), net()]
+        replicas = [replica_of(module, METHODS[name]) for module in modules]
+        places, rng = placed(METHODS[name].kit), np.random.default_rng(0)
+        for step in range(40):
+            wanted = float(np.float32(rng.uniform(0.01, 1.0)))
+            weights = rng.normal(0, 1.0, METHODS[name].kit.estimator.q).astype(np.float32).tolist()
+            c, _ = (replica.begin(wanted) for replica in replicas)
+            for place in places[: 1 + step % len(places)]:
+                replicas[0].go(place, c, Gain(0.1, c))
+            for replica in replicas:
+                replica.apply(Decided(wanted, weights))
+            assert bits(modules[0]) == bits(modules[1])
+
+
 @pytest.mark.parametrize("name", ["spsa-signs", "spsa-normals", "spsa"])
 def test_a_radius_below_all_spacings_is_one_of_them(name: str) -> None:
     """A tensor filled to the brim of its grid, and one that is far larger: probes are exact all the same."""

@@ -108,6 +108,23 @@ def test_failures_are_in_the_log(tmp_path: Path) -> None:
     assert np.array_equal(losses, [step.losses for step in steps], equal_nan=True)
 
 
+def test_a_log_that_cannot_be_written_leaves_the_step_to_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = trained(tmp_path / "a.zlog")
+    module = net()
+    with zo.torch.Trainer(module, METHODS["fzoo-auto"], budget=5000, rng=3, log=tmp_path / "b.zlog") as trainer:
+        trainer.fit(loss, steps=10)
+        before = bits(module)
+        with monkeypatch.context() as full:
+            full.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+            raises(OSError, "No space left", trainer.fit, loss, 5)
+        assert bits(module) == before and trainer.steps == 10
+        trainer.fit(loss, steps=20)
+    assert bits(module) == bits(whole)
+    assert (tmp_path / "a.zlog").read_bytes() == (tmp_path / "b.zlog").read_bytes()
+
+
 def test_what_a_log_refuses(tmp_path: Path) -> None:
     path = tmp_path / "a.zlog"
     trained(path)

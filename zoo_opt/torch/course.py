@@ -69,23 +69,34 @@ class Course:
         """Return where the probes of the step are."""
         return [self._placed[0], self._placed[0], *self._placed[2:]] if memo.repeats else self._placed
 
-    def finish(self, memo: ZOMemo, losses: list[float], decided: Decided | None = None) -> StepRecord:
-        """Take in the losses of the step and move the parameters: as ``decided``, where that is from a log."""
-        kit, gain, replica = self._kit, memo.gain, self.replica
+    def finish(
+        self,
+        memo: ZOMemo,
+        losses: list[float],
+        decided: Decided | None = None,
+        write: Callable[[StepRecord], None] | None = None,
+    ) -> StepRecord:
+        """Take in the losses of the step and move the parameters: as ``decided``, where that is from a log.
+
+        What ``write`` raises, which is called before anything is changed, leaves the step to be made again.
+        """
+        kit, gain, replica, gains = self._kit, memo.gain, self.replica, self._gains
         slopes, scaled, factor, memory = kit.decide(memo, losses, self._memory, LARGEST["f"])
         if kit.gains.observes and (slopes is None or scaled is not None):
             seen = Observation(losses, gain, memo.repeats, kit.estimator)
             if scaled is not None:
                 norm: Callable[[], float] = lambda: replica.norm(_single(scaled))  # noqa: E731
                 seen = seen._replace(slopes=slopes, factor=factor, length=norm)
-            self._gains = kit.gains.observe(self._gains, seen)
-        if scaled is not None:
-            self._memory = memory
+            gains = kit.gains.observe(gains, seen)
         new = self._decided(scaled, gain) if decided is None else decided
+        record = StepRecord(new, losses)
+        if write is not None:
+            write(record)
         replica.apply(new)
+        self._gains, self._memory = gains, self._memory if scaled is None else memory
         self.forwards += len(losses)
         self.failures += sum(map(math.isnan, losses))
-        return StepRecord(new, losses)
+        return record
 
     def repeat(self, record: StepRecord) -> None:
         """Make a step of a log again."""

@@ -93,7 +93,7 @@ class Moves:
                 flat += sign * _ahead(slot, rule, m, gain)
         self.slots.push()
 
-    def by_rule(self, step: int, weights: Sequence[float], rule: UpdateRule, gain: Gain) -> None:
+    def by_rule(self, step: int, weights: Sequence[float], rule: UpdateRule, gain: Gain, looks_ahead: bool) -> None:
         """Let ``rule`` move the tensors and their momentum by the estimate, the sum of ``weights`` times psi."""
         terms = {k: [Term(weight, dual=True)] for k, weight in enumerate(weights)}
         self._tables.clear()
@@ -109,7 +109,8 @@ class Moves:
                     x *= group.q
                     flat[:], momentum[inside] = x, m
                     slot.bound = max(slot.bound, float(x.max()), -float(x.min()))
-                    slot.ahead = max(slot.ahead, float(m.max()), -float(m.min()))
+                    if looks_ahead:
+                        slot.ahead = max(slot.ahead, float(m.max()) + group.q, -float(m.min()) + group.q)
         self.slots.push()
 
     def norm(self, step: int, weights: Sequence[float]) -> float:
@@ -142,9 +143,9 @@ class Moves:
             low = group.span.start // kind.each
             part = slice(low, -(-group.span.stop // kind.each))
             holds = [arrays, dtype, part, *tables]
-            if any(each is None for each in tables) or not _same(
-                holds, last
-            ):  # signs of one radius are the same on all grids
+            formula = any(each is None for each in tables)
+            known = not formula and _same(holds, last)  # signs of one radius are the same on all grids
+            if not known:
                 for nth, (k, sums) in enumerate(terms.items()):
                     index = arrays.brought(raw[k][part])
                     out = total if nth == 0 else self._buffer(arrays, dtype, "more")

@@ -134,12 +134,13 @@ class Replica:
         elif frame.has_momentum:
             self.home()
             gain = Gain(decided.lr, decided.c, decided.momentum)
-            self.moves.by_rule(self.step, weights, frame.rule, gain)
+            self.moves.by_rule(self.step, weights, frame.rule, gain, frame.looks_ahead)
         else:
             reach = sum(map(abs, weights)) * frame.kind.dual_reach
-            if not self.slots.fits(reach):
+            room = reach + self.slots.radius(decided.c) * frame.kind.reach  # the way home is part of the same sum
+            if not self.slots.fits(room):
                 self.home()
-                self.slots.make_room(reach)
+                self.slots.make_room(room)
             terms: dict[int, list[Term]] = self._between({})
             for k, weight in enumerate(weights):
                 terms.setdefault(k, []).append(Term(weight, dual=True))

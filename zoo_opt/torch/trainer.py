@@ -154,7 +154,7 @@ class Trainer(StoredTraining):
         Raises
         ------
         Exception
-            Whatever ``loss`` raises; the parameters are then as they were before the step.
+            Whatever ``loss`` or the writing of the log raises; all is then as it was before the step.
         """
         course, started, forward = self._course, time.perf_counter(), 0.0
         memo, replica = course.begin(self.lr_factor), course.replica
@@ -168,10 +168,10 @@ class Trainer(StoredTraining):
                     before = time.perf_counter()
                     losses.append(loss_of(loss))
                     forward += time.perf_counter() - before
+            step = self._finished(memo, losses)
         except BaseException:
             replica.home()
             raise
-        step = self._finished(memo, losses)
         self.cost.spent(forward, time.perf_counter() - started - forward)
         return step
 
@@ -247,11 +247,9 @@ class Trainer(StoredTraining):
     def _finished(self, memo: ZOMemo, losses: list[float]) -> Step:
         """Let the losses move the parameters, and write the log."""
         number = self.steps
-        record = self._course.finish(memo, losses)
+        record = self._course.finish(memo, losses, write=None if self._log is None else self._log.append)
         if self._made is not None:
             self._made.append(record.decided)
-        if self._log is not None:
-            self._log.append(record)
         alive = [loss for loss in losses if math.isfinite(loss)]
         mean = math.fsum(alive) / len(alive) if alive else math.nan
         return Step(number, mean, losses, memo.gain, not record.decided.weights)
