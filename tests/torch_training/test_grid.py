@@ -151,21 +151,19 @@ def test_steps_in_any_order_are_the_same(order: list[int]) -> None:
     assert ends[0] == ends[1]
 
 
-def test_steps_as_large_as_the_numbers_are_exact() -> None:
-    """Fused with the way home from a probe, or not, as in a replay."""
-    for name in ("fzoo", "spsa-signs", "spsa-normals", "spsa"):
-        modules = [net(), net()]
-        replicas = [replica_of(module, METHODS[name]) for module in modules]
-        places, rng = placed(METHODS[name].kit), np.random.default_rng(0)
-        for step in range(40):
-            wanted = float(np.float32(rng.uniform(0.01, 1.0)))
-            weights = rng.normal(0, 1.0, METHODS[name].kit.estimator.q).astype(np.float32).tolist()
-            c, _ = (replica.begin(wanted) for replica in replicas)
-            for place in places[: 1 + step % len(places)]:
-                replicas[0].go(place, c, Gain(0.1, c))
-            for replica in replicas:
-                replica.apply(Decided(wanted, weights))
-            assert bits(modules[0]) == bits(modules[1])
+@pytest.mark.parametrize("weight", [-0.9, -0.8999, -0.77777])
+def test_the_way_home_and_a_large_step_fit_on_the_grid_together(weight: float) -> None:
+    """-c and the step are added as one: 0.4 + 0.9 is beyond a grid up to 1, whose last digit it would lose."""
+    modules = [torch.nn.ParameterList([torch.nn.Parameter(torch.zeros(50))]) for _ in range(2)]
+    replicas = [replica_of(module, METHODS["spsa-signs"]) for module in modules]
+    for replica in replicas:
+        replica.slots.all[0].e = 0
+        c = replica.begin(float(np.float32(0.4)))
+        assert replica.slots.all[0].e == 0
+        if replica is replicas[0]:
+            replica.go({0: 1.0}, c, Gain(0.1, c))
+        replica.apply(Decided(float(np.float32(0.4)), [float(np.float32(weight))]))
+    assert bits(modules[0]) == bits(modules[1])
 
 
 @pytest.mark.parametrize("name", ["spsa-signs", "spsa-normals", "spsa"])

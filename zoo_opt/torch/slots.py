@@ -17,6 +17,7 @@ from zoo_opt.torch.directions import exponent
 APART = 16  # binary orders that the grids of two tensors are apart at most, so that one radius fits all; chosen
 _ROOM = 2.0  # the grid of a tensor has room for so many times its largest number at first; chosen
 _LEAST = 1.25  # and for so many times, where it is looked at again; chosen
+_FINEST = -100  # least exponent of a grid, of which 1 / q is a float32 too
 _DIGITS = 24  # of a radius, so that it is a float32 in a log
 
 
@@ -61,7 +62,7 @@ class Slot:
         self.bound, self.ahead = self.largest(), 0.0
         if not math.isfinite(self.bound):
             raise ValueError(f"parameters must be finite, got {self.bound} in {name}")
-        self.e = exponent(_ROOM * self.bound) if self.bound else -200
+        self.e = max(_FINEST, exponent(_ROOM * self.bound)) if self.bound else _FINEST
 
     @property
     def q(self) -> float:
@@ -146,7 +147,7 @@ class Slots:
             if slot.bound + slot.ahead + reach > math.ldexp(1.0, slot.e):
                 slot.bound = slot.largest()
                 if _LEAST * slot.bound + slot.ahead + reach > math.ldexp(1.0, slot.e):
-                    slot.e = exponent(_ROOM * slot.bound + slot.ahead + 2.0 * reach)
+                    slot.e = max(_FINEST, exponent(_ROOM * slot.bound + slot.ahead + 2.0 * reach))
         self._apart()
         for slot, e in zip(self.all, before, strict=True):
             if slot.e != e:
