@@ -73,6 +73,28 @@ def test_a_training_goes_on_from_its_log(name: str, at: int, tmp_path_factory) -
     assert two.cost.forwards == one.cost.forwards and two.steps == one.steps == 30
 
 
+def test_a_checkpoint_and_the_log_go_on_together(tmp_path: Path) -> None:
+    whole, _ = trained(tmp_path / "a.zlog")
+    trained(tmp_path / "b.zlog", steps=20)
+    zo.torch.Trainer(net(), METHODS["fzoo-auto"], budget=5000, rng=3).fit(loss, steps=12).save(tmp_path / "b.zoo")
+    module = net(1)
+    with zo.torch.Trainer.load(module, tmp_path / "b.zoo", log=tmp_path / "b.zlog") as trainer:
+        assert trainer.steps == 20
+        trainer.fit(loss, steps=10)
+    assert bits(module) == bits(whole)
+    assert (tmp_path / "a.zlog").read_bytes() == (tmp_path / "b.zlog").read_bytes()
+    trained(tmp_path / "c.zlog", steps=11)
+    load = zo.torch.Trainer.load
+    raises(
+        zo.CheckpointError,
+        "ends at step 11, before the checkpoint at 12",
+        load,
+        net(),
+        tmp_path / "b.zoo",
+        log=tmp_path / "c.zlog",
+    )
+
+
 @settings(max_examples=20)
 @given(cut=st.integers(1, 400))
 def test_a_record_that_was_cut_off_is_made_again(cut: int, tmp_path_factory) -> None:

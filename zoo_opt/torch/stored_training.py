@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import torch
 
+from zoo_opt.core.errors import CheckpointError
 from zoo_opt.methods.base import GradientMethod
 from zoo_opt.storage import checkpoint
 from zoo_opt.torch.cost import Cost
@@ -48,6 +49,19 @@ class StoredTraining:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _go_on(self, path: str | os.PathLike[str]) -> None:
+        """Open the log, and make again what it has beyond the steps so far."""
+        log, steps = TrainingLog(path, self._course.head), self._course.steps
+        if len(log.records) < steps:
+            log.close()
+            raise CheckpointError(
+                f"{os.fspath(path)} ends at step {len(log.records)}, before the checkpoint at {steps}"
+            )
+        for record in log.records[steps:]:
+            self._course.repeat(record)
+        log.records = []
+        self._log = log
+
     def state(self, values: bool = True) -> dict[str, Any]:
         """Return what a checkpoint holds: plain values and arrays. Without ``values`` only those of masters."""
         return {**self._course.tree(values), "budget": self.budget, "lr_factor": self.lr_factor}
@@ -68,6 +82,7 @@ class StoredTraining:
         module: torch.nn.Module | Iterable[torch.nn.Parameter],
         path: str | os.PathLike[str],
         *,
+        log: str | os.PathLike[str] | None = None,
         types: Iterable[type] = (),
     ) -> Self:
         """Return the trainer that was saved at ``path``, with the module's parameters as they were.
@@ -77,15 +92,20 @@ class StoredTraining:
         module
             As it was given to the trainer, in any state of training.
         path : path-like
+        log : path-like, optional
+            The log of this training, which goes on; what it has beyond the checkpoint is made again.
         types : iterable of dataclasses, optional
             Classes of your own that the method's schedules are made of.
 
         Raises
         ------
         CheckpointError
-            If it is no checkpoint of a trainer of this module.
+            If it is no checkpoint of a trainer of this module, or the log is not of this training or ends before it.
         """
-        return cls.restored(module, checkpoint.read(path, types))
+        self = cls.restored(module, checkpoint.read(path, types))
+        if log is not None:
+            self._go_on(log)
+        return self
 
     @classmethod
     def restored(cls, module: torch.nn.Module | Iterable[torch.nn.Parameter], tree: dict[str, Any]) -> Self:

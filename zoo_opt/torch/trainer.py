@@ -16,7 +16,7 @@ from zoo_opt.gradient.gains import Gain
 from zoo_opt.gradient.zo_gradient import ZOMemo
 from zoo_opt.methods.base import GradientMethod
 from zoo_opt.torch.course import Course, method_of, named_in
-from zoo_opt.torch.log import TrainingLog, read_log
+from zoo_opt.torch.log import read_log
 from zoo_opt.torch.replica import Decided, loss_of, same_draws
 from zoo_opt.torch.slots import Slots
 from zoo_opt.torch.stored_training import StoredTraining
@@ -117,10 +117,7 @@ class Trainer(StoredTraining):
         planned: Any = chosen.plan(start, budget)
         self._begun(module, Course(slots, planned, make_key(rng)), budget)
         if log is not None:
-            kept = self._log = TrainingLog(log, self._course.head)
-            for record in kept.records:
-                self._course.repeat(record)
-            kept.records = []
+            self._go_on(log)
 
     # ------------------------------------------------------------------------------------------------- steps
     @property
