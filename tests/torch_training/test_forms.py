@@ -79,6 +79,13 @@ def test_what_an_optimizer_refuses() -> None:
     raises(TypeError, "parameters of one", zo.torch.ZerothOrder, [])
 
 
+@pytest.mark.parametrize(("absent", "extra"), [("torch", "torch"), ("transformers", "seg")])
+def test_without_a_library_the_extra_is_named(absent: str, extra: str, run_python) -> None:
+    code = f"import sys; sys.modules[{absent!r}] = None; import zoo_opt as zo; names = dir(zo.torch)"
+    code += "\ntry: zo.torch.ZOTrainer\nexcept ImportError as error: print(names[0], error)"
+    assert run_python("-c", code).startswith(f"Cost {absent} is not installed; it comes with the {extra} extra")
+
+
 # ------------------------------------------------------------------------------------------------ transformers
 def language_model():
     transformers = pytest.importorskip("transformers")

@@ -27,4 +27,6 @@ if not TYPE_CHECKING:  # a type checker knows the names above and no others
     def __getattr__(name: str) -> Any:
         if name in __all__:
             require("torch", extra="torch")
+        if name == "ZOTrainer":
+            require("transformers", extra="seg")
         return _import(name)
