@@ -173,7 +173,7 @@ def sam() -> Task:
         value: torch.Tensor = task.loss(rows_of(step, task.size, 8), (0, step))
         return value
 
-    return Task(make, loss, range(10**6, 10**6 + 8), 600, (-7, -6, -5))
+    return Task(make, loss, range(10**6, 10**6 + 8), 480, (-9, -8, -7))
 
 
 TASKS: dict[str, Callable[[], Task]] = {"digits": digits, "bytes": language, "sam": sam}

@@ -24,7 +24,7 @@ import torch
 import zoo_opt as zo
 
 TENSORS = 50
-ROUNDS = 7
+ROUNDS = 5
 METHODS = {
     "SPSA, signs, two probes": zo.SPSA(lr=1e-6, c=2**-10, draws=zo.Rademacher()),
     "SPSA, normals, two probes": zo.SPSA(lr=1e-6, c=2**-10, draws=zo.Gaussian()),
