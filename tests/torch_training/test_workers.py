@@ -1,5 +1,6 @@
 """Workers: each has a module of its own, and all stay the same bit for bit, whoever dies or joins late."""
 
+import copy
 import functools
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -61,8 +62,9 @@ def test_threads_have_a_module_each(workers: int) -> None:
     module = net()
     with ThreadPoolExecutor(workers) as pool:
         trainer = zo.torch.Trainer(module, METHODS["untuned"], budget=5000, rng=3)
-        trainer.fit(loss, steps=10, executor=pool, make=net)
-        trainer.fit(loss, steps=STEPS - 10, executor=pool, make=net)
+        start = functools.partial(copy.deepcopy, net())  # threads share torch's random numbers
+        trainer.fit(loss, steps=10, executor=pool, make=start)
+        trainer.fit(loss, steps=STEPS - 10, executor=pool, make=start)
     assert bits(module) == alone("untuned")
     assert trainer.cost.forwards == STEPS * trainer.probes
 

@@ -66,7 +66,8 @@ class Trainer(StoredTraining):
         most 2^-22 of the largest in their tensor, which makes moves exact.
     method : GradientMethod or str, default "auto"
         `FZOO`, `SPSA`, `SPSAGC`, `SPSAGEASS` or `BAR`, without bounds, its draws `Rademacher`, `Gaussian` (of 16 bits,
-        as `QuantileGaussian`) or `SegmentedUniform`; or a name. "auto" is `FZOO.untuned()`.
+        as `QuantileGaussian`) or `SegmentedUniform`; or a name. "auto" is `FZOO.untuned()`, whose first steps were too
+        long for a transformer: docs/torch.md, "Forwards".
     budget : int, optional
         Losses that the training is to take, which plans of "auto" and `fit` go by.
     rng : None, int, SeedSequence or Generator

@@ -133,6 +133,7 @@ class Evaluators:
 
 
 _LOCAL = threading.local()
+_MAKING = threading.Lock()  # modules are made one after another
 
 
 def evaluate(task: ProbeTask) -> float | Lacks:
@@ -162,7 +163,8 @@ def evaluate(task: ProbeTask) -> float | Lacks:
 def _mine(training: Training) -> tuple[torch.nn.Module, Replica]:
     """Return this thread's module of a training, at the start if it has none."""
     if getattr(_LOCAL, "token", None) != training.token:
-        module = training.make()
+        with _MAKING:
+            module = training.make()
         replica = replica_of(module, training.method, training.head)
         _LOCAL.token, _LOCAL.mine = training.token, (module, replica)
     mine: tuple[torch.nn.Module, Replica] = _LOCAL.mine
