@@ -32,11 +32,6 @@ PRINTED: dict[str, list[tuple[str, float, float]]] = {
         (r"resumed: loss +(\S+),", 0, 1e-4),
         (r"600 evaluations, paid for (\d+)", 600, 601),
     ],
-    "torch_lora": [
-        (r"loss before (\S+)", 5, 6),
-        (r"after 2400 forwards (\S+)", 0.3, 1.6),
-        (r"trained, gradients: (\d+)", 0, 0),
-    ],
     "torch_model": [(r"accuracy before (\S+)", 0.3, 0.7), (r"losses: (\S+)", 0.93, 1)],
     "tune_sklearn": [
         (r"untuned: error (\S+),", 3, 4),
@@ -57,7 +52,7 @@ PRINTED: dict[str, list[tuple[str, float, float]]] = {
     "with_scipy": [(r"L-BFGS-B +loss +(\S+)", 1, 100), (r"CMA-ES +loss +(\S+)", 0, 1e-6)],
 }
 SAME = ("dask_cluster", "process_pool", "resume_after_kill")  # these compare with a plain run, bit for bit
-SLOW = ("dask_cluster", "torch_lora", "torch_model", "tune_sklearn", "with_nevergrad")  # the imports alone take seconds
+SLOW = ("dask_cluster", "torch_model", "tune_sklearn", "with_nevergrad")  # the imports alone take seconds
 
 
 def required(path: Path) -> set[str]:

@@ -2,6 +2,8 @@
 
 import copy
 import io
+import re
+from pathlib import Path
 
 import pytest
 
@@ -154,6 +156,17 @@ def test_a_schedule_of_transformers_moves_a_rate_that_is_a_number(tmp_path, quie
         tmp_path,
         settings={"gradient_accumulation_steps": 2},
     )
+
+
+@pytest.mark.slow
+def test_the_example_of_the_guide(run_python) -> None:
+    pytest.importorskip("peft")
+    printed = run_python("-W", "error", str(Path(zo.__file__).parents[1] / "benchmarks" / "torch_lora.py"))
+    before, after = (
+        float(re.search(rf"{words} (\S+)", printed).group(1)) for words in ("loss before", "2400 forwards")
+    )
+    assert before > 5 and after < 1.6
+    assert "4096 numbers trained, gradients: 0" in printed
 
 
 def test_a_peft_adapter_is_trained_alone(tmp_path, quiet) -> None:
