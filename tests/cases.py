@@ -74,6 +74,8 @@ CASES = [
     exact("auto discrete", zo.Auto().within(None, replace(ALIKE, d=5)), 0.5, d=5, steps=50, evaluations=400),
     exact("quasi-newton", zo.QuasiNewton()),
     exact("quasi-newton bounds", zo.QuasiNewton(bounds=(-1.5, 2.5))),
+    exact("trust-region", zo.TrustRegion()),
+    exact("trust-region bounds", zo.TrustRegion(bounds=(-1.5, 2.5))),
     exact("coordinate-search", zo.CoordinateSearch(bounds=(-1.5, 2.5))),
     exact("cma-es model", zo.CMAES(noise=zo.QuadraticModel()), steps=80),
     exact("cma-es uncertainty", zo.CMAES(noise=zo.UncertaintyHandling()), steps=40),

@@ -132,6 +132,7 @@ METHODS = {
     "dd-cma-es": zo.DDCMAES(restarts="ipop"),
     "auto": zo.Auto(),
     "quasi-newton": zo.QuasiNewton(),
+    "trust-region": zo.TrustRegion(),
     "spsa": zo.SPSA(lr="auto", c=0.2),
     "fzoo": zo.FZOO(lr=0.01, c=0.2),
     "bar": zo.BAR(c=0.3),

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from zoo_opt.methods import QuasiNewton as QuasiNewton
     from zoo_opt.methods import RandomSubspace as RandomSubspace
     from zoo_opt.methods import SepCMAES as SepCMAES
+    from zoo_opt.methods import TrustRegion as TrustRegion
     from zoo_opt.methods import make as make
     from zoo_opt.methods.cma.learning_rate import LearningRateAdaptation as LearningRateAdaptation
     from zoo_opt.methods.cma.mixed import MixedVariables as MixedVariables

@@ -16,6 +16,7 @@ from zoo_opt.methods.registry import METHODS, make
 from zoo_opt.methods.spsa import SPSA, SPSAGC
 from zoo_opt.methods.spsa_geass import SPSAGEASS
 from zoo_opt.methods.subspace import RandomSubspace
+from zoo_opt.methods.trust_region.method import TrustRegion
 
 __all__ = [
     "BAR",
@@ -34,5 +35,6 @@ __all__ = [
     "QuasiNewton",
     "RandomSubspace",
     "SepCMAES",
+    "TrustRegion",
     "make",
 ]

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.core.keys import RESTART, generator
-from zoo_opt.methods.auto.searches import MOST_DENSE, coordinates, evolution, is_over, quasi_newton
-from zoo_opt.methods.auto.state import EVOLUTION, EXCHANGE, QUASI_NEWTON, REPEAT, SAMPLE, SEARCH, AutoState
+from zoo_opt.methods.auto import shaking
+from zoo_opt.methods.auto.searches import MOST_DENSE, coordinates, evolution, is_over, local
+from zoo_opt.methods.auto.state import EVOLUTION, EXCHANGE, LINE, QUASI_NEWTON, REPEAT, SAMPLE, SEARCH, AutoState
 from zoo_opt.methods.auto.units import SPREAD
 from zoo_opt.methods.local.coordinate_search import separable
 
@@ -27,6 +28,7 @@ GIVE_UP = 200  # evaluations per dimension, none of them finite, after which a r
 # evaluations per dimension of a run without a budget, and of one in which noise always shows a gain; chosen
 MOST, MOST_NOISY = 10_000, 1000
 MOST_WITHOUT_GAIN = 5  # searches in a row without a gain after which a run without a budget ends; chosen, not tuned
+NOISY = 0.05  # of the loss, the least noise that is a population's; measured: docs/auto.md
 GAIN = 1e-9  # a search that lowers the loss by less than this part of it has gained nothing; chosen, not tuned
 
 
@@ -46,25 +48,36 @@ def endings(s: Any, most: int) -> dict[str, Any]:
     return {"converged": MOST_WITHOUT_GAIN} if s.without_gain >= MOST_WITHOUT_GAIN else {}
 
 
-def after_start(s: AutoState, box: Any, step: int) -> AutoState:
-    """The start, and the centre of the box, have been evaluated: the start again, if that can show noise."""
+def after_start(s: AutoState, box: Any, losses: list[float], step: int) -> AutoState:
+    """The start, and the centre of the box, have been evaluated: a point next to the better of them may show noise."""
     if s.f == math.inf:
         return _sample(s, box, step)
-    if s.noisy or math.isnan(s.f0):  # standard errors were told; nothing to repeat
+    if s.noisy:  # standard errors were told
         return _from(s, box, s.x, s.f)
-    return s.evaluating(REPEAT, s.x0[None])
+    s = replace(s, base=s.x, line=(s.f,), digits=shaking.digits(losses))
+    return s.evaluating(REPEAT, shaking.line(s, box, 1))
 
 
 def after_repeat(s: AutoState, box: Any, loss: float) -> AutoState:
-    """The start has been evaluated again: another loss is noise, and smooth losses need no more than a local search."""
-    s = replace(s, noisy=s.noisy or (math.isfinite(loss) and loss != s.f0))
+    """A point next to the best has been evaluated: what a slope cannot explain is looked at more closely."""
+    s = replace(s, line=(*s.line, loss), digits=max(s.digits, shaking.digits([loss])))
+    if shaking.suspicious(s):
+        return s.evaluating(LINE, shaking.line(s, box, 2))
+    s = replace(s, noise=shaking.rounding(s))
     return _from(s, box, s.x, s.f)
+
+
+def after_line(s: AutoState, box: Any, losses: list[float]) -> AutoState:
+    """Four points on a line of almost no length have been evaluated: what is left of a slope is noise."""
+    s = replace(s, line=(*s.line, *losses))
+    noise = shaking.level(s.line)
+    return _from(replace(s, noise=noise, noisy=noise > NOISY * shaking.size(s)), box, s.x, s.f)
 
 
 def after_exchange(s: AutoState, box: Any, f_best: float, losses: list[float], step: int) -> AutoState:
     """Two points that exchange coordinates between x0 and the best one, of loss ``f_best``: is the loss a sum?"""
     s = replace(s, sum_tested=True)
-    if separable(s.f0, f_best, losses[0], losses[1]):
+    if separable(s.f0, f_best, losses[0], losses[1], s.noise):
         return coordinates(s, box)
     return _after_search(s, box, step) if s.search.has_ended() else replace(s, stage=SEARCH)
 
@@ -79,7 +92,7 @@ def after_sample(s: AutoState, box: Any, X: Array, losses: list[float], step: in
 def after_search_step(before: AutoState, s: AutoState, box: Any, step: int) -> AutoState:
     """A search has made a step: it goes on, or is over, or its points can show whether the loss is a sum."""
     d = s.x.size
-    untested = s.active == QUASI_NEWTON and not s.sum_tested and box is not None
+    untested = s.active == s.local and not s.sum_tested and box is not None
     if untested and (s.search.has_ended() or s.evaluations >= TEST_AT * d) and np.isfinite(box).all():
         half = generator(s.key, step, RESTART).permutation(d) < (d + 1) // 2
         return s.evaluating(EXCHANGE, np.where([half, ~half], s.x0, s.x))
@@ -93,14 +106,14 @@ def _after_search(s: AutoState, box: Any, step: int) -> AutoState:
     s = replace(s, f_before=s.f, without_gain=0 if gained else s.without_gain + 1)
     if EVOLUTION not in s.searches:
         return evolution(s, box)
-    if QUASI_NEWTON not in s.searches or s.searches[QUASI_NEWTON].used + d > s.searches[EVOLUTION].used:
+    if s.local not in s.searches or s.searches[s.local].used + d > s.searches[EVOLUTION].used:
         return s.searching(EVOLUTION)
     return _sample(s, box, step)
 
 
 def _from(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
-    """A search from ``x``, of loss ``f``: quasi-Newton for smooth losses, where its matrix is not too large."""
-    return evolution(s, box) if s.noisy or s.x.size > MOST_DENSE else quasi_newton(s, box, x, f)
+    """A search from ``x``, of loss ``f``: a local one first, where its matrix is not too large."""
+    return evolution(s, box) if s.noisy or s.x.size > MOST_DENSE else local(s, box, x, f)
 
 
 def _sample(s: AutoState, box: Any, step: int) -> AutoState:

@@ -16,7 +16,7 @@ from zoo_opt.methods.auto.choice import MOST, MOST_NOISY
 from zoo_opt.methods.auto.last_steps import fitting, last_points, part, with_failures
 from zoo_opt.methods.auto.mixed import MixedAuto
 from zoo_opt.methods.auto.searches import MOST_DENSE, advanced
-from zoo_opt.methods.auto.state import EVOLUTION, EXCHANGE, LAST, REPEAT, SEARCH, START, AutoState
+from zoo_opt.methods.auto.state import EVOLUTION, EXCHANGE, LAST, LINE, REPEAT, SEARCH, START, AutoState
 from zoo_opt.methods.auto.units import unit_lengths
 from zoo_opt.methods.fzoo import FZOO
 
@@ -130,8 +130,7 @@ class Auto(Method):
             X = inner.X if rows is None else inner.X[rows]
             return Asked(X * state.unit, AutoMemo(step, X, inner, rows), inner.again if rows is None else None)
         points = state.points if rows is None else state.points[rows]
-        again = [-state.evaluations] if state.stage == REPEAT else None  # the first of all
-        return Asked(points * state.unit, AutoMemo(step, points, None), again)
+        return Asked(points * state.unit, AutoMemo(step, points, None))
 
     def update(self, state: AutoState, asked: Asked, losses: list[float]) -> AutoState:
         """See `Method.update`."""
@@ -146,9 +145,11 @@ class Auto(Method):
         if s.stage == SEARCH:
             return choice.after_search_step(before, advanced(s, inner, with_failures(losses, rows, inner)), box, step)
         if s.stage == START:
-            return choice.after_start(replace(s, f0=losses[0]), box, step)
+            return choice.after_start(replace(s, f0=losses[0]), box, losses, step)
         if s.stage == REPEAT:
             return choice.after_repeat(s, box, losses[0])
+        if s.stage == LINE:
+            return choice.after_line(s, box, losses)
         if s.stage == EXCHANGE:
             return choice.after_exchange(s, box, before.f, losses, step)
         if s.stage == LAST:

@@ -7,30 +7,35 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from zoo_opt.core.method import Asked, Method
-from zoo_opt.methods.auto.state import COORDINATES, EVOLUTION, QUASI_NEWTON, AutoState, Search
+from zoo_opt.methods.auto.state import COORDINATES, EVOLUTION, QUASI_NEWTON, TRUST_REGION, AutoState, Search
 from zoo_opt.methods.cma.dd import DDCMAES
 from zoo_opt.methods.cma.full import CMAES
 from zoo_opt.methods.cma.quadratic_model import QuadraticModel
 from zoo_opt.methods.cma.sep import SepCMAES
 from zoo_opt.methods.local.coordinate_search import CoordinateSearch
 from zoo_opt.methods.local.quasi_newton import QuasiNewton, begun
+from zoo_opt.methods.trust_region.method import TrustRegion
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array
 
 MOST_FULL = 40  # dimensions up to which the CMA-ES is the full one: docs/large-scale.md, and docs/auto.md for below it
 MOST_DENSE = 1000  # dimensions up to which any d x d matrix is used: 8 MB; chosen, not tuned
+RADIUS = 1.5  # of the trust region at first, in units; measured: docs/auto.md
 SIGMA0 = 2.0  # of the evolution strategies, in units; 1 was no different: docs/auto.md, "What did not help"
 FIRST_LIMIT = 500.0  # evaluations per dimension of the first quasi-Newton search; 100 was worse: docs/auto.md
 MOST_HOPED = 10.0  # times the decrease that a later quasi-Newton search expects must reach the best; chosen, not tuned
 
 
-def quasi_newton(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
-    """Return the state at the start of a quasi-Newton search from ``x``, whose loss is ``f``."""
-    method = QuasiNewton(bounds=box)
+def local(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
+    """Return the state at the start of the local search that suits the loss, from ``x``, whose loss is ``f``."""
     # what came before the evolution strategy does not count
-    used = s.searches[QUASI_NEWTON].used if EVOLUTION in s.searches else 0
-    return s.searching(QUASI_NEWTON, Search(method, begun(s.key, x, f if math.isfinite(f) else math.nan), used))
+    used = s.searches[s.local].used if EVOLUTION in s.searches and s.local in s.searches else 0
+    known = f if math.isfinite(f) else math.nan
+    if s.local == QUASI_NEWTON:
+        return s.searching(QUASI_NEWTON, Search(QuasiNewton(bounds=box), begun(s.key, x, known), used))
+    region = TrustRegion(bounds=box, radius=RADIUS, noise=s.noise)
+    return s.searching(TRUST_REGION, Search(region, region.begun(s.key, x, known), used))
 
 
 def coordinates(s: AutoState, box: Any) -> AutoState:
@@ -41,8 +46,8 @@ def coordinates(s: AutoState, box: Any) -> AutoState:
 
 def evolution(s: AutoState, box: Any) -> AutoState:
     """Return the state at the start of the evolution strategy, from the best point."""
-    if QUASI_NEWTON in s.searches:
-        s = replace(s, searches={**s.searches, QUASI_NEWTON: replace(s.searches[QUASI_NEWTON], used=0)})
+    if s.local in s.searches:
+        s = replace(s, searches={**s.searches, s.local: replace(s.searches[s.local], used=0)})
     method: Method
     if s.x.size > MOST_DENSE:
         sigma0 = SIGMA0 * MOST_FULL / s.x.size  # the best step falls so, and sigma takes d generations to follow
@@ -71,5 +76,7 @@ def is_over(before: AutoState, s: AutoState) -> bool:
         return False
     if EVOLUTION not in s.searches:
         return s.evaluations >= FIRST_LIMIT * s.x.size
+    if s.active == TRUST_REGION:
+        return False
     state = s.search.state
     return bool(state.expected_change() > (s.f - state.loss) / MOST_HOPED)

@@ -6,14 +6,18 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from zoo_opt.core.method import Method
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
 
 # what a step is: points that Auto evaluates to see what kind of loss it has, or a step of the search now going
-START, REPEAT, EXCHANGE, SAMPLE, SEARCH, LAST = "start", "repeat", "exchange", "sample", "search", "last"
-QUASI_NEWTON, COORDINATES, EVOLUTION = "quasi-newton", "coordinates", "evolution"  # the searches
+START, REPEAT, LINE, EXCHANGE, SAMPLE = "start", "repeat", "line", "exchange", "sample"
+SEARCH, LAST = "search", "last"
+# the searches
+QUASI_NEWTON, TRUST_REGION, COORDINATES, EVOLUTION = "quasi-newton", "trust-region", "coordinates", "evolution"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class AutoState:
     x, f : (d,) array, float
         The best point and its loss.
     stage : str
-        What the next step is: START, REPEAT, EXCHANGE, SAMPLE, SEARCH, or LAST.
+        What the next step is: START, REPEAT, LINE, EXCHANGE, SAMPLE, SEARCH, or LAST.
     points : (n, d) array
         The points of the next step, if it is not one of a search.
     active : str
@@ -56,11 +60,19 @@ class AutoState:
     sum_tested : bool
         Whether it has been tested that the loss is a sum over coordinates.
     noisy : bool
-        Whether the start had another loss when it was evaluated again, or a standard error was told.
+        Whether noise is so large that populations are for it, or a standard error was told.
     f_before : float
         Best loss when the search now going began.
     without_gain : int
         Searches in a row that ended without a gain.
+    noise : float
+        Standard deviation of what makes losses of neighbours differ; 0 if finite differences stand it.
+    digits : int
+        Binary digits of the first losses.
+    base : (d,) array
+        Where that line begins.
+    line : tuple of float
+        Losses at equal distances on a line, from which it is measured.
     """
 
     key: Key
@@ -78,6 +90,15 @@ class AutoState:
     noisy: bool = False
     f_before: float = math.inf
     without_gain: int = 0
+    noise: float = 0.0
+    digits: int = 0
+    base: Array = field(default_factory=lambda: np.zeros(0))
+    line: tuple[float, ...] = ()
+
+    @property
+    def local(self) -> str:
+        """Name of the local search that suits the loss."""
+        return TRUST_REGION if self.noise > 0.0 else QUASI_NEWTON
 
     @property
     def search(self) -> Search:

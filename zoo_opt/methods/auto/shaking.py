@@ -1,0 +1,73 @@
+"""Whether a loss shakes: noise, deterministic or not, that finite differences do not stand, and how much of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo_opt.core.keys import RESTART, generator
+
+if TYPE_CHECKING:
+    from zoo_opt.methods.auto.state import AutoState
+    from zoo_opt.typing import Array
+
+CLOSE = 2.0**-40  # distance of neighbours on the line, over the coordinate or one unit: a loss with a slope hardly changes
+STEEP = 1e-10  # change of the loss over that distance, as a part of it, that a slope explains; measured on bbob
+SHAKY = 0.05  # second differences, as a part of the losses' spread, that a slope does not explain; chosen, not tuned
+SINGLE = 24  # binary digits of a float32
+
+
+def line(s: AutoState, box: Any, n: int) -> Array:
+    """Return ``n`` points next to the best on a line (n, d), equally far from each other, behind those of ``s.line``."""
+    h = CLOSE * np.maximum(np.abs(s.base), 1.0)
+    up = generator(s.key, 0, RESTART).random(h.size) >= 0.5
+    if box is not None:
+        below, above = s.base - box[0], box[1] - s.base
+        up = np.where(np.where(up, above, below) < 4 * h, above > below, up)
+    k = len(s.line) + np.arange(n)
+    X: Array = s.base + k[:, None] * np.where(up, h, -h)
+    return X if box is None else np.clip(X, *box)
+
+
+def size(s: AutoState) -> float:
+    """Return how large the loss is: at the start or where it is best."""
+    return max(abs(f) for f in (s.f0, *s.line[:1]) if math.isfinite(f))
+
+
+def suspicious(s: AutoState) -> bool:
+    """Return whether the last two losses on the line differ by more than a slope explains."""
+    change = abs(s.line[-1] - s.line[0])
+    return math.isfinite(change) and change > STEEP * size(s)
+
+
+def level(losses: tuple[float, ...]) -> float:
+    """Return the standard deviation of the noise of losses at equal distances on a line, 0 if a slope explains them.
+
+    The second differences of a straight line are 0, and have sqrt(6) times the deviation of independent noise: the
+    difference table of Hamming, as in Moré and Wild 2011 (Estimating computational noise, SIAM J. Sci. Comput. 33).
+    """
+    values = np.array(losses)
+    values = values[np.isfinite(values)]
+    if values.size < 3:
+        return 0.0
+    spread = float(values.std(ddof=1))
+    second = math.sqrt(float(np.mean(np.diff(values, 2) ** 2)) / 6)
+    return spread if second > SHAKY * spread else 0.0
+
+
+def digits(losses: Iterable[float]) -> int:
+    """Return the binary digits that the finite losses have at most: no more than 24 if they come from float32."""
+    return max((_digits(loss) for loss in losses if math.isfinite(loss)), default=0)
+
+
+def rounding(s: AutoState) -> float:
+    """Return the deviation that rounding to so few digits leaves, 0 if they are those of double precision."""
+    return 2.0**-s.digits * size(s) / math.sqrt(12) if s.digits <= SINGLE else 0.0
+
+
+def _digits(loss: float) -> int:
+    mantissa = int(math.frexp(loss)[0] * 2**53)
+    return 53 - ((mantissa & -mantissa).bit_length() - 1) if mantissa else 0
