@@ -61,9 +61,11 @@ def after_start(s: AutoState, box: Any, losses: list[float], step: int) -> AutoS
 def after_repeat(s: AutoState, box: Any, loss: float) -> AutoState:
     """A point next to the best has been evaluated: what a slope cannot explain is looked at more closely."""
     s = replace(s, line=(*s.line, loss), digits=max(s.digits, shaking.digits([loss])))
-    if shaking.suspicious(s):
+    change = shaking.change(s)
+    if shaking.STEEP < change < shaking.SURE or change > NOISY / 10:
         return s.evaluating(LINE, shaking.line(s, box, 2))
-    s = replace(s, noise=shaking.rounding(s))
+    noise = abs(s.line[1] - s.line[0]) / math.sqrt(2) if change >= shaking.SURE else shaking.rounding(s)
+    s = replace(s, noise=noise)
     return _from(s, box, s.x, s.f)
 
 
@@ -71,7 +73,7 @@ def after_line(s: AutoState, box: Any, losses: list[float]) -> AutoState:
     """Four points on a line of almost no length have been evaluated: what is left of a slope is noise."""
     s = replace(s, line=(*s.line, *losses))
     noise = shaking.level(s.line)
-    return _from(replace(s, noise=noise, noisy=noise > NOISY * shaking.size(s)), box, s.x, s.f)
+    return _from(replace(s, noise=noise, noisy=noise > NOISY * max(abs(f) for f in (s.f0, s.line[0]) if math.isfinite(f))), box, s.x, s.f)
 
 
 def after_exchange(s: AutoState, box: Any, f_best: float, losses: list[float], step: int) -> AutoState:
@@ -105,8 +107,8 @@ def _after_search(s: AutoState, box: Any, step: int) -> AutoState:
     gained = s.f_before - s.f > GAIN * abs(s.f)  # not where no loss has been finite: inf - inf is NaN
     s = replace(s, f_before=s.f, without_gain=0 if gained else s.without_gain + 1)
     if EVOLUTION not in s.searches:
-        return evolution(s, box)
-    if s.local not in s.searches or s.searches[s.local].used + d > s.searches[EVOLUTION].used:
+        return evolution(replace(s, noisy=s.noisy or s.noise > NOISY * abs(s.f)), box)
+    if s.noisy or s.local not in s.searches or s.searches[s.local].used + d > s.searches[EVOLUTION].used:
         return s.searching(EVOLUTION)
     return _sample(s, box, step)
 

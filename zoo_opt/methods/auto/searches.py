@@ -33,7 +33,7 @@ def local(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
     used = s.searches[s.local].used if EVOLUTION in s.searches and s.local in s.searches else 0
     known = f if math.isfinite(f) else math.nan
     if s.local == QUASI_NEWTON:
-        return s.searching(QUASI_NEWTON, Search(QuasiNewton(bounds=box), begun(s.key, x, known), used))
+        return s.searching(QUASI_NEWTON, Search(QuasiNewton(bounds=box, noise=s.noise), begun(s.key, x, known), used))
     region = TrustRegion(bounds=box, radius=RADIUS, noise=s.noise)
     return s.searching(TRUST_REGION, Search(region, region.begun(s.key, x, known), used))
 

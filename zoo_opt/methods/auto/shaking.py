@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.core.keys import RESTART, generator
+from zoo_opt.methods.local.loss_units import loss_unit
 
 if TYPE_CHECKING:
     from zoo_opt.methods.auto.state import AutoState
     from zoo_opt.typing import Array
 
-CLOSE = 2.0**-40  # distance of neighbours on the line, over the coordinate or one unit: a loss with a slope hardly changes
+CLOSE = 2.0**-44  # distance of neighbours on the line, over the coordinate or one unit: a loss with a slope hardly changes
 STEEP = 1e-10  # change of the loss over that distance, as a part of it, that a slope explains; measured on bbob
+SURE = 1e-8  # the same, that no slope explains; chosen, not tuned
 SHAKY = 0.05  # second differences, as a part of the losses' spread, that a slope does not explain; chosen, not tuned
-SINGLE = 24  # binary digits of a float32
+SINGLE, HALF = 24, 11  # binary digits of float32 and float16
 
 
 def line(s: AutoState, box: Any, n: int) -> Array:
@@ -32,15 +34,10 @@ def line(s: AutoState, box: Any, n: int) -> Array:
     return X if box is None else np.clip(X, *box)
 
 
-def size(s: AutoState) -> float:
-    """Return how large the loss is: at the start or where it is best."""
-    return max(abs(f) for f in (s.f0, *s.line[:1]) if math.isfinite(f))
-
-
-def suspicious(s: AutoState) -> bool:
-    """Return whether the last two losses on the line differ by more than a slope explains."""
+def change(s: AutoState) -> float:
+    """Return by how much the two losses on the line differ, as a part of the first, 0 if one has failed."""
     change = abs(s.line[-1] - s.line[0])
-    return math.isfinite(change) and change > STEEP * size(s)
+    return change / (abs(s.line[0]) or change or 1.0) if math.isfinite(change) else 0.0
 
 
 def level(losses: tuple[float, ...]) -> float:
@@ -49,13 +46,13 @@ def level(losses: tuple[float, ...]) -> float:
     The second differences of a straight line are 0, and have sqrt(6) times the deviation of independent noise: the
     difference table of Hamming, as in Moré and Wild 2011 (Estimating computational noise, SIAM J. Sci. Comput. 33).
     """
-    values = np.array(losses)
-    values = values[np.isfinite(values)]
-    if values.size < 3:
+    unit = loss_unit(losses)
+    if unit == 0.0 or not all(map(math.isfinite, losses)):
         return 0.0
+    values = np.array(losses) / unit
     spread = float(values.std(ddof=1))
     second = math.sqrt(float(np.mean(np.diff(values, 2) ** 2)) / 6)
-    return spread if second > SHAKY * spread else 0.0
+    return spread * unit if second > SHAKY * spread else 0.0
 
 
 def digits(losses: Iterable[float]) -> int:
@@ -65,7 +62,7 @@ def digits(losses: Iterable[float]) -> int:
 
 def rounding(s: AutoState) -> float:
     """Return the deviation that rounding to so few digits leaves, 0 if they are those of double precision."""
-    return 2.0**-s.digits * size(s) / math.sqrt(12) if s.digits <= SINGLE else 0.0
+    return 2.0 ** -max(s.digits, HALF) * abs(s.line[0]) / math.sqrt(12) if s.digits <= SINGLE else 0.0
 
 
 def _digits(loss: float) -> int:

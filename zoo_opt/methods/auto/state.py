@@ -20,6 +20,9 @@ SEARCH, LAST = "search", "last"
 QUASI_NEWTON, TRUST_REGION, COORDINATES, EVOLUTION = "quasi-newton", "trust-region", "coordinates", "evolution"
 
 
+MOST_REGION = 100  # dimensions up to which the trust region's models are not too dear: 5 ms; measured: docs/auto.md
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """A method that Auto is composed of, its state, and the evaluations that count as its share."""
@@ -98,7 +101,7 @@ class AutoState:
     @property
     def local(self) -> str:
         """Name of the local search that suits the loss."""
-        return TRUST_REGION if self.noise > 0.0 else QUASI_NEWTON
+        return TRUST_REGION if self.noise > 0.0 and self.x.size <= MOST_REGION else QUASI_NEWTON
 
     @property
     def search(self) -> Search:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 GRADIENT, SEARCH = "gradient", "search"  # what a step is: differences for a gradient, or a trial of the line search
 FORWARD = 2.0**-26  # sqrt(eps): step of forward differences over max(|x_i|, scale) (Nocedal and Wright 2006, 8.1)
 # chosen, not tuned:
+LARGEST = 0.1  # the same under noise, however large that is
 LEAST = 1e-13  # change of the loss, as a part of it, that differences along the axes must be good for
 SHORTER, LONGER = 0.1, 4.0  # factors on delta where nothing is gained, and where all is level
 TINY = 1e-150  # delta, of losses in units, below which its square is 0 in floats
@@ -122,6 +123,9 @@ class QuasiNewton(Method):
         1.5e-8 max(\|x_i\|, scale).
     tolerance : float, default 1e-14
         Five steps in a row that gain less than this part of \|f\| each call for another kind of differences.
+    noise : float, default 0
+        Standard deviation of the loss's noise, if that is known: forward differences are taken over the root of it, as
+        a part of the loss, if that is more (Moré and Wild 2012), and those along the axes for changes that exceed it.
 
     Notes
     -----
@@ -139,8 +143,11 @@ class QuasiNewton(Method):
     bounds: Any = None
     scale: float = 1.0
     tolerance: float = 1e-14
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.noise < math.inf:
+            raise ValueError(f"noise must be finite and 0 or more, got {self.noise!r}")
         positive("scale", self.scale)
         positive("tolerance", self.tolerance)
         if self.bounds is not None:
@@ -167,7 +174,7 @@ class QuasiNewton(Method):
             return Asked(self._project(x + state.length * state.p)[None])
         if state.axes is not None:
             return Asked(self._project(x + state.axes.probes(state.delta)))
-        h = FORWARD * np.maximum(np.abs(x), self.scale)
+        h = self._forward(state) * np.maximum(np.abs(x), self.scale)
         up = generator(state.key, step).random(x.size) >= 0.5  # either side is as good
         if self.bounds is not None:
             below, above = self._room(x)
@@ -253,7 +260,7 @@ class QuasiNewton(Method):
     def _stalled(self, s: QNState) -> QNState:
         """Return the state with the next remedy: differences along the axes, then other distances, then the end."""
         if s.axes is None and s.known and s.f != 0.0:
-            return self._along_axes(s, math.sqrt(max(s.gain, LEAST * abs(s.f))))
+            return self._along_axes(s, math.sqrt(max(s.gain, LEAST * abs(s.f), self.noise / s.loss_unit)))
         if s.axes is None and not s.g.any():  # a plateau
             return self._along_axes(replace(s, H=self.scale**2 * np.eye(s.x.size)), 1.0)
         if s.axes is not None and s.changes < MOST_CHANGES and s.delta > TINY:
@@ -285,6 +292,11 @@ class QuasiNewton(Method):
         return self._along_axes(s, max(min(max(math.sqrt(gain), SHORTER * s.delta), 2 * s.delta), TINY))
 
     # -------------------------------------------------------------------------------------------------- parts
+    def _forward(self, s: QNState) -> float:
+        """Return the step of forward differences over a length: the root of the loss's relative precision."""
+        size = abs(s.f) * s.loss_unit
+        return max(FORWARD, min(math.sqrt(self.noise / size), LARGEST)) if self.noise and size > 0.0 else FORWARD
+
     def _along_axes(self, s: QNState, delta: float) -> QNState:
         """Return the state in which the next gradient is taken over ``delta`` along the principal axes of H."""
         stalls = 0 if s.axes is None else s.stalls

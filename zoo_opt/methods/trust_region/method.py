@@ -25,7 +25,7 @@ BAD, GOOD = 0.1, 0.7  # ratios of the actual decrease to what the model promised
 SHORT = 0.5  # of rho: a shorter step is not evaluated (Powell 2006, section 2)
 NEAR = 1.5  # of rho: a radius that is not larger is made rho (Powell 2006, section 2)
 LESS = 0.1  # of rho, the next one; of the radius, after a step that was too short
-PER_DIMENSION = 4  # points of a model, beside one, per dimension; measured: docs/auto.md
+FEW, LEAST, MANY = 4, 2, 40  # points of a model, beside one, per dimension; beyond MANY, for time; measured: docs/auto.md
 # chosen, not tuned:
 ROUNDING = 1e-15  # a decrease of so small a part of the loss is none
 MOST_STARTS = 5  # first steps without a loss after which a run ends
@@ -52,8 +52,8 @@ class TrustRegion(Method):
     end_radius : float, default 1e-8
         The run ends when steps of this length lead no further.
     points : int or None, default None
-        Most points of a model, at least d + 2; None for 4 d + 1, or as many as a quadratic has coefficients if these
-        are fewer.
+        Most points of a model, at least d + 2; None for 4 d + 1, 2 d + 1 beyond 40 dimensions, or as many as a
+        quadratic has coefficients if these are fewer.
     noise : float, default 0
         Standard deviation of the loss's noise, if that is known: the run ends when its points differ by no more.
 
@@ -227,7 +227,7 @@ class TrustRegion(Method):
     def _with(self, s: TRState, x: Array, f: float, t: int | None = None) -> TRState:
         """Return the state with this point, in the place of ``t`` if that is given, and a model through it."""
         d = s.x.size
-        most = self.points or min(PER_DIMENSION * d + 1, (d + 1) * (d + 2) // 2)
+        most = self.points or min((FEW if d <= MANY else LEAST) * d + 1, (d + 1) * (d + 2) // 2)
         t = points.leaving(s, x, f < s.f, most) if t is None else t
         if t is None:
             return s
