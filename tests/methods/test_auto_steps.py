@@ -13,7 +13,7 @@ from solving import solve
 import zoo_opt as zo
 from zoo_opt.core.keys import RESTART, Key, generator
 from zoo_opt.core.method import Asked
-from zoo_opt.methods.auto import choice, searches
+from zoo_opt.methods.auto import choice, searches, shaking
 from zoo_opt.methods.auto.last_steps import fitting, last_points, part, with_failures
 from zoo_opt.methods.auto.method import AutoMemo
 from zoo_opt.methods.auto.state import (
@@ -21,11 +21,13 @@ from zoo_opt.methods.auto.state import (
     EVOLUTION,
     EXCHANGE,
     LAST,
+    LINE,
+    NEAR,
     QUASI_NEWTON,
-    REPEAT,
     SAMPLE,
     SEARCH,
     START,
+    TRUST_REGION,
     AutoState,
     Search,
 )
@@ -86,28 +88,82 @@ def test_the_best_point_is_kept_in_a_copy():
 
 
 def test_after_the_start():
-    def after(**changes):
-        return choice.after_start(state(stage=START, **changes), BOX, 1)
+    def after(losses=(9.0, 3.1), **changes):
+        return choice.after_start(state(stage=START, **changes), BOX, list(losses), 1)
 
-    again = after()
-    assert again.stage == REPEAT and again.points.tolist() == [[1.0, 2.0, 3.0, 4.0]]
+    near = after()
+    assert near.stage == NEAR and near.line == (3.0,) and near.digits == 53 and near.points.shape == (1, 4)
+    assert np.abs(near.points[0] - near.x) == pytest.approx(2.0**-44 * np.abs(near.x), rel=0.01)  # 1 or more
     assert after(f=INF).stage == SAMPLE
     assert after(noisy=True).active == EVOLUTION
-    centre = after(f0=NAN)  # the start failed and the centre did not: nothing to repeat
-    assert centre.active == QUASI_NEWTON and centre.search.state.x.tolist() == [-1.0, -2.0, -3.0, -4.0]
-    assert centre.search.state.loss == 3.0
+    assert after(losses=[NAN, 3.0], f0=NAN).stage == NEAR  # the start failed and the centre did not
+    assert after(losses=[0.5, 0.25, INF]).digits == 1 and after(losses=[0.0, float(np.float32(0.1))]).digits == 24
 
 
-@pytest.mark.parametrize(("loss", "before", "noisy"), [(9.0, False, False), (9.5, False, True), (8.5, False, True)])
-def test_another_loss_at_the_start_is_noise(loss, before, noisy):
-    s = choice.after_repeat(state(stage=REPEAT, noisy=before), BOX, loss)
-    assert s.noisy is noisy and s.active == (EVOLUTION if noisy else QUASI_NEWTON)
+def near(loss, **changes):
+    """After the second step, next to the best point, which has the loss 3."""
+    s = state(stage=NEAR, base=-np.arange(1.0, 5.0), line=(3.0,), digits=53)
+    return choice.after_near(dataclasses.replace(s, **changes), BOX, loss)
 
 
-def test_a_repeat_that_fails_is_no_noise_and_known_noise_stays():
-    for loss in (NAN, INF):
-        assert choice.after_repeat(state(stage=REPEAT), BOX, loss).active == QUASI_NEWTON
-    assert choice.after_repeat(state(stage=REPEAT, noisy=True), BOX, 9.0).active == EVOLUTION
+@pytest.mark.parametrize("loss", [3.0, 3.0 + 2e-10, NAN, INF])
+def test_neighbours_with_a_slope_between_them_are_smooth(loss):
+    s = near(loss)
+    assert (s.active, s.noise, s.noisy) == (QUASI_NEWTON, 0.0, False)
+
+
+@pytest.mark.parametrize("loss", [3.0 + 4e-10, 3.0 - 2e-8, 3.02, 2.0])
+def test_what_may_be_a_slope_or_more_than_shaking_is_looked_at_on_a_line(loss):
+    s = near(loss)
+    assert s.stage == LINE and s.line == (3.0, loss)
+    steps = (s.points - s.base) / (2.0**-44 * np.abs(s.base))
+    assert np.abs(steps) == pytest.approx(np.array([[2.0] * 4, [3.0] * 4]), rel=0.01)
+    assert (np.sign(steps[0]) == np.sign(steps[1])).all()  # one line
+
+
+def test_neighbours_that_differ_more_than_any_slope_shake():
+    s = near(3.0 + 3e-4)
+    assert (s.active, s.noisy) == (TRUST_REGION, False) and s.noise == pytest.approx(3e-4 / math.sqrt(2))
+    assert s.search.method == zo.TrustRegion(bounds=BOX, radius=1.5, noise=s.noise)
+    many = state(stage=NEAR, d=101, base=np.ones(101), line=(3.0,), digits=53)
+    box = (np.full(101, -200.0), np.full(101, 200.0))
+    s = choice.after_near(many, box, 3.0 + 3e-4)
+    assert s.active == QUASI_NEWTON and s.search.method == zo.QuasiNewton(bounds=box, noise=s.noise)
+
+
+def test_losses_of_few_digits_are_rounded_by_as_much():
+    assert near(3.0, digits=24).noise == pytest.approx(3 * 2.0**-24 / math.sqrt(12))
+    assert near(3.0, digits=11).noise == near(3.0, digits=1).noise == pytest.approx(3 * 2.0**-11 / math.sqrt(12))
+    assert near(3.0, digits=25).noise == 0.0
+
+
+def test_a_told_error_stays_noise():
+    for loss in (3.0, 3.0 + 3e-4):
+        assert near(loss, noisy=True).active == EVOLUTION
+    s = state(stage=LINE, line=(3.0, 3.5), noisy=True)
+    assert choice.after_line(s, BOX, [3.0, 3.5]).active == EVOLUTION
+
+
+@pytest.mark.parametrize(
+    ("line", "noise", "noisy", "active"),
+    [
+        ((3.0, 3.5, 4.0, 4.5), 0.0, False, QUASI_NEWTON),  # steep
+        ((3.0, 3.001, 2.999, 3.0005), float(np.std([0.0, 1e-3, -1e-3, 5e-4], ddof=1)), False, TRUST_REGION),
+        ((3.0, 4.0, 2.0, 3.5), float(np.std([3.0, 4.0, 2.0, 3.5], ddof=1)), True, EVOLUTION),  # of a start of 9
+        ((3.0, 4.0, NAN, 3.5), 0.0, False, QUASI_NEWTON),
+        ((0.0, 0.0, 0.0, 0.0), 0.0, False, QUASI_NEWTON),
+    ],
+)
+def test_what_second_differences_leave_is_noise(line, noise, noisy, active):
+    s = choice.after_line(state(stage=LINE, line=line[:2]), BOX, list(line[2:]))
+    assert s.noise == pytest.approx(noise, rel=1e-9) and (s.noisy, s.active) == (noisy, active)
+
+
+def test_a_line_near_a_bound_goes_inside():
+    x = np.array([5.0, -5.0, 0.0, 1.0])
+    box = (np.array([-5.0, -5.0, 0.0, 1.0]), np.array([5.0, 5.0, 9.0, 1.0]))
+    (point,) = shaking.line(state(base=x, line=(3.0,)), box, 1)
+    assert point[0] < 5.0 and point[1] > -5.0 and point[2] > 0.0 and point[3] == 1.0
 
 
 def test_after_the_exchange():
@@ -199,9 +255,9 @@ def test_the_evolution_strategy_comes_first_and_goes_on_where_there_is_no_other(
 
 def test_a_later_quasi_newton_search_goes_on_counting():
     s = state(searches=local(used=50) | {EVOLUTION: Search(GOING, None, 90)})
-    later = searches.quasi_newton(s, BOX, np.ones(4), INF)
+    later = searches.local(s, BOX, np.ones(4), INF)
     assert later.search.used == 50 and math.isnan(later.search.state.f)
-    assert searches.quasi_newton(state(), BOX, np.ones(4), 2.0).search.used == 0
+    assert searches.local(state(), BOX, np.ones(4), 2.0).search.used == 0
 
 
 @pytest.mark.parametrize(
@@ -215,7 +271,7 @@ def test_how_the_searches_are_set(d, kind, sigma0):
         assert method.sigma0 == sigma0
         if kind is zo.CMAES:
             assert method.noise == (zo.QuadraticModel() if noisy else None)
-    assert searches.quasi_newton(state(), box, np.ones(4), 1.0).search.method == zo.QuasiNewton(bounds=box)
+    assert searches.local(state(), box, np.ones(4), 1.0).search.method == zo.QuasiNewton(bounds=box)
     assert searches.coordinates(state(), box).search.method == zo.CoordinateSearch(bounds=box)
 
 
@@ -383,11 +439,11 @@ def test_a_start_without_budget_for_more_leaves_the_centre_out():
 
 
 def test_candidates_are_in_parameter_units():
-    """The start again is marked as the first candidate of all; of a search some rows may be left out."""
+    """Of a search some rows may be left out."""
     unit = np.array([2.0, 4.0, 8.0, 16.0])
-    again = state(stage=REPEAT, unit=unit, evaluations=2, points=np.ones((1, 4)))
-    asked = zo.Auto().ask(again, 3)
-    assert asked.X.tolist() == [unit.tolist()] and asked.again == [-2] and asked.memo.X.tolist() == [[1.0] * 4]
+    near = state(stage=NEAR, unit=unit, evaluations=2, points=np.ones((1, 4)))
+    asked = zo.Auto().ask(near, 3)
+    assert asked.X.tolist() == [unit.tolist()] and asked.again is None and asked.memo.X.tolist() == [[1.0] * 4]
     sample = state(stage=SAMPLE, unit=unit, evaluations=18, points=np.arange(12.0).reshape(3, 4))
     part_of_it = AUTO.ask(sample, 3)
     assert AUTO.size(sample) == 2 and part_of_it.X.tolist() == (sample.points[:2] * unit).tolist()
@@ -439,7 +495,7 @@ def test_what_is_known_is_in_parameter_units():
 def test_a_standard_error_of_0_is_no_noise():
     opt = zo.Optimizer(zo.Auto(), np.ones(3), rng=0)
     opt.tell(opt.ask(), [1.0], sem=[0.0])
-    assert not opt.state.noisy and opt.state.stage == REPEAT
+    assert not opt.state.noisy and opt.state.stage == NEAR
 
 
 def test_the_mean_is_the_strategys_under_noise_alone():

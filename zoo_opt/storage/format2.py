@@ -60,7 +60,7 @@ def _auto_state(fields: Fields, make: Make) -> Any:
     search = {"": "", "local": "quasi-newton", "coordinates": "coordinates", "wide": "evolution"}
     return make(
         "zoo_opt.methods.auto.state:AutoState",
-        stage={"mixes": "exchange", "arm": "search"}.get(fields["stage"], fields["stage"]),
+        stage={"mixes": "exchange", "arm": "search", "repeat": "near"}.get(fields["stage"], fields["stage"]),
         active=search[fields["active"]],
         searches={search[name]: arm for name, arm in fields["arms"].items()},
         **{new: fields[old] for old, new in _AUTO_FIELDS.items()},

@@ -14,7 +14,7 @@ import numpy as np
 from zoo_opt.core.keys import RESTART, generator
 from zoo_opt.methods.auto import shaking
 from zoo_opt.methods.auto.searches import MOST_DENSE, coordinates, evolution, is_over, local
-from zoo_opt.methods.auto.state import EVOLUTION, EXCHANGE, LINE, QUASI_NEWTON, REPEAT, SAMPLE, SEARCH, AutoState
+from zoo_opt.methods.auto.state import EVOLUTION, EXCHANGE, LINE, NEAR, QUASI_NEWTON, SAMPLE, SEARCH, AutoState
 from zoo_opt.methods.auto.units import SPREAD
 from zoo_opt.methods.local.coordinate_search import separable
 
@@ -55,10 +55,10 @@ def after_start(s: AutoState, box: Any, losses: list[float], step: int) -> AutoS
     if s.noisy:  # standard errors were told
         return _from(s, box, s.x, s.f)
     s = replace(s, base=s.x, line=(s.f,), digits=shaking.digits(losses))
-    return s.evaluating(REPEAT, shaking.line(s, box, 1))
+    return s.evaluating(NEAR, shaking.line(s, box, 1))
 
 
-def after_repeat(s: AutoState, box: Any, loss: float) -> AutoState:
+def after_near(s: AutoState, box: Any, loss: float) -> AutoState:
     """A point next to the best has been evaluated: what a slope cannot explain is looked at more closely."""
     s = replace(s, line=(*s.line, loss), digits=max(s.digits, shaking.digits([loss])))
     change = shaking.change(s)
@@ -73,7 +73,7 @@ def after_line(s: AutoState, box: Any, losses: list[float]) -> AutoState:
     """Four points on a line of almost no length have been evaluated: what is left of a slope is noise."""
     s = replace(s, line=(*s.line, *losses))
     noise = shaking.level(s.line)
-    return _from(replace(s, noise=noise, noisy=noise > NOISY * max(abs(f) for f in (s.f0, s.line[0]) if math.isfinite(f))), box, s.x, s.f)
+    return _from(replace(s, noise=noise, noisy=s.noisy or noise > NOISY * max(abs(f) for f in (s.f0, s.line[0]) if math.isfinite(f))), box, s.x, s.f)
 
 
 def after_exchange(s: AutoState, box: Any, f_best: float, losses: list[float], step: int) -> AutoState:

@@ -16,7 +16,7 @@ from zoo_opt.methods.auto.choice import MOST, MOST_NOISY
 from zoo_opt.methods.auto.last_steps import fitting, last_points, part, with_failures
 from zoo_opt.methods.auto.mixed import MixedAuto
 from zoo_opt.methods.auto.searches import MOST_DENSE, advanced
-from zoo_opt.methods.auto.state import EVOLUTION, EXCHANGE, LAST, LINE, REPEAT, SEARCH, START, AutoState
+from zoo_opt.methods.auto.state import EVOLUTION, EXCHANGE, LAST, LINE, NEAR, SEARCH, START, AutoState
 from zoo_opt.methods.auto.units import unit_lengths
 from zoo_opt.methods.fzoo import FZOO
 
@@ -146,8 +146,8 @@ class Auto(Method):
             return choice.after_search_step(before, advanced(s, inner, with_failures(losses, rows, inner)), box, step)
         if s.stage == START:
             return choice.after_start(replace(s, f0=losses[0]), box, losses, step)
-        if s.stage == REPEAT:
-            return choice.after_repeat(s, box, losses[0])
+        if s.stage == NEAR:
+            return choice.after_near(s, box, losses[0])
         if s.stage == LINE:
             return choice.after_line(s, box, losses)
         if s.stage == EXCHANGE:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
 
 # what a step is: points that Auto evaluates to see what kind of loss it has, or a step of the search now going
-START, REPEAT, LINE, EXCHANGE, SAMPLE = "start", "repeat", "line", "exchange", "sample"
+START, NEAR, LINE, EXCHANGE, SAMPLE = "start", "near", "line", "exchange", "sample"
 SEARCH, LAST = "search", "last"
 # the searches
 QUASI_NEWTON, TRUST_REGION, COORDINATES, EVOLUTION = "quasi-newton", "trust-region", "coordinates", "evolution"
@@ -51,7 +51,7 @@ class AutoState:
     x, f : (d,) array, float
         The best point and its loss.
     stage : str
-        What the next step is: START, REPEAT, LINE, EXCHANGE, SAMPLE, SEARCH, or LAST.
+        What the next step is: START, NEAR, LINE, EXCHANGE, SAMPLE, SEARCH, or LAST.
     points : (n, d) array
         The points of the next step, if it is not one of a search.
     active : str
