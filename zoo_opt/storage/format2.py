@@ -57,12 +57,14 @@ def _cma_state(fields: Fields, make: Make) -> Any:
 
 def _auto_state(fields: Fields, make: Make) -> Any:
     """The searches of `Auto` were its arms, and had other names, as had the kinds of its steps."""
+    again = fields["stage"] == "repeat"  # it compared the loss with that of the start
     search = {"": "", "local": "quasi-newton", "coordinates": "coordinates", "wide": "evolution"}
     return make(
         "zoo_opt.methods.auto.state:AutoState",
         stage={"mixes": "exchange", "arm": "search", "repeat": "near"}.get(fields["stage"], fields["stage"]),
         active=search[fields["active"]],
         searches={search[name]: arm for name, arm in fields["arms"].items()},
+        **({"base": fields["x0"], "line": (fields["f0"],), "digits": 53} if again else {}),
         **{new: fields[old] for old, new in _AUTO_FIELDS.items()},
         **{name: fields[name] for name in ("key", "unit", "x0", "f0", "x", "f", "evaluations", "noisy")},
     )

@@ -72,8 +72,10 @@ def after_near(s: AutoState, box: Any, loss: float) -> AutoState:
 def after_line(s: AutoState, box: Any, losses: list[float]) -> AutoState:
     """Four points on a line of almost no length have been evaluated: what is left of a slope is noise."""
     s = replace(s, line=(*s.line, *losses))
-    noise = shaking.level(s.line)
-    return _from(replace(s, noise=noise, noisy=s.noisy or noise > NOISY * max(abs(f) for f in (s.f0, s.line[0]) if math.isfinite(f))), box, s.x, s.f)
+    noise, size = shaking.level(s.line), max(abs(f) for f in (s.f0, s.line[0]) if math.isfinite(f))
+    if noise <= shaking.ROUNDING * size:
+        return _from(s, box, s.x, s.f)
+    return _from(replace(s, noise=noise, noisy=s.noisy or noise > NOISY * size), box, s.x, s.f)
 
 
 def after_exchange(s: AutoState, box: Any, f_best: float, losses: list[float], step: int) -> AutoState:

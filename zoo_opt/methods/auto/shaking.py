@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 CLOSE = 2.0**-44  # distance of neighbours on the line, over the coordinate or one unit: a loss with a slope hardly changes
 STEEP = 1e-10  # change of the loss over that distance, as a part of it, that a slope explains; measured on bbob
 SURE = 1e-8  # the same, that no slope explains; chosen, not tuned
-SHAKY = 0.05  # second differences, as a part of the losses' spread, that a slope does not explain; chosen, not tuned
+# second differences, and third, as a part of the losses' spread, that no line and no parabola explains; chosen
+SHAKY, CURVED = 0.05, 0.02
+ROUNDING = 1e-15  # noise that is none, as a part of the loss; chosen
 SINGLE, HALF = 24, 11  # binary digits of float32 and float16
 
 
@@ -41,10 +43,11 @@ def change(s: AutoState) -> float:
 
 
 def level(losses: tuple[float, ...]) -> float:
-    """Return the standard deviation of the noise of losses at equal distances on a line, 0 if a slope explains them.
+    """Return the standard deviation of the noise of four losses at equal distances on a line, 0 if a slope explains them.
 
-    The second differences of a straight line are 0, and have sqrt(6) times the deviation of independent noise: the
-    difference table of Hamming, as in Moré and Wild 2011 (Estimating computational noise, SIAM J. Sci. Comput. 33).
+    The second differences of a straight line are 0 and the third of a parabola; of independent noise they have sqrt(6)
+    and sqrt(20) times its deviation: the difference table of Hamming, as in Moré and Wild 2011 (Estimating
+    computational noise, SIAM J. Sci. Comput. 33).
     """
     unit = loss_unit(losses)
     if unit == 0.0 or not all(map(math.isfinite, losses)):
@@ -52,7 +55,8 @@ def level(losses: tuple[float, ...]) -> float:
     values = np.array(losses) / unit
     spread = float(values.std(ddof=1))
     second = math.sqrt(float(np.mean(np.diff(values, 2) ** 2)) / 6)
-    return spread * unit if second > SHAKY * spread else 0.0
+    third = abs(float(np.diff(values, 3)[0])) / math.sqrt(20)
+    return spread * unit if second > SHAKY * spread and third > CURVED * spread else 0.0
 
 
 def digits(losses: Iterable[float]) -> int:
