@@ -32,6 +32,8 @@ class Result(dict[str, Any]):
         The same in words.
     stop : dict
         The reasons of `Optimizer.stop`.
+    believed : str
+        What the method has learnt of the loss, in words; "" where it says nothing.
     failures : dict
         Failed evaluations by reason.
     first_failures : dict
@@ -52,6 +54,7 @@ class Result(dict[str, Any]):
     status: int
     message: str
     stop: dict[str, Any]
+    believed: str
     failures: dict[str, int]
     first_failures: dict[str, str]
     history: History

@@ -306,6 +306,7 @@ def _result(opt: Optimizer, status: int, final: Outcome | None, unserved: Except
     result.status = status
     result.message = _message(opt, status, failures, unserved)
     result.stop = opt.stop()
+    result.believed = opt.believed
     result.failures = failures
     result.first_failures = first_failures
     result.history = opt.history

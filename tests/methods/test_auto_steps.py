@@ -133,7 +133,7 @@ def test_neighbours_that_differ_more_than_any_slope_shake():
 
 def test_losses_of_few_digits_are_rounded_by_as_much():
     assert near(3.0, digits=24).noise == pytest.approx(3 * 2.0**-24 / math.sqrt(12))
-    assert near(3.0, digits=11).noise == near(3.0, digits=1).noise == pytest.approx(3 * 2.0**-11 / math.sqrt(12))
+    assert near(3.0, digits=1).noise == near(3.0, digits=24).noise
     assert near(3.0, digits=25).noise == 0.0
 
 

@@ -219,6 +219,7 @@ def _report(result: Result, method: Any, seed: int, problem: Problem | None) -> 
         "seed": seed,
         "success": bool(result.success),
         "message": str(result.message),
+        "believed": str(result.believed),
         "nfev": int(result.nfev),
         "nit": int(result.nit),
         "nfail": int(result.nfail),

@@ -109,6 +109,10 @@ class Method(ABC):
         """Return the reasons to stop, empty if there are none."""
         return {}
 
+    def believed(self, state: Any) -> str:
+        """Return in words what has been learnt of the loss, and what that led to; "", the default, says nothing."""
+        return ""
+
     def known(self, state: Any, X: Array, losses: list[float]) -> Any:
         """Return the state that makes use of points ``X`` (n, d) that nobody asked for, and their losses.
 

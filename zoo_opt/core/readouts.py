@@ -142,6 +142,11 @@ class ReadOuts:
         return self._pipeline.method
 
     @property
+    def believed(self) -> str:
+        """What the method has learnt of the loss, in words; "" where it says nothing."""
+        return self._pipeline.method.believed(self._pipeline.newest)
+
+    @property
     def state(self) -> Any:
         """The method's state after the last closed step."""
         return self._pipeline.newest

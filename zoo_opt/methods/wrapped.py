@@ -69,6 +69,10 @@ class Wrapper(Method):
         """See `Method.stop`."""
         return self.method.stop(state.inner)
 
+    def believed(self, state: Any) -> str:
+        """See `Method.believed`."""
+        return self.method.believed(state.inner)
+
     def knowing(self, state: Any, W: Array, losses: list[float]) -> Any:
         """Return the state whose inner method knows of points W (n, k), itself if that makes no use of them."""
         inner = self.method.known(state.inner, W, losses)

@@ -11,7 +11,7 @@ import numpy as np
 from zoo_opt.core.errors import integer
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
-from zoo_opt.methods.auto import choice
+from zoo_opt.methods.auto import choice, words
 from zoo_opt.methods.auto.choice import MOST, MOST_NOISY
 from zoo_opt.methods.auto.last_steps import fitting, last_points, part, with_failures
 from zoo_opt.methods.auto.mixed import MixedAuto
@@ -173,6 +173,10 @@ class Auto(Method):
     def stop(self, state: AutoState) -> dict[str, Any]:
         """See `Method.stop`."""
         return choice.endings(state, MOST_NOISY if state.noisy else MOST) if self.ends else {}
+
+    def believed(self, state: AutoState) -> str:
+        """See `Method.believed`: noise, a sum, bounds, and which search had how many evaluations."""
+        return words.believed(state, self._box(state.unit))
 
     def known(self, state: AutoState, X: Array, losses: list[float]) -> AutoState:
         """See `Method.known`: the best of them is a point to go on from, and the evolution strategy takes them in."""

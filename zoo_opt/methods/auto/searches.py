@@ -6,6 +6,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods.auto.state import COORDINATES, EVOLUTION, QUASI_NEWTON, TRUST_REGION, AutoState, Search
 from zoo_opt.methods.cma.dd import DDCMAES
@@ -29,13 +31,15 @@ MOST_HOPED = 10.0  # times the decrease that a later quasi-Newton search expects
 
 def local(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
     """Return the state at the start of the local search that suits the loss, from ``x``, whose loss is ``f``."""
+    before = s.searches.get(s.local)
     # what came before the evolution strategy does not count
-    used = s.searches[s.local].used if EVOLUTION in s.searches and s.local in s.searches else 0
+    used, evaluations = (0, 0) if before is None else (before.used * (EVOLUTION in s.searches), before.evaluations)
     known = f if math.isfinite(f) else math.nan
-    if s.local == QUASI_NEWTON:
-        return s.searching(QUASI_NEWTON, Search(QuasiNewton(bounds=box, noise=s.noise), begun(s.key, x, known), used))
-    region = TrustRegion(bounds=box, radius=RADIUS, noise=s.noise)
-    return s.searching(TRUST_REGION, Search(region, region.begun(s.key, x, known), used))
+    if s.local == TRUST_REGION:
+        region = TrustRegion(bounds=box, radius=RADIUS, noise=s.noise)
+        return s.searching(TRUST_REGION, Search(region, region.begun(s.key, x, known), used, evaluations))
+    method = QuasiNewton(bounds=box, noise=s.noise)
+    return s.searching(QUASI_NEWTON, Search(method, begun(s.key, x, known), used, evaluations))
 
 
 def coordinates(s: AutoState, box: Any) -> AutoState:
@@ -62,8 +66,11 @@ def evolution(s: AutoState, box: Any) -> AutoState:
 
 def advanced(s: AutoState, asked: Asked, losses: list[float]) -> AutoState:
     """Return the state after a step of the search now going."""
-    method, used = s.search.method, s.search.used + len(losses)
-    return s.searching(s.active, Search(method, method.update(s.search.state, asked, losses), used))
+    search, n = s.search, int(np.count_nonzero(~np.isnan(losses)))
+    state = search.method.update(search.state, asked, losses)
+    return s.searching(
+        s.active, replace(search, state=state, used=search.used + len(losses), evaluations=search.evaluations + n)
+    )
 
 
 def is_over(before: AutoState, s: AutoState) -> bool:

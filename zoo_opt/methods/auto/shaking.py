@@ -21,7 +21,7 @@ SURE = 1e-8  # the same, that no slope explains; chosen, not tuned
 # second differences, and third, as a part of the losses' spread, that no line and no parabola explains; chosen
 SHAKY, CURVED = 0.05, 0.02
 ROUNDING = 1e-15  # noise that is none, as a part of the loss; chosen
-SINGLE, HALF = 24, 11  # binary digits of float32 and float16
+SINGLE = 24  # binary digits of a float32
 
 
 def line(s: AutoState, box: Any, n: int) -> Array:
@@ -66,7 +66,7 @@ def digits(losses: Iterable[float]) -> int:
 
 def rounding(s: AutoState) -> float:
     """Return the deviation that rounding to so few digits leaves, 0 if they are those of double precision."""
-    return 2.0 ** -max(s.digits, HALF) * abs(s.line[0]) / math.sqrt(12) if s.digits <= SINGLE else 0.0
+    return 2.0**-SINGLE * abs(s.line[0]) / math.sqrt(12) if s.digits <= SINGLE else 0.0
 
 
 def _digits(loss: float) -> int:

@@ -25,11 +25,12 @@ MOST_REGION = 100  # dimensions up to which the trust region's models are not to
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A method that Auto is composed of, its state, and the evaluations that count as its share."""
+    """A method that Auto is composed of, its state, the evaluations that count as its share, and all of them."""
 
     method: Method
     state: Any
     used: int = 0
+    evaluations: int = 0
 
     def has_ended(self) -> bool:
         """Return whether the method has reasons to stop."""
