@@ -18,7 +18,19 @@ def sphere(x):
 
 
 LOSSES = [sphere(x) for x in X]
-METHODS = ["spsa", "spsa-gc", "geass", "bar", "fzoo", "cma-es", "sep-cma-es", "dd-cma-es", "auto", "quasi-newton", "trust-region"]
+METHODS = [
+    "spsa",
+    "spsa-gc",
+    "geass",
+    "bar",
+    "fzoo",
+    "cma-es",
+    "sep-cma-es",
+    "dd-cma-es",
+    "auto",
+    "quasi-newton",
+    "trust-region",
+]
 
 
 def told(opt, steps, loss=sphere):

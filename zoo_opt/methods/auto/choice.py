@@ -14,7 +14,7 @@ import numpy as np
 from zoo_opt.core.keys import RESTART, generator
 from zoo_opt.methods.auto import shaking
 from zoo_opt.methods.auto.searches import MOST_DENSE, coordinates, evolution, is_over, local
-from zoo_opt.methods.auto.state import EVOLUTION, EXCHANGE, LINE, NEAR, QUASI_NEWTON, SAMPLE, SEARCH, AutoState
+from zoo_opt.methods.auto.state import EVOLUTION, EXCHANGE, LINE, NEAR, SAMPLE, SEARCH, AutoState
 from zoo_opt.methods.auto.units import SPREAD
 from zoo_opt.methods.local.coordinate_search import separable
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from zoo_opt.methods.auto.state import AutoState
     from zoo_opt.typing import Array
 
-CLOSE = 2.0**-44  # distance of neighbours on the line, over the coordinate or one unit: a loss with a slope hardly changes
+CLOSE = (
+    2.0**-44
+)  # distance of neighbours on the line, over the coordinate or one unit: a loss with a slope hardly changes
 STEEP = 1e-10  # change of the loss over that distance, as a part of it, that a slope explains; measured on bbob
 SURE = 1e-8  # the same, that no slope explains; chosen, not tuned
 # second differences, and third, as a part of the losses' spread, that no line and no parabola explains; chosen
@@ -25,7 +27,7 @@ SINGLE = 24  # binary digits of a float32
 
 
 def line(s: AutoState, box: Any, n: int) -> Array:
-    """Return ``n`` points next to the best on a line (n, d), equally far from each other, behind those of ``s.line``."""
+    """Return ``n`` points next to the best on a line (n, d), at equal distances, behind those of ``s.line``."""
     h = CLOSE * np.maximum(np.abs(s.base), 1.0)
     up = generator(s.key, 0, RESTART).random(h.size) >= 0.5
     if box is not None:
@@ -43,7 +45,7 @@ def change(s: AutoState) -> float:
 
 
 def level(losses: tuple[float, ...]) -> float:
-    """Return the standard deviation of the noise of four losses at equal distances on a line, 0 if a slope explains them.
+    """Return the standard deviation of the noise of four losses at equal distances on a line, 0 if a slope is enough.
 
     The second differences of a straight line are 0 and the third of a parabola; of independent noise they have sqrt(6)
     and sqrt(20) times its deviation: the difference table of Hamming, as in Moré and Wild 2011 (Estimating

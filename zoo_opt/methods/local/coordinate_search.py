@@ -191,7 +191,9 @@ def separable(f0: float, f1: float, f01: float, f10: float, noise: float = 0.0) 
         return False
     spread, size = max(losses) - min(losses), max(map(abs, losses))
     allowed = 2 * NOISES * noise  # of a sum of four
-    return spread > SUM * size + CLEAR * allowed and abs(f0 + f1 - f01 - f10) <= SUM * spread + ROUNDING * size + allowed
+    return (
+        spread > SUM * size + CLEAR * allowed and abs(f0 + f1 - f01 - f10) <= SUM * spread + ROUNDING * size + allowed
+    )
 
 
 def _easiest(T: Array, V: Array) -> Array:

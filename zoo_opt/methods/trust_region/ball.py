@@ -18,9 +18,9 @@ PATH = 0.5 ** np.arange(0.0, 12.0)  # lengths along the projected steepest desce
 def lowest(g: Array, H: Array, radius: float, low: Array, high: Array) -> Array:
     """Return a step s (d,) that makes g's + s'Hs/2 low with |s| <= ``radius`` and ``low`` <= s <= ``high``.
 
-    The lowest point of the ball is found exactly; coordinates that leave the box there are held at their bounds, and the
-    others are sought anew, until none leaves it. The best of a dozen points on the projected steepest descent is taken
-    where that is lower, so that a step never does worse than Cauchy's.
+    The lowest point of the ball is found exactly; coordinates that leave the box there are held at their bounds, and
+    the others are sought anew, until none leaves it. The best of a dozen points on the projected steepest descent is
+    taken where that is lower, so that a step never does worse than those.
 
     Parameters
     ----------

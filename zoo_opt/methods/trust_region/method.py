@@ -25,7 +25,7 @@ BAD, GOOD = 0.1, 0.7  # ratios of the actual decrease to what the model promised
 SHORT = 0.5  # of rho: a shorter step is not evaluated (Powell 2006, section 2)
 NEAR = 1.5  # of rho: a radius that is not larger is made rho (Powell 2006, section 2)
 LESS = 0.1  # of rho, the next one; of the radius, after a step that was too short
-FEW, LEAST, MANY = 4, 2, 40  # points of a model, beside one, per dimension; beyond MANY, for time; measured: docs/auto.md
+FEW, LEAST, MANY = 4, 2, 40  # points of a model per dimension, and beyond MANY, for time; measured: docs/auto.md
 # chosen, not tuned:
 ROUNDING = 1e-15  # a decrease of so small a part of the loss is none
 MOST_STARTS = 5  # first steps without a loss after which a run ends
@@ -39,9 +39,9 @@ class TrustRegion(Method):
     The first step is x0 and d points at the radius from it, which can all run at once; after that a step is one
     candidate: the model's lowest point in the ball and the box, or a point that makes the model better. The points that
     models pass through become more, up to ``points``; then each new one takes the place of another. Between two models
-    the Hessian changes as little as it can (Powell 2004), so that far fewer points than a quadratic has coefficients do.
-    As differences are taken over the radius it stands noise that finite differences do not; it finds one local
-    minimum and ends.
+    the Hessian changes as little as it can (Powell 2004), so that it takes far fewer points than a quadratic has
+    coefficients. As differences are taken over the radius it stands noise that finite differences do not; it finds
+    one local minimum and ends.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ class TrustRegion(Method):
             moving = self._moving(s)
             if moving is not None:
                 return moving
-            if ratio <= 0.0 and max(before, length) <= s.rho:
+            if ratio <= 0.0 and before <= s.rho:  # and so is the step, but for rounding
                 s = self._reduced(s)
         return self._following(s)
 
