@@ -13,10 +13,31 @@ import numpy as np
 
 from zoo_opt.core.keys import RESTART, generator
 from zoo_opt.methods.auto import shaking
-from zoo_opt.methods.auto.searches import MOST_DENSE, coordinates, evolution, is_over, local
-from zoo_opt.methods.auto.state import EVOLUTION, EXCHANGE, LINE, NEAR, SAMPLE, SEARCH, AutoState
+from zoo_opt.methods.auto.searches import (
+    COARSE,
+    MOST_DENSE,
+    coordinates,
+    evolution,
+    from_region,
+    is_over,
+    local,
+    region,
+)
+from zoo_opt.methods.auto.state import (
+    EVOLUTION,
+    EXCHANGE,
+    LINE,
+    MOST_REGION,
+    NEAR,
+    QUASI_NEWTON,
+    SAMPLE,
+    SEARCH,
+    TRUST_REGION,
+    AutoState,
+)
 from zoo_opt.methods.auto.units import SPREAD
 from zoo_opt.methods.local.coordinate_search import separable
+from zoo_opt.methods.local.quasi_newton import QNState, disagreement
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array
@@ -28,6 +49,8 @@ GIVE_UP = 200  # evaluations per dimension, none of them finite, after which a r
 # evaluations per dimension of a run without a budget, and of one in which noise always shows a gain; chosen
 MOST, MOST_NOISY = 10_000, 1000
 MOST_WITHOUT_GAIN = 5  # searches in a row without a gain after which a run without a budget ends; chosen, not tuned
+PLANE = 2  # dimensions in which a quadratic's six coefficients are soon known; measured: docs/auto.md
+RIPPLED = 0.3  # part of a step's change of the loss that the slopes at its ends do not explain; measured: docs/auto.md
 NOISY = 0.05  # of the loss, the least noise that is a population's; measured: docs/auto.md
 GAIN = 1e-9  # a search that lowers the loss by less than this part of it has gained nothing; chosen, not tuned
 
@@ -100,7 +123,22 @@ def after_search_step(before: AutoState, s: AutoState, box: Any, step: int) -> A
     if untested and (s.search.has_ended() or s.evaluations >= TEST_AT * d) and np.isfinite(box).all():
         half = generator(s.key, step, RESTART).permutation(d) < (d + 1) // 2
         return s.evaluating(EXCHANGE, np.where([half, ~half], s.x0, s.x))
-    return _after_search(s, box, step) if is_over(before, s) else s
+    if is_over(before, s):
+        return _after_search(s, box, step)
+    return region(s, box, s.x, s.f, COARSE) if _is_rippled(before, s) else s
+
+
+def _is_rippled(before: AutoState, s: AutoState) -> bool:
+    """Return whether the first step of the first search shows ripples, which only larger differences see beyond."""
+    if s.active != QUASI_NEWTON or len(s.searches) > 1 or s.stage != SEARCH or s.noise > 0.0:
+        return False
+    first = before.search.state
+    return (
+        isinstance(first, QNState)
+        and not first.known
+        and disagreement(first, s.search.state) > RIPPLED
+        and s.x.size <= MOST_REGION
+    )
 
 
 def _after_search(s: AutoState, box: Any, step: int) -> AutoState:
@@ -108,6 +146,8 @@ def _after_search(s: AutoState, box: Any, step: int) -> AutoState:
     d = s.x.size
     gained = s.f_before - s.f > GAIN * abs(s.f)  # not where no loss has been finite: inf - inf is NaN
     s = replace(s, f_before=s.f, without_gain=0 if gained else s.without_gain + 1)
+    if s.active == TRUST_REGION and s.local == QUASI_NEWTON:
+        return from_region(s, box)
     if EVOLUTION not in s.searches:
         return evolution(replace(s, noisy=s.noisy or s.noise > NOISY * abs(s.f)), box)
     if s.noisy or s.local not in s.searches or s.searches[s.local].used + d > s.searches[EVOLUTION].used:
@@ -117,7 +157,11 @@ def _after_search(s: AutoState, box: Any, step: int) -> AutoState:
 
 def _from(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
     """A search from ``x``, of loss ``f``: a local one first, where its matrix is not too large."""
-    return evolution(s, box) if s.noisy or s.x.size > MOST_DENSE else local(s, box, x, f)
+    if s.noisy or s.x.size > MOST_DENSE:
+        return evolution(s, box)
+    if s.x.size <= PLANE and not s.searches and s.noise == 0.0:
+        return region(s, box, x, f, COARSE)
+    return local(s, box, x, f)
 
 
 def _sample(s: AutoState, box: Any, step: int) -> AutoState:

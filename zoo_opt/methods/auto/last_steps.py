@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.core.keys import RESTART, generator
-from zoo_opt.methods.auto.state import COORDINATES, EXCHANGE, QUASI_NEWTON, SAMPLE, SEARCH, AutoState
+from zoo_opt.methods.auto.state import COORDINATES, EXCHANGE, QUASI_NEWTON, SAMPLE, SEARCH, TRUST_REGION, AutoState
 from zoo_opt.methods.local.quasi_newton import GRADIENT
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def last_points(s: AutoState, left: int, step: int) -> Array | None:
         needed = sum(_gradient(s.search.state)) + 1
     if not 0 < left < needed:
         return None
-    taken = float(np.linalg.norm(s.search.state.s)) or 1.0
+    state = s.search.state
+    taken = state.radius if s.active == TRUST_REGION else float(np.linalg.norm(state.s)) or 1.0
     steps = generator(s.key, step, RESTART).standard_normal((left, s.x.size))
     points: Array = s.x + taken * steps / np.linalg.norm(steps, axis=1, keepdims=True)
     return points

@@ -24,22 +24,38 @@ if TYPE_CHECKING:
 MOST_FULL = 40  # dimensions up to which the CMA-ES is the full one: docs/large-scale.md, and docs/auto.md for below it
 MOST_DENSE = 1000  # dimensions up to which any d x d matrix is used: 8 MB; chosen, not tuned
 RADIUS = 1.5  # of the trust region at first, in units; measured: docs/auto.md
+COARSE = 0.3  # the radius at which that has seen enough of a loss without noise; measured: docs/auto.md
 SIGMA0 = 2.0  # of the evolution strategies, in units; 1 was no different: docs/auto.md, "What did not help"
 FIRST_LIMIT = 500.0  # evaluations per dimension of the first quasi-Newton search; 100 was worse: docs/auto.md
 MOST_HOPED = 10.0  # times the decrease that a later quasi-Newton search expects must reach the best; chosen, not tuned
 
 
-def local(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
+def local(s: AutoState, box: Any, x: Array, f: float, hessian: Array | None = None) -> AutoState:
     """Return the state at the start of the local search that suits the loss, from ``x``, whose loss is ``f``."""
-    before = s.searches.get(s.local)
-    # what came before the evolution strategy does not count
-    used, evaluations = (0, 0) if before is None else (before.used * (EVOLUTION in s.searches), before.evaluations)
-    known = f if math.isfinite(f) else math.nan
     if s.local == TRUST_REGION:
-        region = TrustRegion(bounds=box, radius=RADIUS, noise=s.noise)
-        return s.searching(TRUST_REGION, Search(region, region.begun(s.key, x, known), used, evaluations))
+        return region(s, box, x, f)
     method = QuasiNewton(bounds=box, noise=s.noise)
-    return s.searching(QUASI_NEWTON, Search(method, begun(s.key, x, known), used, evaluations))
+    return _begun(s, QUASI_NEWTON, method, begun(s.key, x, f if math.isfinite(f) else math.nan, hessian))
+
+
+def region(s: AutoState, box: Any, x: Array, f: float, end_radius: float = 1e-8) -> AutoState:
+    """Return the state at the start of a trust region's search from ``x``, whose loss is ``f``."""
+    method = TrustRegion(bounds=box, radius=RADIUS, end_radius=end_radius, noise=s.noise)
+    return _begun(s, TRUST_REGION, method, method.begun(s.key, x, f if math.isfinite(f) else math.nan))
+
+
+def from_region(s: AutoState, box: Any) -> AutoState:
+    """Return the state at the start of a quasi-Newton search where the trust region's ended, with its curvatures."""
+    state = s.search.state
+    hessian = state.model.H * state.loss_unit
+    return local(s, box, s.x, s.f, hessian if hessian.size and np.isfinite(hessian).all() else None)
+
+
+def _begun(s: AutoState, name: str, method: Method, state: Any) -> AutoState:
+    """Return the state at the start of a local search; what came before the evolution strategy does not count."""
+    before = s.searches.get(name)
+    used, evaluations = (0, 0) if before is None else (before.used * (EVOLUTION in s.searches), before.evaluations)
+    return s.searching(name, Search(method, state, used, evaluations))
 
 
 def coordinates(s: AutoState, box: Any) -> AutoState:

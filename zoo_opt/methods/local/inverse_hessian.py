@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 CURVED = 1e-10  # s'y below this part of |s||y| shows no positive curvature; chosen, not tuned
 ROUNDING = 1e-14  # of the largest eigenvalue: less than that is rounding; chosen, not tuned
+FLATTEST = 1e-6  # of a Hessian's largest curvature: less is taken for so much; chosen, not tuned
 CORRECTION = 100.0  # largest factor by which one measurement corrects a curvature; chosen, not tuned
 
 
@@ -82,6 +83,15 @@ def newton_step(H: Array, g: Array, free: NDArray[np.bool_]) -> Array:
         p = np.zeros_like(g)
         p[free] = -reduced(H, free).dot(g[free])
     return p
+
+
+def inverse_of(hessian: Array) -> Array | None:
+    """Return a positive definite inverse of a Hessian by the sizes of its curvatures; None if it is flat."""
+    values, B = np.linalg.eigh(hessian)
+    sizes = np.abs(values)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        inverse: Array = (B / np.maximum(sizes, FLATTEST * sizes.max())).dot(B.T)
+    return inverse if np.isfinite(inverse).all() else None
 
 
 def principal_axes(H: Array) -> Axes:

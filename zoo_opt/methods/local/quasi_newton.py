@@ -13,7 +13,7 @@ from zoo_opt.core.errors import positive
 from zoo_opt.core.keys import generator
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
-from zoo_opt.methods.local.inverse_hessian import Axes, axes_inside, bfgs, measured, newton_step
+from zoo_opt.methods.local.inverse_hessian import Axes, axes_inside, bfgs, inverse_of, measured, newton_step
 from zoo_opt.methods.local.line_search import Trial, accepted, next_length
 from zoo_opt.methods.local.loss_units import loss_unit
 
@@ -328,10 +328,29 @@ class QuasiNewton(Method):
         return float(room.max())
 
 
-def begun(key: Key, x: Array, f: float = math.nan) -> QNState:
-    """Return the state at the start of a search from ``x`` (d,), whose loss is ``f``, NaN if that is not known."""
+def begun(key: Key, x: Array, f: float = math.nan, hessian: Array | None = None) -> QNState:
+    """Return the state at the start of a search from ``x`` (d,), whose loss is ``f``, NaN if that is not known.
+
+    ``hessian`` (d, d), if given, is a model's: its inverse is what H begins as.
+    """
     unit = loss_unit([f])
-    return QNState(key, x, f / (unit or 1.0), np.zeros_like(x), np.eye(x.size), loss_unit=unit)
+    H = None if hessian is None or not unit else inverse_of(hessian / unit)
+    return QNState(
+        key, x, f / (unit or 1.0), np.zeros_like(x), np.eye(x.size) if H is None else H, H is not None, loss_unit=unit
+    )
+
+
+def disagreement(before: QNState, after: QNState) -> float:
+    """Return by how much the change of the loss over a step deviates from the mean of the slopes at its ends.
+
+    As a part of the largest of the three. The trapezoidal rule: 0 for a parabola; much where the loss has ripples that
+    are shorter than the step. 0 too where no gradient has been taken between the two states after a step.
+    """
+    if not (before.stage == GRADIENT and after.stage == SEARCH and before.s.size and before.axes is None):
+        return 0.0
+    slopes = float(before.g_before.dot(before.s)), float(after.g.dot(before.s))
+    largest = max(before.gain, *map(abs, slopes))
+    return abs(before.gain + sum(slopes) / 2) / largest if 0.0 < largest < math.inf else 0.0
 
 
 def _without_base(s: QNState, X: Array, values: Array) -> QNState:
