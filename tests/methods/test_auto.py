@@ -16,7 +16,7 @@ import zoo_opt as zo
 from zoo_opt.methods.auto.choice import MOST_WITHOUT_GAIN, endings
 from zoo_opt.methods.auto.mixed import MixedAuto
 from zoo_opt.methods.auto.searches import is_over
-from zoo_opt.methods.auto.state import EVOLUTION, QUASI_NEWTON
+from zoo_opt.methods.auto.state import EVOLUTION, QUASI_NEWTON, TRUST_REGION
 from zoo_opt.methods.auto.units import unit_lengths
 from zoo_opt.methods.grid import Grid
 from zoo_opt.methods.local.coordinate_search import separable
@@ -56,6 +56,64 @@ def test_noisy_loss_is_the_noise_handling_evolution_strategys() -> None:
     assert opt.state.noisy and set(opt.state.searches) == {EVOLUTION}
     assert opt.state.searches[EVOLUTION].method.noise == zo.QuadraticModel()
     assert float(opt.mean @ opt.mean) < 3.0  # of 36: the mean is the one of the strategy, not the luckiest point
+
+
+def jittered(kind: str, size: float) -> Callable[[np.ndarray], float]:
+    """The valley of Rosenbrock above 1, whose last digits shake: float32, anew at every call, or by the point."""
+    rng = np.random.default_rng(0)
+
+    def loss(x: np.ndarray) -> float:
+        value = 1.0 + rosenbrock(x)
+        if kind == "float32":
+            return float(np.float32(value))
+        own = np.random.default_rng(list(x.tobytes())) if kind == "of x" else rng
+        return value * (1 + size * own.standard_normal())
+
+    return loss
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [("float32", 6e-8), ("anew", 1e-8), ("anew", 1e-4), ("anew", 1e-3), ("of x", 1e-8), ("of x", 1e-4)],
+)
+def test_losses_whose_last_digits_shake_are_the_trust_regions(kind: str, size: float) -> None:
+    """Nearly down to what the shaking hides; quasi-Newton's differences of 1e-8 end two hundred times higher."""
+    loss = jittered(kind, size)
+    opt = run(loss, np.full(4, -1.5), 400, bounds=BOX)
+    assert TRUST_REGION in opt.state.searches and QUASI_NEWTON not in opt.state.searches and not opt.state.noisy
+    assert rosenbrock(opt.best.x) < max(1e-4, 50 * size)
+    assert "shake" in opt.believed
+
+
+@pytest.mark.parametrize("size", [1e-15, 1e-12])
+def test_jitter_of_the_last_digits_alone_changes_nothing(size: float) -> None:
+    """A sum in another order at every call, say: such a loss was taken for noise, and ended at 7."""
+    rng = np.random.default_rng(0)
+    opt = run(lambda x: rosenbrock(x) * (1 + size * rng.standard_normal()), np.full(8, -1.5), 500, bounds=BOX)
+    assert QUASI_NEWTON in opt.state.searches and not opt.state.noisy and opt.best.loss < 1e-9
+
+
+def test_ripples_are_seen_beyond() -> None:
+    """Ackley's function, in whose first dents gradients end."""
+
+    def ackley(x: np.ndarray) -> float:
+        z = x - 0.3
+        bowl, ripples = np.exp(-0.2 * np.sqrt(np.mean(z * z))), np.exp(np.mean(np.cos(2 * np.pi * z)))
+        return float(20 - 20 * bowl + np.e - ripples)
+
+    opt = run(ackley, np.array([3.3, -2.1, 2.7, 3.9, -3.2, 2.2, -2.8, 3.1]), 120, bounds=BOX)
+    assert TRUST_REGION in opt.state.searches and opt.best.loss < 1.0
+
+
+@pytest.mark.parametrize("factor", [2.0**-20, 2.0**20])
+def test_shaking_losses_are_the_same_in_other_units(factor: float) -> None:
+    loss = jittered("float32", 0.0)
+    opts = [
+        run(lambda x, c=c: 2.0**-40 * c * loss(x / c), np.full(3, -1.5 * c), 200, bounds=(-5 * c, 5 * c))
+        for c in (1.0, factor)
+    ]
+    assert opts[0].best.loss * factor == opts[1].best.loss and (opts[0].best.x * factor == opts[1].best.x).all()
+    assert TRUST_REGION in opts[0].state.searches
 
 
 def test_a_told_standard_error_is_noise() -> None:
@@ -193,6 +251,8 @@ def test_sum_is_told_from_other_losses() -> None:
     assert not separable(*map(rosenbrock, (a, b, mix, other)))
     assert not separable(1.0, 1.0, 1.0, 1.0)  # a plateau shows nothing
     assert not separable(1.0, math.inf, 1.0, 2.0)
+    assert separable(9.0, 3.0, 5.0, 7.05, noise=0.01) and not separable(9.0, 3.0, 5.0, 7.07, noise=0.01)
+    assert not separable(9.0, 3.0, 5.0, 7.0, noise=0.2)  # all of it may be noise
 
 
 def test_coordinate_search_solves_a_steep_sum() -> None:

@@ -33,6 +33,7 @@ from zoo_opt.methods.auto.state import (
 )
 from zoo_opt.methods.auto.units import unit_lengths
 from zoo_opt.methods.local import quasi_newton as qn
+from zoo_opt.methods.trust_region.model import fitted
 
 KEY = Key(1, 2)
 BOX = (np.full(4, -5.0), np.full(4, 5.0))
@@ -74,8 +75,8 @@ def state(active="", stage=SEARCH, d=4, **changes):
     return AutoState(KEY, **{**plain, "stage": stage, "active": active, **changes})
 
 
-def local(method=GOING, used=0, **changes):
-    return {QUASI_NEWTON: Search(method, qn.begun(KEY, np.ones(4), 3.0), used), **changes}
+def local(method=GOING, used=0, evaluations=0, **changes):
+    return {QUASI_NEWTON: Search(method, qn.begun(KEY, np.ones(4), 3.0), used, evaluations), **changes}
 
 
 # ------------------------------------------------------------------------------------------- after points of its own
@@ -392,6 +393,86 @@ def test_the_last_points_are_as_far_off_as_the_last_step():
         s = gradient(NAN, step=step)
         expected = s.x + length * z / np.sqrt((z * z).sum(axis=1, keepdims=True))
         np.testing.assert_allclose(last_points(s, 2, 4), expected, rtol=1e-12)
+
+
+def test_the_last_points_of_a_trust_region_are_as_far_off_as_its_radius():
+    region = searches.region(state(), BOX, np.ones(4), 3.0)
+    s = dataclasses.replace(region, stage=EXCHANGE, points=np.ones((2, 4)))
+    assert np.linalg.norm(last_points(s, 1, 4) - s.x) == pytest.approx(1.5)
+
+
+def rippled(f=None, **changes):
+    """A first quasi-Newton search before and after the gradient that follows its first step; f: by how much it fell."""
+    first = dataclasses.replace(
+        qn.begun(KEY, np.zeros(4), 8.0), s=np.ones(4), g_before=np.full(4, -1.0), gain=2.0 if f is None else f
+    )
+    then = dataclasses.replace(first, stage=qn.SEARCH, g=np.zeros(4))
+    plain = {"active": QUASI_NEWTON, "sum_tested": True, **changes}
+    return (state(searches={QUASI_NEWTON: Search(zo.QuasiNewton(), q)}, **plain) for q in (first, then))
+
+
+def test_ripples_are_left_to_a_trust_region():
+    """The slopes -4 and 0 at the ends of a step promise 2 of a parabola."""
+    before, after = rippled()
+    assert choice.after_search_step(before, after, BOX, 1) is after
+    before, after = rippled(0.5)
+    s = choice.after_search_step(before, after, BOX, 1)
+    assert s.active == TRUST_REGION and s.search.state.x.tolist() == after.x.tolist()
+    assert s.search.method == zo.TrustRegion(bounds=BOX, radius=1.5, end_radius=0.3)
+    for changes in ({"noise": 1e-3}, {"active": QUASI_NEWTON, "stage": EXCHANGE}):
+        before, after = rippled(0.5, **changes)
+        assert choice.after_search_step(before, after, BOX, 1).active == QUASI_NEWTON
+    before, after = rippled(0.5)
+    later = dataclasses.replace(after, searches=after.searches | {EVOLUTION: Search(GOING, None, 10**6)})
+    assert not choice._is_rippled(before, later)
+
+
+def test_after_a_coarse_look_quasi_newton_goes_on_with_the_models_curvatures():
+    s = searches.region(state(), BOX, -np.arange(1.0, 5.0), 3.0, 0.3)
+    model = fitted(s.x, s.x + np.vstack([np.zeros(4), np.eye(4)]), np.ones(5), np.diag([1.0, 2.0, 4.0, 8.0]))
+    region = dataclasses.replace(s.search.state, model=model)  # of losses in units of 2
+    s = dataclasses.replace(s, searches={TRUST_REGION: dataclasses.replace(s.search, state=region)})
+    after = choice._after_search(s, BOX, 3)
+    assert after.active == QUASI_NEWTON and after.search.state.known and after.search.state.loss == 3.0
+    np.testing.assert_allclose(after.search.state.H, np.diag([1.0, 0.5, 0.25, 0.125]))  # in the same units
+    shaky = dataclasses.replace(s, noise=1e-3)
+    assert choice._after_search(shaky, BOX, 3).active == EVOLUTION
+
+
+def test_a_local_search_under_noise_leaves_its_best_point_to_a_strategy_that_handles_it():
+    """Where the noise is a large part of the loss that is left; then there are no local searches any more."""
+    for noise, noisy in ((0.1, False), (0.2, True)):
+        s = searches.region(state(noise=noise), BOX, np.ones(4), 3.0)
+        after = choice._after_search(s, BOX, 3)
+        assert after.noisy is noisy and after.search.method.noise == (zo.QuadraticModel() if noisy else None)
+        far = after.searching(EVOLUTION, dataclasses.replace(after.search, used=10**6))
+        assert choice._after_search(far, BOX, 3).stage == (SEARCH if noisy else SAMPLE)
+
+
+def test_in_two_dimensions_a_trust_region_looks_first():
+    for d, name in ((1, TRUST_REGION), (2, TRUST_REGION), (3, QUASI_NEWTON)):
+        box = (np.full(d, -9.0), np.full(d, 9.0))
+        assert choice._from(state(d=d), box, np.ones(d), 3.0).active == name
+        later = state(d=d, searches={QUASI_NEWTON: Search(GOING, None)})
+        assert choice._from(later, box, np.ones(d), 3.0).active == QUASI_NEWTON
+
+
+def test_what_is_believed_in_words():
+    auto = zo.Auto(bounds=(-4.0, 9.0))
+    s = state(evaluations=30, line=(3.0, 3.0))
+    assert auto.believed(state()) == "1 of 4 coordinates at a bound"
+    assert zo.Auto().believed(s) == "smooth at the start"
+    s = dataclasses.replace(s, noise=3e-4, sum_tested=True, x=np.ones(4), searches=local(evaluations=25))
+    assert auto.believed(s) == (
+        "its last digits shake, by about 0.0003; no sum over the coordinates; no bound is active; "
+        "evaluations: quasi-newton 25 of 30"
+    )
+    s = dataclasses.replace(s, noisy=True, searches={COORDINATES: Search(GOING, None, evaluations=9), **s.searches})
+    assert auto.believed(s) == (
+        "noisy, by about 0.0003; a sum over the coordinates; no bound is active; "
+        "evaluations: coordinates 9, quasi-newton 25 of 30"
+    )
+    assert zo.Auto().believed(state(noisy=True)) == "noisy"
 
 
 def test_which_candidates_are_made_of_a_step():

@@ -261,6 +261,8 @@ def test_failures_along_the_way_do_not_derail() -> None:
     [
         ({"scale": 0.0}, None, ValueError, "scale must be"),
         ({"tolerance": -1.0}, None, ValueError, "tolerance must be"),
+        ({"noise": -1.0}, None, ValueError, "noise must be finite and 0 or more, got -1.0"),
+        ({"noise": math.inf}, None, ValueError, "noise must be finite and 0 or more, got inf"),
         ({"bounds": (1.0, -1.0)}, None, ValueError, "bounds must have low <= high"),
         ({"bounds": 3.0}, None, TypeError, "bounds must be a pair"),
         ({"bounds": (-1.0, 1.0)}, [2.0], ValueError, "x0 must lie inside bounds"),

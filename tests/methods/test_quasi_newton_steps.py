@@ -12,6 +12,7 @@ from zoo_opt.methods.local.inverse_hessian import (
     Axes,
     axes_inside,
     bfgs,
+    inverse_of,
     measured,
     newton_step,
     principal_axes,
@@ -19,7 +20,7 @@ from zoo_opt.methods.local.inverse_hessian import (
 )
 from zoo_opt.methods.local.line_search import Trial, accepted, falls, next_length
 from zoo_opt.methods.local.loss_units import loss_unit
-from zoo_opt.methods.local.quasi_newton import GRADIENT, SEARCH, begun
+from zoo_opt.methods.local.quasi_newton import GRADIENT, SEARCH, begun, disagreement
 
 KEY = Key(1, 2)
 NAN, INF = math.nan, math.inf
@@ -48,6 +49,45 @@ def test_forward_differences_go_to_either_side_by_a_part_of_the_coordinate(scale
     assert method.size(s) == 4 and (s.x + np.diag(sides * h) == method.ask(s, 3).X).all()
     first = dataclasses.replace(s, f=NAN)
     assert method.size(first) == 5 and (np.vstack([s.x, s.x + np.diag(sides * h)]) == method.ask(first, 3).X).all()
+
+
+@pytest.mark.parametrize(("noise", "f", "h"), [(8e-6, 8.0, 1e-3), (8.0, 8.0, 0.1), (1e-30, 8.0, H), (1.0, 0.0, H)])
+def test_forward_differences_are_as_long_as_the_noise_asks_for(noise, f, h):
+    """The root of the relative precision, a tenth at most."""
+    X = zo.QuasiNewton(noise=noise).ask(at([1.0, -4.0], f), 3).X
+    assert np.abs((X - [1.0, -4.0]).diagonal()) == pytest.approx([h, 4 * h], rel=1e-6)
+
+
+def test_differences_along_the_axes_are_for_changes_above_the_noise():
+    s = at([1.0, 2.0], 8.0, known=True, gain=0.0)
+    assert zo.QuasiNewton(noise=0.5)._stalled(s).delta == 0.25  # the root of 0.5 in units of 8
+    assert zo.QuasiNewton()._stalled(s).delta == pytest.approx(math.sqrt(1e-13))
+
+
+def test_a_search_begins_with_the_curvatures_of_a_model():
+    hessian = np.array([[16.0, 0.0], [0.0, -4.0]])
+    s = begun(KEY, np.array([1.0, 2.0]), 12.0, hessian)  # in units of 8
+    assert s.known
+    np.testing.assert_allclose(s.H, np.diag([0.5, 2.0]))
+    for flat in (np.zeros((2, 2)), np.full((2, 2), 1e-320)):
+        s = begun(KEY, np.array([1.0, 2.0]), 12.0, flat)
+        assert not s.known and s.H.tolist() == np.eye(2).tolist()
+    assert not begun(KEY, np.array([1.0, 2.0]), NAN, hessian).known
+    assert inverse_of(np.diag([1e3, 1e-9])) == pytest.approx(np.diag([1e-3, 1e3]))  # a millionth at least
+
+
+def test_a_steps_change_is_compared_with_the_slopes_at_its_ends():
+    """Along (1, 2) the slopes before and after are -8 and -2: a parabola falls by 5."""
+    before = at([0.0, 0.0], s=np.array([1.0, 2.0]), g_before=np.array([-4.0, -2.0]), gain=5.0)
+    after = dataclasses.replace(before, stage=SEARCH, g=np.array([2.0, -2.0]))
+    assert disagreement(before, after) == 0.0
+    assert disagreement(dataclasses.replace(before, gain=1.0), after) == 0.5
+    assert disagreement(dataclasses.replace(before, gain=13.0), after) == 8 / 13
+    for other in ({"stage": SEARCH}, {"s": np.zeros(0)}, {"axes": axes_inside(np.eye(2), 1.0, np.ones(2), np.ones(2))}):
+        assert disagreement(dataclasses.replace(before, gain=1.0, **other), after) == 0.0
+    assert disagreement(dataclasses.replace(before, gain=1.0), before) == 0.0
+    still = dataclasses.replace(before, gain=0.0, g_before=np.zeros(2))
+    assert disagreement(still, dataclasses.replace(after, g=np.zeros(2))) == 0.0
 
 
 def test_forward_differences_turn_round_at_a_bound():
