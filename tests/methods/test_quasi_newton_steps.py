@@ -20,7 +20,8 @@ from zoo_opt.methods.local.inverse_hessian import (
 )
 from zoo_opt.methods.local.line_search import Trial, accepted, falls, next_length
 from zoo_opt.methods.local.loss_units import loss_unit
-from zoo_opt.methods.local.quasi_newton import GRADIENT, SEARCH, begun, disagreement
+from zoo_opt.methods.local.quasi_newton import GRADIENT, SEARCH, begun
+from zoo_opt.methods.local.ripples import disagreement
 
 KEY = Key(1, 2)
 NAN, INF = math.nan, math.inf

@@ -37,7 +37,8 @@ from zoo_opt.methods.auto.state import (
 )
 from zoo_opt.methods.auto.units import SPREAD
 from zoo_opt.methods.local.coordinate_search import separable
-from zoo_opt.methods.local.quasi_newton import QNState, disagreement
+from zoo_opt.methods.local.quasi_newton import QNState
+from zoo_opt.methods.local.ripples import disagreement
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array

@@ -340,19 +340,6 @@ def begun(key: Key, x: Array, f: float = math.nan, hessian: Array | None = None)
     )
 
 
-def disagreement(before: QNState, after: QNState) -> float:
-    """Return by how much the change of the loss over a step deviates from the mean of the slopes at its ends.
-
-    As a part of the largest of the three. The trapezoidal rule: 0 for a parabola; much where the loss has ripples that
-    are shorter than the step. 0 too where no gradient has been taken between the two states after a step.
-    """
-    if not (before.stage == GRADIENT and after.stage == SEARCH and before.s.size and before.axes is None):
-        return 0.0
-    slopes = float(before.g_before.dot(before.s)), float(after.g.dot(before.s))
-    largest = max(before.gain, *map(abs, slopes))
-    return abs(before.gain + sum(slopes) / 2) / largest if 0.0 < largest < math.inf else 0.0
-
-
 def _without_base(s: QNState, X: Array, values: Array) -> QNState:
     """Return the state moved to the best of the probes, as there is no finite loss at x."""
     k = int(np.where(np.isnan(values), math.inf, values).argmin())
