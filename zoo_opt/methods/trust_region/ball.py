@@ -79,11 +79,12 @@ def in_ball(g: Array, H: Array, radius: float) -> Array:
             newton = mu + (length / radius - 1) * length**2 / slope if slope > 0.0 else math.nan
             mu = newton if bottom < newton < top else (bottom + top) / 2
     s = np.where(np.isfinite(s), s, 0.0)
-    missing = radius**2 - float(s.dot(s))
-    if missing > 2 * CLOSE * radius**2 and values[0] <= 0.0:  # the hard case: g has no part along the lowest axis
-        s[0] += math.copysign(math.sqrt(missing + float(s[0]) ** 2) - abs(float(s[0])), s[0])
-    elif float(s.dot(s)) > radius**2:
-        s *= radius / math.sqrt(float(s.dot(s)))
+    if abs(float(s.dot(s)) - radius**2) > 4 * CLOSE * radius**2:  # the hard case: g has no part along axis 0
+        missing = radius**2 - float(s[1:].dot(s[1:]))
+        s[0] = math.copysign(math.sqrt(max(missing, 0.0)), -float(b[0]))
+    length = math.sqrt(float(s.dot(s)))
+    if length > radius:
+        s *= radius / length
     whole: Array = B.dot(s)
     return whole
 
