@@ -75,6 +75,7 @@ def test_boxes_are_moved_in_training_and_exact_in_validation_and_test():
     assert all(any(np.abs(side - known).max() <= 0.5 for known in exact) for side in some.boxes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("points", "refine"), [("box", True), ("box+point", False), (3, True)])
 def test_cut_off_anywhere_it_ends_in_the_same(points, refine, tmp_path):
     settings = {**BRIEF, "calls": 60, "points": points, "refine": refine, "refine_steps": 4, "test_images": 3}

@@ -228,6 +228,7 @@ class Killed(BaseException):
     """As a kill: nothing of the driver may catch it."""
 
 
+@pytest.mark.slow
 def test_a_run_that_is_cut_off_anywhere_ends_in_the_same_refiner(tmp_path):
     settings = {"calls": 50, "test": True, "test_images": 4, "repeats": 1, "validate": 2, "validation_images": 4}
     whole_box = Faulty()
@@ -244,6 +245,7 @@ def test_a_run_that_is_cut_off_anywhere_ends_in_the_same_refiner(tmp_path):
         assert dying.sent + box.sent <= whole_box.sent + 4  # the question in flight, and no other
 
 
+@pytest.mark.slow
 def test_a_training_that_is_cut_off_goes_on(tmp_path, monkeypatch):
     from zoo_opt_seg.adaptation import run
 

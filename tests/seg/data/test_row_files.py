@@ -122,6 +122,7 @@ def test_an_error_leaves_no_files_and_damaged_ones_are_found(tmp_path: Path) -> 
     raises(ValueError, "cache must be None for 'skin'", load_data, "skin", cache=tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augment", [None, "paper"])
 def test_adapt_is_the_same_from_files(tmp_path: Path, augment: str | None) -> None:
     """Search, validation, refiner and test: the same calls, the same vector and figures."""

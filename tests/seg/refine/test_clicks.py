@@ -64,8 +64,10 @@ def test_reach():
 
 
 def test_near_a_correcting_click_the_networks_are_followed():
-    net = RefinerNet(RefinerConfig(channels=(4, 4), reach=0.15))
-    torch.nn.init.normal_(net.head.weight, generator=torch.Generator().manual_seed(0))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = RefinerNet(RefinerConfig(channels=(4, 4), reach=0.15))
+        torch.nn.init.normal_(net.head.weight)
     images, answers = np.zeros((1, SIZE, SIZE, 3), np.uint8), np.full((1, SIZE, SIZE), 0.9, np.float32)
     for points, near in (([[3, 3]], False), ([[3, 3], [18, 12]], True)):
         prompts = Prompts(np.array([points]))
