@@ -52,7 +52,8 @@ MOST, MOST_NOISY = 10_000, 1000
 MOST_WITHOUT_GAIN = 5  # searches in a row without a gain after which a run without a budget ends; chosen, not tuned
 PLANE = 2  # dimensions in which a quadratic's six coefficients are soon known; measured: docs/auto.md
 RIPPLED = 0.3  # part of a step's change of the loss that the slopes at its ends do not explain; measured: docs/auto.md
-NOISY = 0.05  # of the loss, the least noise that is a population's; measured: docs/auto.md
+NOISY = 0.01  # of the loss at the start, the least noise that is a population's; measured: docs/auto.md
+NOISY_THERE = 0.05  # the same, of the best loss when the first search has ended; measured likewise
 GAIN = 1e-9  # a search that lowers the loss by less than this part of it has gained nothing; chosen, not tuned
 
 
@@ -86,7 +87,7 @@ def after_near(s: AutoState, box: Any, loss: float) -> AutoState:
     """A point next to the best has been evaluated: what a slope cannot explain is looked at more closely."""
     s = replace(s, line=(*s.line, loss), digits=max(s.digits, shaking.digits([loss])))
     change = shaking.change(s)
-    if shaking.STEEP < change < shaking.SURE or change > NOISY / 10:
+    if shaking.STEEP < change < shaking.SURE or change > NOISY / 2:
         return s.evaluating(LINE, shaking.line(s, box, 2))
     noise = abs(s.line[1] - s.line[0]) / math.sqrt(2) if change >= shaking.SURE else shaking.rounding(s)
     s = replace(s, noise=noise)
@@ -150,7 +151,7 @@ def _after_search(s: AutoState, box: Any, step: int) -> AutoState:
     if s.active == TRUST_REGION and s.local == QUASI_NEWTON:
         return from_region(s, box)
     if EVOLUTION not in s.searches:
-        return evolution(replace(s, noisy=s.noisy or s.noise > NOISY * abs(s.f)), box)
+        return evolution(replace(s, noisy=s.noisy or s.noise > NOISY_THERE * abs(s.f)), box)
     if s.noisy or s.local not in s.searches or s.searches[s.local].used + d > s.searches[EVOLUTION].used:
         return s.searching(EVOLUTION)
     return _sample(s, box, step)
