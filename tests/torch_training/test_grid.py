@@ -198,6 +198,20 @@ def test_half_precision_follows_its_master() -> None:
     assert torch.equal(module[0], torch.from_numpy(slot.flat).to(torch.bfloat16))
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_a_zero_has_no_sign(name: str) -> None:
+    """-0.0 + c - c is 0.0: a number that was at a probe and one that was not would differ in a bit."""
+    module = torch.nn.ParameterList([torch.nn.Parameter(torch.tensor([-0.0, 0.0, -1e-12, 1e-12, 1.0]))])
+    replica = replica_of(module, METHODS[name])
+    c = replica.begin(float(np.float32(1e-3)))
+    before = bits(module)
+    replica.go({0: 1.0}, c, Gain(0.1, c, 0.5))
+    replica.home()
+    assert bits(module) == before
+    replica.apply(Decided(float(np.float32(1e-3)), [1e-20] * 4, 0.1, 0.5))
+    assert not np.signbit(replica.slots.all[0].flat).any()
+
+
 def test_a_parameter_that_was_moved_is_refused() -> None:
     module = net()
     replica = replica_of(module, zo.SPSA())
@@ -210,10 +224,30 @@ def overlapping() -> list:
     return [("a", torch.nn.Parameter(memory[:6])), ("b", torch.nn.Parameter(memory[4:]))]
 
 
+def one(tensor: torch.Tensor) -> list:
+    return [("a", torch.nn.Parameter(tensor))]
+
+
+def of_two_types() -> list:
+    memory = torch.zeros(4)
+    return [("a", torch.nn.Parameter(memory)), ("b", torch.nn.Parameter(memory.view(torch.float16)))]
+
+
+def row_and_column() -> list:
+    memory = torch.zeros(4, 4)
+    return [("b", torch.nn.Parameter(memory[:, 0])), ("a", torch.nn.Parameter(memory[0]))]
+
+
 test_errors = refused(
     operator.call,
     (lambda: Slots(torch.nn.ReLU().named_parameters()), "module must have parameters to train"),
     (lambda: Slots(overlapping()), "parameters must not overlap in part, got b and a"),
-    (lambda: Slots([("a", torch.nn.Parameter(torch.full((2,), np.nan)))]), "parameters must be finite, got nan in a"),
+    (lambda: Slots(one(torch.full((2,), np.nan))), "parameters must be finite in single precision, got nan in a"),
+    (lambda: Slots(one(torch.ones(70_000).index_fill(0, torch.tensor(69_999), np.nan))), "must be finite.* nan in a"),
+    (lambda: Slots(one(torch.full((2,), 1e300, dtype=torch.float64))), "finite in single precision, got 1e.300"),
+    (lambda: Slots(one(torch.ones(1).expand(5))), "a place for each number, got a, expanded from fewer"),
+    (lambda: Slots(one(torch.ones(6).unfold(0, 3, 1))), "a place for each number"),
+    (lambda: Slots(of_two_types()), "parameters must not overlap in part, got b and a"),
+    (lambda: Slots(row_and_column()), "parameters must not overlap in part, got a and b"),
     (lambda: Slots(torch.nn.Linear(2, 2, device="meta").named_parameters()), "dense floating tensors in memory"),
 )

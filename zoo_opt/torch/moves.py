@@ -13,7 +13,7 @@ from zoo_opt.gradient.gains import Gain
 from zoo_opt.gradient.updates import UpdateRule
 from zoo_opt.torch.arrays import Arrays, Flat
 from zoo_opt.torch.directions import ALIGNED, Kind, Term, table, write_terms
-from zoo_opt.torch.slots import Slot, Slots, sums_of_squares
+from zoo_opt.torch.slots import Slot, Slots, sums_of_squares, to_grid
 
 _WORTH = 2**19  # numbers for which a table of 65,536 rounded ones is worth its making; chosen
 _KEPT = 256  # blocks that are kept; chosen: some 200 kB
@@ -104,9 +104,7 @@ class Moves:
                 for slot, flat, inside, at in group.pieces:
                     momentum: Any = slot.m
                     x, m = rule.step(flat, momentum[inside], ghat[at], gain)
-                    x *= 1.0 / group.q
-                    group.arrays.nearest(x)
-                    x *= group.q
+                    to_grid(group.arrays, x, group.q)
                     flat[:], momentum[inside] = x, m
                     slot.bound = max(slot.bound, float(x.max()), -float(x.min()))
                     if looks_ahead:
@@ -209,9 +207,8 @@ def _parts(slot: Slot) -> Iterator[Flat]:
 
 def _ahead(slot: Slot, rule: UpdateRule, m: Flat, gain: Gain) -> Flat:
     """Return the centre of the probes less the iterate, on the grid: the centre for an iterate of zero."""
-    ahead = rule.center(0.0 * m, m, gain) * (1.0 / slot.q)
-    slot.arrays.nearest(ahead)
-    ahead *= slot.q
+    ahead = rule.center(0.0 * m, m, gain)
+    to_grid(slot.arrays, ahead, slot.q)
     return ahead
 
 

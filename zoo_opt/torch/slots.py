@@ -11,13 +11,14 @@ import numpy as np
 import torch
 
 from zoo_opt.gradient.auto import Extent
-from zoo_opt.torch.arrays import DIGITS, Flat, arrays_on
+from zoo_opt.torch.arrays import DIGITS, Arrays, Flat, arrays_on
 from zoo_opt.torch.directions import exponent
 
 APART = 16  # binary orders that the grids of two tensors are apart at most, so that one radius fits all; chosen
 _ROOM = 2.0  # the grid of a tensor has room for so many times its largest number at first; chosen
 _LEAST = 1.25  # and for so many times, where it is looked at again; chosen
 _FINEST = -100  # least exponent of a grid, of which 1 / q is a float32 too
+_LARGEST = float(np.finfo(np.float32).max)
 _DIGITS = 24  # of a radius, so that it is a float32 in a log
 
 
@@ -60,8 +61,8 @@ class Slot:
             self.e, self.bound, self.ahead = grid
             return
         self.bound, self.ahead = self.largest(), 0.0
-        if not math.isfinite(self.bound):
-            raise ValueError(f"parameters must be finite, got {self.bound} in {name}")
+        if not self.bound <= _LARGEST:
+            raise ValueError(f"parameters must be finite in single precision, got {self.bound} in {name}")
         self.e = max(_FINEST, exponent(_ROOM * self.bound)) if self.bound else _FINEST
 
     @property
@@ -76,14 +77,13 @@ class Slot:
 
     def largest(self) -> float:
         """Return the largest size of a number."""
-        return max((max(float(part.max()), -float(part.min())) for part in self.blocks()), default=0.0)
+        sizes = [max(float(part.max()), -float(part.min())) for part in self.blocks()]
+        return math.nan if any(map(math.isnan, sizes)) else max(sizes, default=0.0)
 
     def snap(self) -> None:
         """Round all numbers to the grid."""
         for part in self.blocks():
-            part *= 1.0 / self.q
-            self.arrays.nearest(part)
-            part *= self.q
+            to_grid(self.arrays, part, self.q)
 
     def push(self) -> None:
         """Write the master, if there is one, to the parameter."""
@@ -191,6 +191,14 @@ class Slots:
         return digest
 
 
+def to_grid(arrays: Arrays, flat: Flat, q: float) -> None:
+    """Round numbers to multiples of q, in place, none to -0.0, which there and back would make 0.0."""
+    flat *= 1.0 / q
+    arrays.nearest(flat)
+    flat *= q
+    flat += 0.0
+
+
 def sums_of_squares(part: Flat, each: int = 2**12) -> list[float]:
     """Return the sums of the squares of ``each`` numbers at a time, in double precision."""
     host = part if isinstance(part, np.ndarray) else part.detach().cpu().numpy()
@@ -203,20 +211,23 @@ def sums_of_squares(part: Flat, each: int = 2**12) -> list[float]:
 
 def once(named: Iterable[tuple[str, torch.nn.Parameter]]) -> Iterator[tuple[str, torch.nn.Parameter]]:
     """Return the parameters that require a gradient, each memory once."""
-    seen: dict[int, tuple[str, int]] = {}
+    seen: dict[int, tuple[str, int, torch.dtype]] = {}
     for name, parameter in named:
         if not parameter.requires_grad or not parameter.numel():
             continue
         if not parameter.is_floating_point() or parameter.layout != torch.strided or parameter.is_meta:
             raise ValueError(f"parameters must be dense floating tensors in memory, got {_said(parameter)} for {name}")
+        span = 1 + sum((n - 1) * by for n, by in zip(parameter.shape, parameter.stride(), strict=True))
+        if span < parameter.numel():
+            raise ValueError(f"parameters must have a place for each number, got {name}, expanded from fewer: clone it")
         start = parameter.data_ptr()
-        stop = start + parameter.numel() * parameter.element_size()
-        if seen.get(start, ("", 0))[1] == stop:
+        stop = start + span * parameter.element_size()
+        if start in seen and seen[start][1:] == (stop, parameter.dtype):
             continue  # tied: the same memory by another name
-        for other, (name_of, end) in seen.items():
-            if start < end and other < stop and parameter.is_contiguous():
+        for other, (name_of, end, _) in seen.items():
+            if start < end and other < stop and span == parameter.numel():
                 raise ValueError(f"parameters must not overlap in part, got {name} and {name_of}")
-        seen[start] = (name, stop)
+        seen[start] = (name, stop, parameter.dtype)
         yield name, parameter
 
 
