@@ -117,6 +117,42 @@ def test_a_last_record_that_is_damaged_is_made_again(tmp_path: Path) -> None:
     assert (tmp_path / "a.zlog").read_bytes() == content
 
 
+@settings(max_examples=30)
+@given(at=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_damage_before_the_last_record_is_an_error(at: float, bit: int, tmp_path_factory) -> None:
+    path = tmp_path_factory.getbasetemp() / "damaged.zlog"
+    path.unlink(missing_ok=True)
+    trained(path, "fzoo", 6)
+    content = bytearray(path.read_bytes())
+    first = content.index(b"\n") + 1
+    content[first + int(at * 4 / 6 * (len(content) - first))] ^= 1 << bit
+    path.write_bytes(content)
+    raises(zo.CheckpointError, "is corrupt after step", read_log, path)
+
+
+def test_a_file_that_is_no_log_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.zlog"
+    path.write_bytes(b"a line without an end")
+    raises(zo.CheckpointError, "is not a log of zoo_opt.torch, and is left", trained, path)
+    assert path.read_bytes() == b"a line without an end"
+
+
+def test_losses_beyond_single_precision_are_in_the_log(tmp_path: Path) -> None:
+    losses = iter([1e300, -1e300, 1e39, 1.0])
+    with zo.torch.Trainer(net(), METHODS["spsa"], rng=3, log=tmp_path / "a.zlog") as trainer:
+        trainer.step(lambda: next(losses)), trainer.step(lambda: next(losses))
+    assert [record.losses for record in read_log(tmp_path / "a.zlog")[1]] == [[1e300, -1e300], [1e39, 1.0]]
+
+
+def test_an_interrupt_of_the_replay_lets_the_log_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(tmp_path / "a.zlog")
+    with monkeypatch.context() as stopped:
+        stopped.setattr("zoo_opt.torch.course.Course.repeat", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        caught = raises(KeyboardInterrupt, None, trained, tmp_path / "a.zlog")
+    assert trained(tmp_path / "a.zlog")[1].steps == 30
+    assert caught.__traceback__ is not None  # which holds what was being made
+
+
 def test_failures_are_in_the_log(tmp_path: Path) -> None:
     module = net()
     values = iter([np.nan, 1.0, 1.0, 1.0, 2.0, *[np.nan] * 5, 1.0, np.inf, 1.0 / 3.0, 5.0, 2.0])

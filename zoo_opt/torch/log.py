@@ -98,7 +98,8 @@ class LogHead:
 def packed_record(record: StepRecord, head: LogHead, before: int) -> tuple[bytes, int]:
     """Return the bytes of a record after one of checksum ``before``, and its own checksum."""
     decided, losses = record
-    exact = all(math.isnan(loss) or float(np.float32(loss)) == loss for loss in losses)
+    with np.errstate(over="ignore"):
+        exact = all(math.isnan(loss) or float(np.float32(loss)) == loss for loss in losses)
     count = len(losses) | (0 if exact else _DOUBLE)
     body = _HEAD.pack(count, len(decided.weights), decided.c) + np.array(decided.weights, "<f4").tobytes()
     body += np.array(losses, "<f4" if exact else "<f8").tobytes()
@@ -150,10 +151,18 @@ def _read(content: bytes, name: str) -> tuple[LogHead, list[StepRecord], int, in
     records: list[StepRecord] = []
     for record, end, checksum in records_in(content, head, end, checksum):  # noqa: B020, B007
         records.append(record)
-    longest = _HEAD.size + 4 * head.q + 8 * head.n + _GAINS.size + _SUM.size
-    if len(content) - end >= 2 * longest:
+    if len(content) - end > _longest(content[end:], head):
         raise CheckpointError(f"{name} is corrupt after step {len(records)}, before its last record; put a copy back")
     return head, records, end, checksum
+
+
+def _longest(tail: bytes, head: LogHead) -> int:
+    """Return how long the record at the start of ``tail``, which is not whole, may have been."""
+    count, weights = _HEAD.unpack_from(tail)[:2] if len(tail) >= _HEAD.size else (0, 0)
+    if (count & ~_DOUBLE) != head.n or weights not in (0, head.q):
+        count, weights = head.n | _DOUBLE, head.q  # its first bytes are damaged
+    length = _HEAD.size + 4 * weights + (8 if count & _DOUBLE else 4) * head.n + _SUM.size
+    return length + (_GAINS.size if head.has_momentum else 0)
 
 
 class TrainingLog:
@@ -196,6 +205,8 @@ class TrainingLog:
         """Take in what is there, and return the length of what is whole."""
         self._started = b"\n" in content  # else nothing, or a first line that was cut off
         if not self._started:
+            if not self.head.line().startswith(content):
+                raise CheckpointError(f"{name} is not a log of zoo_opt.torch, and is left as it is")
             return 0
         head, self.records, end, self._checksum = _read(content, name)
         if head != self.head:

@@ -57,8 +57,12 @@ class StoredTraining:
             raise CheckpointError(
                 f"{os.fspath(path)} ends at step {len(log.records)}, before the checkpoint at {steps}"
             )
-        for record in log.records[steps:]:
-            self._course.repeat(record)
+        try:
+            for record in log.records[steps:]:
+                self._course.repeat(record)
+        except BaseException:
+            log.close()
+            raise
         log.records = []
         self._log = log
 
