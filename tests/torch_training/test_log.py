@@ -144,6 +144,50 @@ def test_losses_beyond_single_precision_are_in_the_log(tmp_path: Path) -> None:
     assert [record.losses for record in read_log(tmp_path / "a.zlog")[1]] == [[1e300, -1e300], [1e39, 1.0]]
 
 
+class InterruptsAt:
+    """Raises KeyboardInterrupt at the n-th line of the package that moves parameters and writes logs."""
+
+    def __init__(self, n: int) -> None:
+        self.left = n
+
+    def __call__(self, frame, event, arg):
+        folder = Path(frame.f_code.co_filename).parent.name
+        if event == "line" and self.left >= 0:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+        return self if folder in ("torch", "storage") else None
+
+
+@pytest.mark.parametrize("name", ["spsa-signs", "spsa-gc"])
+@settings(max_examples=15)
+@given(n=st.integers(0, 900))
+def test_an_interrupt_anywhere_is_no_wrong_number(name: str, n: int, tmp_path_factory) -> None:
+    """Where it leaves the parameters unknown or the log ahead of them, that is said; and the log goes on."""
+    path = tmp_path_factory.getbasetemp() / "interrupted.zlog"
+    path.unlink(missing_ok=True)
+    whole = net()
+    zo.torch.Trainer(whole, METHODS[name], budget=5000, rng=3).fit(loss, steps=5)
+    module, traced = net(), sys.gettrace()
+    with zo.torch.Trainer(module, METHODS[name], budget=5000, rng=3, log=path) as trainer:
+        trainer.fit(loss, steps=2)
+        sys.settrace(InterruptsAt(n))
+        try:
+            trainer.step(lambda: loss(module, 2))
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(traced)
+        try:
+            trainer.fit(loss, steps=5 - trainer.steps)
+            assert bits(module) == bits(whole)
+        except RuntimeError as error:
+            assert "a step was interrupted while it moved the parameters" in str(error)
+            raises(RuntimeError, "interrupted", trainer.save, path.with_suffix(".zoo"))
+    again, _ = trained(path, name, 5)
+    assert bits(again) == bits(whole)
+
+
 def test_an_interrupt_of_the_replay_lets_the_log_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(tmp_path / "a.zlog")
     with monkeypatch.context() as stopped:

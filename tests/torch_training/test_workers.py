@@ -135,6 +135,27 @@ def test_a_loss_that_raises_is_raised_and_the_worker_is_whole() -> None:
     assert bits(module) == alone("spsa-gc")
 
 
+def test_a_worker_that_was_interrupted_in_a_move_makes_its_module_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Again(Forgetful):
+        def submit(self, function, task) -> Future:
+            answer = super().submit(function, task)
+            return super().submit(function, task) if answer.exception() else answer
+
+    calls, push = [0], workers_module.Slots.push
+
+    def breaking(slots):
+        push(slots)
+        calls[0] += 1
+        if calls[0] == 60:
+            raise MemoryError
+
+    monkeypatch.setattr(workers_module.Slots, "push", breaking)
+    module, executor = net(), Again(999)
+    trainer = zo.torch.Trainer(module, METHODS["fzoo"], budget=5000, rng=3)
+    trainer.fit(loss, steps=STEPS, executor=executor, make=net)
+    assert calls[0] > 60 and bits(module) == alone("fzoo")
+
+
 def test_failed_probes_come_back_as_such() -> None:
     module = net()
 

@@ -78,7 +78,8 @@ class Course:
     ) -> StepRecord:
         """Take in the losses of the step and move the parameters: as ``decided``, where that is from a log.
 
-        What ``write`` raises, which is called before anything is changed, leaves the step to be made again.
+        What ``write`` raises, which is called before anything is changed, leaves the step to be made again. An
+        interrupt does not, since the log may have the step already.
         """
         kit, gain, replica, gains = self._kit, memo.gain, self.replica, self._gains
         slopes, scaled, factor, memory = kit.decide(memo, losses, self._memory, LARGEST["f"])
@@ -90,12 +91,19 @@ class Course:
             gains = kit.gains.observe(gains, seen)
         new = self._decided(scaled, gain) if decided is None else decided
         record = StepRecord(new, losses)
-        if write is not None:
-            write(record)
-        replica.apply(new)
-        self._gains, self._memory = gains, self._memory if scaled is None else memory
-        self.forwards += len(losses)
-        self.failures += sum(map(math.isnan, losses))
+        with replica.whole():
+            if write is not None:
+                try:
+                    write(record)
+                except BaseException as error:
+                    replica.torn = False
+                    replica.home()
+                    replica.torn = not isinstance(error, Exception)
+                    raise
+            replica.apply(new)
+            self._gains, self._memory = gains, self._memory if scaled is None else memory
+            self.forwards += len(losses)
+            self.failures += sum(map(math.isnan, losses))
         return record
 
     def repeat(self, record: StepRecord) -> None:

@@ -82,6 +82,11 @@ class Replica:
     key : Key
     block : int, optional
         See `Moves`.
+
+    Attributes
+    ----------
+    torn : bool
+        Whether something was interrupted that must be done as a whole, so that the numbers are of no use.
     """
 
     def __init__(self, slots: Slots, frame: Frame, key: Key, block: int | None = None) -> None:
@@ -90,6 +95,7 @@ class Replica:
         self.step = 0
         self._at: dict[int, float] = {}  # how far along each direction of the step
         self._ahead: Gain | None = None
+        self.torn = False
         if frame.has_momentum:
             for slot in slots.all:
                 slot.m = _zeros(slot.flat)
@@ -101,25 +107,46 @@ class Replica:
         momentum = sum(slot.m.nbytes for slot in self.slots.all if slot.m is not None)
         return int(masters + momentum + self.moves.memory)
 
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Leave this torn where the block is not done to its end."""
+        before, self.torn = self.torn, True
+        yield
+        self.torn = before
+
+    def check(self) -> None:
+        """Raise RuntimeError if this is torn, or a parameter has its numbers elsewhere."""
+        if self.torn:
+            raise RuntimeError("a step was interrupted while it moved the parameters: go on from its log or checkpoint")
+        self.slots.check()
+
     def begin(self, c: float) -> float:
         """Make room for probes of radius ``c``, float32, and return the multiple of all grids that is nearest to it."""
         slots, reach = self.slots, self.frame.kind.reach
-        slots.check()
-        slots.make_room(2.0 * c * reach)
-        slots.make_room(slots.radius(c) * reach)  # more than that only where c is below all spacings
+        self.check()
+        with self.whole():
+            slots.make_room(2.0 * c * reach)
+            slots.make_room(slots.radius(c) * reach)  # more than that only where c is below all spacings
         return slots.radius(c)
 
     def go(self, to: dict[int, float], c: float, gain: Gain) -> None:
         """Go to the probe ``to``, multiples of ``c`` along directions of this step."""
-        if self._ahead is None and self.frame.looks_ahead and gain.momentum:
-            self.moves.look_ahead(self.frame.rule, gain, 1.0)
-            self._ahead = gain
-        target = {k: times * c for k, times in to.items()}
-        self.moves.by(self.step, self._between(target))
-        self._at = target
+        with self.whole():
+            if self._ahead is None and self.frame.looks_ahead and gain.momentum:
+                self.moves.look_ahead(self.frame.rule, gain, 1.0)
+                self._ahead = gain
+            target = {k: times * c for k, times in to.items()}
+            self.moves.by(self.step, self._between(target))
+            self._at = target
 
     def home(self) -> None:
-        """Go back to the iterate: every bit is as it was."""
+        """Go back to the iterate: every bit is as it was. If this is torn, there is no way."""
+        if self.torn:
+            return
+        with self.whole():
+            self._home()
+
+    def _home(self) -> None:
         self.moves.by(self.step, self._between({}))
         self._at = {}
         if self._ahead is not None:
@@ -128,18 +155,22 @@ class Replica:
 
     def apply(self, decided: Decided) -> None:
         """Take in what the step decided, from wherever this is, and go on to the next one."""
+        with self.whole():
+            self._apply(decided)
+
+    def _apply(self, decided: Decided) -> None:
         frame, weights = self.frame, decided.weights
         if not weights:
-            self.home()
+            self._home()
         elif frame.has_momentum:
-            self.home()
+            self._home()
             gain = Gain(decided.lr, decided.c, decided.momentum)
             self.moves.by_rule(self.step, weights, frame.rule, gain, frame.looks_ahead)
         else:
             reach = sum(map(abs, weights)) * frame.kind.dual_reach
             room = reach + self.slots.radius(decided.c) * frame.kind.reach  # the way home is part of the same sum
             if not self.slots.fits(room):
-                self.home()
+                self._home()
                 self.slots.make_room(room)
             terms: dict[int, list[Term]] = self._between({})
             for k, weight in enumerate(weights):

@@ -17,6 +17,7 @@ _FORMAT = 1
 
 def as_tree(replica: Replica, values: bool) -> dict[str, Any]:
     """Return the tensors' grids, momentum and, of all or else of masters alone, their numbers."""
+    replica.check()
     slots = replica.slots.all
     return {
         "torch_training": _FORMAT,

@@ -152,7 +152,8 @@ class Trainer(StoredTraining):
         Raises
         ------
         Exception
-            Whatever ``loss`` or the writing of the log raises; all is then as it was before the step.
+            Whatever ``loss`` or the writing of the log raises; all is then as it was before the step, but where an
+            interrupt came while the parameters were moved: then the next step and `save` raise RuntimeError.
         """
         course, started, forward = self._course, time.perf_counter(), 0.0
         memo, replica = course.begin(self.lr_factor), course.replica
@@ -254,8 +255,10 @@ class Trainer(StoredTraining):
 
     def _all_made(self) -> list[Decided]:
         """Return what all steps so far decided, which workers that join are told."""
-        if self._made is not None or self.steps == 0:
-            return self._made or []
+        if self._made is not None and len(self._made) == self.steps:
+            return self._made
+        if self.steps == 0:
+            return []
         if self._log is None:
             raise ValueError("log must be given to a trainer whose steps were not all made on the executor, got none")
         return [record.decided for record in read_log(self._log.path)[1]]

@@ -162,7 +162,7 @@ def evaluate(task: ProbeTask) -> float | Lacks:
 
 def _mine(training: Training) -> tuple[torch.nn.Module, Replica]:
     """Return this thread's module of a training, at the start if it has none."""
-    if getattr(_LOCAL, "token", None) != training.token:
+    if getattr(_LOCAL, "token", None) != training.token or _LOCAL.mine[1].torn:
         with _MAKING:
             module = training.make()
         replica = replica_of(module, training.method, training.head)
