@@ -1,7 +1,9 @@
 """Trainer: the core's methods on a module's own tensors."""
 
+import copy
 import math
 import operator
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -208,6 +210,22 @@ def test_a_set_of_parameters_is_trained_alone() -> None:
     trainer.step(lambda: loss(module, 0))
     assert torch.equal(module[0].weight, frozen)
     raises(TypeError, "module must be a torch.nn.Module for fit", trainer.fit, loss, steps=1)
+
+
+def test_parameters_that_were_replaced_are_refused() -> None:
+    """The trainer has the old ones, whose memory is as it was."""
+    module = net()
+    trainer = zo.torch.Trainer(module, METHODS["spsa"], rng=0).fit(loss, steps=1)
+    module.load_state_dict(net(1).state_dict(), assign=True)
+    raises(RuntimeError, "the parameter 0.weight was moved or replaced", trainer.fit, loss, 1)
+    assert trainer.steps == 1
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_no_copy_is_made_that_has_lost_its_module(copied) -> None:
+    module = net()
+    raises(TypeError, "a Trainer cannot be copied", copied, zo.torch.Trainer(module, METHODS["spsa"], rng=0))
+    raises(TypeError, "a ZerothOrder cannot be", copied, zo.torch.ZerothOrder(module.parameters(), METHODS["spsa"]))
 
 
 def spsa(**options):

@@ -161,7 +161,7 @@ def _longest(tail: bytes, head: LogHead) -> int:
     count, weights = _HEAD.unpack_from(tail)[:2] if len(tail) >= _HEAD.size else (0, 0)
     if (count & ~_DOUBLE) != head.n or weights not in (0, head.q):
         count, weights = head.n | _DOUBLE, head.q  # its first bytes are damaged
-    length = _HEAD.size + 4 * weights + (8 if count & _DOUBLE else 4) * head.n + _SUM.size
+    length: int = _HEAD.size + 4 * weights + (8 if count & _DOUBLE else 4) * head.n + _SUM.size
     return length + (_GAINS.size if head.has_momentum else 0)
 
 

@@ -93,6 +93,10 @@ class ZerothOrder(torch.optim.Optimizer):
         self.last = trainer.step(closure)
         return self.last.loss
 
+    def __getstate__(self) -> Any:
+        """Refuse to be copied or pickled: a copy would not share the parameters' memory with a module."""
+        raise TypeError("a ZerothOrder cannot be copied or pickled: use state_dict and load_state_dict")
+
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Take the first group; ValueError for another."""
         if self.param_groups:

@@ -94,10 +94,7 @@ class Slot:
     def check(self) -> None:
         """Raise if the parameter has its numbers elsewhere."""
         if self.parameter.data_ptr() != self._address:
-            raise RuntimeError(
-                f"the parameter {self.name} was moved or replaced (by .to or load_state_dict(assign=True)) since the "
-                "trainer was made: make a new one"
-            )
+            raise moved(self.name)
 
 
 class Slots:
@@ -189,6 +186,14 @@ class Slots:
             if slot.m is not None:
                 digest = zlib.crc32(slot.arrays.host(slot.m).data, digest)
         return digest
+
+
+def moved(name: str) -> RuntimeError:
+    """Return the error of a parameter that is not where it was."""
+    return RuntimeError(
+        f"the parameter {name} was moved or replaced (by .to or load_state_dict(assign=True)) since the "
+        "trainer was made: make a new one"
+    )
 
 
 def to_grid(arrays: Arrays, flat: Flat, q: float) -> None:

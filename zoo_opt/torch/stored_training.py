@@ -15,6 +15,7 @@ from zoo_opt.torch.cost import Cost
 from zoo_opt.torch.course import Course, named_in
 from zoo_opt.torch.log import TrainingLog
 from zoo_opt.torch.replica import Decided
+from zoo_opt.torch.slots import moved
 
 
 class StoredTraining:
@@ -42,6 +43,20 @@ class StoredTraining:
         """Close the log."""
         if self._log is not None:
             self._log.close()
+
+    def check(self) -> None:
+        """Raise RuntimeError if a step was interrupted, or the module has other parameters now than those trained."""
+        replica = self._course.replica
+        replica.check()
+        if self.module is not None:
+            now = dict(self.module.named_parameters())
+            for slot in replica.slots.all:
+                if now.get(slot.name) is not slot.parameter:
+                    raise moved(slot.name)
+
+    def __getstate__(self) -> Any:
+        """Refuse to be copied or pickled: a copy would not share the parameters' memory with a module."""
+        raise TypeError(f"a {type(self).__name__} cannot be copied or pickled: use save and load")
 
     def __enter__(self) -> Self:
         return self

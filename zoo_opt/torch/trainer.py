@@ -156,6 +156,7 @@ class Trainer(StoredTraining):
             interrupt came while the parameters were moved: then the next step and `save` raise RuntimeError.
         """
         course, started, forward = self._course, time.perf_counter(), 0.0
+        self.check()
         memo, replica = course.begin(self.lr_factor), course.replica
         devices = [slot.parameter.device for slot in replica.slots.all]
         losses: list[float] = []
@@ -235,6 +236,7 @@ class Trainer(StoredTraining):
 
     def _step_on(self, workers: Evaluators) -> Step:
         course, started = self._course, time.perf_counter()
+        self.check()
         memo = course.begin(self.lr_factor)
         check = self.checksum() if self.steps % CHECK_EVERY == 0 else None
         losses = workers.losses(self.steps, course.places(memo), memo.gain, course.wanted, check)
