@@ -45,6 +45,15 @@ def test_the_replay_is_the_model(name: str, tmp_path: Path) -> None:
     assert each <= (20 if trainer.method.kit.estimator.n == 2 and hasattr(trainer.method, "momentum") else 12)
 
 
+def test_the_replay_of_a_set_of_parameters(tmp_path: Path) -> None:
+    module, again = net(), net()
+    with zo.torch.Trainer(module[2].parameters(), METHODS["fzoo"], rng=3, log=tmp_path / "a.zlog") as trainer:
+        trainer.step(lambda: loss(module, 0))
+    assert zo.torch.replay(again[2].parameters(), tmp_path / "a.zlog") == 1
+    assert bits(again) == bits(module)
+    raises(TypeError, "module must be a torch.nn.Module or parameters", zo.torch.replay, 3, tmp_path / "a.zlog")
+
+
 @pytest.mark.slow
 def test_ten_thousand_steps_are_replayed(tmp_path: Path) -> None:
     """Two probes a step; the parameters grow beyond their first grids on the way."""

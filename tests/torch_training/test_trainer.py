@@ -198,6 +198,10 @@ def test_a_checkpoint_of_another_module_is_refused(tmp_path) -> None:
     raises(zo.CheckpointError, "another module, of which 0.bias, 0.weight", zo.torch.Trainer.load, small, path)
     wide = torch.nn.Sequential(torch.nn.Linear(4, 9), torch.nn.Tanh(), torch.nn.Linear(9, 3))
     raises(zo.CheckpointError, "0.weight has 32 numbers there", zo.torch.Trainer.load, wide, path)
+    last = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 4))
+    before = bits(last)
+    raises(zo.CheckpointError, "2.weight has 24 numbers there", zo.torch.Trainer.load, last, path)
+    assert bits(last) == before
     opt = zo.Optimizer("spsa", np.zeros(3), rng=0)
     opt.save(path)
     raises(zo.CheckpointError, "not a checkpoint of a Trainer", zo.torch.Trainer.load, net(), path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 import torch
 
@@ -18,13 +19,15 @@ from zoo_opt.torch.workers import replica_of
 RULES: dict[str, type[UpdateRule]] = {rule.__name__: rule for rule in (Plain, GradientCorrection, Nesterov)}
 
 
-def replay(module: torch.nn.Module, log: str | os.PathLike[str], steps: int | None = None) -> int:
+def replay(
+    module: torch.nn.Module | Iterable[torch.nn.Parameter], log: str | os.PathLike[str], steps: int | None = None
+) -> int:
     """Make the trained module again: bit for bit that of the training, without a loss.
 
     Parameters
     ----------
-    module : torch.nn.Module
-        At the start of the training; its parameters are changed in place.
+    module : torch.nn.Module, or iterable of torch.nn.Parameter
+        As it was given to the trainer, at the start of the training; its parameters are changed in place.
     log : path-like
         What `Trainer` wrote, also while it goes on or where it was killed.
     steps : int, optional

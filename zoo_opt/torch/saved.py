@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from zoo_opt.core.errors import CheckpointError
-from zoo_opt.torch.arrays import Flat
 from zoo_opt.torch.replica import Replica
 from zoo_opt.torch.slots import SavedGrid, once
 
@@ -44,17 +43,14 @@ def put_back(replica: Replica, tree: dict[str, Any]) -> None:
     slots = replica.slots.all
     if len(slots) != len(tree["values"]):
         raise CheckpointError("it is a checkpoint of another module: the number of its parameters differs")
-    for slot, value, m in zip(slots, tree["values"], tree["m"], strict=True):
-        for flat, array in ((slot.flat, value), (slot.m, m)):
-            if array is not None:
-                _write(slot.name, flat, array, slot.arrays.brought)
+    pairs = zip(slots, tree["values"], tree["m"], strict=True)
+    given = [(slot, *each) for slot, x, m in pairs for each in ((slot.flat, x), (slot.m, m)) if each[1] is not None]
+    for slot, flat, array in given:  # nothing is written before all of it fits
+        if flat is None or array.shape != tuple(flat.shape):
+            raise CheckpointError(f"it is a checkpoint of another module: {slot.name} has {array.size} numbers there")
+    for slot, flat, array in given:
+        flat[:] = slot.arrays.brought(array)
     replica.slots.push()
     replica.step = tree["step"]
     if replica.slots.checksum() != tree["checksum"]:
         raise CheckpointError("the module's parameters are not those that were trained when this was saved")
-
-
-def _write(name: str, flat: Flat, array: Any, brought: Any) -> None:
-    if flat is None or array.shape != tuple(flat.shape):
-        raise CheckpointError(f"it is a checkpoint of another module: {name} has {array.size} numbers there")
-    flat[:] = brought(array)

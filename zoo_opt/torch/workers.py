@@ -17,6 +17,7 @@ import torch
 from zoo_opt.core.keys import Key
 from zoo_opt.gradient.gains import Gain
 from zoo_opt.methods.base import GradientMethod
+from zoo_opt.torch.course import named_in
 from zoo_opt.torch.log import LogHead
 from zoo_opt.torch.replica import Decided, Frame, Replica, loss_of, same_draws
 from zoo_opt.torch.slots import Slots
@@ -171,10 +172,10 @@ def _mine(training: Training) -> tuple[torch.nn.Module, Replica]:
     return mine
 
 
-def replica_of(module: torch.nn.Module, method: GradientMethod | Frame, head: LogHead) -> Replica:
+def replica_of(module: Any, method: GradientMethod | Frame, head: LogHead) -> Replica:
     """Return a replica of a module at the start; ReplicaError if that is not the one that was trained from."""
     frame = method if isinstance(method, Frame) else Frame.of(method.kit)
-    slots = Slots(module.named_parameters())
+    slots = Slots(named_in(module))
     shapes = [[slot.name, list(slot.parameter.shape), str(slot.parameter.dtype)] for slot in slots.all]
     if shapes != head.shapes:
         other = next((pair for pair in zip(shapes, head.shapes, strict=False) if pair[0] != pair[1]), None)
