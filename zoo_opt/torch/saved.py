@@ -9,7 +9,7 @@ import torch
 
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt.torch.replica import Replica
-from zoo_opt.torch.slots import SavedGrid, once
+from zoo_opt.torch.slots import SavedGrid, Slot, once
 
 _FORMAT = 1
 
@@ -43,8 +43,9 @@ def put_back(replica: Replica, tree: dict[str, Any]) -> None:
     slots = replica.slots.all
     if len(slots) != len(tree["values"]):
         raise CheckpointError("it is a checkpoint of another module: the number of its parameters differs")
-    pairs = zip(slots, tree["values"], tree["m"], strict=True)
-    given = [(slot, *each) for slot, x, m in pairs for each in ((slot.flat, x), (slot.m, m)) if each[1] is not None]
+    saved = zip(slots, tree["values"], tree["m"], strict=True)
+    pairs: list[tuple[Slot, Any, Any]] = [(slot, *own) for slot, x, m in saved for own in ((slot.flat, x), (slot.m, m))]
+    given = [(slot, flat, array) for slot, flat, array in pairs if array is not None]
     for slot, flat, array in given:  # nothing is written before all of it fits
         if flat is None or array.shape != tuple(flat.shape):
             raise CheckpointError(f"it is a checkpoint of another module: {slot.name} has {array.size} numbers there")
