@@ -437,6 +437,8 @@ def test_after_a_coarse_look_quasi_newton_goes_on_with_the_models_curvatures():
     np.testing.assert_allclose(after.search.state.H, np.diag([1.0, 0.5, 0.25, 0.125]))  # in the same units
     shaky = dataclasses.replace(s, noise=1e-3)
     assert choice._after_search(shaky, BOX, 3).active == EVOLUTION
+    huge = dataclasses.replace(s.search, state=dataclasses.replace(region, loss_unit=2.0**1023))
+    assert not choice._after_search(dataclasses.replace(s, searches={TRUST_REGION: huge}), BOX, 3).search.state.known
 
 
 def test_a_local_search_under_noise_leaves_its_best_point_to_a_strategy_that_handles_it():

@@ -70,8 +70,8 @@ def test_a_search_begins_with_the_curvatures_of_a_model():
     s = begun(KEY, np.array([1.0, 2.0]), 12.0, hessian)  # in units of 8
     assert s.known
     np.testing.assert_allclose(s.H, np.diag([0.5, 2.0]))
-    for flat in (np.zeros((2, 2)), np.full((2, 2), 1e-320)):
-        s = begun(KEY, np.array([1.0, 2.0]), 12.0, flat)
+    for f, useless in ((12.0, np.zeros((2, 2))), (12.0, np.full((2, 2), 1e-320)), (1e-300, np.full((2, 2), 1e10))):
+        s = begun(KEY, np.array([1.0, 2.0]), f, useless)  # flat, or no number in units of the loss
         assert not s.known and s.H.tolist() == np.eye(2).tolist()
     assert not begun(KEY, np.array([1.0, 2.0]), NAN, hessian).known
     assert inverse_of(np.diag([1e3, 1e-9])) == pytest.approx(np.diag([1e-3, 1e3]))  # a millionth at least

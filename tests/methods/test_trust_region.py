@@ -204,6 +204,30 @@ def test_where_nothing_has_a_loss_it_looks_nearer_and_ends():
     assert [float(np.abs(step).max()) for step in seen.reshape(5, 3, 2)] == [1.0, 0.5, 0.25, 0.125, 0.0625]
 
 
+@pytest.mark.parametrize("penalty", [1e300, 1.7e308])
+@pytest.mark.parametrize("d", [3, 5])
+def test_a_penalty_is_a_large_number_and_no_error(d, penalty):
+    """Nor does it take the digits of the losses beside it."""
+
+    def loss(x):
+        return penalty if x.sum() > 0.31 * d else 1.0 + float(np.sum((x - 0.3) ** 2 * np.arange(1, d + 1)))
+
+    assert run(loss, np.full(d, -1.0), 20 * d + 10)[0].best.loss == pytest.approx(1.0, abs=1e-9)
+
+
+def test_a_model_that_is_no_number_is_flat():
+    X = np.array([[0.0], [1.0], [1e-3]])
+    with np.errstate(all="ignore"):
+        model = fitted(X[0], X, np.array([0.0, 1.7e308, -1.7e308]), np.zeros((1, 1)))
+    assert model.g.tolist() == [0.0] and model.H.tolist() == [[0.0]]
+
+
+@pytest.mark.parametrize("loss", [lambda x: float(x[0]), lambda x: -math.log1p(abs(float(x[0])))])
+def test_a_loss_without_a_minimum_is_followed_as_long_as_the_budget_lasts(loss):
+    opt, seen = run(loss, np.zeros(1), 1500)
+    assert np.isfinite(seen).all() and np.abs(seen).max() > 1e90 and opt.state.radius <= 1e100
+
+
 def test_why_it_ends():
     opt, _ = run(valley, np.zeros(2), 1000)
     assert opt.stop() == {"end_radius": 1e-8}
@@ -221,6 +245,8 @@ def test_a_plateau_ends():
     ("hyper", "x0", "error", "match"),
     [
         ({"radius": 0.0}, [1.0], ValueError, "radius must be > 0, got 0.0"),
+        ({"radius": 1e101}, [1.0], ValueError, "radius must be from 1e-100 to 1e100, got 1e.101; x_scale"),
+        ({"end_radius": 1e-101}, [1.0], ValueError, "end_radius must be from 1e-100 to 1e100, got 1e-101"),
         ({"end_radius": -1.0}, [1.0], ValueError, "end_radius must be > 0, got -1.0"),
         ({"radius": 1e-9}, [1.0], ValueError, "end_radius must be at most the radius, 1e-09, got 1e-08"),
         ({"points": 2}, [1.0], ValueError, "points must be"),

@@ -47,7 +47,8 @@ def region(s: AutoState, box: Any, x: Array, f: float, end_radius: float = 1e-8)
 def from_region(s: AutoState, box: Any) -> AutoState:
     """Return the state at the start of a quasi-Newton search where the trust region's ended, with its curvatures."""
     state = s.search.state
-    hessian = state.model.H * state.loss_unit
+    with np.errstate(over="ignore"):
+        hessian = state.model.H * state.loss_unit
     return local(s, box, s.x, s.f, hessian if hessian.size and np.isfinite(hessian).all() else None)
 
 

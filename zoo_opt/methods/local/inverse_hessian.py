@@ -86,7 +86,9 @@ def newton_step(H: Array, g: Array, free: NDArray[np.bool_]) -> Array:
 
 
 def inverse_of(hessian: Array) -> Array | None:
-    """Return a positive definite inverse of a Hessian by the sizes of its curvatures; None if it is flat."""
+    """Return a positive definite inverse of a Hessian by the sizes of its curvatures; None if flat or infinite."""
+    if not np.isfinite(hessian).all():
+        return None
     values, B = np.linalg.eigh(hessian)
     sizes = np.abs(values)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):

@@ -334,7 +334,8 @@ def begun(key: Key, x: Array, f: float = math.nan, hessian: Array | None = None)
     ``hessian`` (d, d), if given, is a model's: its inverse is what H begins as.
     """
     unit = loss_unit([f])
-    H = None if hessian is None or not unit else inverse_of(hessian / unit)
+    with np.errstate(over="ignore"):
+        H = None if hessian is None or not unit else inverse_of(hessian / unit)
     return QNState(
         key, x, f / (unit or 1.0), np.zeros_like(x), np.eye(x.size) if H is None else H, H is not None, loss_unit=unit
     )

@@ -29,6 +29,7 @@ FEW, LEAST, MANY = 4, 2, 40  # points of a model per dimension, and beyond MANY,
 # chosen, not tuned:
 ROUNDING = 1e-15  # a decrease of so small a part of the loss is none
 MOST_STARTS = 5  # first steps without a loss after which a run ends
+LARGEST = 1e100  # of losses in units, and of radii: larger ones count as so large, so that models are numbers
 INDISTINCT = 5.0  # standard deviations of the noise: points whose losses differ by less tell nothing
 
 
@@ -48,7 +49,7 @@ class TrustRegion(Method):
     bounds : None or bounds in any form, default None
         x0 must lie inside; no candidate leaves them.
     radius : float, default 1
-        A length that matters, in parameter units: the first radius.
+        A length that matters, in parameter units: the first radius, from 1e-100 to 1e100.
     end_radius : float, default 1e-8
         The run ends when steps of this length lead no further.
     points : int or None, default None
@@ -85,8 +86,10 @@ class TrustRegion(Method):
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        positive("radius", self.radius)
-        positive("end_radius", self.end_radius)
+        for name, length in (("radius", self.radius), ("end_radius", self.end_radius)):
+            positive(name, length)
+            if not 1 / LARGEST <= length <= LARGEST:
+                raise ValueError(f"{name} must be from 1e-100 to 1e100, got {length!r}; x_scale is for other units")
         if not self.end_radius <= self.radius:
             raise ValueError(f"end_radius must be at most the radius, {self.radius!r}, got {self.end_radius!r}")
         if self.points is not None:
@@ -125,8 +128,9 @@ class TrustRegion(Method):
         """See `Method.update`."""
         if state.reasons:
             return state
-        s = state if state.loss_unit else replace(state, loss_unit=loss_unit(losses))
+        s = state if state.loss_unit else replace(state, loss_unit=_unit(losses))
         values = np.array(losses) / (s.loss_unit or 1.0)
+        values = np.where(np.isfinite(losses), np.clip(values, -LARGEST, LARGEST), values)
         if s.stage == START:
             return self._started(s, asked.X, values)
         following = self._tried if s.stage == TRIAL else self._moved
@@ -189,7 +193,7 @@ class TrustRegion(Method):
         if ratio < BAD:
             radius = 0.5 * min(before, length)
         else:
-            radius = max(0.5 * before, length if ratio <= GOOD else 2 * length)
+            radius = min(max(0.5 * before, length if ratio <= GOOD else 2 * length), LARGEST)
         s = replace(s, radius=_rounded(radius, s.rho))
         if math.isfinite(f):
             s = self._with(s, x, f)
@@ -252,6 +256,11 @@ class TrustRegion(Method):
 
 def _length(step: Array) -> float:
     return math.sqrt(float(step.dot(step)))
+
+
+def _unit(losses: list[float]) -> float:
+    """Return the unit of the lowest loss that is not 0: the others may be penalties, in which it would be nothing."""
+    return loss_unit([min((loss for loss in losses if math.isfinite(loss) and loss != 0.0), default=0.0)])
 
 
 def _rounded(radius: float, rho: float) -> float:

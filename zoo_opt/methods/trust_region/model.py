@@ -78,7 +78,10 @@ def fitted(x: Array, X: Array, F: Array, H: Array) -> Model:
     W = _inverse(K, m > d)
     solution = W[:, :m].dot(F - 0.5 * (D.dot(H) * D).sum(axis=1))
     change = (Y.T * solution[:m]).dot(Y) / scale**2
-    return Model(float(solution[m]), solution[m + 1 :] / scale, H + 0.5 * (change + change.T), Y, W, scale)
+    c, g, H = float(solution[m]), solution[m + 1 :] / scale, H + 0.5 * (change + change.T)
+    if not (np.isfinite(g).all() and np.isfinite(H).all()):
+        g, H = np.zeros(d), np.zeros((d, d))
+    return Model(c, g, H, Y, W, scale)
 
 
 def _inverse(K: Array, enough: bool) -> Array:
