@@ -381,6 +381,21 @@ def test_many_bounded_dimensions_make_progress() -> None:
         assert result.fun < reached * 0.09 * d  # the loss at the centre of the box
 
 
+def test_a_budget_that_ends_before_the_line_is_spent_and_the_line_follows_if_it_is_raised() -> None:
+    """Losses that differ by more than a slope explains, and two evaluations more would tell how much they shake."""
+    rng = np.random.default_rng(0)
+
+    def loss(x: np.ndarray) -> float:
+        return (1.0 + sphere(x)) * (1 + 0.02 * rng.standard_normal())
+
+    opt = solve(zo.Optimizer(zo.Auto(bounds=BOX), np.ones(3), rng=0, budget=4), loss)
+    assert opt.nfev == 4
+    opt.budget = 30
+    X = opt.ask().X
+    assert len(X) == 2 and np.abs(X).max() < 1e-11  # next to the centre
+    assert solve(opt, loss).nfev == 30 and "its last digits shake" in opt.believed
+
+
 def test_a_budget_of_one_evaluates_the_start() -> None:
     result = zo.minimize(sphere, [0.1], method=zo.Auto(bounds=(0, 1)), budget=1, rng=0)
     assert result.nfev == 1 and result.x.tolist() == [0.1]

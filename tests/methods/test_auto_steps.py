@@ -395,6 +395,11 @@ def test_the_last_points_are_as_far_off_as_the_last_step():
         np.testing.assert_allclose(last_points(s, 2, 4), expected, rtol=1e-12)
 
 
+def test_the_last_point_in_place_of_a_line_is_one_unit_off():
+    s = state(stage=LINE, points=np.ones((2, 4)))
+    assert np.linalg.norm(last_points(s, 1, 4) - s.x) == pytest.approx(1.0) and last_points(s, 2, 4) is None
+
+
 def test_the_last_points_of_a_trust_region_are_as_far_off_as_its_radius():
     region = searches.region(state(), BOX, np.ones(4), 3.0)
     s = dataclasses.replace(region, stage=EXCHANGE, points=np.ones((2, 4)))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.core.keys import RESTART, generator
-from zoo_opt.methods.auto.state import COORDINATES, EXCHANGE, QUASI_NEWTON, SAMPLE, SEARCH, TRUST_REGION, AutoState
+from zoo_opt.methods.auto.state import COORDINATES, EXCHANGE, LINE, QUASI_NEWTON, SAMPLE, SEARCH, TRUST_REGION, AutoState
 from zoo_opt.methods.local.quasi_newton import GRADIENT
 
 if TYPE_CHECKING:
@@ -46,17 +46,19 @@ def fitting(s: AutoState, whole: int, left: int) -> int:
 
 
 def last_points(s: AutoState, left: int, step: int) -> Array | None:
-    """Return the points of the last step (left, d) if a gradient or the test for a sum is next and does not fit.
+    """Return the points of the last step (left, d) if a gradient, the line, or the test for a sum does not fit.
 
-    They are random steps from the best point, as long as the search's last one.
+    They are random steps from the best point, as long as the search's last one, or one unit before there is any.
     """
-    needed = len(s.points) if s.stage == EXCHANGE else 0
+    needed = len(s.points) if s.stage in (EXCHANGE, LINE) else 0
     if takes_gradient(s):
         needed = sum(_gradient(s.search.state)) + 1
     if not 0 < left < needed:
         return None
-    state = s.search.state
-    taken = state.radius if s.active == TRUST_REGION else float(np.linalg.norm(state.s)) or 1.0
+    taken = 1.0
+    if s.active:
+        state = s.search.state
+        taken = state.radius if s.active == TRUST_REGION else float(np.linalg.norm(state.s)) or 1.0
     steps = generator(s.key, step, RESTART).standard_normal((left, s.x.size))
     points: Array = s.x + taken * steps / np.linalg.norm(steps, axis=1, keepdims=True)
     return points

@@ -11,7 +11,7 @@ import numpy as np
 from zoo_opt.core.errors import integer
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
-from zoo_opt.methods.auto import choice, words
+from zoo_opt.methods.auto import choice, shaking, words
 from zoo_opt.methods.auto.choice import MOST, MOST_NOISY
 from zoo_opt.methods.auto.last_steps import fitting, last_points, part, with_failures
 from zoo_opt.methods.auto.mixed import MixedAuto
@@ -153,7 +153,7 @@ class Auto(Method):
         if s.stage == EXCHANGE:
             return choice.after_exchange(s, box, before.f, losses, step)
         if s.stage == LAST:
-            return s.searching(s.active)
+            return s.searching(s.active) if s.active else s.evaluating(LINE, shaking.line(s, box, 2))
         return choice.after_sample(s, box, X, losses, step)
 
     def _ending(self, s: AutoState, step: int) -> AutoState:
