@@ -468,7 +468,10 @@ def test_what_is_believed_in_words():
     auto = zo.Auto(bounds=(-4.0, 9.0))
     s = state(evaluations=30, line=(3.0, 3.0))
     assert auto.believed(state()) == "1 of 4 coordinates at a bound"
-    assert zo.Auto().believed(s) == "smooth at the start"
+    assert zo.Auto().believed(s) == ""  # a line may follow
+    for line, said in (((3.0, 3.0), "smooth at the start; "), ((3.0, NAN), ""), ((3.0, 3.1, NAN, 3.0), "")):
+        begun = dataclasses.replace(s, line=line, searches=local(evaluations=25))
+        assert zo.Auto().believed(begun) == f"{said}evaluations: quasi-newton 25 of 30"
     s = dataclasses.replace(s, noise=3e-4, sum_tested=True, x=np.ones(4), searches=local(evaluations=25))
     assert auto.believed(s) == (
         "its last digits shake, by about 0.0003; no sum over the coordinates; no bound is active; "

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.core.keys import RESTART, generator
-from zoo_opt.methods.auto.state import COORDINATES, EXCHANGE, LINE, QUASI_NEWTON, SAMPLE, SEARCH, TRUST_REGION, AutoState
+from zoo_opt.methods.auto.state import (
+    COORDINATES,
+    EXCHANGE,
+    LINE,
+    QUASI_NEWTON,
+    SAMPLE,
+    SEARCH,
+    TRUST_REGION,
+    AutoState,
+)
 from zoo_opt.methods.local.quasi_newton import GRADIENT
 
 if TYPE_CHECKING:

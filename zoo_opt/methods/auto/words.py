@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,8 @@ def _noise(s: AutoState) -> str:
         return f"noisy, by about {s.noise:.1g}" if s.noise > 0.0 else "noisy"
     if s.noise > 0.0:
         return f"its last digits shake, by about {s.noise:.1g}"
-    return "smooth at the start" if len(s.line) > 1 else ""
+    seen = s.searches and len(s.line) > 1 and all(map(math.isfinite, s.line))  # not where a neighbour has failed
+    return "smooth at the start" if seen else ""
 
 
 def _sum(s: AutoState) -> str:
