@@ -24,6 +24,7 @@ GRADIENT, SEARCH = "gradient", "search"  # what a step is: differences for a gra
 FORWARD = 2.0**-26  # sqrt(eps): step of forward differences over max(|x_i|, scale) (Nocedal and Wright 2006, 8.1)
 # chosen, not tuned:
 LARGEST = 0.1  # the same under noise, however large that is
+LOUDEST = 1e12  # noise, of losses in units, beyond which differences along the axes are not longer
 LEAST = 1e-13  # change of the loss, as a part of it, that differences along the axes must be good for
 SHORTER, LONGER = 0.1, 4.0  # factors on delta where nothing is gained, and where all is level
 TINY = 1e-150  # delta, of losses in units, below which its square is 0 in floats
@@ -260,7 +261,8 @@ class QuasiNewton(Method):
     def _stalled(self, s: QNState) -> QNState:
         """Return the state with the next remedy: differences along the axes, then other distances, then the end."""
         if s.axes is None and s.known and s.f != 0.0:
-            return self._along_axes(s, math.sqrt(max(s.gain, LEAST * abs(s.f), self.noise / s.loss_unit)))
+            noise = min(self.noise / s.loss_unit, LOUDEST)
+            return self._along_axes(s, math.sqrt(max(s.gain, LEAST * abs(s.f), noise)))
         if s.axes is None and not s.g.any():  # a plateau
             return self._along_axes(replace(s, H=self.scale**2 * np.eye(s.x.size)), 1.0)
         if s.axes is not None and s.changes < MOST_CHANGES and s.delta > TINY:

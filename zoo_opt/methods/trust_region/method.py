@@ -61,7 +61,8 @@ class TrustRegion(Method):
     Notes
     -----
     A failed or infinite loss is in no model: a trial that fails halves the radius, of the first points the others are
-    used, and where none of them has a loss the next ones are nearer by half; after five such steps the run ends.
+    used, and where none of them has a loss the next ones are nearer by half; after five such steps the run ends. A loss
+    of more than 1e100 times the first is one of so much.
 
     The models are solved for anew where NEWUOA updates a factorisation, steps are the ball's exact minima where it uses
     truncated conjugate gradients, and it begins with d + 1 points in place of 2 d + 1.
