@@ -31,7 +31,6 @@ TINY = 1e-150  # delta, of losses in units, below which its square is 0 in float
 MOST_CHANGES = 3  # changes of delta in a row before the run ends
 MOST_STALLS = 5  # steps in a row without a loss at x, or with almost no gain, that are too many
 
-
 _NO_STEP = np.zeros(0)
 
 
@@ -57,10 +56,8 @@ class QNState:
         What the next step is: a gradient, or a trial of the line search.
     p, slope : (d,) array, float
         Direction of the line search, g'p.
-    length : float
-        The length to try next.
-    trials : tuple of Trial
-        Those of this line search.
+    length, trials : float, tuple of Trial
+        The length to try next, and what the line search has tried.
     s, g_before : (d,) array
         The last step taken and the gradient before it; empty where they do not go with the next gradient.
     gain : float
