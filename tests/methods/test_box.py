@@ -137,7 +137,7 @@ WIDE = {
     "sep-cma-es": zo.SepCMAES(restarts="ipop", popsize=6, tolerances=zo.Tolerances(tolfun=1e300)),
     "coordinate-search": zo.CoordinateSearch(bounds=(-1, 1)),
     "quasi-newton": zo.QuasiNewton(),
-    "trust-region": zo.TrustRegion(end_radius=1e-200),
+    "trust-region": zo.TrustRegion(end_radius=1e-100),
     "auto": zo.Auto(),
 }
 
