@@ -10,8 +10,8 @@ from oracles import trust_region as oracle
 from solving import solve
 
 import zoo_opt as zo
-from zoo_opt.core.keys import generator
-from zoo_opt.methods.trust_region import points
+from zoo_opt.core.keys import generator, make_key
+from zoo_opt.methods.trust_region import ball, points
 from zoo_opt.methods.trust_region.ball import in_ball, lowest
 from zoo_opt.methods.trust_region.model import fitted
 
@@ -268,3 +268,33 @@ def test_time(monkeypatch):
     solve(opt, lambda x: float(np.sum((x - 1) ** 2 * np.arange(1, 41)) + np.sum(np.sin(x))), 300)
     assert len(opt.state.X) == 161
     assert len(solve(zo.Optimizer(zo.TrustRegion(), np.zeros(41), rng=0), valley, 120).state.X) == 83
+
+
+# ---------------------------------------------------------------------------------------- small parts, found by mutants
+def test_a_first_step_without_a_loss_halves_both_radii():
+    method = zo.TrustRegion(radius=2.0)
+    state = method.init(np.zeros(3), make_key(np.random.default_rng(0)))
+    assert len(state.asked) == 4
+    state = method.update(state, method.ask(state, 0), [math.nan] * 4)
+    assert (state.radius, state.rho, state.starts) == (1.0, 1.0, 1)
+
+
+def test_a_start_whose_loss_is_known_is_not_asked_for():
+    state = zo.TrustRegion().begun(make_key(np.random.default_rng(0)), np.ones(3), 5.0)
+    assert state.asked.shape == (3, 3) and (abs(state.asked - 1.0).sum(axis=1) == 1.0).all()
+
+
+def test_the_steepest_descent_ends_where_the_quadratic_is_lowest():
+    """-s + s^2 / 2 * 16 along one axis: of the lengths 1, 1/2, 1/4, ... the best is 1/16."""
+    step = ball._along_gradient(
+        np.array([-1.0, 0.0]), np.diag([16.0, 1.0]), 1.0, np.full(2, -np.inf), np.full(2, np.inf)
+    )
+    assert step.tolist() == [0.0625, 0.0]
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_hard_case_goes_down_the_slope_that_is_left(sign):
+    """The lowest axis has hardly a slope: the step goes along it, to the side where even that leads down."""
+    g = np.array([1e-14 * sign, 1.0])
+    step = ball.in_ball(g, np.diag([-1.0, 2.0]), 1.0)
+    assert np.sign(step[0]) == -sign and np.linalg.norm(step) == pytest.approx(1.0)
