@@ -1,6 +1,7 @@
 """The trust region: against the oracle, its parts by their definitions, and what it promises."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -298,3 +299,26 @@ def test_the_hard_case_goes_down_the_slope_that_is_left(sign):
     g = np.array([1e-14 * sign, 1.0])
     step = ball.in_ball(g, np.diag([-1.0, 2.0]), 1.0)
     assert np.sign(step[0]) == -sign and np.linalg.norm(step) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("times", "then"), [(16.0, 1.0), (16.5, math.sqrt(16.5)), (250.0, math.sqrt(250)), (300.0, 30.0)]
+)
+def test_rho_falls_by_the_rule_of_newuoa(times, then):
+    """Powell 2006, section 2: to the end from 16 times it, by a square root from 250 times it, else to a tenth."""
+    method = zo.TrustRegion(end_radius=0.5, radius=500.0)
+    state = replace(method.init(np.zeros(2), make_key(np.random.default_rng(0))), rho=0.5 * times)
+    assert method._reduced(state).rho == pytest.approx(0.5 * then)
+
+
+def test_it_ends_where_its_points_tell_no_more_than_the_noise():
+    for noise, ends in ((1.0, True), (1e-9, False)):
+        opt, _ = run(lambda x: float(np.sum(x * x)), np.full(2, 0.4), 12, noise=noise)
+        assert ("noise" in opt.stop()) is ends
+
+
+def test_the_largest_settings_and_the_least():
+    assert zo.TrustRegion(radius=1e100, end_radius=1e-100, points=3).points == 3
+    for wrong, message in (({"radius": 2e100}, "radius must be"), ({"points": 2}, "points must be >= 3, got 2")):
+        with pytest.raises(ValueError, match=message):
+            zo.TrustRegion(**wrong)
