@@ -75,7 +75,7 @@ class Rademacher(Draws):
         """Write signs, one raw bit each; a row starts at a whole word."""
         n, d = out.shape
         octets = rng.bit_generator.random_raw(n * -(-d // 64)).view(np.uint8).reshape(n, -1)[:, : -(-d // 8)]
-        table = _sign_table(out.dtype.char, c)
+        table = sign_table(out.dtype.char, c)
         if d % 8:
             out[:] = table.take(octets, axis=0).reshape(n, -1)[:, :d]
         else:
@@ -181,7 +181,7 @@ def _raw(rng: Generator, words: int) -> NDArray[np.uint64]:
 
 
 @functools.lru_cache(maxsize=64)
-def _sign_table(dtype: str, c: float) -> NDArray[Any]:
+def sign_table(dtype: str, c: float) -> NDArray[Any]:
     """Return (256, 8): row b holds the bits of byte b as +c and -c."""
     bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
     return np.where(bits, c, -c).astype(dtype)

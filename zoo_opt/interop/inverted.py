@@ -22,6 +22,15 @@ Objective = Callable[[ArrayLike], FloatArray]
 Minimiser = Callable[[Objective], None]
 
 
+def from_starts(
+    run: Callable[[FloatArray], object], x: FloatArray, box: tuple[float, float] | None, rng: np.random.Generator
+) -> None:
+    """Run from ``x`` (d,), and then without end from uniform points of a box, if there is one."""
+    run(x)
+    while box is not None:
+        run(rng.uniform(*box, size=x.size))
+
+
 class _Closed(BaseException):
     """Raised in the minimiser's thread to end it; not an Exception, which the minimiser might catch."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.interop.inverted import Inverted, Objective
+from zoo_opt.interop.inverted import Inverted, Objective, from_starts
 from zoo_opt.interop.peer import FloatArray
 from zoo_opt.support.loading import require
 
@@ -107,17 +107,13 @@ class ScipyMinimize(Inverted):
             raise ValueError(f"bounds must be None for {name}, got {bounds!r}")
         if not step > 0:
             raise ValueError(f"step must be positive, got {step!r}")
-        start, draws = self.x0.copy(), self.rng
-        low, high = (-np.inf, np.inf) if bounds is None else bounds
-        options = self.options
+        start, draws, options = self.x0.copy(), self.rng, self.options
 
         def minimise(evaluate: Objective) -> None:
-            x = start if bounds is None else np.clip(start, low, high)
-            while True:
+            def run(x: FloatArray) -> None:
                 local_search(optimize, evaluate, x, name=name, bounds=bounds, step=step, options=options)
-                if restart_from is None:
-                    return
-                x = draws.uniform(*restart_from, size=x.size)
+
+            from_starts(run, start if bounds is None else np.clip(start, *bounds), restart_from, draws)
 
         self._start(minimise)
 

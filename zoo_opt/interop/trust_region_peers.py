@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_opt.interop.inverted import Inverted, Objective
+from zoo_opt.interop.inverted import Inverted, Objective, from_starts
 from zoo_opt.interop.peer import FloatArray
 from zoo_opt.support.loading import require
 
@@ -61,19 +61,18 @@ class Cobyqa(_TrustRegion):
         def minimise(evaluate: Objective) -> None:
             if not _COBYQA.acquire(timeout=PATIENCE):
                 raise RuntimeError("another run of COBYQA is open in this process, and scipy allows one: close() it")
+
+            def run(x: FloatArray) -> None:
+                optimize.minimize(
+                    lambda z: float(evaluate(z)[0]),
+                    x,
+                    method="COBYQA",
+                    bounds=None if bounds is None else [tuple(bounds)] * x.size,
+                    options=settings,
+                )
+
             try:
-                x = x0
-                while True:
-                    optimize.minimize(
-                        lambda z: float(evaluate(z)[0]),
-                        x,
-                        method="COBYQA",
-                        bounds=None if bounds is None else [tuple(bounds)] * x.size,
-                        options=settings,
-                    )
-                    if restart_from is None:
-                        return
-                    x = draws.uniform(*restart_from, size=x.size)
+                from_starts(run, x0, restart_from, draws)
             finally:
                 _COBYQA.release()
 
@@ -107,11 +106,9 @@ class PyBobyqa(_TrustRegion):
         settings = {"maxfun": self.budget or ENDLESS, "do_logging": False, **(self.options or {})}
 
         def minimise(evaluate: Objective) -> None:
-            x = x0
-            while True:
+            def run(x: FloatArray) -> None:
                 solve(lambda z: float(evaluate(z)[0]), x, bounds=box, **settings)
-                if restart_from is None:
-                    return
-                x = draws.uniform(*restart_from, size=x.size)
+
+            from_starts(run, x0, restart_from, draws)
 
         self._start(minimise)

@@ -161,7 +161,6 @@ def method_of(method: Any) -> GradientMethod:
 
 def _head_of(method: GradientMethod, replica: Replica) -> LogHead:
     """Return what a log of this training begins with; the replica is at the start."""
-    shapes = [[s.name, list(s.parameter.shape), str(s.parameter.dtype)] for s in replica.slots.all]
     estimator, frame = method.kit.estimator, replica.frame
     return LogHead(
         key=list(replica.key),
@@ -171,7 +170,7 @@ def _head_of(method: GradientMethod, replica: Replica) -> LogHead:
         n=estimator.n,
         q=estimator.q,
         start=replica.slots.checksum(),
-        shapes=shapes,
+        shapes=replica.slots.shapes,
     )
 
 

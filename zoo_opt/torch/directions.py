@@ -6,7 +6,6 @@ a step begins at a whole word of the step's stream, and each word is a function 
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,7 +14,15 @@ import numpy as np
 import torch
 
 from zoo_opt.core.keys import Key, words
-from zoo_opt.gradient.draws import Draws, Gaussian, QuantileGaussian, Rademacher, SegmentedUniform, quantiles
+from zoo_opt.gradient.draws import (
+    Draws,
+    Gaussian,
+    QuantileGaussian,
+    Rademacher,
+    SegmentedUniform,
+    quantiles,
+    sign_table,
+)
 from zoo_opt.torch.arrays import TYPES, Arrays, Flat, HostArrays
 
 _HOST = HostArrays()
@@ -82,19 +89,13 @@ def table(
     """
     own = np.dtype(TYPES[dtype])
     if kind is SIGNS:
-        return _signs(sum(term.a if q is None else round(term.a / q) * q for term in terms), own)
+        return sign_table(own.char, sum(term.a if q is None else round(term.a / q) * q for term in terms))
     if kind is NORMALS and large:
         z = quantiles(np.dtype(np.float32)).astype(own)
         total = np.zeros_like(z)
         _add_terms(_HOST, kind, z, terms, q, total)
         return total
     return None
-
-
-@functools.lru_cache(maxsize=64)
-def _signs(a: float, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
-    return np.where(bits, a, -a).astype(dtype)
 
 
 def write_terms(

@@ -51,6 +51,5 @@ def replay(
     replica = replica_of(module, Frame(KINDS[head.kind], RULES[head.rule]()), head)
     chosen = records if steps is None else records[: integer("steps", steps, 0)]
     for decided, _ in chosen:
-        replica.begin(decided.c)
-        replica.apply(decided)
+        replica.repeat(decided)
     return len(chosen)

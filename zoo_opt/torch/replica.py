@@ -180,6 +180,11 @@ class Replica:
             self._at = {}
         self.step += 1
 
+    def repeat(self, decided: Decided) -> None:
+        """Make a step again that another replica has made."""
+        self.begin(decided.c)
+        self.apply(decided)
+
     def norm(self, weights: list[float]) -> float:
         """Return the length of the sum of ``weights`` times psi."""
         return self.moves.norm(self.step, weights)
@@ -202,12 +207,13 @@ def loss_of(fun: Callable[[], Any]) -> float:
 
 
 @contextmanager
-def same_draws(key: Key, step: int, devices: list[torch.device]) -> Iterator[Callable[[], None]]:
-    """Let torch's random numbers, such as dropout's, be a function of (key, step), and put them back afterwards.
+def same_draws(replica: Replica) -> Iterator[Callable[[], None]]:
+    """Let torch's random numbers, such as dropout's, be a function of key and step, and put them back afterwards.
 
     Call what is yielded before each probe: all probes of a step draw the same.
     """
-    seed = int(words(key, step, 0, 1, NOISE)[0]) >> 1
+    seed = int(words(replica.key, replica.step, 0, 1, NOISE)[0]) >> 1
+    devices = [slot.parameter.device for slot in replica.slots.all]
     cuda = sorted({device.index or 0 for device in devices if device.type == "cuda"})
 
     def again() -> None:

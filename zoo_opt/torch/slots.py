@@ -126,6 +126,11 @@ class Slots:
             slot.snap()
             slot.push()
 
+    @property
+    def shapes(self) -> list[list[Any]]:
+        """Name, shape and type of each, as a log has them."""
+        return [[slot.name, list(slot.parameter.shape), str(slot.parameter.dtype)] for slot in self.all]
+
     def extent(self) -> Extent:
         """Return the number of parameters and the sum of their squares, the same for any split."""
         parts = [part for slot in self.all for part in slot.blocks()]

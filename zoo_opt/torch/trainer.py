@@ -158,10 +158,9 @@ class Trainer(StoredTraining):
         course, started, forward = self._course, time.perf_counter(), 0.0
         self.check()
         memo, replica = course.begin(self.lr_factor), course.replica
-        devices = [slot.parameter.device for slot in replica.slots.all]
         losses: list[float] = []
         try:
-            with same_draws(replica.key, self.steps, devices) as again:
+            with same_draws(replica) as again:
                 for place in course.places(memo):
                     replica.go(place, memo.gain.c, memo.gain)
                     again()

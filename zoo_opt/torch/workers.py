@@ -145,16 +145,14 @@ def evaluate(task: ProbeTask) -> float | Lacks:
     if replica.step > task.step:
         raise ReplicaError(f"a worker has made {replica.step} steps of {task.step}")
     for decided in task.steps[replica.step - task.first :]:
-        replica.begin(decided.c)
-        replica.apply(decided)
+        replica.repeat(decided)
     if task.check is not None and replica.slots.checksum() != task.check:
         raise ReplicaError(f"the parameters of a worker differ from those of the training at step {task.step}")
     if replica.begin(task.wanted) != task.gain.c:
         raise ReplicaError(f"the grid of a worker differs from that of the training at step {task.step}")
-    devices = [slot.parameter.device for slot in replica.slots.all]
     try:
         replica.go(task.place, task.gain.c, task.gain)
-        with same_draws(replica.key, task.step, devices) as again:
+        with same_draws(replica) as again:
             again()
             return loss_of(lambda: task.loss(module, task.step))
     finally:
@@ -176,7 +174,7 @@ def replica_of(module: Any, method: GradientMethod | Frame, head: LogHead) -> Re
     """Return a replica of a module at the start; ReplicaError if that is not the one that was trained from."""
     frame = method if isinstance(method, Frame) else Frame.of(method.kit)
     slots = Slots(named_in(module))
-    shapes = [[slot.name, list(slot.parameter.shape), str(slot.parameter.dtype)] for slot in slots.all]
+    shapes = slots.shapes
     if shapes != head.shapes:
         other = next((pair for pair in zip(shapes, head.shapes, strict=False) if pair[0] != pair[1]), None)
         words = f"it has {other[0]} for {other[1]}" if other else f"{len(shapes)} parameters for {len(head.shapes)}"

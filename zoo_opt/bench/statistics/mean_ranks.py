@@ -44,7 +44,7 @@ def ranks_of(runs: Sequence[Run]) -> Ranks:
         value = np.inf if run["error"] else run["figures"].get(run["curve_of"], np.inf)
         found.setdefault((run["method"], run["problem"]), []).append(np.inf if value is None else float(value))
     for (method, problem), values in found.items():
-        final[methods.index(method), problems.index(problem)] = _median(values)
+        final[methods.index(method), problems.index(problem)] = np.median(values)
     whole = ~np.isnan(final).any(axis=1)
     ranks = np.full(final.shape, np.nan)
     inside = final[whole]
@@ -52,10 +52,3 @@ def ranks_of(runs: Sequence[Run]) -> Ranks:
     equal = (inside[None] == inside[:, None]).sum(axis=1)
     ranks[whole] = below + (equal + 1) / 2
     return Ranks(methods, problems, final, ranks)
-
-
-def _median(values: list[float]) -> float:
-    """The median, of an even number of which one half is infinite the infinite one."""
-    ordered = sorted(values)
-    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
-    return high if np.isinf(high) else (low + high) / 2

@@ -44,10 +44,10 @@ def leaving(s: TRState, x: Array, better: bool, most: int) -> int | None:
     Of ``most`` points that one leaves whose Lagrange function is large at x and that is far from the best point
     (Powell 2006, section 7).
     """
-    at = np.sqrt(((s.X - x) ** 2).sum(axis=1))
+    at = _distances(s.X, x)
     if len(s.X) < most and float(at.min()) > SAME * s.rho:
         return len(s.X)
-    distance = at if better else np.sqrt(((s.X - s.x) ** 2).sum(axis=1))
+    distance = at if better else _distances(s.X, s.x)
     weight = np.abs(s.model.lagrange_at(x - s.x)) * np.maximum(1.0, (distance / max(PART * s.radius, s.rho)) ** 3)
     if not better:
         weight[distance == 0.0] = 0.0
@@ -65,13 +65,19 @@ def nearer(s: TRState, low: Array, high: Array) -> tuple[int, Array] | None:
     low, high : (d,) array
         Room on either side of x.
     """
-    distance = np.sqrt(((s.X - s.x) ** 2).sum(axis=1))
+    distance = _distances(s.X, s.x)
     t = int(distance.argmax())
     if distance[t] <= FAR * s.radius:
         return None
     reach = max(min(PART * float(distance[t]), 0.5 * s.radius), s.rho)
     step = _steepest(s.model, t, reach, low, high)
     return (t, step) if step.any() else None
+
+
+def _distances(X: Array, x: Array) -> Array:
+    """Return how far each point of X is from x."""
+    distances: Array = np.sqrt(((X - x) ** 2).sum(axis=1))
+    return distances
 
 
 def _steepest(model: Model, t: int, reach: float, low: Array, high: Array) -> Array:
