@@ -60,7 +60,7 @@ def gradient_grid(uses: Sequence[str], radii: Sequence[float], steps: Sequence[f
     """
     grid: Grid = {}
     for use in uses:
-        more: Options = {} if use == "fzoo" else {"draws": {"type": "Rademacher"}}
+        more: Options = {} if use in ("fzoo", "bar") else {"draws": {"type": "Rademacher"}}
         if use == "spsa-geass":
             more["threshold"] = 0.001 * dim
         for c in radii:
@@ -178,7 +178,7 @@ def coco(functions: Sequence[int], dimensions: Sequence[int], instance: int) -> 
 
 def quick_bbob() -> Grid:
     """As the quick suite was tuned."""
-    uses = ("spsa", "spsa-gc", "spsa-geass", "fzoo")
+    uses = ("spsa", "spsa-gc", "spsa-geass", "fzoo", "bar")
     peers = sigma_grid(("nevergrad:OnePlusOne", "nevergrad:TBPSA"), half_decades(0.03, 3.0))
     return gradient_grid(uses, (1e-4,), half_decades(1e-7, 1.0), 10) | peers
 
@@ -210,7 +210,7 @@ SETS = {
     "quick-bbob": Set("bbob", coco(QUICK, (10,), 1), (11, 12), quick_bbob(), "reached", per_dim=1000),
     "quick-digits": digits(
         network_grid(half_decades(1e-4, 1e-1), half_decades(1e-3, 1.0), half_decades(1e-3, 1.0), 1e-3, 9610)
-        | gradient_grid(("spsa-gc", "spsa-geass"), (1e-3,), half_decades(1e-4, 1e-1), 9610),
+        | gradient_grid(("spsa-gc", "spsa-geass", "bar"), (1e-3,), half_decades(1e-4, 1e-1), 9610),
         10_000,
         (11, 12, 13),
     ),
