@@ -76,7 +76,7 @@ def do_evaluate(arguments: argparse.Namespace) -> int:
     rows = {}
     with services.black_box(arguments, f"evaluate {arguments.data} {arguments.prompt or ''}".strip()) as model:
         prompt, size = inputs.prompt_and_size(arguments, model)
-        settings["draw"] = inputs.prompted(model, arguments.text, arguments.points)
+        settings["draw"] = inputs.prompted(model, arguments.text, inputs.kind_of_points(arguments))
         splits = _splits(arguments, size, inputs.prepared(arguments, arguments.prompt))
         samples = getattr(splits, arguments.split)
         if settings["draw"] != "text":  # no point or box can lie on an empty mask

@@ -147,6 +147,23 @@ def prompted(model: BlackBox, texts: Sequence[str], points: str | None = None) -
         raise UsageError(f"--{error}") from error
 
 
+def kind_of_points(arguments: argparse.Namespace) -> str | None:
+    """Return what ``--points`` says, else what the run of ``--prompt`` asked by; None if neither is known.
+
+    Raises
+    ------
+    UsageError
+        If the run's folder cannot be read.
+    """
+    if arguments.points is not None or arguments.text or not arguments.prompt:
+        return arguments.points  # type: ignore[no-any-return]
+    from zoo_opt_seg.serve.segmenting import points_in
+
+    with blamed(f"--prompt {arguments.prompt}:", CheckpointError):
+        had = points_in(arguments.prompt)
+    return None if had is None else str(had)
+
+
 def window(text: str | None) -> Window | None:
     """Return what ``--window`` names: full, percentile, or LOW,HIGH.
 

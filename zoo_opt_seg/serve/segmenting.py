@@ -25,6 +25,7 @@ from zoo_opt_seg.blackbox.protocol import (
     check_prompts,
 )
 from zoo_opt_seg.blackbox.wrappers import Wrapped, to_bytes
+from zoo_opt_seg.data.draws import KINDS
 from zoo_opt_seg.data.files import shown_part
 from zoo_opt_seg.data.fitting import Crop, Fit, check_crop, check_fit
 from zoo_opt_seg.features.text_encoders import text_encoder_of
@@ -280,9 +281,27 @@ def prepared_in(folder: str | os.PathLike[str]) -> dict[str, Any]:
     ValueError, CheckpointError
         If what is written there cannot be read.
     """
-    config = Path(folder) / "config.json"
-    had = read_json(config, CheckpointError).get("prepared", {}) if config.is_file() else {}
+    had = _config(folder).get("prepared", {})
     return {"fit": check_fit(had.get("fit", "stretch")), "crop": check_crop(had.get("crop"))}
+
+
+def points_in(folder: str | os.PathLike[str]) -> int | str | None:
+    """Return what the run in a result folder asked by: `zoo_opt_seg.data.draws.Kind`; None if it is not known there.
+
+    A drawing of one's own is not: the folder has only its name.
+
+    Raises
+    ------
+    CheckpointError
+        If what is written there cannot be read.
+    """
+    had = _config(folder).get("points")
+    return had if isinstance(had, int) or had in KINDS else None
+
+
+def _config(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    config = Path(folder) / "config.json"
+    return read_json(config, CheckpointError) if config.is_file() else {}
 
 
 def segmenter_in(folder: str | os.PathLike[str], model: SegmentationModel) -> Segmenter:

@@ -50,6 +50,32 @@ def test_adapt_evaluate_predict(run, tmp_path):
     succeeds(run("predict", *BOX, *words, "--probabilities"))
 
 
+@pytest.mark.parametrize(("given", "asked"), [("box+point", "box+point"), ("2", 2)])
+def test_evaluate_asks_as_the_run_did(run, given, asked):
+    """What a prompt was trained by is what it is measured by, unless --points says otherwise."""
+    short = [
+        "--calls",
+        "24",
+        "--batch",
+        "4",
+        "--validate",
+        "0",
+        "-o",
+        "sigma0=0.1",
+        "-o",
+        "popsize=6",
+        "--repeats",
+        "1",
+    ]
+    succeeds(run("adapt", *BOX, *DATA, *short, "--points", given, "--out", "result", "--quiet"))
+    words = ["evaluate", *BOX, *DATA, "--prompt", "result", "--repeats", "1", "--save", "rows.json"]
+    succeeds(run(*words))
+    rows, metrics = (json.loads(Path(name).read_text()) for name in ("rows.json", "result/metrics.json"))
+    assert rows["points"] == asked and rows["rows"] == metrics["test"]["rows"]
+    succeeds(run(*words, "--points", "centre"))
+    assert json.loads(Path("rows.json").read_text())["points"] == "centre"
+
+
 def test_fit_and_crop(run, tmp_path):
     """Wide images, padded and cut: the result folder remembers it, and a mask comes back in its place."""
     for i in range(10):
