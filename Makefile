@@ -51,7 +51,7 @@ $(VENV)/.ready-demo: $(VENV)/.made pyproject.toml constraints.txt
 
 $(VENV)/.ready-dev: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "Installing zoo-opt with what tests, lint and docs need into $(VENV) (once; torch is large)"
-	@$(INSTALL) '.[bench,coco,completion,dask,dev,docs,optuna,plot,remote,seg,serve,torch]'
+	@$(INSTALL) '.[aws,bench,coco,completion,dask,dev,docs,optuna,plot,remote,seg,serve,torch]'
 	@touch $@ $(VENV)/.ready-bench $(VENV)/.ready-demo
 
 demo: $(VENV)/.ready-demo

@@ -17,6 +17,7 @@ from zoo_opt_seg.serve.label_studio.scheme import Scheme
 
 PASSWORD = "of-the-backend"
 SIDE, LEARNT, FRESH = 96, 5, 4
+FIRST = 9  # image; after it some are left to learn: of the four before, the black box finds .93 without learning
 
 
 @pytest.mark.slow
@@ -24,7 +25,7 @@ def test_annotating_with_the_real_application(tmp_path: Path) -> None:
     """A project made, images uploaded, clicks answered, annotations submitted, webhooks seen, answers better."""
     from zoo_opt_seg.data import load_data
 
-    samples = load_data("disc", None, SIDE, 0).train[: LEARNT + FRESH]
+    samples = load_data("disc", None, SIDE, 0).train[FIRST : FIRST + LEARNT + FRESH]
     port = harness.free_port()
     own, out = f"http://127.0.0.1:{port}", tmp_path / "labels"
     with label_studio(tmp_path) as client:

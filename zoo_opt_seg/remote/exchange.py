@@ -85,6 +85,8 @@ class Adapter(ABC):
         Whether it answers with bool masks; None is not known.
     retry, refuse : frozenset of int
         Statuses of HTTP that may heal, and those that no repeat changes, beside those of `zoo_opt.as_service`.
+    sign : str
+        How requests are signed, see `zoo_opt_seg.remote.signing.signer`; "" where they are not.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Adapter(ABC):
     hard: bool | None = None
     retry: frozenset[int] = frozenset()
     refuse: frozenset[int] = frozenset()
+    sign: str = ""
 
     @abstractmethod
     def question(self, image: Array, prompts: Prompts, job: str = "") -> Exchange:

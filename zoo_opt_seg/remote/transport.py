@@ -5,6 +5,7 @@ Nothing is retried here: what may heal is `NotServed`, and `zoo_opt_seg.blackbox
 
 from __future__ import annotations
 
+import contextlib
 import re
 import ssl
 import time
@@ -21,6 +22,7 @@ from zoo_opt_seg.blackbox.protocol import BlackBoxError, Unanswerable
 from zoo_opt_seg.remote.connections import Connections
 from zoo_opt_seg.remote.exchange import Adapter, Reply, Request, presentable
 from zoo_opt_seg.remote.rate import Rate
+from zoo_opt_seg.remote.signing import signer
 from zoo_opt_seg.remote.terms import Terms
 
 _HOPS = 5  # redirects that a fetch follows; chosen
@@ -50,15 +52,16 @@ class Transport:
     Raises
     ------
     ValueError
-        If the adapter's address is none, or a header's value is not there.
+        If the adapter's address is none, a header's value is not there, or its signature cannot be made.
     ImportError
-        If the extra ``remote`` is not installed.
+        If the extra ``remote`` is not installed, or ``aws`` where requests are signed.
     """
 
     def __init__(self, adapter: Adapter, terms: Terms, pause: Callable[[float], None] = time.sleep) -> None:
         self._adapter, self._terms, self._pause = adapter, terms, pause
         self._origin = origin(adapter.url)
-        self._headers = [(name, _value(name, value)) for name, value in terms.headers.items()]
+        self._headers = [(name, _Header(name, value)) for name, value in terms.headers.items()]
+        self._sign = signer(adapter.sign, adapter.url) if adapter.sign else None
         self._requests, self._images = Rate(terms.rate), Rate(terms.images_rate)
         self._connections = Connections(terms.workers, terms.ca)
 
@@ -174,11 +177,13 @@ class Transport:
 
         own = with_credentials and origin(url) == self._origin
         headers = [("Host", _host(url)), ("User-Agent", "zoo-opt"), ("Accept-Encoding", "gzip")]
-        given = [*request.headers.items(), *(self._headers if own else ())]
+        given = [*request.headers.items(), *((name, header.value()) for name, header in self._headers if own)]
         names = {name.lower() for name, _ in given}
         headers = [*(pair for pair in headers if pair[0].lower() not in names), *given]
         if request.content or request.method not in ("GET", "HEAD"):
             headers.append(("Content-Length", str(len(request.content))))
+        if own and self._sign is not None:
+            headers += self._sign(request.method, _ascii(url), request.content, _signed(headers)).items()
         times = {"connect": self._terms.connect, "read": self._terms.read, "until": until}
         failed: type[NotServed] = Lost
         try:
@@ -251,6 +256,25 @@ def _ascii(url: str) -> str:
     host = parts.netloc.encode("idna").decode()
     rest = (urllib.parse.quote(part, safe="/%?&=:;,@+$!*'()~") for part in (parts.path, parts.query))
     return parts._replace(netloc=host, path=next(rest), query=next(rest)).geturl()
+
+
+class _Header:
+    """A header of the terms; one whose value stands in a file is read anew for each request, as tokens expire."""
+
+    def __init__(self, name: str, given: str) -> None:
+        self._name, self._given, self._value = name, given, _value(name, given)
+
+    def value(self) -> str:
+        """Return the value; the one before while its file is being written."""
+        if self._given.startswith("@"):
+            with contextlib.suppress(ValueError):
+                self._value = _value(self._name, self._given) or self._value
+        return self._value
+
+
+def _signed(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the headers that a signature holds: what the body is, and to whom it goes."""
+    return {name: value for name, value in headers if name.lower() in ("host", "content-type")}
 
 
 def _value(name: str, given: str) -> str:

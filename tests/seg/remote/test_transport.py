@@ -342,6 +342,20 @@ def test_a_key_from_a_file(tmp_path):
     assert TOKEN not in secrets.hidden(f"said: Bearer {TOKEN}")
 
 
+def test_a_key_that_expires_is_read_anew(tmp_path):
+    """Its file is read for each request; while it is gone or empty, as when it is written, the value before counts."""
+    key = tmp_path / "key"
+    key.write_text(f"Bearer {TOKEN}\n")
+    with Service(upset=answering(200)) as own:
+        transport = Transport(NpzAdapter(own.url), Terms(headers={"Authorization": f"@{key}"}))
+        for content in (None, "", "Bearer the-next-t0ken"):
+            key.unlink() if content is None else key.write_text(content)
+            transport.send(Request(f"{own.url}/ask", b"x"), time.monotonic() + 20)
+        transport.close()
+        assert [said for _, said in got(own)] == [f"Bearer {TOKEN}", f"Bearer {TOKEN}", "Bearer the-next-t0ken"]
+    assert "the-next-t0ken" not in secrets.hidden("said: Bearer the-next-t0ken")
+
+
 WRONG_HEADERS = {
     "$NO_SUCH_VARIABLE_9": "NO_SUCH_VARIABLE_9 must be set",
     "Bearer $NO_SUCH_VARIABLE_9": "NO_SUCH_VARIABLE_9 must be set",

@@ -89,6 +89,8 @@ def with_credentials(mapping: ServiceMapping, terms: Terms) -> Terms:
     if optional and not safe:
         _log.warning("%s: %s is not sent to %s, which is not of https", mapping.name, _names(optional), service.netloc)
         optional = {}
+    if mapping.sign:
+        _log.warning("%s: requests to %s are signed by %s", mapping.name, service.netloc, mapping.sign)
     if headers or optional:
         _log.warning("%s: %s is sent to %s", mapping.name, _names(headers | optional), service.netloc)
     return replace(terms, headers={**headers, **optional, **terms.headers})

@@ -187,6 +187,8 @@ class ServiceMapping:
         Headers with ``$NAME`` in the place of secrets.
     optional : mapping of str to str
         Those that are sent only where the environment has their variables.
+    sign : str
+        See `zoo_opt_seg.remote.signing.signer`; "" where nothing is signed.
     image : ImageForm
     point, box : PlaceForm or None
     upload : SentBody or None
@@ -208,6 +210,7 @@ class ServiceMapping:
     request: SentBody
     credentials: Mapping[str, str]
     optional: Mapping[str, str]
+    sign: str
     image: ImageForm
     point: PlaceForm | None
     box: PlaceForm | None

@@ -72,6 +72,7 @@ def _mapping(reader: Reader, name: str, told: Any) -> ServiceMapping:
     image = _image(part(reader, "image", {}))
     sent = part(reader, "request")
     credentials = {key: _headers(sent, key) for key in ("headers", "optional_headers")}
+    sign = _sign(sent)
     upload, uploaded = _upload(reader, image)
     known = [*_IMAGE_NAMES, *(["image_url"] if upload else []), *PROMPT_NAMES]
     request, used = _sent(sent, known, image, {k: v for k, v in credentials["headers"].items() if "$" not in v})
@@ -87,6 +88,7 @@ def _mapping(reader: Reader, name: str, told: Any) -> ServiceMapping:
         request=request,
         credentials={k: v for k, v in credentials["headers"].items() if "$" in v},
         optional=credentials["optional_headers"],
+        sign=sign,
         image=image,
         point=point,
         box=box,
@@ -162,6 +164,14 @@ def _headers(reader: Reader, key: str) -> dict[str, str]:
     if key == "optional_headers" and (plain := [name for name, value in headers.items() if "$" not in value]):
         raise reader.error(f"{key}: {plain[0]} must have a $NAME, without which it belongs to headers")
     return headers
+
+
+def _sign(reader: Reader) -> str:
+    """How requests are signed; "" and "none" are not at all."""
+    sign: str = reader.take("sign", str, "")
+    if not re.fullmatch(r"(none|aws:[a-z0-9-]+)?", sign):
+        raise reader.error(f"'sign' must be aws:SERVICE, or none, got {sign!r:.40}")
+    return "" if sign == "none" else sign
 
 
 def _upload(reader: Reader, image: ImageForm) -> tuple[SentBody | None, JsonPath]:

@@ -34,7 +34,7 @@ class MappedService(Adapter):
 
     Attributes
     ----------
-    name, url, prompted_by, hard, retry, refuse
+    name, url, prompted_by, hard, retry, refuse, sign
         See `Adapter`.
 
     Raises
@@ -47,6 +47,7 @@ class MappedService(Adapter):
         self.mapping = mapping
         self.prompted_by = mapping.prompted_by
         self.hard = not mapping.answer.form.soft
+        self.sign = mapping.sign
         self.retry, self.refuse = frozenset(mapping.errors.retry), frozenset(mapping.errors.refuse)
         self.url, other = (
             filled_in(mapping.request.url, dict.fromkeys(names_in(mapping.request.url), text)) for text in "01"
