@@ -88,7 +88,8 @@ def _measured(plan: Plan) -> float:
 def _duration(seconds: float) -> str:
     """A time in the unit that suits it."""
     if seconds < 90.0:
-        return f"{math.ceil(seconds)} seconds"
+        whole = math.ceil(seconds)
+        return f"{whole} second{'' if whole == 1 else 's'}"
     if seconds < 5400.0:
         return f"{seconds / 60:.0f} minutes"
     return f"{seconds / 3600:.1f} hours"
