@@ -26,6 +26,23 @@ HELD = (
     *("docs/results.md", "docs/papers.md", "docs/paper-baps.md", "docs/paper-vlsm-adapter.md", "docs/paper-sam-lst.md"),
     *("docs/tutorial-simulator.md", "docs/tutorial-service.md", "docs/auto-decides.md", "docs/keyed-draws.md"),
     *("docs/spaces.md", "docs/plotting.md", "docs/parallel.md", "docs/interop.md"),
+    *(
+        "docs/guarantees.md",
+        "docs/noise.md",
+        "docs/serve.md",
+        "docs/large-scale.md",
+        "docs/statistics.md",
+        "docs/suites.md",
+    ),
+    *("docs/benchmarks.md", "docs/benchmarks-small.md", "docs/benchmarking.md", "docs/cli.md", "docs/problems.md"),
+    *("docs/seg-data.md", "docs/seg-predict.md", "docs/seg-tables.md", "docs/seg-recorded.md", "docs/seg-refine.md"),
+    *(
+        "docs/remote-mapping.md",
+        "docs/remote-oip.md",
+        "docs/label-studio.md",
+        "docs/extending.md",
+        "docs/seg-prompts.md",
+    ),
     *("docs/examples.md", ".github/CODE_OF_CONDUCT.md", ".github/SECURITY.md"),
     *("zoo_opt/cli/arguments.py", "zoo_opt_seg/cli/arguments.py", "zoo_opt_seg/cli/commands.py"),
 )

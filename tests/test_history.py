@@ -283,3 +283,23 @@ def test_a_type_checker_knows_the_result(tmp_path):
     out = subprocess.run(command, capture_output=True, text=True).stdout
     assert 'Revealed type is "builtins.float"' in out or 'Revealed type is "float"' in out
     assert 'error: "Result" has no attribute "funn"' in out and "Found 1 error" in out
+
+
+def test_a_line_has_the_least_loss_of_a_step_that_was_larger_than_the_next(capsys):
+    """`auto` on a space tries several values of a choice in one step and a single point in the next."""
+    space = zo.Space(a=zo.Float(0, 1), b=zo.Choice("x", "y", "z"))
+
+    def loss(params):
+        if params["b"] == "z":
+            raise ValueError("no")
+        return params["a"] + (params["b"] == "y")
+
+    result = zo.minimize(loss, space, budget=40, rng=0, verbose=True)
+    history = result.history
+    sizes = np.bincount(history.step)
+    assert (sizes[1:] < sizes[:-1]).any() and result.nfail
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    for number, line in enumerate(lines):
+        losses = history.loss[history.step == number]
+        least = np.nanmin(losses) if np.isfinite(losses).any() else np.nan
+        assert float(line[3]) == pytest.approx(least, nan_ok=True)

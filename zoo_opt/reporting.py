@@ -82,6 +82,7 @@ class _Lines:
     def __init__(self, every: int) -> None:
         self._every = every
         self._begun = False
+        self._seen = 0  # evaluations before the step that has closed
 
     def print(self, opt: Optimizer) -> None:
         """Print the step that has closed, under a heading at the first."""
@@ -90,12 +91,12 @@ class _Lines:
                 f"{'step':>7} {'evaluations':>11} {'failed':>7} {'loss of step':>16} {'best loss':>16} {'seconds':>9}"
             )
         if not self._begun or opt.nit % self._every == 0:
-            step = opt.last(opt.method.size(opt.state))
+            step = opt.last(opt.nfev - self._seen)
             losses = step.loss[step.step == opt.nit - 1]
             lowest = min((loss for loss in losses.tolist() if loss == loss), default=float("nan"))
             seconds = step.time[-1] if len(step) else 0.0
             print(f"{opt.nit:7d} {opt.nfev:11d} {opt.nfail:7d} {lowest:16.9g} {opt.best.loss:16.9g} {seconds:9.1f}")
-        self._begun = True
+        self._begun, self._seen = True, opt.nfev
 
 
 def report_failures(outcomes: list[Outcome], known: dict[str, int]) -> None:

@@ -17,7 +17,7 @@ class Result(dict[str, Any]):
     x : (d,) array
         The recommended point.
     params : dict
-        Its parameters, where a `Space` was given in the place of x0.
+        Its parameters, where a `Space` was given instead of x0.
     fun : float
         Its loss as it was told (noisy if the objective is).
     nfev, nit, nfail : int

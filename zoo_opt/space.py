@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, init=False, eq=False)
 class Space:
-    """Named parameters, to be given in the place of x0: the objective then gets a dict of them.
+    """Named parameters, to be given instead of x0: the objective then gets a dict of them.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class Space:
         return np.array(u)
 
     def at(self, params: Mapping[str, Any] | None = None, /, **named: Any) -> SpacePoint:
-        """Return a start with these parameters, to be given in the place of x0; the others are in the middle."""
+        """Return a start with these parameters, to be given instead of x0; the others are in the middle."""
         return SpacePoint(self, self.encode({**(params or {}), **named}))
 
     def __eq__(self, other: object) -> bool:

@@ -38,7 +38,7 @@ def opened(browser: Any, path: Path, *, viewport: dict[str, int] = WIDE, theme: 
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
     page.goto(path.resolve().as_uri())
-    page.wait_for_function("document.documentElement.dataset.ready")
+    page.wait_for_selector("html[data-ready]", state="attached")
     yield page
     context.close()
     assert complaints == []

@@ -69,7 +69,7 @@ def version_of(method: str) -> str:
 def left_out(method: str) -> str:
     """Why a suite goes on without this method here; "" if it does not.
 
-    So is a peer that is optional, where what it needs is not installed.
+    An optional peer is left out too, where what it needs is not installed.
     """
     entry = entry_of(method)
     if not isinstance(entry, PeerEntry) or not entry.optional or not entry.missing:

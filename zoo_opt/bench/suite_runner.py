@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from zoo_opt.bench.engine.runner import OnProgress, run_jobs
+from zoo_opt.bench.engine.runner import OnProgress, OnStart, run_jobs
 from zoo_opt.bench.engine.session import Experiment
 from zoo_opt.bench.solvers import left_out
 from zoo_opt.bench.suite import Suite
@@ -25,6 +25,7 @@ def run_suite(
     executor: str = "processes",
     only: Iterable[str] = (),
     again: Iterable[str] = (),
+    started: OnStart | None = None,
     progress: OnProgress | None = None,
     command: list[str] | None = None,
     resume: bool = True,
@@ -43,7 +44,7 @@ def run_suite(
         counts no longer from now on (its lines stay): interrupted, go on without it.
     command : list of str or None
         For the record; None takes the command line's.
-    workers, executor, progress, resume
+    workers, executor, started, progress, resume
         As in `zoo_opt.bench.run_jobs`.
 
     Warns
@@ -75,6 +76,7 @@ def run_suite(
         workers=workers,
         executor=executor,
         again=lambda record: [task.key for task in tasks if task.method.label in again],
+        started=started,
         progress=progress,
         resume=resume,
     )

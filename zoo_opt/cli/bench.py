@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def do_bench(arguments: argparse.Namespace) -> int:
     """Run a suite, or what is left of it, then report."""
     from zoo_opt.bench.engine.record import read_record
+    from zoo_opt.bench.report.live import LiveTable
     from zoo_opt.bench.suite import load_suite
     from zoo_opt.bench.suite_record import current
     from zoo_opt.bench.suite_runner import run_suite
-    from zoo_opt.support.progress import Progress
 
     if arguments.trust:
         sys.path.insert(0, os.getcwd())  # for problems and methods named "module:function"
@@ -30,7 +30,7 @@ def do_bench(arguments: argparse.Namespace) -> int:
         if label not in suite.labels:
             raise UsageError(f"no method of {suite.name} is labelled {label!r}; it has {', '.join(suite.labels)}")
     record = out / "runs.jsonl"
-    with Progress(suite.title) as progress:
+    with LiveTable(suite.title) as progress:
         run_suite(
             suite,
             record,
@@ -38,6 +38,7 @@ def do_bench(arguments: argparse.Namespace) -> int:
             executor=arguments.executor,
             only=arguments.only,
             again=arguments.again,
+            started=progress.start,
             progress=progress,
             resume=not arguments.restart,
         )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def do_run(arguments: argparse.Namespace) -> int:
-    """Minimize one function and say what it came to."""
+    """Minimize one function and print the result."""
     import zoo_opt as zo
     from zoo_opt.bench.solvers import make_method
     from zoo_opt.bench.suite import with_problem

@@ -24,7 +24,7 @@ class ObjectiveError(RuntimeError):
 class NotServed(RuntimeError):
     """What asks for an evaluation had no answer: an outage, a timeout, a quota. It says nothing of the point.
 
-    Such an evaluation is not charged and not told: it is asked for again. Raise it where a service may heal.
+    Such an evaluation is not charged and not told: it is asked for again. Raise it where a service may come back.
 
     Parameters
     ----------

@@ -84,7 +84,7 @@ class Outcome(NamedTuple):
 def succeeded(id_: int, value: Any, sem: Any = None) -> Outcome:
     """Return the outcome of a call that returned the loss ``value`` and perhaps its standard error.
 
-    An error of NaN is not known, such as that of the mean of one sample. What is no loss, or no standard error, is a
+    An error of NaN means that it is not known, as for a single sample. What is no loss, or no standard error, is a
     failed evaluation.
     """
     if sem is None and type(value) is float and value > -math.inf:  # the common case

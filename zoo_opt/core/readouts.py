@@ -164,5 +164,5 @@ class ReadOuts:
 
     @property
     def space(self) -> Any:
-        """The space that was given in the place of x0; None if it was an array."""
+        """The space that was given instead of x0; None if it was an array."""
         return self._space

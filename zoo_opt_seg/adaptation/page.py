@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import json
 import shlex
@@ -20,6 +19,7 @@ from zoo_opt_seg.adaptation.folder import (
     read_lines,
     without_secrets,
 )
+from zoo_opt_seg.adaptation.panel_page import panel_html
 from zoo_opt_seg.data.draws import asked_by
 from zoo_opt_seg.measures.verdicts import ADAPTED, FLOOR, REFINED, START, ZERO_SHOT, last_row, said_of, say
 
@@ -157,12 +157,10 @@ def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], kind: An
 def _pictures(folder: RunFolder, kind: Any) -> str:
     if not folder.panel.exists():
         return ""
-    data = base64.b64encode(folder.panel.read_bytes()).decode()
     return (
         '<section id="pictures"><h2>Pictures</h2><p class="sub">Images from the largest loss (top) to the largest gain '
         f"(bottom), evenly spaced in rank, with {esc(asked_by(kind, 1))}. Dice is that of this prompt.</p>"
-        '<div class="scroll"><img class="panel" alt="For each image: the image, its prompt, the prompted image, the '
-        f'masks before and after, the truth" src="data:image/png;base64,{data}"></div></section>'
+        f"{panel_html(folder.panel)}</section>"
     )
 
 

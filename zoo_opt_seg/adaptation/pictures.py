@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from zoo_opt_seg.data.draws import Kind, draw_prompts
 from zoo_opt_seg.data.samples import Samples
@@ -21,6 +23,7 @@ COLUMNS: tuple[str, ...] = ("image", "prompt", "prompted image", "zero-shot mask
 REFINED_COLUMNS = (*COLUMNS[:-1], "refined mask", "truth")
 ROWS = 5
 CELL, GAP, HEAD = 200, 8, 30  # pixels of the panel
+CAPTIONS = "captions"  # keyword of the text in its file
 PAPER, INK, SOFT = (255, 255, 255), (27, 34, 48), (86, 96, 114)
 BEFORE, AFTER, TRUTH = (225, 50, 190), (0, 200, 140), (40, 120, 255)  # colours of the masks
 POINT = (213, 40, 60)
@@ -56,7 +59,7 @@ def panel(
     Returns
     -------
     PIL.Image.Image
-        RGB.
+        RGB; ``info["captions"]`` is JSON of the titles of its columns and of what is written below its cells.
     """
     prompts = draw_prompts(points, samples, (seed, 0), exact=True)
     if rows is not None:
@@ -71,28 +74,42 @@ def panel(
         columns = REFINED_COLUMNS
     shown = trained.apply(images, prompts)
     prompted = np.rint(shown * 255).astype(np.uint8)
-    width, height = len(columns) * (CELL + GAP) + GAP, HEAD + len(samples) * (CELL + HEAD)
-    sheet = Image.new("RGB", (width, height), PAPER)
+    titles = [f"{_word(prompts)} prompt" if column == "prompt" else column for column in columns]
+    sheet = Image.new("RGB", panel_size(len(columns), len(samples)), PAPER)
     draw, font = ImageDraw.Draw(sheet), _font(15)
-    for j, column in enumerate(columns):
-        title = f"{_word(prompts)} prompt" if column == "prompt" else column
+    said: list[list[str]] = []
+    for j, title in enumerate(titles):
         draw.text((GAP + j * (CELL + GAP) + CELL // 2, HEAD // 2), title, INK, _font(16), anchor="mm")
     for i, (image, truth) in enumerate(zip(images, truths, strict=True)):
         top = HEAD + i * (CELL + HEAD)
         large, shown_by = _big(image), trained.prompt.prompts(prompts[i : i + 1])
         cells = (  # in the order of the columns, each with what is written below
-            (large, _fitted(samples.names[i], font)),
+            (large, samples.names[i]),
             (_with_prompts(large.copy(), prompts[i : i + 1], image.shape), ""),
             (_with_prompts(_big(prompted[i]), shown_by, image.shape, text=False), ""),
             (_overlay(image, before[i] > 0.5, BEFORE), _dice(before[i], truth)),
             *((_overlay(image, after[i] > 0.5, AFTER), _dice(after[i], truth)) for after in answers),
             (_overlay(image, truth, TRUTH), ""),
         )
+        said.append([caption for _, caption in cells])
         for j, (cell, caption) in enumerate(cells):
             left, ink = GAP + j * (CELL + GAP), INK if j else SOFT
             sheet.paste(cell, (left, top))
-            draw.text((left + CELL // 2, top + CELL + HEAD // 2), caption, ink, font, anchor="mm")
+            draw.text((left + CELL // 2, top + CELL + HEAD // 2), _fitted(caption, font), ink, font, anchor="mm")
+    sheet.info[CAPTIONS] = json.dumps({"columns": titles, "rows": said})
     return sheet
+
+
+def panel_size(columns: int, rows: int) -> tuple[int, int]:
+    """Return width and height of a panel in pixels."""
+    return columns * (CELL + GAP) + GAP, HEAD + rows * (CELL + HEAD)
+
+
+def save_panel(picture: Image.Image, path: Path) -> None:
+    """Write a panel as PNG with its captions in it, which the page shows as text."""
+    words = PngImagePlugin.PngInfo()
+    words.add_itxt(CAPTIONS, picture.info[CAPTIONS])
+    picture.save(path, pnginfo=words)
 
 
 def chosen_rows(n: int, before: Sequence[float | None] | None, after: Sequence[float | None] | None) -> list[int]:

@@ -187,7 +187,7 @@ def illustrate(plan: Plan, trained: TrainedPrompt | RefinedPrompt, metrics: dict
     Their number goes into the metrics, as ``panel_calls``.
     """
     from zoo_opt_seg.adaptation.page import write_page
-    from zoo_opt_seg.adaptation.pictures import chosen_rows, panel
+    from zoo_opt_seg.adaptation.pictures import chosen_rows, panel, save_panel
 
     if not folder.panel.exists():
         cache = folder.state / "panel"
@@ -198,7 +198,7 @@ def illustrate(plan: Plan, trained: TrainedPrompt | RefinedPrompt, metrics: dict
         rows = chosen_rows(len(shown), test.get(ZERO_SHOT), test.get(REFINED, test.get(ADAPTED)))
         picture = panel(box, trained, shown, seed=plan.reporting.test_seed, rows=rows, points=plan.points)
         temporary = folder.state / "panel.png"
-        picture.save(temporary)
+        save_panel(picture, temporary)
         metrics["panel_calls"] = counted.calls + box.hits  # those that a killed process paid for
         metrics |= spent_of(plan.box)
         write_json(folder.metrics, metrics)

@@ -130,7 +130,7 @@ def as_text(array: Array | None) -> str:
 
 # ------------------------------------------------------------------------------------------------------------- errors
 def error_arrays(error: Exception) -> dict[str, Array]:
-    """Return what an answer has in the place of masks, or beside those that came."""
+    """Return what an answer has instead of masks, or beside those that came."""
     if isinstance(error, PartlyAnswered):
         failed = {row: _words(each) for row, each in error.errors.items()}
         return {"answer": error.masks, "failed": as_bytes(json.dumps(failed))}
@@ -138,7 +138,7 @@ def error_arrays(error: Exception) -> dict[str, Array]:
 
 
 def error_from(answer: Mapping[str, Array], who: str, after: str) -> Exception:
-    """Return the error that an answer has in the place of masks, with words before and after its own."""
+    """Return the error that an answer has instead of masks, with words before and after its own."""
     words = {name: as_text(answer.get(name)) for name in ("error", "kind")}
     return _error({**words, "retry_after": answer.get("retry_after")}, f"{who} failed: ", after)
 

@@ -28,6 +28,8 @@ class Forecast:
     seconds, money : float
     before : int
         Calls that the run has paid for already.
+    refine : bool
+        Whether a refiner is trained, which takes time but no call.
     """
 
     calls: int
@@ -35,6 +37,7 @@ class Forecast:
     seconds: float
     money: float
     before: int
+    refine: bool
 
     @property
     def words(self) -> str:
@@ -42,7 +45,8 @@ class Forecast:
         money = f" and {self.money:,.2f}" if self.money else ""
         tests = f" and up to {self.tests:,} to measure" if self.tests else ""
         left = " are left" if self.before else ""
-        return f"{self.calls:,} calls{tests}{left}: about {_duration(self.seconds)}{money}"
+        here = "; the refiner's training on this machine comes on top" if self.refine else ""
+        return f"{self.calls:,} calls{tests}{left}: about {_duration(self.seconds)} of the service{money}{here}"
 
 
 def forecast(plan: Plan) -> Forecast:
@@ -68,7 +72,7 @@ def forecast(plan: Plan) -> Forecast:
         each / (terms.workers * len(services)),
         *(1.0 / rate for rate in (terms.rate, terms.images_rate) if rate),
     ]
-    return Forecast(calls, min(tests, left), left * max(slowest), left * terms.price, before)
+    return Forecast(calls, min(tests, left), left * max(slowest), left * terms.price, before, plan.refining.refine)
 
 
 def _measured(plan: Plan) -> float:
@@ -84,7 +88,8 @@ def _measured(plan: Plan) -> float:
 def _duration(seconds: float) -> str:
     """A time in the unit that suits it."""
     if seconds < 90.0:
-        return f"{math.ceil(seconds)} seconds"
+        whole = math.ceil(seconds)
+        return f"{whole} second{'' if whole == 1 else 's'}"
     if seconds < 5400.0:
         return f"{seconds / 60:.0f} minutes"
     return f"{seconds / 3600:.1f} hours"

@@ -116,7 +116,7 @@ def _in_flight(arguments: argparse.Namespace, served: bool) -> int:
 
 
 def is_service(spec: str) -> bool:
-    """Return whether ``--model`` names a service: one of ours, or a function of one's own that takes ``terms``."""
+    """Return whether ``--model`` names a service: one of ours, or a function of yours that takes ``terms``."""
     name = spec.partition(":")[0]
     if name in BLACK_BOXES:
         return BLACK_BOXES.find(name).remote

@@ -21,7 +21,7 @@ BLOCK = 1 << 26  # bytes read at a time of what is gone through whole; chosen
 
 
 class StoredRows:
-    """Rows of a file of plain numbers, in the place of an array: those that are taken are read, anew each time.
+    """Rows of a file of plain numbers, instead of an array: those that are taken are read, anew each time.
 
     ``rows[3]``, ``rows[2:5]``, ``rows[[4, 1]]`` and ``rows[bools]`` are arrays in memory, and so is
     ``np.asarray(rows)``, of all; `select` reads nothing.

@@ -90,7 +90,7 @@ def attach(
     Raises
     ------
     DataError
-        For an annotation without a record, or a split of which nothing is left.
+        For an annotation without a record, or a split that is empty then.
     """
     known = {record.name: record for part in records.values() for record in part}
     found: dict[str, dict[str, Record]] = {split: {} for split in FILES}

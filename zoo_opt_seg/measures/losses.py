@@ -94,7 +94,7 @@ def loss_of(loss: str, hard: bool | None) -> str:
     Raises
     ------
     LossError
-        For "bce", of which nothing is left.
+        For "bce", which has no other part.
     """
     if not hard:
         return loss

@@ -118,7 +118,7 @@ def _together(parts: Sequence[Rows]) -> Rows:
 class Silent(BlackBox):
     """A black box that knows nothing: .5 everywhere, at no cost.
 
-    A refiner of it is a small network of one's own that is trained on the same labels and asks nobody: the floor that a
+    A refiner of it is a small network that is trained on the same labels and asks nobody. It is the floor that a
     black box has to be above to be worth its calls.
     """
 

@@ -46,7 +46,7 @@ def application(desk: Desk, routers: Sequence[APIRouter] = (), *, token: str = "
 
     Notes
     -----
-    At SIGTERM new questions are answered by 503, those in flight as ever; then the server ends.
+    After SIGTERM new questions get 503, and those in flight their answers; then the server ends.
     """
 
     @asynccontextmanager

@@ -30,7 +30,7 @@ class Problem(Exception):
 
 
 def busy(message: str, status: int = 429, after: float | None = None) -> Problem:
-    """Return a problem that may heal: it says after how many seconds to ask again."""
+    """Return a problem that may pass: it says after how many seconds to ask again."""
     seconds = 1 if after is None or not math.isfinite(after) else max(1, math.ceil(after))
     return Problem(status, message, {"Retry-After": str(seconds)})
 

@@ -60,7 +60,7 @@ def run(app: FastAPI, sock: socket.socket) -> None:
 
 
 def server_of(app: FastAPI) -> uvicorn.Server:
-    """Return the server of an application, for a thread of one's own: it ends when ``should_exit`` is set."""
+    """Return the server of an application, for a thread of yours: it ends when ``should_exit`` is set."""
     return uvicorn.Server(_config(app))
 
 

@@ -150,7 +150,7 @@ def run_table(
     chosen : callable
         ``chosen(group name, cell)``: whether to run it now.
     again : iterable of str
-        Labels of rows whose finished cells are repeated. So are those that were done with other embedded weights.
+        Labels of rows whose finished cells are repeated, as are cells of other embedded weights.
     data_root, weights : str or None
         Folders of the data sets, each in one of its own name, and of checkpoints.
     progress : callable or None

@@ -51,7 +51,7 @@ def prompt_class(name: str) -> type[VisualPrompt]:
 
 
 def register_prompt(cls: type[VisualPrompt]) -> type[VisualPrompt]:
-    """Make a parametrisation of one's own known by its ``name``: to `make_prompt`, and to files that are read.
+    """Make a parametrisation of yours known by its ``name``: to `make_prompt`, and to files that are read.
 
     Parameters
     ----------

@@ -76,7 +76,7 @@ def test_report_and_tables_show_them(tmp_path):
     page = (tmp_path / "r.html").read_text()
     assert page.count("<title>a</title>") == 6 and "Data and performance profiles" in page
     assert "solved within so many simplex gradients" in markdown_tables(record(RUNS))
-    assert profiles([run()]) == "" and "simplex" not in markdown_tables(record([run(hits=[1])]))
+    assert profiles([run()], {}) == "" and "simplex" not in markdown_tables(record([run(hits=[1])]))
 
 
 # ------------------------------------------------------------------------------------------------------- references

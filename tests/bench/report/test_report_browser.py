@@ -4,6 +4,8 @@ import gzip
 
 import pytest
 from bench.browser import PHONE, opened
+from bench.runs import record as runs_record
+from bench.runs import run
 from bench.synthetic import full_record, lines, small_record, task_runs
 
 from zoo_opt.bench.report.comparison import compare
@@ -86,6 +88,53 @@ def test_the_overview_ranks_every_group(page, records):
     assert f"{best.method} leads (area {best.area:.3f})" in text
 
 
+AREA = [[10, 20, 30], [20, 30, 40]]  # hits on two problems, of a budget of 1000
+
+
+def moved(hits, factor):
+    return [round(hit * factor) for hit in hits]
+
+
+HEADLINES = {
+    "near and level": ({"b": 1.05}, "Near it, and not told apart by the paired rank test: b."),
+    "level but far": ({"b": 9}, "No other is near it. The test is not sure about 1 method further behind."),
+    "both": ({"b": 1.05, "c": 9}, "rank test: b. The test is not sure about 1 method further behind."),
+}
+
+
+@pytest.mark.parametrize("case", HEADLINES)
+def test_a_headline_names_methods_that_are_near_and_not_told_apart(browser, tmp_path, case):
+    factors, text = HEADLINES[case]
+    made = [
+        run(method, f"p{i}", hits=moved(hits, factor), budget=1000)
+        for method, factor in {"a": 1, **factors}.items()
+        for i, hits in enumerate(AREA)
+    ]
+    assert text in headline(browser, tmp_path, made)
+
+
+def test_a_headline_tells_apart_what_the_test_does(browser, tmp_path):
+    """Twelve problems and a method a little slower on each: near it is, but not level."""
+    made = [run(m, f"p{i}", hits=[20 + i + d], budget=1000) for m, d in (("a", 0), ("b", 1)) for i in range(12)]
+    assert "Ahead of every other by the paired rank test" in headline(browser, tmp_path, made)
+
+
+@pytest.mark.parametrize("figure", ["cost", "precision"])
+@pytest.mark.parametrize(("final", "near"), [(1.09, True), (1.11, False)])
+def test_near_is_within_a_tenth_of_the_final_figure_where_there_are_no_targets(browser, tmp_path, figure, final, near):
+    sign = -1 if figure == "cost" else 1
+    values = {"a": sign, "b": sign + (final - 1)}
+    made = [run(m, seed=s, curve_of=figure, figures={figure: v}) for m, v in values.items() for s in (1, 2)]
+    assert ("Near it" in headline(browser, tmp_path, made)) == near
+
+
+def headline(browser, tmp_path, made):
+    write_report(runs_record(made), tmp_path / "r.html")
+    with opened(browser, tmp_path / "r.html") as page:
+        assert page.locator("#near").text_content() == "10 %"
+        return page.locator(".card .body p:not(.soft)").text_content()
+
+
 def test_filters_act_on_charts_and_tables(page):
     lines_drawn = page.locator("#ecdf-chart path.line")
     assert lines_drawn.count() == 4
@@ -99,7 +148,7 @@ def test_filters_act_on_charts_and_tables(page):
     page.click(".chip:text-is('multi-modal')")
     assert set(shown(page, "final", "problem")) == {"f15 Rastrigin, 5-D"}
     visit(page, "curves")
-    assert page.locator("#curves-box figcaption span").all_text_contents() == ["f15 Rastrigin, 5-D"]
+    assert page.locator("#curves-box figcaption > span:first-child").all_text_contents() == ["f15 Rastrigin, 5-D"]
     page.uncheck("input[data-method='auto']")
     visit(page, "targets")
     assert lines_drawn.count() == 3
@@ -195,7 +244,7 @@ def test_charts_are_read_by_pointer_and_by_keys(page):
 
 def test_a_small_chart_is_enlarged(page):
     visit(page, "curves")
-    page.locator("#curves figure button").first.click()
+    page.locator("#curves figure button[title=Enlarge]").first.click()
     assert page.locator("dialog .chart svg .line").count() == 4
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog", state="detached")
@@ -218,13 +267,12 @@ def test_theme_follows_the_system_and_the_switch(browser, report):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_colours_stand_out_from_the_ground(browser, report, theme):
+def test_colours_stand_out_from_the_ground(browser, tmp_path, theme):
     """Text by 4.5 to 1, lines by 3 to 1 (WCAG 2, 1.4.3 and 1.4.11)."""
     script = """() => { const probe = document.body.appendChild(document.createElement("i")); const read = (name) => {
         probe.style.color = `var(--${name})`; return getComputedStyle(probe).color.match(/[\\d.]+/g).map(Number); };
         const names = ["bg", "card", "text", "soft", "accent", "good", "bad"];
-        const made = Array.from({ length: 24 }, (_, i) => ({ name: "c" + i, ours: i < 3 }));
-        const own = [...looks(made)].map(([name, look]) => { probe.style.color = look.color;
+        const own = Object.entries(result.looks).map(([name, look]) => { probe.style.color = look.color;
           return [name, getComputedStyle(probe).color.match(/[\\d.]+/g).map(Number)]; });
         return Object.fromEntries([...names.map((name) => [name, read(name)]), ...own]); }"""
 
@@ -232,7 +280,9 @@ def test_colours_stand_out_from_the_ground(browser, report, theme):
         linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in (c / 255 for c in rgb[:3])]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    with opened(browser, report, theme=theme) as page:
+    made = [run(f"c{i}", use="spsa" if i < 3 else "scipy:x") for i in range(24)]
+    write_report(runs_record(made), tmp_path / "r.html")
+    with opened(browser, tmp_path / "r.html", theme=theme) as page:
         found = page.evaluate(script)
     assert len({tuple(rgb) for name, rgb in found.items() if name.startswith("c") and name != "card"}) == 24
     colours = {name: luminance(rgb) for name, rgb in found.items()}

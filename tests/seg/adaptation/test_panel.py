@@ -13,7 +13,8 @@ from seg.tiny_box import Bright, samples
 from zoo_opt_seg.adaptation.charts import Chart, number, smoothed, ticks
 from zoo_opt_seg.adaptation.folder import RunFolder
 from zoo_opt_seg.adaptation.page import write_page
-from zoo_opt_seg.adaptation.pictures import CELL, COLUMNS, GAP, HEAD, chosen_rows, panel
+from zoo_opt_seg.adaptation.panel_page import panel_html, read_captions
+from zoo_opt_seg.adaptation.pictures import CELL, COLUMNS, GAP, HEAD, chosen_rows, panel, save_panel
 from zoo_opt_seg.blackbox import Counted
 from zoo_opt_seg.visual_prompts import TrainedPrompt
 
@@ -50,7 +51,8 @@ def test_rows_go_from_the_largest_loss_to_the_largest_gain():
 def test_the_page_needs_nothing_else(folder):
     text = (folder / "index.html").read_text(encoding="utf-8")
     assert not re.search(r'(?:src|href)="(?!data:|#)', text) and "<script" not in text and "url(" not in text
-    assert text.count("<svg") == 3 and 'src="data:image/png;base64,' in text
+    assert text.count('href="data:image/png;base64,') == 1  # the cells are cuts of one sheet
+    assert text.count('<use href="#panel"/>') == 6 * 5 and text.count("<svg") == 3 + 1 + 6 * 5
     words = re.sub(r'base64,[^"]*', "", text)
     assert "{{" not in words and "nan" not in words.lower()
     assert "my scans &lt;1&gt;" in text and "<1>" not in text
@@ -80,6 +82,45 @@ def test_the_page_does_without_parts(folder, tmp_path, without):
     assert ("Measures" in text) is (without == "panel")
 
 
+def test_captions_are_text_of_the_page(folder, tmp_path):
+    said = read_captions(folder / "panel.png")
+    assert said.columns == ["image", "point prompt", *COLUMNS[2:]] and len(said.rows) == 5
+    name, *_, before, after, _ = said.rows[0]
+    assert name in json.loads((folder / "metrics.json").read_text())["test"]["images"]["names"]
+    assert all(re.fullmatch(r"Dice {2}\d\.\d{3}", text) for text in (before, after))
+    page = panel_html(folder / "panel.png")
+    assert f"<small>{after}</small>" in page and f'aria-label="{name}"' in page
+
+
+@pytest.mark.parametrize(
+    "captions",
+    [
+        None,
+        "{",
+        "[]",
+        '{"columns": ["a"], "rows": [["x"]]}',
+        json.dumps({"columns": ["<b>"] * 6, "rows": [[1] * 6] * 4 + [[1]]}),
+    ],
+)
+def test_a_panel_without_fitting_captions_is_shown_as_it_is(folder, tmp_path, captions):
+    with Image.open(folder / "panel.png") as picture:
+        picture.info["captions"] = captions
+        if captions is None:
+            picture.save(tmp_path / "panel.png")
+        else:
+            save_panel(picture, tmp_path / "panel.png")
+    page = panel_html(tmp_path / "panel.png")
+    assert page.startswith('<div class="scroll"><img') and "<b>" not in page
+
+
+def test_captions_are_escaped(tmp_path):
+    picture = panel(Bright(), TrainedPrompt(FILTER, np.zeros(FILTER.dim, np.float32)), samples(1, 1))
+    picture.info["captions"] = json.dumps({"columns": ["<i>"] * 6, "rows": [['"><b>'] * 6]})
+    save_panel(picture, tmp_path / "panel.png")
+    page = panel_html(tmp_path / "panel.png")
+    assert "<i>" not in page and "<b>" not in page and "&lt;i&gt;" in page
+
+
 def test_charts():
     assert ticks(0.0, 1.0, 5) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     assert ticks(2.0, 2.0, 5) == [2.0] and number(3200.0) == "3,200" and number(0.25) == "0.25"
@@ -96,6 +137,10 @@ def test_the_page_in_a_browser(folder, browser):
         page.on("console", lambda message, said=said: said.append(message.text))
         page.goto((folder / "index.html").as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        cells = page.locator(".cells").first.locator(".cell")
+        tops = {round(cells.nth(k).bounding_box()["y"]) for k in range(6)}
+        assert len(tops) == (2 if width == 390 else 1)  # three beside each other on a phone, all on a desk
+        assert all(0 <= cells.nth(k).bounding_box()["x"] <= width - 100 for k in range(6))
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == colour
         page.locator("input[value=dark]").check(force=True)
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 21, 26)"

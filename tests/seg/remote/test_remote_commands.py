@@ -52,6 +52,7 @@ def test_a_service_is_adapted_as_a_model_in_process(service, capsys):
     assert paid["money"] == pytest.approx(0.01 * paid["calls"]) and paid["perhaps"] == 0
     assert f"the service was asked {paid['calls']:,} times" in said.out
     assert "120 calls and up to" in said.err and "to measure: about" in said.err
+    assert "of the service and 1." in said.err and "refiner's training" not in said.err
     assert "calls of the service paid" in Path("far/index.html").read_text()
     assert all(headers["Authorization"] == f"Bearer {TOKEN}" for _, _, headers, _ in service.asked)
     files = [path for path in Path("far").rglob("*") if path.is_file()]

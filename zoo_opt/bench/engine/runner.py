@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from zoo_opt.bench.engine.executors import at_a_time, check_executor, entries
@@ -12,6 +12,7 @@ from zoo_opt.bench.engine.pace import Pace
 from zoo_opt.bench.engine.record import Record, RecordFile, read_record
 from zoo_opt.bench.engine.session import Experiment
 
+OnStart = Callable[[Collection[Job], Record], None]
 OnProgress = Callable[[int, int, float | None, Entry | None], None]
 
 
@@ -23,6 +24,7 @@ def run_jobs(
     workers: int = 2,
     executor: str = "processes",
     again: Callable[[Record], Iterable[str]] = lambda record: (),
+    started: OnStart | None = None,
     progress: OnProgress | None = None,
     resume: bool = True,
 ) -> int:
@@ -45,6 +47,8 @@ def run_jobs(
     again : callable
         ``again(record)``: keys of jobs to repeat. What the record holds of them counts no longer from now on (its lines
         stay).
+    started : callable or None
+        Called once as ``started(jobs, record)``, with all jobs and what the record holds, before the first is done.
     progress : callable or None
         Called as ``progress(done, total, left, entry)`` at the start (entry None) and after each job; `left` is the
         expected time to the end in seconds, or None.
@@ -79,6 +83,8 @@ def run_jobs(
         known = [(by_key[key], entry) for key, entry in record.runs.items() if key in by_key]
         pace = Pace(todo, known, workers=at_a_time(executor, workers))
         done, total = len(by_key) - len(todo), len(by_key)
+        if started:
+            started(by_key.values(), record)
         if progress:
             progress(done, total, None, None)
         if todo or not experiment.is_last_of(record.sessions):  # a title that was edited is recorded as well

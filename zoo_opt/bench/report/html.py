@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.report.data import intervals, pack
+from zoo_opt.bench.report.looks import looks
 from zoo_opt.bench.report.page import errors, esc, facts, plain, provenance, settings
 from zoo_opt.bench.report.profile_figures import profiles
 from zoo_opt.bench.report.rank_section import rank_tables
 from zoo_opt.bench.report.template import asset, fill
 from zoo_opt.bench.statistics.stats import summaries
 
-SCRIPTS = ("dom", "model", "statistics", "chart", "table", "overview", "views", "compare", "report")
+SCRIPTS = ("dom", "model", "statistics", "chart", "save", "table", "overview", "views", "compare", "report")
 
 
 def write_report(record: Record, path: Path, earlier: Record | None = None) -> None:
@@ -39,18 +41,19 @@ def write_report(record: Record, path: Path, earlier: Record | None = None) -> N
             raise ValueError(f"{name} must hold a run to report, got none")
     session: dict[str, Any] = record.sessions[-1] if record.sessions else {}
     runs = list(record.runs.values())
-    own = summaries(runs)
+    own, styles = summaries(runs), looks(runs)
+    drawn = {"intervals": intervals(own), "looks": {name: asdict(look) for name, look in styles.items()}}
     fields = {
         "title": esc(session.get("title", "Benchmark")),
         "description": esc(session.get("description", "")),
         "facts": facts(runs, session),
         "plain": plain(own),
-        "profiles": rank_tables(runs) + profiles(runs),
+        "profiles": rank_tables(runs) + profiles(runs, styles),
         "errors": errors(runs),
         "settings": settings(runs),
         "provenance": provenance(record),
         "js": "\n".join(asset("zoo_opt.bench.report", f"{name}.js") for name in SCRIPTS),
-        "data": _embedded(pack(record) | {"intervals": intervals(own)}),
+        "data": _embedded(pack(record) | drawn),
         "earlier": _embedded(pack(earlier, curves=False)) if earlier else "",
     }
     path.parent.mkdir(parents=True, exist_ok=True)

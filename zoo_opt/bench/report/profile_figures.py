@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from zoo_opt.bench.report.data import is_ours
+from zoo_opt.bench.report.looks import Look
 from zoo_opt.bench.report.page import Markup, esc, table
 from zoo_opt.bench.report.terminal import fraction
 from zoo_opt.bench.statistics.data_profile import SHOWN, has_profiles, solved
@@ -14,8 +14,7 @@ from zoo_opt.bench.statistics.hits import FloatArray, Run, by_group
 
 KAPPAS = (10, 20, 50, 100)  # simplex gradients of the table
 WIDTH, HEIGHT, GAP, LEFT, BOTTOM = 270, 180, 30, 34, 34  # of a panel, in pixels, and around it
-COLOURS = 8  # of the theme
-DASHES = ("", "7 3", "2 3")
+LETTER, LINE = 6.4, 20  # width of a letter in the legend and height of its lines, in pixels
 
 
 def profile_rows(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:
@@ -34,13 +33,13 @@ def _short(tau: float) -> str:
     return f"1e{round(np.log10(tau))}"
 
 
-def profiles(runs: Sequence[Run]) -> str:
+def profiles(runs: Sequence[Run], looks: Mapping[str, Look]) -> str:
     """A section of the page with the profiles of every group on Moré and Wild's problems; "" where there is none."""
     groups = [own for own in by_group(runs).values() if has_profiles(own)]
     if not groups:
         return ""
     parts = [
-        f"<h3>{esc(own[0]['group'])}</h3>{_figure(own)}"
+        f"<h3>{esc(own[0]['group'])}</h3>{_figure(own, looks)}"
         f"<details><summary>As numbers</summary>{table(*profile_rows(own))}</details>"
         for own in groups
     ]
@@ -53,14 +52,14 @@ def profiles(runs: Sequence[Run]) -> str:
     )
 
 
-def _figure(runs: Sequence[Run]) -> Markup:
-    """Six panels: data profiles above, performance profiles below, a column for each tolerance."""
+def _figure(runs: Sequence[Run], looks: Mapping[str, Look]) -> Markup:
+    """Six panels: data profiles above, performance profiles below, a column for each tolerance; and the legend."""
     methods = list(dict.fromkeys(run["method"] for run in runs))
-    ours = {run["method"]: is_ours(run["use"]) for run in runs}
-    styles = {}
-    for k, method in enumerate(methods):
-        dash = DASHES[0 if ours[method] else 1 + k // COLOURS % 2]
-        styles[method] = f"stroke:var(--c{k % COLOURS});stroke-dasharray:{dash or 'none'}"
+    styles = {
+        method: f"stroke:{look.color};stroke-dasharray:{look.dash or 'none'};fill:none"
+        for method in methods
+        for look in [looks[method]]
+    }
     most = max(run["budget"] / (run["dim"] + 1) for run in runs)
     kappa, alpha = np.linspace(0, most, 241), 2.0 ** np.linspace(0, 5, 121)
     panels = []
@@ -76,15 +75,27 @@ def _figure(runs: Sequence[Run]) -> Markup:
         title = f"τ = {_short(tau)}: × least"
         panels.append(_panel(column, 1, title, np.log2(alpha) / 5, lines, styles, ticks, 5.0))
     width, height = 3 * (WIDTH + LEFT + GAP), 2 * (HEIGHT + BOTTOM + GAP)
-    legend = " ".join(
-        '<span style="white-space:nowrap"><svg width="26" height="8" aria-hidden="true">'
-        f'<path d="M0 4H26" style="{styles[method]};stroke-width:2"/></svg> {esc(method)}</span> &nbsp;'
-        for method in methods
-    )
+    legend, lines_high = _legend(methods, styles, width, height)
     return Markup(
-        f'<div class="scroll"><svg viewBox="0 0 {width} {height}" width="{width}" role="img" '
-        f'aria-label="Data and performance profiles">{"".join(panels)}</svg></div><p class="sub">{legend}</p>'
+        f'<figure class="drawn"><figcaption>{esc(runs[0]["group"])}: data and performance profiles</figcaption>'
+        f'<div class="scroll"><svg viewBox="0 0 {width} {height + lines_high}" width="{width}" role="img" '
+        f'aria-label="Data and performance profiles">{"".join(panels)}{legend}</svg></div></figure>'
     )
+
+
+def _legend(methods: Iterable[str], styles: Mapping[str, str], width: int, top: int) -> tuple[str, int]:
+    """A line and a name for every method, in lines as wide as the figure, and their height."""
+    parts, x, y = [], 0.0, top
+    for method in methods:
+        room = 50 + LETTER * len(method)
+        if x and x + room > width:
+            x, y = 0.0, y + LINE
+        parts.append(
+            f'<path d="M{x:g} {y + 8}h26" style="{styles[method]};stroke-width:2"/>'
+            f'<text x="{x + 32:g}" y="{y + 12}" font-size="12" style="fill:var(--text)">{esc(method)}</text>'
+        )
+        x += room
+    return "".join(parts), y + LINE - top
 
 
 def _panel(
@@ -114,7 +125,7 @@ def _panel(
             points = [f"H{x0 + WIDTH * across[k]:.1f}V{y0 + HEIGHT * (1 - shares[k]):.1f}" for k in rises]
             start = f"M{x0} {y0 + HEIGHT * (1 - shares[0]):.1f}"
             parts.append(
-                f'<path d="{start}{"".join(points)}H{x0 + WIDTH}" style="{styles[method]};fill:none;stroke-width:1.8">'
+                f'<path d="{start}{"".join(points)}H{x0 + WIDTH}" style="{styles[method]};stroke-width:1.8">'
                 f"<title>{esc(method)}</title></path>"
             )
     return "".join(parts)

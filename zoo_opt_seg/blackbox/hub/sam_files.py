@@ -92,6 +92,6 @@ def class_of(kind: str) -> Any:
 
 
 def usual_preparation(config: Any) -> Preparation:
-    """Return how images are prepared for a model of which nothing else is said."""
+    """Return how images are prepared for a model whose files do not say."""
     side = int(config.prompt_encoder_config.image_size)
     return Preparation((side, side), kept=KINDS[config.model_type] != STRETCHED)

@@ -123,7 +123,7 @@ def roboflow(word: str, terms: Terms | None = None, **options: Any) -> RemoteBla
 
 
 def hugging_face(word: str, terms: Terms | None = None, **options: Any) -> RemoteBlackBox:
-    """``hf:URL``, the task image-segmentation, or ``hf:points@URL``, a handler of one's own that takes points."""
+    """``hf:URL``, the task image-segmentation, or ``hf:points@URL``, a handler of yours that takes points."""
     return of_preset(f"hf-labels@{word}" if "://" in word.partition("@")[0] else f"hf-{word}", terms, **options)
 
 

@@ -184,7 +184,7 @@ class ServiceMapping:
     prompted_by : {"points", "boxes", "text"}
     request : SentBody
     credentials : mapping of str to str
-        Headers with ``$NAME`` in the place of secrets.
+        Headers with ``$NAME`` instead of secrets.
     optional : mapping of str to str
         Those that are sent only where the environment has their variables.
     sign : str

@@ -18,7 +18,7 @@ def clip_of_clipseg(clipseg: Any, *, resnet: dict[str, Any] | None = None, seed:
     ----------
     clipseg : transformers.CLIPSegForImageSegmentation
     resnet : dict, optional
-        Settings of an image tower of another kind, with drawn weights, in the place of the CLIPSeg's.
+        Settings of an image tower of another kind, with drawn weights, instead of the CLIPSeg's.
     seed : int
         Of drawn weights.
 

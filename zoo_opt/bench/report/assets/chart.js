@@ -1,21 +1,5 @@
 // Line charts in SVG, with a reading line under the pointer, a finger or the arrow keys.
 
-// How methods look: ours solid, peers dashed, and no two of one colour. The theme has the first eight colours; further ones
-// go around the circle of hues by the golden angle, so that each is far from those before it.
-const DASHES = ["2 4", "7 4", "9 3 2 3", "14 5"];
-const COLOURS = 8;
-const colourOf = (i) => {
-  const hue = ((i - COLOURS) * 137.5 + 15) % 360;
-  return i < COLOURS ? `var(--c${i})` : `light-dark(hsl(${hue} 75% 28%), hsl(${hue} 65% 72%))`;
-};
-const looks = (methods) => {
-  const ordered = [...methods.filter((m) => m.ours), ...methods.filter((m) => !m.ours)];
-  const ours = methods.filter((m) => m.ours).length;
-  return new Map(ordered.map((method, i) => {
-    const dash = method.ours ? (i < COLOURS ? "" : "16 2") : DASHES[(i - ours) % DASHES.length];
-    return [method.name, { color: colourOf(i), dash, width: method.ours ? 2.4 : 2 }];
-  }));
-};
 const stroke = (look) => ({ stroke: look.color, "stroke-width": look.width, "stroke-dasharray": look.dash, fill: "none" });
 const swatch = (look) => svg("svg", { width: 28, height: 10, class: "swatch", "aria-hidden": "true" },
   svg("line", { x1: 1, x2: 27, y1: 5, y2: 5, ...stroke(look) }));
@@ -84,33 +68,41 @@ const valueAt = ({ x, y }, at) => { // the latest value
   return low ? y[low - 1] : NaN;
 };
 
-// Draws { label, x, y, series: [{ name, look, x, y, low, high }], step, named, best } into a box, again when it changes
-// width. `named` writes names at the ends of the lines; `best` says whether "high" or "low" values come first on hover.
+const LETTERS = 23; // of a name at the end of a line, on the page
+
+// The drawing of { title, label, x, y, series: [{ name, look, x, y, low, high }], bands, step, best }, with its axes and frame.
+// `letters` is the room for names at the ends of the lines, 0 for none; `best` says whether "high" or "low" values come first
+// when values are read.
+const chartDrawing = (spec, { width, height }, letters = 0) => {
+  const frame = { left: 54, right: width - (letters ? 18 + 7 * letters : 20), top: 10, bottom: height - 42 };
+  const x = axis(spec.x, frame.left, frame.right);
+  const y = axis(spec.y, frame.bottom, frame.top);
+  const drawing = svg("svg", { class: spec.series.length > 6 ? "many" : null, viewBox: `0 0 ${width} ${height}`, width, height, role: "img",
+    tabindex: 0, "aria-label": `${spec.label}. Arrow keys read values.` },
+    svg("g", { class: "axes", "aria-hidden": "true" },
+      y.ticks.map((t) => [svg("line", { x1: frame.left, x2: frame.right, y1: y.place(t), y2: y.place(t) }),
+        svg("text", { x: frame.left - 7, y: y.place(t) + 4, "text-anchor": "end" }, (spec.y.log ? power : spec.y.tick ?? y.format)(t))]),
+      x.ticks.map((t) => [svg("line", { x1: x.place(t), x2: x.place(t), y1: frame.top, y2: frame.bottom }),
+        svg("text", { x: x.place(t), y: frame.bottom + 16, "text-anchor": "middle" }, (spec.x.log ? power : x.format)(t))]),
+      svg("text", { class: "title", x: (frame.left + frame.right) / 2, y: height - 6, "text-anchor": "middle" }, spec.x.title),
+      svg("text", { class: "title", transform: `translate(12 ${(frame.top + frame.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" },
+        spec.y.title)),
+    [...spec.series.filter((s) => s.low), ...(spec.bands ?? [])].map((s) => svg("path", { class: "band", "data-method": s.name, fill: s.look.color,
+      d: bandPath(s, x, y, spec.y) })),
+    spec.series.map((s) => svg("path", { class: "line", "data-method": s.name, ...stroke(s.look),
+      d: path(s.x, s.y, x, y, { step: spec.step, log: spec.y.log }) })),
+    letters && endNames(spec, y, frame, letters));
+  return { drawing, x, y, frame };
+};
+
+// Draws a chart into a box, again when it changes width; `named` says whether names stand at the lines, or in a legend where
+// there is no room for them.
 const lineChart = (box, spec) => {
   const draw = () => {
     const width = box.clientWidth;
     if (!width) return;
-    const height = box.clientHeight || 280;
     const named = spec.named && width > 620;
-    const frame = { left: 54, right: width - (named ? 178 : 20), top: 10, bottom: height - 42 };
-    const x = axis(spec.x, frame.left, frame.right);
-    const y = axis(spec.y, frame.bottom, frame.top);
-    const drawing = svg("svg", { class: spec.series.length > 6 ? "many" : null, viewBox: `0 0 ${width} ${height}`, width, height, role: "img", tabindex: 0,
-      "aria-label": `${spec.label}. Arrow keys read values.` });
-    drawing.append(
-      svg("g", { class: "axes", "aria-hidden": "true" },
-        y.ticks.map((t) => [svg("line", { x1: frame.left, x2: frame.right, y1: y.place(t), y2: y.place(t) }),
-          svg("text", { x: frame.left - 7, y: y.place(t) + 4, "text-anchor": "end" }, (spec.y.log ? power : spec.y.tick ?? y.format)(t))]),
-        x.ticks.map((t) => [svg("line", { x1: x.place(t), x2: x.place(t), y1: frame.top, y2: frame.bottom }),
-          svg("text", { x: x.place(t), y: frame.bottom + 16, "text-anchor": "middle" }, (spec.x.log ? power : x.format)(t))]),
-        svg("text", { class: "title", x: (frame.left + frame.right) / 2, y: height - 6, "text-anchor": "middle" }, spec.x.title),
-        svg("text", { class: "title", transform: `translate(12 ${(frame.top + frame.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" },
-          spec.y.title)),
-      ...[...spec.series.filter((s) => s.low), ...(spec.bands ?? [])].map((s) => svg("path", { class: "band", "data-method": s.name, fill: s.look.color,
-        d: bandPath(s, x, y, spec.y) })),
-      ...spec.series.map((s) => svg("path", { class: "line", "data-method": s.name, ...stroke(s.look),
-        d: path(s.x, s.y, x, y, { step: spec.step, log: spec.y.log }) })));
-    if (named) drawing.append(endNames(spec, y, frame));
+    const { drawing, x, y, frame } = chartDrawing(spec, { width, height: box.clientHeight || 280 }, named && LETTERS);
     reading(drawing, spec, x, y, frame);
     box.replaceChildren(drawing);
     if (spec.named) {
@@ -122,7 +114,9 @@ const lineChart = (box, spec) => {
   draw();
   resized.observe(box);
   redraw.set(box, draw);
+  specs.set(box, spec);
 };
+const specs = new WeakMap(); // what a box shows
 const redraw = new WeakMap();
 const resized = new ResizeObserver((entries) => {
   for (const { target, contentRect } of entries) {
@@ -131,9 +125,9 @@ const resized = new ResizeObserver((entries) => {
 });
 
 // Names right of the lines' ends, moved apart where they would overlap.
-const endNames = (spec, y, frame) => {
+const endNames = (spec, y, frame, letters) => {
   const ends = spec.series
-    .map((s) => ({ s, at: usable(s.y.at(-1), spec.y.log) ? y.place(s.y.at(-1)) : NaN }))
+    .map((s) => ({ s, at: y.place(s.y.findLast((value) => usable(value, spec.y.log))) }))
     .filter(({ at }) => Number.isFinite(at))
     .sort((a, b) => a.at - b.at);
   const gap = Math.min(15, (frame.bottom - frame.top) / Math.max(1, ends.length));
@@ -143,7 +137,7 @@ const endNames = (spec, y, frame) => {
   for (const end of [...ends].reverse()) after = end.put = Math.min(end.put, after - gap);
   return svg("g", { class: "names", "aria-hidden": "true" }, ends.map(({ s, at, put }) => [
     svg("path", { d: `M${frame.right + 2} ${at}L${frame.right + 14} ${put}`, stroke: s.look.color, fill: "none" }),
-    svg("text", { x: frame.right + 18, y: put + 4, "data-method": s.name }, s.name.length > 23 ? `${s.name.slice(0, 22)}…` : s.name)]));
+    svg("text", { x: frame.right + 18, y: put + 4, "data-method": s.name }, s.name.length > letters ? `${s.name.slice(0, letters - 1)}…` : s.name)]));
 };
 
 // --- reading values ---

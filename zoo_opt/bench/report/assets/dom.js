@@ -41,6 +41,11 @@ const whenNear = (element, draw) => {
   watcher.observe(element);
   if (nearby.has(element)) drawNow(element);
 };
+const download = (name, blob) => {
+  const url = URL.createObjectURL(blob);
+  h("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+};
 addEventListener("beforeprint", () => document.querySelectorAll("[data-lazy]").forEach(drawNow));
 
 const whole = (value) => (Number.isNaN(value) ? "–" : Math.round(value).toLocaleString("en"));

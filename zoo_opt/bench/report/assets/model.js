@@ -69,7 +69,7 @@ const fromData = (data) => {
       curve: () => (data.curves ? unpackCurve(data.curves[i], data.grids[columns.budget[i]], data.scales[problem.figure]) : null),
     };
   });
-  return { title: data.title, started: data.started, versions: data.versions, names: data.names, intervals,
+  return { title: data.title, started: data.started, versions: data.versions, names: data.names, intervals, looks: data.looks ?? {},
     groups: data.groups, problems, methods: data.methods, runs };
 };
 

@@ -23,19 +23,27 @@ const describeGroup = (runs) => {
     `${budget} evaluations each`].filter(Boolean).join(" · ");
 };
 
-// Best method, and which of the others cannot be told from it by the paired test.
+// The best method, and those beside it: near it, and not told apart from it by the paired test.
+const NEAR = 0.1; // of the leader's figure, on the problems that both ran
+const isNear = ({ measure, own, other }) => (measure === "area" ? other >= (1 - NEAR) * own
+  : measure === "final" ? other <= own + NEAR * Math.abs(own)
+    : other <= own + Math.log10(1 + NEAR)); // log10 of a figure that is compared by ratio
 const verdict = ({ rows, byArea }) => {
   const [best, ...rest] = rows;
   if (!best) return "";
   const figure = byArea ? `area ${unit(best.area.estimate)}` : say(best.final);
   if (!rest.length) return [h("b", {}, best.method.name), `: ${figure}.`];
-  const tests = rest.map((row) => ({ row, pairs: matched(row.runs, best.runs) })).filter(({ pairs }) => pairs.length)
-    .map(({ row, pairs }) => ({ row, p: contest(pairs).p }));
-  const corrected = holm(tests.map(({ p }) => p));
-  const level = tests.filter((_, i) => !(corrected[i] < 0.05)).map(({ row }) => row.method.name);
-  const few = level.slice(0, 3).join("; ") + (level.length > 3 ? ` and ${level.length - 3} more` : "");
-  return [h("b", {}, best.method.name), ` leads (${figure}). `,
-    level.length ? `Not told apart from it by the paired rank test: ${few}.` : "Ahead of every other by the paired rank test (p < .05, corrected)."];
+  const found = rest.map((row) => ({ row, pairs: matched(row.runs, best.runs) })).filter(({ pairs }) => pairs.length)
+    .map(({ row, pairs }) => ({ name: row.method.name, ...contest(pairs) }));
+  const corrected = holm(found.map(({ p }) => p));
+  const level = found.filter((_, i) => !(corrected[i] < 0.05));
+  const beside = level.filter(isNear).map(({ name }) => name);
+  const further = level.length - beside.length;
+  const few = beside.slice(0, 3).join("; ") + (beside.length > 3 ? ` and ${beside.length - 3} more` : "");
+  const behind = further ? ` ${beside.length ? "" : "No other is near it. "}The test is not sure about ${plural(further, "method")} further behind.` : "";
+  return [h("b", {}, best.method.name), ` leads (${figure}).`,
+    beside.length ? ` Near it, and not told apart by the paired rank test: ${few}.` : "", behind,
+    level.length ? "" : " Ahead of every other by the paired rank test (p < .05, corrected)."];
 };
 
 const track = (row, [low, high], look) => {

@@ -5,8 +5,7 @@ const parse = (id) => {
   return text ? fromData(JSON.parse(text)) : null;
 };
 const result = parse("data");
-const styles = looks(result.methods);
-const look = (method) => styles.get(method.name) ?? { color: "var(--soft)", dash: "", width: 2 };
+const look = (method) => result.looks[method.name] ?? { color: "var(--soft)", dash: "", width: 2 };
 
 // Sets of what is chosen; an empty one means all. Methods are hidden one by one, so theirs holds what is not shown.
 const chosen = { group: result.groups[0], dims: new Set(), kinds: new Set(), hidden: new Set(), common: false, bands: false, target: null, against: null };
@@ -106,6 +105,8 @@ const once = (make) => {
 const cards = result.groups.map((group) => emptyCard(group, () => choose(group)));
 byId("cards").append(...cards);
 
+byId("near").textContent = percent(NEAR);
+
 const drawGlance = (groups) => result.groups.forEach((group, i) => {
   const { runs, figures } = groups.get(group);
   cards[i].classList.toggle("chosen", group === chosen.group);
@@ -171,6 +172,10 @@ const drawTests = (rows) => {
   options("against", entries, against, draw);
   draw(against);
 };
+
+byId("targets-save").append(saveChart("targets reached", byId("ecdf-chart")));
+byId("profile-save").append(saveChart("performance profile", byId("profile-chart")));
+for (const figure of document.querySelectorAll("figure.drawn")) figure.querySelector("figcaption").append(saveDrawn(figure));
 
 const drawCompare = compareView(byId("compare-box"), result, parse("earlier"), look);
 

@@ -12,7 +12,7 @@ const sortable = ({ label, file, search = null, order = null }) => {
   const pager = h("div.pager");
   const field = search && h("input", { type: "search", placeholder: search, "aria-label": `${search} in: ${label}`,
     oninput: () => { page = 0; draw(); } });
-  const save = h("button.quiet", { type: "button", onclick: () => download(file, csv(shown(), columns)) }, "Save as CSV");
+  const save = h("button.quiet", { type: "button", onclick: () => download(`${file}.csv`, new Blob([csv(shown(), columns)], { type: "text/csv" })) }, "Save as CSV");
   const element = h("div.table", {}, field && h("div.tools", {}, field), box, h("div.foot", {}, pager, save));
 
   const shown = () => {
@@ -64,9 +64,4 @@ const csv = (rows, columns) => {
   const cell = (value) => (/[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
   const lines = [columns.map(({ title }) => title), ...rows.map((row) => columns.map((column) => column.key(row)))];
   return lines.map((line) => `${line.map(cell).join(",")}\n`).join("");
-};
-const download = (name, text) => {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-  h("a", { href: url, download: `${name}.csv` }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
 };

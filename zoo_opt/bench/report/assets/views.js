@@ -17,6 +17,7 @@ const ecdfChart = (box, rows, look, bands) => {
   const bounds = bands ? rows.map(({ method, runs: own }) => ({ look: look(method), name: method.name, x: coarse, ...ecdfBand(own, coarse) })) : [];
   const top = Math.max(...series.map(({ y }) => y.at(-1)), ...bounds.flatMap(({ high }) => high.filter(Number.isFinite)));
   lineChart(box, {
+    title: `${runs[0].group.name}: targets reached over the budget`,
     label: "Fraction of the targets reached over evaluations per dimension, a line for each method",
     x: { log: true, min: start, max: end, title: "evaluations / d", name: "Evaluations / d" },
     y: fractionAxis("fraction of targets", top),
@@ -45,25 +46,26 @@ const familySpec = (title, runs, look, names) => {
   const x = { log: true, min: Math.min(...series.map((s) => s.x[0])), max: Math.max(...runs.map((run) => run.budget)), title: "evaluations",
     name: "Evaluations", format: (v) => whole(v) };
   const y = { log, min: log && low === high ? low / 10 : low, max: log && low === high ? high * 10 : high, title: names[figure] ?? figure };
-  return { label: `${title}: ${names[figure] ?? figure} over evaluations`, x, y, series, best: "low" };
+  return { title: `${title}: ${names[figure] ?? figure}`, label: `${title}: ${names[figure] ?? figure} over evaluations`, x, y, series, best: "low" };
 };
 const familyBox = (title, runs, look, names) => {
   const chart = h("div.chart.small");
   const enlarge = () => {
     const big = h("div.chart.big");
     const dialog = h("dialog", { "aria-label": title, onclose: () => { dialog.remove(); document.body.append(tip); } },
-      h("form", { method: "dialog" }, h("h3", {}, title), h("button", {}, "Close")), big);
+      h("form", { method: "dialog" }, h("h3", {}, title), saveChart(`${title}, enlarged,`, big), h("button", {}, "Close")), big);
     document.body.append(dialog);
     dialog.showModal();
     dialog.append(tip); // what is outside of a modal dialog lies under it
     lineChart(big, { ...familySpec(title, runs, look, names), named: true });
   };
-  const figure = h("figure", {}, h("figcaption", {}, h("span", {}, title),
-    h("button.quiet", { type: "button", "aria-label": `Enlarge ${title}`, title: "Enlarge", onclick: enlarge }, "⤢")), chart);
+  const figure = h("figure", {}, h("figcaption", {}, h("span", {}, title), h("span.save", {},
+    h("button.quiet", { type: "button", "aria-label": `Enlarge ${title}`, title: "Enlarge", onclick: enlarge }, "⤢"))), chart);
   whenNear(figure, () => {
     const spec = familySpec(title, runs, look, names);
-    if (Number.isFinite(spec.y.min)) lineChart(chart, spec);
-    else chart.append(h("p.soft", {}, "No finite value."));
+    if (!Number.isFinite(spec.y.min)) return chart.append(h("p.soft", {}, "No finite value."));
+    lineChart(chart, spec);
+    return figure.querySelector(".save").prepend(saveChart(title, chart));
   });
   return figure;
 };
@@ -220,6 +222,7 @@ const profileChart = (box, rows, look) => {
   const factors = logGrid(1, 1000, 160);
   const { series, left } = profile(rows, factors);
   lineChart(box, {
+    title: `${rows[0].runs[0].group.name}: performance profile`,
     label: "Performance profile: fraction of targets reached within a factor of the best expected running time",
     x: { log: true, min: 1, max: 1000, title: "times the least expected running time", name: "Within times the least" },
     y: fractionAxis("fraction of (problem, target)", Math.max(...series.map(({ y }) => y.at(-1)))),
