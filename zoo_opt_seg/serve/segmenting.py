@@ -66,6 +66,10 @@ class Shown:
         return answer.astype(np.float32) if self.fit is None else self.fit.back(answer)
 
 
+ASKED_BY = {"points": ("points", "boxes"), "boxes": ("boxes",), "text": ("texts",)}
+"""Which prompts a question must have some of, by `BlackBox.prompted_by`."""
+
+
 class Segmenter:
     """What finds the object of a question in an image of any size: a black box, perhaps adapted.
 
@@ -121,19 +125,29 @@ class Segmenter:
         Raises
         ------
         TypeError, ValueError
-            If they are not of this form, or a point or box lies outside of the image or in what is cut off.
+            If they are not of this form, nothing is asked that the black box is asked by, or a point or box lies
+            outside of the image or in what is cut off.
         """
         image = np.asarray(image)
         if image.ndim != 3:
             raise ValueError(f"image must have shape (H, W, 3), got {image.shape}")
         image = check_images(image[None])[0]
         check_prompts(prompts, 1)
+        self._check_kind(prompts)
         size = image.shape[1], image.shape[0]
         fit = None if self.size is None else Fit(self.size, size, self.fit, shown_part(size, "image", None, self.crop))
         check_inside(prompts, fit.shown if fit else (0, 0, *size))
         if fit is None or (self.prompt is None and self.crop is None and size == (self.size, self.size)):
             return Shown(image, prompts)
         return self.fitted(fit.picture(Image.fromarray(to_bytes(image))), prompts, fit)
+
+    def _check_kind(self, prompts: Prompts) -> None:
+        kinds, given = ASKED_BY.get(self.model.prompted_by or "", ()), [name for name, _ in prompts.given()]
+        if prompts.labels is not None and (prompts.labels == ABSENT).all():
+            given = [name for name in given if name not in ("points", "labels")]
+        if kinds and not set(kinds) & set(given):
+            words = " or ".join(kinds)
+            raise ValueError(f"the model is asked by {words}, got {', '.join(given) or 'an image alone'}")
 
     def fitted(self, square: Array, prompts: Prompts, fit: Fit) -> Shown:
         """Return a square that a file was made into, with the prompts carried over from the file's pixels."""

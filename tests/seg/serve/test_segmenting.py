@@ -181,3 +181,26 @@ def test_a_result_folder(tmp_path, refined):
     expected = Segmenter(sam(), prompt, fit="pad", crop=(1, 2, 3, 4))(picture(50, 40), POINT)
     np.testing.assert_array_equal(loaded(picture(50, 40), POINT), expected)
     raises(FileNotFoundError, "none", segmenter_in, tmp_path / "none", sam())
+
+
+WRONG_KINDS = {
+    ("points", "texts"): (Prompts(texts=("a disc",)), "the model is asked by points or boxes, got texts"),
+    ("points", "nothing"): (Prompts.nothing(1), "the model is asked by points or boxes, got an image alone"),
+    ("boxes", "points"): (POINT, "the model is asked by boxes, got points, labels"),
+    ("text", "boxes"): (BOX, "the model is asked by texts, got boxes"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_KINDS)
+def test_a_question_of_another_kind_is_refused_before_the_model_is_asked(case):
+    """So that whoever asks is told what to ask by, 400, and not that the model failed, 500."""
+    model = Telling()
+    model.prompted_by = case[0]
+    prompts, words = WRONG_KINDS[case]
+    raises(ValueError, words, Segmenter(model).shown, picture(), prompts)
+    assert not model.asked
+
+
+def test_any_kind_will_do_where_the_model_does_not_say():
+    for prompts in (POINT, BOX, Prompts(texts=("a disc",)), Prompts.nothing(1)):
+        assert Segmenter(Telling())(picture(), prompts).shape == (SIZE, SIZE)
