@@ -180,7 +180,7 @@ def refine(
         "answers": len(answers),
         "of_the_search": sum(map(len, searched)),
         "training_dice": training_dice,  # found; start if it was asked
-        "steps": plan.refining.refine_steps,
+        "steps": done.steps,
         "parameters": done.refiner.parameters,
         "networks": len(done.members),
         "share": done.refiner.share,

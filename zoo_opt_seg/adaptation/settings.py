@@ -132,20 +132,21 @@ class RefineSettings:
         Train a refiner after the search, on the answers that the search has paid for and on some of its own.
     refine_share : float
         Of the calls, kept for the refiner's own questions; those that the search leaves are added.
-    refine_steps : int
-        Of the training of each of its networks.
+    refine_steps : int, optional
+        Of the training of each of its networks; see `zoo_opt_seg.refine.train_refiner` for how many without.
     refine_networks : int
         How many it has, see `zoo_opt_seg.refine.train_refiner`.
     """
 
     refine: bool = False
     refine_share: float = 0.2
-    refine_steps: int = 200
+    refine_steps: int | None = None
     refine_networks: int = 4
 
     def __post_init__(self) -> None:
         fraction("refine_share", self.refine_share)
-        integer("refine_steps", self.refine_steps, 1)
+        if self.refine_steps is not None:
+            integer("refine_steps", self.refine_steps, 1)
         integer("refine_networks", self.refine_networks, 1)
 
     def config(self) -> dict[str, Any]:

@@ -165,7 +165,8 @@ def parser() -> argparse.ArgumentParser:
         "--race", type=float, default=0.4, metavar="S", help="of the evaluations, to choose the start by (default: 0.4)"
     )
     sub.add_argument("--refine", action="store_true", help="train a small network that corrects the answers")
-    sub.add_argument("--refine-steps", type=int, default=200, metavar="N", help="of each network (default: 200)")
+    length = "of each network (default: three passes over the answers, 200 at least)"
+    sub.add_argument("--refine-steps", type=int, metavar="N", help=length)
     sub.add_argument("--refine-networks", type=int, default=4, metavar="N", help="that are averaged (default: 4)")
     sub.add_argument("--refine-share", type=float, default=0.2, metavar="S", help="of the calls (default: 0.2)")
     sub.add_argument("--augment", choices=("paper", "released"), help="augmentation of the training images")

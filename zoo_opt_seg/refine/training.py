@@ -28,11 +28,11 @@ from zoo_opt_seg.whitebox.core.trainer import Fitted, Report, Trainable, fit
 
 MEMBERS = 4  # chosen, as the steps
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-STEPS = 200  # of 8 questions; chosen, on the validation split of the drawn domains
+STEPS, PASSES = 200, 3  # at least, of 8 questions, and over the answers; chosen, on validation splits of drawn domains
 RECIPE = Recipe(
     batch=8, lr=3e-3, weight_decay=1e-2, warmup=25, schedule="polynomial", power=1.0, stop_after=None, clip=1.0
 )
-"""The epochs are made as many as it takes for `STEPS` steps."""
+"""The epochs are made as many as it takes for the steps of `train_refiner`."""
 
 _PARTS, _SEEDS = 41, 1000  # stream of the seed, and what tells the networks' seeds apart
 
@@ -107,12 +107,15 @@ class Refit:
         to judge by.
     judged : {"validation", "left out", ""}
         Whether by the validation answers, or by what each network says of the images that it was not trained on.
+    steps : int
+        Of each training, at most.
     """
 
     refiner: Refiner
     members: tuple[Fitted, ...]
     shares: dict[float, float]
     judged: str
+    steps: int
 
     @property
     def seconds(self) -> float:
@@ -127,7 +130,7 @@ def train_refiner(
     judge: Answers | None = None,
     members: int = MEMBERS,
     config: RefinerConfig | None = None,
-    steps: int = STEPS,
+    steps: int | None = None,
     clicks: bool = False,
     recipe: Recipe = RECIPE,
     out: Path | None = None,
@@ -155,8 +158,8 @@ def train_refiner(
         Networks, at most one for each labelled image. 1: one network, trained on all images.
     config : RefinerConfig, optional
         Of the networks; whether the answers are hard is seen from them.
-    steps : int
-        Of each training, whatever the number of answers.
+    steps : int, optional
+        Of each training; by default as many as three passes over the answers take, and 200 at least.
     clicks : bool
         Whether the refiner is to follow clicks that correct its own masks: in training, each question is given some.
     recipe : Recipe
@@ -186,13 +189,17 @@ def train_refiner(
         if others is not None and others.hard != answers.hard:
             raise ValueError(f"{name} must hold answers of the same kind, probabilities or masks, as answers")
     config = replace(config or RefinerConfig(), hard=answers.hard)
-    steps, recipe = integer("steps", steps, 1), replace(recipe, keep="best" if validation else "last")
+    if steps is not None:
+        integer("steps", steps, 1)
+    recipe = replace(recipe, keep="best" if validation else "last")
     part_of = _dealt(answers.about, integer("members", members, 1), recipe.seed)
     parts = range(max(part_of.values()) + 1)
-    nets, fits = [], []
+    nets, fits, made = [], [], 0
     for k in parts:
         seen = answers if len(parts) == 1 else answers[_part(answers, part_of) != k]
-        epochs = math.ceil(steps / math.ceil(len(seen) / recipe.batch))
+        a_pass = math.ceil(len(seen) / recipe.batch)
+        epochs = math.ceil((max(STEPS, PASSES * a_pass) if steps is None else steps) / a_pass)
+        made = max(made, epochs * a_pass)
         own = replace(recipe, epochs=epochs, seed=recipe.seed + _SEEDS * k)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(own.seed)
@@ -209,7 +216,7 @@ def train_refiner(
         shares = _shares(judge, [([nets[k]], np.flatnonzero(part == k)) for k in parts])
         judged = "left out" if shares else ""
     share = max(shares, key=shares.__getitem__, default=1.0)  # the least of equals, as they are in order
-    return Refit(Refiner(nets, share), tuple(fits), shares, judged)
+    return Refit(Refiner(nets, share), tuple(fits), shares, judged, made)
 
 
 def _dealt(about: np.ndarray, members: int, seed: int) -> dict[int, int]:
@@ -244,7 +251,7 @@ def row(request: RowRequest) -> Trained:
 
     With ``box = false`` the same network learns from the same labels without the black box.
     """
-    options = {"images": 0, "questions": 8, "box": True, "members": MEMBERS, "steps": STEPS, **request.options}
+    options = {"images": 0, "questions": 8, "box": True, "members": MEMBERS, "steps": None, **request.options}
     model, seed, train = request.model if options["box"] else Silent(), request.recipe.seed, request.splits.train
     known = train.with_object if kind_for(model) != "text" else np.arange(len(train))
     chosen = np.random.default_rng(seed).permutation(known)[: options["images"] or None]

@@ -206,6 +206,16 @@ def test_each_network_is_judged_by_images_that_it_has_not_seen(samples, monkeypa
         assert left_out == set(range(7)) - images
 
 
+@pytest.mark.parametrize(("times", "given", "steps"), [(1, None, 8), (4, None, 24), (4, 3, 8)])
+def test_three_passes_over_the_answers_and_a_least_number_of_steps(samples, monkeypatch, times, given, steps):
+    """Many answers are seen three times each, few as often as the least number of steps allows, in whole passes."""
+    monkeypatch.setattr(refine_training, "STEPS", 8)
+    answers = ask(Uncertain(), samples[:8], questions=2)
+    asked = answers[np.tile(np.arange(16), times)]
+    done = train_refiner(asked, config=SMALL, members=1, steps=given)  # by eight
+    assert done.steps == steps and len(done.members[0].history) == 1 + steps / (2 * times)
+
+
 def test_where_the_black_box_is_right_it_is_left_alone(samples):
     def oracle(images, prompts):
         return np.stack([known[image.tobytes()] for image in images])
