@@ -43,6 +43,8 @@ HELD = (
         "docs/extending.md",
         "docs/seg-prompts.md",
     ),
+    *("docs/seg-blackbox.md", "docs/seg-whitebox.md", "docs/seg-small-sam.md", "docs/seg-ladder.md"),
+    *("docs/seg-cris-san.md", "docs/seg-parity.md", "docs/api.md"),
     *("docs/examples.md", ".github/CODE_OF_CONDUCT.md", ".github/SECURITY.md"),
     *("zoo_opt/cli/arguments.py", "zoo_opt_seg/cli/arguments.py", "zoo_opt_seg/cli/commands.py"),
 )

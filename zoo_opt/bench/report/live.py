@@ -100,7 +100,7 @@ class LiveTable:
 
     def __exit__(self, *error: Any) -> None:
         (self._lines or self._live).__exit__(*error)
-        if self._lines is None:
+        if self._lines is None and self._total:  # nothing of a bench that was refused
             print(self._heading(), file=sys.stderr)
 
     def start(self, jobs: Collection[Job], record: Record) -> None:

@@ -61,7 +61,7 @@ def mask_array(path: Path | MaskSource, values: tuple[int, int] | None) -> np.nd
     if not ((array == 0) | (array == 1)).all():
         raise DataError(
             f"{path}: expected a mask of 0 and 1, or of 0 and 255, got the values {seen(array)}; for labels "
-            "values=(low, high) says which are the object"
+            "values=(low, high) (--data-option values=[low,high]) says which are the object"
         )
     return np.asarray(array == 1)
 

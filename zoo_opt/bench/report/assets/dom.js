@@ -41,12 +41,14 @@ const whenNear = (element, draw) => {
   watcher.observe(element);
   if (nearby.has(element)) drawNow(element);
 };
+addEventListener("beforeprint", () => document.querySelectorAll("[data-lazy]").forEach(drawNow));
+
+// Gives the reader a file.
 const download = (name, blob) => {
   const url = URL.createObjectURL(blob);
   h("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 };
-addEventListener("beforeprint", () => document.querySelectorAll("[data-lazy]").forEach(drawNow));
 
 const whole = (value) => (Number.isNaN(value) ? "–" : Math.round(value).toLocaleString("en"));
 const plural = (n, one, many = `${one}s`) => `${whole(n)} ${n === 1 ? one : many}`;
