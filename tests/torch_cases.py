@@ -24,6 +24,7 @@ METHODS = {
     "fzoo": zo.FZOO(lr=1e-5, c=1e-3, directions=4),
     "fzoo-auto": zo.FZOO(lr="auto", c="auto", directions=4),
     "untuned": zo.FZOO.untuned(directions=4, scale=0.05),
+    "untuned-trial": zo.FZOO.untuned(directions=6, scale=0.5, trial=True),
 }
 
 

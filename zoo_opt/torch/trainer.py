@@ -36,13 +36,13 @@ class Step(NamedTuple):
     number : int
         0 for the first.
     loss : float
-        The mean loss of its probes, NaN if all have failed.
+        The mean loss of its probes, NaN if all have failed; in a trial that of the parameters themselves.
     losses : list of float
         Those of its probes, NaN where failed.
     gain : Gain
         Its lr, c and momentum.
     skipped : bool
-        Whether too many probes have failed, so that nothing was changed.
+        Whether nothing was changed: too many probes have failed, or it was a trial of how long steps may be.
     """
 
     number: int
@@ -66,8 +66,7 @@ class Trainer(StoredTraining):
         most 2^-22 of the largest in their tensor, which makes moves exact.
     method : GradientMethod or str, default "auto"
         `FZOO`, `SPSA`, `SPSAGC`, `SPSAGEASS` or `BAR`, without bounds, its draws `Rademacher`, `Gaussian` (of 16 bits,
-        as `QuantileGaussian`) or `SegmentedUniform`; or a name. "auto" is `FZOO.untuned()`, whose first steps were too
-        long for a transformer: docs/torch.md, "Forwards".
+        as `QuantileGaussian`) or `SegmentedUniform`; or a name. "auto" is `FZOO.untuned(trial=True)`.
     budget : int, optional
         Losses that the training is to take, which plans of "auto" and `fit` go by.
     rng : None, int, SeedSequence or Generator
@@ -250,7 +249,8 @@ class Trainer(StoredTraining):
         record = self._course.finish(memo, losses, write=None if self._log is None else self._log.append)
         if self._made is not None:
             self._made.append(record.decided)
-        alive = [loss for loss in losses if math.isfinite(loss)]
+        told = losses if memo.radii is None else losses[:1]
+        alive = [loss for loss in told if math.isfinite(loss)]
         mean = math.fsum(alive) / len(alive) if alive else math.nan
         return Step(number, mean, losses, memo.gain, not record.decided.weights)
 
