@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 _LARGEST_STEP = 100.0  # sigma is at least the RMS of the differences over this; ours, against a step without bound
-_FEWEST = 10  # steps of a budget for which a trial, one of them or more, is worth its cost; chosen
+_FEWEST = 20  # steps of a budget for which a trial, one of them or more, is worth its cost; chosen
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,8 @@ class Centered:
         n = len(alive)
         if n < self.at_least:
             return None
+        if min(alive) == max(alive):  # their mean may differ from them by rounding
+            return [0.0] * len(losses)
         mean = sum(loss / n for loss in alive)
         scale = 1.0 / (c * (n - 1))
         return [(loss - mean) * scale if math.isfinite(loss) else 0.0 for loss in losses]
@@ -128,8 +130,8 @@ class FZOO(GradientMethod):
     scale : float or None, default None
         Size of a typical parameter, for "auto". None: the root mean square of x0, or 1 where x0 = 0.
     trial : bool, default False
-        Whether a step in the beginning evaluates probes that are as long as steps, and cuts lr to what they allow: see
-        `TrialSteps`. For base=False without bounds. "auto" makes none in a budget of less than 10 steps.
+        Whether the first evaluations are of probes that are as long as steps, and lr is cut to what they allow: see
+        `TrialSteps`. For base=False without bounds. "auto" makes none in a budget of less than 20 steps.
     bounds : None or bounds in any form, default None
         No candidate leaves them; see `GradientMethod`. x0 must lie inside.
 

@@ -16,6 +16,7 @@ from zoo_opt.gradient.gains import Gain
 from zoo_opt.gradient.zo_gradient import ZOMemo
 from zoo_opt.methods.base import GradientMethod
 from zoo_opt.torch.course import Course, method_of, named_in
+from zoo_opt.torch.interrupts import interrupts_held
 from zoo_opt.torch.log import read_log
 from zoo_opt.torch.replica import Decided, loss_of, same_draws
 from zoo_opt.torch.slots import Slots
@@ -151,8 +152,9 @@ class Trainer(StoredTraining):
         Raises
         ------
         Exception
-            Whatever ``loss`` or the writing of the log raises; all is then as it was before the step, but where an
-            interrupt came while the parameters were moved: then the next step and `save` raise RuntimeError.
+            Whatever ``loss`` or the writing of the log raises; all is then as it was before the step. Ctrl-C waits
+            for a move that goes on, so that the step is either made or not. Where something else ends a move in its
+            middle (no memory, say), the next step and `save` raise RuntimeError.
         """
         course, started, forward = self._course, time.perf_counter(), 0.0
         self.check()
@@ -246,9 +248,10 @@ class Trainer(StoredTraining):
     def _finished(self, memo: ZOMemo, losses: list[float]) -> Step:
         """Let the losses move the parameters, and write the log."""
         number = self.steps
-        record = self._course.finish(memo, losses, write=None if self._log is None else self._log.append)
-        if self._made is not None:
-            self._made.append(record.decided)
+        with interrupts_held():
+            record = self._course.finish(memo, losses, write=None if self._log is None else self._log.append)
+            if self._made is not None:
+                self._made.append(record.decided)
         told = losses if memo.radii is None else losses[:1]
         alive = [loss for loss in told if math.isfinite(loss)]
         mean = math.fsum(alive) / len(alive) if alive else math.nan
