@@ -134,9 +134,13 @@ def test_gains_without_a_rate_are_measured_without_a_trial() -> None:
     assert found.noise == 0.0 and found.method.trial
 
 
+def test_within_bounds_there_is_none() -> None:
+    method = zo.FZOO.untuned(trial=True).within((-9, 9))
+    opt = zo.Optimizer(method, np.ones(D), rng=2, budget=1200)
+    assert opt.ask().of[1] == 0  # a point evaluated twice, as in a step without a trial
+
+
 test_errors = refused(
     operator.call,
-    (lambda: zo.FZOO(trial=True), ValueError, "trial must be False with a base or bounds, got True"),
-    (lambda: zo.FZOO(base=False, trial=True, bounds=(-1, 1)), ValueError, "trial must be False with a base or"),
-    (lambda: zo.FZOO.untuned(trial=True).within((-1, 1)), ValueError, "trial must be False with a base or"),
+    (lambda: zo.FZOO(trial=True), ValueError, "trial must be False with a base, got True"),
 )

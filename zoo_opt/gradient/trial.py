@@ -60,7 +60,7 @@ class TrialSteps(Gains):
     observes = True
 
     @property
-    def start(self) -> TrialState:  # type: ignore[override]
+    def start(self) -> TrialState:
         """The state before the first step."""
         return TrialState(self.base.start)
 

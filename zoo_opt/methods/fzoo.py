@@ -131,7 +131,7 @@ class FZOO(GradientMethod):
         Size of a typical parameter, for "auto". None: the root mean square of x0, or 1 where x0 = 0.
     trial : bool, default False
         Whether the first evaluations are of probes that are as long as steps, and lr is cut to what they allow: see
-        `TrialSteps`. For base=False without bounds. "auto" makes none in a budget of less than 20 steps.
+        `TrialSteps`. For base=False; within bounds there is none. "auto" makes none in a budget of less than 20 steps.
     bounds : None or bounds in any form, default None
         No candidate leaves them; see `GradientMethod`. x0 must lie inside.
 
@@ -157,8 +157,8 @@ class FZOO(GradientMethod):
         kit = self.compose()  # checks the rest
         if not self.base and kit.draws.self_dual(1) is None:
             raise ValueError(f"base must be True for draws that are not their own dual, got {self.base!r}")
-        if self.trial and (self.base or self.bounds is not None):
-            raise ValueError(f"trial must be False with a base or bounds, got {self.trial!r}")
+        if self.trial and self.base:
+            raise ValueError(f"trial must be False with a base, got {self.trial!r}")
 
     @classmethod
     def untuned(cls, *, directions: int = 12, scale: float | None = None, trial: bool = False) -> FZOO:
@@ -186,6 +186,6 @@ class FZOO(GradientMethod):
         estimator = OneSided(self.directions, at_least=3) if self.base else Centered(self.directions, at_least=3)
         scaling = LossSpread(self.base)
         follows = gains(gain("lr", self.lr), self.c, estimator, scaling, per_c=True)
-        if self.trial:
+        if self.trial and self.bounds is None:
             follows = TrialSteps(follows, self.directions)
         return ZOGradient(self.draws, estimator, follows, scaling=scaling)
