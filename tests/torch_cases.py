@@ -68,6 +68,33 @@ def train(folder):
     print("sum", trainer.checksum(), trainer.cost.forwards, flush=True)
 
 
+def train_in_a_group(rank, size, folder, name, seed, breaks):
+    """Train in process ``rank`` of ``size`` and write its bits, how often it was asked, or what was raised."""
+    from torch import distributed
+
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=size)
+    calls = [0]
+
+    def fun(module, step):
+        calls[0] += 1
+        if (rank, step) == breaks:
+            raise ZeroDivisionError
+        return loss(module, step)
+
+    module = net(rank if seed == "others" else 0)
+    trainer = zo.torch.Trainer(module, METHODS[name], budget=5000, rng=3)
+    try:
+        trainer.fit(fun, steps=25, group=distributed.group.WORLD)
+        told = f"{calls[0]} of {trainer.cost.forwards}"
+    except (RuntimeError, ZeroDivisionError) as error:
+        told = f"{type(error).__name__}: {error}"
+        if breaks is not None:
+            trainer.fit(loss, steps=25 - trainer.steps)  # the step is made again by this process alone
+    Path(folder, f"{rank}.bits").write_bytes(bits(module))
+    Path(folder, f"{rank}.told").write_text(told)
+    distributed.destroy_process_group()
+
+
 if __name__ == "__main__":
     import sys
 

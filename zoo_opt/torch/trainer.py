@@ -18,6 +18,7 @@ from zoo_opt.methods.base import GradientMethod
 from zoo_opt.torch.course import Course, method_of, named_in
 from zoo_opt.torch.interrupts import interrupts_held
 from zoo_opt.torch.log import read_log
+from zoo_opt.torch.ranks import Ranks
 from zoo_opt.torch.replica import Decided, loss_of, same_draws
 from zoo_opt.torch.slots import Slots
 from zoo_opt.torch.stored_training import StoredTraining
@@ -182,6 +183,7 @@ class Trainer(StoredTraining):
         *,
         executor: Any = None,
         make: Callable[[], torch.nn.Module] | None = None,
+        group: Any = None,
         callback: Callable[[Step], Any] | None = None,
     ) -> Self:
         """Make steps until the budget is used up.
@@ -199,8 +201,12 @@ class Trainer(StoredTraining):
         make : callable, optional
             ``make()`` -> the module at its start, on a worker; needed with an executor. What a worker of processes
             gets is pickled, as is ``loss``.
+        group : torch.distributed.ProcessGroup, optional
+            Processes that all call this alike, each with a trainer of its own of the same start, method and seed. Each
+            evaluates some of the probes; they exchange losses alone and stay the same bit for bit. Its backend must
+            take tensors of the CPU, as gloo does.
         callback : callable, optional
-            ``callback(step)`` after each step; True ends the training.
+            ``callback(step)`` after each step; True ends the training, in all processes of a group or in none.
 
         Returns
         -------
@@ -210,7 +216,7 @@ class Trainer(StoredTraining):
         Raises
         ------
         ReplicaError
-            If a worker's parameters are not those of this process.
+            If a worker's parameters, or those of another process of the group, are not those of this process.
         """
         if self.module is None:
             raise TypeError("module must be a torch.nn.Module for fit, got parameters alone")
@@ -218,12 +224,16 @@ class Trainer(StoredTraining):
             raise ValueError("steps must be given where the trainer has no budget, got neither")
         if executor is not None and make is None:
             raise TypeError("make must be given with an executor: a function that returns the module at its start")
+        if executor is not None and group is not None:
+            raise TypeError("group must be None with an executor, got both")
         last = None if steps is None else self.steps + integer("steps", steps, 0)
-        workers = None
+        workers: Evaluators | Ranks | None = None
+        module, course = self.module, self._course
         if make is not None and executor is not None:
             self._made = self._all_made()
-            workers = Evaluators(executor, make, loss, self.method, self._course.head, self._made)
-        module = self.module
+            workers = Evaluators(executor, make, loss, self.method, course.head, self._made)
+        elif group is not None:
+            workers = Ranks(group, module, course.replica, loss, course.head)
         while not self.stop() and (last is None or self.steps < last):
             if workers is None:
                 number = self.steps
@@ -234,14 +244,18 @@ class Trainer(StoredTraining):
                 break
         return self
 
-    def _step_on(self, workers: Evaluators) -> Step:
+    def _step_on(self, workers: Evaluators | Ranks) -> Step:
         course, started = self._course, time.perf_counter()
         self.check()
         memo = course.begin(self.lr_factor)
         check = self.checksum() if self.steps % CHECK_EVERY == 0 else None
-        losses = workers.losses(self.steps, course.places(memo), memo.gain, course.wanted, check)
-        forward = time.perf_counter() - started
-        step = self._finished(memo, losses)
+        try:
+            losses = workers.losses(self.steps, course.places(memo), memo.gain, course.wanted, check)
+            forward = time.perf_counter() - started
+            step = self._finished(memo, losses)
+        except BaseException:
+            course.replica.home()
+            raise
         self.cost.spent(forward, time.perf_counter() - started - forward)
         return step
 
