@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch")
 from refusals import raises  # noqa: E402
 from torch_cases import METHODS, bits, loss, net  # noqa: E402
 
+from zoo_opt.support.interrupts import interrupts_held  # noqa: E402
 from zoo_opt.torch import replica as replica_module  # noqa: E402
-from zoo_opt.torch.interrupts import interrupts_held  # noqa: E402
 
 STEPS = 6
 

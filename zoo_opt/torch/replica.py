@@ -14,9 +14,9 @@ from zoo_opt.core.keys import NOISE, Key, words
 from zoo_opt.gradient.gains import Gain
 from zoo_opt.gradient.updates import Plain, UpdateRule
 from zoo_opt.gradient.zo_gradient import ZOGradient
+from zoo_opt.support.interrupts import interrupts_held
 from zoo_opt.torch.arrays import Flat
 from zoo_opt.torch.directions import Kind, Term, kind_of
-from zoo_opt.torch.interrupts import interrupts_held
 from zoo_opt.torch.moves import Moves
 from zoo_opt.torch.slots import Slots
 

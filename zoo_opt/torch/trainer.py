@@ -15,14 +15,14 @@ from zoo_opt.core.keys import make_key
 from zoo_opt.gradient.gains import Gain
 from zoo_opt.gradient.zo_gradient import ZOMemo
 from zoo_opt.methods.base import GradientMethod
+from zoo_opt.support.interrupts import interrupts_held
 from zoo_opt.torch.course import Course, method_of, named_in
-from zoo_opt.torch.interrupts import interrupts_held
 from zoo_opt.torch.log import read_log
-from zoo_opt.torch.ranks import Ranks
+from zoo_opt.torch.parallel.ranks import GroupRanks
+from zoo_opt.torch.parallel.workers import Evaluators
 from zoo_opt.torch.replica import Decided, loss_of, same_draws
 from zoo_opt.torch.slots import Slots
 from zoo_opt.torch.stored_training import StoredTraining
-from zoo_opt.torch.workers import Evaluators
 
 if TYPE_CHECKING:
     from zoo_opt.typing import RNG
@@ -227,13 +227,13 @@ class Trainer(StoredTraining):
         if executor is not None and group is not None:
             raise TypeError("group must be None with an executor, got both")
         last = None if steps is None else self.steps + integer("steps", steps, 0)
-        workers: Evaluators | Ranks | None = None
+        workers: Evaluators | GroupRanks | None = None
         module, course = self.module, self._course
         if make is not None and executor is not None:
             self._made = self._all_made()
             workers = Evaluators(executor, make, loss, self.method, course.head, self._made)
         elif group is not None:
-            workers = Ranks(group, module, course.replica, loss, course.head)
+            workers = GroupRanks(group, module, course.replica, loss, course.head)
         while not self.stop() and (last is None or self.steps < last):
             if workers is None:
                 number = self.steps
@@ -244,7 +244,7 @@ class Trainer(StoredTraining):
                 break
         return self
 
-    def _step_on(self, workers: Evaluators | Ranks) -> Step:
+    def _step_on(self, workers: Evaluators | GroupRanks) -> Step:
         course, started = self._course, time.perf_counter()
         self.check()
         memo = course.begin(self.lr_factor)

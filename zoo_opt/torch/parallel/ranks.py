@@ -12,11 +12,11 @@ from torch import distributed
 
 from zoo_opt.gradient.gains import Gain
 from zoo_opt.torch.log import LogHead
+from zoo_opt.torch.parallel.workers import ReplicaError
 from zoo_opt.torch.replica import Replica, loss_of, same_draws
-from zoo_opt.torch.workers import ReplicaError
 
 
-class Ranks:
+class GroupRanks:
     """The processes of a group, each of which has the module, makes the same steps, and evaluates some of the probes.
 
     Parameters
