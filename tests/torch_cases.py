@@ -72,7 +72,8 @@ def train_in_a_group(rank, size, folder, name, seed, breaks):
     """Train in process ``rank`` of ``size`` and write its bits, how often it was asked, or what was raised."""
     from torch import distributed
 
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=size)
+    store = distributed.FileStore(f"{folder}/store", size)
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=size)
     calls = [0]
 
     def fun(module, step):
