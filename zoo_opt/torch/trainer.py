@@ -247,8 +247,8 @@ class Trainer(StoredTraining):
     def _step_on(self, workers: Evaluators | GroupRanks) -> Step:
         course, started = self._course, time.perf_counter()
         self.check()
-        check = self.checksum() if self.steps % CHECK_EVERY == 0 else None  # before the grid makes room for a radius
         memo = course.begin(self.lr_factor)
+        check = self.checksum() if self.steps % CHECK_EVERY == 0 else None
         try:
             losses = workers.losses(self.steps, course.places(memo), memo.gain, course.wanted, check)
             forward = time.perf_counter() - started
