@@ -11,7 +11,7 @@ MeZO is two-sided SPSA with normal directions, c = 1e-3 and a constant rate (Mal
 of a half-decade grid by the final loss on a design seed, 100. Recorded are the seeds 0, 1, 2: the loss of MeZO at the
 end of its budget T, and after how many forwards `method="auto"`, told a budget of a quarter, of a half, and of all of
 T, is at that loss (the mean over a fixed set of minibatches, looked at 20 times in a run). Lines of JSON are kept,
-and runs that are there are not made again.
+and runs that are there are not made again. Those called "auto without trial" are of `zo.FZOO.untuned()`, as "auto" was.
 
     python benchmarks/torch_queries.py OUT.jsonl [--tasks digits bytes sam]
 """

@@ -6,6 +6,10 @@ as published (`torch.normal` of each tensor, four passes). The losses are consta
 nothing. Extra memory is the highest resident size of the process in a step less that before it (Linux).
 
     python benchmarks/torch_step.py [--sizes 1e6 1e7 1e8] [--device cpu]
+    python benchmarks/torch_step.py --vit [--device cpu]
+
+With ``--vit`` the forward passes are real: a ViT of 86 million random parameters (timm's ``vit_base_patch16_224``), two
+images of 224 by 224; the seconds in the loss and in moving, and the memory of a step beside that of one forward pass.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ import torch
 import zoo_opt as zo
 
 TENSORS = 50
-ROUNDS = 5
+ROUNDS, REAL_ROUNDS = 5, 2
 METHODS = {
     "SPSA, signs, two probes": zo.SPSA(lr=1e-6, c=2**-10, draws=zo.Rademacher()),
     "SPSA, normals, two probes": zo.SPSA(lr=1e-6, c=2**-10, draws=zo.Gaussian()),
@@ -136,13 +140,56 @@ def measure(d: int, device: str) -> dict[str, dict[str, float]]:
     return best
 
 
+def vit(device: str) -> str:
+    """Return a table of what steps of a ViT cost."""
+    import timm
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    module = timm.create_model("vit_base_patch16_224", pretrained=False).eval().to(device)
+    images = torch.randn(2, 3, 224, 224, device=device)
+    labels = torch.tensor([3, 5], device=device)
+
+    def loss() -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(module(images), labels)
+
+    def forward() -> None:
+        with torch.inference_mode():
+            loss().item()
+
+    forward()
+    seconds = []
+    for _ in range(REAL_ROUNDS):
+        start = time.perf_counter()
+        forward()
+        seconds.append(time.perf_counter() - start)
+    d = sum(p.numel() for p in module.parameters())
+    lines = [f"{d} parameters, device {device}", "| | s in the loss | s in moving | MB more |", "|---|---|---|---|"]
+    lines.append(f"| one forward pass | {min(seconds):.2f} | | {peak_of(forward, device):.1f} |")
+    for name, method in METHODS.items():
+        trainer = zo.torch.Trainer(module, method, rng=0)
+        trainer.step(loss)
+        memory, spent = peak_of(lambda trainer=trainer: trainer.step(loss), device), []  # type: ignore[misc]
+        for _ in range(REAL_ROUNDS):
+            before = trainer.cost.forward_seconds, trainer.cost.move_seconds
+            trainer.step(loss)
+            spent.append((trainer.cost.forward_seconds - before[0], trainer.cost.move_seconds - before[1]))
+        least = [min(column) for column in zip(*spent, strict=True)]
+        lines.append(f"| {name} | {least[0]:.2f} | {least[1]:.2f} | {memory:.1f} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Print a table of ratios and memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=["1e6", "1e7", "1e8"], help="numbers of parameters")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--vit", action="store_true", help="a ViT of 86 million parameters, its forward passes too")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.vit:
+        print(vit(args.device))
+        return
     if args.one:
         print(json.dumps(measure(int(float(args.sizes[0])), args.device)))
         return

@@ -47,6 +47,7 @@ CASES = [
     Case("fzoo without base", zo.FZOO(lr=LR, c=1e-4, base=False)),
     Case("fzoo auto", zo.FZOO(lr="auto", c="auto"), reduction=0.03),
     Case("fzoo untuned", zo.FZOO.untuned()),
+    Case("fzoo untuned trial", zo.FZOO.untuned(trial=True)),
     Case("spsa auto", zo.SPSA(lr="auto", c="auto"), reduction=1e-3),
     Case("spsa rms", zo.SPSA(lr=zo.Cosine(0.2, 1e-3, steps=1500), c=1e-3, scaling=zo.SlopeRMS(0.99), pairs=1)),
     Case("spsa-gc auto", zo.SPSAGC(lr="auto", c="auto", pairs=2), reduction=1e-3),

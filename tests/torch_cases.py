@@ -24,6 +24,7 @@ METHODS = {
     "fzoo": zo.FZOO(lr=1e-5, c=1e-3, directions=4),
     "fzoo-auto": zo.FZOO(lr="auto", c="auto", directions=4),
     "untuned": zo.FZOO.untuned(directions=4, scale=0.05),
+    "untuned-trial": zo.FZOO.untuned(directions=6, scale=0.5, trial=True),
 }
 
 
@@ -65,6 +66,34 @@ def train(folder):
     trainer = zo.torch.Trainer(net(), METHODS["fzoo-auto"], budget=5000, rng=3, log=Path(folder) / "run.zlog")
     trainer.fit(loss, steps=400 - trainer.steps, callback=lambda step: print(step.number, flush=True))
     print("sum", trainer.checksum(), trainer.cost.forwards, flush=True)
+
+
+def train_in_a_group(rank, size, folder, name, seed, breaks):
+    """Train in process ``rank`` of ``size`` and write its bits, how often it was asked, or what was raised."""
+    from torch import distributed
+
+    store = distributed.FileStore(f"{folder}/store", size)
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=size)
+    calls = [0]
+
+    def fun(module, step):
+        calls[0] += 1
+        if (rank, step) == breaks:
+            raise ZeroDivisionError
+        return loss(module, step)
+
+    module = net(rank if seed == "others" else 0)
+    trainer = zo.torch.Trainer(module, METHODS[name], budget=5000, rng=3)
+    try:
+        trainer.fit(fun, steps=25, group=distributed.group.WORLD)
+        told = f"{calls[0]} of {trainer.cost.forwards}"
+    except (RuntimeError, ZeroDivisionError) as error:
+        told = f"{type(error).__name__}: {error}"
+        if breaks is not None:
+            trainer.fit(loss, steps=25 - trainer.steps)  # the step is made again by this process alone
+    Path(folder, f"{rank}.bits").write_bytes(bits(module))
+    Path(folder, f"{rank}.told").write_text(told)
+    distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from zoo_opt.core.errors import integer, vector
 from zoo_opt.engines import Call, one_by_one, whole_steps
 from zoo_opt.gradient.auto import is_auto
 from zoo_opt.gradient.gains import Constant
+from zoo_opt.gradient.trial import TrialState
 from zoo_opt.methods import GradientMethod, make
 from zoo_opt.methods.spsa_geass import GainState
 from zoo_opt.optimizer import Optimizer
@@ -124,7 +125,7 @@ def calibrate(
             else:
                 opt.tell(outcome.id, outcome.loss, sem=None if math.isnan(outcome.sem) else outcome.sem)
     gains = opt.state.gains
-    known = (gains.base if isinstance(gains, GainState) else gains).noise
+    known = (gains.base if isinstance(gains, GainState | TrialState) else gains).noise
     c = cast(GradientMethod, opt.method).kit.gain(opt.state, 0).c
     ready = cast(GradientMethod, (replace(cast(Any, given), c=c) if open_c else given).plan(x, budget))
     first = ready.kit.gain(ready.init(x, opt.state.key), 0)

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 from refusals import raises  # noqa: E402
 from torch_cases import METHODS, bits, deadly_loss, loss, net  # noqa: E402
 
-from zoo_opt.torch import workers as workers_module  # noqa: E402
+from zoo_opt.torch.parallel import workers as workers_module  # noqa: E402
 
 STEPS = 25
 

@@ -188,6 +188,8 @@ class Observation(NamedTuple):
         The estimate times ``factor``, which the scaling gave; None beside slopes of None.
     length : callable or None
         Returns the 2-norm of ghat, where that is not at hand as an array.
+    radii : tuple of float or None
+        See `Gains.radii`.
     """
 
     losses: list[float]
@@ -198,6 +200,7 @@ class Observation(NamedTuple):
     ghat: Array | None = None
     factor: float = 1.0
     length: Callable[[], float] | None = None
+    radii: tuple[float, ...] | None = None
 
     @property
     def square(self) -> float:
@@ -234,6 +237,10 @@ class Gains:
     def repeats(self, state: Any, t: int) -> bool:
         """Return whether step t evaluates its first point twice."""
         return False
+
+    def radii(self, state: Any, t: int) -> tuple[float, ...] | None:
+        """Return, for a step that only measures, the multiple of c that each of its n candidates is away by."""
+        return None
 
     def observe(self, state: Any, seen: Observation) -> Any:
         """Return the state after a step."""

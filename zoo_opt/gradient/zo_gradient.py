@@ -51,10 +51,14 @@ class ZOState:
 
 
 class ZOMemo(NamedTuple):
-    """What an update needs of its step: its gains, and whether its second candidate is the first one again."""
+    """What an update needs of its step: its gains, and whether its second candidate is the first one again.
+
+    ``radii`` are those of a step that only measures: see `Gains.radii`.
+    """
 
     gain: Gain
     repeats: bool = False
+    radii: tuple[float, ...] | None = None
 
 
 class Decision(NamedTuple):
@@ -105,7 +109,7 @@ class ZOGradient:
     def ask(self, state: ZOState, step: int, out: Array | None = None) -> Asked:
         """See `Method.ask`."""
         gain = self.gain(state, step)
-        repeats = self.gains.repeats(state.gains, step)
+        repeats, radii = self.gains.repeats(state.gains, step), self.gains.radii(state.gains, step)
         center = self.rule.center(state.x, state.m, gain)
         q, d = self.estimator.q, center.size
         room = self._room(gain, d, center.dtype)
@@ -122,21 +126,23 @@ class ZOGradient:
                 self.draws.sample(rng, c_delta, gain.c)
                 if room is not None:
                     room.shorten(c_delta, block)
+                if radii is not None:
+                    c_delta *= np.array(radii[k : k + rows], c_delta.dtype)[:, np.newaxis]
                 self.estimator.place(X[:, block], k, part, c_delta)
         if room is not None:
             room.keep(X)
         if not repeats:
-            return Asked(X, ZOMemo(gain))
+            return Asked(X, ZOMemo(gain, radii=radii))
         X[1] = X[0]
         return Asked(X, ZOMemo(gain, True), [None, 0, *[None] * (len(X) - 2)])
 
     def update(self, state: ZOState, asked: Asked, losses: list[float]) -> ZOState:
         """Return the state after the step; too few finite losses, or slopes that overflow, change nothing."""
-        X, (gain, repeats), gains = asked.X, asked.memo, state.gains
+        X, (gain, repeats, radii), gains = asked.X, asked.memo, state.gains
         slopes, scaled, factor, memory = self.decide(asked.memo, losses, state.memory, LARGEST[X.dtype.char])
         if slopes is None:
             if self.gains.observes:
-                gains = self.gains.observe(gains, Observation(losses, gain, repeats, self.estimator))
+                gains = self.gains.observe(gains, Observation(losses, gain, repeats, self.estimator, radii=radii))
             return state if gains is state.gains else replace(state, gains=gains)
         if scaled is None:
             return state
@@ -157,6 +163,8 @@ class ZOGradient:
 
         ``losses`` are those of its n candidates, NaN where failed; coefficients of ``largest`` or more in sum are none.
         """
+        if memo.radii is not None:
+            return Decision(None, None, 1.0, memory)
         counted = [losses[0], math.nan, *losses[2:]] if memo.repeats else losses
         slopes = self.estimator.slopes(counted, memo.gain.c)
         if slopes is None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from zoo_opt.core.errors import integer
-from zoo_opt.gradient.auto import check_scale, filled_in, gain, gains
+from zoo_opt.gradient.auto import check_scale, filled_in, gain, gains, is_auto
 from zoo_opt.gradient.draws import Draws, Rademacher
 from zoo_opt.gradient.scaling import Memory
+from zoo_opt.gradient.trial import TrialSteps
 from zoo_opt.gradient.zo_gradient import ZOGradient
 from zoo_opt.methods.bar import OneSided
 from zoo_opt.methods.base import GradientMethod
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 _LARGEST_STEP = 100.0  # sigma is at least the RMS of the differences over this; ours, against a step without bound
+_FEWEST = 20  # steps of a budget for which a trial, one of them or more, is worth its cost; chosen
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ class Centered:
         n = len(alive)
         if n < self.at_least:
             return None
+        if min(alive) == max(alive):  # their mean may differ from them by rounding
+            return [0.0] * len(losses)
         mean = sum(loss / n for loss in alive)
         scale = 1.0 / (c * (n - 1))
         return [(loss - mean) * scale if math.isfinite(loss) else 0.0 for loss in losses]
@@ -125,6 +129,10 @@ class FZOO(GradientMethod):
         curvature that a larger c brings in; for draws that are their own dual (not `SegmentedUniform`).
     scale : float or None, default None
         Size of a typical parameter, for "auto". None: the root mean square of x0, or 1 where x0 = 0.
+    trial : bool, default False
+        Whether the first evaluations are of probes that are as long as steps, and lr is cut to what they allow
+        (docs/methods.md, "A trial"). For base=False; within bounds there is none. "auto" makes none in a budget of less
+        than 20 steps.
     bounds : None or bounds in any form, default None
         No candidate leaves them; see `GradientMethod`. x0 must lie inside.
 
@@ -140,6 +148,7 @@ class FZOO(GradientMethod):
     draws: Draws = Rademacher()
     base: bool = True
     scale: float | None = None
+    trial: bool = False
     bounds: Any = None
 
     def __post_init__(self) -> None:
@@ -149,9 +158,11 @@ class FZOO(GradientMethod):
         kit = self.compose()  # checks the rest
         if not self.base and kit.draws.self_dual(1) is None:
             raise ValueError(f"base must be True for draws that are not their own dual, got {self.base!r}")
+        if self.trial and self.base:
+            raise ValueError(f"trial must be False with a base, got {self.trial!r}")
 
     @classmethod
-    def untuned(cls, *, directions: int = 12, scale: float | None = None) -> FZOO:
+    def untuned(cls, *, directions: int = 12, scale: float | None = None, trial: bool = False) -> FZOO:
         """Return the settings that need no tuning: what ``"auto"`` is for many parameters.
 
         Parameters
@@ -160,16 +171,22 @@ class FZOO(GradientMethod):
             N.
         scale : float or None, default None
             As in the class.
+        trial : bool, default False
+            As in the class: for models that were trained before, whose losses may not take steps as long.
         """
-        return cls(lr="auto", c="auto", directions=directions, base=False, scale=scale)
+        return cls(lr="auto", c="auto", directions=directions, base=False, scale=scale, trial=trial)
 
     def plan(self, x0: Array, budget: int | None) -> FZOO:
         """See `Method.plan`."""
-        return cast("FZOO", filled_in(self, x0, budget, per_c=True))
+        planned = cast("FZOO", filled_in(self, x0, budget, per_c=True))
+        few = is_auto(self.lr) and self.trial and budget is not None and budget < _FEWEST * planned.directions
+        return replace(planned, trial=False) if few else planned
 
     def compose(self) -> ZOGradient:
         """Return one-sided differences over the spread of the losses."""
         estimator = OneSided(self.directions, at_least=3) if self.base else Centered(self.directions, at_least=3)
         scaling = LossSpread(self.base)
         follows = gains(gain("lr", self.lr), self.c, estimator, scaling, per_c=True)
+        if self.trial and self.bounds is None:
+            follows = TrialSteps(follows, self.directions)
         return ZOGradient(self.draws, estimator, follows, scaling=scaling)

@@ -13,11 +13,11 @@ from zoo_opt.support.loading import require
 if TYPE_CHECKING:
     from zoo_opt.torch.cost import Cost as Cost
     from zoo_opt.torch.optim import ZerothOrder as ZerothOrder
+    from zoo_opt.torch.parallel.workers import ReplicaError as ReplicaError
     from zoo_opt.torch.replaying import replay as replay
     from zoo_opt.torch.trainer import Step as Step
     from zoo_opt.torch.trainer import Trainer as Trainer
     from zoo_opt.torch.transformers_trainer import ZOTrainer as ZOTrainer
-    from zoo_opt.torch.workers import ReplicaError as ReplicaError
 
 __all__, _import, __dir__ = exports(__name__)
 

@@ -63,10 +63,13 @@ class Course:
         self.wanted = _single([gain.c])[0] if wanted is None else wanted
         c = self.replica.begin(self.wanted)
         gain = gain._replace(c=c, lr=finite("lr_factor", factor) * gain.lr)
-        return ZOMemo(gain, self._kit.gains.repeats(self._gains, t))
+        return ZOMemo(gain, self._kit.gains.repeats(self._gains, t), self._kit.gains.radii(self._gains, t))
 
     def places(self, memo: ZOMemo) -> list[dict[int, float]]:
         """Return where the probes of the step are."""
+        if memo.radii is not None:
+            pairs = zip(memo.radii, self._placed, strict=True)
+            return [{k: radius * times for k, times in place.items() if radius} for radius, place in pairs]
         return [self._placed[0], self._placed[0], *self._placed[2:]] if memo.repeats else self._placed
 
     def finish(
@@ -84,7 +87,7 @@ class Course:
         kit, gain, replica, gains = self._kit, memo.gain, self.replica, self._gains
         slopes, scaled, factor, memory = kit.decide(memo, losses, self._memory, LARGEST["f"])
         if kit.gains.observes and (slopes is None or scaled is not None):
-            seen = Observation(losses, gain, memo.repeats, kit.estimator)
+            seen = Observation(losses, gain, memo.repeats, kit.estimator, radii=memo.radii)
             if scaled is not None:
                 norm: Callable[[], float] = lambda: replica.norm(_single(scaled))  # noqa: E731
                 seen = seen._replace(slopes=slopes, factor=factor, length=norm)
@@ -151,7 +154,7 @@ def named_in(module: Any) -> list[tuple[str, torch.nn.Parameter]]:
 
 def method_of(method: Any) -> GradientMethod:
     """Return the method that was given or named."""
-    named = (FZOO.untuned() if method == "auto" else make(method)) if isinstance(method, str) else method
+    named = (FZOO.untuned(trial=True) if method == "auto" else make(method)) if isinstance(method, str) else method
     if not isinstance(named, GradientMethod):
         raise TypeError(f"method must be FZOO, SPSA, SPSAGC, SPSAGEASS or BAR, or 'auto', got {named!r}")
     if named.bounds is not None:

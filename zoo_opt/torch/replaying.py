@@ -13,8 +13,8 @@ from zoo_opt.methods.spsa import GradientCorrection
 from zoo_opt.methods.spsa_geass import Nesterov
 from zoo_opt.torch.directions import KINDS
 from zoo_opt.torch.log import read_log
+from zoo_opt.torch.parallel.workers import replica_of
 from zoo_opt.torch.replica import Frame
-from zoo_opt.torch.workers import replica_of
 
 RULES: dict[str, type[UpdateRule]] = {rule.__name__: rule for rule in (Plain, GradientCorrection, Nesterov)}
 

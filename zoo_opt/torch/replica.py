@@ -14,6 +14,7 @@ from zoo_opt.core.keys import NOISE, Key, words
 from zoo_opt.gradient.gains import Gain
 from zoo_opt.gradient.updates import Plain, UpdateRule
 from zoo_opt.gradient.zo_gradient import ZOGradient
+from zoo_opt.support.interrupts import interrupts_held
 from zoo_opt.torch.arrays import Flat
 from zoo_opt.torch.directions import Kind, Term, kind_of
 from zoo_opt.torch.moves import Moves
@@ -109,10 +110,11 @@ class Replica:
 
     @contextmanager
     def whole(self) -> Iterator[None]:
-        """Leave this torn where the block is not done to its end."""
-        before, self.torn = self.torn, True
-        yield
-        self.torn = before
+        """Leave this torn where the block is not done to its end; Ctrl-C waits for it."""
+        with interrupts_held():
+            before, self.torn = self.torn, True
+            yield
+            self.torn = before
 
     def check(self) -> None:
         """Raise RuntimeError if this is torn, or a parameter has its numbers elsewhere."""

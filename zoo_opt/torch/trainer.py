@@ -15,12 +15,14 @@ from zoo_opt.core.keys import make_key
 from zoo_opt.gradient.gains import Gain
 from zoo_opt.gradient.zo_gradient import ZOMemo
 from zoo_opt.methods.base import GradientMethod
+from zoo_opt.support.interrupts import interrupts_held
 from zoo_opt.torch.course import Course, method_of, named_in
 from zoo_opt.torch.log import read_log
+from zoo_opt.torch.parallel.ranks import GroupRanks
+from zoo_opt.torch.parallel.workers import Evaluators
 from zoo_opt.torch.replica import Decided, loss_of, same_draws
 from zoo_opt.torch.slots import Slots
 from zoo_opt.torch.stored_training import StoredTraining
-from zoo_opt.torch.workers import Evaluators
 
 if TYPE_CHECKING:
     from zoo_opt.typing import RNG
@@ -36,13 +38,13 @@ class Step(NamedTuple):
     number : int
         0 for the first.
     loss : float
-        The mean loss of its probes, NaN if all have failed.
+        The mean loss of its probes, NaN if all have failed; in a trial that of the parameters themselves.
     losses : list of float
         Those of its probes, NaN where failed.
     gain : Gain
         Its lr, c and momentum.
     skipped : bool
-        Whether too many probes have failed, so that nothing was changed.
+        Whether nothing was changed: too many probes have failed, or it was a trial of how long steps may be.
     """
 
     number: int
@@ -66,8 +68,7 @@ class Trainer(StoredTraining):
         most 2^-22 of the largest in their tensor, which makes moves exact.
     method : GradientMethod or str, default "auto"
         `FZOO`, `SPSA`, `SPSAGC`, `SPSAGEASS` or `BAR`, without bounds, its draws `Rademacher`, `Gaussian` (of 16 bits,
-        as `QuantileGaussian`) or `SegmentedUniform`; or a name. "auto" is `FZOO.untuned()`, whose first steps were too
-        long for a transformer: docs/torch.md, "Forwards".
+        as `QuantileGaussian`) or `SegmentedUniform`; or a name. "auto" is `FZOO.untuned(trial=True)`.
     budget : int, optional
         Losses that the training is to take, which plans of "auto" and `fit` go by.
     rng : None, int, SeedSequence or Generator
@@ -152,8 +153,9 @@ class Trainer(StoredTraining):
         Raises
         ------
         Exception
-            Whatever ``loss`` or the writing of the log raises; all is then as it was before the step, but where an
-            interrupt came while the parameters were moved: then the next step and `save` raise RuntimeError.
+            Whatever ``loss`` or the writing of the log raises; all is then as it was before the step. Ctrl-C waits
+            for a move that goes on, so that the step is either made or not. Where something else ends a move in its
+            middle (no memory, say), the next step and `save` raise RuntimeError.
         """
         course, started, forward = self._course, time.perf_counter(), 0.0
         self.check()
@@ -181,6 +183,7 @@ class Trainer(StoredTraining):
         *,
         executor: Any = None,
         make: Callable[[], torch.nn.Module] | None = None,
+        group: Any = None,
         callback: Callable[[Step], Any] | None = None,
     ) -> Self:
         """Make steps until the budget is used up.
@@ -198,8 +201,12 @@ class Trainer(StoredTraining):
         make : callable, optional
             ``make()`` -> the module at its start, on a worker; needed with an executor. What a worker of processes
             gets is pickled, as is ``loss``.
+        group : torch.distributed.ProcessGroup, optional
+            Processes that all call this alike, each with a trainer of its own of the same start, method and seed. Each
+            evaluates some of the probes; they exchange losses alone and stay the same bit for bit. Its backend must
+            take tensors of the CPU, as gloo does.
         callback : callable, optional
-            ``callback(step)`` after each step; True ends the training.
+            ``callback(step)`` after each step; True ends the training, in all processes of a group or in none.
 
         Returns
         -------
@@ -209,7 +216,7 @@ class Trainer(StoredTraining):
         Raises
         ------
         ReplicaError
-            If a worker's parameters are not those of this process.
+            If a worker's parameters, or those of another process of the group, are not those of this process.
         """
         if self.module is None:
             raise TypeError("module must be a torch.nn.Module for fit, got parameters alone")
@@ -217,12 +224,16 @@ class Trainer(StoredTraining):
             raise ValueError("steps must be given where the trainer has no budget, got neither")
         if executor is not None and make is None:
             raise TypeError("make must be given with an executor: a function that returns the module at its start")
+        if executor is not None and group is not None:
+            raise TypeError("group must be None with an executor, got both")
         last = None if steps is None else self.steps + integer("steps", steps, 0)
-        workers = None
+        workers: Evaluators | GroupRanks | None = None
+        module, course = self.module, self._course
         if make is not None and executor is not None:
             self._made = self._all_made()
-            workers = Evaluators(executor, make, loss, self.method, self._course.head, self._made)
-        module = self.module
+            workers = Evaluators(executor, make, loss, self.method, course.head, self._made)
+        elif group is not None:
+            workers = GroupRanks(group, module, course.replica, loss, course.head)
         while not self.stop() and (last is None or self.steps < last):
             if workers is None:
                 number = self.steps
@@ -233,24 +244,30 @@ class Trainer(StoredTraining):
                 break
         return self
 
-    def _step_on(self, workers: Evaluators) -> Step:
+    def _step_on(self, workers: Evaluators | GroupRanks) -> Step:
         course, started = self._course, time.perf_counter()
         self.check()
         memo = course.begin(self.lr_factor)
         check = self.checksum() if self.steps % CHECK_EVERY == 0 else None
-        losses = workers.losses(self.steps, course.places(memo), memo.gain, course.wanted, check)
-        forward = time.perf_counter() - started
-        step = self._finished(memo, losses)
+        try:
+            losses = workers.losses(self.steps, course.places(memo), memo.gain, course.wanted, check)
+            forward = time.perf_counter() - started
+            step = self._finished(memo, losses)
+        except BaseException:
+            course.replica.home()
+            raise
         self.cost.spent(forward, time.perf_counter() - started - forward)
         return step
 
     def _finished(self, memo: ZOMemo, losses: list[float]) -> Step:
         """Let the losses move the parameters, and write the log."""
         number = self.steps
-        record = self._course.finish(memo, losses, write=None if self._log is None else self._log.append)
-        if self._made is not None:
-            self._made.append(record.decided)
-        alive = [loss for loss in losses if math.isfinite(loss)]
+        with interrupts_held():
+            record = self._course.finish(memo, losses, write=None if self._log is None else self._log.append)
+            if self._made is not None:
+                self._made.append(record.decided)
+        told = losses if memo.radii is None else losses[:1]
+        alive = [loss for loss in told if math.isfinite(loss)]
         mean = math.fsum(alive) / len(alive) if alive else math.nan
         return Step(number, mean, losses, memo.gain, not record.decided.weights)
 

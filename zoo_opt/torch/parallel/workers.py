@@ -59,7 +59,7 @@ class ProbeTask(NamedTuple):
     steps : sequence of Decided
         What earlier steps decided.
     check : int or None
-        The checksum that the parameters must have.
+        The checksum that the parameters must have when the step has begun.
     attempt : int
         Makes each task distinct to executors that cache.
     """
@@ -146,9 +146,10 @@ def evaluate(task: ProbeTask) -> float | Lacks:
         raise ReplicaError(f"a worker has made {replica.step} steps of {task.step}")
     for decided in task.steps[replica.step - task.first :]:
         replica.repeat(decided)
+    c = replica.begin(task.wanted)  # before the check: the grid makes room, in this probe of the step or in another
     if task.check is not None and replica.slots.checksum() != task.check:
         raise ReplicaError(f"the parameters of a worker differ from those of the training at step {task.step}")
-    if replica.begin(task.wanted) != task.gain.c:
+    if c != task.gain.c:
         raise ReplicaError(f"the grid of a worker differs from that of the training at step {task.step}")
     try:
         replica.go(task.place, task.gain.c, task.gain)

@@ -1,0 +1,59 @@
+"""torch.distributed: processes that exchange losses alone and stay the same bit for bit."""
+
+from pathlib import Path
+
+import pytest
+
+import zoo_opt as zo
+
+torch = pytest.importorskip("torch")
+from refusals import raises  # noqa: E402
+from torch_cases import METHODS, bits, loss, net, train_in_a_group  # noqa: E402
+
+if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
+    pytest.skip("torch has no gloo", allow_module_level=True)
+
+
+def ended(folder: Path, name: str, size: int = 2, seed: str = "same", breaks=None) -> tuple[list[bytes], list[str]]:
+    """The bits of each process of a group, and what it told."""
+    arguments = (size, str(folder), name, seed, breaks)
+    torch.multiprocessing.spawn(train_in_a_group, arguments, nprocs=size)
+    return (
+        [(folder / f"{rank}.bits").read_bytes() for rank in range(size)],
+        [(folder / f"{rank}.told").read_text() for rank in range(size)],
+    )
+
+
+def alone(name: str) -> tuple[bytes, int]:
+    module = net()
+    trainer = zo.torch.Trainer(module, METHODS[name], budget=5000, rng=3).fit(loss, steps=25)
+    return bits(module), trainer.cost.forwards
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "size"), [("fzoo", 2), ("spsa-gc", 2), ("untuned-trial", 2), ("fzoo", 3)])
+def test_the_processes_end_in_the_bits_of_one(name: str, size: int, tmp_path: Path) -> None:
+    expected, forwards = alone(name)
+    all_bits, told = ended(tmp_path, name, size)
+    assert all_bits == [expected] * size
+    calls = [int(each.split(" of ")[0]) for each in told]
+    assert sum(calls) == forwards and max(calls) - min(calls) <= 25
+    assert all(each.endswith(f" of {forwards}") for each in told)
+
+
+@pytest.mark.slow
+def test_another_start_is_found_by_all(tmp_path: Path) -> None:
+    _, told = ended(tmp_path, "fzoo", seed="others")
+    assert told == ["ReplicaError: the processes must have the same trainings, got others in some"] * 2
+
+
+@pytest.mark.slow
+def test_a_loss_that_raises_in_one_ends_all_at_the_same_step(tmp_path: Path) -> None:
+    all_bits, told = ended(tmp_path, "fzoo", breaks=(1, 7))
+    assert told == ["RuntimeError: the loss raised an error in process 1 at step 7", "ZeroDivisionError: "]
+    assert all_bits == [alone("fzoo")[0]] * 2
+
+
+def test_a_group_is_no_executor() -> None:
+    trainer = zo.torch.Trainer(net(), METHODS["fzoo"], rng=3)
+    raises(TypeError, "group must be None with an", trainer.fit, loss, 1, executor=object(), make=net, group=object())

@@ -1,0 +1,86 @@
+"""Probes of a step over the processes of `torch.distributed`, which exchange losses alone."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import distributed
+
+from zoo_opt.gradient.gains import Gain
+from zoo_opt.torch.log import LogHead
+from zoo_opt.torch.parallel.workers import ReplicaError
+from zoo_opt.torch.replica import Replica, loss_of, same_draws
+
+
+class GroupRanks:
+    """The processes of a group, each of which has the module, makes the same steps, and evaluates some of the probes.
+
+    Parameters
+    ----------
+    group : torch.distributed.ProcessGroup
+        Whose backend takes tensors of the CPU, such as gloo.
+    module : torch.nn.Module
+    replica : Replica
+        Of this process.
+    loss : callable
+        ``loss(module, step)``.
+    head : LogHead
+        Of this process; that of all must be the same.
+    """
+
+    def __init__(
+        self,
+        group: Any,
+        module: torch.nn.Module,
+        replica: Replica,
+        loss: Callable[[torch.nn.Module, int], Any],
+        head: LogHead,
+    ) -> None:
+        self._group, self._module, self._replica, self._loss = group, module, replica, loss
+        self._rank, self._size = distributed.get_rank(group), distributed.get_world_size(group)
+        self._training = zlib.crc32(head.line())
+
+    def losses(
+        self, step: int, places: Sequence[dict[int, float]], gain: Gain, wanted: float, check: int | None
+    ) -> list[float]:
+        """Return the losses of a step's probes, of which probe k was evaluated by process k modulo their number.
+
+        Raises
+        ------
+        ReplicaError
+            If the processes train another thing, are at other steps, or have other parameters where ``check`` is told.
+        Exception
+            What the loss raises in this process; RuntimeError where it was another's.
+        """
+        own: list[float] = []
+        failure: BaseException | None = None
+        try:
+            with same_draws(self._replica) as again:
+                for place in places[self._rank :: self._size]:
+                    self._replica.go(place, gain.c, gain)
+                    again()
+                    own.append(loss_of(lambda: self._loss(self._module, step)))
+        except Exception as error:  # the others wait for this process
+            failure = error
+        told = self._exchanged([float(failure is not None), self._training, step, check or 0, *own], len(places))
+        if failure is not None:
+            raise failure
+        for rank, (failed, *_) in enumerate(told):
+            if failed:
+                raise RuntimeError(f"the loss raised an error in process {rank} at step {step}")
+        for i, what in enumerate(("trainings", "steps", f"parameters at step {step}"), start=1):
+            if len({row[i] for row in told}) > 1:
+                raise ReplicaError(f"the processes must have the same {what}, got others in some")
+        return [told[k % self._size][4 + k // self._size] for k in range(len(places))]
+
+    def _exchanged(self, row: list[float], n: int) -> list[list[float]]:
+        """Return the rows of all processes; checksums of 32 bits are exact in double precision."""
+        width = 4 + -(-n // self._size)
+        mine = torch.tensor([*row, *[math.nan] * (width - len(row))], dtype=torch.float64)
+        rows = [torch.empty_like(mine) for _ in range(self._size)]
+        distributed.all_gather(rows, mine, group=self._group)
+        return [each.tolist() for each in rows]
