@@ -229,8 +229,9 @@ def _to_refine(state: CoordinateState) -> NDArray[np.bool_]:
     with np.errstate(over="ignore"):
         depth = np.minimum(np.maximum(v[before, i], v[after, i]) - v[m, i], LARGEST)
         width = t[after, i] - t[before, i]
-    left: NDArray[np.bool_] = (depth > EPS * abs(state.f)) & (width > 4 * EPS * np.abs(t[m, i]))
-    return left & (depth >= REFINED * depth.max())
+    left = (depth > EPS * abs(state.f)) & (width > 4 * EPS * np.abs(t[m, i]))
+    to_refine: NDArray[np.bool_] = left & (depth >= REFINED * depth.max())
+    return to_refine
 
 
 def _neighbours(t: Array, m: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
