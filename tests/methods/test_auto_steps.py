@@ -203,9 +203,16 @@ def test_half_of_the_coordinates_are_exchanged_to_see_whether_the_loss_is_a_sum(
     ended = state(QUASI_NEWTON, d=d, evaluations=2, searches={QUASI_NEWTON: Search(ENDED, None)})
     assert choice.after_search_step(ended, ended, box, 7).stage == EXCHANGE
     early = dataclasses.replace(s, evaluations=3 * d - 1)
+    shaky = dataclasses.replace(s, noise=1.0, evaluations=8 * d - 1)  # the search is a trust region's there
+    shaky = dataclasses.replace(shaky, active=shaky.local, searches={shaky.local: Search(GOING, None)})
+    assert choice.after_search_step(shaky, dataclasses.replace(shaky, evaluations=8 * d), box, 7).stage == EXCHANGE
+    near = s.x0.copy()
+    near[0], near[1:] = -1.0, near[1:] + 0.009  # but for one coordinate it is where the start is
     open_box = (np.array([-INF, *box[0][1:]]), box[1])
     for other, bounds in (
         (early, box),
+        (shaky, box),
+        (dataclasses.replace(s, x=near), box),
         (dataclasses.replace(s, sum_tested=True), box),
         (s, None),
         (s, open_box),

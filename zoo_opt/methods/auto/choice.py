@@ -43,7 +43,8 @@ from zoo_opt.methods.local.ripples import disagreement, plateau
 if TYPE_CHECKING:
     from zoo_opt.typing import Array
 
-TEST_AT = 3.0  # evaluations per dimension before a first search is tested for a sum; measured: docs/auto.md
+# evaluations per dimension before a first search is tested for a sum, and where losses shake; measured: docs/auto.md
+TEST_AT, TEST_SHAKY_AT = 3.0, 8.0
 MOVED = 1e-2  # units by which two coordinates have to differ before the test can tell a sum; chosen, not tuned
 MARGIN = 0.1  # part of the box on either side where no later quasi-Newton search starts; chosen, not tuned
 WIDER, WIDTHS = 4.0, 9  # while no point has had a loss: factor between the regions of random points; how many; chosen
@@ -126,7 +127,8 @@ def after_search_step(before: AutoState, s: AutoState, box: Any, step: int) -> A
         return _after_search(replace(s, level=True), box, step)
     moved = np.abs(s.x - s.x0) > MOVED
     untested = s.active == s.local and not s.sum_tested and box is not None and np.count_nonzero(moved) >= min(2, d)
-    if untested and (s.search.has_ended() or s.evaluations >= TEST_AT * d) and np.isfinite(box).all():
+    test_at = TEST_AT if s.noise == 0.0 else TEST_SHAKY_AT
+    if untested and (s.search.has_ended() or s.evaluations >= test_at * d) and np.isfinite(box).all():
         order = generator(s.key, step, RESTART).permutation(d)
         half = moved & (order <= np.median(order[moved]))
         return s.evaluating(EXCHANGE, np.where([half, ~half], s.x0, s.x))
