@@ -33,6 +33,7 @@ from zoo_opt.methods.auto.state import (
 )
 from zoo_opt.methods.auto.units import unit_lengths
 from zoo_opt.methods.local import quasi_newton as qn
+from zoo_opt.methods.local.inverse_hessian import principal_axes
 from zoo_opt.methods.trust_region.model import fitted
 
 KEY = Key(1, 2)
@@ -191,9 +192,9 @@ def test_after_random_points():
 # -------------------------------------------------------------------------------------------------- after a search
 @pytest.mark.parametrize("d", [4, 5])
 def test_half_of_the_coordinates_are_exchanged_to_see_whether_the_loss_is_a_sum(d):
-    """After eight evaluations for each dimension, or when the first search has ended."""
+    """After three evaluations for each dimension, or when the first search has ended."""
     box, search = (np.full(d, -9.0), np.full(d, 9.0)), {QUASI_NEWTON: Search(GOING, None)}
-    s = state(QUASI_NEWTON, d=d, evaluations=8 * d, searches=search)
+    s = state(QUASI_NEWTON, d=d, evaluations=3 * d, searches=search)
     tested = choice.after_search_step(s, s, box, 7)
     assert tested.stage == EXCHANGE and tested.points.shape == (2, d)
     assert (np.sort(tested.points, axis=0) == np.sort([s.x0, s.x], axis=0)).all()  # what one has the other has not
@@ -201,10 +202,17 @@ def test_half_of_the_coordinates_are_exchanged_to_see_whether_the_loss_is_a_sum(
     assert (tested.points[0] == np.where(half, s.x0, s.x)).all() and half.sum() == (d + 1) // 2
     ended = state(QUASI_NEWTON, d=d, evaluations=2, searches={QUASI_NEWTON: Search(ENDED, None)})
     assert choice.after_search_step(ended, ended, box, 7).stage == EXCHANGE
-    early = dataclasses.replace(s, evaluations=8 * d - 1)
+    early = dataclasses.replace(s, evaluations=3 * d - 1)
+    shaky = dataclasses.replace(s, noise=1.0, evaluations=8 * d - 1)  # the search is a trust region's there
+    shaky = dataclasses.replace(shaky, active=shaky.local, searches={shaky.local: Search(GOING, None)})
+    assert choice.after_search_step(shaky, dataclasses.replace(shaky, evaluations=8 * d), box, 7).stage == EXCHANGE
+    near = s.x0.copy()
+    near[0], near[1:] = -1.0, near[1:] + 0.009  # but for one coordinate it is where the start is
     open_box = (np.array([-INF, *box[0][1:]]), box[1])
     for other, bounds in (
         (early, box),
+        (shaky, box),
+        (dataclasses.replace(s, x=near), box),
         (dataclasses.replace(s, sum_tested=True), box),
         (s, None),
         (s, open_box),
@@ -416,6 +424,31 @@ def rippled(f=None, **changes):
     return (state(searches={QUASI_NEWTON: Search(zo.QuasiNewton(), q)}, **plain) for q in (first, then))
 
 
+def on_a_plateau(**changes):
+    """A quasi-Newton search before and after a gradient of nothing but zeros, which has made it look farther."""
+    before = qn.begun(KEY, np.zeros(4), 8.0)
+    after = dataclasses.replace(before, axes=principal_axes(np.eye(4)), delta=1.0, **changes)
+    return (
+        state(QUASI_NEWTON, sum_tested=True, searches={QUASI_NEWTON: Search(zo.QuasiNewton(), q)})
+        for q in (before, after)
+    )
+
+
+def test_a_plateau_is_left_to_the_evolution_strategy_for_good():
+    before, after = on_a_plateau()
+    s = choice.after_search_step(before, after, BOX, 1)
+    assert s.active == EVOLUTION and s.level and zo.Auto().believed(s).startswith("level around the start; ")
+    log = (None,)
+    ended = dataclasses.replace(s.search.state, log=log)
+    over = s.searching(EVOLUTION, dataclasses.replace(s.search, state=ended, used=900))
+    assert choice.after_search_step(s, over, BOX, 2).active == EVOLUTION
+    sampled = choice.after_search_step(s, dataclasses.replace(over, level=False), BOX, 2)
+    assert sampled.stage == SAMPLE  # else a quasi-Newton search would be next
+    for changes in ({"known": True}, {"g": np.array([0.0, 0.0, 1e-9, 0.0])}):
+        before, after = on_a_plateau(**changes)
+        assert choice.after_search_step(before, after, BOX, 1) is after
+
+
 def test_ripples_are_left_to_a_trust_region():
     """The slopes -4 and 0 at the ends of a step promise 2 of a parabola."""
     before, after = rippled()
@@ -491,10 +524,9 @@ def test_which_candidates_are_made_of_a_step():
     assert part(gradient(), 2, 4, 6).tolist() == axes
     assert part(gradient(NAN), 3, 5, 6).tolist() == [0, *(1 + i for i in axes)]
     assert part(gradient(along_axes=True), 4, 8, 6).tolist() == [*axes, *(4 + i for i in axes)]
-    order = generator(KEY, 6, RESTART).permutation(4)
-    both = [row for i in order for row in (1 + i, 5 + i)]  # the two moves of a coordinate one after the other
-    for n in (1, 4, 8):
-        assert part(state(COORDINATES), n, 9, 6).tolist() == [0, *both[: n - 1]]
+    for n in (1, 4, 8):  # the point of the best, and some of the moves
+        moves = generator(KEY, 6, RESTART).choice(7, n - 1, replace=False)
+        assert part(state(COORDINATES), n, 8, 6).tolist() == [0, *sorted(1 + moves)]
     assert part(state(EVOLUTION), 3, 9, 6).tolist() == [0, 1, 2] == part(state(stage=SAMPLE), 3, 9, 6).tolist()
 
 

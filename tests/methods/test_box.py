@@ -5,13 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from refusals import raises
 from scipy.optimize import Bounds
 
 import zoo_opt as zo
-from zoo_opt.methods.box import Box, check_box, check_finite_box, contains, fold, uniform
+from zoo_opt.methods.box import Box, check_box, check_finite_box, contains, uniform
 from zoo_opt.storage import checkpoint
 
 INF = math.inf
@@ -102,26 +100,6 @@ def test_a_save_keeps_bounds(tmp_path):
 
 
 # ---------------------------------------------------------------------------------------------- inside the bounds
-def test_fold_with_sides_that_are_absent_one_or_far_apart():
-    box = Box((-1.0, 0.0, -INF, -INF, 2.0, -1e308, -1.7e308), (1.0, INF, 0.0, INF, 2.0, 1e308, 1.7e308))
-    x = np.array([1.5, -3.0, 4.0, -1e9, 7.0, 1.2e308, -1.7976e308])
-    y = fold(x, box)
-    assert y[:5].tolist() == [0.5, 3.0, -4.0, -1e9, 2.0]
-    np.testing.assert_allclose(y[5:], [0.8e308, -1.6024e308], rtol=1e-12)
-    assert np.array_equal(fold(np.stack([x, y]), box), np.stack([y, y]))
-
-
-@given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3), st.integers(0, 2))
-def test_fold_of_a_narrow_coordinate_is_the_same_beside_others(x, i):
-    """Bit for bit, whatever the bounds of the other coordinates."""
-    low, high = (-0.1, 0.0, 0.3), (0.7, 1e-3, 1e5)
-    alone = fold(np.array(x), (low, high))
-    mixed = [list(low), list(high)]
-    for side, value in zip(mixed, (-INF, INF), strict=True):
-        side[(i + 1) % 3] = value
-    assert fold(np.array(x), tuple(map(tuple, mixed)))[i] == alone[i]
-
-
 def test_uniform_draws_what_a_generator_does():
     box, x0 = Box((-1.0, 0.0, 2.0), (1.0, 5.0, 7.0)), np.zeros(3)
     expected = np.random.default_rng(0).uniform(*box)

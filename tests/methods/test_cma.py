@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from solving import advance, solve
 
 import zoo_opt as zo
-from zoo_opt.methods.box import contains, fold
+from zoo_opt.methods.box import contains
 from zoo_opt.methods.cma.full import FullDistribution, _decompose
 from zoo_opt.methods.cma.parameters import default_parameters, default_popsize, rank
 from zoo_opt.methods.cma.restarts import FIRST, LARGE, SMALL, Run, RunEnd, next_run
@@ -27,33 +27,6 @@ def run(method, f, x0=(1.0, 1.5, 2.0), generations=2000, rng=1):
 
 
 # ------------------------------------------------------------------------------------------------------ box bounds
-sides = st.tuples(st.floats(-1e3, 1e3), st.floats(1e-3, 1e3)).map(lambda s: (s[0], s[0] + s[1]))
-
-
-@given(sides, st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=5))
-def test_fold_stays_inside_and_keeps_what_is_inside(box, x):
-    x = np.array(x)
-    y = fold(x, box)
-    assert contains(y, box)
-    inside = (box[0] <= x) & (x <= box[1])
-    assert np.array_equal(y[inside], x[inside])
-    assert np.array_equal(fold(y, box), y)
-
-
-@given(sides, st.floats(0, 1), st.integers(-5, 5))
-def test_fold_mirrors_at_each_side(box, part, k):
-    low, width = box[0], box[1] - box[0]
-    inside, rounding = low + part * width, 1e-10 * (abs(low) + (abs(k) + 1) * width)
-    for mirrored in (inside + 2 * k * width, 2 * low - inside + 2 * k * width):
-        assert fold(np.array([mirrored]), box)[0] == pytest.approx(inside, abs=rounding)
-
-
-@given(sides, st.floats(-5, 5), st.floats(0, 1e-3))
-def test_fold_is_continuous(box, at, step):
-    low, high = box
-    x = low + at * (high - low)
-    a, b = fold(np.array([x]), box)[0], fold(np.array([x + step]), box)[0]
-    assert abs(a - b) <= step + 1e-9 * (1 + abs(x))
 
 
 def test_bounds_with_a_side_for_each_coordinate():

@@ -10,7 +10,7 @@ import pytest
 import zoo_opt as zo
 from zoo_opt.core.keys import CHOICE, Key, generator
 from zoo_opt.methods.grid import Grid, cells
-from zoo_opt.methods.local.coordinate_search import CoordinateState, _easiest, _refined, separable
+from zoo_opt.methods.local.coordinate_search import CoordinateState, _easiest, _refined, _to_refine, separable
 from zoo_opt.methods.local.sweep import Sweep, SweepState, _lower
 
 KEY = Key(1, 2)
@@ -155,12 +155,60 @@ def test_the_second_round_has_a_random_point_and_later_ones_refine():
     later = dataclasses.replace(s, round=2)
     other = refined(s.T[:, 0], s.V[:, 0], 2, False, False), refined(s.T[:, 1], s.V[:, 1], 2, False, False)
     expected = [[6, 2], [one[0], 2], [6, one[1]], [other[0], 2], [6, other[1]]]
+    assert SEARCH.size(later) == 5
     np.testing.assert_allclose(SEARCH.ask(later, 7).X, expected, rtol=1e-12)
     wide = first_round(OPEN, (0.5, -3.0))
     u = generator(KEY, 7).random(2)
     np.testing.assert_allclose(OPEN.ask(wide, 7).X[[3, 4], [0, 1]], [-0.5 + 2 * u[0], -6 + 6 * u[1]], rtol=1e-12)
     out = OPEN.ask(dataclasses.replace(wide, round=3), 7).X
     assert out[3, 0] == 1.5 + 2.0 * 1.0  # the best is the outermost, and nothing bounds it
+
+
+def to_refine(T, V, f):
+    """Which coordinates are refined, one by one: the larger loss beside the best says how much there is to gain."""
+    depths = []
+    for t, v in zip(T.T, V.T, strict=True):
+        worst = max(b for b in v if b < INF)
+        pairs = sorted((a, min(b, worst)) for a, b in zip(t, v, strict=True) if a < INF)
+        m = min(range(len(pairs)), key=lambda i: pairs[i][1])
+        beside = pairs[max(m - 1, 0) : m + 2]
+        room = beside[-1][0] - beside[0][0] > 4 * 2.0**-52 * abs(pairs[m][0])
+        depths.append((max(b for _, b in beside) - pairs[m][1], room))
+    most = max(depth for depth, _ in depths)
+    return [depth >= 0.1 * most and depth > 2.0**-52 * abs(f) and room for depth, room in depths]
+
+
+@pytest.mark.parametrize("f", [1.0, 1e20])  # the second is so large that rounding hides what is left
+def test_the_coordinates_that_are_refined(f):
+    T, V = RNG.uniform(-3, 3, (6, 40)), RNG.uniform(0, 1, (6, 40)) * 10.0 ** RNG.uniform(-2, 0, 40)
+    T[4, ::3] = V[4, ::3] = INF  # left out
+    V[5, ::4] = INF  # failed
+    T[:, 5] = 1.0  # nothing is left between
+    expected = to_refine(T, V, f)
+    assert _to_refine(CoordinateState(KEY, T, V, f, round=2)).tolist() == expected
+    assert 0 < sum(expected) < 39 if f == 1.0 else not any(expected)
+    assert _to_refine(CoordinateState(KEY, T, V, f, round=1)).all()
+
+
+def test_a_coordinate_left_out_keeps_its_points():
+    s = dataclasses.replace(first_round(), round=3, V=np.array([[0.0, 0.0], [8.0, 0.01], [-2.0, 0.02]]))
+    asked = SEARCH.ask(s, 3)
+    assert asked.memo.tolist() == [0] and SEARCH.size(s) == len(asked.X) == 4
+    after = SEARCH.update(s, asked, [-22.0, -20.0, -18.0, -30.0])  # as promised: 10 - 2 * 16
+    assert after.T[3:].tolist() == [[asked.X[1, 0], asked.X[2, 1]], [asked.X[3, 0], INF]]
+    assert after.V[3:].tolist() == [[-1.875, 0.25], [-2.5, INF]] and SEARCH.stop(after) == {}
+    again = SEARCH.ask(after, 4).X
+    assert np.isfinite(again).all() and (again >= -4).all() and (again <= 6).all()
+
+
+@pytest.mark.parametrize(
+    ("together", "ends"), [(-22.0, False), (-6.5, False), (-5.5, True), (12.0, True), (NAN, False)]
+)
+def test_parts_that_do_not_add_up_are_no_sum(together, ends):
+    """From 10 they promise 32 less: half of that is -6."""
+    s = dataclasses.replace(first_round(), V=np.array([[0.0, 0.0], [8.0, 8.0], [-1.0, -1.0]]))
+    after = SEARCH.update(s, SEARCH.ask(s, 1), [together, 50.0, 50.0, 50.0, 50.0])
+    assert SEARCH.stop(after) == ({"no_sum": 0.5} if ends else {})
 
 
 def test_a_later_round_counts_from_the_point_of_the_best():

@@ -12,7 +12,7 @@ from zoo_opt.core.method import Asked
 from zoo_opt.gradient.draws import Rademacher
 from zoo_opt.gradient.gains import Constant, Gain, Observation
 from zoo_opt.methods.bar import OneSided
-from zoo_opt.methods.box import Box, check_box, check_start, fold
+from zoo_opt.methods.box import Box, check_box, check_start
 from zoo_opt.methods.coordinates import ScaledVariables, in_coordinates
 from zoo_opt.methods.fzoo import Centered
 from zoo_opt.methods.grid import Grid
@@ -22,26 +22,11 @@ STARTS = np.array([[3.0, 3.0], [1.0, -1.0]])
 
 
 # ------------------------------------------------------------------------------------------------- boxes and grids
-def test_fold_is_a_triangle_wave_between_the_sides():
-    """Sides of one sign, whose remainder is not their difference."""
-    x = np.array([1.0, 2.0, 6.5, 7.0, 8.0, 13.5, -4.0])
-    assert fold(x, (2.0, 7.0)).tolist() == [3.0, 2.0, 6.5, 7.0, 6.0, 3.5, 6.0]
-    assert fold(x[:3], ((2.0, 2.0, 2.0), (7.0, 7.0, 7.0))).tolist() == [3.0, 2.0, 6.5]
-    assert fold(x[:3], ((2.0, 2.0, 5.0), (7.0, 2.0, 5.0))).tolist() == [3.0, 2.0, 5.0]  # two have one value
-    assert fold(x[:3], ((4.0, 2.0, 5.0), (4.0, 2.0, 5.0))).tolist() == [4.0, 2.0, 5.0]
-
-
 def test_the_first_coordinate_outside_is_named():
     """Those on a side are inside."""
     start = np.array([0.0, 5.0, 5.5, -3.0])
     raises(ValueError, r"x0\[2\] = 5.5 outside \[0.0, 5.0\]", check_start, start, Box(0.0, 5.0))
     check_start(start[:2], Box(0.0, 5.0))
-
-
-def test_fold_is_a_mirror_at_the_only_side():
-    x = np.array([-3.0, 1.0, 2.5, 7.0])
-    assert fold(x, (-np.inf, 2.0)).tolist() == [-3.0, 1.0, 1.5, -3.0]
-    assert fold(x, (1.5, np.inf)).tolist() == [6.0, 2.0, 2.5, 7.0]
 
 
 def test_two_arrays_of_two_coordinates_are_sides():

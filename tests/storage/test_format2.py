@@ -28,10 +28,12 @@ CASES = {  # the file -> its method, its loss, the steps it has made; today's ru
     "cma-uh-9": (zo.CMAES(noise=zo.UncertaintyHandling(ratio=0.3)), rastrigin, 9),
     "dd-25": (zo.DDCMAES(restarts="bipop", tolerances=TOLERANCES), rosenbrock, 25),
     "coord-9": (zo.CoordinateSearch(bounds=BOX), rastrigin, 9),
-    "auto-b-14": (zo.Auto(bounds=BOX), rotated, 14),
-    "auto-sum-25": (zo.Auto(bounds=BOX), rastrigin, 25),
 }
-OTHERWISE = {"auto-1": (zo.Auto(), rosenbrock, 1)}  # it asked for the start again where one of today looks beside it
+OTHERWISE = {
+    "auto-1": (zo.Auto(), rosenbrock, 1),  # it asked for the start again where one of today looks beside it
+    "auto-b-14": (zo.Auto(bounds=BOX), rotated, 14),  # it looked later for a sum
+    "auto-sum-25": (zo.Auto(bounds=BOX), rastrigin, 25),  # the same, and it refined every coordinate in every round
+}
 ROUNDING = {  # here a search has come down to where losses differ by rounding alone
     "qn-rough-60": (zo.QuasiNewton(), rotated, 60),
     "auto-b-25": (zo.Auto(bounds=BOX), rotated, 25),
@@ -46,8 +48,8 @@ HELD = {  # evaluations, best loss, and of the next candidates, as that version 
     "auto-1": (1, 3272.5, 1, [2.0, -1.5, 0.7]),
     "auto-b-14": (25, 2.9848771712799542, 2, [2.31414968, -1.91458481, 0.79262883]),
     "auto-b-25": (41, 2.9848771712798845, 3, [0.942449031, -1.2437545, 0.27788648]),
-    "auto-b-150": (413, 2.9848771712798734, 7, [16.154228, -25.6961593, -10.5914828]),
-    "auto-sum-25": (103, 2.984877171279922, 7, [3.00512505, 3.58888389, 4.83888562]),
+    "auto-b-150": (413, 2.9848771712798734, 7, [16.154228, -35.0, -10.5914828]),  # then reflected: -25.6961593
+    "auto-sum-25": (103, 2.984877171279922, 5, [2.39504241, 2.97923024, 4.2288029]),  # then 7
 }
 
 

@@ -1,4 +1,4 @@
-"""Box bounds: one normal form of every form they are given in, and how points are brought inside."""
+"""Box bounds: one normal form of every form they are given in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 Side = float | tuple[float, ...]
 
-_WIDE = 1e300  # a box that is wider is worked on at an eighth of its size, so that twice its width is a number
 _FORMS = "a pair (low, high) of numbers or 1-D arrays, a list of pairs (low, high), or scipy.optimize.Bounds"
 
 
@@ -103,29 +102,6 @@ def contains(x: Array, box: Box | tuple[Any, Any]) -> bool:
     """Return whether ``x`` lies in ``box``."""
     low, high = (np.asarray(side) for side in box)
     return bool(((low <= x) & (x <= high)).all())
-
-
-def fold(x: Array, box: Box | tuple[Any, Any]) -> Array:
-    """Return ``x`` (d,) or (n, d) reflected into ``box``: the identity inside, a mirror at each side that there is."""
-    low, high = (np.asarray(side, np.float64) for side in box)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        width = high - low
-        if ((width > 0.0) & (width < _WIDE)).all():
-            y = np.abs(np.mod(x - low + width, 2 * width) - width)  # a triangle wave: 0 at low, width at high
-            reflected: Array = low + y
-        else:
-            reflected = _reflected(x, low, high)
-        return np.where(x == np.clip(x, low, high), x, np.clip(reflected, low, high))
-
-
-def _reflected(x: Array, low: Array, high: Array) -> Array:
-    """Return the mirror images where a side is infinite, both are one, or they are too far apart for the usual way."""
-    part = np.where(np.isfinite(low) & np.isfinite(high) & (high - low >= _WIDE), 0.125, 1.0)
-    above, width = part * x - part * low, part * high - part * low
-    y = np.abs(np.mod(above + width, 2 * width) - width)
-    between = np.where(width > 0.0, (part * low + y) / part, low)
-    one = np.where(np.isfinite(low), low + np.abs(x - low), high - np.abs(high - x))
-    return np.where(np.isfinite(low) & np.isfinite(high), between, one)
 
 
 def uniform(rng: Generator, box: Box, x0: Array) -> Array:

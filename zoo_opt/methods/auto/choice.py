@@ -38,12 +38,14 @@ from zoo_opt.methods.auto.state import (
 from zoo_opt.methods.auto.units import SPREAD
 from zoo_opt.methods.local.coordinate_search import separable
 from zoo_opt.methods.local.quasi_newton import QNState
-from zoo_opt.methods.local.ripples import disagreement
+from zoo_opt.methods.local.ripples import disagreement, plateau
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array
 
-TEST_AT = 8.0  # evaluations per dimension before a first search that goes on is tested for a sum; chosen, not tuned
+# evaluations per dimension before a first search is tested for a sum, and where losses shake; measured: docs/auto.md
+TEST_AT, TEST_SHAKY_AT = 3.0, 8.0
+MOVED = 1e-2  # units by which two coordinates have to differ before the test can tell a sum; chosen, not tuned
 MARGIN = 0.1  # part of the box on either side where no later quasi-Newton search starts; chosen, not tuned
 WIDER, WIDTHS = 4.0, 9  # while no point has had a loss: factor between the regions of random points; how many; chosen
 GIVE_UP = 200  # evaluations per dimension, none of them finite, after which a run without a budget ends; chosen
@@ -121,13 +123,24 @@ def after_sample(s: AutoState, box: Any, X: Array, losses: list[float], step: in
 def after_search_step(before: AutoState, s: AutoState, box: Any, step: int) -> AutoState:
     """A search has made a step: it goes on, or is over, or its points can show whether the loss is a sum."""
     d = s.x.size
-    untested = s.active == s.local and not s.sum_tested and box is not None
-    if untested and (s.search.has_ended() or s.evaluations >= TEST_AT * d) and np.isfinite(box).all():
-        half = generator(s.key, step, RESTART).permutation(d) < (d + 1) // 2
+    if _is_level(before, s):
+        return _after_search(replace(s, level=True), box, step)
+    moved = np.abs(s.x - s.x0) > MOVED
+    untested = s.active == s.local and not s.sum_tested and box is not None and np.count_nonzero(moved) >= min(2, d)
+    test_at = TEST_AT if s.noise == 0.0 else TEST_SHAKY_AT
+    if untested and (s.search.has_ended() or s.evaluations >= test_at * d) and np.isfinite(box).all():
+        order = generator(s.key, step, RESTART).permutation(d)
+        half = moved & (order <= np.median(order[moved]))
         return s.evaluating(EXCHANGE, np.where([half, ~half], s.x0, s.x))
     if is_over(before, s):
         return _after_search(s, box, step)
     return region(s, box, s.x, s.f, COARSE) if _is_rippled(before, s) else s
+
+
+def _is_level(before: AutoState, s: AutoState) -> bool:
+    """Return whether a quasi-Newton search has come to a plateau, where it sees nothing and a population does."""
+    found = before.search.state
+    return s.active == QUASI_NEWTON and isinstance(found, QNState) and plateau(found, s.search.state)
 
 
 def _is_rippled(before: AutoState, s: AutoState) -> bool:
@@ -152,7 +165,7 @@ def _after_search(s: AutoState, box: Any, step: int) -> AutoState:
         return from_region(s, box)
     if EVOLUTION not in s.searches:
         return evolution(replace(s, noisy=s.noisy or s.noise > NOISY_THERE * abs(s.f)), box)
-    if s.noisy or s.local not in s.searches or s.searches[s.local].used + d > s.searches[EVOLUTION].used:
+    if s.noisy or s.level or s.local not in s.searches or s.searches[s.local].used + d > s.searches[EVOLUTION].used:
         return s.searching(EVOLUTION)
     return _sample(s, box, step)
 

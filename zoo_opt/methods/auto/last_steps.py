@@ -87,8 +87,7 @@ def part(s: AutoState, n: int, whole: int, step: int) -> NDArray[np.intp]:
         chosen = np.sort(rng.choice(d, (n - base) // sides, replace=False))
         return np.concatenate([np.arange(base), *(base + side * d + chosen for side in range(sides))])
     if s.stage == SEARCH and s.active == COORDINATES:
-        moves = np.arange(1, whole).reshape(2, -1)[:, rng.permutation((whole - 1) // 2)]  # both of a coordinate
-        return np.append(0, moves.T.ravel()[: n - 1])
+        return np.append(0, 1 + np.sort(rng.choice(whole - 1, n - 1, replace=False)))
     return np.arange(n)
 
 

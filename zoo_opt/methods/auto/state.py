@@ -77,6 +77,8 @@ class AutoState:
         Where that line begins.
     line : tuple of float
         Losses at equal distances on a line, from which it is measured.
+    level : bool
+        Whether the loss has plateaus, on which differences see no slope.
     """
 
     key: Key
@@ -98,6 +100,7 @@ class AutoState:
     digits: int = 0
     base: Array = field(default_factory=lambda: np.zeros(0))
     line: tuple[float, ...] = ()
+    level: bool = False
 
     @property
     def local(self) -> str:

@@ -33,6 +33,8 @@ def _noise(s: AutoState) -> str:
         return f"noisy, by about {s.noise:.1g}" if s.noise > 0.0 else "noisy"
     if s.noise > 0.0:
         return f"its last digits shake, by about {s.noise:.1g}"
+    if s.level:
+        return "level around the start"
     seen = s.searches and len(s.line) > 1 and all(map(math.isfinite, s.line))  # not where a neighbour has failed
     return "smooth at the start" if seen else ""
 

@@ -131,7 +131,8 @@ class DDCMAES(EvolutionStrategy):
     restarts : None, "ipop" or "bipop", default None
         What happens when a run has ended, as in `CMAES`. With restarts only the budget stops.
     bounds : None or (low, high), default None
-        Box; each side a number or a 1-D array. Points beyond are reflected into it. x0 must lie inside.
+        Box; each side a number or a 1-D array. Points beyond are evaluated at the nearest point of it, and ranked lower
+        by how far they were. x0 must lie inside.
     restart_from : None or (low, high), default None
         Box that restarts draw their start from, uniformly; None is ``bounds``, and without these x0.
     tolerances : Tolerances

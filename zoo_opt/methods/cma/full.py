@@ -71,7 +71,8 @@ class CMAES(EvolutionStrategy):
         What happens when a run has ended: stop, or start again with a larger population, or with a larger or a
         smaller one, whichever regime has used less. With restarts only the budget stops.
     bounds : None or (low, high), default None
-        Box; each side a number or a 1-D array. Points beyond are reflected into it. x0 must lie inside.
+        Box; each side a number or a 1-D array. Points beyond are evaluated at the nearest point of it, and ranked lower
+        by how far they were. x0 must lie inside.
     restart_from : None or (low, high), default None
         Box that restarts draw their start from, uniformly; None is ``bounds``, and without these x0.
     lazy : float, default 1

@@ -16,6 +16,7 @@ from zoo_opt.methods import box as boxes
 from zoo_opt.methods.cma.mixed import MixedVariables
 from zoo_opt.methods.cma.noise import NO_HANDLING, NoiseHandling
 from zoo_opt.methods.cma.parameters import default_popsize, rank
+from zoo_opt.methods.cma.repair import penalised, repaired
 from zoo_opt.methods.cma.restarts import POLICIES, Run, RunEnd, next_run
 from zoo_opt.methods.cma.runs import ESState, Injected, clipped, joined
 from zoo_opt.methods.cma.stop import Tolerances, default_generations, loss_reasons
@@ -29,10 +30,14 @@ if TYPE_CHECKING:
 
 
 class Generation(NamedTuple):
-    """What the update needs of a generation: its step number, and what `EvolutionStrategy.sample` kept for `adapt`."""
+    """What the update needs of a generation: its step number, and what `EvolutionStrategy.sample` kept for `adapt`.
+
+    ``beyond`` is how far the candidates were beyond the bounds (see `repaired`), None without bounds.
+    """
 
     step: int
     kept: Any
+    beyond: Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,13 +148,15 @@ class EvolutionStrategy(Method):
         """See `Method.ask`."""
         handling = self.handling
         X, kept = self.sample(state, generator(state.key, step), handling.popsize(state), out)
+        beyond = None
         if self.bounds is not None:
-            X, kept = boxes.fold(X, self.bounds), X if kept is None else kept
+            kept, dist = X if kept is None else kept, state.distribution
+            X, beyond = repaired(X, self.bounds, dist.sigma * dist.std())
         repeats = handling.repeats(state)
         if repeats is None:
-            return Asked(X, Generation(step, kept))
+            return Asked(X, Generation(step, kept, beyond))
         again = [*[None] * len(X), *(row - repeats.size for row in repeats.rows)]
-        return Asked(np.concatenate([X, repeats.X]), Generation(step, kept), again)
+        return Asked(np.concatenate([X, repeats.X]), Generation(step, kept, beyond), again)
 
     def known(self, state: ESState, X: Array, losses: list[float]) -> ESState:
         """See `Method.known`: the best, at most half a population, are injected into the next generation (Hansen 2011).
@@ -171,14 +178,14 @@ class EvolutionStrategy(Method):
 
     def update(self, state: ESState, asked: Asked, losses: list[float]) -> ESState:
         """See `Method.update`."""
-        X, (step, kept) = asked.X, asked.memo
+        X, (step, kept, beyond) = asked.X, asked.memo
         handling, dist = self.handling, state.distribution
         noise, values = handling.observe(state, X, losses, step)
         kept, ranked_by, injected = X if kept is None else kept, losses, state.injected
         if injected is not None:
             ranked_by, values = [*losses, *injected.losses], [*values, *injected.losses]
             kept = joined(kept, self.kept_of(dist, clipped(dist.m, injected.X, self.whitened(dist, injected.X))))
-        order = rank(values)
+        order = rank(values if beyond is None else penalised(values, beyond))
         if not len(order):
             return replace(state, noise=noise)
         after = self.adapt(dist, kept, order, state.g + 1)
@@ -231,5 +238,5 @@ class EvolutionStrategy(Method):
         return self._inside(boxes.uniform(rng, box, x0))
 
     def _inside(self, x: Array) -> Array:
-        """Return ``x``, reflected into the bounds if there are any."""
-        return x if self.bounds is None else boxes.fold(x, self.bounds)
+        """Return ``x``, moved into the bounds if there are any."""
+        return x if self.bounds is None else np.clip(x, *boxes.both(self.bounds, x.size))

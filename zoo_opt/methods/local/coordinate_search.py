@@ -16,6 +16,8 @@ from zoo_opt.methods import box as boxes
 from zoo_opt.methods.local.loss_units import loss_unit
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from zoo_opt.typing import Array, Key
 
 DIP = 1e-4  # how far below the best point a parabola must reach, as a part of the range of losses; chosen, not tuned
@@ -23,6 +25,11 @@ GOLDEN = (3 - math.sqrt(5)) / 2  # the golden section
 SUM = 1e-9  # deviation from a sum, as a part of the range of the four losses, that is none; chosen, not tuned
 ROUNDING = 1e-13  # the same as a part of their size: some hundred times the machine's precision
 NOISES, CLEAR = 3.0, 10.0  # deviations of noise that are noise, and how far the losses must be above it; chosen
+REFINED = (
+    0.1  # of the widest range of losses around a best coordinate: less waits to be refined; measured: docs/auto.md
+)
+PROMISED = 0.5  # of what the parts have gained, the least that together they must; chosen, not tuned
+EPS = float(np.finfo(np.float64).eps)
 LARGEST = float(np.finfo(np.float64).max)
 OUTWARD = 2.0  # where nothing bounds the search: how far beyond the outermost point, over the last interval; chosen
 
@@ -31,7 +38,7 @@ OUTWARD = 2.0  # where nothing bounds the search: how far beyond the outermost p
 class CoordinateState:
     """State between two rounds, float64; losses are in units of ``loss_unit``.
 
-    Row 0 of T and V is the start, the rest the points tried so far.
+    Row 0 of T and V is the start, the rest the points tried so far, infinite where a round left a coordinate out.
 
     Attributes
     ----------
@@ -65,10 +72,13 @@ class CoordinateState:
 class CoordinateSearch(Method):
     """Minimise each coordinate's part of a separable loss, f(x) = sum_i f_i(x_i), over a box.
 
-    A round has 2 d + 1 candidates: the point that is made of the best coordinates so far, and from there two moves of
-    each coordinate alone. One is STEP's [1]: into the interval between two points tried where a parabola that
-    dips a little below the best so far has the least curvature. The other refines the best
-    point so far, by a parabola through its neighbours and the golden section in turn.
+    A round has at most 2 d + 1 candidates: the point that is made of the best coordinates so far, and from there two
+    moves of each coordinate alone. One is STEP's [1]: into the interval between two points tried where a parabola that
+    dips a little below the best so far has the least curvature. The other refines the best point so far, by a parabola
+    through its neighbours and the golden section in turn, of those coordinates in which there is most to gain, by the
+    losses of these neighbours.
+
+    A loss whose parts do not add up, by half of what they promise, is no sum: the search ends.
 
     Parameters
     ----------
@@ -112,22 +122,23 @@ class CoordinateSearch(Method):
 
     def size(self, state: CoordinateState) -> int:
         """See `Method.size`."""
-        return 2 * len(state.T[0]) + 1
+        return 1 + len(state.T[0]) + int(np.count_nonzero(_to_refine(state)))
 
     @np.errstate(over="ignore")
     def ask(self, state: CoordinateState, step: int, out: Array | None = None) -> Asked:
         """See `Method.ask`."""
         x = self.mean(state)
-        d, i = x.size, np.arange(x.size)
-        X = np.tile(x, (2 * d + 1, 1))
+        d = x.size
         low, high = self._sides
         below, above = low == -math.inf, high == math.inf
         if below.any() or above.any():
             start = state.T[0]
             reach = np.maximum(np.abs(start), 1.0)
             low, high = np.where(below, start - reach, low), np.where(above, start + reach, high)
+        one: Array
+        other: Array
         if state.round == 0:
-            one, other = low, high
+            one, other = np.broadcast_to(low, d), np.broadcast_to(high, d)
         else:
             one = _easiest(state.T, state.V)
             if state.round == 1:  # nothing to refine yet
@@ -135,26 +146,36 @@ class CoordinateSearch(Method):
                 other = boxes.uniform(generator(state.key, step), within, x)
             else:
                 other = _refined(state.T, state.V, state.round, below, above)
-        X[1 + i, i], X[1 + d + i, i] = one, other
-        return Asked(X)
+        refined = np.flatnonzero(_to_refine(state))
+        moved = np.concatenate([np.arange(d), refined])
+        X = np.tile(x, (1 + len(moved), 1))
+        X[1 + np.arange(len(moved)), moved] = np.concatenate([one, other[refined]])
+        return Asked(X, refined)
 
     @np.errstate(over="ignore", invalid="ignore")
     def update(self, state: CoordinateState, asked: Asked, losses: list[float]) -> CoordinateState:
         """See `Method.update`."""
         unit = state.loss_unit or loss_unit(losses)
         X, values = asked.X, np.array(losses) / (unit or 1.0)
-        d, i = X.shape[1], np.arange(X.shape[1])
+        d = X.shape[1]
         best = state.V.min(axis=0)
         f = values[0] if math.isfinite(values[0]) else state.f + best.sum()  # a sum of its parts
         if not math.isfinite(f):
             k = int(np.where(np.isfinite(values), values, math.inf).argmin())
             if math.isfinite(values[k]):  # starts anew where there is a loss
                 return CoordinateState(state.key, X[k : k + 1], np.zeros((1, d)), float(values[k]), loss_unit=unit)
-        V = values[1:].reshape(2, d) - f + best
+        refined = np.arange(d) if asked.memo is None else asked.memo
+        moved = np.concatenate([np.arange(d), refined])
+        tried, changes = X[1 + np.arange(len(moved)), moved], values[1:] - f + best[moved]
+        T, V = np.full((2, d), math.inf), np.full((2, d), math.inf)
+        T[0], V[0], T[1, refined], V[1, refined] = tried[:d], changes[:d], tried[d:], changes[d:]
         V = np.where(np.isfinite(V), V, math.inf)
-        T = np.stack([X[1 + i, i], X[1 + d + i, i]])
         better = bool((V[0] < np.minimum(best, V[1])).any())
         without_gain = 0 if better else state.without_gain + 1
+        promised, gained = -float(best.sum()), state.f - float(f)
+        reasons: dict[str, Any] = {"patience": self.patience} if without_gain >= self.patience else {}
+        if gained < PROMISED * promised and promised > ROUNDING * abs(f):
+            reasons["no_sum"] = PROMISED
         return replace(
             state,
             T=np.concatenate([state.T, T]),
@@ -162,7 +183,7 @@ class CoordinateSearch(Method):
             f=float(f) if math.isnan(state.f) else state.f,
             round=state.round + 1,
             without_gain=without_gain,
-            reasons={"patience": self.patience} if without_gain >= self.patience else {},
+            reasons=reasons,
             loss_unit=unit,
         )
 
@@ -196,6 +217,29 @@ def separable(f0: float, f1: float, f01: float, f10: float, noise: float = 0.0) 
     )
 
 
+def _to_refine(state: CoordinateState) -> NDArray[np.bool_]:
+    """Return for every coordinate whether the next round refines its best point (d,): all in the first two rounds."""
+    d = state.T.shape[1]
+    if state.round < 2:
+        return np.ones(d, dtype=bool)
+    t, v = _sorted(state.T, state.V)
+    i, m = np.arange(d), v.argmin(axis=0)
+    before, after = _neighbours(t, m)
+    v = np.where(np.isfinite(v), v, np.where(np.isfinite(v), v, -math.inf).max(axis=0))  # a failure counts as the worst
+    with np.errstate(over="ignore"):
+        depth = np.minimum(np.maximum(v[before, i], v[after, i]) - v[m, i], LARGEST)
+        width = t[after, i] - t[before, i]
+    left = (depth > EPS * abs(state.f)) & (width > 4 * EPS * np.abs(t[m, i]))
+    to_refine: NDArray[np.bool_] = left & (depth >= REFINED * depth.max())
+    return to_refine
+
+
+def _neighbours(t: Array, m: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows of the points tried below and above rows ``m`` of the sorted ``t``, m itself if there is none."""
+    after = np.minimum(m + 1, len(t) - 1)
+    return np.maximum(m - 1, 0), np.where(np.isfinite(t[after, np.arange(t.shape[1])]), after, m)
+
+
 def _easiest(T: Array, V: Array) -> Array:
     """Return for every coordinate the point that STEP tries next (d,)."""
     t, v = _sorted(T, V)
@@ -203,7 +247,9 @@ def _easiest(T: Array, V: Array) -> Array:
     worst, best = finite.max(axis=0), v.min(axis=0)
     v = np.where(np.isfinite(v), v, worst)
     depth = np.sqrt(v - best + DIP * (worst - best) + 1e-300)  # below each point lies the bottom of the parabola
-    width = t[1:] - t[:-1]
+    with np.errstate(invalid="ignore"):
+        width = t[1:] - t[:-1]
+    width = np.where(np.isfinite(t[1:]), width, 0.0)  # beyond the last point there is no interval
     root = depth[1:] + depth[:-1]
     with np.errstate(divide="ignore"):
         k = np.where(width > 0, root / width, math.inf).argmin(axis=0)  # the root of the curvature
@@ -227,10 +273,10 @@ def _refined(T: Array, V: Array, turn: int, below: Array, above: Array) -> Array
     t, v = _sorted(T, V)
     i = np.arange(t.shape[1])
     m = v.argmin(axis=0)
-    before, after = np.maximum(m - 1, 0), np.minimum(m + 1, len(t) - 1)
+    before, after = _neighbours(t, m)
     a, b, c = t[before, i], t[m, i], t[after, i]
     larger = np.where(c - b > b - a, c - b, a - b)  # with its sign
-    outward = ((m == 0) & below) | ((m == len(t) - 1) & above)
+    outward = ((m == 0) & below) | ((m == after) & above)
     golden: Array = np.clip(b + np.where(outward, -OUTWARD, GOLDEN) * larger, -LARGEST, LARGEST)
     if turn % 2:
         return golden

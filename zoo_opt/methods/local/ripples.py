@@ -1,4 +1,4 @@
-"""Whether a loss has ripples that are shorter than the steps of a quasi-Newton search."""
+"""Whether a loss has ripples that are shorter than the steps of a quasi-Newton search, or plateaus that are longer."""
 
 from __future__ import annotations
 
@@ -18,3 +18,11 @@ def disagreement(before: QNState, after: QNState) -> float:
     slopes = float(before.g_before.dot(before.s)), float(after.g.dot(before.s))
     largest = max(before.gain, *map(abs, slopes))
     return abs(before.gain + sum(slopes) / 2) / largest if 0.0 < largest < math.inf else 0.0
+
+
+def plateau(before: QNState, after: QNState) -> bool:
+    """Return whether forward differences between the two states were all zero, so that the search looks farther.
+
+    Not once curvatures are known: near a minimum differences are zero by rounding.
+    """
+    return before.axes is None and after.axes is not None and not after.known and not after.g.any()
