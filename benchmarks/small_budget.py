@@ -67,9 +67,7 @@ def ackley(rng: np.random.Generator, d: int) -> Callable[[Array], float]:
 
     def loss(x: Array) -> float:
         z = B.dot(x - at)
-        return float(
-            20 + np.e - 20 * np.exp(-0.2 * np.sqrt((z * z).mean())) - np.exp(np.cos(2 * np.pi * z).mean())
-        )
+        return float(20 + np.e - 20 * np.exp(-0.2 * np.sqrt((z * z).mean())) - np.exp(np.cos(2 * np.pi * z).mean()))
 
     return loss
 

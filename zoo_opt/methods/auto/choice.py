@@ -32,12 +32,15 @@ from zoo_opt.methods.auto.state import (
     QUASI_NEWTON,
     SAMPLE,
     SEARCH,
+    SURROGATE,
     TRUST_REGION,
     AutoState,
 )
+from zoo_opt.methods.auto.surrogate import MOST_SURROGATE, is_concave, is_parabola, surrogate
 from zoo_opt.methods.auto.units import SPREAD
 from zoo_opt.methods.local.coordinate_search import separable
-from zoo_opt.methods.local.quasi_newton import QNState
+from zoo_opt.methods.local.quasi_newton import GRADIENT, QNState
+from zoo_opt.methods.local.quasi_newton import SEARCH as TRIAL
 from zoo_opt.methods.local.ripples import disagreement
 
 if TYPE_CHECKING:
@@ -121,19 +124,24 @@ def after_sample(s: AutoState, box: Any, X: Array, losses: list[float], step: in
 def after_search_step(before: AutoState, s: AutoState, box: Any, step: int) -> AutoState:
     """A search has made a step: it goes on, or is over, or its points can show whether the loss is a sum."""
     d = s.x.size
-    untested = s.active == s.local and not s.sum_tested and box is not None
+    untested = s.active in (s.local, SURROGATE) and not s.sum_tested and box is not None
     if untested and (s.search.has_ended() or s.evaluations >= TEST_AT * d) and np.isfinite(box).all():
         half = generator(s.key, step, RESTART).permutation(d) < (d + 1) // 2
         return s.evaluating(EXCHANGE, np.where([half, ~half], s.x0, s.x))
     if is_over(before, s):
         return _after_search(s, box, step)
-    return region(s, box, s.x, s.f, COARSE) if _is_rippled(before, s) else s
+    if _is_rippled(before, s):
+        s = replace(s, concave=True)
+        return surrogate(s, box, True) if d <= MOST_SURROGATE else region(s, box, s.x, s.f, COARSE)
+    return surrogate(s, box, False) if s.few and _has_iterated(before, s) else s
 
 
 def _is_rippled(before: AutoState, s: AutoState) -> bool:
     """Return whether the first step of the first search shows ripples, which only larger differences see beyond."""
     if s.active != QUASI_NEWTON or len(s.searches) > 1 or s.stage != SEARCH or s.noise > 0.0:
         return False
+    if s.x.size <= MOST_SURROGATE and is_concave(s):
+        return True
     first = before.search.state
     return (
         isinstance(first, QNState)
@@ -143,6 +151,14 @@ def _is_rippled(before: AutoState, s: AutoState) -> bool:
     )
 
 
+def _has_iterated(before: AutoState, s: AutoState) -> bool:
+    """Return whether the first iteration of the first search is over, and has not seen a parabola on its line."""
+    state, now = before.search.state, s.search.state
+    if s.active != QUASI_NEWTON or len(s.searches) > 1 or state.known or state.stage != TRIAL:
+        return False
+    return now.stage == GRADIENT and now.axes is None and not is_parabola(state, now)
+
+
 def _after_search(s: AutoState, box: Any, step: int) -> AutoState:
     """A search, or a run of the evolution strategy, is over: the strategy, or whichever search has used less."""
     d = s.x.size
@@ -150,6 +166,8 @@ def _after_search(s: AutoState, box: Any, step: int) -> AutoState:
     s = replace(s, f_before=s.f, without_gain=0 if gained else s.without_gain + 1)
     if s.active == TRUST_REGION and s.local == QUASI_NEWTON:
         return from_region(s, box)
+    if s.active == SURROGATE:
+        return local(s, box, s.x, s.f)
     if EVOLUTION not in s.searches:
         return evolution(replace(s, noisy=s.noisy or s.noise > NOISY_THERE * abs(s.f)), box)
     if s.noisy or s.local not in s.searches or s.searches[s.local].used + d > s.searches[EVOLUTION].used:
@@ -163,6 +181,8 @@ def _from(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
         return evolution(s, box)
     if s.x.size <= PLANE and not s.searches and s.noise == 0.0:
         return region(s, box, x, f, COARSE)
+    if s.few and s.noise > 0.0 and not s.searches:
+        return surrogate(s, box, True)
     return local(s, box, x, f)
 
 

@@ -108,11 +108,14 @@ class BayesianOptimization(Method):
             points = points if (centre == x0).all() else np.stack([x0, centre])
         return BOState(key, x0, math.nan, self.radius, points[:0], np.zeros(0), points)
 
-    def begun(self, key: Key, X: Array, F: Array, radius: float | None = None) -> BOState:
-        """Return the state of a search that knows the losses ``F`` (n,) at ``X`` (n, d), one of them finite."""
+    def begun(self, key: Key, X: Array, F: Array, around: bool) -> BOState:
+        """Return the state of a search that knows the losses ``F`` (n,) at ``X`` (n, d), one of them finite.
+
+        ``around`` : whether it looks around the best of them first, at the radius along each coordinate.
+        """
         k = int(np.where(np.isfinite(F), F, math.inf).argmin())
-        s = BOState(key, X[k], float(F[k]), radius or self.radius, X, F)
-        return self._following(s)
+        s = BOState(key, X[k], float(F[k]), self.radius, X, F)
+        return self._starting(s) if around else self._chosen(s)
 
     def size(self, state: BOState) -> int:
         """See `Method.size`."""
@@ -138,7 +141,7 @@ class BayesianOptimization(Method):
             if steps >= MOST_STARTS:
                 return replace(s, reasons={"nofiniteloss": MOST_STARTS})
             return self._starting(replace(s, radius=s.radius / 2 if steps > 1 else s.radius))
-        if len(asked.X) <= self.batch or len(X) > 2 + s.x.size:
+        if state.fitted:  # a process has chosen the step
             s = self._resized(s, f)
         if f < s.f:
             s = replace(s, x=x, f=f)
@@ -180,6 +183,10 @@ class BayesianOptimization(Method):
         """Return the state with the next candidates: the first points around the best, then what the process says."""
         if len(s.F) <= s.x.size:
             return self._starting(s)
+        return self._chosen(s)
+
+    def _chosen(self, s: BOState) -> BOState:
+        """Return the state with the candidates that the process chooses."""
         low, high = self._box(s.x.size)
         distances = ((s.X - s.x) ** 2).sum(axis=1)
         near = np.sort(np.argsort(distances, kind="stable")[: self.points])
