@@ -9,8 +9,8 @@ import numpy as np
 
 from zoo_opt.methods.auto.state import QUASI_NEWTON, SURROGATE, AutoState, Search
 from zoo_opt.methods.bayesian.method import BayesianOptimization
-from zoo_opt.methods.local.quasi_newton import QNState
 from zoo_opt.methods.local.quasi_newton import SEARCH as TRIAL
+from zoo_opt.methods.local.quasi_newton import QNState
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array

@@ -23,9 +23,9 @@ FIRST, LONGER, SHORTER = 0.1, 1.5, 0.4  # length of their steps in radii; factor
 
 
 def lowest_bound(gp: Process, x: Array, radius: float, kappa: float, low: Array, high: Array, rng: Generator) -> Array:
-    """Return the point of the ball around ``x`` where mean - ``kappa`` deviation is lowest (d,), as far as it is found.
+    """Return the point of the ball around ``x`` where mean - ``kappa`` deviation is about lowest (d,).
 
-    The lower confidence bound of Cox and John (1992, SDO); random points, and projected gradient descents from the best.
+    The lower confidence bound (Cox and John 1992, SDO): random points, and projected gradient descents from the best.
 
     Parameters
     ----------

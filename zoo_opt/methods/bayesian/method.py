@@ -25,7 +25,8 @@ GAIN = 1e-3  # of the losses' spread below the median: a step that gains less ha
 MANY_GAINS = 2  # in a row, after which the radius is doubled; 3 in Eriksson et al. 2019
 OFTEN = 1.05  # more points than at the last fit: the hyper-parameters are sought anew; chosen, for time
 MOST_STARTS = 5  # first steps without a loss after which a run ends; chosen
-LARGEST = 1e100  # of radii
+LARGEST = 1e100  # of first radii
+GROWN, FAR = 1e6, 1e9  # first radii: the largest radius, and where a point is too far away to tell anything; chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class BayesianOptimization(Method):
     References
     ----------
     Jones, Schonlau, Welch. Efficient global optimization of expensive black-box functions. J. Glob. Optim. 13, 1998.
-    Eriksson, Pearce, Gardner, Turner, Poloczek. Scalable global optimization via local Bayesian optimization. NeurIPS 2019.
+    Eriksson, Pearce, Gardner, Turner, Poloczek. Scalable global optimization via local Bayesian optimization. 2019.
     Rasmussen, Williams. Gaussian processes for machine learning. 2006.
     """
 
@@ -187,20 +188,22 @@ class BayesianOptimization(Method):
 
     def _chosen(self, s: BOState) -> BOState:
         """Return the state with the candidates that the process chooses."""
-        low, high = self._box(s.x.size)
-        distances = ((s.X - s.x) ** 2).sum(axis=1)
-        near = np.sort(np.argsort(distances, kind="stable")[: self.points])
-        X, y = s.X[near] - s.x, squeezed(s.F[near])
+        X = (s.X - s.x) / self.radius  # the best point is the origin, the first radius the unit
+        distances = np.sqrt((X * X).sum(axis=1))
+        near = np.sort(np.argsort(distances, kind="stable")[: min(self.points, int((distances <= FAR).sum()))])
+        X, y = X[near], squeezed(s.F[near])
         if not s.fitted or len(s.F) >= OFTEN * s.fitted:
             length, noise = likeliest(X, y)
             s = replace(s, length=length, noise=noise, fitted=len(s.F))
         gp, rng, origin = process(X, y, s.length, s.noise), generator(s.key, s.steps), np.zeros_like(s.x)
+        low, high = self._box(s.x.size)
+        room, radius = ((low - s.x) / self.radius, (high - s.x) / self.radius), s.radius / self.radius
         chosen: list[Array] = []
         for _ in range(self.batch):
             if chosen:
                 gp = gp.believing(chosen[-1])
-            chosen.append(lowest_bound(gp, origin, s.radius, self.kappa, low - s.x, high - s.x, rng))
-        return replace(s, asked=np.clip(s.x + np.array(chosen), low, high))
+            chosen.append(lowest_bound(gp, origin, radius, self.kappa, *room, rng))
+        return replace(s, asked=np.clip(s.x + self.radius * np.array(chosen), low, high))
 
     def _box(self, d: int) -> tuple[Array, Array]:
         """Return both sides (d,), infinite where there is none."""
@@ -210,7 +213,7 @@ class BayesianOptimization(Method):
         return low, high
 
     def _longest(self, d: int) -> float:
-        """Return the largest radius: the widest side of the box, or none."""
+        """Return the largest radius: the widest side of the box, and no more than 1e6 of the first."""
         low, high = self._box(d)
-        width = float((high / 2 - low / 2).max()) * 2
-        return min(max(width, self.radius), LARGEST)
+        width = 2 * float((high / 2 - low / 2).max())
+        return min(max(width, self.radius), GROWN * self.radius)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def squeezed(F: Array) -> Array:
-    """Return (F - median) / (median - lowest), and log(1 + z) of it where that is z > 0; the worst where F is no number.
+    """Return z = (F - median) / (median - lowest), log(1 + z) where z > 0, and the worst where F is no number (n,).
 
     High losses say where not to look and no more: a penalty, a wall or a fourth power would otherwise be all that there
     is to see. Adding to the losses, or multiplying them, changes nothing.
