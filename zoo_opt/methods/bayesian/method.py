@@ -34,8 +34,9 @@ class BayesianOptimization(Method):
     """A Gaussian process through the points told, whose lower confidence bound in a ball around the best comes next.
 
     For few evaluations, up to some 30 per dimension, of losses with ripples or many basins, which gradients follow and
-    quadratics smear: the process takes as noise what is no function of x at its length. The first step is x0 and d
-    points at the radius from it, which can all run at once; after that a step is ``batch`` candidates. The ball doubles
+    quadratics smear: the process takes as noise what is no function of x at its length. The first step is x0 and the
+    centre of the box, if there is one, the second d points at the radius from the better of them, which can all run at
+    once; after that a step is ``batch`` candidates. The ball doubles
     after two steps that gain and halves after d / 2 that do not, at least three (TuRBO).
 
     Parameters
@@ -160,13 +161,13 @@ class BayesianOptimization(Method):
 
     # -------------------------------------------------------------------------------------------------- parts
     def _starting(self, s: BOState) -> BOState:
-        """Return the state whose next step is a point at the radius along each coordinate, and x if need be."""
+        """Return the state whose next step is a point at the radius along each coordinate."""
         low, high = self._box(s.x.size)
         up = generator(s.key, s.steps).random(s.x.size) >= 0.5  # either side is as good
         probes = np.diag(first(s.radius, up, low - s.x, high - s.x))
         probes = probes[probes.any(axis=1)]  # a coordinate may be fixed
-        if math.isnan(s.f) or not len(probes):
-            probes = np.concatenate([np.zeros((1, s.x.size)), probes])
+        if not len(probes):
+            probes = np.zeros((1, s.x.size))
         return replace(s, asked=np.clip(s.x + probes, low, high))
 
     def _resized(self, s: BOState, f: float) -> BOState:
@@ -186,6 +187,7 @@ class BayesianOptimization(Method):
             return self._starting(s)
         return self._chosen(s)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _chosen(self, s: BOState) -> BOState:
         """Return the state with the candidates that the process chooses."""
         X = (s.X - s.x) / self.radius  # the best point is the origin, the first radius the unit
