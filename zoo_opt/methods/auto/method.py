@@ -122,7 +122,6 @@ class Auto(Method):
             f=math.inf,
             stage=START,
             points=points,
-            X=points[:0],
             few=is_small(self.budget, x0.size),
         )
 

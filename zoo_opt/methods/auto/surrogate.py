@@ -35,7 +35,7 @@ def remembered(s: AutoState, X: Array, losses: list[float]) -> AutoState:
     """Return the state that remembers the points X (n, d), as long as a process may be told of them."""
     if s.x.size > MOST_SURROGATE or len(s.F) >= MOST_POINTS:
         return s
-    known, values = s.X, s.F.copy()
+    known, values = s.X if len(s.X) else X[:0], s.F.copy()
     for x, loss in zip(X, losses, strict=True):
         distances = np.abs(known - x).max(axis=1)
         k = int(distances.argmin()) if len(known) else -1
@@ -60,7 +60,7 @@ def is_concave(s: AutoState) -> bool:
     A convex loss is nowhere below its tangent, and between two points of a line not above the straight line.
     """
     state = s.search.state
-    if s.active != QUASI_NEWTON or state.known or state.stage != TRIAL:
+    if s.active != QUASI_NEWTON or not isinstance(state, QNState) or state.known or state.stage != TRIAL:
         return False
     tangent = (s.X - state.x).dot(state.g)
     change = s.F / (state.loss_unit or 1.0) - state.f

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 GAIN = 1e-3  # of the losses' spread below the median: a step that gains less has failed (Eriksson et al. 2019)
 MANY_GAINS = 2  # in a row, after which the radius is doubled; 3 in Eriksson et al. 2019
 OFTEN = 1.05  # more points than at the last fit: the hyper-parameters are sought anew; chosen, for time
-MOST_STARTS = 5  # first steps without a loss after which a run ends; chosen
+MOST_STARTS = 8  # first steps without a loss after which a run ends; chosen
 LARGEST = 1e100  # of first radii
 GROWN, FAR = 1e6, 1e9  # first radii: the largest radius, and where a point is too far away to tell anything; chosen
 
@@ -58,7 +58,7 @@ class BayesianOptimization(Method):
     -----
     High losses are squeezed: above the median the process is told log(1 + z), so that a wall is not all it sees. Its
     length and noise are the likeliest on a grid. A failed or infinite loss counts as the worst so far. Of first points
-    without any loss the next ones are nearer by half; after five such steps the run ends.
+    without any loss the next ones are nearer by half; after eight such steps the run ends.
 
     TuRBO has a length for each coordinate and draws samples of the process where this has one length, and a bound.
 

@@ -64,7 +64,7 @@ class Process(NamedTuple):
         return self.mean + k.dot(self.a), deviation, g_mean, g_deviation
 
     def believing(self, x: Array) -> Process:
-        """Return the process that has been told its own mean at ``x`` (d,) (Ginsbourg, Le Riche, Carraro 2010)."""
+        """Return the process that has been told its own mean at ``x`` (d,) (Ginsbourger et al. 2010)."""
         y = np.append(self.losses(), self.expected(x[None])[0])
         told = process(np.concatenate([self.X, x[None]]), y, self.length, self.noise)
         return told._replace(variance=self.variance)
