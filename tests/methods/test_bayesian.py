@@ -12,8 +12,8 @@ from oracles import bayesian as oracle
 import zoo_opt as zo
 from zoo_opt.core.keys import make_key
 from zoo_opt.methods.bayesian.acquisition import inside, lowest_bound
-from zoo_opt.methods.bayesian.process import LENGTHS, NOISES, likeliest, process
-from zoo_opt.methods.bayesian.squeezed import squeezed
+from zoo_opt.methods.bayesian.gaussian import LENGTHS, NOISES, likeliest, process
+from zoo_opt.methods.bayesian.losses import squeezed
 
 seeds = st.integers(0, 10**6)
 INF, NAN = math.inf, math.nan

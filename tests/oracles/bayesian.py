@@ -1,4 +1,4 @@
-"""A Gaussian process with Matérn's kernel in the plainest way: one point at a time, by the joint normal distribution."""
+"""A Gaussian process with Matérn's kernel in the plainest way: a point at a time, by the joint normal distribution."""
 
 import math
 

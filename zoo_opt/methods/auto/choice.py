@@ -36,7 +36,7 @@ from zoo_opt.methods.auto.state import (
     TRUST_REGION,
     AutoState,
 )
-from zoo_opt.methods.auto.surrogate import MOST_SURROGATE, is_concave, is_parabola, surrogate
+from zoo_opt.methods.auto.surrogate import MOST_SURROGATE, bayesian, is_concave, is_parabola
 from zoo_opt.methods.auto.units import SPREAD
 from zoo_opt.methods.local.coordinate_search import separable
 from zoo_opt.methods.local.quasi_newton import GRADIENT, QNState
@@ -132,8 +132,8 @@ def after_search_step(before: AutoState, s: AutoState, box: Any, step: int) -> A
         return _after_search(s, box, step)
     if _is_rippled(before, s):
         s = replace(s, concave=True)
-        return surrogate(s, box, True) if d <= MOST_SURROGATE else region(s, box, s.x, s.f, COARSE)
-    return surrogate(s, box, False) if s.few and _has_iterated(before, s) else s
+        return bayesian(s, box, True) if d <= MOST_SURROGATE else region(s, box, s.x, s.f, COARSE)
+    return bayesian(s, box, False) if s.few and _has_iterated(before, s) else s
 
 
 def _is_rippled(before: AutoState, s: AutoState) -> bool:
@@ -182,7 +182,7 @@ def _from(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
     if s.x.size <= PLANE and not s.searches and s.noise == 0.0:
         return region(s, box, x, f, COARSE)
     if s.few and s.noise > 0.0 and not s.searches:
-        return surrogate(s, box, True)
+        return bayesian(s, box, True)
     return local(s, box, x, f)
 
 

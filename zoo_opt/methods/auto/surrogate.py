@@ -47,7 +47,7 @@ def remembered(s: AutoState, X: Array, losses: list[float]) -> AutoState:
     return replace(s, X=known, F=values)
 
 
-def surrogate(s: AutoState, box: Any, around: bool) -> AutoState:
+def bayesian(s: AutoState, box: Any, around: bool) -> AutoState:
     """Return the state at the start of Bayesian optimisation, which is told of all that is remembered."""
     method = BayesianOptimization(bounds=box, radius=RADIUS, end_radius=END_RADIUS, points=MOST_POINTS)
     return s.searching(SURROGATE, Search(method, method.begun(s.key, s.X, s.F, around)))

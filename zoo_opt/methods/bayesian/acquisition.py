@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo_opt.methods.bayesian.process import Process
+from zoo_opt.methods.bayesian.gaussian import Process
 
 if TYPE_CHECKING:
     from numpy.random import Generator

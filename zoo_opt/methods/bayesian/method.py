@@ -13,8 +13,8 @@ from zoo_opt.core.keys import generator
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
 from zoo_opt.methods.bayesian.acquisition import lowest_bound
-from zoo_opt.methods.bayesian.process import likeliest, process
-from zoo_opt.methods.bayesian.squeezed import squeezed
+from zoo_opt.methods.bayesian.gaussian import likeliest, process
+from zoo_opt.methods.bayesian.losses import squeezed
 from zoo_opt.methods.bayesian.state import BOState
 from zoo_opt.methods.trust_region.points import first
 
