@@ -101,7 +101,7 @@ def test_ripples_are_seen_beyond() -> None:
         bowl, ripples = np.exp(-0.2 * np.sqrt(np.mean(z * z))), np.exp(np.mean(np.cos(2 * np.pi * z)))
         return float(20 - 20 * bowl + np.e - ripples)
 
-    opt = run(ackley, np.array([3.3, -2.1, 2.7, 3.9, -3.2, 2.2, -2.8, 3.1]), 120, bounds=BOX)
+    opt = run(ackley, np.array([3.3, -2.1, 2.7, 3.9, -3.2, 2.2, -2.8, 3.1]), 200, bounds=BOX)
     assert SURROGATE in opt.state.searches and opt.best.loss < 1.0 and "it has ripples or basins" in opt.believed
 
 
