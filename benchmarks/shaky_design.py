@@ -3,8 +3,8 @@
 ``python benchmarks/shaky_design.py auto 5 1e-8`` runs 24 functions of bbob in 5 dimensions with a relative jitter of
 1e-8 on every loss, ``float32`` rounds them, ``0`` leaves them; ``--budget`` is per dimension, ``--instances`` are
 COCO's. It prints the area under the ECDF over log evaluations of the true losses, 51 targets from 1e2 to 1e-8, and the
-fraction of them reached, to 20 d, 60 d and 200 d evaluations. Methods: auto, trust-region, cobyqa (scipy's, anew from a
-random point where it ends), pycma (BIPOP, sigma0 = 2).
+fraction of them reached, to 20 d, 60 d and 200 d evaluations. Methods: auto, trust-region, bayesian-optimization,
+cobyqa (scipy's, anew from a random point where it ends), pycma (BIPOP, sigma0 = 2).
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ def pycma(loss: Loss, x0: Array, budget: int, seed: int) -> None:
 RUNS = {
     "auto": ours(zo.Auto(bounds=BOX)),
     "trust-region": ours(zo.TrustRegion(bounds=BOX, radius=1.5)),
+    "bayesian-optimization": ours(zo.BayesianOptimization(bounds=BOX, radius=2.0)),
     "cobyqa": cobyqa,
     "pycma": pycma,
 }

@@ -30,6 +30,7 @@ METHODS = [
     "auto",
     "quasi-newton",
     "trust-region",
+    "bayesian-optimization",
 ]
 
 

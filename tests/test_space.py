@@ -133,6 +133,7 @@ METHODS = {
     "auto": zo.Auto(),
     "quasi-newton": zo.QuasiNewton(),
     "trust-region": zo.TrustRegion(),
+    "bayesian-optimization": zo.BayesianOptimization(radius=0.2),
     "spsa": zo.SPSA(lr="auto", c=0.2),
     "fzoo": zo.FZOO(lr=0.01, c=0.2),
     "bar": zo.BAR(c=0.3),

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from zoo_opt.methods import SPSAGC as SPSAGC
     from zoo_opt.methods import SPSAGEASS as SPSAGEASS
     from zoo_opt.methods import Auto as Auto
+    from zoo_opt.methods import BayesianOptimization as BayesianOptimization
     from zoo_opt.methods import CoordinateSearch as CoordinateSearch
     from zoo_opt.methods import GradientMethod as GradientMethod
     from zoo_opt.methods import Method as Method

@@ -16,7 +16,7 @@ import zoo_opt as zo
 from zoo_opt.methods.auto.choice import MOST_WITHOUT_GAIN, endings
 from zoo_opt.methods.auto.mixed import MixedAuto
 from zoo_opt.methods.auto.searches import is_over
-from zoo_opt.methods.auto.state import EVOLUTION, QUASI_NEWTON, TRUST_REGION
+from zoo_opt.methods.auto.state import EVOLUTION, QUASI_NEWTON, SURROGATE, TRUST_REGION
 from zoo_opt.methods.auto.units import unit_lengths
 from zoo_opt.methods.grid import Grid
 from zoo_opt.methods.local.coordinate_search import separable
@@ -101,8 +101,8 @@ def test_ripples_are_seen_beyond() -> None:
         bowl, ripples = np.exp(-0.2 * np.sqrt(np.mean(z * z))), np.exp(np.mean(np.cos(2 * np.pi * z)))
         return float(20 - 20 * bowl + np.e - ripples)
 
-    opt = run(ackley, np.array([3.3, -2.1, 2.7, 3.9, -3.2, 2.2, -2.8, 3.1]), 120, bounds=BOX)
-    assert TRUST_REGION in opt.state.searches and opt.best.loss < 1.0
+    opt = run(ackley, np.array([3.3, -2.1, 2.7, 3.9, -3.2, 2.2, -2.8, 3.1]), 200, bounds=BOX)
+    assert SURROGATE in opt.state.searches and opt.best.loss < 1.0 and "it has ripples or basins" in opt.believed
 
 
 @pytest.mark.parametrize("factor", [2.0**-20, 2.0**20])

@@ -13,7 +13,7 @@ from solving import solve
 import zoo_opt as zo
 from zoo_opt.core.keys import RESTART, Key, generator
 from zoo_opt.core.method import Asked
-from zoo_opt.methods.auto import choice, searches, shaking
+from zoo_opt.methods.auto import choice, searches, shaking, surrogate
 from zoo_opt.methods.auto.last_steps import fitting, last_points, part, with_failures
 from zoo_opt.methods.auto.method import AutoMemo
 from zoo_opt.methods.auto.state import (
@@ -27,6 +27,7 @@ from zoo_opt.methods.auto.state import (
     SAMPLE,
     SEARCH,
     START,
+    SURROGATE,
     TRUST_REGION,
     AutoState,
     Search,
@@ -414,14 +415,14 @@ def test_the_last_points_of_a_trust_region_are_as_far_off_as_its_radius():
     assert np.linalg.norm(last_points(s, 1, 4) - s.x) == pytest.approx(1.5)
 
 
-def rippled(f=None, **changes):
+def rippled(f=None, d=4, **changes):
     """A first quasi-Newton search before and after the gradient that follows its first step; f: by how much it fell."""
     first = dataclasses.replace(
-        qn.begun(KEY, np.zeros(4), 8.0), s=np.ones(4), g_before=np.full(4, -1.0), gain=2.0 if f is None else f
+        qn.begun(KEY, np.zeros(d), 8.0), s=np.ones(d), g_before=np.full(d, -4.0 / d), gain=2.0 if f is None else f
     )
-    then = dataclasses.replace(first, stage=qn.SEARCH, g=np.zeros(4))
+    then = dataclasses.replace(first, stage=qn.SEARCH, g=np.zeros(d))
     plain = {"active": QUASI_NEWTON, "sum_tested": True, **changes}
-    return (state(searches={QUASI_NEWTON: Search(zo.QuasiNewton(), q)}, **plain) for q in (first, then))
+    return (state(searches={QUASI_NEWTON: Search(zo.QuasiNewton(), q)}, d=d, **plain) for q in (first, then))
 
 
 def on_a_plateau(**changes):
@@ -449,20 +450,98 @@ def test_a_plateau_is_left_to_the_evolution_strategy_for_good():
         assert choice.after_search_step(before, after, BOX, 1) is after
 
 
-def test_ripples_are_left_to_a_trust_region():
+SEEN = {"X": np.array([[1.0] * 4, [2.0, 0, 0, 0]]), "F": np.array([3.0, 5.0])}
+
+
+def test_ripples_are_left_to_bayesian_optimisation():
     """The slopes -4 and 0 at the ends of a step promise 2 of a parabola."""
-    before, after = rippled()
+    before, after = rippled(**SEEN)
     assert choice.after_search_step(before, after, BOX, 1) is after
-    before, after = rippled(0.5)
+    before, after = rippled(0.5, **SEEN)
     s = choice.after_search_step(before, after, BOX, 1)
+    assert s.active == SURROGATE and s.concave and s.search.state.X.tolist() == SEEN["X"].tolist()
+    assert s.search.method == zo.BayesianOptimization(bounds=BOX, radius=2.0, end_radius=0.1, points=150)
+    assert s.search.state.asked.shape == (4, 4) and np.abs(s.search.state.asked - 1.0).max() == 2.0  # around the best
+    before, after = rippled(0.5, d=41)
+    s = choice.after_search_step(before, after, None, 1)
     assert s.active == TRUST_REGION and s.search.state.x.tolist() == after.x.tolist()
-    assert s.search.method == zo.TrustRegion(bounds=BOX, radius=1.5, end_radius=0.3)
+    assert s.search.method == zo.TrustRegion(radius=1.5, end_radius=0.3)
     for changes in ({"noise": 1e-3}, {"active": QUASI_NEWTON, "stage": EXCHANGE}):
         before, after = rippled(0.5, **changes)
         assert choice.after_search_step(before, after, BOX, 1).active == QUASI_NEWTON
     before, after = rippled(0.5)
     later = dataclasses.replace(after, searches=after.searches | {EVOLUTION: Search(GOING, None, 10**6)})
     assert not choice._is_rippled(before, later)
+
+
+def sloping(F, trials=(), g=(1.0, 0.0, 0.0, 0.0), **changes):
+    """A first line search from 0, where the loss is 8 and the slope g; two other points are known."""
+    first = dataclasses.replace(
+        qn.begun(KEY, np.zeros(4), 8.0), stage=qn.SEARCH, g=np.array(g) / 8, trials=tuple(qn.Trial(*t) for t in trials)
+    )
+    seen = {"X": SEEN["X"], "F": np.array(F), **changes}
+    return state(QUASI_NEWTON, searches={QUASI_NEWTON: Search(zo.QuasiNewton(), first)}, **seen)
+
+
+def test_what_is_below_its_tangent_or_above_a_chord_is_not_convex():
+    """The tangent is 9 and 10 at the two points; of a line search the middle one of three must not be the highest."""
+    assert not surrogate.is_concave(sloping([9.0, 10.0])) and not surrogate.is_concave(sloping([20.0, NAN]))
+    assert surrogate.is_concave(sloping([9.0, 9.0])) and not surrogate.is_concave(sloping([9.0, 9.5]))  # .3 of 2 is .6
+    assert surrogate.is_concave(sloping([7.0, 10.0])) and not surrogate.is_concave(sloping([9.0, INF]))
+    flat = {"F": [9.0, 10.0], "g": (0.0, 0.0, 0.0, 0.0)}
+    assert not surrogate.is_concave(sloping([-9.0, -10.0], g=flat["g"]))  # where there is no slope nothing is said
+    assert not surrogate.is_concave(sloping(trials=[(2.0, 1.0, 0.0), (1.0, 1.0, 0.0)], **flat))
+    assert surrogate.is_concave(sloping(trials=[(2.0, 1.0, 0.0), (1.0, 2.0, 0.0)], **flat))
+    s = sloping([9.0, 9.0])
+    later = dataclasses.replace(s.search.state, known=True)
+    assert not surrogate.is_concave(dataclasses.replace(s, searches={QUASI_NEWTON: Search(zo.QuasiNewton(), later)}))
+    assert choice.after_search_step(s, dataclasses.replace(s, sum_tested=True), BOX, 1).active == SURROGATE
+
+
+@pytest.mark.parametrize(("loss", "parabola"), [(0.5, True), (0.6, False)])
+def test_a_parabola_is_seen_by_two_trials(loss, parabola):
+    """From 1 with the slope -1: 1 - t + t^2 / 2 at t = .5 and at 2 in the one case, more at 2 in the other."""
+    first = dataclasses.replace(qn.begun(KEY, np.zeros(2), 1.0), g=np.array([-1.0, 0.0]), p=np.array([1.0, 0.0]))
+    before = dataclasses.replace(first, stage=qn.SEARCH, length=0.5, trials=(qn.Trial(2.0, 2 * loss, -2.0),))
+    after = dataclasses.replace(first, x=np.array([0.5, 0.0]), f=0.625, s=np.array([0.5, 0.0]), gain=0.375)
+    assert surrogate.is_parabola(before, after) is parabola
+    same = dataclasses.replace(before, trials=(qn.Trial(0.5, 0.625, -0.5),))
+    assert not surrogate.is_parabola(same, after)  # one trial is not two
+    assert not surrogate.is_parabola(before, dataclasses.replace(after, s=np.zeros(0)))
+
+
+def test_a_small_budget_is_bayesian_optimisations_after_an_iteration():
+    first = dataclasses.replace(
+        qn.begun(KEY, np.zeros(4), 1.0), g=np.full(4, -1.0), p=np.ones(4), stage=qn.SEARCH, length=0.5
+    )
+    then = dataclasses.replace(first, stage=qn.GRADIENT, s=np.full(4, 0.5), gain=0.5, f=0.5)
+    plain = {"active": QUASI_NEWTON, "sum_tested": True, "few": True, **SEEN}
+    before, after = (state(searches={QUASI_NEWTON: Search(zo.QuasiNewton(), q)}, **plain) for q in (first, then))
+    s = choice.after_search_step(before, after, BOX, 1)
+    assert s.active == SURROGATE and not s.concave and s.search.state.asked.shape == (1, 4)  # not around the best
+    for change in ({"few": False}, {"searches": {**after.searches, EVOLUTION: Search(GOING, None, 10**6)}}):
+        assert choice.after_search_step(before, dataclasses.replace(after, **change), BOX, 1).active == QUASI_NEWTON
+    shaking_loss = state(few=True, noise=1e-3, **SEEN)
+    assert choice._from(shaking_loss, BOX, shaking_loss.x, 3.0).active == SURROGATE
+    over = dataclasses.replace(s, searches={**s.searches, SURROGATE: Search(ENDED, None)})
+    assert choice._after_search(over, BOX, 1).active == QUASI_NEWTON
+    assert not searches.is_over(s, dataclasses.replace(s, searches={SURROGATE: Search(GOING, None, 149)}))
+    assert searches.is_over(s, dataclasses.replace(s, searches={SURROGATE: Search(GOING, None, 150)}))
+
+
+def test_what_a_small_budget_is():
+    assert surrogate.is_small(100, 5) and not surrogate.is_small(101, 5) and not surrogate.is_small(None, 5)
+    assert surrogate.is_small(9, 40) and not surrogate.is_small(9, 41) and not surrogate.is_small(9, 4)
+
+
+def test_points_are_remembered_that_are_not_next_to_another():
+    s = surrogate.remembered(state(), np.array([[0.0] * 4, [0.005] * 4, [1.0] * 4]), [5.0, 6.0, 7.0])
+    assert s.X.tolist() == [[0.0] * 4, [1.0] * 4] and s.F.tolist() == [5.0, 7.0]
+    s = surrogate.remembered(s, np.array([[1.005] * 4]), [2.0])  # a lower one takes the place of its neighbour
+    assert s.X.tolist() == [[0.0] * 4, [1.005] * 4] and s.F.tolist() == [5.0, 2.0]
+    assert len(surrogate.remembered(state(d=41), np.zeros((1, 41)), [1.0]).F) == 0
+    full = dataclasses.replace(s, F=np.zeros(150))
+    assert surrogate.remembered(full, np.full((1, 4), 9.0), [1.0]) is full
 
 
 def test_after_a_coarse_look_quasi_newton_goes_on_with_the_models_curvatures():

@@ -116,6 +116,7 @@ WIDE = {
     "coordinate-search": zo.CoordinateSearch(bounds=(-1, 1)),
     "quasi-newton": zo.QuasiNewton(),
     "trust-region": zo.TrustRegion(end_radius=1e-100),
+    "bayesian-optimization": zo.BayesianOptimization(end_radius=1e-100),
     "auto": zo.Auto(),
 }
 

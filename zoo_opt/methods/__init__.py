@@ -6,6 +6,7 @@ from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods.auto.method import Auto
 from zoo_opt.methods.bar import BAR
 from zoo_opt.methods.base import GradientMethod
+from zoo_opt.methods.bayesian.method import BayesianOptimization
 from zoo_opt.methods.cma.dd import DDCMAES
 from zoo_opt.methods.cma.full import CMAES
 from zoo_opt.methods.cma.sep import SepCMAES
@@ -29,6 +30,7 @@ __all__ = [
     "SPSAGEASS",
     "Asked",
     "Auto",
+    "BayesianOptimization",
     "CoordinateSearch",
     "GradientMethod",
     "Method",

@@ -25,6 +25,7 @@ METHODS = Factories(
         _own("auto", "auto.method:Auto", "chooses among the others; no settings"),
         _own("quasi-newton", "local.quasi_newton:QuasiNewton", "L-BFGS from finite differences, for smooth losses"),
         _own("trust-region", "trust_region.method:TrustRegion", "quadratic models, for losses whose last digits shake"),
+        _own("bayesian-optimization", "bayesian.method:BayesianOptimization", "a Gaussian process, for small budgets"),
         _own("spsa", "spsa:SPSA", "simultaneous perturbation: two evaluations a step"),
         _own("spsa-gc", "spsa:SPSAGC", "with Nesterov's gradient correction"),
         _own("spsa-geass", "spsa_geass:SPSAGEASS", "that escapes flat places by larger steps"),

@@ -32,19 +32,22 @@ from zoo_opt.methods.auto.state import (
     QUASI_NEWTON,
     SAMPLE,
     SEARCH,
+    SURROGATE,
     TRUST_REGION,
     AutoState,
 )
+from zoo_opt.methods.auto.surrogate import MOST_SURROGATE, bayesian, is_concave, is_parabola
 from zoo_opt.methods.auto.units import SPREAD
 from zoo_opt.methods.local.coordinate_search import separable
-from zoo_opt.methods.local.quasi_newton import QNState
+from zoo_opt.methods.local.quasi_newton import GRADIENT, QNState
+from zoo_opt.methods.local.quasi_newton import SEARCH as TRIAL
 from zoo_opt.methods.local.ripples import disagreement, plateau
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array
 
 # evaluations per dimension before a first search is tested for a sum, and where losses shake; measured: docs/auto.md
-TEST_AT, TEST_SHAKY_AT = 3.0, 8.0
+TEST_AT, TEST_LATER_AT = 3.0, 8.0
 MOVED = 1e-2  # units by which two coordinates have to differ before the test can tell a sum; chosen, not tuned
 MARGIN = 0.1  # part of the box on either side where no later quasi-Newton search starts; chosen, not tuned
 WIDER, WIDTHS = 4.0, 9  # while no point has had a loss: factor between the regions of random points; how many; chosen
@@ -126,15 +129,19 @@ def after_search_step(before: AutoState, s: AutoState, box: Any, step: int) -> A
     if _is_level(before, s):
         return _after_search(replace(s, level=True), box, step)
     moved = np.abs(s.x - s.x0) > MOVED
-    untested = s.active == s.local and not s.sum_tested and box is not None and np.count_nonzero(moved) >= min(2, d)
-    test_at = TEST_AT if s.noise == 0.0 else TEST_SHAKY_AT
+    untested = s.active in (s.local, SURROGATE) and not s.sum_tested and box is not None
+    untested = untested and np.count_nonzero(moved) >= min(2, d)
+    test_at = TEST_AT if s.noise == 0.0 and s.active != SURROGATE else TEST_LATER_AT
     if untested and (s.search.has_ended() or s.evaluations >= test_at * d) and np.isfinite(box).all():
         order = generator(s.key, step, RESTART).permutation(d)
         half = moved & (order <= np.median(order[moved]))
         return s.evaluating(EXCHANGE, np.where([half, ~half], s.x0, s.x))
     if is_over(before, s):
         return _after_search(s, box, step)
-    return region(s, box, s.x, s.f, COARSE) if _is_rippled(before, s) else s
+    if _is_rippled(before, s):
+        s = replace(s, concave=True)
+        return bayesian(s, box, True) if d <= MOST_SURROGATE else region(s, box, s.x, s.f, COARSE)
+    return bayesian(s, box, False) if s.few and _has_iterated(before, s) else s
 
 
 def _is_level(before: AutoState, s: AutoState) -> bool:
@@ -147,6 +154,8 @@ def _is_rippled(before: AutoState, s: AutoState) -> bool:
     """Return whether the first step of the first search shows ripples, which only larger differences see beyond."""
     if s.active != QUASI_NEWTON or len(s.searches) > 1 or s.stage != SEARCH or s.noise > 0.0:
         return False
+    if s.x.size <= MOST_SURROGATE and is_concave(s):
+        return True
     first = before.search.state
     return (
         isinstance(first, QNState)
@@ -156,6 +165,14 @@ def _is_rippled(before: AutoState, s: AutoState) -> bool:
     )
 
 
+def _has_iterated(before: AutoState, s: AutoState) -> bool:
+    """Return whether the first iteration of the first search is over, and has not seen a parabola on its line."""
+    state, now = before.search.state, s.search.state
+    if s.active != QUASI_NEWTON or len(s.searches) > 1 or state.known or state.stage != TRIAL:
+        return False
+    return now.stage == GRADIENT and now.axes is None and not is_parabola(state, now)
+
+
 def _after_search(s: AutoState, box: Any, step: int) -> AutoState:
     """A search, or a run of the evolution strategy, is over: the strategy, or whichever search has used less."""
     d = s.x.size
@@ -163,6 +180,8 @@ def _after_search(s: AutoState, box: Any, step: int) -> AutoState:
     s = replace(s, f_before=s.f, without_gain=0 if gained else s.without_gain + 1)
     if s.active == TRUST_REGION and s.local == QUASI_NEWTON:
         return from_region(s, box)
+    if s.active == SURROGATE:
+        return local(s, box, s.x, s.f)
     if EVOLUTION not in s.searches:
         return evolution(replace(s, noisy=s.noisy or s.noise > NOISY_THERE * abs(s.f)), box)
     if s.noisy or s.level or s.local not in s.searches or s.searches[s.local].used + d > s.searches[EVOLUTION].used:
@@ -176,6 +195,8 @@ def _from(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
         return evolution(s, box)
     if s.x.size <= PLANE and not s.searches and s.noise == 0.0:
         return region(s, box, x, f, COARSE)
+    if s.few and s.noise > 0.0 and not s.searches:
+        return bayesian(s, box, True)
     return local(s, box, x, f)
 
 

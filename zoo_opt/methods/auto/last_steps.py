@@ -19,6 +19,7 @@ from zoo_opt.methods.auto.state import (
     QUASI_NEWTON,
     SAMPLE,
     SEARCH,
+    SURROGATE,
     TRUST_REGION,
     AutoState,
 )
@@ -67,7 +68,7 @@ def last_points(s: AutoState, left: int, step: int) -> Array | None:
     taken = 1.0
     if s.active:
         state = s.search.state
-        taken = state.radius if s.active == TRUST_REGION else float(np.linalg.norm(state.s)) or 1.0
+        taken = state.radius if s.active in (TRUST_REGION, SURROGATE) else float(np.linalg.norm(state.s)) or 1.0
     steps = generator(s.key, step, RESTART).standard_normal((left, s.x.size))
     points: Array = s.x + taken * steps / np.linalg.norm(steps, axis=1, keepdims=True)
     return points

@@ -17,6 +17,7 @@ from zoo_opt.methods.auto.last_steps import fitting, last_points, part, with_fai
 from zoo_opt.methods.auto.mixed import MixedAuto
 from zoo_opt.methods.auto.searches import MOST_DENSE, advanced
 from zoo_opt.methods.auto.state import EVOLUTION, EXCHANGE, LAST, LINE, NEAR, SEARCH, START, AutoState
+from zoo_opt.methods.auto.surrogate import is_small, remembered
 from zoo_opt.methods.auto.units import unit_lengths
 from zoo_opt.methods.fzoo import FZOO
 
@@ -113,7 +114,15 @@ class Auto(Method):
                 centre = np.where(np.isfinite(low) & np.isfinite(high), (low + high) / 2, points[0])
             points = points if (centre == points[0]).all() else np.stack([points[0], centre])
         return AutoState(
-            key=key, unit=unit, x0=points[0], f0=math.nan, x=points[0], f=math.inf, stage=START, points=points
+            key=key,
+            unit=unit,
+            x0=points[0],
+            f0=math.nan,
+            x=points[0],
+            f=math.inf,
+            stage=START,
+            points=points,
+            few=is_small(self.budget, x0.size),
         )
 
     def size(self, state: AutoState) -> int:
@@ -135,7 +144,7 @@ class Auto(Method):
     def update(self, state: AutoState, asked: Asked, losses: list[float]) -> AutoState:
         """See `Method.update`."""
         s: AutoState = choice.improved(state, asked.memo.X, losses)
-        s = replace(s, evaluations=s.evaluations + len(losses))
+        s = replace(remembered(s, asked.memo.X, losses), evaluations=s.evaluations + len(losses))
         return self._ending(self._following(state, s, asked.memo, losses), asked.memo.step)
 
     def _following(self, before: AutoState, s: AutoState, memo: AutoMemo, losses: list[float]) -> AutoState:

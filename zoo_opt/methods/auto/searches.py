@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.core.method import Asked, Method
-from zoo_opt.methods.auto.state import COORDINATES, EVOLUTION, QUASI_NEWTON, TRUST_REGION, AutoState, Search
+from zoo_opt.methods.auto.state import COORDINATES, EVOLUTION, QUASI_NEWTON, SURROGATE, TRUST_REGION, AutoState, Search
+from zoo_opt.methods.auto.surrogate import MOST_POINTS
 from zoo_opt.methods.cma.dd import DDCMAES
 from zoo_opt.methods.cma.full import CMAES
 from zoo_opt.methods.cma.quadratic_model import QuadraticModel
@@ -98,6 +99,8 @@ def is_over(before: AutoState, s: AutoState) -> bool:
         return True
     if s.active == COORDINATES:
         return False
+    if s.active == SURROGATE:
+        return s.search.used >= MOST_POINTS
     if EVOLUTION not in s.searches:
         return s.evaluations >= FIRST_LIMIT * s.x.size
     if s.active == TRUST_REGION:

@@ -18,6 +18,7 @@ START, NEAR, LINE, EXCHANGE, SAMPLE = "start", "near", "line", "exchange", "samp
 SEARCH, LAST = "search", "last"
 # the searches
 QUASI_NEWTON, TRUST_REGION, COORDINATES, EVOLUTION = "quasi-newton", "trust-region", "coordinates", "evolution"
+SURROGATE = "bayesian-optimization"
 
 
 MOST_REGION = 100  # dimensions up to which the trust region's models are not too dear: 5 ms; measured: docs/auto.md
@@ -79,6 +80,12 @@ class AutoState:
         Losses at equal distances on a line, from which it is measured.
     level : bool
         Whether the loss has plateaus, on which differences see no slope.
+    X, F : (n, d) array, (n,) array
+        Points that have been evaluated and are not too near to one another, and their losses: see `surrogate`.
+    few : bool
+        Whether the budget is small.
+    concave : bool
+        Whether slopes and losses at the start have been those of no convex loss.
     """
 
     key: Key
@@ -101,6 +108,10 @@ class AutoState:
     base: Array = field(default_factory=lambda: np.zeros(0))
     line: tuple[float, ...] = ()
     level: bool = False
+    X: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    F: Array = field(default_factory=lambda: np.zeros(0))
+    few: bool = False
+    concave: bool = False
 
     @property
     def local(self) -> str:

@@ -22,7 +22,7 @@ def believed(s: AutoState, box: Any) -> str:
     box : None or (low, high)
         Bounds in units.
     """
-    said = [_noise(s), _sum(s), _bounds(s, box)]
+    said = [_noise(s), "it has ripples or basins" if s.concave else "", _sum(s), _bounds(s, box)]
     searches = [f"{name} {search.evaluations}" for name, search in s.searches.items()]
     shares = f"evaluations: {', '.join(searches)} of {s.evaluations}" if searches else ""
     return "; ".join(part for part in (*said, shares) if part)
