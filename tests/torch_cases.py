@@ -1,6 +1,7 @@
 """Small torch modules and losses for the tests of zoo_opt.torch; importable by workers and killed processes."""
 
 import contextlib
+import dataclasses
 import os
 from pathlib import Path
 
@@ -83,7 +84,10 @@ def train_in_a_group(rank, size, folder, name, seed, breaks):
         return loss(module, step)
 
     module = net(rank if seed == "others" else 0)
-    trainer = zo.torch.Trainer(module, METHODS[name], budget=5000, rng=3)
+    method = METHODS[name]
+    if seed == "other probes":
+        method = dataclasses.replace(method, directions=4 + 2 * rank)
+    trainer = zo.torch.Trainer(module, method, budget=5000, rng=3)
     try:
         trainer.fit(fun, steps=25, group=distributed.group.WORLD)
         told = f"{calls[0]} of {trainer.cost.forwards}"

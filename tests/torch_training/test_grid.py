@@ -65,6 +65,22 @@ def test_there_and_back_leaves_every_bit(name: str, radius: float, seed: int) ->
     assert torch.equal(module.frozen, frozen)
 
 
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("sizes", [(4, 1), (1, 1, 1), (5, 2, 300, 3)])
+def test_tensors_of_few_numbers_come_home_from_a_probe_next_to_another(name: str, sizes: tuple[int, ...]) -> None:
+    """Two grids within one byte of signs: from one probe to the next two directions are summed, for each grid."""
+    parts = [torch.full((size,), 0.4 * 4.0**-k) for k, size in enumerate(sizes)]
+    module, method = torch.nn.ParameterList(parts), METHODS[name]
+    replica = replica_of(module, method)
+    c = replica.begin(float(np.float32(1e-3)))
+    before, gain = bits(module), Gain(0.1, c)
+    assert len({slot.e for slot in replica.slots.all}) == len(sizes)
+    for probe in placed(method.kit):
+        replica.go(probe, c, gain)
+    replica.home()
+    assert bits(module) == before
+
+
 def test_ten_thousand_rounds_leave_every_bit() -> None:
     method = zo.SPSA(lr=0.01, c=1e-3, draws=zo.Rademacher())
     module = net()

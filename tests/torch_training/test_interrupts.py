@@ -73,6 +73,33 @@ def test_a_signal_at_any_time_leaves_a_step_made_or_not(tmp_path) -> None:
     assert came and bits(module) == bits(whole)
 
 
+@pytest.mark.parametrize("name", ["fzoo", "spsa-gc"])
+def test_a_second_interrupt_before_the_way_home_leaves_no_probe_in_a_checkpoint(name, tmp_path, monkeypatch) -> None:
+    whole, module = net(), net()
+    zo.torch.Trainer(whole, METHODS[name], rng=3).fit(loss, steps=STEPS)
+    trainer = zo.torch.Trainer(module, METHODS[name], rng=3).fit(loss, steps=2)
+    before = bits(module)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    calls: list[int] = []
+
+    def at_its_second_probe(module, step):
+        calls.append(step)
+        return loss(module, step) if len(calls) == 1 else interrupted()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(replica_module.Replica, "home", interrupted)
+        raises(KeyboardInterrupt, None, trainer.fit, at_its_second_probe, 1)
+    assert bits(module) != before
+    trainer.save(tmp_path / "run.zoo")
+    assert bits(module) == before
+    other = net()
+    zo.torch.Trainer.load(other, tmp_path / "run.zoo").fit(loss, steps=STEPS - 2)
+    assert bits(other) == bits(whole)
+
+
 def test_blocks_are_nested_and_other_threads_hold_nothing() -> None:
     done = []
 

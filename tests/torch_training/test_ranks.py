@@ -42,8 +42,9 @@ def test_the_processes_end_in_the_bits_of_one(name: str, size: int, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_another_start_is_found_by_all(tmp_path: Path) -> None:
-    _, told = ended(tmp_path, "fzoo", seed="others")
+@pytest.mark.parametrize("seed", ["others", "other probes"])
+def test_another_start_or_method_is_found_by_all(seed: str, tmp_path: Path) -> None:
+    _, told = ended(tmp_path, "fzoo", seed=seed)
     assert told == ["ReplicaError: the processes must have the same trainings, got others in some"] * 2
 
 

@@ -95,13 +95,13 @@ def bar(what: str, unit: str, total: int | None, show: bool, *, stderr: bool = T
             return text.Text(shown, style="progress.remaining")
 
     columns = (
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
-        progress.TextColumn(unit),
+        progress.TextColumn(unit, markup=False),
         progress.TimeElapsedColumn(),
         TimeLeft(),
-        progress.TextColumn("{task.fields[said]}"),
+        progress.TextColumn("{task.fields[said]}", markup=False),
     )
     with progress.Progress(*columns, console=console.Console(stderr=stderr)) as display:
         yield ShowProgress(display, display.add_task(what, total=total, said="", end=None))

@@ -132,7 +132,6 @@ class Moves:
         """Return each group of a block with the sum of the terms there, which the next one may overwrite."""
         kind = self.kind
         raw = {k: kind.indices(self.key, step, k, self.slots.size, block.first, block.size) for k in terms}
-        last: list[Any] = []  # what the buffer holds
         for group in block.groups:
             arrays, dtype, q = group.arrays, group.dtype, group.q if on_grid else None
             worth = self.slots.size >= _WORTH and len(terms) <= 2
@@ -140,18 +139,13 @@ class Moves:
             total = self._buffer(arrays, dtype, "total")
             low = group.span.start // kind.each
             part = slice(low, -(-group.span.stop // kind.each))
-            holds = [arrays, dtype, part, *tables]
-            formula = any(each is None for each in tables)
-            known = not formula and _same(holds, last)  # signs of one radius are the same on all grids
-            if not known:
-                for nth, (k, sums) in enumerate(terms.items()):
-                    index = arrays.brought(raw[k][part])
-                    out = total if nth == 0 else self._buffer(arrays, dtype, "more")
-                    write_terms(arrays, kind, index, tables[nth], sums, q, out[low * kind.each :])
-                    if nth:
-                        inside = total[group.span]
-                        inside += out[group.span]
-                last = holds
+            for nth, (k, sums) in enumerate(terms.items()):
+                index = arrays.brought(raw[k][part])
+                out = total if nth == 0 else self._buffer(arrays, dtype, "more")
+                write_terms(arrays, kind, index, tables[nth], sums, q, out[low * kind.each :])
+                if nth:
+                    inside = total[group.span]
+                    inside += out[group.span]
             yield group, total
 
     def _table(
@@ -210,9 +204,3 @@ def _ahead(slot: Slot, rule: UpdateRule, m: Flat, gain: Gain) -> Flat:
     ahead = rule.center(0.0 * m, m, gain)
     to_grid(slot.arrays, ahead, slot.q)
     return ahead
-
-
-def _same(one: list[Any], other: list[Any]) -> bool:
-    return len(one) == len(other) and all(
-        a is b or (isinstance(a, slice) and a == b) for a, b in zip(one, other, strict=True)
-    )

@@ -117,10 +117,15 @@ class Replica:
             self.torn = before
 
     def check(self) -> None:
-        """Raise RuntimeError if this is torn, or a parameter has its numbers elsewhere."""
+        """Raise RuntimeError if this is torn, or a parameter has its numbers elsewhere.
+
+        Go home from a probe at which a second interrupt, before the way home has begun, has left this.
+        """
         if self.torn:
             raise RuntimeError("a step was interrupted while it moved the parameters: go on from its log or checkpoint")
         self.slots.check()
+        if self._at or self._ahead is not None:
+            self.home()
 
     def begin(self, c: float) -> float:
         """Make room for probes of radius ``c``, float32, and return the multiple of all grids that is nearest to it."""

@@ -7,15 +7,18 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from zoo_opt.core.errors import NotServed
 from zoo_opt.support import secrets
 from zoo_opt.support.loading import require
+from zoo_opt.support.secrets import hidden
 from zoo_opt_seg.remote.mapping.addresses import is_safe_for_secrets
 
 Signer = Callable[[str, str, bytes, dict[str, str]], dict[str, str]]
-"""Takes method, address, body and the headers that are signed; returns those that are added."""
+"""Takes method, address, body and the headers that are signed; returns those that are added. It raises NotServed where
+credentials cannot be renewed."""
 
 _AWS = re.compile(r"aws:([a-z0-9-]+)")
-_REGION = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d+)\.amazonaws\.com(?:\.cn)?$")
+_REGION = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d+)\.(?:(?:vpce\.)?amazonaws\.com(?:\.cn)?|api\.aws|on\.aws)$")
 
 
 def signer(how: str, url: str) -> Signer:
@@ -45,11 +48,16 @@ def signer(how: str, url: str) -> Signer:
     if not is_safe_for_secrets(parts):
         raise ValueError(f"sign: requests to {parts.netloc} would go by http, where others can read them")
     session = require("botocore.session", "botocore", "aws").get_session()
-    credentials = session.get_credentials()
+    from botocore.exceptions import BotoCoreError
+
+    in_host = _REGION.search(parts.hostname or "")
+    try:
+        credentials = session.get_credentials()
+        region = in_host.group(1) if in_host else _region(session)
+    except BotoCoreError as error:
+        raise ValueError(f"sign: AWS's credentials cannot be read: {hidden(str(error))}") from None
     if credentials is None:
         raise ValueError("sign: AWS's credentials must be set, in the environment or by aws configure; there are none")
-    in_host = _REGION.search(parts.hostname or "")
-    region = in_host.group(1) if in_host else _region(session)
     return _aws(credentials, known.group(1), region)
 
 
@@ -65,9 +73,13 @@ def _region(session: Any) -> str:
 def _aws(credentials: Any, service: str, region: str) -> Signer:
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
+    from botocore.exceptions import BotoCoreError
 
     def signed(method: str, url: str, content: bytes, headers: dict[str, str]) -> dict[str, str]:
-        now = credentials.get_frozen_credentials()
+        try:
+            now = credentials.get_frozen_credentials()
+        except (BotoCoreError, RuntimeError) as error:  # of a role that is gone, or a login that is over
+            raise NotServed(f"AWS's credentials cannot be renewed: {hidden(str(error))}") from None
         for secret in (now.secret_key, now.token):
             secrets.remember(secret or "")
         request = AWSRequest(method=method, url=url, data=content, headers=headers)

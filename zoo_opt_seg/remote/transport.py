@@ -268,7 +268,7 @@ class _Header:
         """Return the value; the one before while its file is being written."""
         if self._given.startswith("@"):
             with contextlib.suppress(ValueError):
-                self._value = _value(self._name, self._given) or self._value
+                self._value = _value(self._name, self._given)
         return self._value
 
 
@@ -284,12 +284,13 @@ def _value(name: str, given: str) -> str:
             value = Path(given[1:]).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"headers: the value of {name} cannot be read from a file: {error}") from None
-        secrets.remember(value)
+        if not value:
+            raise ValueError(f"headers: the value of {name} must stand in its file, which is empty")
     else:
         value = secrets.filled(given)
-        if name.lower() not in _OPEN:
-            secrets.remember(value)
-            secrets.remember(value.partition(" ")[2])
+    if given.startswith("@") or name.lower() not in _OPEN:
+        secrets.remember(value)
+        secrets.remember(value.partition(" ")[2])
     if not value.isascii() or _CONTROL.search(value):
         raise ValueError(f"headers: the value of {name} must be ASCII in one line")
     return value

@@ -145,6 +145,8 @@ class Segmenter:
         kinds, given = ASKED_BY.get(self.model.prompted_by or "", ()), [name for name, _ in prompts.given()]
         if prompts.labels is not None and (prompts.labels == ABSENT).all():
             given = [name for name in given if name not in ("points", "labels")]
+        if prompts.boxes is not None and np.isnan(prompts.boxes[:, 0]).all():
+            given = [name for name in given if name != "boxes"]
         if kinds and not set(kinds) & set(given):
             words = " or ".join(kinds)
             raise ValueError(f"the model is asked by {words}, got {', '.join(given) or 'an image alone'}")

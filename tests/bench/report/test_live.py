@@ -49,6 +49,23 @@ def test_a_row_for_every_method_of_the_group_that_runs(terminal):
         assert rows(table) == {"c": ["1", "0", "-", "-", "1"]}
 
 
+LABELS = ["x [lr=0.1]", "bad [/x]", " ".join(["a name that says each of its settings"] * 4)]
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_any_label_is_shown_beside_its_figures(terminal, label):
+    """No bracket is markup, and the longest name leaves room for the figures."""
+    entry = run(label, group="g [/g]", key="k", seconds=0.5)
+    with LiveTable("T [b]") as table:
+        table.start(jobs([entry, entry | {"key": "l"}]), record([]))
+        table(1, 2, -400.0, entry)
+        heading, group, columns, _, *lines = shown(table)
+    assert heading.strip() == "T [b]: 1 of 2 runs, 0 s" and group.strip() == "g [/g]"  # no time is left that is past
+    names = columns.index("done")
+    assert " ".join(line[:names].strip() for line in lines).strip() == label
+    assert lines[0][names:].split()[:2] == ["1", "1"] and lines[0].split()[-1] == "200"
+
+
 def test_what_the_record_holds_is_counted_from_the_start(terminal):
     kept = record([*ENTRIES[:5], ENTRIES[5] | {"error": "to be repeated"}, run("gone", key="another suite's")])
     kept.runs = {entry["key"]: entry for entry in kept.runs.values()}

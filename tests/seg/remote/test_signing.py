@@ -2,11 +2,13 @@
 
 import hashlib
 import hmac
+import json
 import time
 
 import pytest
 from seg.remote.npz_service import NpzAdapter, Service
 
+from zoo_opt.core.errors import NotServed
 from zoo_opt.support import secrets
 from zoo_opt_seg.remote.exchange import Request
 from zoo_opt_seg.remote.mapping.factories import preset_mapping, with_credentials
@@ -96,6 +98,8 @@ REGIONS = {
     "https://runtime.sagemaker.us-east-2.amazonaws.com/endpoints/sam/invocations": "us-east-2",
     "https://runtime.sagemaker.us-gov-west-1.amazonaws.com/x": "us-gov-west-1",
     "https://runtime.sagemaker.cn-north-1.amazonaws.com.cn/x": "cn-north-1",
+    "https://vpce-0a1.runtime.sagemaker.us-east-2.vpce.amazonaws.com/x": "us-east-2",
+    "https://runtime.sagemaker.us-east-2.api.aws/x": "us-east-2",
     "https://sam.example.org/x": "eu-west-1",
 }
 
@@ -125,6 +129,39 @@ def test_what_is_missing_is_said_before_anything_is_sent(aws, how, url, without,
         aws.delenv(name)
     with pytest.raises(ValueError, match=words):
         signer(how, url)
+
+
+@pytest.mark.parametrize(
+    ("config", "profile", "words"),
+    [
+        ("", "missing", r"AWS's credentials cannot be read: The config profile \(missing\) could not be found"),
+        ("[default]\ncredential_process = /bin/false\n", "default", "AWS's credentials cannot be read: Error when"),
+    ],
+)
+def test_credentials_that_cannot_be_read_are_said_in_one_sentence(aws, tmp_path, config, profile, words):
+    (tmp_path / "config").write_text(config)
+    aws.delenv("AWS_ACCESS_KEY_ID")
+    aws.delenv("AWS_SECRET_ACCESS_KEY")
+    aws.setenv("AWS_PROFILE", profile)
+    with pytest.raises(ValueError, match=words):
+        signer("aws:sagemaker", "https://h/")
+
+
+def test_credentials_that_are_over_are_an_outage_in_which_nothing_is_sent(aws, tmp_path):
+    """They may be renewed by a login while the run waits; a failure of the image would count as paid."""
+    told = {"Version": 1, "AccessKeyId": KEY, "SecretAccessKey": SECRET, "Expiration": "2020-01-01T00:00:00Z"}
+    (tmp_path / "told.json").write_text(json.dumps(told))
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = cat {tmp_path / 'told.json'}\n")
+    aws.delenv("AWS_ACCESS_KEY_ID")
+    aws.delenv("AWS_SECRET_ACCESS_KEY")
+    with Service(upset=answered) as own:
+        with pytest.raises(NotServed, match=r"AWS's credentials cannot be renewed: .* still expired"):
+            ask(own)
+        assert not own.asked
+        told["Expiration"] = "2999-01-01T00:00:00Z"
+        (tmp_path / "told.json").write_text(json.dumps(told))
+        ask(own)
+        assert len(own.asked) == 1
 
 
 def test_the_preset_signs_unless_told_not_to(caplog):

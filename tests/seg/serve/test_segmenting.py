@@ -187,6 +187,10 @@ WRONG_KINDS = {
     ("points", "texts"): (Prompts(texts=("a disc",)), "the model is asked by points or boxes, got texts"),
     ("points", "nothing"): (Prompts.nothing(1), "the model is asked by points or boxes, got an image alone"),
     ("boxes", "points"): (POINT, "the model is asked by boxes, got points, labels"),
+    ("boxes", "a row of NaN"): (
+        Prompts(boxes=np.full((1, 4), np.nan)),
+        "the model is asked by boxes, got an image alone",
+    ),
     ("text", "boxes"): (BOX, "the model is asked by texts, got boxes"),
 }
 

@@ -125,8 +125,9 @@ class LiveTable:
 
     def _heading(self) -> str:
         now = time.perf_counter()
-        left = "" if self._end is None or self._done >= self._total else f", about {duration(self._end - now)} left"
-        return f"{self._title}: {self._done} of {self._total} runs, {duration(now - self._start)}{left}"
+        left = 0.0 if self._end is None or self._done >= self._total else self._end - now
+        said = f", about {duration(left)} left" if left > 0.0 else ""  # a run may take longer than was expected
+        return f"{self._title}: {self._done} of {self._total} runs, {duration(now - self._start)}{said}"
 
     def table(self) -> Any:
         """The heading, and the rows of the group as a table for rich."""

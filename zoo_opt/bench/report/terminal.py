@@ -13,6 +13,7 @@ from zoo_opt.bench.statistics.hits import Run, by_group
 from zoo_opt.bench.statistics.stats import Summary, summaries
 from zoo_opt.support.loading import require
 
+ONE_LINE = 40  # letters of a method's name in a table that is never broken; chosen: longer ones would hide all figures
 FIGURES = {"train_loss": "train loss", "test_accuracy": "accuracy", "precision": "precision"}
 NOTE = (
     "n: problems that the method ran, those that ran fewer than others stand last; targets: (problem, target, seed) "
@@ -95,14 +96,16 @@ def summary_cells(runs: list[Run], own: Sequence[Summary]) -> tuple[list[str], l
 
 
 def text_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
-    """A table for rich: the first column to the left, the others to the right."""
-    box = require("rich.box", "rich")
+    """A table for rich: the first column to the left, the others to the right. No bracket in a text is markup."""
+    box, escape = require("rich.box", "rich"), require("rich.markup", "rich").escape
     table_class = require("rich.table", "rich").Table
+    title = escape(title)
     table = table_class(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1))
+    short = all(len(row[0]) <= ONE_LINE for row in rows)
     for i, name in enumerate(headings):
-        table.add_column(name, justify="right" if i else "left", no_wrap=not i)
+        table.add_column(escape(name), justify="right" if i else "left", no_wrap=not i and short)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     return table
 
 

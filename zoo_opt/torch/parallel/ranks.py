@@ -30,6 +30,13 @@ class GroupRanks:
         ``loss(module, step)``.
     head : LogHead
         Of this process; that of all must be the same.
+
+    Raises
+    ------
+    ValueError
+        If this process is not of the group.
+    ReplicaError
+        If the processes train another thing.
     """
 
     def __init__(
@@ -42,7 +49,10 @@ class GroupRanks:
     ) -> None:
         self._group, self._module, self._replica, self._loss = group, module, replica, loss
         self._rank, self._size = distributed.get_rank(group), distributed.get_world_size(group)
-        self._training = zlib.crc32(head.line())
+        if self._rank < 0:
+            raise ValueError("group must be one that this process is of, got another")
+        if len({row[0] for row in self._exchanged([zlib.crc32(head.line())])}) > 1:  # rows are then of one length
+            raise ReplicaError("the processes must have the same trainings, got others in some")
 
     def losses(
         self, step: int, places: Sequence[dict[int, float]], gain: Gain, wanted: float, check: int | None
@@ -52,7 +62,7 @@ class GroupRanks:
         Raises
         ------
         ReplicaError
-            If the processes train another thing, are at other steps, or have other parameters where ``check`` is told.
+            If the processes are at other steps, or have other parameters where ``check`` is told.
         Exception
             What the loss raises in this process; RuntimeError where it was another's.
         """
@@ -66,21 +76,22 @@ class GroupRanks:
                     own.append(loss_of(lambda: self._loss(self._module, step)))
         except Exception as error:  # the others wait for this process
             failure = error
-        told = self._exchanged([float(failure is not None), self._training, step, check or 0, *own], len(places))
+        width = -(-len(places) // self._size)
+        row = [float(failure is not None), step, check or 0, *own, *[math.nan] * (width - len(own))]
+        told = self._exchanged(row)
         if failure is not None:
             raise failure
         for rank, (failed, *_) in enumerate(told):
             if failed:
                 raise RuntimeError(f"the loss raised an error in process {rank} at step {step}")
-        for i, what in enumerate(("trainings", "steps", f"parameters at step {step}"), start=1):
+        for i, what in enumerate(("steps", f"parameters at step {step}"), start=1):
             if len({row[i] for row in told}) > 1:
                 raise ReplicaError(f"the processes must have the same {what}, got others in some")
-        return [told[k % self._size][4 + k // self._size] for k in range(len(places))]
+        return [told[k % self._size][3 + k // self._size] for k in range(len(places))]
 
-    def _exchanged(self, row: list[float], n: int) -> list[list[float]]:
-        """Return the rows of all processes; checksums of 32 bits are exact in double precision."""
-        width = 4 + -(-n // self._size)
-        mine = torch.tensor([*row, *[math.nan] * (width - len(row))], dtype=torch.float64)
+    def _exchanged(self, row: list[float]) -> list[list[float]]:
+        """Return the rows of all processes, as long in each; checksums of 32 bits are exact in double precision."""
+        mine = torch.tensor(row, dtype=torch.float64)
         rows = [torch.empty_like(mine) for _ in range(self._size)]
         distributed.all_gather(rows, mine, group=self._group)
         return [each.tolist() for each in rows]
