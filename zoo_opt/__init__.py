@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from zoo_opt.methods import TrustRegion as TrustRegion
     from zoo_opt.methods import make as make
     from zoo_opt.methods.cma.learning_rate import LearningRateAdaptation as LearningRateAdaptation
-    from zoo_opt.methods.cma.mixed import MixedVariables as MixedVariables
+    from zoo_opt.methods.cma.levels.mixed import MixedVariables as MixedVariables
     from zoo_opt.methods.cma.quadratic_model import QuadraticModel as QuadraticModel
     from zoo_opt.methods.cma.stop import Tolerances as Tolerances
     from zoo_opt.methods.cma.uncertainty import UncertaintyHandling as UncertaintyHandling

@@ -35,7 +35,7 @@ WRONG = [
     (["bench", "quick", "--workers", "0"], "--workers must be 1 or more"),
     (["bench", "quick", "--workers", "2", "--executor", "serial"], "--workers goes with --executor processes"),
     (["bench", "quick", "--executor", "ray"], '--executor must be "serial", "processes", "dask" or'),
-    (["bench", "quick", "--only", "nobody"], "no method of quick is labelled 'nobody'; it has CMA-ES, BIPOP"),
+    (["bench", "quick", "--only", "nobody"], "no method of quick is labelled 'nobody'; it has auto, quasi-Newton"),
     (["bench", "quick", "--again", "nobody"], "no method of quick is labelled 'nobody'"),
     (["bench", "compare", "/nowhere", "/here"], "no record of a bench at /nowhere"),
     (["export", "/nowhere", "--record", "x.jsonl"], "no record of a bench"),

@@ -9,9 +9,9 @@ import pytest
 
 import zoo_opt as zo
 from zoo_opt.core.keys import NOISE, RESTART, Key, generator
-from zoo_opt.methods.cma.choices import Categorical, _with_margin, adapted, first_categorical, sample
 from zoo_opt.methods.cma.full import FullDistribution
 from zoo_opt.methods.cma.learning_rate import Rate
+from zoo_opt.methods.cma.levels.choices import Categorical, _with_margin, adapted, first_categorical, sample
 from zoo_opt.methods.cma.noise import Repeats
 from zoo_opt.methods.cma.quadratic_model import Archive
 from zoo_opt.methods.cma.restarts import FIRST, LARGE, SMALL, Regime, Run, RunEnd, next_run, regime, small_popsize

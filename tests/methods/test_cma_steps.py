@@ -9,7 +9,16 @@ import pytest
 import zoo_opt as zo
 from zoo_opt.methods.cma.dd import DDDistribution
 from zoo_opt.methods.cma.full import FullDistribution
-from zoo_opt.methods.cma.integers import EDGE, Margin, _at_an_end, _between, centred, corrected, first_margin, margin
+from zoo_opt.methods.cma.levels.integers import (
+    EDGE,
+    Margin,
+    _at_an_end,
+    _between,
+    centred,
+    corrected,
+    first_margin,
+    margin,
+)
 from zoo_opt.methods.cma.sep import SepDistribution, _moments
 from zoo_opt.methods.cma.stop import (
     condition_reasons,

@@ -12,8 +12,8 @@ from scipy import stats
 from solving import solve
 
 import zoo_opt as zo
-from zoo_opt.methods.cma import choices, integers
-from zoo_opt.methods.cma.mixed import MixedVariables
+from zoo_opt.methods.cma.levels import choices, integers
+from zoo_opt.methods.cma.levels.mixed import MixedVariables
 from zoo_opt.methods.grid import Grid, cells
 
 LEVELS = (0.0, 1.0, 2.5, 3.0)

@@ -19,7 +19,7 @@ from zoo_opt_seg.adaptation.folder import (
     read_lines,
     without_secrets,
 )
-from zoo_opt_seg.adaptation.panel_page import panel_html
+from zoo_opt_seg.adaptation.panel.cells import panel_html
 from zoo_opt_seg.data.draws import asked_by
 from zoo_opt_seg.measures.verdicts import ADAPTED, FLOOR, REFINED, START, ZERO_SHOT, last_row, said_of, say
 

@@ -187,7 +187,7 @@ def illustrate(plan: Plan, trained: TrainedPrompt | RefinedPrompt, metrics: dict
     Their number goes into the metrics, as ``panel_calls``.
     """
     from zoo_opt_seg.adaptation.page import write_page
-    from zoo_opt_seg.adaptation.pictures import chosen_rows, panel, save_panel
+    from zoo_opt_seg.adaptation.panel.pictures import chosen_rows, panel, save_panel
 
     if not folder.panel.exists():
         cache = folder.state / "panel"

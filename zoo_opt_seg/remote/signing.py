@@ -11,7 +11,7 @@ from zoo_opt.core.errors import NotServed
 from zoo_opt.support import secrets
 from zoo_opt.support.loading import require
 from zoo_opt.support.secrets import hidden
-from zoo_opt_seg.remote.mapping.addresses import is_safe_for_secrets
+from zoo_opt_seg.remote.addresses import is_safe_for_secrets
 
 Signer = Callable[[str, str, bytes, dict[str, str]], dict[str, str]]
 """Takes method, address, body and the headers that are signed; returns those that are added. It raises NotServed where

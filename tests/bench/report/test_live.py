@@ -10,7 +10,7 @@ from hypothesis import given
 from rich.console import Console
 
 from zoo_opt.bench.engine.job import Job
-from zoo_opt.bench.report.live import LiveTable, Row
+from zoo_opt.bench.report.live import LiveRow, LiveTable
 from zoo_opt.bench.report.terminal import fraction, short_text
 from zoo_opt.bench.statistics.stats import ecdf_area, summaries
 
@@ -77,7 +77,7 @@ def test_what_the_record_holds_is_counted_from_the_start(terminal):
 @given(tables())
 def test_the_measure_is_that_of_the_tables(runs):
     for method in "ab":
-        row, own = Row(len(runs)), [entry for entry in runs if entry["method"] == method]
+        row, own = LiveRow(len(runs)), [entry for entry in runs if entry["method"] == method]
         for entry in own:
             row.add(entry)
         assert row.measure == fraction(ecdf_area(own)) and row.done == len(own)
@@ -87,7 +87,7 @@ def test_the_measure_is_that_of_the_tables(runs):
 def test_without_targets_it_is_the_mean_final_figure(finals):
     name = "precision" if min(finals) >= 0 else "cost"
     runs = [run("a", f"p{i}", curve_of=name, figures={name: value}) for i, value in enumerate(finals)]
-    row = Row(3)
+    row = LiveRow(3)
     for entry in runs:
         row.add(entry)
     assert row.measure == short_text(summaries(runs)[0].score)

@@ -12,7 +12,7 @@ from bench.report.test_profiles import entry
 from bench.synthetic import METHODS, bbob_names, record_of
 
 from zoo_opt.bench.report.html import write_report
-from zoo_opt.bench.report.looks import COLOURS, looks
+from zoo_opt.bench.report.line_looks import COLOURS, looks
 
 SVG = "{http://www.w3.org/2000/svg}"
 THIRTEEN = dict(list(METHODS.items())[:13])

@@ -16,7 +16,7 @@ from seg.tiny_box import SIZE, Bright, samples, splits
 
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg import visual_prompts as vp
-from zoo_opt_seg.adaptation.pictures import panel
+from zoo_opt_seg.adaptation.panel.pictures import panel
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown, Retrying, controls
 from zoo_opt_seg.blackbox import Cached, Hardened, ProcessBlackBox, as_black_box
 from zoo_opt_seg.blackbox.messages import prompts_from

@@ -13,8 +13,8 @@ from seg.tiny_box import Bright, samples
 from zoo_opt_seg.adaptation.charts import Chart, number, smoothed, ticks
 from zoo_opt_seg.adaptation.folder import RunFolder
 from zoo_opt_seg.adaptation.page import write_page
-from zoo_opt_seg.adaptation.panel_page import panel_html, read_captions
-from zoo_opt_seg.adaptation.pictures import CELL, COLUMNS, GAP, HEAD, chosen_rows, panel, save_panel
+from zoo_opt_seg.adaptation.panel.cells import panel_html, read_captions
+from zoo_opt_seg.adaptation.panel.pictures import CELL, COLUMNS, GAP, HEAD, chosen_rows, panel, save_panel
 from zoo_opt_seg.blackbox import Counted
 from zoo_opt_seg.visual_prompts import TrainedPrompt
 

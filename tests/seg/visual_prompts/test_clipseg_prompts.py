@@ -16,7 +16,7 @@ from seg.small_clipseg import TEXTS, box, letters, save_folder, small_clipseg, t
 import zoo_opt as zo
 from zoo_opt_seg import Prompts, adapt, evaluate, targets
 from zoo_opt_seg import visual_prompts as vp
-from zoo_opt_seg.adaptation.pictures import CELL, GAP, HEAD, panel
+from zoo_opt_seg.adaptation.panel.pictures import CELL, GAP, HEAD, panel
 from zoo_opt_seg.blackbox import Budgeted, Counted, Quantized, as_black_box
 from zoo_opt_seg.data.draws import draw_prompts
 from zoo_opt_seg.features import encoders, text_encoders

@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.report.data import intervals, pack
-from zoo_opt.bench.report.looks import looks
+from zoo_opt.bench.report.line_looks import looks
 from zoo_opt.bench.report.page import errors, esc, facts, plain, provenance, settings
 from zoo_opt.bench.report.profile_figures import profiles
 from zoo_opt.bench.report.rank_section import rank_tables

@@ -21,7 +21,7 @@ PER_SECOND = 2  # times that the table is drawn
 
 
 @dataclass
-class Row:
+class LiveRow:
     """A method of a group: what its runs so far add up to."""
 
     total: int
@@ -82,7 +82,7 @@ class LiveTable:
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._rows: dict[tuple[str, str], Row] = {}
+        self._rows: dict[tuple[str, str], LiveRow] = {}
         self._group = ""
         self._done = self._total = 0
         self._start = time.perf_counter()
@@ -106,7 +106,7 @@ class LiveTable:
     def start(self, jobs: Collection[Job], record: Record) -> None:
         """Take note of all jobs, and of those that the record holds already."""
         by_row = grouped(jobs, lambda job: (job.head["group"], job.head["method"]))
-        self._rows = {name: Row(len(own)) for name, own in by_row.items()}
+        self._rows = {name: LiveRow(len(own)) for name, own in by_row.items()}
         for key in record.finished() & {job.key for job in jobs}:
             entry = record.runs[key]
             self._rows[entry["group"], entry["method"]].add(entry)

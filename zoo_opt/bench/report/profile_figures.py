@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from zoo_opt.bench.report.looks import Look
+from zoo_opt.bench.report.line_looks import Look
 from zoo_opt.bench.report.page import Markup, esc, table
 from zoo_opt.bench.report.terminal import fraction
 from zoo_opt.bench.statistics.data_profile import SHOWN, has_profiles, solved

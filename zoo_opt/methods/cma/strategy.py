@@ -13,7 +13,7 @@ from zoo_opt.core.errors import instance, integer
 from zoo_opt.core.keys import RESTART, generator
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
-from zoo_opt.methods.cma.mixed import MixedVariables
+from zoo_opt.methods.cma.levels.mixed import MixedVariables
 from zoo_opt.methods.cma.noise import NO_HANDLING, NoiseHandling
 from zoo_opt.methods.cma.parameters import default_popsize, rank
 from zoo_opt.methods.cma.repair import penalised, repaired

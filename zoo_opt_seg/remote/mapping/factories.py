@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from zoo_opt.support.secrets import hidden, references
-from zoo_opt_seg.remote.mapping.addresses import is_safe_for_secrets
+from zoo_opt_seg.remote.addresses import is_safe_for_secrets
 from zoo_opt_seg.remote.mapping.forms import ServiceMapping
 from zoo_opt_seg.remote.mapping.reader import read_mapping
 from zoo_opt_seg.remote.mapping.service import MappedService

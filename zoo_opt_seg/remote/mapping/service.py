@@ -10,11 +10,11 @@ from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt.support.secrets import hidden
 from zoo_opt_seg.blackbox.protocol import BlackBoxError, Unanswerable
 from zoo_opt_seg.prompts import Array, Prompts
+from zoo_opt_seg.remote.addresses import allowed_address, checked_address
 from zoo_opt_seg.remote.codecs.images import encoded
 from zoo_opt_seg.remote.codecs.reading import json_value, shown
 from zoo_opt_seg.remote.exchange import Adapter, Exchange, Reply, Request, presentable
 from zoo_opt_seg.remote.mapping import jobs
-from zoo_opt_seg.remote.mapping.addresses import allowed_address, checked_address
 from zoo_opt_seg.remote.mapping.answers import mask_of
 from zoo_opt_seg.remote.mapping.bodies import request_of
 from zoo_opt_seg.remote.mapping.forms import ServiceMapping

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from zoo_opt_seg.adaptation.pictures import CAPTIONS, CELL, GAP, HEAD, panel_size
+from zoo_opt_seg.adaptation.panel.pictures import CAPTIONS, CELL, GAP, HEAD, panel_size
 
 
 @dataclass(frozen=True)

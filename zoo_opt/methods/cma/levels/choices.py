@@ -75,7 +75,7 @@ def adapted(grid: Grid, before: Categorical, C: Array, w: Array, alpha: float) -
     C, w : (mu, sum of K) array, (mu,) array
         The chosen samples in one-hot form, best first, and their weights.
     alpha : float
-        See `zoo_opt.methods.cma.integers.margin`: at least alpha / (K - 1) is left to each alternative.
+        See `zoo_opt.methods.cma.levels.integers.margin`: at least alpha / (K - 1) is left to each alternative.
     """
     q = before.q
     gradient = w @ (C - q)  # natural gradient

@@ -12,9 +12,9 @@ from zoo_opt.core.errors import instance
 from zoo_opt.core.keys import CHOICE, generator
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
-from zoo_opt.methods.cma import choices, integers
-from zoo_opt.methods.cma.choices import Categorical
-from zoo_opt.methods.cma.integers import Margin
+from zoo_opt.methods.cma.levels import choices, integers
+from zoo_opt.methods.cma.levels.choices import Categorical
+from zoo_opt.methods.cma.levels.integers import Margin
 from zoo_opt.methods.cma.noise import NO_HANDLING
 from zoo_opt.methods.cma.parameters import default_parameters, default_popsize, rank
 from zoo_opt.methods.cma.runs import ESState

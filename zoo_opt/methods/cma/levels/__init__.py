@@ -1,0 +1,1 @@
+"""Integers and choices in an evolution strategy."""
