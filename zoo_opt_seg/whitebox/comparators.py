@@ -12,7 +12,7 @@ from zoo_opt_seg.whitebox.vlsm import CLIPSEG, VLSM
 
 REFINER = Comparator(  # of a later room, which is looked up when it is used
     name="refiner",
-    about="a small network of one's own that corrects the black box's answers; box = false: without the box",
+    about="a small network that corrects the black box's answers; box = false: without the box",
     factory="zoo_opt_seg.refine.training:row",
     recipe="zoo_opt_seg.refine.training:RECIPE",
     needs=("torch", "monai"),
