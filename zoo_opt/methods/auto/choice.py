@@ -130,7 +130,7 @@ def after_search_step(before: AutoState, s: AutoState, box: Any, step: int) -> A
         return _after_search(replace(s, level=True), box, step)
     moved = np.abs(s.x - s.x0) > MOVED
     untested = s.active in (s.local, SURROGATE) and not s.sum_tested and box is not None
-    untested = untested and np.count_nonzero(moved) >= min(2, d)
+    untested = untested and bool(np.count_nonzero(moved) >= min(2, d))
     test_at = TEST_AT if s.noise == 0.0 and s.active != SURROGATE else TEST_LATER_AT
     if untested and (s.search.has_ended() or s.evaluations >= test_at * d) and np.isfinite(box).all():
         order = generator(s.key, step, RESTART).permutation(d)
