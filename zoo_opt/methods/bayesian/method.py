@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from zoo_opt.core.errors import integer, positive
+from zoo_opt.core.errors import integer
 from zoo_opt.core.keys import generator
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
@@ -17,6 +17,7 @@ from zoo_opt.methods.bayesian.gaussian import likeliest, process
 from zoo_opt.methods.bayesian.losses import squeezed
 from zoo_opt.methods.bayesian.state import BOState
 from zoo_opt.methods.trust_region.points import first
+from zoo_opt.methods.trust_region.radii import check_radii
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
@@ -25,7 +26,6 @@ GAIN = 1e-3  # of the losses' spread below the median: a step that gains less ha
 MANY_GAINS = 2  # in a row, after which the radius is doubled; 3 in Eriksson et al. 2019
 OFTEN = 1.05  # more points than at the last fit: the hyper-parameters are sought anew; chosen, for time
 MOST_STARTS = 8  # first steps without a loss after which a run ends; chosen
-LARGEST = 1e100  # of first radii
 GROWN, FAR = 1e6, 1e9  # first radii: the largest radius, and where a point is too far away to tell anything; chosen
 
 
@@ -84,12 +84,7 @@ class BayesianOptimization(Method):
     points: int = 150
 
     def __post_init__(self) -> None:
-        for name, length in (("radius", self.radius), ("end_radius", self.end_radius)):
-            positive(name, length)
-            if not 1 / LARGEST <= length <= LARGEST:
-                raise ValueError(f"{name} must be from 1e-100 to 1e100, got {length!r}; x_scale is for other units")
-        if not self.end_radius <= self.radius:
-            raise ValueError(f"end_radius must be at most the radius, {self.radius!r}, got {self.end_radius!r}")
+        check_radii(self.radius, self.end_radius)
         if not 0.0 <= self.kappa < math.inf:
             raise ValueError(f"kappa must be finite and 0 or more, got {self.kappa!r}")
         integer("batch", self.batch, 1)

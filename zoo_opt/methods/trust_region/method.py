@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from zoo_opt.core.errors import integer, positive
+from zoo_opt.core.errors import integer
 from zoo_opt.core.keys import generator
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
@@ -16,6 +16,7 @@ from zoo_opt.methods.local.loss_units import loss_unit
 from zoo_opt.methods.trust_region import points
 from zoo_opt.methods.trust_region.ball import lowest
 from zoo_opt.methods.trust_region.model import fitted
+from zoo_opt.methods.trust_region.radii import LARGEST, check_radii
 from zoo_opt.methods.trust_region.state import GEOMETRY, START, TRIAL, TRState
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ FEW, LEAST, MANY = 4, 2, 40  # points of a model per dimension, and beyond MANY,
 # chosen, not tuned:
 ROUNDING = 1e-15  # a decrease of so small a part of the loss is none
 MOST_STARTS = 5  # first steps without a loss after which a run ends
-LARGEST = 1e100  # of losses in units, and of radii: larger ones count as so large, so that models are numbers
 INDISTINCT = 5.0  # standard deviations of the noise: points whose losses differ by less tell nothing
 
 
@@ -87,12 +87,7 @@ class TrustRegion(Method):
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, length in (("radius", self.radius), ("end_radius", self.end_radius)):
-            positive(name, length)
-            if not 1 / LARGEST <= length <= LARGEST:
-                raise ValueError(f"{name} must be from 1e-100 to 1e100, got {length!r}; x_scale is for other units")
-        if not self.end_radius <= self.radius:
-            raise ValueError(f"end_radius must be at most the radius, {self.radius!r}, got {self.end_radius!r}")
+        check_radii(self.radius, self.end_radius)
         if self.points is not None:
             integer("points", self.points, 3)
         if not 0.0 <= self.noise < math.inf:
