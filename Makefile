@@ -56,7 +56,7 @@ $(VENV)/.ready-dev: $(VENV)/.made pyproject.toml constraints.txt
 
 demo: $(VENV)/.ready-demo
 	@$(PINNED) $(BIN)/zoo-opt bench benchmarks/quick.toml
-	@$(PINNED) $(BIN)/zoo-opt-seg adapt --model tiny --data tool --prompt filter --method cma-es \
+	@OMP_NUM_THREADS=$(JOBS) $(BIN)/zoo-opt-seg adapt --model tiny --data tool --prompt filter --method cma-es \
 	  -o sigma0=0.1 -o popsize=12 --calls 300 --train-images 20 --validate 0 --refine --refine-networks 2 --out results/demo-seg
 	@echo "Pictures and figures: results/demo-seg/index.html"
 
