@@ -140,9 +140,13 @@ class Progress:
         now, tenth = time.perf_counter(), 10 * done // max(total, 1)
         if tenth != self._tenth or now - self._line_at > PLAIN_EVERY:
             self._tenth, self._line_at = tenth, now
-            line = f"{self._title}: {done} of {total} runs, {duration(now - self._start)}"
-            line += f", about {duration(left)} left" if left and done < total else ""
-            print(line, file=sys.stderr, flush=True)
+            print(runs_line(self._title, done, total, now - self._start, left), file=sys.stderr, flush=True)
+
+
+def runs_line(title: str, done: int, total: int, seconds: float, left: float | None) -> str:
+    """Return how far many runs are after so many seconds; nothing is said of a time left that is over."""
+    said = f", about {duration(left)} left" if left is not None and left > 0.0 and done < total else ""
+    return f"{title}: {done} of {total} runs, {duration(seconds)}{said}"
 
 
 def duration(seconds: float) -> str:
