@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -96,6 +97,11 @@ def both(box: Box, d: int) -> tuple[Array, Array]:
     """Return the sides as arrays (d,), read-only."""
     low, high = (np.broadcast_to(np.asarray(side, np.float64), (d,)) for side in box)
     return low, high
+
+
+def sides(box: Box | None, d: int) -> tuple[Array, Array]:
+    """Return the sides as arrays (d,), infinite without a box."""
+    return (np.full(d, -math.inf), np.full(d, math.inf)) if box is None else both(box, d)
 
 
 def contains(x: Array, box: Box | tuple[Any, Any]) -> bool:

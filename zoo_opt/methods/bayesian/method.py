@@ -16,7 +16,7 @@ from zoo_opt.methods.bayesian.acquisition import lowest_bound
 from zoo_opt.methods.bayesian.gaussian import likeliest, process
 from zoo_opt.methods.bayesian.losses import squeezed
 from zoo_opt.methods.bayesian.state import BOState
-from zoo_opt.methods.trust_region.points import first
+from zoo_opt.methods.trust_region.points import around
 from zoo_opt.methods.trust_region.radii import check_radii
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class BayesianOptimization(Method):
         x0 = x0.astype(np.float64)
         if self.bounds is not None:
             boxes.check_start(x0, self.bounds)
-        low, high = self._box(x0.size)
+        low, high = boxes.sides(self.bounds, x0.size)
         points = x0[None]
         if np.isfinite(low).all() and np.isfinite(high).all():  # the centre is nearest to everything, on average
             centre = low + (high / 2 - low / 2)
@@ -157,10 +157,8 @@ class BayesianOptimization(Method):
     # -------------------------------------------------------------------------------------------------- parts
     def _starting(self, s: BOState) -> BOState:
         """Return the state whose next step is a point at the radius along each coordinate."""
-        low, high = self._box(s.x.size)
-        up = generator(s.key, s.steps).random(s.x.size) >= 0.5  # either side is as good
-        probes = np.diag(first(s.radius, up, low - s.x, high - s.x))
-        probes = probes[probes.any(axis=1)]  # a coordinate may be fixed
+        low, high = boxes.sides(self.bounds, s.x.size)
+        probes = around(s.radius, generator(s.key, s.steps), low - s.x, high - s.x)
         if not len(probes):
             probes = np.zeros((1, s.x.size))
         return replace(s, asked=np.clip(s.x + probes, low, high))
@@ -193,7 +191,7 @@ class BayesianOptimization(Method):
             length, noise = likeliest(X, y)
             s = replace(s, length=length, noise=noise, fitted=len(s.F))
         gp, rng, origin = process(X, y, s.length, s.noise), generator(s.key, s.steps), np.zeros_like(s.x)
-        low, high = self._box(s.x.size)
+        low, high = boxes.sides(self.bounds, s.x.size)
         room, radius = ((low - s.x) / self.radius, (high - s.x) / self.radius), s.radius / self.radius
         chosen: list[Array] = []
         for _ in range(self.batch):
@@ -202,15 +200,8 @@ class BayesianOptimization(Method):
             chosen.append(lowest_bound(gp, origin, radius, self.kappa, *room, rng))
         return replace(s, asked=np.clip(s.x + self.radius * np.array(chosen), low, high))
 
-    def _box(self, d: int) -> tuple[Array, Array]:
-        """Return both sides (d,), infinite where there is none."""
-        if self.bounds is None:
-            return np.full(d, -math.inf), np.full(d, math.inf)
-        low, high = boxes.both(self.bounds, d)
-        return low, high
-
     def _longest(self, d: int) -> float:
         """Return the largest radius: the widest side of the box, and no more than 1e6 of the first."""
-        low, high = self._box(d)
+        low, high = boxes.sides(self.bounds, d)
         width = 2 * float((high / 2 - low / 2).max())
         return min(max(width, self.radius), GROWN * self.radius)

@@ -144,9 +144,7 @@ class TrustRegion(Method):
     def _starting(self, s: TRState) -> TRState:
         """Return the state whose next step is a point at the radius along each coordinate, and x if need be."""
         low, high = self._room(s.x)
-        up = generator(s.key, s.starts).random(s.x.size) >= 0.5  # either side is as good
-        probes = np.diag(points.first(s.radius, up, low, high))
-        probes = probes[probes.any(axis=1)]  # a coordinate may be fixed
+        probes = points.around(s.radius, generator(s.key, s.starts), low, high)
         if math.isnan(s.f) or not len(probes):
             probes = np.concatenate([np.zeros((1, s.x.size)), probes])
         return replace(s, stage=START, asked=self._inside(s.x + probes))
@@ -244,9 +242,7 @@ class TrustRegion(Method):
 
     def _room(self, x: Array) -> tuple[Array, Array]:
         """Return how far x may move down, 0 or less, and up (d,)."""
-        if self.bounds is None:
-            return np.full_like(x, -math.inf), np.full_like(x, math.inf)
-        low, high = boxes.both(self.bounds, x.size)
+        low, high = boxes.sides(self.bounds, x.size)
         return low - x, high - x
 
 

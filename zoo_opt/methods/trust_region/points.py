@@ -11,6 +11,7 @@ from zoo_opt.methods.trust_region.ball import lowest
 from zoo_opt.methods.trust_region.model import Model
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
     from numpy.typing import NDArray
 
     from zoo_opt.methods.trust_region.state import TRState
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 FAR = 2.0  # radii beyond which a point is moved nearer (Powell 2006, section 7)
 PART = 0.1  # of a far point's distance within which its new place is (Powell 2006, section 7)
 SAME = 0.1  # rho: a point so near to another one takes its place; chosen, not tuned
+
+
+def around(radius: float, rng: Generator, low: Array, high: Array) -> Array:
+    """Return the steps to the first points around x (m, d): see `first`; none along a coordinate that is fixed."""
+    up = rng.random(low.size) >= 0.5  # either side is as good
+    steps = np.diag(first(radius, up, low, high))
+    moving: Array = steps[steps.any(axis=1)]
+    return moving
 
 
 def first(radius: float, up: NDArray[np.bool_], low: Array, high: Array) -> Array:
