@@ -1,4 +1,4 @@
-"""What is known of the inverse Hessian: updated by gradients (BFGS), measured along its principal axes."""
+"""Principal axes of the inverse Hessian: curvatures measured along them, Newton's step with some of them held."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from zoo_opt.typing import Array
 
-CURVED = 1e-10  # s'y below this part of |s||y| shows no positive curvature; chosen, not tuned
 ROUNDING = 1e-14  # of the largest eigenvalue: less than that is rounding; chosen, not tuned
 FLATTEST = 1e-6  # of a Hessian's largest curvature: less is taken for so much; chosen, not tuned
 CORRECTION = 100.0  # largest factor by which one measurement corrects a curvature; chosen, not tuned
@@ -44,24 +43,6 @@ class Axes(NamedTuple):
         behind[:k] = -ahead[:k]
         ahead[np.arange(k, d), self.near], behind[np.arange(k, d), self.near] = self.inward, self.inward / 2
         return np.concatenate([ahead, behind])
-
-
-def bfgs(H: Array, s: Array, y: Array, known: bool) -> tuple[Array, bool]:
-    """Return H after the BFGS update with step ``s`` and difference of gradients ``y``, and whether H is known.
-
-    This is (6.17) of Nocedal and Wright, Numerical Optimization, 2006. Where H is not known yet, the first pair scales
-    the identity before (6.20). A pair without positive curvature changes nothing.
-    """
-    sy = float(s.dot(y))
-    if not sy > CURVED * math.sqrt(float(s.dot(s)) * float(y.dot(y))):
-        return H, known
-    if not known:
-        H = sy / float(y.dot(y)) * np.eye(s.size)
-    Hy = H.dot(y)
-    rho = 1 / sy
-    H = H - rho * (s[:, None] * Hy + Hy[:, None] * s)
-    H += (rho * (1 + rho * float(y.dot(Hy))) * s)[:, None] * s
-    return H, True
 
 
 def reduced(H: Array, free: NDArray[np.bool_]) -> Array:

@@ -13,7 +13,8 @@ from zoo_opt.core.errors import positive
 from zoo_opt.core.keys import generator
 from zoo_opt.core.method import Asked, Method
 from zoo_opt.methods import box as boxes
-from zoo_opt.methods.local.inverse_hessian import Axes, axes_inside, bfgs, inverse_of, measured, newton_step
+from zoo_opt.methods.local.bfgs import InverseHessian, given, unknown
+from zoo_opt.methods.local.inverse_hessian import Axes, axes_inside, inverse_of, measured, newton_step
 from zoo_opt.methods.local.line_search import Trial, accepted, next_length
 from zoo_opt.methods.local.loss_units import loss_unit
 
@@ -46,8 +47,8 @@ class QNState:
         The iterate and its loss, NaN while that is not known.
     g : (d,) array
         Gradient at x.
-    H : (d, d) array
-        Approximation of the inverse Hessian.
+    H : InverseHessian
+        Its approximation.
     known : bool
         Whether H has been scaled by what was seen.
     axes, delta : Axes or None, float
@@ -74,7 +75,7 @@ class QNState:
     x: Array
     f: float
     g: Array
-    H: Array
+    H: InverseHessian
     known: bool = False
     axes: Axes | None = None
     delta: float = 0.0
@@ -215,18 +216,20 @@ class QuasiNewton(Method):
             if self.bounds is not None:
                 g = np.where(h == 0.0, 0.0, g)  # the bounds are one
         else:
-            g, corrected = measured(s.axes, s.delta, f, values[:d], values[d:], H, known)
+            g, corrected = measured(s.axes, s.delta, f, values[:d], values[d:], H.matrix, known)
             if corrected is not None:
-                H, known = corrected, True
+                H, known = given(corrected), True
         finite = np.isfinite(g)
         whole = bool(finite.all())
         if not whole:
             g = np.where(finite, g, 0.0)
         if s.s.size and whole and np.isfinite(values).all():
-            H, known = bfgs(H, s.s, g - s.g_before, known)
-        if H is not s.H and not np.isfinite(H).all():
-            H, known = s.H, s.known
-        p = self._direction(s.x, H, g)
+            before, H = H, H.updated(s.s, g - s.g_before)
+            known = known or H is not before
+        matrix = H.matrix
+        if H is not s.H and not np.isfinite(matrix).all():
+            H, known, matrix = s.H, s.known, s.H.matrix
+        p = self._direction(s.x, matrix, g)
         slope = float(g.dot(p))
         now: dict[str, Any] = {"f": f, "g": g, "H": H, "known": known, "s": _NO_STEP, "trials": ()}
         if not (slope < 0.0 and math.isfinite(slope)):
@@ -261,7 +264,7 @@ class QuasiNewton(Method):
             noise = min(self.noise / s.loss_unit, LOUDEST)
             return self._along_axes(s, math.sqrt(max(s.gain, LEAST * abs(s.f), noise)))
         if s.axes is None and not s.g.any():  # a plateau
-            return self._along_axes(replace(s, H=self.scale**2 * np.eye(s.x.size)), 1.0)
+            return self._along_axes(replace(s, H=unknown(s.x.size, self.scale**2)), 1.0)
         if s.axes is not None and s.changes < MOST_CHANGES and s.delta > TINY:
             factor = SHORTER if s.g.any() else LONGER
             return replace(self._along_axes(s, factor * s.delta), changes=s.changes + 1)
@@ -299,7 +302,7 @@ class QuasiNewton(Method):
     def _along_axes(self, s: QNState, delta: float) -> QNState:
         """Return the state in which the next gradient is taken over ``delta`` along the principal axes of H."""
         stalls = 0 if s.axes is None else s.stalls
-        axes = axes_inside(s.H, delta, *self._room(s.x))
+        axes = axes_inside(s.H.matrix, delta, *self._room(s.x))
         return replace(s, stage=GRADIENT, axes=axes, delta=delta, stalls=stalls, trials=())
 
     @functools.cached_property
@@ -334,10 +337,9 @@ def begun(key: Key, x: Array, f: float = math.nan, hessian: Array | None = None)
     """
     unit = loss_unit([f])
     with np.errstate(over="ignore"):
-        H = None if hessian is None or not unit else inverse_of(hessian / unit)
-    return QNState(
-        key, x, f / (unit or 1.0), np.zeros_like(x), np.eye(x.size) if H is None else H, H is not None, loss_unit=unit
-    )
+        seen = None if hessian is None or not unit else inverse_of(hessian / unit)
+    H = unknown(x.size) if seen is None else given(seen)
+    return QNState(key, x, f / (unit or 1.0), np.zeros_like(x), H, seen is not None, loss_unit=unit)
 
 
 def _without_base(s: QNState, X: Array, values: Array) -> QNState:
