@@ -19,7 +19,7 @@ from zoo_opt.methods.auto.searches import is_over
 from zoo_opt.methods.auto.state import EVOLUTION, QUASI_NEWTON, SURROGATE, TRUST_REGION
 from zoo_opt.methods.auto.units import unit_lengths
 from zoo_opt.methods.grid import Grid
-from zoo_opt.methods.local.coordinate_search import separable
+from zoo_opt.methods.local.sums import separable
 from zoo_opt.testing import sphere
 
 BOX = (-5.0, 5.0)

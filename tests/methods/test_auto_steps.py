@@ -551,7 +551,7 @@ def test_after_a_coarse_look_quasi_newton_goes_on_with_the_models_curvatures():
     s = dataclasses.replace(s, searches={TRUST_REGION: dataclasses.replace(s.search, state=region)})
     after = choice._after_search(s, BOX, 3)
     assert after.active == QUASI_NEWTON and after.search.state.known and after.search.state.loss == 3.0
-    np.testing.assert_allclose(after.search.state.H, np.diag([1.0, 0.5, 0.25, 0.125]))  # in the same units
+    np.testing.assert_allclose(after.search.state.H.matrix, np.diag([1.0, 0.5, 0.25, 0.125]))  # in the same units
     shaky = dataclasses.replace(s, noise=1e-3)
     assert choice._after_search(shaky, BOX, 3).active == EVOLUTION
     huge = dataclasses.replace(s.search, state=dataclasses.replace(region, loss_unit=2.0**1023))

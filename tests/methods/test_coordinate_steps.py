@@ -10,7 +10,8 @@ import pytest
 import zoo_opt as zo
 from zoo_opt.core.keys import CHOICE, Key, generator
 from zoo_opt.methods.grid import Grid, cells
-from zoo_opt.methods.local.coordinate_search import CoordinateState, _easiest, _refined, _to_refine, separable
+from zoo_opt.methods.local.coordinate_search import CoordinateState, _easiest, _refined, _to_refine
+from zoo_opt.methods.local.sums import separable
 from zoo_opt.methods.local.sweep import Sweep, SweepState, _lower
 
 KEY = Key(1, 2)
@@ -57,43 +58,47 @@ def refined(t, v, turn, below, above):
     """The point next to the best one: outward, by the golden section of the wider side, or by the parabola."""
     pairs = sorted(zip(t, v, strict=True))
     m = min(range(len(pairs)), key=lambda i: pairs[i][1])
-    b, fb = pairs[m]
-    a, fa = pairs[max(m - 1, 0)]
-    c, fc = pairs[min(m + 1, len(pairs) - 1)]
+    b = pairs[m][0]
+    a, c = pairs[max(m - 1, 0)][0], pairs[min(m + 1, len(pairs) - 1)][0]
     reach = c - b if c - b > b - a else a - b
     outermost = (m == 0 and below) or (m == len(pairs) - 1 and above)
     x = b + (-2.0 if outermost else GOLDEN) * reach
-    if turn % 2 == 0 and a < b < c and fa < INF and fc < INF:
-        vertex = b + 0.5 * ((b - a) ** 2 * (fb - fc) - (b - c) ** 2 * (fb - fa)) / (
-            (b - c) * (fb - fa) - (b - a) * (fb - fc)
-        )
+    lowest = sorted(((value, point) for point, value in pairs if value < INF))[:3]
+    if turn % 6 != 5 and len(lowest) == 3:
+        values, points = zip(*lowest, strict=True)
+        square, slope, _ = np.linalg.solve(np.vander(points, 3), values)
+        vertex = -slope / (2 * square)
         if a < vertex < c and vertex != b:
             x = vertex
     return x
 
 
-@pytest.mark.parametrize("turn", [2, 3])
+@pytest.mark.parametrize("turn", [2, 5, 7, 11])
 @pytest.mark.parametrize("open_sides", [(False, False), (True, False), (False, True), (True, True)])
 def test_the_refined_point(turn, open_sides):
     T, V = RNG.uniform(-3, 3, (5, 60)), RNG.uniform(0, 1, (5, 60))
     V[4, ::4] = INF
     below, above = (np.full(60, side) for side in open_sides)
     expected = [refined(t, v, turn, *open_sides) for t, v in zip(T.T, V.T, strict=True)]
-    np.testing.assert_allclose(_refined(T, V, turn, below, above), expected, rtol=1e-9)
+    np.testing.assert_allclose(_refined(T, V, turn, below, above), expected, rtol=1e-7)
 
 
 def test_the_refined_point_by_hand():
     T, V = np.array([[0.0], [1.0], [4.0]]), np.array([[9.0], [4.0], [1.0]])  # (x - 3)^2 at 0, 1, 4
     shut, outward = np.array([False]), np.array([True])
-    assert _refined(T, V, 2, shut, shut).tolist() == [4.0 - 3.0 * GOLDEN]  # the best is the last
-    assert _refined(T, V, 2, shut, outward).tolist() == [10.0]
-    assert _refined(-T, V, 3, outward, shut).tolist() == [-10.0]
+    assert _refined(T, V, 2, shut, shut).tolist() == [3.0]  # between the best, the last, and the point before it
+    assert _refined(T, V, 5, shut, shut).tolist() == [4.0 - 3.0 * GOLDEN]
+    assert _refined(T, V, 5, shut, outward).tolist() == [10.0]
+    assert _refined(-T, V, 5, outward, shut).tolist() == [-10.0]
     V = np.array([[2.25], [0.25], [6.25]])  # (x - 1.5)^2
     assert _refined(T, V, 2, outward, outward).tolist() == [1.5]
-    assert _refined(T, V, 3, outward, outward).tolist() == [1.0 + 3.0 * GOLDEN]
-    huge = np.array([[-1.7e308], [0.0]])
+    assert _refined(T, V, 5, outward, outward).tolist() == [1.0 + 3.0 * GOLDEN]
+    nearer = np.array([[4.0], [0.25], [1.0], [9.0]])  # (x - 1.5)^2 at 0, 1, 2.5, 4.5: by the three lowest
+    assert _refined(np.array([[-0.5], [1.0], [2.5], [4.5]]), nearer, 3, shut, shut).tolist() == [1.5]
+    huge = np.array([[-1.7e308], [0.0], [1.0]])
     with np.errstate(over="ignore"):
-        assert np.isfinite(_refined(huge, np.array([[0.0], [1.0]]), 3, outward, outward)).all()
+        for turn in (3, 5):
+            assert np.isfinite(_refined(huge, np.array([[0.0], [1.0], [2.0]]), turn, outward, outward)).all()
 
 
 @pytest.mark.parametrize(
@@ -152,7 +157,7 @@ def test_the_second_round_has_a_random_point_and_later_ones_refine():
     u = generator(KEY, 7).random(2)
     expected = [[6, 2], [one[0], 2], [6, one[1]], [-4 + 10 * u[0], 2], [6, -4 + 10 * u[1]]]
     np.testing.assert_allclose(asked, expected, rtol=1e-12)
-    later = dataclasses.replace(s, round=2)
+    later = dataclasses.replace(s, round=2)  # every second round has moves of STEP's
     other = refined(s.T[:, 0], s.V[:, 0], 2, False, False), refined(s.T[:, 1], s.V[:, 1], 2, False, False)
     expected = [[6, 2], [one[0], 2], [6, one[1]], [other[0], 2], [6, other[1]]]
     assert SEARCH.size(later) == 5
@@ -160,8 +165,8 @@ def test_the_second_round_has_a_random_point_and_later_ones_refine():
     wide = first_round(OPEN, (0.5, -3.0))
     u = generator(KEY, 7).random(2)
     np.testing.assert_allclose(OPEN.ask(wide, 7).X[[3, 4], [0, 1]], [-0.5 + 2 * u[0], -6 + 6 * u[1]], rtol=1e-12)
-    out = OPEN.ask(dataclasses.replace(wide, round=3), 7).X
-    assert out[3, 0] == 1.5 + 2.0 * 1.0  # the best is the outermost, and nothing bounds it
+    out = OPEN.ask(dataclasses.replace(wide, round=5), 7).X
+    assert out[1, 0] == 1.5 + 2.0 * 1.0  # the best is the outermost, and nothing bounds it
 
 
 def to_refine(T, V, f):
@@ -191,14 +196,38 @@ def test_the_coordinates_that_are_refined(f):
 
 
 def test_a_coordinate_left_out_keeps_its_points():
-    s = dataclasses.replace(first_round(), round=3, V=np.array([[0.0, 0.0], [8.0, 0.01], [-2.0, 0.02]]))
-    asked = SEARCH.ask(s, 3)
-    assert asked.memo.tolist() == [0] and SEARCH.size(s) == len(asked.X) == 4
+    s = dataclasses.replace(first_round(), round=4, V=np.array([[0.0, 0.0], [8.0, 0.01], [-2.0, 0.02]]))
+    asked = SEARCH.ask(s, 4)
+    assert [part.tolist() for part in asked.memo] == [[0, 1], [0]] and SEARCH.size(s) == len(asked.X) == 4
     after = SEARCH.update(s, asked, [-22.0, -20.0, -18.0, -30.0])  # as promised: 10 - 2 * 16
     assert after.T[3:].tolist() == [[asked.X[1, 0], asked.X[2, 1]], [asked.X[3, 0], INF]]
     assert after.V[3:].tolist() == [[-1.875, 0.25], [-2.5, INF]] and SEARCH.stop(after) == {}
     again = SEARCH.ask(after, 4).X
     assert np.isfinite(again).all() and (again >= -4).all() and (again <= 6).all()
+
+
+def test_between_rounds_with_steps_moves_only_what_there_is_to_refine_is_moved():
+    s = dataclasses.replace(first_round(), round=5, V=np.array([[0.0, 0.0], [8.0, 0.01], [-2.0, 0.02]]))
+    asked = SEARCH.ask(s, 3)
+    assert [part.tolist() for part in asked.memo] == [[], [0]] and SEARCH.size(s) == len(asked.X) == 2
+    assert asked.X.tolist() == [[6.0, 2.0], [6.0 - 5.0 * GOLDEN, 2.0]]
+    after = SEARCH.update(dataclasses.replace(s, without_gain=7), asked, [-22.0, -20.0])
+    assert after.without_gain == 7 and (after.T[3] == INF).all() and after.T[4].tolist() == [asked.X[1, 0], INF]
+    done = dataclasses.replace(s, V=np.zeros((3, 2)))  # nothing to refine
+    assert [part.tolist() for part in SEARCH.ask(done, 3).memo] == [[0, 1], []]
+
+
+def test_the_combined_point_is_evaluated_only_where_it_is_new():
+    s = dataclasses.replace(first_round(), round=5, V=np.array([[0.0, 0.0], [8.0, 0.01], [-2.0, 0.02]]))
+    asked = SEARCH.ask(s, 3)
+    worse = SEARCH.update(s, asked, [-22.0, -20.0])  # the move was no gain: the best coordinates are still the best
+    assert worse.f_best == -22.0 / 16 and SEARCH.size(worse) == len(SEARCH.ask(worse, 4).X) == 4
+    assert not (SEARCH.ask(worse, 4).X == SEARCH.mean(worse)).all(axis=1).any()
+    lower = SEARCH.update(worse, SEARCH.ask(worse, 4), [-30.0, -20.0, -20.0, -20.0])
+    assert math.isnan(lower.f_best) and lower.V[5].tolist() == [-2.5, 0.125]
+    assert (SEARCH.ask(lower, 5).X[0] == SEARCH.mean(lower)).all()
+    failed = SEARCH.update(s, asked, [NAN, -20.0])
+    assert failed.f_best == s.f - 2.0  # the sum of its parts
 
 
 @pytest.mark.parametrize(

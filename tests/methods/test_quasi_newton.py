@@ -9,7 +9,8 @@ from oracles import quasi_newton as oracle
 from solving import rastrigin, rosenbrock, solve
 
 import zoo_opt as zo
-from zoo_opt.methods.local.inverse_hessian import Axes, axes_inside, bfgs, measured, principal_axes, reduced
+from zoo_opt.methods.local.bfgs import given, unknown
+from zoo_opt.methods.local.inverse_hessian import Axes, axes_inside, measured, principal_axes, reduced
 from zoo_opt.methods.local.line_search import LIMIT, Trial, accepted, next_length
 
 RNG = np.random.default_rng(5)
@@ -28,20 +29,31 @@ def run(loss: Callable[[np.ndarray], float], x0: np.ndarray, budget: int, **hype
 # ------------------------------------------------------------------------------------------------ inverse Hessian
 
 
-def test_bfgs_is_the_plain_formula() -> None:
+def curved_pair() -> tuple[np.ndarray, np.ndarray]:
     s, y = RNG.standard_normal(6), RNG.standard_normal(6)
-    y *= np.sign(s @ y)
+    return s, y * np.sign(s @ y)
+
+
+def test_bfgs_is_the_plain_formula() -> None:
+    s, y = curved_pair()
     H = np.linalg.inv(A)
-    ours, known = bfgs(H, s, y, True)
-    assert known
+    ours = given(H).updated(s, y).matrix
     np.testing.assert_allclose(ours, oracle.bfgs_update(H, s, y), rtol=1e-9)
     np.testing.assert_allclose(ours @ y, s, rtol=1e-8)  # the secant equation
 
 
+def test_bfgs_from_the_identity_is_begun_anew_with_the_scale_of_the_last_step() -> None:
+    ours, pairs = unknown(6), []
+    np.testing.assert_array_equal(ours.matrix, np.eye(6))
+    for _ in range(9):
+        pairs.append(curved_pair())
+        ours = ours.updated(*pairs[-1])
+        np.testing.assert_allclose(ours.matrix, oracle.bfgs_of_pairs(pairs), rtol=1e-6, atol=1e-9)
+
+
 def test_bfgs_leaves_a_pair_without_curvature_out() -> None:
-    H, s = np.eye(2), np.array([1.0, 0.0])
-    ours, known = bfgs(H, s, -s, False)
-    assert ours is H and known is False
+    H, s = unknown(2), np.array([1.0, 0.0])
+    assert H.updated(s, -s) is H
 
 
 def test_axes_measure_gradient_and_curvature() -> None:

@@ -8,10 +8,10 @@ import pytest
 
 import zoo_opt as zo
 from zoo_opt.core.keys import Key, generator
+from zoo_opt.methods.local.bfgs import given, unknown
 from zoo_opt.methods.local.inverse_hessian import (
     Axes,
     axes_inside,
-    bfgs,
     inverse_of,
     measured,
     newton_step,
@@ -36,7 +36,9 @@ def at(x, f=8.0, **changes):
 # ------------------------------------------------------------------------------------------------------ differences
 def test_a_search_begins_with_losses_in_units():
     s = begun(KEY, np.array([1.0, 2.0]), -12.0)
-    assert (s.f, s.loss_unit, s.loss) == (-1.5, 8.0, -12.0) and s.H.tolist() == np.eye(2).tolist() and not s.known
+    assert (
+        (s.f, s.loss_unit, s.loss) == (-1.5, 8.0, -12.0) and s.H.matrix.tolist() == np.eye(2).tolist() and not s.known
+    )
     nothing = begun(KEY, np.array([1.0, 2.0]))
     assert math.isnan(nothing.f) and nothing.loss_unit == 0.0
     assert [loss_unit(v) for v in ([0.75, -3.0, INF, NAN], [0.0], [NAN], [], [1.0], [0.99])] == [2, 0, 0, 0, 1, 0.5]
@@ -69,10 +71,10 @@ def test_a_search_begins_with_the_curvatures_of_a_model():
     hessian = np.array([[16.0, 0.0], [0.0, -4.0]])
     s = begun(KEY, np.array([1.0, 2.0]), 12.0, hessian)  # in units of 8
     assert s.known
-    np.testing.assert_allclose(s.H, np.diag([0.5, 2.0]))
+    np.testing.assert_allclose(s.H.matrix, np.diag([0.5, 2.0]))
     for f, useless in ((12.0, np.zeros((2, 2))), (12.0, np.full((2, 2), 1e-320)), (1e-300, np.full((2, 2), 1e10))):
         s = begun(KEY, np.array([1.0, 2.0]), f, useless)  # flat, or no number in units of the loss
-        assert not s.known and s.H.tolist() == np.eye(2).tolist()
+        assert not s.known and s.H.matrix.tolist() == np.eye(2).tolist()
     assert not begun(KEY, np.array([1.0, 2.0]), NAN, hessian).known
     assert inverse_of(np.diag([1e3, 1e-9])) == pytest.approx(np.diag([1e-3, 1e3]))  # a millionth at least
 
@@ -136,7 +138,9 @@ def test_the_gradient_and_the_first_direction():
     np.testing.assert_allclose(s.g, [2.0, -4.0, 0.0], atol=1e-6)  # the unit is 8
     np.testing.assert_allclose(s.p, -s.g)
     assert s.stage == SEARCH and s.length == 1.0 / np.abs(s.p).max() and s.slope == float(s.g @ s.p) and not s.known
-    known = slopes(FREE, at([1.0, 2.0, 4.0], known=True, H=np.diag([2.0, 0.5, 1.0])), np.array([16.0, -32.0, 0.0]))
+    known = slopes(
+        FREE, at([1.0, 2.0, 4.0], known=True, H=given(np.diag([2.0, 0.5, 1.0]))), np.array([16.0, -32.0, 0.0])
+    )
     np.testing.assert_allclose(known.p, [-4.0, 2.0, 0.0], atol=1e-6)
     assert known.length == 1.0
     longer = slopes(zo.QuasiNewton(scale=16.0), at([1.0, 2.0, 4.0]), np.array([16.0, -32.0, 0.0]))
@@ -154,11 +158,10 @@ def test_a_slope_that_failed_is_0_and_no_curvature_is_taken_from_it():
     before = {"s": np.array([1.0, 1.0, 1.0]), "g_before": np.zeros(3), "known": True}
     s = at([1.0, 2.0, 4.0], **before)
     whole = slopes(FREE, s, np.array([16.0, 32.0, 8.0]))
-    expected, known = bfgs(np.eye(3), s.s, whole.g, True)
-    assert known and (expected == whole.H).all()
+    assert (unknown(3).updated(s.s, whole.g).matrix == whole.H.matrix).all()
     for failed in (NAN, INF):
         part = slopes(FREE, s, np.array([16.0, 32.0, 8.0]), i1=failed)
-        assert part.g[1] == 0.0 and part.g[0] != 0.0 and (np.eye(3) == part.H).all()
+        assert part.g[1] == 0.0 and part.g[0] != 0.0 and (np.eye(3) == part.H.matrix).all()
         np.testing.assert_allclose(part.p, [-2.0, 0.0, -1.0], atol=1e-6)
     assert not whole.s.size and (whole.trials, whole.f) == ((), 1.0)
 
@@ -167,18 +170,18 @@ def test_a_coordinate_that_the_bounds_fix_does_not_hinder_the_curvature():
     s = at([1.0, 2.0, 1.0], s=np.array([1.0, 1.0, 0.0]), g_before=np.zeros(3))
     after = slopes(BOX, s, np.array([16.0, 32.0, 99.0]))
     assert after.g[2] == 0.0 and after.known
-    np.testing.assert_allclose(after.H, bfgs(np.eye(3), s.s, after.g, False)[0])
+    np.testing.assert_allclose(after.H.matrix, unknown(3).updated(s.s, after.g).matrix)
 
 
 def test_a_matrix_that_is_beyond_the_numbers_is_not_taken():
     s = at([1.0, 2.0, 4.0], s=np.full(3, 1e160), g_before=np.zeros(3), known=True)
     after = slopes(FREE, s, np.array([1e-150, 2e-150, 1e-150]) * 1e6 + 16.0)
-    assert np.isfinite(after.H).all()
+    assert np.isfinite(after.H.matrix).all()
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_a_direction_that_does_not_descend_is_not_searched(sign):
-    s = slopes(FREE, at([1.0, 2.0, 4.0], H=sign * np.eye(3), known=True), np.array([16.0, 32.0, 8.0]))
+    s = slopes(FREE, at([1.0, 2.0, 4.0], H=given(sign * np.eye(3)), known=True), np.array([16.0, 32.0, 8.0]))
     assert (s.stage, s.axes is None) == ((SEARCH, True) if sign > 0 else (GRADIENT, False))
 
 
@@ -186,9 +189,9 @@ def test_a_gradient_along_the_axes_makes_the_matrix_known():
     s = at([1.0, 2.0], axes=principal_axes(np.eye(2)), delta=0.5)
     after = told(FREE, s, [8 * (1 + 0.5**2), 8.0 * (1 + 2 * 0.5**2)] * 2)
     assert after.known and after.g.tolist() == [0.0, 0.0]
-    np.testing.assert_allclose(after.H, np.diag([0.5, 0.25]), rtol=1e-12)
+    np.testing.assert_allclose(after.H.matrix, np.diag([0.5, 0.25]), rtol=1e-12)
     level = told(FREE, s, [8.0] * 4)
-    assert not level.known and (np.eye(2) == level.H).all()
+    assert not level.known and (np.eye(2) == level.H.matrix).all()
 
 
 def test_where_nothing_around_has_a_loss_the_fifth_step_is_the_last():
@@ -253,7 +256,7 @@ AXES = principal_axes(np.eye(2))
 
 
 def test_the_first_remedy_is_differences_along_the_axes():
-    s = at([1.0, 2.0], -8.0, known=True, H=np.diag([4.0, 1.0]), g=np.ones(2), gain=0.25, stalls=7, changes=2)
+    s = at([1.0, 2.0], -8.0, known=True, H=given(np.diag([4.0, 1.0])), g=np.ones(2), gain=0.25, stalls=7, changes=2)
     along = FREE._stalled(s)
     assert along.delta == 0.5 and sorted(along.axes.D) == [1.0, 2.0] and along.stage == GRADIENT
     assert (along.stalls, along.changes, along.reasons, along.trials) == (0, 2, {}, ())
@@ -386,10 +389,14 @@ def test_a_pair_must_show_curvature():
     s = np.array([3.0, 4.0])
     for part, taken in ((0.9e-10, False), (1.1e-10, True)):
         y = part * s + np.array([-4.0, 3.0])
-        assert bfgs(np.eye(2), s, y, False)[1] is taken
-    ours, known = bfgs(np.diag([7.0, 9.0]), s, s / 2, False)  # the first pair scales the identity
-    assert known
-    np.testing.assert_allclose(ours, 2.0 * np.eye(2), atol=1e-12)
+        before = unknown(2)
+        assert (before.updated(s, y) is not before) is taken
+    ours = unknown(2, 7.0).updated(s, s / 2)  # a pair scales the identity
+    np.testing.assert_allclose(ours.matrix, 2.0 * np.eye(2), atol=1e-12)
+    y = np.array([1.0, 2.0])  # s's / s'y = 25 / 11, not s'y / y'y = 11 / 5, is the scale of what is left
+    left = np.array([2.0, -1.0])  # y'left = 0
+    assert left @ unknown(2).updated(s, y).matrix @ left > 25 / 11 * (left @ left) * 0.999
+    assert given(np.diag([7.0, 9.0])).updated(s, s / 2).W.size == 0
 
 
 def test_what_is_left_of_a_singular_part_is_not_taken_off():

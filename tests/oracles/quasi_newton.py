@@ -11,10 +11,20 @@ def bfgs_update(H: np.ndarray, s: np.ndarray, y: np.ndarray) -> np.ndarray:
     return (identity - rho * np.outer(s, y)) @ H @ (identity - rho * np.outer(y, s)) + rho * np.outer(s, s)
 
 
+def bfgs_of_pairs(pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return H after all pairs (s, y), begun as s's / s'y times the identity, of the last pair."""
+    s, y = pairs[-1]
+    H = (s @ s) / (s @ y) * np.eye(len(s))
+    for s, y in pairs:
+        H = bfgs_update(H, s, y)
+    return H
+
+
 def minimize(gradient: Callable[[np.ndarray], np.ndarray], x: np.ndarray, steps: int) -> list[np.ndarray]:
     """Return the iterates of BFGS with exact line searches (the slope's root, bracketed and halved)."""
     H, iterates, g = np.eye(len(x)), [x], gradient(x)
-    for k in range(steps):
+    pairs = []
+    for _ in range(steps):
         p = -H @ g
         low, high = 0.0, 1e-3
         while gradient(x + high * p) @ p < 0:
@@ -24,9 +34,8 @@ def minimize(gradient: Callable[[np.ndarray], np.ndarray], x: np.ndarray, steps:
             low, high = (middle, high) if gradient(x + middle * p) @ p < 0 else (low, middle)
         s = low * p
         y = gradient(x + s) - g
-        if k == 0:
-            H = (y @ s) / (y @ y) * H
-        H = bfgs_update(H, s, y)
+        pairs.append((s, y))
+        H = bfgs_of_pairs(pairs)
         x, g = x + s, g + y
         iterates.append(x)
     return iterates

@@ -38,10 +38,10 @@ from zoo_opt.methods.auto.state import (
 )
 from zoo_opt.methods.auto.surrogate import MOST_SURROGATE, bayesian, is_concave, is_parabola
 from zoo_opt.methods.auto.units import SPREAD
-from zoo_opt.methods.local.coordinate_search import separable
 from zoo_opt.methods.local.quasi_newton import GRADIENT, QNState
 from zoo_opt.methods.local.quasi_newton import SEARCH as TRIAL
 from zoo_opt.methods.local.ripples import disagreement, plateau
+from zoo_opt.methods.local.sums import separable
 
 if TYPE_CHECKING:
     from zoo_opt.typing import Array

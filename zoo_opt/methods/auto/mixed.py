@@ -18,7 +18,8 @@ from zoo_opt.methods.auto.unrepeated import Unrepeated
 from zoo_opt.methods.cma.full import CMAES
 from zoo_opt.methods.coordinates import ScaledVariables
 from zoo_opt.methods.grid import Grid
-from zoo_opt.methods.local.coordinate_search import CoordinateSearch, separable
+from zoo_opt.methods.local.coordinate_search import CoordinateSearch
+from zoo_opt.methods.local.sums import separable
 from zoo_opt.methods.local.sweep import Sweep
 
 if TYPE_CHECKING:

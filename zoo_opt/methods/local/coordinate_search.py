@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 DIP = 1e-4  # how far below the best point a parabola must reach, as a part of the range of losses; chosen, not tuned
 GOLDEN = (3 - math.sqrt(5)) / 2  # the golden section
-SUM = 1e-9  # deviation from a sum, as a part of the range of the four losses, that is none; chosen, not tuned
-ROUNDING = 1e-13  # the same as a part of their size: some hundred times the machine's precision
-NOISES, CLEAR = 3.0, 10.0  # deviations of noise that are noise, and how far the losses must be above it; chosen
+ROUNDING = 1e-13  # of the loss: a part that promises less is rounding, some hundred times the precision
 REFINED = (
     0.1  # of the widest range of losses around a best coordinate: less waits to be refined; measured: docs/auto.md
 )
 PROMISED = 0.5  # of what the parts have gained, the least that together they must; chosen, not tuned
 EPS = float(np.finfo(np.float64).eps)
 LARGEST = float(np.finfo(np.float64).max)
+GLOBAL_EVERY = 2  # rounds: STEP's moves are made in each of these; measured: docs/auto.md
+GOLDEN_EVERY = 6  # rounds: the golden section in one of them, a parabola in the others; measured likewise
 OUTWARD = 2.0  # where nothing bounds the search: how far beyond the outermost point, over the last interval; chosen
 
 
@@ -48,10 +48,12 @@ class CoordinateState:
         Points tried along each coordinate, and by how much the loss changes there, infinite where that failed.
     f : float
         Loss where V is 0 in every coordinate.
+    f_best : float
+        Loss at the point made of the best coordinates, NaN where that is not known yet.
     round : int
         Rounds made.
     without_gain : int
-        Rounds since the global part last found a better basin.
+        Rounds with STEP's moves since these last found a better basin.
     reasons : dict
         Why the method has ended.
     loss_unit : float
@@ -62,6 +64,7 @@ class CoordinateState:
     T: Array
     V: Array
     f: float
+    f_best: float = math.nan
     round: int = 0
     without_gain: int = 0
     reasons: dict[str, Any] = field(default_factory=dict)
@@ -72,11 +75,12 @@ class CoordinateState:
 class CoordinateSearch(Method):
     """Minimise each coordinate's part of a separable loss, f(x) = sum_i f_i(x_i), over a box.
 
-    A round has at most 2 d + 1 candidates: the point that is made of the best coordinates so far, and from there two
-    moves of each coordinate alone. One is STEP's [1]: into the interval between two points tried where a parabola that
-    dips a little below the best so far has the least curvature. The other refines the best point so far, by a parabola
-    through its neighbours and the golden section in turn, of those coordinates in which there is most to gain, by the
-    losses of these neighbours.
+    A round has at most 2 d + 1 candidates: the point that is made of the best coordinates so far, if that is new, and
+    from there moves of one coordinate each. Some refine the best point so far, by the parabola through the three lowest
+    points [2], or the golden section in every sixth round, of those coordinates in which there is most to gain, by the
+    losses of its neighbours. The others, in every second round and where there is nothing to refine, are STEP's [1], of
+    every coordinate: into the interval between two points tried where a parabola that dips a little below the best so
+    far has the least curvature.
 
     A loss whose parts do not add up, by half of what they promise, is no sum: the search ends.
 
@@ -86,7 +90,7 @@ class CoordinateSearch(Method):
         x0 must lie inside. Where there is none the search begins as far from x0 as that is from 0, or 1 where that is
         less, and goes on outward while that pays.
     patience : int, default 150
-        The search ends after so many rounds in which no coordinate has found a better basin.
+        The search ends after so many rounds with STEP's moves in which no coordinate has found a better basin.
 
     Notes
     -----
@@ -101,6 +105,7 @@ class CoordinateSearch(Method):
     References
     ----------
     [1] Langerman, Seront, Bersini. S.T.E.P.: the easiest way to optimize a function. IEEE WCCI 1994.
+    [2] R. P. Brent. Algorithms for Minimization without Derivatives. Prentice-Hall, 1973, chapter 5.
     """
 
     ends: ClassVar[bool] = True
@@ -122,7 +127,8 @@ class CoordinateSearch(Method):
 
     def size(self, state: CoordinateState) -> int:
         """See `Method.size`."""
-        return 1 + len(state.T[0]) + int(np.count_nonzero(_to_refine(state)))
+        wide, refined = _moved(state)
+        return math.isnan(state.f_best) + len(wide) + len(refined)
 
     @np.errstate(over="ignore")
     def ask(self, state: CoordinateState, step: int, out: Array | None = None) -> Asked:
@@ -146,11 +152,11 @@ class CoordinateSearch(Method):
                 other = boxes.uniform(generator(state.key, step), within, x)
             else:
                 other = _refined(state.T, state.V, state.round, below, above)
-        refined = np.flatnonzero(_to_refine(state))
-        moved = np.concatenate([np.arange(d), refined])
-        X = np.tile(x, (1 + len(moved), 1))
-        X[1 + np.arange(len(moved)), moved] = np.concatenate([one, other[refined]])
-        return Asked(X, refined)
+        wide, refined = _moved(state)
+        moved, base = np.concatenate([wide, refined]), int(math.isnan(state.f_best))
+        X = np.tile(x, (base + len(moved), 1))
+        X[base + np.arange(len(moved)), moved] = np.concatenate([one[wide], other[refined]])
+        return Asked(X, (wide, refined))
 
     @np.errstate(over="ignore", invalid="ignore")
     def update(self, state: CoordinateState, asked: Asked, losses: list[float]) -> CoordinateState:
@@ -159,20 +165,22 @@ class CoordinateSearch(Method):
         X, values = asked.X, np.array(losses) / (unit or 1.0)
         d = X.shape[1]
         best = state.V.min(axis=0)
-        f = values[0] if math.isfinite(values[0]) else state.f + best.sum()  # a sum of its parts
+        f, base = state.f_best, int(math.isnan(state.f_best))
+        if base:
+            f = float(values[0]) if math.isfinite(values[0]) else state.f + float(best.sum())  # a sum of its parts
         if not math.isfinite(f):
             k = int(np.where(np.isfinite(values), values, math.inf).argmin())
             if math.isfinite(values[k]):  # starts anew where there is a loss
                 return CoordinateState(state.key, X[k : k + 1], np.zeros((1, d)), float(values[k]), loss_unit=unit)
-        refined = np.arange(d) if asked.memo is None else asked.memo
-        moved = np.concatenate([np.arange(d), refined])
-        tried, changes = X[1 + np.arange(len(moved)), moved], values[1:] - f + best[moved]
+        wide, refined = asked.memo
+        moved, n = np.concatenate([wide, refined]), len(wide)
+        tried, changes = X[base + np.arange(len(moved)), moved], values[base:] - f + best[moved]
         T, V = np.full((2, d), math.inf), np.full((2, d), math.inf)
-        T[0], V[0], T[1, refined], V[1, refined] = tried[:d], changes[:d], tried[d:], changes[d:]
+        T[0, wide], V[0, wide], T[1, refined], V[1, refined] = tried[:n], changes[:n], tried[n:], changes[n:]
         V = np.where(np.isfinite(V), V, math.inf)
         better = bool((V[0] < np.minimum(best, V[1])).any())
-        without_gain = 0 if better else state.without_gain + 1
-        promised, gained = -float(best.sum()), state.f - float(f)
+        without_gain = 0 if better else state.without_gain + (n > 0)
+        promised, gained = -float(best.sum()), state.f - f
         reasons: dict[str, Any] = {"patience": self.patience} if without_gain >= self.patience else {}
         if gained < PROMISED * promised and promised > ROUNDING * abs(f):
             reasons["no_sum"] = PROMISED
@@ -180,7 +188,8 @@ class CoordinateSearch(Method):
             state,
             T=np.concatenate([state.T, T]),
             V=np.concatenate([state.V, V]),
-            f=float(f) if math.isnan(state.f) else state.f,
+            f=f if math.isnan(state.f) else state.f,
+            f_best=f if math.isfinite(f) and not (best > V).any() else math.nan,
             round=state.round + 1,
             without_gain=without_gain,
             reasons=reasons,
@@ -202,19 +211,11 @@ class CoordinateSearch(Method):
         return dict(state.reasons)
 
 
-def separable(f0: float, f1: float, f01: float, f10: float, noise: float = 0.0) -> bool:
-    """Return whether losses at two points and at the two that exchange some of their coordinates are those of a sum.
-
-    A loss that is a sum over coordinates has f(a, b) + f(c, d) = f(a, d) + f(c, b) for any split of them.
-    """
-    losses = (f0, f1, f01, f10)
-    if not all(map(math.isfinite, losses)):
-        return False
-    spread, size = max(losses) - min(losses), max(map(abs, losses))
-    allowed = 2 * NOISES * noise  # of a sum of four
-    return (
-        spread > SUM * size + CLEAR * allowed and abs(f0 + f1 - f01 - f10) <= SUM * spread + ROUNDING * size + allowed
-    )
+def _moved(state: CoordinateState) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the coordinates that the next round moves as STEP does, and those whose best point it refines."""
+    refined = np.flatnonzero(_to_refine(state))
+    is_wide = state.round < 2 or state.round % GLOBAL_EVERY == 0 or not refined.size
+    return np.arange(state.T.shape[1] if is_wide else 0), refined
 
 
 def _to_refine(state: CoordinateState) -> NDArray[np.bool_]:
@@ -278,11 +279,13 @@ def _refined(T: Array, V: Array, turn: int, below: Array, above: Array) -> Array
     larger = np.where(c - b > b - a, c - b, a - b)  # with its sign
     outward = ((m == 0) & below) | ((m == after) & above)
     golden: Array = np.clip(b + np.where(outward, -OUTWARD, GOLDEN) * larger, -LARGEST, LARGEST)
-    if turn % 2:
+    if turn % GOLDEN_EVERY == GOLDEN_EVERY - 1:
         return golden
+    lowest = V.argsort(axis=0, kind="stable")[:3]
+    (x, w, v), (f_x, f_w, f_v) = np.take_along_axis(T, lowest, 0), np.take_along_axis(V, lowest, 0)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        left, right = (b - a) * (v[m, i] - v[after, i]), (b - c) * (v[m, i] - v[before, i])
-        vertex = b - 0.5 * ((b - a) * left - (b - c) * right) / (left - right)
+        left, right = (x - w) * (f_x - f_v), (x - v) * (f_x - f_w)
+        vertex = x - 0.5 * ((x - w) * left - (x - v) * right) / (left - right)
     inside = (vertex > a) & (vertex < c) & (vertex != b)
-    x: Array = np.where(inside, vertex, golden)
-    return x
+    bottom: Array = np.where(inside, vertex, golden)
+    return bottom
