@@ -222,7 +222,7 @@ def test_the_combined_point_is_evaluated_only_where_it_is_new():
     asked = SEARCH.ask(s, 3)
     worse = SEARCH.update(s, asked, [-22.0, -20.0])  # the move was no gain: the best coordinates are still the best
     assert worse.f_best == -22.0 / 16 and SEARCH.size(worse) == len(SEARCH.ask(worse, 4).X) == 4
-    assert not (SEARCH.ask(worse, 4).X == SEARCH.mean(worse)).all(axis=1).any()
+    assert not (SEARCH.mean(worse) == SEARCH.ask(worse, 4).X).all(axis=1).any()
     lower = SEARCH.update(worse, SEARCH.ask(worse, 4), [-30.0, -20.0, -20.0, -20.0])
     assert math.isnan(lower.f_best) and lower.V[5].tolist() == [-2.5, 0.125]
     assert (SEARCH.ask(lower, 5).X[0] == SEARCH.mean(lower)).all()
