@@ -42,7 +42,7 @@ def test_bfgs_is_the_plain_formula() -> None:
     np.testing.assert_allclose(ours @ y, s, rtol=1e-8)  # the secant equation
 
 
-def test_bfgs_from_the_identity_is_begun_anew_with_the_scale_of_the_last_step() -> None:
+def test_bfgs_from_the_identity_is_begun_anew_with_the_flattest_scale_so_far() -> None:
     ours, pairs = unknown(6), []
     np.testing.assert_array_equal(ours.matrix, np.eye(6))
     for _ in range(9):

@@ -12,9 +12,8 @@ def bfgs_update(H: np.ndarray, s: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def bfgs_of_pairs(pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Return H after all pairs (s, y), begun as s's / s'y times the identity, of the last pair."""
-    s, y = pairs[-1]
-    H = (s @ s) / (s @ y) * np.eye(len(s))
+    """Return H after all pairs (s, y), begun as the largest s's / s'y of them times the identity."""
+    H = max((s @ s) / (s @ y) for s, y in pairs) * np.eye(len(pairs[0][0]))
     for s, y in pairs:
         H = bfgs_update(H, s, y)
     return H

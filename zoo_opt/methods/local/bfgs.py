@@ -17,10 +17,10 @@ class InverseHessian(NamedTuple):
     """H = R + gamma W: what the steps have shown of the inverse Hessian, and what they have left of the identity.
 
     BFGS begins with H_0 = gamma I, and its update (6.17) [1] is linear in H: so gamma can be chosen anew after every
-    step, as L-BFGS does (7.20) [1], here with all steps of the run. It is s's / s'y, the longer of the two step lengths
-    of Barzilai and Borwein [2]: slopes lead along the steepest directions first, so those that no step has shown yet
-    are flatter. A step that is too long there costs one more trial; BFGS takes many steps to lengthen one that is too
-    short.
+    step, as L-BFGS does (7.20) [1], here with all steps of the run. It is the largest s's / s'y so far, the longer of
+    the two step lengths of Barzilai and Borwein [2]: slopes lead along the steepest directions first, so those that no
+    step has shown yet are as flat as any that one has. A step that is too long there costs one more trial; BFGS takes
+    many steps to lengthen one that is too short.
 
     Attributes
     ----------
@@ -52,7 +52,8 @@ class InverseHessian(NamedTuple):
         rho = 1 / sy
         R = _between(self.R, s, y, rho)
         R += (rho * s)[:, None] * s
-        return InverseHessian(R, _between(self.W, s, y, rho) if self.W.size else self.W, ss / sy)
+        gamma = max(self.gamma, ss / sy) if self.R.any() else ss / sy
+        return InverseHessian(R, _between(self.W, s, y, rho) if self.W.size else self.W, gamma)
 
 
 def unknown(d: int, gamma: float = 1.0) -> InverseHessian:
