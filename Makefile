@@ -10,7 +10,7 @@ PINNED  := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 TABLES  := baps_table1 baps_table2 baps_table3 vlsm_table1 vlsm_table2 lst_table floors_table refiner_table calls300_table \
            calls1600_table real300_table real1600_table
 DATA    ?= ../shared/data
-SUITES  := bbob bbob-mixint noisy largescale digits tasks shaky shaky-long more-wild real-record
+SUITES  := bbob bbob-mixint noisy largescale digits tasks shaky shaky-200 shaky-long more-wild real-record
 CODE    := zoo_opt zoo_opt_seg tests benchmarks docs examples
 
 .NOTPARALLEL:
