@@ -261,7 +261,7 @@ def test_progress_bar(capsys):
     pytest.importorskip("rich")
     zo.minimize(sphere, X0, budget=70, rng=0, progress=True)
     out = capsys.readouterr().out
-    assert "evaluations" in out and "70/70" in out
+    assert "evaluations: 70 of 70, " in out and ", best " in out.splitlines()[-1]
 
 
 def test_candidates_cannot_be_written_to():
