@@ -35,6 +35,7 @@ PUZZLES = {
     "what ... what": r"\bwhat\b[^.:;]*\bwhat\b[^.:;]*\bwhat\b",
     "phrase": rf"\b(?:{'|'.join(PHRASES)})\b",
 }
+FRAGMENT = re.compile(r"(?:of|by|in|for|that|to|likewise)\b")  # a help text that begins so leaves out what it is about
 SPLIT = re.compile(r"(?<=[.!?])[)\"*_]*\s+(?=[A-Z`*\"(\[])")
 
 
@@ -102,8 +103,10 @@ def held() -> list[Path]:
 def flagged(path: Path) -> list[tuple[int, str, str]]:
     """The line, the rule and the sentence of each complaint about a file."""
     text = path.read_text(encoding="utf-8")
-    parts = helps(text) if path.suffix == ".py" else prose(text)
-    return [(line, rule, sentence) for line, part in parts for rule, sentence in complaints(part)]
+    code = path.suffix == ".py"
+    parts = list(helps(text) if code else prose(text))
+    found = [(line, rule, sentence) for line, part in parts for rule, sentence in complaints(part)]
+    return found + [(line, "fragment", part) for line, part in parts if code and FRAGMENT.match(part)]
 
 
 def main(names: list[str]) -> int:
