@@ -13,104 +13,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-HELD = (
-    "README.md",
-    *(
-        "docs/index.md",
-        "docs/getting-started.md",
-        "docs/choosing.md",
-        "docs/seg.md",
-        "docs/seg-adapt.md",
-        "docs/remote.md",
-    ),
-    *("docs/results.md", "docs/papers.md", "docs/paper-baps.md", "docs/paper-vlsm-adapter.md", "docs/paper-sam-lst.md"),
-    *("docs/tutorial-simulator.md", "docs/tutorial-service.md", "docs/auto-decides.md", "docs/keyed-draws.md"),
-    *("docs/spaces.md", "docs/plotting.md", "docs/parallel.md", "docs/interop.md"),
-    *(
-        "docs/guarantees.md",
-        "docs/noise.md",
-        "docs/serve.md",
-        "docs/large-scale.md",
-        "docs/statistics.md",
-        "docs/suites.md",
-    ),
-    *("docs/benchmarks.md", "docs/benchmarks-small.md", "docs/benchmarking.md", "docs/cli.md", "docs/problems.md"),
-    *("docs/seg-data.md", "docs/seg-predict.md", "docs/seg-tables.md", "docs/seg-recorded.md", "docs/seg-refine.md"),
-    *(
-        "docs/remote-mapping.md",
-        "docs/remote-oip.md",
-        "docs/label-studio.md",
-        "docs/extending.md",
-        "docs/seg-prompts.md",
-    ),
-    *("docs/seg-blackbox.md", "docs/seg-whitebox.md", "docs/seg-small-sam.md", "docs/seg-ladder.md"),
-    *("docs/seg-cris-san.md", "docs/seg-parity.md", "docs/api.md"),
-    *("docs/examples.md", ".github/CODE_OF_CONDUCT.md", ".github/SECURITY.md"),
-    *("zoo_opt/cli/arguments.py", "zoo_opt_seg/cli/arguments.py", "zoo_opt_seg/cli/commands.py"),
-)
+HELD = ("*.md", "docs/*.md", "examples/*.md", ".github/**/*.md", "zoo_opt*/cli/*.py")
 WORDS = 35  # of a sentence, at most
 PASSIVES = 3  # in a sentence: so many are too many
 MARKS = 3  # semicolons and colons in a sentence: so many are too many
-IRREGULAR = [
-    "known",
-    "taken",
-    "given",
-    "shown",
-    "written",
-    "told",
-    "made",
-    "drawn",
-    "held",
-    "kept",
-    "said",
-    "seen",
-    "done",
-    "sent",
-    "lost",
-    "found",
-    "put",
-    "met",
-    "paid",
-    "left",
-    "read",
-    "chosen",
-    "meant",
-    "built",
-    "begun",
-    "set",
-]
+IRREGULAR = (
+    "known|taken|given|shown|written|told|made|drawn|held|kept|said|seen|done|sent"
+    "|lost|found|put|met|paid|left|read|chosen|meant|built|begun|set"
+)
 PASSIVE = re.compile(
-    rf"\b(?:is|are|was|were|be|been|being)\s+(?:(?:not|never|then|also)\s+)?(?:\w+ed|{'|'.join(IRREGULAR)})\b", re.I
+    rf"\b(?:is|are|was|were|be|been|being)\s+(?:(?:not|never|then|also)\s+)?(?:\w+ed|{IRREGULAR})\b", re.I
 )
 PHRASES = (
-    *(
-        "goes the same way",
-        "go the same way",
-        "of which nothing",
-        "of one's own",
-        "can be had",
-        "may heal",
-        "that is about",
-    ),
-    *("as it is typed", "comes to be", "where it is said", "as that of", "who has it", "by so many", "in the place of"),
-    *(
-        "likewise",
-        "thereby",
-        "whereof",
-        "wherein",
-        "such as it is",
-        "is had",
-        "are had",
-        "what it came to",
-        "from whom",
-    ),
-    *("with whom", "to whom", "all the same", "as ever"),
-)
+    "goes the same way", "go the same way", "of which nothing", "of one's own", "can be had", "may heal",
+    "that is about", "as it is typed", "comes to be", "where it is said", "as that of", "who has it", "by so many",
+    "in the place of", "likewise", "thereby", "whereof", "wherein", "such as it is", "is had", "are had",
+    "what it came to", "from whom", "with whom", "to whom", "all the same", "as ever",
+)  # fmt: skip
 PUZZLES = {
     "inverted": r"^(?:So (?:is|are|does|do|was)|Of (?:a|an|the|what|one|those|all) [^,]*? (?:is|are|has|asks))\b",
     "what ... what": r"\bwhat\b[^.:;]*\bwhat\b[^.:;]*\bwhat\b",
     "phrase": rf"\b(?:{'|'.join(PHRASES)})\b",
 }
+FRAGMENT = re.compile(r"(?:of|by|in|for|that|to|likewise)\b")  # a help text that begins so leaves out what it is about
 SPLIT = re.compile(r"(?<=[.!?])[)\"*_]*\s+(?=[A-Z`*\"(\[])")
 
 
@@ -153,7 +78,7 @@ def helps(text: str) -> Iterator[tuple[int, str]]:
 
 def complaints(paragraph: str) -> Iterator[tuple[str, str]]:
     """What there is to say about the sentences of a paragraph: the rule, and the sentence."""
-    plain = re.sub(r"`[^`]*`", "CODE", paragraph)
+    plain = re.sub(r"\$\$.*?\$\$|\$(?=\S)[^$]*(?<=\S)\$(?!\d)|`[^`]*`", "CODE", paragraph)
     plain = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", plain)
     plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", plain)
     plain = re.sub(r"[*_]{1,2}(?=\S)|(?<=\S)[*_]{1,2}", "", plain)
@@ -170,17 +95,24 @@ def complaints(paragraph: str) -> Iterator[tuple[str, str]]:
                 yield name, sentence
 
 
+def held() -> list[Path]:
+    """The pages and modules that `make lint` checks: every page that the repository has."""
+    return sorted({path for pattern in HELD for path in ROOT.glob(pattern)})
+
+
 def flagged(path: Path) -> list[tuple[int, str, str]]:
     """The line, the rule and the sentence of each complaint about a file."""
     text = path.read_text(encoding="utf-8")
-    parts = helps(text) if path.suffix == ".py" else prose(text)
-    return [(line, rule, sentence) for line, part in parts for rule, sentence in complaints(part)]
+    code = path.suffix == ".py"
+    parts = list(helps(text) if code else prose(text))
+    found = [(line, rule, sentence) for line, part in parts for rule, sentence in complaints(part)]
+    return found + [(line, "fragment", part) for line, part in parts if code and FRAGMENT.match(part)]
 
 
 def main(names: list[str]) -> int:
     """Print the complaints and their number; 1 if there are any."""
     counts: Counter[str] = Counter()
-    for path in map(Path, names) if names else (ROOT / name for name in HELD):
+    for path in map(Path, names) if names else held():
         for line, rule, sentence in flagged(path):
             shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
             print(f"{shown}:{line}: {rule}: {sentence}")

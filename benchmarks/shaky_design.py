@@ -1,4 +1,4 @@
-"""Losses whose last digits shake, on the instances that `auto` was designed on: the tables of docs/auto.md.
+"""Losses whose last digits shake, on the instances that `auto` was designed on: the tables of docs/auto-measured.md.
 
 ``python benchmarks/shaky_design.py auto 5 1e-8`` runs 24 functions of bbob in 5 dimensions with a relative jitter of
 1e-8 on every loss, ``float32`` rounds them, ``0`` leaves them; ``--budget`` is per dimension, ``--instances`` are

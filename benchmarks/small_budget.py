@@ -1,4 +1,4 @@
-"""Small budgets: four functions in 8 dimensions, 60 evaluations, box [-5, 5]. The table of docs/auto.md.
+"""Small budgets: four functions in 8 dimensions, 60 evaluations, box [-5, 5]. The table of docs/auto-measured.md.
 
 ``python benchmarks/small_budget.py auto`` prints the median loss over 15 seeds of each function: a rotated ellipsoid
 of condition 1e4, a rotated valley of Rosenbrock's, Ackley's function (rotated, its minimum anywhere in [-3, 3]), and a

@@ -20,9 +20,10 @@ version = release = __version__
 
 extensions = [
     *("myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"),
-    *("ext.reference", "ext.gallery", "ext.reports", "ext.accessible"),
+    *("ext.reference", "ext.gallery", "ext.reports", "ext.letters", "ext.accessible"),
 ]
 exclude_patterns = ["_build"]
+templates_path = ["_templates"]
 viewcode_line_numbers = True
 default_role = "py:obj"  # `Name` in a docstring links where it can
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]

@@ -156,7 +156,7 @@ REGISTERED = [
     ("problems.md", "zoo_opt.bench.problems.registry:PROBLEMS"),
     ("interop.md", "zoo_opt.bench.peers:PEERS"),
     ("seg-adapt.md", "zoo_opt_seg.blackbox.registry:BLACK_BOXES"),
-    ("seg-data.md", "zoo_opt_seg.data.registry:DATA_SETS"),
+    ("seg-sets.md", "zoo_opt_seg.data.registry:DATA_SETS"),
     ("seg-ladder.md", "zoo_opt_seg.data.registry:VOLUMES"),
     ("seg-prompts.md", "zoo_opt_seg.visual_prompts.registry:PROMPTS"),
     ("seg-tables.md", "zoo_opt_seg.whitebox.comparators:COMPARATORS"),

@@ -257,11 +257,23 @@ def test_result_reads_like_scipys():
         _ = result.hess
 
 
+def test_a_printed_result_says_what_failed_in_one_line_each():
+    def diverges(x):
+        if x[0] > 1:
+            raise RuntimeError("the simulation diverged")
+        return sphere(x)
+
+    result = zo.minimize(diverges, X0, method=zo.CMAES(), budget=30, rng=0)
+    (line,) = [line for line in repr(result).splitlines() if "first_failures" in line]
+    assert line == "first_failures: {'RuntimeError': 'RuntimeError: the simulation diverged'}"
+    assert result.first_failures["RuntimeError"].startswith("Traceback")
+
+
 def test_progress_bar(capsys):
     pytest.importorskip("rich")
     zo.minimize(sphere, X0, budget=70, rng=0, progress=True)
     out = capsys.readouterr().out
-    assert "evaluations" in out and "70/70" in out
+    assert "evaluations: 70 of 70, " in out and ", best " in out.splitlines()[-1]
 
 
 def test_candidates_cannot_be_written_to():

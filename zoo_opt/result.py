@@ -73,7 +73,10 @@ class Result(dict[str, Any]):
 
     def __repr__(self) -> str:
         width = max(map(len, self), default=0)
-        return "\n".join(f"{name.rjust(width)}: {value}" for name, value in self.items())
+        shown = dict(self)
+        if isinstance(tracebacks := shown.get("first_failures"), dict):  # of each what was raised, not the way there
+            shown["first_failures"] = {why: text.rstrip().rpartition("\n")[2] for why, text in tracebacks.items()}
+        return "\n".join(f"{name.rjust(width)}: {value}" for name, value in shown.items())
 
     def __dir__(self) -> list[str]:
         return list(self)

@@ -14,7 +14,7 @@ MAIN = """\
 Zeroth-order optimization: minimize a function from its values alone.
 
 examples:
-  zoo-opt list                                      what there is: methods, problems, suites, peers
+  zoo-opt list                                      methods, problems, suites and peers
   zoo-opt run mymodule:loss --x0 0,0,0 --bounds -5:5 --budget 2000
   zoo-opt run sphere --method fzoo -o lr=1e-4       a named problem, one hyper-parameter set
   zoo-opt bench quick                               compare optimizers: COCO bbob, a network (about 2 minutes)
@@ -24,7 +24,7 @@ examples:
 """
 
 LIST = """\
-Show what can be run, with its settings' defaults.
+Show methods, problems, suites and peers, with the defaults of their settings.
 
 examples:
   zoo-opt list
@@ -69,11 +69,11 @@ Run a benchmark suite, print its tables and write one self-contained HTML report
 
 SUITE is a suite shipped with the package (`zoo-opt list`) or a TOML file; the shipped ones are good examples.
 Evaluations are counted by a wrapper, all methods start from the same points and see the same minibatches, and each
-run has one thread. Finished runs are kept in DIR/runs.jsonl as they finish: after an interruption the same command
-goes on where it stopped. The results are the same however the runs are spread.
+run has one thread. Finished runs are kept in DIR/runs.jsonl: after an interruption the same command resumes. The
+results do not depend on the number of workers.
 
-A suite names problems and methods that are registered (`zoo-opt list`). One that names functions, "module:function",
-has code run: read it, then give --trust. The functions must declare themselves, by @zoo_opt.bench.factory("problem") or
+A suite names registered problems and methods (`zoo-opt list`). A suite that names functions, "module:function", runs
+their code: read it, then give --trust. The functions must declare themselves, by @zoo_opt.bench.factory("problem") or
 "method".
 
 examples:
@@ -170,7 +170,7 @@ def parser() -> argparse.ArgumentParser:
     add("--budget", type=int, default=1000, metavar="N", help="evaluations (default: 1000)")
     add("--target", type=float, metavar="LOSS", help="stop at this loss")
     add("--timeout", type=float, metavar="SECONDS", help="stop after this time")
-    add("--wait", type=float, default=60.0, metavar="SECONDS", help="for the end of an outage (default: 60)")
+    add("--wait", type=float, default=60.0, metavar="SECONDS", help="how long to wait in an outage (default: 60)")
     add("--patience", type=int, metavar="N", help="stop after N evaluations in a row that do not lower the best loss")
     add("--x0", metavar="START", help='start: "1,2,3", "zeros:N" or a .npy file')
     add(
@@ -178,10 +178,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="BOX",
         help="LOW:HIGH for all variables, or one for each with commas between; a side left empty is open",
     )
-    add("--space", metavar="FILE", help="TOML: named parameters, of which the function gets a dict")
-    add("--unpack", action="store_true", help="with --space: the function gets them as keywords")
-    add("--workers", type=int, metavar="N", help="evaluate in so many processes (default: in this one)")
-    add("--seed", type=int, default=0, help="of the method, and of a problem's start (default: 0)")
+    add("--space", metavar="FILE", help="TOML file with named parameters; the function gets a dict of them")
+    add("--unpack", action="store_true", help="with --space: pass the parameters as keywords, not as a dict")
+    add("--workers", type=int, metavar="N", help="evaluate in N processes (default: in this one)")
+    add("--seed", type=int, default=0, help="seed of the method, and of a problem's start (default: 0)")
     word = add("-o", "--option", action="append", default=[], metavar="NAME=VALUE", help="setting of the method")
     completion.completed_by(word, completion.settings)
     add("-p", "--problem-option", action="append", default=[], metavar="NAME=VALUE", help="argument of the problem")
@@ -189,7 +189,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--recommend",
         choices=["best", "mean"],
-        help="the lowest loss told, or the method's mean, re-evaluated (default: mean where the problem is noisy)",
+        help="point to return: that of the lowest loss, or the method's mean (default: mean if the problem is noisy)",
     )
     add("--save", metavar="FILE", help="write the result as JSON")
     add("--json", action="store_true", help="print the result as JSON and nothing else")
@@ -213,19 +213,23 @@ def parser() -> argparse.ArgumentParser:
     )
     for option, what in (("--only", "run these methods only, now"), ("--again", "repeat the runs of these methods")):
         add(option, nargs="+", action="extend", default=[], metavar="LABEL", help=what)
-    add("--trust", action="store_true", help='run what the file names as "module:function", from here too')
+    add(
+        "--trust",
+        action="store_true",
+        help='let the file run functions that it names as "module:function", also from this folder',
+    )
     add("--restart", action="store_true", help="start over, keeping earlier results as runs.jsonl.old")
 
     add = command("bench compare", do_compare, "compare two results of a suite", COMPARE)
     add("earlier", metavar="A", help="the earlier result: a bench's folder or a record")
-    add("later", metavar="B", help="the later one")
+    add("later", metavar="B", help="the later result")
     add("--html", metavar="FILE", help="write B's report with a view of what changed since A")
 
     add = command("report", do_report, "tables and HTML report from recorded runs", REPORT)
     add("record", metavar="RESULT", help="a bench's folder or a record (.jsonl, .jsonl.xz, .jsonl.gz)")
     add("--html", metavar="FILE", help="where to write (default: beside the record)")
     add("--earlier", metavar="RESULT", help="an earlier result to compare with in the report")
-    add("--reference", action="store_true", help="with the portfolios of COCO's archive, which cocopp ships, as curves")
+    add("--reference", action="store_true", help="add the portfolios of COCO's archive, which cocopp ships, as curves")
     add("--markdown", metavar="FILE", help="write the tables as Markdown too")
 
     add = command("plot", do_plot, "a figure of a record: PDF, SVG or PNG", PLOT)

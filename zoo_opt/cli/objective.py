@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PLACE = str(Path(zoo_opt.__file__).parent)  # of this package's code
 _LINES = 12  # of a traceback; chosen
 _MACHINERY = tuple(f'  File "{place}' for place in ("<frozen importlib", Path(importlib.__file__).parent, PLACE))
+_LIBRARY = f'  File "{Path(os.__file__).parent}'
 
 
 class Named:
@@ -129,7 +130,7 @@ def objective_of(name: str, options: Mapping[str, Any], seed: int) -> Named | Lo
 
 
 def last_lines(error: BaseException | str) -> str:
-    """Return the last lines of a traceback, without the frames of this package and of imports before the user's."""
+    """Return the last lines of a traceback: the user's frames, not those of this package or the standard library."""
     if isinstance(error, BaseException):
         error = _traceback_of(error)
     entries: list[list[str]] = []
@@ -138,6 +139,10 @@ def last_lines(error: BaseException | str) -> str:
             entries.append([])
         entries[-1].append(line)
     while len(entries) > 1 and entries[0][0].startswith(("Traceback ", *_MACHINERY)):
+        entries.pop(0)
+    own = [entry for entry in entries if not entry[0].startswith(_LIBRARY) or "site-packages" in entry[0]]
+    entries = own if any(entry[0].startswith("  File ") for entry in own) else entries
+    while len(entries) > 1 and sum(map(len, entries)) > _LINES:
         entries.pop(0)
     return hidden("\n".join([line for entry in entries for line in entry][-_LINES:]))
 

@@ -47,9 +47,8 @@ class Batch:
     """Candidates of one step, in id order.
 
     Iterating yields the points, read-only (d,) arrays; ``batch[i]`` is a `Candidate`, a slice of it a `Batch`, and
-    ``numpy.asarray(batch)`` the (n, d) matrix. A batch knows the optimizer that it is of, by method, seed, start and
-    points: slices, pickled copies and a loaded optimizer agree with it, and no optimizer with other points takes its
-    losses.
+    ``numpy.asarray(batch)`` the (n, d) matrix. A batch records its optimizer by method, seed, start and points. Its
+    slices, pickled copies and the loaded optimizer fit it. An optimizer with other points refuses its losses.
 
     Attributes
     ----------

@@ -18,7 +18,7 @@ class CheckpointError(ValueError):
 
 
 class ObjectiveError(RuntimeError):
-    """An objective of which the first evaluations have all failed; its cause is what the first one raised."""
+    """The first evaluations of an objective have all failed. The exception's cause is what the first of them raised."""
 
 
 class NotServed(RuntimeError):
@@ -46,7 +46,7 @@ class NotServed(RuntimeError):
 
 
 class Refused(RuntimeError):
-    """What asks for an evaluation is refused and would be again: a wrong key, an unknown model, no credit left.
+    """The service refuses the evaluation and would refuse it again: a wrong key, an unknown model, no credit left.
 
     Such an evaluation is not charged and not told, and the run ends at once.
     """

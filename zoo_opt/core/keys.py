@@ -89,7 +89,7 @@ def generator(key: Key, step: int, stream: int = STEP) -> Generator:
     step : int
         Number of the step.
     stream : int, default 0
-        A further one, for draws that must not meet those of the steps.
+        Number of an independent stream, for draws that must differ from those of the steps.
 
     Returns
     -------

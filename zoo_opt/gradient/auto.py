@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 
-# Fitted to two networks, 9,610 and 75,985 parameters, at three budgets: docs/methods.md, "Step length" and "Radius".
+# Fitted to two networks, 9,610 and 75,985 parameters, at three budgets: docs/gains.md, "Step length" and "Radius".
 _RADIUS = (0.01, 0.3)  # length of a perturbation over that of x, least and most
 _STEP, _LONGEST_STEP = 18.0, 0.3  # first step over the length of x: _STEP (sqrt(q) / (d T))^(1/3), at most the second
 _LAST = 0.01  # last step over the first

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from zoo_opt.core.errors import positive
 
-# Spall (1998) advises a c of about the noise's standard deviation; the numbers are ours: docs/methods.md, "Radius".
+# Spall (1998) advises a c of about the noise's standard deviation; the numbers are ours: docs/gains.md, "Radius".
 _KAPPA = 2.0  # how many standard deviations of its noise a slope is to be
 _FIRST, _EVERY, _NOISY = 4, 32, 8  # steps with a repeated point: so many at the start, later every so many
 _NEWEST = 0.05  # weight of the newest measurement in a running mean, once there are twenty: 1/20

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from zoo_opt.typing import Schedule
 
-# The guard's constants are ours, chosen once and checked on two networks and on quadratics: docs/methods.md, "A guard".
+# The guard's constants are ours, chosen once and checked on two networks and on quadratics: docs/gains.md, "A guard".
 _SHORTEST, _PART = 8, 0.1  # a window's steps: so many, or this part of all steps so far if that is more
 _SIGMAS = 4.0  # standard errors between two windows that make a rise; with many windows, chance alone must not
 _CUT = 0.5  # factor on lr after a rise

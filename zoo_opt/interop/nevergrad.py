@@ -20,8 +20,8 @@ class Nevergrad(Peer):
     The parameters are one ``ng.p.Array(init=x0)`` with mutation scale `sigma0`, or, with ``levels``, an array in
     [0, 1] of the continuous coordinates of the unit cube and one with integer casting of the others.
 
-    Part of nevergrad draws from numpy's global generator: it finds a private state there during its calls, and the
-    caller's is put back after each.
+    Parts of nevergrad draw from numpy's global generator. During a call it has a private state, and the caller's state
+    is restored afterwards.
 
     Parameters
     ----------

@@ -204,7 +204,7 @@ class PyCMASurrogate(Inverted):
     bounds : (float, float) or None
         Box that is kept to, the same for all coordinates.
     first : None or "SLSQP"
-        scipy's method, with forward differences, whose result the first run begins at.
+        "SLSQP": scipy's SLSQP with forward differences runs first, and the first run begins at its result.
     options : dict or None
         Further options of pycma, passed as they are.
     rng, budget

@@ -131,7 +131,7 @@ class FZOO(GradientMethod):
         Size of a typical parameter, for "auto". None: the root mean square of x0, or 1 where x0 = 0.
     trial : bool, default False
         Whether the first evaluations are of probes that are as long as steps, and lr is cut to what they allow
-        (docs/methods.md, "A trial"). For base=False; within bounds there is none. "auto" makes none in a budget of less
+        (docs/gains.md, "A trial"). For base=False; within bounds there is none. "auto" makes none in a budget of less
         than 20 steps.
     bounds : None or bounds in any form, default None
         No candidate leaves them; see `GradientMethod`. x0 must lie inside.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from zoo_opt.typing import Array, Rate, Schedule
 
 
-# On steps with momentum, which overshoot a minimum; fitted with the rest: docs/methods.md, "Step length".
+# On steps with momentum, which overshoot a minimum; fitted with the rest: docs/gains.md, "Step length".
 _CAUTION = 0.7
 
 

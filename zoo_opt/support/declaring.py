@@ -17,10 +17,10 @@ _MARK = "__zoo_opt_factory__"
 
 
 def factory(kind: str) -> Callable[[T], T]:
-    """Declare that a function or class makes a thing of this kind, so that a suite file may name it.
+    """Declare that a function or class makes an object of a kind, so that a suite file may name it.
 
-    A file names it as ``"module:object"``, and is read with ``--trust``, or ``trust=True``. Without the import of
-    zoo_opt the same is said by the object's attribute ``__zoo_opt_factory__ = kind``.
+    A file names it as ``"module:object"``, and is read with ``--trust``, or ``trust=True``. A module that does not
+    import zoo_opt sets the object's attribute ``__zoo_opt_factory__ = kind`` instead.
 
     Parameters
     ----------

@@ -10,11 +10,11 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 from zoo_opt.support.loading import require
 
-PLAIN_EVERY = 300  # seconds: where there is no terminal, a line at every tenth of the runs and at least so often
+PLAIN_EVERY = 300  # seconds: where there is no terminal, a line at every tenth of the whole and at least so often
 
 
 class ShowProgress:
@@ -54,15 +54,65 @@ class ShowProgress:
             Seconds that are expected until the end; without, an estimate from the pace so far.
         """
         if self._display is not None:
-            said = [form.format(value) for form, value in figures.items() if not math.isnan(value)]
-            text = ", ".join([*said, note] if note else said)
+            text = ", ".join([*_shown(figures), note] if note else _shown(figures))
             end = None if left is None else time.perf_counter() + left
-            self._display.update(self._task, completed=done, total=total, said=text, end=end)
+            self._display.update(self._task, completed=done, total=total, said=text, end=end, visible=True)
+
+
+class ShowLines(ShowProgress):
+    """Writes lines where there is no terminal: at each tenth of the whole, every five minutes, and at the end.
+
+    Parameters
+    ----------
+    what, unit : str
+        Said before and after the numbers.
+    total : int or None
+    stream : text file
+        Where the lines go.
+    """
+
+    def __init__(self, what: str, unit: str, total: int | None, stream: TextIO) -> None:
+        super().__init__()
+        self._what, self._unit, self._total, self._stream = what, unit, total, stream
+        self._start = self._line_at = time.perf_counter()
+        self._tenth, self._waiting = -1, ""
+
+    def __call__(
+        self,
+        done: int,
+        figures: Mapping[str, float] = {},
+        total: int | None = None,
+        *,
+        note: str = "",
+        left: float | None = None,
+    ) -> None:
+        """Write a line if it is time for one; ``note``, which is another each time, is left out."""
+        self._total = self._total if total is None else total
+        now, whole = time.perf_counter(), self._total
+        figured = "".join(f", {text}" for text in _shown(figures))
+        self._waiting = progress_line(self._what, self._unit, done, whole, now - self._start, left) + figured
+        tenth = -1 if whole is None else 10 * done // max(whole, 1)
+        if tenth != self._tenth or now - self._line_at > PLAIN_EVERY:
+            self._tenth, self._line_at = tenth, now
+            self.close()
+
+    def close(self) -> None:
+        """Write the last state, unless it has been written."""
+        if self._waiting:
+            print(self._waiting, file=self._stream, flush=True)
+            self._waiting = ""
+
+
+def _shown(figures: Mapping[str, float]) -> list[str]:
+    """Figures in their formats."""
+    return [form.format(value) for form, value in figures.items() if not math.isnan(value)]
 
 
 @contextlib.contextmanager
 def bar(what: str, unit: str, total: int | None, show: bool, *, stderr: bool = True) -> Iterator[ShowProgress]:
-    """Yield what brings the bar up to date; without ``show`` it does nothing.
+    """Yield what brings the bar up to date; without ``show`` it does nothing, without a terminal it writes lines.
+
+    Before the first update nothing is shown.
 
     Parameters
     ----------
@@ -103,8 +153,16 @@ def bar(what: str, unit: str, total: int | None, show: bool, *, stderr: bool = T
         TimeLeft(),
         progress.TextColumn("{task.fields[said]}", markup=False),
     )
-    with progress.Progress(*columns, console=console.Console(stderr=stderr)) as display:
-        yield ShowProgress(display, display.add_task(what, total=total, said="", end=None))
+    screen = console.Console(stderr=stderr)
+    if not (screen.is_terminal or screen.is_jupyter):
+        lines = ShowLines(what, unit, total, sys.stderr if stderr else sys.stdout)
+        try:
+            yield lines
+        finally:
+            lines.close()
+        return
+    with progress.Progress(*columns, console=screen) as display:
+        yield ShowProgress(display, display.add_task(what, total=total, visible=False, said="", end=None))
 
 
 class Progress:
@@ -118,13 +176,12 @@ class Progress:
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._start = self._line_at = time.perf_counter()
-        self._tenth = -1
 
     def __enter__(self) -> Progress:
-        self._terminal = sys.stderr.isatty()
-        self._bar = bar(self._title, "runs", None, self._terminal)
-        self._update = self._bar.__enter__()
+        terminal = sys.stderr.isatty()
+        self._bar = bar(self._title, "runs", None, terminal)
+        update = self._bar.__enter__()
+        self._update = update if terminal else ShowLines(self._title, "runs", None, sys.stderr)
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -132,21 +189,16 @@ class Progress:
 
     def __call__(self, done: int, total: int, left: float | None, entry: Mapping[str, Any] | None) -> None:
         """Show that `done` of `total` runs are finished, `entry` the last of them, and `left` seconds are expected."""
-        if self._terminal:
-            names = [name for name in ("label", "method", "problem") if entry and name in entry]
-            last = " · ".join(str(entry[name]) for name in names) if entry else ""
-            self._update(done, total=total, note=last, left=left)
-            return
-        now, tenth = time.perf_counter(), 10 * done // max(total, 1)
-        if tenth != self._tenth or now - self._line_at > PLAIN_EVERY:
-            self._tenth, self._line_at = tenth, now
-            print(runs_line(self._title, done, total, now - self._start, left), file=sys.stderr, flush=True)
+        names = [name for name in ("label", "method", "problem") if entry and name in entry]
+        last = " · ".join(str(entry[name]) for name in names) if entry else ""
+        self._update(done, total=total, note=last, left=left)
 
 
-def runs_line(title: str, done: int, total: int, seconds: float, left: float | None) -> str:
-    """Return how far many runs are after so many seconds; nothing is said of a time left that is over."""
-    said = f", about {duration(left)} left" if left is not None and left > 0.0 and done < total else ""
-    return f"{title}: {done} of {total} runs, {duration(seconds)}{said}"
+def progress_line(what: str, unit: str, done: int, total: int | None, seconds: float, left: float | None) -> str:
+    """Return how far something is after so many seconds; nothing is said of a time left that is over."""
+    said = f", about {duration(left)} left" if left is not None and left > 0.0 and done != total else ""
+    number = str(done) if total is None else f"{done} of {total}"
+    return f"{what}: {f'{number} {unit}'.rstrip()}, {duration(seconds)}{said}"
 
 
 def duration(seconds: float) -> str:

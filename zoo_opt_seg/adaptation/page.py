@@ -1,4 +1,4 @@
-"""The page of an adaptation: one HTML file that needs no network, no script and no other file."""
+"""The page of an adaptation: one HTML file that needs no network and no other file. Its script only saves figures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from zoo_opt.bench.report.template import fill
+from zoo_opt.bench.report.template import asset, fill, scripts
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt.storage.atomic import write_atomically
 from zoo_opt.support.json_files import read_json
@@ -86,6 +86,7 @@ def _fields(
         "measures": _measures(test, kind, config.get("test", {}).get("measure", "asked")),
         "use": _use(config),
         "made": _made(config, metrics),
+        "js": scripts("dom", "save", "rows") + asset("zoo_opt_seg.adaptation", "page.js"),
     }
 
 

@@ -179,8 +179,8 @@ class ReportSettings:
     repeats, test_seed : int
         Random prompts per test image, and their seed: it is not that of the training, so that runs are comparable.
     test_start : bool
-        Whether to measure the visual prompt before its training as well, where that is not the black box as it is: so
-        many calls as the prompt has views for each prompt of a test image, less the view that zero-shot has asked.
+        Whether to measure the visual prompt before its training as well, if that changes the images. For each prompt of
+        a test image this costs one call per view, less the one that zero-shot has asked already.
     measure : {"asked", "original"}
         At which resolution, see `zoo_opt_seg.measures.evaluation.evaluate`. Training and validation are at that of the
         images that the black box is asked about.

@@ -41,7 +41,7 @@ def TinySam(**options: Any) -> SamBlackBox:
 def SmallSam(**options: Any) -> SamBlackBox:
     """Return the small SAM that comes with this package: 96 px, trained on real pictures too, no download.
 
-    It plays a vendor's model: what it was trained on are medical pictures and photographs of others than the user.
+    It stands for a vendor's model: it was trained on medical pictures and photographs that the user has never seen.
 
     Parameters
     ----------

@@ -22,16 +22,26 @@ if TYPE_CHECKING:
 
 # Options, the term that each is, and how it is read and explained.
 TERMS: dict[str, tuple[str, Any, str, str]] = {
-    "--workers": ("workers", int, "N", "questions in flight at most (default: 4)"),
-    "--rate": ("rate", float, "N", "requests a second at most"),
-    "--images-rate": ("images_rate", float, "N", "images a second at most"),
-    "--timeout": ("read", float, "SECONDS", "to wait for a part of an answer (default: 60)"),
-    "--ledger": ("ledger", str, "FILE", "every attempt is written down here; several runs may share it"),
-    "--price": ("price", float, "MONEY", "of an image"),
-    "--most-calls": ("most_calls", int, "N", "cap on the calls in the ledger, raised before one more is sent"),
-    "--most-money": ("most_money", float, "MONEY", "likewise on what they cost"),
-    "--most-seconds": ("most_seconds", float, "SECONDS", "likewise on the time that they took"),
-    "--ask-again": ("repeats", int, "N", "a question whose answer never came, perhaps paid: so often (default: 1)"),
+    "--workers": ("workers", int, "N", "most questions in flight (default: 4)"),
+    "--rate": ("rate", float, "N", "most requests per second"),
+    "--images-rate": ("images_rate", float, "N", "most images per second"),
+    "--timeout": ("read", float, "SECONDS", "longest wait for the next part of an answer (default: 60)"),
+    "--ledger": ("ledger", str, "FILE", "record of every request; several runs may share it"),
+    "--price": ("price", float, "MONEY", "price of an image"),
+    "--most-calls": (
+        "most_calls",
+        int,
+        "N",
+        "most calls in the ledger; the run ends before it sends one more",
+    ),
+    "--most-money": ("most_money", float, "MONEY", "the same limit for their cost"),
+    "--most-seconds": ("most_seconds", float, "SECONDS", "the same limit for the seconds that they took"),
+    "--ask-again": (
+        "repeats",
+        int,
+        "N",
+        "repeat a question N times if no answer came, though it may be paid for (default: 1)",
+    ),
 }
 
 
@@ -39,12 +49,12 @@ def add_options(sub: argparse.ArgumentParser, workers: bool = True) -> None:
     """Add the options of services to a command; ``workers``: this one too."""
     group = sub.add_argument_group("if MODEL is a service")
     words = {"action": "append", "default": []}
-    group.add_argument("-m", "--model-option", **words, metavar="NAME=VALUE", help="what MODEL takes")  # type: ignore[arg-type]
+    group.add_argument("-m", "--model-option", **words, metavar="NAME=VALUE", help="option of MODEL; may be repeated")  # type: ignore[arg-type]
     for name, (_, kind, metavar, about) in TERMS.items():
         if name == "--workers" and not workers:
             continue
         group.add_argument(name, type=kind, metavar=metavar, help=about)
-    header = "sent to its host only; $NAME stands for the environment's value, @FILE for what a file holds"
+    header = "HTTP header, sent to the host of MODEL only; $NAME takes a value from the environment, @FILE from a file"
     group.add_argument("--header", **words, metavar="'NAME: VALUE'", help=header)  # type: ignore[arg-type]
 
 

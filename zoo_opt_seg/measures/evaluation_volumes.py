@@ -25,7 +25,7 @@ class VolumeEvaluation(Evaluation):
     ----------
     dice, iou, hd95 : ndarray of float64, shape (volumes, classes)
     names, groups : tuple of str
-        Of the volumes, each of them its own.
+        Names of the volumes, and their groups: each volume is a group of its own.
     calls : None
     classes : tuple of str
     unit : str

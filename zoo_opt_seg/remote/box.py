@@ -73,10 +73,10 @@ class RemoteBlackBox(BlackBox):
 
     Notes
     -----
-    Each image is asked about once. What may heal (`zoo_opt.NotServed`) is waited for and asked again by
-    `zoo_opt_seg.blackbox.Served`, and so by `zoo_opt_seg.adapt`; after the first such reply no more images of a
-    question are asked about. An answer that never came, though the request was sent, is perhaps paid: it counts as
-    such, the image is asked about again `Terms.repeats` times, and then it is `Unanswerable`.
+    Each image is asked about once. After a temporary error (`zoo_opt.NotServed`) no more images of the question are
+    sent. `zoo_opt_seg.blackbox.Served` waits and asks again, and so does `zoo_opt_seg.adapt`. If a request was sent and
+    no answer came, it may have been charged: it is counted as perhaps paid, and the image is asked about again
+    `Terms.repeats` times. Then it is `Unanswerable`.
 
     `close`, or leaving a ``with`` block, ends its threads and connections.
     """

@@ -50,7 +50,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: any status that is no error, with the whole body.
+    """A reply of HTTP: a status that is no error, with the whole body.
 
     Parameters
     ----------

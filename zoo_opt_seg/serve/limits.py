@@ -10,7 +10,7 @@ from zoo_opt_seg.serve.problems import Problem
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What is more is refused before memory is taken for it.
+    """Limits of a server. A request that exceeds one is refused before memory is taken for it.
 
     Parameters
     ----------

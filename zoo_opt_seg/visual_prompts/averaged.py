@@ -36,7 +36,7 @@ class Averaged(VisualPrompt):
         How often each view is asked about: with the prompts as they are, and with all points and boxes moved by
         ``spread`` in directions that are evenly spaced, as far as the image goes.
     spread : float
-        In pixels at a size of 96, of which it keeps the share at other sizes.
+        Distance of these moves, in pixels of an image of side 96; at other sizes it is the same share of the side.
 
     Examples
     --------

@@ -56,11 +56,11 @@ class Context:
 
 
 class VisualPrompt(ABC):
-    """A parametrisation: a vector of ``dim`` numbers to a change of the image.
+    """A visual prompt: turns a vector of ``dim`` numbers into a change of the image.
 
-    Subclasses define `name`, `dim` and `forward`, and what else differs. They hold settings only: the vector is always
-    an argument, so that one object serves all candidates. Settings that the class is called with are attributes of the
-    same names, or `config` is defined too.
+    Subclasses define `name`, `dim` and `forward`, and override other methods as they need. They hold settings only. The
+    vector is always an argument, so one object serves all candidates. The arguments of the constructor are kept as
+    attributes of the same names; a subclass that does otherwise defines `config` too.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ class BlackVIP(VisualPrompt):
 
     The CLS vector of a frozen encoder and a trained vector, the trigger, are laid end to end and read as channels of a
     grid of side size / 32. At 224 px with a CLS vector of 768 the trigger has 800 numbers, the grid is 32 x 7 x 7, and
-    there are 9,920 parameters. The point is not looked at.
+    there are 9,920 parameters. The point has no influence on the prompt.
 
     The released decoder has batch normalisation, by which an image's prompt depends on the rest of its batch. Here it
     is layer normalisation over the channels, with as many parameters.

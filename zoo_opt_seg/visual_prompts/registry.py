@@ -51,7 +51,7 @@ def prompt_class(name: str) -> type[VisualPrompt]:
 
 
 def register_prompt(cls: type[VisualPrompt]) -> type[VisualPrompt]:
-    """Make a parametrisation of yours known by its ``name``: to `make_prompt`, and to files that are read.
+    """Register a visual prompt of yours by its ``name``, for `make_prompt` and for saved prompts.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def register_prompt(cls: type[VisualPrompt]) -> type[VisualPrompt]:
     Raises
     ------
     TypeError, ValueError
-        If it is none, or its name is another's.
+        If it is no subclass of `VisualPrompt`, or another class has its name.
     """
     from zoo_opt_seg.visual_prompts.base import VisualPrompt
 

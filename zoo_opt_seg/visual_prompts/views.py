@@ -22,9 +22,10 @@ _SCORES = 3  # a, b, c
 class Views(VisualPrompt):
     """One prompt under several magnifications; p = sum_k w_k p_k, w = softmax(s), a weighted mean of the masks.
 
-    A black box segments objects of some apparent size best. View k shows the prompted image enlarged by zoom z_k about
-    the point (for z_k < 1 the whole image, shrunk, its border pixels repeated around it), and its mask p_k is put back
-    to its place. The score of a view is a quadratic in the size of what was found there, and linear in its certainty,
+    A black box segments objects best at a certain apparent size. View k shows the prompted image enlarged by zoom z_k
+    about the point (for z_k < 1 the whole image, shrunk, its border pixels repeated around it). Its mask p_k is put
+    back to its place. The score of a view is a quadratic in the size of what was found there, and linear in its
+    certainty,
 
         s_k = 10 (a l_k + b l_k^2 + c q_k) + log(prior_k),  l_k = log(mean(p_k)) + 2,
 

@@ -83,6 +83,21 @@ def test_a_saved_figure_looks_the_same_outside_the_page(browser, thirteen, tmp_p
     assert np.abs(inside[:height, :width] - on_page[:height, :width]).mean() < 8  # antialiasing of half the pixels
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_bars_of_a_card_are_saved_with_their_names_and_numbers(browser, thirteen, tmp_path, theme):
+    with opened(browser, thirteen, theme=theme) as page:
+        rows = page.locator("#cards [data-group='bbob, 100 d'] .rank tbody tr")
+        said = [row.locator("td.n").nth(1).inner_text() for row in rows.all()]
+        download = save(page, "cards", "SVG")
+        root = ET.fromstring(download.path().read_text())
+        png = pixels(save(page, "cards", "PNG").path().read_bytes())
+    assert download.suggested_filename == "bbob-100-d-area-under-the-ecdf-95-intervals.svg"
+    texts = [t.text for t in root.iter(f"{SVG}text")]
+    assert set(THIRTEEN) <= set(texts) and len({c.get("fill") for c in root.iter(f"{SVG}circle")}) == 13
+    assert len(said) == 13 and all(any(text.startswith(f"{area} ") for text in texts) for area in said)
+    assert png.std() > 10
+
+
 def oklab(code):
     """The colour in Björn Ottosson's OKLab (2020), where equal distances look about equal."""
     rgb = np.array([int(code[i : i + 2], 16) for i in (1, 3, 5)]) / 255

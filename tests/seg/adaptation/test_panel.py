@@ -1,8 +1,12 @@
 """The picture panel and the page."""
 
+import base64
+import hashlib
+import io
 import json
 import re
 import shutil
+import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
@@ -50,10 +54,10 @@ def test_rows_go_from_the_largest_loss_to_the_largest_gain():
 
 def test_the_page_needs_nothing_else(folder):
     text = (folder / "index.html").read_text(encoding="utf-8")
-    assert not re.search(r'(?:src|href)="(?!data:|#)', text) and "<script" not in text and "url(" not in text
+    assert not re.search(r'(?:src|href)="(?!data:|#)', text) and text.count("<script") == 1 and "url(" not in text
     assert text.count('href="data:image/png;base64,') == 1  # the cells are cuts of one sheet
     assert text.count('<use href="#panel"/>') == 6 * 5 and text.count("<svg") == 3 + 1 + 6 * 5
-    words = re.sub(r'base64,[^"]*', "", text)
+    words = re.sub(r'base64,[^"]*|<script>.*</script>', "", text, flags=re.S)
     assert "{{" not in words and "nan" not in words.lower()
     assert "my scans &lt;1&gt;" in text and "<1>" not in text
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -61,6 +65,45 @@ def test_the_page_needs_nothing_else(folder):
     with Image.open(folder / "panel.png") as picture:
         assert picture.width == len(COLUMNS) * (CELL + GAP) + GAP
     assert not (folder / "state" / "panel").exists()
+
+
+def test_a_browser_runs_the_script_of_the_page_and_no_other(folder):
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'; " in text and "'unsafe-inline'; style" not in text
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_figure_of_the_page_can_be_saved(folder, browser, theme):
+    context = browser.new_context(color_scheme=theme, offline=True, viewport={"width": 390, "height": 844})
+    page, complaints = context.new_page(), []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto((folder / "index.html").as_uri())
+    saved = {}
+    for button in page.locator(".save button").all():
+        with page.expect_download() as download:
+            button.click()
+        saved[download.value.suggested_filename] = download.value.path().read_bytes()
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    rows = page.locator(".bars .value").all_inner_texts()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    context.close()
+    names = ("dice-of-each-row", "dice-of-each-test-image-before-and-after", "training-loss-over-calls")
+    assert complaints == [] and set(saved) == {
+        f"{name}.{kind}" for name in (*names, "validation-dice-over-calls") for kind in ("svg", "png")
+    }
+    for name, content in saved.items():
+        if name.endswith(".png"):
+            with Image.open(io.BytesIO(content)) as picture:
+                assert picture.width > 600 and np.asarray(picture.convert("L"), float).std() > 5, name
+        else:
+            root = ET.fromstring(content.decode())
+            assert root[0].get("fill") == ground and b"class=" not in content and b"var(" not in content
+    bars = saved["dice-of-each-row.svg"].decode()
+    assert all(f">{value}<" in bars for value in rows) and bars.count("<rect") == 1 + len(rows)
+    assert 'fill-opacity="0.6"' in saved["dice-of-each-test-image-before-and-after.svg"].decode()
 
 
 @pytest.mark.parametrize("without", ["panel", "test", "marks"])

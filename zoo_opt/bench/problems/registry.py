@@ -34,9 +34,9 @@ class ProblemEntry(Entry):
         Numbers of the functions of one of COCO's suites, whose problems a suite may list by ``functions``,
         ``dimensions`` and ``instances``.
     each : str
-        The option that tells its problems apart, of which a suite may list values by the name with an s; "" for none.
+        The option that distinguishes its problems. A suite lists values of it under its name with an s. "" for none.
     parts : mapping
-        Values of `each` by ``part``, which a suite may give in place of a list.
+        Named lists of values of `each`: a suite may give ``part = "name"`` in place of a list.
     """
 
     functions: range | None = None

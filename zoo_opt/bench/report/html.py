@@ -13,10 +13,10 @@ from zoo_opt.bench.report.line_looks import looks
 from zoo_opt.bench.report.page import errors, esc, facts, plain, provenance, settings
 from zoo_opt.bench.report.profile_figures import profiles
 from zoo_opt.bench.report.rank_section import rank_tables
-from zoo_opt.bench.report.template import asset, fill
+from zoo_opt.bench.report.template import fill, scripts
 from zoo_opt.bench.statistics.stats import summaries
 
-SCRIPTS = ("dom", "model", "statistics", "chart", "save", "table", "overview", "views", "compare", "report")
+SCRIPTS = ("dom", "model", "statistics", "chart", "save", "rows", "table", "overview", "views", "compare", "report")
 
 
 def write_report(record: Record, path: Path, earlier: Record | None = None) -> None:
@@ -52,7 +52,7 @@ def write_report(record: Record, path: Path, earlier: Record | None = None) -> N
         "errors": errors(runs),
         "settings": settings(runs),
         "provenance": provenance(record),
-        "js": "\n".join(asset("zoo_opt.bench.report", f"{name}.js") for name in SCRIPTS),
+        "js": scripts(*SCRIPTS),
         "data": _embedded(pack(record) | drawn),
         "earlier": _embedded(pack(earlier, curves=False)) if earlier else "",
     }

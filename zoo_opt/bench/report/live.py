@@ -14,7 +14,7 @@ from zoo_opt.bench.engine.record import Record
 from zoo_opt.bench.report.terminal import FIGURES, fraction, short_text, text_table
 from zoo_opt.bench.statistics.hits import grouped, hits_of
 from zoo_opt.support.loading import require
-from zoo_opt.support.progress import Progress, runs_line
+from zoo_opt.support.progress import Progress, progress_line
 
 FLOOR = 1e-8  # of a figure in a geometric mean, as in the tables
 PER_SECOND = 2  # times that the table is drawn
@@ -126,7 +126,7 @@ class LiveTable:
     def _heading(self) -> str:
         now = time.perf_counter()
         left = None if self._end is None else self._end - now  # below 0 where a run takes longer than was expected
-        return runs_line(self._title, self._done, self._total, now - self._start, left)
+        return progress_line(self._title, "runs", self._done, self._total, now - self._start, left)
 
     def table(self) -> Any:
         """The heading, and the rows of the group as a table for rich."""

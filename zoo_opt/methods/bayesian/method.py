@@ -33,11 +33,11 @@ GROWN, FAR = 1e6, 1e9  # first radii: the largest radius, and where a point is t
 class BayesianOptimization(Method):
     """A Gaussian process through the points told, whose lower confidence bound in a ball around the best comes next.
 
-    For few evaluations, up to some 30 per dimension, of losses with ripples or many basins, which gradients follow and
-    quadratics smear: the process takes as noise what is no function of x at its length. The first step is x0 and the
-    centre of the box, if there is one, the second d points at the radius from the better of them, which can all run at
-    once; after that a step is ``batch`` candidates. The ball doubles
-    after two steps that gain and halves after d / 2 that do not, at least three (TuRBO).
+    For few evaluations, up to about 30 per dimension, of losses with ripples or many basins. Gradients follow each
+    ripple, and quadratics average over the basins. The process counts changes over less than its length as noise. The
+    first step is x0 and the centre of the box, if there is one. The second is d points at the radius from the better of
+    them, which can all run at once. After that a step is ``batch`` candidates. The ball doubles after two steps that
+    gain, and halves after d / 2 that do not, at least three (TuRBO).
 
     Parameters
     ----------

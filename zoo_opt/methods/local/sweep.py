@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from zoo_opt.typing import Array, Key
 
-# measured: docs/auto.md, "Integers and choices", on bbob-mixint, instances 11 to 14
+# measured: docs/auto-measured.md, "Integers and choices", on bbob-mixint, instances 11 to 14
 FIRST = (0.2, 0.8)  # where a line is looked at first, as parts of its length
 TURNS = 2  # points by parabola on each line after that
 FEW = 4  # levels up to which an integer's are all tried

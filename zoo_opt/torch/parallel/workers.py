@@ -27,7 +27,7 @@ TRIES = 5  # times that a probe is asked for, where workers say that they lack s
 
 
 class ReplicaError(RuntimeError):
-    """A worker's parameters that are not those of the training: another start, other steps, or a broken machine."""
+    """A worker's parameters differ from those of the training: another start, other steps, or faulty hardware."""
 
 
 class Training(NamedTuple):

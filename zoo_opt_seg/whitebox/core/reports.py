@@ -54,8 +54,7 @@ def epochs_bar(what: str = "training", show: bool = True) -> Iterator[Report]:
 class TensorBoard:
     """A report that writes each epoch's figures for TensorBoard, under ``training/`` and ``validation/``.
 
-    A training that goes on from its checkpoint goes on in the same curves: what a killed process wrote of later epochs
-    is cut off.
+    A resumed training continues the same curves. Points of later epochs that a killed process wrote are removed.
 
     Parameters
     ----------

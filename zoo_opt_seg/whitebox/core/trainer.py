@@ -66,7 +66,7 @@ class Trainable(ABC):
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training came to. The `Trainable` holds the weights of the best epoch, or of the last: `Recipe.keep`.
+    """The result of a training. The `Trainable` holds the weights of the best epoch or of the last, by `Recipe.keep`.
 
     Attributes
     ----------

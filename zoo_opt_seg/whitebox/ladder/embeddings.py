@@ -19,12 +19,12 @@ from zoo_opt_seg.whitebox.ladder.model import LadderSam
 
 
 class CachedEmbeddings:
-    """`LadderSam.embed` with a folder: what it gave before is read, bit for bit.
+    """`LadderSam.embed` with a folder: an embedding that was computed before is read from there, bit for bit.
 
     Parameters
     ----------
     ladder : LadderSam
-        Whose image encoder is frozen: its weights are looked at once, here.
+        The model. Its image encoder must stay as it is: the weights are checked once, when this object is made.
     folder : path
         Made where it does not exist.
 

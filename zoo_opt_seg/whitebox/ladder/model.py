@@ -81,7 +81,7 @@ class LadderSam(nn.Module):
         random. For other embeddings the network has their width (a fourth of their channels in its first layer) and
         stride, and is random.
     seed : int
-        Of everything random.
+        Seed of everything random.
 
     Raises
     ------

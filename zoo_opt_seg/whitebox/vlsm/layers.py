@@ -53,8 +53,8 @@ class VLSM:
 class AdapterLayer(nn.Module):
     """f' = f + sigma(psi(f W1) W2), eq. 1 of VLSM-Adapter, with biases and ReLU for both, as released.
 
-    With ReLU for sigma an adapter only ever adds. One whose output is zero everywhere, as with W2 = 0, has no gradient
-    either: so the weights start as a linear layer's, and a fresh adapter is not the identity.
+    With ReLU for sigma an adapter never subtracts. With W2 = 0 its output would be zero everywhere, and so would its
+    gradient. The weights therefore start as those of a linear layer, and a new adapter is not the identity.
 
     Parameters
     ----------

@@ -55,10 +55,19 @@ const track = (row, [low, high], look) => {
     h("span.dot", { style: `left:${place(estimate)}` }));
 };
 
+const scaleOf = (rows) => {
+  const ends = rows.flatMap(({ area: a }) => [a.estimate, a.low, a.high]).filter(Number.isFinite);
+  return [Math.floor(20 * Math.min(...ends, 1)) / 20, Math.ceil(20 * Math.max(...ends, 0.05)) / 20];
+};
+const between = (area) => (Number.isNaN(area.low) ? "" : `${unit(area.low, 2)}–${unit(area.high, 2)}`);
+// The bars of a card as a file.
+const saveRanks = (name, { rows }, look) => saveButtons(`ranks of ${name}`, () => ({ title: `${name}: area under the ECDF, 95 % intervals`,
+  drawing: rowsDrawing(rows.map(({ method, area }) => ({ name: method.name, value: `${unit(area.estimate)}  ${between(area)}`, color: look(method).color,
+    at: area.estimate, low: area.low, high: area.high })), scaleOf(rows), (value) => unit(value, 2)) }));
+
 const rankTable = (figures, look) => {
   const { rows, byArea, problems } = figures;
-  const ends = rows.flatMap(({ area: a }) => [a.estimate, a.low, a.high]).filter(Number.isFinite);
-  const scale = [Math.floor(20 * Math.min(...ends, 1)) / 20, Math.ceil(20 * Math.max(...ends, 0.05)) / 20];
+  const scale = scaleOf(rows);
   const line = (row, i) => {
     const part = row.problems < problems;
     return h("tr", { "data-method": row.method.name, class: row.method.ours ? "own" : null },
@@ -67,7 +76,7 @@ const rankTable = (figures, look) => {
         part && h("span.part", { title: "ran fewer problems than others: not ranked" }, ` ${row.problems} of ${problems}`)))),
       byArea && h("td.bar", {}, track(row, scale, look(row.method))),
       h("td.n", {}, byArea ? unit(row.area.estimate) : say(row.final)),
-      byArea && h("td.n.soft", {}, Number.isNaN(row.area.low) ? "" : `${unit(row.area.low, 2)}–${unit(row.area.high, 2)}`));
+      byArea && h("td.n.soft", {}, between(row.area)));
   };
   const measure = byArea ? "area" : "final";
   return h("table.rank", {},
@@ -83,5 +92,6 @@ const emptyCard = (group, choose) => {
   return h("article.card", { "data-group": group.name }, h("h3", {}, button), h("div.body"));
 };
 const fillCard = (element, runs, figures, look) => element.lastElementChild.replaceChildren(...(runs.length
-  ? [h("p.soft", {}, describeGroup(runs)), h("p", {}, verdict(figures())), rankTable(figures(), look)]
+  ? [h("p.soft", {}, describeGroup(runs)), h("p", {}, verdict(figures())), rankTable(figures(), look),
+    ...(figures().byArea ? [saveRanks(element.dataset.group, figures(), look)] : [])]
   : [h("p.soft", {}, "No run of this group passes the filters.")]));

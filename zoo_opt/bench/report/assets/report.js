@@ -70,6 +70,7 @@ const drawFilters = () => {
   byId("chosen").textContent = [chosen.group.name, chosen.dims.size ? `${[...chosen.dims].join(", ")}-D` : null, ...chosen.kinds,
     `${shown} of ${plural(perMethod.length, "method")}`].filter(Boolean).join(" · ");
 };
+byId("filters").addEventListener("submit", (event) => event.preventDefault());
 const labelOf = (element) => element.id || element.dataset.method || element.getAttribute("aria-label") || element.textContent;
 
 const choose = (group) => {

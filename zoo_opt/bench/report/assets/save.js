@@ -5,7 +5,7 @@ const MOST_LETTERS = 48; // of a name in a file
 const DENSITY = 2; // pixels of a PNG for each of the SVG
 const ROOM = { side: 14, top: 44 }; // around the figure, for its title
 const STYLES = { "fill": "rgb(0, 0, 0)", "stroke": "none", "stroke-width": "1px", "stroke-dasharray": "none", "stroke-linejoin": "miter",
-  "font-size": "16px", "font-weight": "400", "text-anchor": "start", "opacity": "1" }; // what a file means where it says nothing
+  "font-size": "16px", "font-weight": "400", "text-anchor": "start", "opacity": "1", "fill-opacity": "1" }; // what a file means where it says nothing
 const OF_PAGE = ["class", "style", "tabindex", "data-method", "aria-hidden"];
 
 // The styles of a part that a file has to say: where they are not its parent's, of which all but the opacity are inherited.
