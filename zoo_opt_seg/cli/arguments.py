@@ -290,6 +290,8 @@ def _label_studio(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--adapted", metavar="DIR", help="result folder of adapt to start from (default: the model alone)")
     sub.add_argument("--every", type=int, default=5, metavar="N", help="labelled images for a version (default: 5)")
     sub.add_argument("--most-questions", type=int, metavar="N", help="to the model, in all runs (default: no limit)")
+    words = "of an object that the model is asked by; further ones move the border of its answer (default: 1)"
+    sub.add_argument("--ask-clicks", type=int, default=1, metavar="N", help=words)
     _address(sub, 9090)
     sub.add_argument("--password", help="that Label Studio is told to give; '$NAME' stands for the environment's")
     sub.add_argument(

@@ -30,12 +30,12 @@ from zoo_opt_seg.serve.label_studio.records import ANSWERS, meant, read_masks, r
 
 # Chosen on the design seeds of benchmarks/annotation_study.py: less than a minute for a version. Of five images two
 # networks learn from two or three each, and one draw in four was poor; three networks were good in all.
-CHANNELS, STEPS, MEMBERS, REACH = (8, 16, 24, 32), 80, 3, 0.15
+CHANNELS, STEPS, MEMBERS = (8, 16, 24, 32), 80, 3
 LEAST = 2  # labelled images that a version can be learnt from: each network leaves some out
 
 
 def learnt(answers: Answers, seed: int = 0, members: int = MEMBERS, steps: int = STEPS) -> Refit:
-    """Return a refiner that follows clicks, as far as the labels that its networks have not seen say that it helps.
+    """Return a refiner, followed as far as the labels that its networks have not seen say that it helps.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def learnt(answers: Answers, seed: int = 0, members: int = MEMBERS, steps: int =
     members, steps : int
         See `zoo_opt_seg.refine.train_refiner`.
     """
-    config, recipe = RefinerConfig(channels=CHANNELS, reach=REACH), replace(RECIPE, seed=seed)
-    return train_refiner(answers, members=members, steps=steps, clicks=True, config=config, recipe=recipe)
+    config, recipe = RefinerConfig(channels=CHANNELS), replace(RECIPE, seed=seed)
+    return train_refiner(answers, members=members, steps=steps, config=config, recipe=recipe)
 
 
 class Unasked(BlackBox):
