@@ -18,7 +18,6 @@ from zoo_opt_seg.data.draws import kind_for
 from zoo_opt_seg.digests import data_digest
 from zoo_opt_seg.measures.metrics import dice
 from zoo_opt_seg.refine.answers import Answers, Silent, ask
-from zoo_opt_seg.refine.clicks import corrected
 from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet, evidence_of, guides_of
 from zoo_opt_seg.refine.refiner import Refined, Refiner
 from zoo_opt_seg.whitebox.core.comparator import RowRequest, Trained
@@ -51,15 +50,13 @@ class RefinerTraining(Trainable):
     answers : Answers
     validation : Answers or None
         What the best epoch is chosen by.
-    clicks : bool
-        Whether each question is given correcting clicks beside its own; see `zoo_opt_seg.refine.clicks.corrected`.
     """
 
-    def __init__(self, net: RefinerNet, answers: Answers, validation: Answers | None, clicks: bool = False) -> None:
+    def __init__(self, net: RefinerNet, answers: Answers, validation: Answers | None) -> None:
         self.net, self.size = net, len(answers)
         self.data = data_digest(answers.images, answers.masks, answers.answers)
         self.name = f"refiner {net.config}"
-        self._answers, self._validation, self._clicks = answers, validation, clicks
+        self._answers, self._validation = answers, validation
         self._guides, self._evidence = _seen(answers, net.config)
 
     def tensors(self) -> Mapping[str, Tensor]:
@@ -77,8 +74,6 @@ class RefinerTraining(Trainable):
         rng = np.random.default_rng(seed)
         images, guides, evidence, truth = moved_together(torch.cat(layers, dim=1), rng).split([3, 3, 1, 1], dim=1)
         right = truth[:, 0] > 0.5
-        if self._clicks:
-            guides = corrected(self.net, images, guides, evidence, right, rng)
         return bce_dice(self.net(images, guides, evidence), right).mean()
 
     def validate(self) -> Validation:
@@ -131,7 +126,6 @@ def train_refiner(
     members: int = MEMBERS,
     config: RefinerConfig | None = None,
     steps: int | None = None,
-    clicks: bool = False,
     recipe: Recipe = RECIPE,
     out: Path | None = None,
     report: Report | None = None,
@@ -160,8 +154,6 @@ def train_refiner(
         Of the networks; whether the answers are hard is seen from them.
     steps : int, optional
         Of each training; by default as many as three passes over the answers take, and 200 at least.
-    clicks : bool
-        Whether the refiner is to follow clicks that correct its own masks: in training, each question is given some.
     recipe : Recipe
         Its number of epochs, and which is kept, follow from the above.
     out : Path, optional
@@ -205,7 +197,7 @@ def train_refiner(
             torch.manual_seed(own.seed)
             net = RefinerNet(config)
         where = None if out is None else out / f"network-{k}"
-        fits.append(fit(RefinerTraining(net, seen, validation, clicks), own, out=where, report=report))
+        fits.append(fit(RefinerTraining(net, seen, validation), own, out=where, report=report))
         nets.append(net)
     shares, judged = {}, ""
     if validation:

@@ -183,9 +183,9 @@ def test_each_network_is_judged_by_images_that_it_has_not_seen(samples, monkeypa
     seen, judged = [], []
     train, correct = refine_training.RefinerTraining, Refiner.corrections
 
-    def training(net, answers, validation, clicks):
+    def training(net, answers, validation):
         seen.append((net, set(answers.about.tolist())))
-        return train(net, answers, validation, clicks)
+        return train(net, answers, validation)
 
     def correcting(self, images, prompts, answers, shares):
         judged.append((self.nets, {image.tobytes() for image in images}))
