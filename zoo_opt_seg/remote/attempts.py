@@ -19,7 +19,6 @@ from zoo_opt_seg.remote.exchange import Adapter, Exchange, Reply, Request, prese
 from zoo_opt_seg.remote.ledger import Attempt, Ledger
 from zoo_opt_seg.remote.transport import Lost, NotSent, Transport
 
-
 _APPEARS, _AGAIN = 10.0, 1.0  # seconds that a job may take to be known where it is asked for, and between two looks
 
 

@@ -70,7 +70,7 @@ def test_a_question_that_is_always_killed_is_asked_so_often(repeats, tmp_path):
     last = opened(tmp_path / "ledger", repeats=repeats)
     times = "once" if repeats == 0 else f"{repeats + 1} times"
     with pytest.raises(
-        Unanswerable, match=rf"perhaps paid {times}, and is not asked again \(repeats, --ask-again, is {repeats}\)"
+        Unanswerable, match=rf"perhaps paid {times}, and .* again \(repeats, --ask-again, is {repeats}\)"
     ):
         last.begin(Q, 1)
     assert last.spent.perhaps == last.spent.calls == repeats + 1

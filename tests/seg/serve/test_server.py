@@ -206,7 +206,7 @@ SEGMENT = [
     (
         {"params": {"point": "3,3"}, "files": {"image": png()}},
         415,
-        "must be the body itself (curl --data-binary @FILE)",
+        "the body itself (curl --data-binary @FILE)",
     ),
     ({"params": {"point": "3,3"}, "content": png(form="GIF")}, 415, "must be a file of PNG"),
     ({"params": {"point": "3,3"}, "content": png()[:200]}, 400, "cannot be decoded"),
