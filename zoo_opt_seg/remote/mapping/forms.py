@@ -38,9 +38,9 @@ class SentBody:
 
     url: str
     method: str = "POST"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: str = ""
-    template: Any = None
+    template: Any = field(default=None, repr=False)
     most_bytes: int = 0
 
 
