@@ -190,19 +190,6 @@ def remember(value: str) -> None:
         _known.add(value)
 
 
-def remember_in(tree: Any) -> None:
-    """Have the texts that stand under the name of a secret, in what JSON can hold, hidden from now on."""
-    if isinstance(tree, Mapping):
-        for name, value in tree.items():
-            if isinstance(value, str) and says_secret(str(name)) and not references(value):
-                remember(value)
-                remember(value.partition(" ")[2])
-            remember_in(value)
-    elif isinstance(tree, list | tuple):
-        for item in tree:
-            remember_in(item)
-
-
 def literal_secret(text: str) -> str:
     """Return the first line of a text, hidden, in which a secret stands itself; "" if there is none."""
     return next((shown.strip() for line in text.splitlines() if (shown := hidden(line, values=False)) != line), "")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from zoo_opt.support.secrets import hidden, references, says_secret
+from zoo_opt.support.secrets import hidden, references
 from zoo_opt_seg.remote.addresses import is_safe_for_secrets
 from zoo_opt_seg.remote.mapping.forms import ServiceMapping
 from zoo_opt_seg.remote.mapping.reader import read_mapping
@@ -76,11 +76,9 @@ def with_credentials(mapping: ServiceMapping, terms: Terms) -> Terms:
     safe = is_safe_for_secrets(service)
     given = {name.lower() for name in terms.headers}
     headers = {name: value for name, value in mapping.credentials.items() if name.lower() not in given}
-    plain = [name for name in mapping.request.headers if says_secret(name)]
-    if (headers or plain) and not safe:
-        what = ", ".join([_names(headers), *plain][not headers :])
+    if headers and not safe:
         raise ValueError(
-            f"{mapping.name} sends {what} to {hidden(service.netloc)} by http, where others can read it: "
+            f"{mapping.name} sends {_names(headers)} to {hidden(service.netloc)} by http, where others can read it: "
             "give an address of https, or the header yourself"
         )
     optional = {

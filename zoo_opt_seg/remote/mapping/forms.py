@@ -38,9 +38,9 @@ class SentBody:
 
     url: str
     method: str = "POST"
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
-    template: Any = field(default=None, repr=False)
+    template: Any = None
     most_bytes: int = 0
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo_opt.bench.suite_reader import REQUIRED, Reader
-from zoo_opt.support.secrets import remember_in
 from zoo_opt_seg.remote.codecs.images import ENCODINGS, LAYOUTS, RANGES
 from zoo_opt_seg.remote.codecs.masks import MaskForm
 from zoo_opt_seg.remote.mapping.forms import (
@@ -55,7 +54,6 @@ def read_mapping(content: bytes, name: str, options: Mapping[str, Any] | None = 
         If it is not of the form that ``docs/remote-mapping.md`` describes; the message names the key.
     """
     reader = Reader.of_file(name, content)
-    remember_in([reader.table, dict(options or {})])
     defaults, required = part(reader, "options", {}), part(reader, "required", {})
     values = chosen(name, defaults.table, required.table, options or {})
     # What an option is called cannot mean something else as well.
@@ -160,7 +158,7 @@ def _headers(reader: Reader, key: str) -> dict[str, str]:
     headers = reader.take(key, dict, {})
     for name, value in headers.items():
         if not _HEADER.fullmatch(name) or not isinstance(value, str) or not value.isprintable():
-            raise reader.error(f"{key} must be texts of one line by their names, got another value of {name!r:.40}")
+            raise reader.error(f"{key} must be texts of one line by their names, got {name!r} = {value!r:.40}")
         if value.lstrip()[:1] == "@":
             raise reader.error(f"{key}: {name} must not name a file, got {value!r:.40}")
     if key == "optional_headers" and (plain := [name for name, value in headers.items() if "$" not in value]):

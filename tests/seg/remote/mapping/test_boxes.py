@@ -104,48 +104,6 @@ retry = [423]
         made(f"json:{file}", url="http://127.0.0.1:7")
 
 
-LITERAL = """
-prompted_by = "points"
-[required]
-url = "where it is"
-[request]
-url = "{url}"
-headers = { Authorization = "Key k3y-in-a-header" }
-[request.json]
-image = "{image}"
-points = "{points}"
-auth = { api_key = "k3y-in-the-body" }
-[point]
-item = ["{x}", "{y}"]
-[answer]
-path = "mask"
-codec = "list"
-[errors]
-complaint = ["error"]
-"""
-
-
-def test_keys_that_stand_in_a_file_are_sent_and_shown_nowhere(tmp_path: Path, caplog):
-    file = tmp_path / "mine.toml"
-    file.write_text(LITERAL)
-
-    def stub(asked):
-        said = f"{asked.headers['authorization']} and {asked.json()['auth']['api_key']} are not good"
-        return 500, {"content-type": "application/json"}, json.dumps({"error": said}).encode()
-
-    with serving(stub) as (address, _), made(f"json:{file}", Terms(ledger=tmp_path / "ledger"), url=address) as box:
-        with pytest.raises(PartlyAnswered) as caught:
-            box(IMAGES, BOTH)
-        shown = repr(caught.value.errors) + repr(box.adapter.mapping) + box.name + caplog.text
-        assert "are not good" in shown and "k3y-" not in shown + (tmp_path / "ledger").read_text()
-    with pytest.raises(ValueError, match=r"mine sends Authorization to elsewhere\.example by http"):
-        made(f"json:{file}", url="http://elsewhere.example")
-    file.write_text(LITERAL.replace("in-a-header", "in-a-\\nheader"))
-    with pytest.raises(ValueError, match="must be texts of one line") as caught:
-        made(f"json:{file}", url="http://127.0.0.1:7")
-    assert "k3y-" not in str(caught.value)
-
-
 def test_a_reply_that_cannot_be_read_is_paid_for_once():
     """It would be the same again."""
 
