@@ -137,7 +137,8 @@ def followed(answers: Array, prompts: Prompts) -> Array:
 
 def _boxed(prompts: Prompts) -> Array:
     """Return whether each row has a box."""
-    return np.zeros(len(prompts), np.bool_) if prompts.boxes is None else ~np.isnan(prompts.boxes).any(axis=1)
+    there: Array = np.isfinite(prompts.boxes[:, 0]) if prompts.boxes is not None else np.zeros(len(prompts), np.bool_)
+    return there
 
 
 def _least(prompts: Prompts) -> Array:

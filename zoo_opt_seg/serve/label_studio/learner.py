@@ -103,8 +103,8 @@ class Learner:
             if most_questions is not None:
                 left = integer("most_questions", most_questions, 0) - self.paid
                 box = Budgeted(box, max(0, left) * views)
-            asked = box if trained is None else Shaded(box, trained)
-            self._box = Cached(asked, self.records.answers)
+            shaded = box if trained is None else Shaded(box, trained)
+            self._box = Cached(shaded, self.records.answers)
             self._locks = [threading.Lock() for _ in range(_LOCKS)]
             self._present = read_present(self.folder)
             self.served = Versions(self._made(0), "0")
