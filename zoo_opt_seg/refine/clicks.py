@@ -13,6 +13,7 @@ from scipy import ndimage
 from zoo_opt.core.errors import integer
 from zoo_opt_seg.blackbox.protocol import SegmentationModel
 from zoo_opt_seg.blackbox.wrappers import Wrapped
+from zoo_opt_seg.measures.metrics import dice
 from zoo_opt_seg.prompts import ABSENT, BACKGROUND, OBJECT, Array, Prompts
 
 WIDTH = 0.7  # of the piece of border that a click moves, in radii of the object; chosen, see docs/label-studio.md
@@ -47,6 +48,47 @@ def next_click(truth: Array, mask: Array, rng: np.random.Generator | None = None
     place = int(depth.argmax()) if rng is None else int(rng.choice(np.flatnonzero(depth >= depth.max() / 2)))
     y, x = divmod(place, truth.shape[1])
     return x, y, kind
+
+
+def corrections(answers: Array, prompts: Prompts, truth: Array, enough: float = 0.9, most: int = 10) -> Array:
+    """Return how many clicks correct each answer, where an annotator puts each and the border follows.
+
+    Parameters
+    ----------
+    answers : ndarray, shape (n, H, W)
+        Probabilities, or bool masks.
+    prompts : Prompts
+        By which they were asked for.
+    truth : ndarray of bool, shape (n, H, W)
+    enough : float
+        Dice from which on nothing is corrected any more.
+    most : int
+        Clicks at most; they count where they did not suffice.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+    """
+    taken = np.full(len(answers), most)
+    for row, right in enumerate(truth):
+        asked = prompts[row]
+        for count in range(most + 1):
+            mask = followed(answers[row : row + 1], asked)[0] > 0.5
+            click = next_click(right, mask)
+            if click is None or dice(mask[None], right[None])[0] >= enough:
+                taken[row] = count
+                break
+            asked = _and_click(asked, click)
+    return taken
+
+
+def _and_click(prompts: Prompts, click: tuple[int, int, int]) -> Prompts:
+    """Return one row of prompts with a click after the others."""
+    points, labels = np.array([[click[:2]]], np.float32), np.array([[click[2]]])
+    if prompts.points is not None and prompts.labels is not None:
+        points = np.concatenate([prompts.points, points], axis=1)
+        labels = np.concatenate([prompts.labels, labels], axis=1)
+    return replace(prompts, points=points, labels=labels)
 
 
 class FollowingClicks(Wrapped):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from zoo_opt.core.errors import instance, integer
 from zoo_opt_seg.data.draws import kind_for
 from zoo_opt_seg.digests import data_digest
 from zoo_opt_seg.measures.metrics import dice
+from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.refine.answers import Answers, Silent, ask
 from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet, evidence_of, guides_of
 from zoo_opt_seg.refine.refiner import Refined, Refiner
@@ -32,6 +33,9 @@ RECIPE = Recipe(
     batch=8, lr=3e-3, weight_decay=1e-2, warmup=25, schedule="polynomial", power=1.0, stop_after=None, clip=1.0
 )
 """The epochs are made as many as it takes for the steps of `train_refiner`."""
+
+Measure = Callable[[Array, Prompts, Array], Array]
+"""Corrected probabilities (n, H, W), prompts and labels (n, H, W) to how good each of them is, (n,): more is better."""
 
 _PARTS, _SEEDS = 41, 1000  # stream of the seed, and what tells the networks' seeds apart
 
@@ -98,8 +102,8 @@ class Refit:
     members : tuple of Fitted
         The training of each network.
     shares : dict of float to float
-        Mean Dice with each share: the answers as they are, 0, to the networks alone, 1. Empty where there was nothing
-        to judge by.
+        Mean Dice, or another measure, with each share: the answers as they are, 0, to the networks alone, 1. Empty where
+        there was nothing to judge by.
     judged : {"validation", "left out", ""}
         Whether by the validation answers, or by what each network says of the images that it was not trained on.
     steps : int
@@ -126,6 +130,7 @@ def train_refiner(
     members: int = MEMBERS,
     config: RefinerConfig | None = None,
     steps: int | None = None,
+    measure: Measure | None = None,
     recipe: Recipe = RECIPE,
     out: Path | None = None,
     report: Report | None = None,
@@ -154,6 +159,8 @@ def train_refiner(
         Of the networks; whether the answers are hard is seen from them.
     steps : int, optional
         Of each training; by default as many as three passes over the answers take, and 200 at least.
+    measure : callable, optional
+        By which the share is chosen, its mean; by default Dice. See `Measure`.
     recipe : Recipe
         Its number of epochs, and which is kept, follow from the above.
     out : Path, optional
@@ -201,11 +208,11 @@ def train_refiner(
         nets.append(net)
     shares, judged = {}, ""
     if validation:
-        shares, judged = _shares(validation, [(nets, np.arange(len(validation)))]), "validation"
+        shares, judged = _shares(validation, [(nets, np.arange(len(validation)))], measure), "validation"
     elif len(parts) > 1:
         judge = answers if judge is None else judge
         part = _part(judge, part_of)
-        shares = _shares(judge, [([nets[k]], np.flatnonzero(part == k)) for k in parts])
+        shares = _shares(judge, [([nets[k]], np.flatnonzero(part == k)) for k in parts], measure)
         judged = "left out" if shares else ""
     share = max(shares, key=shares.__getitem__, default=1.0)  # the least of equals, as they are in order
     return Refit(Refiner(nets, share), tuple(fits), shares, judged, made)
@@ -223,14 +230,21 @@ def _part(answers: Answers, part_of: Mapping[int, int]) -> np.ndarray:
     return np.array([part_of.get(int(image), -1) for image in answers.about], np.int64)
 
 
-def _shares(answers: Answers, judges: Sequence[tuple[Sequence[RefinerNet], np.ndarray]]) -> dict[float, float]:
-    """Return the mean Dice of each share, where networks judge some of the questions; of an image the mean first."""
+def _dice(probabilities: Array, prompts: Prompts, truth: Array) -> Array:
+    return np.asarray(dice(probabilities > 0.5, truth))
+
+
+def _shares(
+    answers: Answers, judges: Sequence[tuple[Sequence[RefinerNet], np.ndarray]], measure: Measure | None
+) -> dict[float, float]:
+    """Return the mean measure of each share, where networks judge some of the questions; of an image the mean first."""
     of_image: dict[int, list[list[float]]] = {}
     for nets, rows in judges:
         asked = answers[rows]
         truth, images = asked.masks[asked.rows], asked.images[asked.rows]
-        said = Refiner(nets).corrections(images, asked.prompts, asked.answers, SHARES) > 0.5
-        for image, *scores in zip(asked.about.tolist(), *(dice(masks, truth) for masks in said), strict=True):
+        said = Refiner(nets).corrections(images, asked.prompts, asked.answers, SHARES)
+        measured = ((measure or _dice)(masks, asked.prompts, truth) for masks in said)
+        for image, *scores in zip(asked.about.tolist(), *measured, strict=True):
             of_image.setdefault(image, []).append(scores)
     if not of_image:
         return {}

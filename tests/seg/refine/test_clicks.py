@@ -9,7 +9,7 @@ from scipy.ndimage import distance_transform_edt
 from zoo_opt_seg.blackbox import as_black_box
 from zoo_opt_seg.prompts import ABSENT, Prompts
 from zoo_opt_seg.refine import FollowingClicks, followed, question
-from zoo_opt_seg.refine.clicks import WIDTH, next_click
+from zoo_opt_seg.refine.clicks import WIDTH, corrections, next_click
 
 SIZE = 24
 
@@ -154,6 +154,19 @@ def test_rows_of_several_kinds_are_asked_together():
     assert found.labels.tolist() == [[1], [ABSENT]] and np.isnan(found.boxes[0]).all()
     words = Prompts(texts=("a cell",))
     assert question(words) is words
+
+
+def test_how_many_corrections_an_answer_takes():
+    right = np.stack([disc(30, 24, 12)] * 4)
+    answers = np.stack([disc(30, 24, 12), disc(30, 24, 9), disc(10, 10, 3), np.zeros((48, 64), bool)])
+    asked = Prompts(np.full((4, 1, 2), [[30, 24]], np.float32))
+    few = corrections(answers, asked, right, most=3)
+    assert few[0] == 0 and 0 < few[1] <= 3 and few[2] == few[3] == 3
+    assert corrections(answers[1:2], asked[1], right[:1], enough=0.6).tolist() == [0]
+    boxed = Prompts(boxes=np.full((4, 4), [18, 12, 42, 36], np.float32))
+    assert corrections(answers, boxed, right, most=3)[0] == 0
+    mask = followed(answers[1:2], clicks([(30, 24, 1), next_click(right[1], answers[1])]))
+    assert corrections(mask, asked[1], right[:1])[0] in (few[1] - 1, few[1])
 
 
 def test_a_black_box_that_follows_is_asked_once_for_an_object():
