@@ -1,7 +1,7 @@
 """Correcting a black box's answers by a small network of one's own, trained on a few hundred of them."""
 
 from zoo_opt_seg.refine.answers import Answers, Silent, ask
-from zoo_opt_seg.refine.clicks import FollowingClicks, followed, question
+from zoo_opt_seg.refine.clicks import FollowingClicks, corrections, followed, question
 from zoo_opt_seg.refine.prompted import RefinedPrompt
 from zoo_opt_seg.refine.refiner import Refined, Refiner, load_refiner
 from zoo_opt_seg.refine.training import RECIPE, train_refiner
@@ -15,6 +15,7 @@ __all__ = [
     "Refiner",
     "Silent",
     "ask",
+    "corrections",
     "followed",
     "load_refiner",
     "question",

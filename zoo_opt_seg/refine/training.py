@@ -102,8 +102,8 @@ class Refit:
     members : tuple of Fitted
         The training of each network.
     shares : dict of float to float
-        Mean Dice, or another measure, with each share: the answers as they are, 0, to the networks alone, 1. Empty where
-        there was nothing to judge by.
+        Mean Dice, or another measure, with each share: the answers as they are, 0, to the networks alone, 1. Empty
+        where there was nothing to judge by.
     judged : {"validation", "left out", ""}
         Whether by the validation answers, or by what each network says of the images that it was not trained on.
     steps : int

@@ -34,8 +34,8 @@ def versions_page(learner: Learner) -> str:
         f"images, {len(learner.records.usable)} of them with clicks to learn from. {coming}</p>{trouble}"
         f'<form method="post" action="/rollback">{newest}<table><tr><th>Version<th>Learnt from<th>Corrections an image '
         f"needs<th>Networks<th>Made<th></tr>{rows}</table></form>"
-        "<p>Corrections are clicks after the first one until Dice is .9, ten at most: the mean over the labelled images, "
-        "each judged by networks that did not learn from it; before the arrow, those of the black box.</p></html>"
+        "<p>Corrections are clicks after the first one until Dice is .9, ten at most: the mean over the labelled "
+        "images, each judged by networks that did not learn from it; before the arrow, those of the black box.</p></html>"
     )
 
 
