@@ -35,7 +35,7 @@ def versions_page(learner: Learner) -> str:
         f'<form method="post" action="/rollback">{newest}<table><tr><th>Version<th>Learnt from<th>Corrections an image '
         f"needs<th>Networks<th>Made<th></tr>{rows}</table></form>"
         "<p>Corrections are clicks after the first one until Dice is .9, ten at most: the mean over the labelled "
-        "images, each judged by networks that did not learn from it; before the arrow, those of the black box.</p></html>"
+        "images, each judged by networks that did not learn from it. Before the arrow: of the black box.</p></html>"
     )
 
 
