@@ -2,11 +2,12 @@
 
 The annotator clicks on the middle of an object, then corrects: a click in the middle of the largest region that is
 wrong, until Dice is .9 or ten corrections were made. The learner is that of the server for Label Studio
-(`zoo_opt_seg.serve.label_studio.learning.learnt`): it sees the answers to the annotator's own clicks and the masks that
-were submitted, so that it costs no call. It is measured on 24 images that it has never seen, the same for all rows:
+(`zoo_opt_seg.serve.label_studio.learning.learnt`): it sees the answers to the annotator's first clicks and the masks
+that were submitted, so that it costs no call. It is measured on 24 images that it has never seen, the same for all:
 
-- with the untouched black box,
-- after 5, 10, 20 and 50 annotated images,
+- with the untouched black box, asked by all clicks,
+- with nothing learnt, and the border of its answer moved past the clicks after the first one,
+- so after 5, 10, 20 and 50 annotated images,
 - and, the floor, with the same networks taught by the same labels without the black box.
 
     python benchmarks/annotation_study.py --seeds 0 1 2        measure what is not in the record yet
@@ -31,34 +32,29 @@ DOMAINS = {"disc": ("disc", "TinySam"), "polyp": ("polyp", "TinySam"), "dsb2018"
 FLOORS = (20,)  # stages at which the floor is measured
 
 
-def annotated(box: Any, refiner: Any, images: np.ndarray, truths: np.ndarray) -> tuple[list[int], list[Any]]:
-    """Return the corrections that each image took, `MOST` where they did not suffice, and all questions.
-
-    A question is (image, prompts, answer).
-    """
+def corrections(model: Any, images: np.ndarray, truths: np.ndarray) -> list[int]:
+    """Return the corrections that each image took, `MOST` where they did not suffice."""
     from zoo_opt_seg.data.points import centre_points
     from zoo_opt_seg.measures.metrics import dice
     from zoo_opt_seg.prompts import Prompts
     from zoo_opt_seg.refine.clicks import next_click
 
     clicks = [[(x, y, 1)] for x, y in centre_points(truths).points[:, 0].tolist()]
-    taken, left, asked = [MOST] * len(images), list(range(len(images))), []
-    for corrections in range(MOST + 1):
+    taken, left = [MOST] * len(images), list(range(len(images)))
+    for count in range(MOST + 1):
         rows = [np.array([clicks[i]]) for i in left]
         prompts = Prompts.concatenate([Prompts(row[..., :2], row[..., 2].astype(int)) for row in rows])
-        answers = box(images[left], prompts)
-        asked += [(i, prompts[row], answers[row]) for row, i in enumerate(left)]
-        masks = (answers if refiner is None else refiner.correct(images[left], prompts, answers)) > 0.5
+        masks = model(images[left], prompts) > 0.5
         scores, still = dice(masks, truths[left]), []
         for i, mask, score in zip(left, masks, scores, strict=True):
             if score >= ENOUGH:
-                taken[i] = corrections
-            elif corrections < MOST:
+                taken[i] = count
+            elif count < MOST:
                 clicks[i].append(next_click(truths[i], mask))
                 still.append(i)
         if not (left := still):
             break
-    return taken, asked
+    return taken
 
 
 def measured(domain: str, seed: int, root: Path | None) -> dict[str, Any]:
@@ -66,8 +62,8 @@ def measured(domain: str, seed: int, root: Path | None) -> dict[str, Any]:
     from zoo_opt_seg import blackbox
     from zoo_opt_seg.blackbox.cache import Cached, MaskMemory
     from zoo_opt_seg.data import load_data
-    from zoo_opt_seg.prompts import Prompts
-    from zoo_opt_seg.refine import Answers, Silent
+    from zoo_opt_seg.data.points import centre_points
+    from zoo_opt_seg.refine import Answers, FollowingClicks, Refined, Silent
     from zoo_opt_seg.serve.label_studio.learning import learnt
 
     name, model = DOMAINS[domain]
@@ -79,29 +75,31 @@ def measured(domain: str, seed: int, root: Path | None) -> dict[str, Any]:
     fresh, right = np.asarray(test.images), np.asarray(test.masks)
     begin = time.process_time()
     line: dict[str, Any] = {"domain": domain, "seed": seed, "box": box.name, "images": len(fresh)}
-    line["untouched"] = annotated(box, None, fresh, right)[0]
-    asked: list[Any] = []
-    refiner, before, paying = None, 0, Cached(box, MaskMemory())
-    line |= {"stages": {}, "floors": {}}
+    line["untouched"] = corrections(box, fresh, right)
+    paying = Cached(box, MaskMemory())
+    used, before, clicks = FollowingClicks(paying), 0, 0
+    line |= {"followed": corrections(FollowingClicks(box), fresh, right), "stages": {}, "floors": {}}
     for stage in STAGES:
-        part = slice(before, stage)
-        taken, new = annotated(paying, refiner, images[part], truths[part])
-        asked += [(before + i, prompts, answer) for i, prompts, answer in new]
-        rows, prompts, said = zip(*asked, strict=True)
-        answers = Answers(images, truths, rows, Prompts.concatenate(prompts), np.stack(said))
+        taken = corrections(used, images[before:stage], truths[before:stage])
+        clicks, before = clicks + sum(taken) + len(taken), stage
+        calls = paying.misses
+        prompts = centre_points(truths[:stage])
+        answers = Answers(images[:stage], truths[:stage], range(stage), prompts, paying(images[:stage], prompts))
         done = learnt(answers, seed)
-        refiner, before = done.refiner, stage
+        used = FollowingClicks(Refined(paying, done.refiner))
         line["stages"][stage] = {
-            "corrections": annotated(box, refiner, fresh, right)[0],
+            "corrections": corrections(FollowingClicks(Refined(box, done.refiner)), fresh, right),
             "while_annotating": taken,
-            "clicks": len(asked),
-            "calls": paying.misses,
-            "share": refiner.share,
+            "clicks": clicks,
+            "calls": calls,
+            "share": done.refiner.share,
             "seconds": round(done.seconds, 1),
         }
+        assert paying.misses == calls  # to learn costs none
         if stage in FLOORS:
             blind = dataclasses.replace(answers, answers=np.full(answers.answers.shape, 0.5, np.float32))
-            line["floors"][stage] = annotated(Silent(), learnt(blind, seed).refiner, fresh, right)[0]
+            floor = FollowingClicks(Refined(Silent(), learnt(blind, seed).refiner))
+            line["floors"][stage] = corrections(floor, fresh, right)
     line["cpu_seconds"] = round(time.process_time() - begin, 1)
     return line
 
@@ -116,7 +114,7 @@ def summary(lines: Sequence[dict[str, Any]]) -> dict[str, dict[str, tuple[float,
     found: dict[str, dict[str, tuple[float, float]]] = {}
     for domain in DOMAINS:
         own = [line for line in lines if line["domain"] == domain]
-        rows = {"0": [line["untouched"] for line in own]}
+        rows = {name: [line[name] for line in own] for name in ("untouched", "followed")}
         for stage in map(str, STAGES):
             rows[stage] = [line["stages"][stage]["corrections"] for line in own]
         for stage in map(str, FLOORS):
@@ -137,14 +135,15 @@ def figure(path: Path) -> None:
     rows = summary(known())
     fig, axes = plt.subplots(1, len(rows), figsize=(3.3 * len(rows), 3.4), sharey=True, layout="constrained")
     for axis, (domain, row) in zip(np.atleast_1d(axes), rows.items(), strict=True):
-        names = ["0", *map(str, STAGES)]
+        names = ["untouched", "followed", *map(str, STAGES)]
         mean, spread = np.array([row[name] for name in names]).T
-        axis.bar(range(len(names)), mean, yerr=spread, color=["0.65"] + ["tab:blue"] * len(STAGES), capsize=3)
+        colors = ["0.65", "tab:cyan", *["tab:blue"] * len(STAGES)]
+        axis.bar(range(len(names)), mean, yerr=spread, color=colors, capsize=3)
         for stage in map(str, FLOORS):
             place, height = names.index(stage), row[f"floor {stage}"][0]
             axis.plot([place - 0.42, place + 0.42], [height, height], "k--", lw=1.6, label="without the black box")
-        axis.axhline(row["0"][0] / 2, color="tab:red", lw=0.9, ls=":", label="half")
-        axis.set_xticks(range(len(names)), names)
+        axis.axhline(row["untouched"][0] / 2, color="tab:red", lw=0.9, ls=":", label="half")
+        axis.set_xticks(range(len(names)), ["black\nbox", "border\nmoved", *names[2:]])
         axis.set_title(domain)
         axis.set_xlabel("annotated images seen")
         axis.spines[["top", "right"]].set_visible(False)

@@ -257,6 +257,8 @@ def _label_studio(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--most-questions", type=int, metavar="N", help="most questions to the model, over all runs (default: no limit)"
     )
+    words = "clicks on an object that ask the model; further ones move the border of its answer (default: 1)"
+    sub.add_argument("--ask-clicks", type=int, default=1, metavar="N", help=words)
     _address(sub, 9090)
     sub.add_argument("--password", help="password that Label Studio must send; '$NAME' takes it from the environment")
     sub.add_argument(

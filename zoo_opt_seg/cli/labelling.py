@@ -42,9 +42,9 @@ def do_label_studio(arguments: argparse.Namespace) -> int:
     password = token_of(arguments.password, "--password")
     if not password and not running.is_loopback(arguments.host):
         raise UsageError(f"--password must be given where others reach the server, at --host {arguments.host}")
-    for name in ("project", "every"):
+    for name in ("project", "every", "ask_clicks"):
         if getattr(arguments, name) < 1:
-            raise UsageError(f"--{name} must be >= 1, got {getattr(arguments, name)}")
+            raise UsageError(f"--{name.replace('_', '-')} must be >= 1, got {getattr(arguments, name)}")
     with inputs.blamed("--url:"):
         host = LabelStudioHost(arguments.url, token_of(arguments.token, "--token"))
     with contextlib.ExitStack() as stack:
@@ -71,6 +71,7 @@ def do_label_studio(arguments: argparse.Namespace) -> int:
                 fit=prepared["fit"],
                 every=arguments.every,
                 most_questions=arguments.most_questions,
+                asked=arguments.ask_clicks,
             )
         stack.callback(learner.close)
         with inputs.blamed(f"--host {arguments.host} --port {arguments.port}:", OverflowError):

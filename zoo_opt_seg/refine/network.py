@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo_opt.core.errors import integer, non_negative, positive
-from zoo_opt_seg.prompts import ABSENT, BACKGROUND, OBJECT, Array, Prompts
+from zoo_opt.core.errors import integer, positive
+from zoo_opt_seg.prompts import BACKGROUND, OBJECT, Array, Prompts
 
 REACH = 4.0  # of a logit or a signed distance, beyond which the answer's certainty says no more; chosen
 
@@ -26,20 +26,15 @@ class RefinerConfig:
         Width of a point's bump, in shares of the image's side.
     hard : bool
         Whether the answers are masks, not probabilities.
-    reach : float
-        Width of what a correcting click, any but a question's first, reaches, in shares of the image's side: there the
-        networks are followed, however far they are elsewhere. 0: clicks change nothing of that.
     """
 
     channels: tuple[int, ...] = (16, 24, 32, 48)
     sigma: float = 0.04
     hard: bool = False
-    reach: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(integer("channels", c, 4) for c in self.channels))
         positive("sigma", self.sigma)
-        non_negative("reach", self.reach)
 
 
 class RefinerNet(nn.Module):
@@ -108,26 +103,6 @@ def guides_of(prompts: Prompts, size: tuple[int, int], sigma: float) -> Array:
         for row, (x0, y0, x1, y1) in enumerate(prompts.boxes):  # NaN, no box, is nowhere
             guides[row, 2] = ((x >= x0) & (x <= x1)) * ((y >= y0) & (y <= y1))
     return guides
-
-
-def reached(prompts: Prompts, size: tuple[int, int], reach: float) -> Array | None:
-    """Return how far each pixel is reached by correcting clicks, float32 (n, H, W) in [0, 1]; None where there is none.
-
-    Parameters
-    ----------
-    prompts : Prompts
-    size : (int, int)
-        Height and width.
-    reach : float
-        See `RefinerConfig`.
-    """
-    if not reach or prompts.points is None or prompts.labels is None or prompts.points.shape[1] < 2:
-        return None
-    found = np.zeros((len(prompts), *size), np.float32)
-    for row, (points, labels) in enumerate(zip(prompts.points, prompts.labels, strict=True)):
-        for px, py in points[labels != ABSENT][1:]:
-            np.maximum(found[row], bump(px, py, size, reach), out=found[row])
-    return found
 
 
 def bump(px: float, py: float, size: tuple[int, int], sigma: float) -> Array:

@@ -14,7 +14,7 @@ from zoo_opt_seg.blackbox.protocol import Array, SegmentationModel, check_answer
 from zoo_opt_seg.blackbox.wrappers import Wrapped, to_bytes
 from zoo_opt_seg.digests import tensors_digest
 from zoo_opt_seg.prompts import Prompts
-from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet, evidence_of, guides_of, reached
+from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet, evidence_of, guides_of
 from zoo_opt_seg.whitebox.core import adapter_file
 
 FORMAT = "zoo-opt-seg refiner 2"
@@ -26,8 +26,7 @@ class Refiner:
     """Networks that correct answers together; made by `zoo_opt_seg.refine.train_refiner` or `load_refiner`.
 
     The corrected logit is a + s (mean_k f_k - a), of the answer's logit a, the logits f_k of the networks and the share
-    s: 0 leaves every answer as it is, 1 follows the networks alone. With a `RefinerConfig.reach`, a share that is not 0
-    is nearer to 1 where a click corrects.
+    s: 0 leaves every answer as it is, 1 follows the networks alone.
 
     Parameters
     ----------
@@ -107,10 +106,8 @@ class Refiner:
             guides = guides_of(prompts[rows], (images.shape[1], images.shape[2]), self.config.sigma)
             layers = [torch.from_numpy(layer) for layer in (pixels, guides, evidence_of(said[rows]))]
             logits, evidence = self._logits(*layers), layers[-1][:, 0]
-            clicks = reached(prompts[rows], (images.shape[1], images.shape[2]), self.config.reach)
             for k, share in enumerate(shares):
-                near: Any = share if clicks is None or not share else torch.from_numpy(share + (1 - share) * clicks)
-                corrected[k, rows] = torch.lerp(evidence, logits, near).sigmoid().numpy()
+                corrected[k, rows] = torch.lerp(evidence, logits, share).sigmoid().numpy()
         corrected[:, failed] = np.nan
         return corrected
 

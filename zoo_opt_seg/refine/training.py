@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from zoo_opt.core.errors import instance, integer
 from zoo_opt_seg.data.draws import kind_for
 from zoo_opt_seg.digests import data_digest
 from zoo_opt_seg.measures.metrics import dice
+from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.refine.answers import Answers, Silent, ask
-from zoo_opt_seg.refine.clicks import corrected
 from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet, evidence_of, guides_of
 from zoo_opt_seg.refine.refiner import Refined, Refiner
 from zoo_opt_seg.whitebox.core.comparator import RowRequest, Trained
@@ -33,6 +33,9 @@ RECIPE = Recipe(
     batch=8, lr=3e-3, weight_decay=1e-2, warmup=25, schedule="polynomial", power=1.0, stop_after=None, clip=1.0
 )
 """The epochs are made as many as it takes for the steps of `train_refiner`."""
+
+Measure = Callable[[Array, Prompts, Array], Array]
+"""Corrected probabilities (n, H, W), prompts and labels (n, H, W) to how good each of them is, (n,): more is better."""
 
 _PARTS, _SEEDS = 41, 1000  # stream of the seed, and what tells the networks' seeds apart
 
@@ -51,15 +54,13 @@ class RefinerTraining(Trainable):
     answers : Answers
     validation : Answers or None
         What the best epoch is chosen by.
-    clicks : bool
-        Whether each question is given correcting clicks beside its own; see `zoo_opt_seg.refine.clicks.corrected`.
     """
 
-    def __init__(self, net: RefinerNet, answers: Answers, validation: Answers | None, clicks: bool = False) -> None:
+    def __init__(self, net: RefinerNet, answers: Answers, validation: Answers | None) -> None:
         self.net, self.size = net, len(answers)
         self.data = data_digest(answers.images, answers.masks, answers.answers)
         self.name = f"refiner {net.config}"
-        self._answers, self._validation, self._clicks = answers, validation, clicks
+        self._answers, self._validation = answers, validation
         self._guides, self._evidence = _seen(answers, net.config)
 
     def tensors(self) -> Mapping[str, Tensor]:
@@ -77,8 +78,6 @@ class RefinerTraining(Trainable):
         rng = np.random.default_rng(seed)
         images, guides, evidence, truth = moved_together(torch.cat(layers, dim=1), rng).split([3, 3, 1, 1], dim=1)
         right = truth[:, 0] > 0.5
-        if self._clicks:
-            guides = corrected(self.net, images, guides, evidence, right, rng)
         return bce_dice(self.net(images, guides, evidence), right).mean()
 
     def validate(self) -> Validation:
@@ -103,8 +102,8 @@ class Refit:
     members : tuple of Fitted
         The training of each network.
     shares : dict of float to float
-        Mean Dice with each share: the answers as they are, 0, to the networks alone, 1. Empty where there was nothing
-        to judge by.
+        Mean Dice, or another measure, with each share: the answers as they are, 0, to the networks alone, 1. Empty
+        where there was nothing to judge by.
     judged : {"validation", "left out", ""}
         Whether by the validation answers, or by what each network says of the images that it was not trained on.
     steps : int
@@ -131,7 +130,7 @@ def train_refiner(
     members: int = MEMBERS,
     config: RefinerConfig | None = None,
     steps: int | None = None,
-    clicks: bool = False,
+    measure: Measure | None = None,
     recipe: Recipe = RECIPE,
     out: Path | None = None,
     report: Report | None = None,
@@ -160,8 +159,8 @@ def train_refiner(
         Of the networks; whether the answers are hard is seen from them.
     steps : int, optional
         Of each training; by default as many as three passes over the answers take, and 200 at least.
-    clicks : bool
-        Whether the refiner is to follow clicks that correct its own masks: in training, each question is given some.
+    measure : callable, optional
+        By which the share is chosen, its mean; by default Dice. See `Measure`.
     recipe : Recipe
         Its number of epochs, and which is kept, follow from the above.
     out : Path, optional
@@ -205,15 +204,15 @@ def train_refiner(
             torch.manual_seed(own.seed)
             net = RefinerNet(config)
         where = None if out is None else out / f"network-{k}"
-        fits.append(fit(RefinerTraining(net, seen, validation, clicks), own, out=where, report=report))
+        fits.append(fit(RefinerTraining(net, seen, validation), own, out=where, report=report))
         nets.append(net)
     shares, judged = {}, ""
     if validation:
-        shares, judged = _shares(validation, [(nets, np.arange(len(validation)))]), "validation"
+        shares, judged = _shares(validation, [(nets, np.arange(len(validation)))], measure), "validation"
     elif len(parts) > 1:
         judge = answers if judge is None else judge
         part = _part(judge, part_of)
-        shares = _shares(judge, [([nets[k]], np.flatnonzero(part == k)) for k in parts])
+        shares = _shares(judge, [([nets[k]], np.flatnonzero(part == k)) for k in parts], measure)
         judged = "left out" if shares else ""
     share = max(shares, key=shares.__getitem__, default=1.0)  # the least of equals, as they are in order
     return Refit(Refiner(nets, share), tuple(fits), shares, judged, made)
@@ -231,14 +230,21 @@ def _part(answers: Answers, part_of: Mapping[int, int]) -> np.ndarray:
     return np.array([part_of.get(int(image), -1) for image in answers.about], np.int64)
 
 
-def _shares(answers: Answers, judges: Sequence[tuple[Sequence[RefinerNet], np.ndarray]]) -> dict[float, float]:
-    """Return the mean Dice of each share, where networks judge some of the questions; of an image the mean first."""
+def _dice(probabilities: Array, prompts: Prompts, truth: Array) -> Array:
+    return np.asarray(dice(probabilities > 0.5, truth))
+
+
+def _shares(
+    answers: Answers, judges: Sequence[tuple[Sequence[RefinerNet], np.ndarray]], measure: Measure | None
+) -> dict[float, float]:
+    """Return the mean measure of each share, where networks judge some of the questions; of an image the mean first."""
     of_image: dict[int, list[list[float]]] = {}
     for nets, rows in judges:
         asked = answers[rows]
         truth, images = asked.masks[asked.rows], asked.images[asked.rows]
-        said = Refiner(nets).corrections(images, asked.prompts, asked.answers, SHARES) > 0.5
-        for image, *scores in zip(asked.about.tolist(), *(dice(masks, truth) for masks in said), strict=True):
+        said = Refiner(nets).corrections(images, asked.prompts, asked.answers, SHARES)
+        measured = ((measure or _dice)(masks, asked.prompts, truth) for masks in said)
+        for image, *scores in zip(asked.about.tolist(), *measured, strict=True):
             of_image.setdefault(image, []).append(scores)
     if not of_image:
         return {}

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from zoo_opt_seg.remote.books import ANSWERED, FAILED, LOST, REFUSED, UNSENT, UN
 from zoo_opt_seg.remote.exchange import Adapter, Exchange, Reply, Request, presentable
 from zoo_opt_seg.remote.ledger import Attempt, Ledger
 from zoo_opt_seg.remote.transport import Lost, NotSent, Transport
+
+_APPEARS, _AGAIN = 10.0, 1.0  # seconds that a job may take to be known where it is asked for, and between two looks
 
 
 class Stopped(NotServed):
@@ -41,6 +44,7 @@ class Exchanging:
         self._reply: Reply | None = None
         self._images = 1  # that the next paid request is about
         self._job = self._resumed = ledger.job(question)
+        self._appears = -math.inf  # until when a job that has begun may be unknown
 
     def __call__(
         self,
@@ -90,7 +94,7 @@ class Exchanging:
         try:
             while True:
                 if request.job and request.job != self._job:
-                    self._job = request.job
+                    self._job, self._appears = request.job, time.monotonic() + _APPEARS
                     self._ledger.keep_job(self._question, self._job)
                 self._reply, came = self._replied(request), True
                 try:
@@ -121,6 +125,8 @@ class Exchanging:
                 self._end(LOST, str(error))
                 self._ledger.check(self._question, str(error))
             raise
+        if reply.status == 404 and not request.paid and time.monotonic() < self._appears:
+            return self._replied(replace(request, after=_AGAIN))
         self._reply = reply
         try:
             self._transport.judge(request, reply)

@@ -152,7 +152,8 @@ class Ledger:
             times = "once" if lost == 1 else f"{lost} times"
             raise Unanswerable(
                 f"{self._model} was asked about this image {times} and never answered: it was perhaps paid {times}, "
-                f"and is not asked again (repeats: {self._terms.repeats})" + (f"; at last {why}" if why else "")
+                f"and is not asked again (repeats, --ask-again, is {self._terms.repeats})"
+                + (f"; at last {why}" if why else "")
             )
         return lost
 

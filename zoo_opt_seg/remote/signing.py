@@ -44,6 +44,10 @@ def signer(how: str, url: str) -> Signer:
     known = _AWS.fullmatch(how)
     if not known:
         raise ValueError(f"sign must be aws:SERVICE, got {how!r:.40}")
+    if known[1] in ("s3", "s3-outposts", "s3-object-lambda"):  # other rules for paths and bodies
+        raise ValueError(
+            f"sign must be of another service than {known[1]}, whose rules differ: give a presigned address"
+        )
     parts = urlsplit(url)
     if not is_safe_for_secrets(parts):
         raise ValueError(f"sign: requests to {parts.netloc} would go by http, where others can read them")

@@ -52,7 +52,8 @@ class Transport:
     Raises
     ------
     ValueError
-        If the adapter's address is none, a header's value is not there, or its signature cannot be made.
+        If the adapter's address is none, a header's value is not there, its signature cannot be made, or there is a
+        header where the signature would be.
     ImportError
         If the extra ``remote`` is not installed, or ``aws`` where requests are signed.
     """
@@ -61,6 +62,10 @@ class Transport:
         self._adapter, self._terms, self._pause = adapter, terms, pause
         self._origin = origin(adapter.url)
         self._headers = [(name, _Header(name, value)) for name, value in terms.headers.items()]
+        if adapter.sign and "authorization" in map(str.lower, terms.headers):
+            raise ValueError(
+                f"headers must hold no Authorization where requests are signed by {adapter.sign}: sign=none sends yours"
+            )
         self._sign = signer(adapter.sign, adapter.url) if adapter.sign else None
         self._requests, self._images = Rate(terms.rate), Rate(terms.images_rate)
         self._connections = Connections(terms.workers, terms.ca)

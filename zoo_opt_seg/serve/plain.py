@@ -81,7 +81,10 @@ def plain_router(desk: Desk) -> APIRouter:
     ) -> Response:
         """Segment one image: its file is the body, or stands in JSON; all coordinates are pixels of it."""
         content = await request.body()
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "multipart/form-data":
+            raise Problem(415, "the image file must be the body itself (curl --data-binary @FILE), not part of a form")
+        if kind == "application/json":
             if request.query_params:
                 raise Problem(400, "a question in JSON must have all in it, got something in the address too")
             asked, content = await desk.parsed(lambda: _of_json(content, desk.limits))

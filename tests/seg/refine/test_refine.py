@@ -1,5 +1,7 @@
 """Refiners: what they see, that they change nothing before they learn, and that they learn from answers alone."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -183,9 +185,9 @@ def test_each_network_is_judged_by_images_that_it_has_not_seen(samples, monkeypa
     seen, judged = [], []
     train, correct = refine_training.RefinerTraining, Refiner.corrections
 
-    def training(net, answers, validation, clicks):
+    def training(net, answers, validation):
         seen.append((net, set(answers.about.tolist())))
-        return train(net, answers, validation, clicks)
+        return train(net, answers, validation)
 
     def correcting(self, images, prompts, answers, shares):
         judged.append((self.nets, {image.tobytes() for image in images}))
@@ -226,6 +228,18 @@ def test_where_the_black_box_is_right_it_is_left_alone(samples):
     assert done.refiner.share == 0.0 and done.shares[0.0] == 1.0 and done.judged == "left out"
     corrected = done.refiner.correct(answers.images[answers.rows], answers.prompts, answers.answers)
     np.testing.assert_array_equal(corrected > 0.5, answers.answers)
+
+
+@pytest.mark.parametrize(("wanted", "best"), [((0, 1, 2, 3, 4), 1.0), ((0, 2, 1, 2, 0), 0.25)])
+def test_the_share_is_chosen_by_the_measure(samples, wanted, best):
+    answers, scores = ask(Uncertain(), samples, questions=1), itertools.cycle(wanted)
+
+    def measure(probabilities, prompts, truth):
+        assert probabilities.shape == truth.shape and len(prompts) == len(truth) and truth.dtype == np.bool_
+        return np.full(len(truth), next(scores))
+
+    done = train_refiner(answers, config=SMALL, members=2, steps=1, measure=measure)
+    assert done.refiner.share == best and tuple(done.shares.values()) == wanted
 
 
 def test_the_answers_that_judge(samples):

@@ -15,6 +15,7 @@ from zoo_opt.core.errors import NotServed, Refused
 from zoo_opt_seg.blackbox import BlackBoxError, PartlyAnswered, Served, Unanswerable
 from zoo_opt_seg.blackbox.protocol import BlackBoxGone
 from zoo_opt_seg.prompts import Prompts
+from zoo_opt_seg.remote import attempts
 from zoo_opt_seg.remote.box import RemoteBlackBox
 from zoo_opt_seg.remote.exchange import Request
 from zoo_opt_seg.remote.ledger import CapReached, Ledger
@@ -305,6 +306,28 @@ def test_a_job_that_the_service_has_forgotten_is_asked_for_anew(tmp_path):
         with boxed(service, 1, ledger=ledger) as box:
             assert np.array_equal(Served(box)(IMAGES[:1], POINTS[:1]), WHOLE[:1])
             assert service.served == 2 == box.spent.calls
+
+
+def test_a_job_that_is_not_known_at_once_is_looked_for_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(attempts, "_AGAIN", 0.01)
+    unknown = []
+
+    def upset(number, handler):
+        if handler.path == "/jobs/0" and len(unknown) < 3:
+            unknown.append(handler.answer(404))
+            return True
+        return False
+
+    with Service(upset=upset) as service:
+        service.polls = 1
+        with boxed(service, 1, ledger=tmp_path / "ledger") as box:
+            assert np.array_equal(box(IMAGES[:1], POINTS[:1]), WHOLE[:1])
+            assert len(unknown) == 3 and service.served == 1 == box.spent.calls
+        monkeypatch.setattr(attempts, "_APPEARS", 0.0)
+        unknown.clear()
+        service.jobs.clear()
+        with boxed(service, 1, ledger=tmp_path / "other") as box, pytest.raises(Refused, match="404"):
+            box(IMAGES[:1], POINTS[:1])
 
 
 def test_an_interrupt_ends_soon_and_the_answers_on_their_way_are_awaited(tmp_path):

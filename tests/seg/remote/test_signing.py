@@ -172,3 +172,16 @@ def test_the_preset_signs_unless_told_not_to(caplog):
     assert MappedService(preset_mapping("sagemaker", {"url": url, "sign": "none"})).sign == ""
     with pytest.raises(ValueError, match="'sign' must be aws:SERVICE, or none, got 'yes'"):
         preset_mapping("sagemaker", {"url": url, "sign": "yes"})
+
+
+@pytest.mark.parametrize("name", ["Authorization", "authorization"])
+def test_a_header_where_the_signature_would_be_is_an_error(name):
+    adapter = NpzAdapter("http://127.0.0.1:9")
+    adapter.sign = "aws:sagemaker"
+    with pytest.raises(ValueError, match="no Authorization where requests are signed by aws:sagemaker"):
+        Transport(adapter, Terms(headers={name: "Bearer of-the-user"}))
+
+
+def test_what_has_rules_of_its_own_is_not_signed():
+    with pytest.raises(ValueError, match="another service than s3, whose rules differ: give a presigned address"):
+        signer("aws:s3", "https://bucket.s3.eu-west-1.amazonaws.com/")

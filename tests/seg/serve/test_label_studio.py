@@ -73,8 +73,34 @@ def test_a_click_is_answered_once_and_kept(tmp_path):
         (again,) = masks_of(client.post("/predict", json=question(1)))  # neither asked nor fetched again
         np.testing.assert_array_equal(mask, again)
         assert client.box.calls == client.learner.paid == 1 and len(client.asked) == 1
-        corrected = question(1, click(1), click(1, False, (1, 1)))
-        masks_of(client.post("/predict", json=corrected))
+
+
+def test_corrections_move_the_border_and_cost_nothing(tmp_path):
+    with backend(tmp_path) as client:
+        (mask,) = masks_of(client.post("/predict", json=question(1)))
+        _, right, (x, y) = disc(1)
+        beside = round(x) + 6, round(y)  # on the disc, beyond what the box finds of it
+        assert right[beside[::-1]] and not mask[beside[::-1]]
+        (more,) = masks_of(client.post("/predict", json=question(1, click(1), click(1, at=beside))))
+        assert (
+            more[beside[::-1]]
+            and mask.sum() < more.sum()
+            and dice(more[None], right[None]) > dice(mask[None], right[None])
+        )
+        (less,) = masks_of(
+            client.post("/predict", json=question(1, click(1), click(1, False, (round(x) + 2, round(y)))))
+        )
+        assert not less[round(y), round(x) + 2] and less.sum() < mask.sum()
+        assert client.box.calls == client.learner.paid == 1
+        assert len((tmp_path / "questions.jsonl").read_text().splitlines()) == 1  # what was asked, once
+
+
+def test_a_model_may_be_asked_by_more_clicks(tmp_path):
+    with backend(tmp_path, asked=2) as client:
+        masks_of(client.post("/predict", json=question(1, click(1), click(1, False, (1, 1)))))
+        masks_of(client.post("/predict", json=question(1, click(1), click(1, False, (1, 1)), click(1, False, (2, 2)))))
+        assert client.box.calls == client.learner.paid == 1
+        masks_of(client.post("/predict", json=question(1)))
         assert client.box.calls == client.learner.paid == 2
 
 

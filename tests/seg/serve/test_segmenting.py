@@ -72,6 +72,12 @@ def test_any_size_is_asked_as_it_is_without_a_size():
     np.testing.assert_array_equal(Segmenter(sam())(image, POINT), sam()(image[None], POINT)[0])
 
 
+@pytest.mark.parametrize("size", [None, SIZE])
+def test_an_image_of_one_row_is_answered(size):
+    answer = Segmenter(sam(), size=size)(picture(1, 40 * SIZE), Prompts(points=np.float32([[[30, 0]]])))
+    assert answer.shape == (1, 40 * SIZE) and np.isfinite(answer).all()
+
+
 @pytest.mark.parametrize("refined", [False, True])
 @pytest.mark.parametrize("how", [{}, {"fit": "pad"}, {"fit": "pad", "crop": (2, 1, 0, 3)}])
 def test_an_adapted_model_is_its_parts_one_after_the_other(refined, how):

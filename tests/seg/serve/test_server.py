@@ -203,6 +203,11 @@ SEGMENT = [
     ({"params": {"point": "3,3", "version": "9"}, "content": png()}, 404, "there is no version '9', only 1"),
     ({"params": {"point": "3,3"}, "content": b""}, 415, "must be a file of PNG, JPEG, WEBP, BMP"),
     ({"params": {"point": "3,3"}, "content": b"%PDF-1.4"}, 415, "must be a file of PNG"),
+    (
+        {"params": {"point": "3,3"}, "files": {"image": png()}},
+        415,
+        "the body itself (curl --data-binary @FILE)",
+    ),
     ({"params": {"point": "3,3"}, "content": png(form="GIF")}, 415, "must be a file of PNG"),
     ({"params": {"point": "3,3"}, "content": png()[:200]}, 400, "cannot be decoded"),
     ({"params": {"point": "3,3"}, "content": png()[:400] + b"?" + png()[401:]}, 400, "cannot be decoded"),

@@ -1,4 +1,4 @@
-"""Ask a server by tritonclient: an image by points, by a box and by nothing, in JSON and in bytes.
+"""Ask a server by tritonclient: an image by points and by a box, in JSON and in bytes.
 
 Arguments: host and port, the model's name, a file with the arrays that are asked about, a file for the answers.
 """
@@ -20,7 +20,7 @@ def main():
     metadata = client.get_model_metadata(model)
     found = {"name": metadata["name"], "inputs": [entry["name"] for entry in metadata["inputs"]]}
     masks = {"inputs": np.array(found["inputs"])}
-    for kind, names in (("points", ["points", "labels"]), ("box", ["box"]), ("nothing", [])):
+    for kind, names in (("points", ["points", "labels"]), ("box", ["box"])):
         for binary in (True, False):
             for pixels in ("image", "bytes"):
                 inputs = []
@@ -34,10 +34,13 @@ def main():
                 result = client.infer(model, inputs, outputs=[output], request_id="seven")
                 assert result.get_response()["id"] == "seven"
                 masks[f"{kind}-{pixels}-{binary}"] = result.as_numpy("mask")
-    try:
-        client.infer(model, [triton.InferInput("picture", [1], "FP32").set_data_from_numpy(np.zeros(1, np.float32))])
-    except triton.InferenceServerException as error:
-        masks["error"] = np.array([error.status(), error.message()])
+    alone = triton.InferInput("image", given["image"].shape, "FP32").set_data_from_numpy(given["image"])
+    other = triton.InferInput("picture", [1], "FP32").set_data_from_numpy(np.zeros(1, np.float32))
+    for name, tensor in (("alone", alone), ("other", other)):
+        try:
+            client.infer(model, [tensor])
+        except triton.InferenceServerException as error:
+            masks[name] = np.array([error.status(), error.message()])
     np.savez(answers, **masks)
 
 

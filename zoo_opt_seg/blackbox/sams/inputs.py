@@ -111,6 +111,6 @@ def input_of(kind: str, sam: Any) -> SamInput:
 
 
 def longest_side(size: tuple[int, ...], longest: int) -> tuple[int, int]:
-    """Return height and width with the longer side ``longest``, rounded as SAM does."""
+    """Return height and width with the longer side ``longest``, rounded as SAM does, but never to nothing."""
     scale = longest * 1.0 / max(size[0], size[1])
-    return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
+    return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))

@@ -138,7 +138,8 @@ class OipAdapter(Adapter):
         arrays = {options.image: image_tensor(form, image)}
         for option, values in self._asked(prompts, image.shape[1], image.shape[0]).items():
             if option not in form.types:
-                raise ValueError(f"the model takes no {option}, got prompts with {option}")
+                takes = ", ".join(form.types) or "an image alone"
+                raise ValueError(f"the model takes no {option}, got prompts with {option}; it takes {takes}")
             values = values if option == "text" else values.astype(tensors.DTYPES[form.types[option]])
             arrays[getattr(options, option)] = values[None] if form.batch else values
         for name, side in ((options.height, image.shape[0]), (options.width, image.shape[1])):

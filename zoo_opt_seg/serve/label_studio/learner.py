@@ -8,6 +8,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from zoo_opt_seg.blackbox.protocol import SegmentationModel, as_black_box
 from zoo_opt_seg.blackbox.wrappers import Budgeted
 from zoo_opt_seg.data.fitting import Fit, check_fit
 from zoo_opt_seg.prompts import Array, Prompts
-from zoo_opt_seg.refine import Refined, RefinedPrompt, Refiner
+from zoo_opt_seg.refine import FollowingClicks, Refined, RefinedPrompt, Refiner, question
 from zoo_opt_seg.serve.label_studio.kept import Present, read_present, read_refiner, read_versions, write_present
 from zoo_opt_seg.serve.label_studio.learning import LEAST
 from zoo_opt_seg.serve.label_studio.project import Project, Shaded
@@ -56,6 +57,9 @@ class Learner:
         New labelled images after which the next version is learnt.
     most_questions : int, optional
         To the black box, in all; those of earlier runs count.
+    asked : int
+        Clicks that the black box is asked by; its answer follows those after them, see
+        `zoo_opt_seg.refine.FollowingClicks`.
 
     Attributes
     ----------
@@ -81,9 +85,10 @@ class Learner:
         fit: str = "stretch",
         every: int = 5,
         most_questions: int | None = None,
+        asked: int = 1,
     ) -> None:
         self.folder, self.size, self.fit = Path(folder), integer("size", size, 8), check_fit(fit)
-        self.every, self.trouble = integer("every", every, 1), ""
+        self.every, self.asked, self.trouble = integer("every", every, 1), integer("asked", asked, 1), ""
         trained = prompt.trained if isinstance(prompt, RefinedPrompt) else prompt
         self._start = prompt.refiner if isinstance(prompt, RefinedPrompt) else None
         box = as_black_box(model)
@@ -98,8 +103,8 @@ class Learner:
             if most_questions is not None:
                 left = integer("most_questions", most_questions, 0) - self.paid
                 box = Budgeted(box, max(0, left) * views)
-            asked = box if trained is None else Shaded(box, trained)
-            self._box = Cached(asked, self.records.answers)
+            shaded = box if trained is None else Shaded(box, trained)
+            self._box = Cached(shaded, self.records.answers)
             self._locks = [threading.Lock() for _ in range(_LOCKS)]
             self._present = read_present(self.folder)
             self.served = Versions(self._made(0), "0")
@@ -154,10 +159,11 @@ class Learner:
         check_inside(prompts, fit.shown)
         segmenter = self.served.current.segmenter
         shown = segmenter.fitted(fit.picture(image), prompts, fit)
+        asked = replace(shown, prompts=question(shown.prompts, self.asked))
         picture = self.records.add_picture(shown.image)
-        with self._locks[zlib.crc32(picture.encode() + shown.prompts.key(0)) % _LOCKS]:
+        with self._locks[zlib.crc32(picture.encode() + asked.prompts.key(0)) % _LOCKS]:
             mask = segmenter.answer(shown)
-        self.records.add_question(task, shown, picture)
+        self.records.add_question(task, asked, picture)
         return mask
 
     def labelled(self, task: int, annotation: int, results: list[dict[str, Any]]) -> None:
@@ -226,7 +232,8 @@ class Learner:
 
     def _made(self, number: int) -> Segmenter:
         refiner: Refiner | None = read_refiner(self.folder, number) if number else self._start
-        return Segmenter(self._box if refiner is None else Refined(self._box, refiner), None, self.size, self.fit)
+        box = self._box if refiner is None else Refined(self._box, refiner)
+        return Segmenter(FollowingClicks(box, self.asked), None, self.size, self.fit)
 
     def _put(self, number: int) -> None:
         """Have a version of the folder there to be asked for."""

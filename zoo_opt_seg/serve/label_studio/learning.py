@@ -22,6 +22,7 @@ from zoo_opt_seg.blackbox.cache import Cached, MaskFolder
 from zoo_opt_seg.blackbox.protocol import BlackBox
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.refine.answers import Answers
+from zoo_opt_seg.refine.clicks import corrections
 from zoo_opt_seg.refine.network import RefinerConfig
 from zoo_opt_seg.refine.training import RECIPE, Refit, train_refiner
 from zoo_opt_seg.serve.label_studio.kept import write_version
@@ -30,12 +31,12 @@ from zoo_opt_seg.serve.label_studio.records import ANSWERS, meant, read_masks, r
 
 # Chosen on the design seeds of benchmarks/annotation_study.py: less than a minute for a version. Of five images two
 # networks learn from two or three each, and one draw in four was poor; three networks were good in all.
-CHANNELS, STEPS, MEMBERS, REACH = (8, 16, 24, 32), 80, 3, 0.15
+CHANNELS, STEPS, MEMBERS = (8, 16, 24, 32), 80, 3
 LEAST = 2  # labelled images that a version can be learnt from: each network leaves some out
 
 
 def learnt(answers: Answers, seed: int = 0, members: int = MEMBERS, steps: int = STEPS) -> Refit:
-    """Return a refiner that follows clicks, as far as the labels that its networks have not seen say that it helps.
+    """Return a refiner, followed as far as it saves corrections of the labels that its networks have not seen.
 
     Parameters
     ----------
@@ -45,8 +46,12 @@ def learnt(answers: Answers, seed: int = 0, members: int = MEMBERS, steps: int =
     members, steps : int
         See `zoo_opt_seg.refine.train_refiner`.
     """
-    config, recipe = RefinerConfig(channels=CHANNELS, reach=REACH), replace(RECIPE, seed=seed)
-    return train_refiner(answers, members=members, steps=steps, clicks=True, config=config, recipe=recipe)
+    config, recipe = RefinerConfig(channels=CHANNELS), replace(RECIPE, seed=seed)
+    return train_refiner(answers, members=members, steps=steps, config=config, recipe=recipe, measure=_saved)
+
+
+def _saved(probabilities: Array, prompts: Prompts, truth: Array) -> Array:
+    return -corrections(probabilities, prompts, truth)
 
 
 class Unasked(BlackBox):
@@ -123,8 +128,8 @@ def learn(folder: Path, number: int, seed: int = 0) -> dict[str, Any] | None:
         "images": images,
         "questions": len(answers),
         "share": done.refiner.share,
-        "dice_before": done.shares[0.0],
-        "dice": best,
+        "corrections_before": -done.shares[0.0],
+        "corrections": -best,
         "judged": done.judged,
         "seconds": round(done.seconds, 1),
         "made": time.strftime("%Y-%m-%d %H:%M:%S"),

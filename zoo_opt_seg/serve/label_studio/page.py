@@ -32,10 +32,10 @@ def versions_page(learner: Learner) -> str:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Versions</title><style>{_STYLE}</style>'
         f"<h1>Versions</h1><p>{learner.paid} answers of the black box so far; {len(learner.records.labelled)} labelled "
         f"images, {len(learner.records.usable)} of them with clicks to learn from. {coming}</p>{trouble}"
-        f'<form method="post" action="/rollback">{newest}<table><tr><th>Version<th>Learnt from<th>Dice on labels that '
-        f"it has not seen<th>Corrections<th>Made<th></tr>{rows}</table></form>"
-        "<p>Dice is the mean over the labelled images, each judged by networks that did not learn from it; before the "
-        "arrow is that of the black box alone.</p></html>"
+        f'<form method="post" action="/rollback">{newest}<table><tr><th>Version<th>Learnt from<th>Corrections an image '
+        f"needs<th>Networks<th>Made<th></tr>{rows}</table></form>"
+        "<p>Corrections are clicks after the first one until Dice is .9, ten at most: the mean over the labelled "
+        "images, each judged by networks that did not learn from it. Before the arrow: of the black box.</p></html>"
     )
 
 
@@ -44,9 +44,9 @@ def _row(number: int, about: Mapping[str, Any], present: bool) -> str:
     button = "answers now" if present else f'<button name="version" value="{number}">Use this</button>'
     if number:
         learnt = f"{about.get('images', '?')} images, {about.get('questions', '?')} clicks"
-        dice = f"{about.get('dice_before', float('nan')):.3f} → {about.get('dice', float('nan')):.3f}"
+        taken = " → ".join(f"{about.get(key, float('nan')):.1f}" for key in ("corrections_before", "corrections"))
         share = f"followed to {100 * about.get('share', 0.0):.0f} %"
     else:
-        learnt = dice = share = ""
-    cells = "".join(f"<td>{escape(str(cell))}" for cell in (name, learnt, dice, share, about.get("made", "")))
+        learnt = taken = share = ""
+    cells = "".join(f"<td>{escape(str(cell))}" for cell in (name, learnt, taken, share, about.get("made", "")))
     return f"<tr{' class=present' * present}>{cells}<td>{button}</tr>"
