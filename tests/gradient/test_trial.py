@@ -101,6 +101,25 @@ def test_failed_probes_are_too_long_ones(failed: set[int], first: bool) -> None:
         assert left == (2 if factor < 0.25 else 0)
 
 
+def test_a_rate_that_warms_up_is_tried_again_as_steps_grow() -> None:
+    """Whenever they may be twice as long as allowed; what is left of the full rate is what a trial of that leaves."""
+    trials, longest, factors = [], [], []
+    for lr in (lambda t: 2e-3 * min(1.0, (t + 1) / 64), 2e-3):
+        opt = zo.Optimizer(zo.FZOO(lr=lr, c=1e-3, directions=12, base=False, trial=True), np.ones(D), rng=2)
+        f, lengths = bowl(3.0), []
+        for _ in range(80):
+            before, batch = opt.mean.copy(), opt.ask()
+            opt.tell(batch, [f(x) for x in batch])
+            lengths.append(np.linalg.norm(opt.mean - before))
+        trials.append([t for t, length in enumerate(lengths) if length == 0.0])
+        longest.append(max(lengths))
+        factors.append(opt.state.gains.factor)
+    assert trials[1] == [0, 1]
+    assert trials[0][:5] == [0, 2, 6, 14, 30] and len(trials[0]) <= 8  # 0 left all, so that the next is at 3 / 64
+    assert longest[0] < 6.0 * longest[1] and longest[1] < 0.5  # untried, 33
+    assert 0.5 < factors[0] / factors[1] < 2.0
+
+
 def test_a_run_goes_on_exactly_from_within_its_trial(tmp_path) -> None:
     f, path = bowl(30.0), tmp_path / "run.zoo"
     for at in range(5):

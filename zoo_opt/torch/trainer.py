@@ -206,7 +206,7 @@ class Trainer(StoredTraining):
             evaluates some of the probes; they exchange losses alone and stay the same bit for bit. Its backend must
             take tensors of the CPU, as gloo does.
         callback : callable, optional
-            ``callback(step)`` after each step; True ends the training, in all processes of a group or in none.
+            ``callback(step)`` after each step; True ends the training, in all processes of a group.
 
         Returns
         -------
@@ -217,6 +217,9 @@ class Trainer(StoredTraining):
         ------
         ReplicaError
             If a worker's parameters, or those of another process of the group, are not those of this process.
+        RuntimeError
+            If an error was raised in another process of the group, or one is gone: found at once where the backend
+            sees it, at the latest after the group's timeout (of ``init_process_group``; 30 minutes by default).
         """
         if self.module is None:
             raise TypeError("module must be a torch.nn.Module for fit, got parameters alone")
@@ -234,17 +237,24 @@ class Trainer(StoredTraining):
             workers = Evaluators(executor, make, loss, self.method, course.head, self._made)
         elif group is not None:
             workers = GroupRanks(group, module, course.replica, loss, course.head)
-        while not self.stop() and (last is None or self.steps < last):
-            if workers is None:
-                number = self.steps
-                step = self.step(lambda number=number: loss(module, number))  # type: ignore[misc]
-            else:
-                step = self._step_on(workers)
-            if callback is not None and callback(step) is True:
-                break
+        failed = True
+        try:
+            while not self.stop() and (last is None or self.steps < last):
+                if workers is None:
+                    number = self.steps
+                    step: Step | None = self.step(lambda number=number: loss(module, number))  # type: ignore[misc]
+                else:
+                    step = self._step_on(workers)
+                if step is None or (callback is not None and callback(step) is True):
+                    break
+            failed = False
+        finally:
+            if isinstance(workers, GroupRanks):
+                workers.end(self.steps, failed)
         return self
 
-    def _step_on(self, workers: Evaluators | GroupRanks) -> Step:
+    def _step_on(self, workers: Evaluators | GroupRanks) -> Step | None:
+        """Make one step; None, without one, where another process of a group has ended the training."""
         course, started = self._course, time.perf_counter()
         self.check()
         memo = course.begin(self.lr_factor)
@@ -252,6 +262,9 @@ class Trainer(StoredTraining):
         try:
             losses = workers.losses(self.steps, course.places(memo), memo.gain, course.wanted, check)
             forward = time.perf_counter() - started
+            if losses is None:
+                course.replica.home()
+                return None
             step = self._finished(memo, losses)
         except BaseException:
             course.replica.home()
