@@ -258,5 +258,7 @@ test_errors = refused(
     (lambda: zo.torch.Trainer(net(), budget=0), ValueError, "budget must be >= 1, got 0"),
     (lambda: spsa().fit(loss), ValueError, "steps must be given where the trainer has no budget"),
     (lambda: spsa().fit(loss, 1, executor=object()), TypeError, "make must be given with an executor"),
+    (lambda: spsa().fit(loss, 1, wait=1.0), ValueError, "wait must be None without an executor, got 1.0"),
+    (lambda: spsa().fit(loss, 1, executor=object(), make=net, wait=0.0), ValueError, "wait must be > 0|wait"),
     (lambda: spsa().step(lambda: "x"), TypeError, "losses must be real numbers, got 'x'"),
 )

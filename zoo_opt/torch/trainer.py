@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import torch
 
-from zoo_opt.core.errors import integer
+from zoo_opt.core.errors import integer, positive
 from zoo_opt.core.keys import make_key
 from zoo_opt.gradient.gains import Gain
 from zoo_opt.gradient.zo_gradient import ZOMemo
@@ -183,6 +183,7 @@ class Trainer(StoredTraining):
         *,
         executor: Any = None,
         make: Callable[[], torch.nn.Module] | None = None,
+        wait: float | None = None,
         group: Any = None,
         callback: Callable[[Step], Any] | None = None,
     ) -> Self:
@@ -201,6 +202,9 @@ class Trainer(StoredTraining):
         make : callable, optional
             ``make()`` -> the module at its start, on a worker; needed with an executor. What a worker of processes
             gets is pickled, as is ``loss``.
+        wait : float, optional
+            Seconds that a step waits for its probes on an executor. Those that are later count as failed, and what they
+            give is dropped. By default it waits for all. The log repeats the training, another run need not.
         group : torch.distributed.ProcessGroup, optional
             Processes that all call this alike, each with a trainer of its own of the same start, method and seed. Each
             evaluates some of the probes; they exchange losses alone and stay the same bit for bit. Its backend must
@@ -229,12 +233,14 @@ class Trainer(StoredTraining):
             raise TypeError("make must be given with an executor: a function that returns the module at its start")
         if executor is not None and group is not None:
             raise TypeError("group must be None with an executor, got both")
+        if wait is not None and (executor is None or not positive("wait", wait)):
+            raise ValueError(f"wait must be None without an executor, got {wait!r}")
         last = None if steps is None else self.steps + integer("steps", steps, 0)
         workers: Evaluators | GroupRanks | None = None
         module, course = self.module, self._course
         if make is not None and executor is not None:
             self._made = self._all_made()
-            workers = Evaluators(executor, make, loss, self.method, course.head, self._made)
+            workers = Evaluators(executor, make, loss, self.method, course.head, self._made, wait)
         elif group is not None:
             workers = GroupRanks(group, module, course.replica, loss, course.head)
         failed = True
