@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from zoo_opt.gradient.gains import Gain, Gains, Observation
 
 # Ours, chosen on design seeds of three trainings: docs/torch.md, "Forwards".
-_PART = 0.25  # of what the slopes promise a step, the most that the loss may rise along a probe as long as the step
+_PART = 0.125  # of what the slopes promise a step, the most that the loss may rise along a probe as long as the step
 _SHORTEST = 1 / 32  # shortest probe of a trial over the longest, and the least factor of one trial
 _AGAIN, _MOST = 0.25, 3  # a trial is made again at the new length where that is less than so much of the old; trials
-_GROWN = 2.0  # and where steps have grown to so many times the length that was allowed: the rise is then half
+_GROWN = 2.0  # and where steps have grown to so many times the length that was allowed: the rise is then a quarter
 
 
 class TrialState(NamedTuple):
@@ -47,9 +47,10 @@ class TrialSteps(Gains):
 
     A r^2 is what the loss rises by curvature, along a step as along a probe; s, the RMS of the residuals, is the size
     of the slopes, which promise that the loss falls by r s sqrt(q - 1) in a step. lr is multiplied by
-    s sqrt(q - 1) / (4 A r), where that is less than 1: then the rise is a quarter of the promise. Without other noise
-    than that of the directions a half is best; that of the minibatch, which a trial does not see, makes shorter steps
-    better. Where steps grow to more than twice what was allowed, as a schedule warms up, there is a trial again.
+    s sqrt(q - 1) / (8 A r), where that is less than 1: then the rise is an eighth of the promise. Without other noise
+    than that of the directions a half is best; that of the minibatch, which a trial does not see and which grows
+    beside the slopes as they flatten, makes shorter steps better. Where steps grow to more than twice what was allowed,
+    as a schedule warms up, there is a trial again.
 
     Parameters
     ----------
