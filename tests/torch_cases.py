@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import datetime
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -69,12 +71,16 @@ def train(folder):
     print("sum", trainer.checksum(), trainer.cost.forwards, flush=True)
 
 
-def train_in_a_group(rank, size, folder, name, seed, breaks):
-    """Train in process ``rank`` of ``size`` and write its bits, how often it was asked, or what was raised."""
+def train_in_a_group(rank, size, folder, name, seed, breaks, ends):
+    """Train in process ``rank`` of ``size`` and write its bits, how often it was asked, or what was raised.
+
+    ``breaks`` is the (rank, step) of which the loss raises, ``ends`` that after which a process does what ``seed`` is.
+    """
     from torch import distributed
 
     store = distributed.FileStore(f"{folder}/store", size)
-    distributed.init_process_group("gloo", store=store, rank=rank, world_size=size)
+    limit = datetime.timedelta(seconds=20)
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=limit)
     calls = [0]
 
     def fun(module, step):
@@ -83,13 +89,24 @@ def train_in_a_group(rank, size, folder, name, seed, breaks):
             raise ZeroDivisionError
         return loss(module, step)
 
+    def after(step):
+        if (rank, step.number) != ends:
+            return False
+        if seed == "dies":
+            os._exit(0)
+        if seed == "raises":
+            raise ZeroDivisionError
+        if seed == "waits":
+            time.sleep(40)
+        return True
+
     module = net(rank if seed == "others" else 0)
     method = METHODS[name]
     if seed == "other probes":
         method = dataclasses.replace(method, directions=4 + 2 * rank)
     trainer = zo.torch.Trainer(module, method, budget=5000, rng=3)
     try:
-        trainer.fit(fun, steps=25, group=distributed.group.WORLD)
+        trainer.fit(fun, steps=25, group=distributed.group.WORLD, callback=after)
         told = f"{calls[0]} of {trainer.cost.forwards}"
     except (RuntimeError, ZeroDivisionError) as error:
         told = f"{type(error).__name__}: {error}"

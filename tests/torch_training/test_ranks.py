@@ -14,19 +14,22 @@ if not torch.distributed.is_available() or not torch.distributed.is_gloo_availab
     pytest.skip("torch has no gloo", allow_module_level=True)
 
 
-def ended(folder: Path, name: str, size: int = 2, seed: str = "same", breaks=None) -> tuple[list[bytes], list[str]]:
+def ended(
+    folder: Path, name: str, size: int = 2, seed: str = "same", breaks=None, ends=None
+) -> tuple[list[bytes], list[str]]:
     """The bits of each process of a group, and what it told."""
-    arguments = (size, str(folder), name, seed, breaks)
+    arguments = (size, str(folder), name, seed, breaks, ends)
     torch.multiprocessing.spawn(train_in_a_group, arguments, nprocs=size)
+    there = [rank for rank in range(size) if (folder / f"{rank}.told").exists()]
     return (
-        [(folder / f"{rank}.bits").read_bytes() for rank in range(size)],
-        [(folder / f"{rank}.told").read_text() for rank in range(size)],
+        [(folder / f"{rank}.bits").read_bytes() for rank in there],
+        [(folder / f"{rank}.told").read_text() for rank in there],
     )
 
 
-def alone(name: str) -> tuple[bytes, int]:
+def alone(name: str, steps: int = 25) -> tuple[bytes, int]:
     module = net()
-    trainer = zo.torch.Trainer(module, METHODS[name], budget=5000, rng=3).fit(loss, steps=25)
+    trainer = zo.torch.Trainer(module, METHODS[name], budget=5000, rng=3).fit(loss, steps=steps)
     return bits(module), trainer.cost.forwards
 
 
@@ -51,8 +54,34 @@ def test_another_start_or_method_is_found_by_all(seed: str, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_a_loss_that_raises_in_one_ends_all_at_the_same_step(tmp_path: Path) -> None:
     all_bits, told = ended(tmp_path, "fzoo", breaks=(1, 7))
-    assert told == ["RuntimeError: the loss raised an error in process 1 at step 7", "ZeroDivisionError: "]
+    told_others = "RuntimeError: an error was raised in process 1 at step 7, which ends the training"
+    assert told == [told_others, "ZeroDivisionError: "]
     assert all_bits == [alone("fzoo")[0]] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 3])
+def test_one_that_ends_the_training_ends_it_for_all(size: int, tmp_path: Path) -> None:
+    all_bits, told = ended(tmp_path, "fzoo", size, ends=(1, 6))
+    expected, forwards = alone("fzoo", 7)
+    assert all_bits == [expected] * size
+    assert [each.split(" of ")[1] for each in told] == [str(forwards)] * size
+
+
+@pytest.mark.slow
+def test_an_error_beside_the_loss_ends_all_too(tmp_path: Path) -> None:
+    all_bits, told = ended(tmp_path, "fzoo", seed="raises", ends=(0, 6))
+    told_others = "RuntimeError: an error was raised in process 0 at step 7, which ends the training"
+    assert told == ["ZeroDivisionError: ", told_others]
+    assert all_bits == [alone("fzoo", 7)[0]] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", ["dies", "waits"])
+def test_one_that_is_gone_is_found_within_the_timeout(seed: str, tmp_path: Path) -> None:
+    all_bits, told = ended(tmp_path, "fzoo", seed=seed, ends=(1, 6))
+    assert told[0].startswith("RuntimeError: another process of the group has gone, or was later than the group's")
+    assert all_bits[0] == alone("fzoo", 7)[0]
 
 
 def test_a_group_is_no_executor() -> None:

@@ -232,6 +232,17 @@ def test_no_copy_is_made_that_has_lost_its_module(copied) -> None:
     raises(TypeError, "a ZerothOrder cannot be", copied, zo.torch.ZerothOrder(module.parameters(), METHODS["spsa"]))
 
 
+def test_a_trial_is_of_the_full_rate_while_a_factor_warms_up() -> None:
+    wanted = []
+    for factor in (1.0, 0.01):
+        trainer = zo.torch.Trainer(net(), METHODS["untuned-trial"], budget=5000, rng=3)
+        trainer.lr_factor = factor
+        step = trainer.step(lambda trainer=trainer: loss(trainer.module, 0))
+        assert step.skipped
+        wanted.append(step.gain.c)
+    assert wanted[0] == wanted[1] > 0.0
+
+
 def spsa(**options):
     return zo.torch.Trainer(net(), replace(METHODS["spsa"], **options))
 
@@ -247,5 +258,7 @@ test_errors = refused(
     (lambda: zo.torch.Trainer(net(), budget=0), ValueError, "budget must be >= 1, got 0"),
     (lambda: spsa().fit(loss), ValueError, "steps must be given where the trainer has no budget"),
     (lambda: spsa().fit(loss, 1, executor=object()), TypeError, "make must be given with an executor"),
+    (lambda: spsa().fit(loss, 1, wait=1.0), ValueError, "wait must be None without an executor, got 1.0"),
+    (lambda: spsa().fit(loss, 1, executor=object(), make=net, wait=0.0), ValueError, "wait must be > 0|wait"),
     (lambda: spsa().step(lambda: "x"), TypeError, "losses must be real numbers, got 'x'"),
 )

@@ -167,6 +167,39 @@ def test_failed_probes_come_back_as_such() -> None:
     assert trainer.cost.failures == trainer.probes
 
 
+@pytest.mark.parametrize("name", ["fzoo-auto", "spsa-gc"])
+def test_late_probes_have_failed_and_all_stay_the_same(name: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("zoo_opt.torch.trainer.CHECK_EVERY", 2)  # of the worker that was late too
+    released, held = threading.Event(), []
+
+    def fun(module, step):
+        if step == 3 and not held:
+            held.append(step)
+            released.wait(60.0)
+        return loss(module, step)
+
+    module, log = net(), tmp_path / "a.zlog"
+    trainer = zo.torch.Trainer(module, METHODS[name], budget=5000, rng=3, log=log)
+    with ThreadPoolExecutor(2) as pool:
+        options = {"executor": pool, "make": functools.partial(copy.deepcopy, net()), "wait": 3.0}
+        trainer.fit(fun, steps=4, **options)
+        assert trainer.cost.failures >= 1
+        released.set()
+        trainer.fit(fun, steps=STEPS - 4, **options)
+    trainer.close()
+    again = net()
+    assert zo.torch.replay(again, log) == STEPS and bits(again) == bits(module)
+    assert trainer.cost.forwards == STEPS * trainer.probes
+
+
+def test_a_loss_that_times_out_by_itself_is_raised() -> None:
+    def fun(module, step):
+        raise TimeoutError("mine")
+
+    trainer = zo.torch.Trainer(net(), METHODS["fzoo"], rng=3)
+    raises(TimeoutError, "mine", trainer.fit, fun, 1, executor=Forgetful(99), make=net, wait=60.0)
+
+
 def test_steps_that_nobody_knows_are_asked_for() -> None:
     trainer = zo.torch.Trainer(net(), METHODS["fzoo"], rng=3).fit(loss, steps=1)
     raises(ValueError, "log must be given to a trainer", trainer.fit, loss, 1, executor=Forgetful(9), make=net)

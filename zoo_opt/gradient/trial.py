@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from zoo_opt.gradient.gains import Gain, Gains, Observation
 
 # Ours, chosen on design seeds of three trainings: docs/torch.md, "Forwards".
-_PART = 0.25  # of what the slopes promise a step, the most that the loss may rise along a probe as long as the step
+_PART = 0.125  # of what the slopes promise a step, the most that the loss may rise along a probe as long as the step
 _SHORTEST = 1 / 32  # shortest probe of a trial over the longest, and the least factor of one trial
 _AGAIN, _MOST = 0.25, 3  # a trial is made again at the new length where that is less than so much of the old; trials
+_GROWN = 2.0  # and where steps have grown to so many times the length that was allowed: the rise is then a quarter
 
 
 class TrialState(NamedTuple):
@@ -24,12 +25,15 @@ class TrialState(NamedTuple):
     factor : float
         On the learning rate.
     left : int
-        Trials that may be made still.
+        Trials that may be made still before the next step.
+    allowed : float
+        The radius that the last one has left; 0 before there was one.
     """
 
     base: Any
     factor: float = 1.0
     left: int = _MOST
+    allowed: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,10 @@ class TrialSteps(Gains):
 
     A r^2 is what the loss rises by curvature, along a step as along a probe; s, the RMS of the residuals, is the size
     of the slopes, which promise that the loss falls by r s sqrt(q - 1) in a step. lr is multiplied by
-    s sqrt(q - 1) / (4 A r), where that is less than 1: then the rise is a quarter of the promise. Without other noise
-    than that of the directions a half is best; that of the minibatch, which a trial does not see, makes shorter steps
-    better.
+    s sqrt(q - 1) / (8 A r), where that is less than 1: then the rise is an eighth of the promise. Without other noise
+    than that of the directions a half is best; that of the minibatch, which a trial does not see and which grows
+    beside the slopes as they flatten, makes shorter steps better. Where steps grow to more than twice what was allowed,
+    as a schedule warms up, there is a trial again.
 
     Parameters
     ----------
@@ -68,11 +73,16 @@ class TrialSteps(Gains):
         """Return the gains with what trials left of lr; in a trial c is the longest radius."""
         gain = self.base.at(state.base, t)
         gain = gain._replace(lr=gain.lr * state.factor)
-        return gain if self.radii(state, t) is None else gain._replace(c=gain.lr / (gain.c * math.sqrt(self.q - 1)))
+        return gain if self.radii(state, t) is None else gain._replace(c=self._radius(gain))
+
+    def _radius(self, gain: Gain) -> float:
+        """Return r, that of a probe as long as a step."""
+        return gain.lr / (gain.c * math.sqrt(self.q - 1))
 
     def radii(self, state: TrialState, t: int) -> tuple[float, ...] | None:
         """See `Gains.radii`."""
-        if not (state.left and self.base.at(state.base, t).lr > 0.0):
+        r = self._radius(self.base.at(state.base, t)) * state.factor
+        if r == 0.0 or not (state.left or r > _GROWN * state.allowed):
             return None
         return (0.0, *(_SHORTEST ** (k / (self.q - 2)) for k in range(self.q - 1)))
 
@@ -88,10 +98,11 @@ class TrialSteps(Gains):
         """Take in a trial, or another step."""
         if seen.radii is None:
             return state._replace(base=self.base.observe(state.base, seen)) if self.base.observes else state
+        r, left = seen.gain.c, (state.left or _MOST) - 1
         if not math.isfinite(seen.losses[0]):
-            return state._replace(left=state.left - 1)
+            return state._replace(left=left, allowed=r)
         cut = self._cut(seen.losses[0], seen.losses[1:], seen.radii[1:])
-        return state._replace(factor=state.factor * cut, left=state.left - 1 if cut < _AGAIN else 0)
+        return state._replace(factor=state.factor * cut, left=left if cut < _AGAIN else 0, allowed=r * cut)
 
     def _cut(self, at_x: float, losses: list[float], radii: tuple[float, ...]) -> float:
         """Return the factor on lr, with r = 1; failed probes are too long ones."""

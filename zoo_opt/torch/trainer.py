@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import torch
 
-from zoo_opt.core.errors import integer
+from zoo_opt.core.errors import integer, positive
 from zoo_opt.core.keys import make_key
 from zoo_opt.gradient.gains import Gain
 from zoo_opt.gradient.zo_gradient import ZOMemo
@@ -183,6 +183,7 @@ class Trainer(StoredTraining):
         *,
         executor: Any = None,
         make: Callable[[], torch.nn.Module] | None = None,
+        wait: float | None = None,
         group: Any = None,
         callback: Callable[[Step], Any] | None = None,
     ) -> Self:
@@ -201,12 +202,15 @@ class Trainer(StoredTraining):
         make : callable, optional
             ``make()`` -> the module at its start, on a worker; needed with an executor. What a worker of processes
             gets is pickled, as is ``loss``.
+        wait : float, optional
+            Seconds that a step waits for its probes on an executor. Those that are later count as failed, and what they
+            give is dropped. By default it waits for all. The log repeats the training, another run need not.
         group : torch.distributed.ProcessGroup, optional
             Processes that all call this alike, each with a trainer of its own of the same start, method and seed. Each
             evaluates some of the probes; they exchange losses alone and stay the same bit for bit. Its backend must
             take tensors of the CPU, as gloo does.
         callback : callable, optional
-            ``callback(step)`` after each step; True ends the training, in all processes of a group or in none.
+            ``callback(step)`` after each step; True ends the training, in all processes of a group.
 
         Returns
         -------
@@ -217,6 +221,9 @@ class Trainer(StoredTraining):
         ------
         ReplicaError
             If a worker's parameters, or those of another process of the group, are not those of this process.
+        RuntimeError
+            If an error was raised in another process of the group, or one is gone: found at once where the backend
+            sees it, at the latest after the group's timeout (of ``init_process_group``; 30 minutes by default).
         """
         if self.module is None:
             raise TypeError("module must be a torch.nn.Module for fit, got parameters alone")
@@ -226,25 +233,34 @@ class Trainer(StoredTraining):
             raise TypeError("make must be given with an executor: a function that returns the module at its start")
         if executor is not None and group is not None:
             raise TypeError("group must be None with an executor, got both")
+        if wait is not None and (executor is None or not positive("wait", wait)):
+            raise ValueError(f"wait must be None without an executor, got {wait!r}")
         last = None if steps is None else self.steps + integer("steps", steps, 0)
         workers: Evaluators | GroupRanks | None = None
         module, course = self.module, self._course
         if make is not None and executor is not None:
             self._made = self._all_made()
-            workers = Evaluators(executor, make, loss, self.method, course.head, self._made)
+            workers = Evaluators(executor, make, loss, self.method, course.head, self._made, wait)
         elif group is not None:
             workers = GroupRanks(group, module, course.replica, loss, course.head)
-        while not self.stop() and (last is None or self.steps < last):
-            if workers is None:
-                number = self.steps
-                step = self.step(lambda number=number: loss(module, number))  # type: ignore[misc]
-            else:
-                step = self._step_on(workers)
-            if callback is not None and callback(step) is True:
-                break
+        failed = True
+        try:
+            while not self.stop() and (last is None or self.steps < last):
+                if workers is None:
+                    number = self.steps
+                    step: Step | None = self.step(lambda number=number: loss(module, number))  # type: ignore[misc]
+                else:
+                    step = self._step_on(workers)
+                if step is None or (callback is not None and callback(step) is True):
+                    break
+            failed = False
+        finally:
+            if isinstance(workers, GroupRanks):
+                workers.end(self.steps, failed)
         return self
 
-    def _step_on(self, workers: Evaluators | GroupRanks) -> Step:
+    def _step_on(self, workers: Evaluators | GroupRanks) -> Step | None:
+        """Make one step; None, without one, where another process of a group has ended the training."""
         course, started = self._course, time.perf_counter()
         self.check()
         memo = course.begin(self.lr_factor)
@@ -252,6 +268,9 @@ class Trainer(StoredTraining):
         try:
             losses = workers.losses(self.steps, course.places(memo), memo.gain, course.wanted, check)
             forward = time.perf_counter() - started
+            if losses is None:
+                course.replica.home()
+                return None
             step = self._finished(memo, losses)
         except BaseException:
             course.replica.home()

@@ -15,6 +15,8 @@ from zoo_opt.torch.log import LogHead
 from zoo_opt.torch.parallel.workers import ReplicaError
 from zoo_opt.torch.replica import Replica, loss_of, same_draws
 
+_GOES_ON, _FAILED, _ENDED = 0.0, 1.0, 2.0  # what a process tells the others
+
 
 class GroupRanks:
     """The processes of a group, each of which has the module, makes the same steps, and evaluates some of the probes.
@@ -30,6 +32,11 @@ class GroupRanks:
         ``loss(module, step)``.
     head : LogHead
         Of this process; that of all must be the same.
+
+    Attributes
+    ----------
+    over : bool
+        Whether a process has ended the training, as all know then.
 
     Raises
     ------
@@ -51,20 +58,23 @@ class GroupRanks:
         self._rank, self._size = distributed.get_rank(group), distributed.get_world_size(group)
         if self._rank < 0:
             raise ValueError("group must be one that this process is of, got another")
+        self._width, self.over = -(-head.n // self._size), False
         if len({row[0] for row in self._exchanged([zlib.crc32(head.line())])}) > 1:  # rows are then of one length
             raise ReplicaError("the processes must have the same trainings, got others in some")
 
     def losses(
         self, step: int, places: Sequence[dict[int, float]], gain: Gain, wanted: float, check: int | None
-    ) -> list[float]:
+    ) -> list[float] | None:
         """Return the losses of a step's probes, of which probe k was evaluated by process k modulo their number.
+
+        None if another process has ended the training.
 
         Raises
         ------
         ReplicaError
             If the processes are at other steps, or have other parameters where ``check`` is told.
         Exception
-            What the loss raises in this process; RuntimeError where it was another's.
+            What the loss raises in this process; RuntimeError where another has raised an error, or is gone.
         """
         own: list[float] = []
         failure: BaseException | None = None
@@ -76,22 +86,40 @@ class GroupRanks:
                     own.append(loss_of(lambda: self._loss(self._module, step)))
         except Exception as error:  # the others wait for this process
             failure = error
-        width = -(-len(places) // self._size)
-        row = [float(failure is not None), step, check or 0, *own, *[math.nan] * (width - len(own))]
-        told = self._exchanged(row)
+        told = self._told(_GOES_ON if failure is None else _FAILED, step, check or 0, own)
         if failure is not None:
             raise failure
-        for rank, (failed, *_) in enumerate(told):
-            if failed:
-                raise RuntimeError(f"the loss raised an error in process {rank} at step {step}")
+        if self.over:
+            return None
         for i, what in enumerate(("steps", f"parameters at step {step}"), start=1):
             if len({row[i] for row in told}) > 1:
                 raise ReplicaError(f"the processes must have the same {what}, got others in some")
         return [told[k % self._size][3 + k // self._size] for k in range(len(places))]
 
+    def end(self, step: int, failed: bool) -> None:
+        """Tell the others, unless they know, that this process ends the training before ``step``; they end too."""
+        if not self.over:
+            self._told(_FAILED if failed else _ENDED, step, 0, [])
+
+    def _told(self, word: float, step: int, check: int, own: list[float]) -> list[list[float]]:
+        """Exchange rows of a word, a step, a checksum and losses; raise RuntimeError where another has failed."""
+        own = own + [math.nan] * (self._width - len(own))
+        self.over = True  # if this raises
+        told = self._exchanged([word, step, check, *own])
+        failed = [rank for rank, row in enumerate(told) if row[0] == _FAILED and rank != self._rank]
+        if failed:
+            raise RuntimeError(f"an error was raised in process {failed[0]} at step {step}, which ends the training")
+        self.over = any(row[0] != _GOES_ON for row in told)
+        return told
+
     def _exchanged(self, row: list[float]) -> list[list[float]]:
         """Return the rows of all processes, as long in each; checksums of 32 bits are exact in double precision."""
         mine = torch.tensor(row, dtype=torch.float64)
         rows = [torch.empty_like(mine) for _ in range(self._size)]
-        distributed.all_gather(rows, mine, group=self._group)
+        try:
+            distributed.all_gather(rows, mine, group=self._group)
+        except RuntimeError as error:
+            raise RuntimeError(
+                "another process of the group has gone, or was later than the group's timeout (init_process_group)"
+            ) from error
         return [each.tolist() for each in rows]

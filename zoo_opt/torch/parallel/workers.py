@@ -7,8 +7,10 @@ busy with something else, says so, and gets all of them: it makes the start and 
 from __future__ import annotations
 
 import itertools
+import math
 import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -93,19 +95,29 @@ class Evaluators:
         As in `Training` and `ProbeTask`.
     steps : list of Decided
         What all steps have decided, to which the caller appends.
+    wait : float or None
+        Seconds that a step waits for its probes; those that are later have failed.
     """
 
     def __init__(
-        self, executor: Any, make: Any, loss: Any, method: GradientMethod, head: LogHead, steps: list[Decided]
+        self,
+        executor: Any,
+        make: Any,
+        loss: Any,
+        method: GradientMethod,
+        head: LogHead,
+        steps: list[Decided],
+        wait: float | None = None,
     ) -> None:
-        self._executor, self._loss, self._steps = executor, loss, steps
+        self._executor, self._loss, self._steps, self._wait = executor, loss, steps, wait
         self._training = Training(secrets.token_hex(8), make, method, head)
         self._attempt = itertools.count()
 
     def losses(
         self, step: int, places: Sequence[dict[int, float]], gain: Gain, wanted: float, check: int | None
     ) -> list[float]:
-        """Return the losses of a step's probes; whatever a loss raises is raised."""
+        """Return the losses of a step's probes, NaN where late; whatever a loss raises is raised."""
+        last = math.inf if self._wait is None else time.monotonic() + self._wait
 
         def submitted(place: dict[int, float], first: int) -> Any:
             steps = self._steps[first:step]
@@ -114,18 +126,26 @@ class Evaluators:
             )
             return self._executor.submit(evaluate, task)
 
+        def answered(future: Any) -> Any:
+            try:
+                return future.result(None if last == math.inf else max(0.0, last - time.monotonic()))
+            except TimeoutError:
+                if future.done():  # raised by the loss
+                    raise
+                return math.nan
+
         newest = max(0, step - NEWEST)
         futures = [submitted(place, newest) for place in places]
         losses = []
         try:
             for place, future in zip(places, futures, strict=True):
-                answer = future.result()
+                answer = answered(future)
                 for _ in range(TRIES):
                     if not isinstance(answer, Lacks):
                         break
-                    answer = submitted(place, min(answer.steps, newest)).result()
+                    answer = answered(submitted(place, min(answer.steps, newest)))
                 if isinstance(answer, Lacks):
-                    answer = submitted(place, 0).result()
+                    answer = answered(submitted(place, 0))
                 losses.append(answer)
         finally:
             for future in futures:
