@@ -115,7 +115,7 @@ def _paid(metrics: Mapping[str, Any]) -> list[str]:
         return []
     spent = metrics["spent"]
     perhaps = f", {spent['perhaps']:,} of them perhaps" if spent["perhaps"] else ""
-    money = [f"{spent['money']:,.2f} paid"] if spent["money"] else []
+    money = [f"{spent['money']:,.8g} paid"] if spent["money"] else []
     return [f"{spent['calls']:,} calls of the service paid{perhaps}", *money, f"{spent['seconds']:,.0f} s of its time"]
 
 
@@ -223,7 +223,7 @@ def _images(test: Mapping[str, Any] | None) -> str:
 def _measures(test: Mapping[str, Any] | None, kind: Any, measure: str) -> str:
     if test is None:
         return ""
-    headings = ["", "Dice", "± sd", "IoU", "± sd", "HD95, pixels", "± sd"]
+    headings = ["Masks", "Dice", "± sd", "IoU", "± sd", "HD95, pixels", "± sd"]
     body = [
         [NAMES.get(who, who.capitalize())]
         + [say(row[key]) for key in ("dice", "dice_sd", "iou", "iou_sd")]
@@ -259,7 +259,7 @@ def _use(config: Mapping[str, Any]) -> str:
         f"prompted = prompt.apply(images, {prompts})  # what to show the black box\n"
         f"masks = prompt.predict(model, images, {prompts})"
     )
-    return f"<pre>{esc(shell)}</pre><pre>{esc(code)}</pre>"
+    return f'<pre tabindex="0">{esc(shell)}</pre><pre tabindex="0">{esc(code)}</pre>'
 
 
 def _made(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
@@ -279,8 +279,8 @@ def _made(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     body = "".join(f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' for name, value in entries.items() if value)
     text = esc(json.dumps(config, indent=1, ensure_ascii=False))
     return (
-        f'<div class="scroll"><table>{body}</table></div>'
-        f"<details><summary>config.json</summary><pre>{text}</pre></details>"
+        f'<div class="scroll" tabindex="0"><table>{body}</table></div>'
+        f'<details><summary>config.json</summary><pre tabindex="0">{text}</pre></details>'
     )
 
 
@@ -320,4 +320,4 @@ def table(headings: Sequence[str], body: Iterable[Sequence[object]]) -> str:
         f'<tr><th scope="row">{esc(first)}</th>' + "".join(f'<td class="n">{esc(v)}</td>' for v in rest) + "</tr>"
         for first, *rest in body
     )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'

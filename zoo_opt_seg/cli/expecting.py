@@ -42,7 +42,7 @@ class Forecast:
     @property
     def words(self) -> str:
         """It in a sentence."""
-        money = f" and {self.money:,.2f}" if self.money else ""
+        money = f" and {self.money:,.8g}" if self.money else ""
         tests = f" and up to {self.tests:,} to measure" if self.tests else ""
         left = " are left" if self.before else ""
         here = "; the refiner's training on this machine comes on top" if self.refine else ""

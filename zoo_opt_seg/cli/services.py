@@ -152,7 +152,7 @@ def agreed(plan: Plan, sure: bool) -> bool:
 def spent_words(spent: dict[str, Any]) -> str:
     """Return in words what a run has asked of a service, from ``metrics["spent"]``."""
     perhaps = f", {spent['perhaps']:,} of them perhaps paid, as no answer came" if spent["perhaps"] else ""
-    money = f", {spent['money']:,.2f}" if spent["money"] else ""
+    money = f", {spent['money']:,.8g}" if spent["money"] else ""
     return f"the service was asked {spent['calls']:,} times{perhaps}{money}; it took {spent['seconds']:,.0f} s"
 
 

@@ -20,7 +20,7 @@ COLUMNS = {
     "refused": "{:,}",
     "unserved": "{:,}",
     "unsent": "{:,}",
-    "money": "{:,.2f}",
+    "money": "{:,.8g}",
     "seconds": "{:,.1f}",
     "bytes": "{:,}",
 }

@@ -153,7 +153,7 @@ def test_a_panel_without_fitting_captions_is_shown_as_it_is(folder, tmp_path, ca
         else:
             save_panel(picture, tmp_path / "panel.png")
     page = panel_html(tmp_path / "panel.png")
-    assert page.startswith('<div class="scroll"><img') and "<b>" not in page
+    assert page.startswith('<div class="scroll" tabindex="0"><img') and "<b>" not in page
 
 
 def test_captions_are_escaped(tmp_path):

@@ -39,8 +39,8 @@ def panel_html(path: Path) -> str:
     said = read_captions(path)
     if said is None:
         return (
-            '<div class="scroll"><img class="panel" alt="For each image: the image, its prompt, the prompted image, '
-            f'the masks before and after, the truth" src="{data}"></div>'
+            '<div class="scroll" tabindex="0"><img class="panel" alt="For each image: the image, its prompt, the '
+            f'prompted image, the masks before and after, the truth" src="{data}"></div>'
         )
     width, height = panel_size(len(said.columns), len(said.rows))
     sheet = f'<image id="panel" href="{data}" width="{width}" height="{height}"/>'
