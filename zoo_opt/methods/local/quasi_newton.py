@@ -45,10 +45,8 @@ class QNState:
         Where the signs of forward differences come from.
     x, f : (d,) array, float
         The iterate and its loss, NaN while that is not known.
-    g : (d,) array
-        Gradient at x.
-    H : InverseHessian
-        Its approximation.
+    g, H : (d,) array, InverseHessian
+        Gradient at x, and what is known of its derivative's inverse.
     known : bool
         Whether H has been scaled by what was seen.
     axes, delta : Axes or None, float
@@ -218,15 +216,14 @@ class QuasiNewton(Method):
         else:
             g, corrected = measured(s.axes, s.delta, f, values[:d], values[d:], H.matrix, known)
             if corrected is not None:
-                H, known = given(corrected), True
+                H = given(corrected)
         finite = np.isfinite(g)
         whole = bool(finite.all())
         if not whole:
             g = np.where(finite, g, 0.0)
         if s.s.size and whole and np.isfinite(values).all():
-            before, H = H, H.updated(s.s, g - s.g_before)
-            known = known or H is not before
-        matrix = H.matrix
+            H = H.updated(s.s, g - s.g_before)
+        matrix, known = H.matrix, known or H is not s.H
         if H is not s.H and not np.isfinite(matrix).all():
             H, known, matrix = s.H, s.known, s.H.matrix
         p = self._direction(s.x, matrix, g)
