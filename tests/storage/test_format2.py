@@ -27,9 +27,9 @@ CASES = {  # the file -> its method, its loss, the steps it has made; today's ru
     "cma-bipop-60": (zo.CMAES(restarts="bipop", bounds=BOX, tolerances=TOLERANCES), rastrigin, 60),
     "cma-uh-9": (zo.CMAES(noise=zo.UncertaintyHandling(ratio=0.3)), rastrigin, 9),
     "dd-25": (zo.DDCMAES(restarts="bipop", tolerances=TOLERANCES), rosenbrock, 25),
-    "coord-9": (zo.CoordinateSearch(bounds=BOX), rastrigin, 9),
 }
 OTHERWISE = {
+    "coord-9": (zo.CoordinateSearch(bounds=BOX), rastrigin, 9),  # it made STEP's moves in every round
     "auto-1": (zo.Auto(), rosenbrock, 1),  # it asked for the start again where one of today looks beside it
     "auto-b-14": (zo.Auto(bounds=BOX), rotated, 14),  # it looked later for a sum
     "auto-sum-25": (zo.Auto(bounds=BOX), rastrigin, 25),  # the same, and it refined every coordinate in every round
@@ -44,12 +44,12 @@ HELD = {  # evaluations, best loss, and of the next candidates, as that version 
     "cma-uh-9": (79, 11.534830895260955, 9, [20.4350173, -15.0590772, 3.23093341]),
     "dd-25": (175, 2.3063723122096054, 7, [-1.09728645, 0.330360608, 0.0467548278]),
     "qn-rough-60": (117, 3.8741130962517893e-19, 1, [1.33881704, -1.76684328, 0.39475784]),
-    "coord-9": (63, 0.9950528674604175, 7, [-0.193314354, 6.89629215, 10.2939336]),
+    "coord-9": (63, 0.9950528674604175, 4, [1.22016829, 5.19997217, 5.19998713]),  # then 7 candidates
     "auto-1": (1, 3272.5, 1, [2.0, -1.5, 0.7]),
     "auto-b-14": (25, 2.9848771712799542, 2, [2.31414968, -1.91458481, 0.79262883]),
     "auto-b-25": (41, 2.9848771712798845, 3, [0.942449031, -1.2437545, 0.27788648]),
     "auto-b-150": (413, 2.9848771712798734, 7, [16.154228, -35.0, -10.5914828]),  # then reflected: -25.6961593
-    "auto-sum-25": (103, 2.984877171279922, 5, [2.39504241, 2.97923024, 4.2288029]),  # then 7
+    "auto-sum-25": (103, 2.984877171279922, 2, [0.610082725, 0.610082725, 0.608044204]),  # then 5, and 7 before
 }
 
 

@@ -201,7 +201,7 @@ class _Reader:
     def make(self, place: str, items: list[Any], fields: dict[str, Any]) -> Any:
         """Return an object of the class at ``place``."""
         if place in CHANGED:
-            fields = CHANGED[place](fields)
+            fields = CHANGED[place](fields, lambda place, **parts: self.make(place, [], parts))
         if _own_class(place):
             fields |= {name: self.class_at(_BOX)(*fields[name]) for name in _BOXES if type(fields.get(name)) is tuple}
         return self.class_at(place)(*items, **fields)

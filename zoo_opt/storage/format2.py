@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import numpy as np
+
 Fields: TypeAlias = dict[str, Any]  # of a dataclass, by name; of a named tuple "0", "1", ... by place
 Make: TypeAlias = Callable[..., Any]  # make("zoo_opt.package.module:Class", **fields) -> object
 
@@ -75,7 +77,18 @@ def _renamed(place: str, **names: str) -> Callable[[Fields, Make], Any]:
     return lambda fields, make: make(place, **{names.get(old, old): value for old, value in fields.items()})
 
 
-def _tolerances(fields: Fields) -> Fields:
+def _quasi_newton(fields: Fields, make: Make) -> Fields:
+    """The inverse Hessian was a matrix, a multiple of the identity where nothing had been seen."""
+    H = fields["H"]
+    if isinstance(H, np.ndarray):
+        d, known = len(H), fields["known"]
+        parts = {"R": H, "W": np.zeros((0, 0))} if known else {"R": np.zeros((d, d)), "W": np.eye(d)}
+        gamma = 0.0 if known else float(H[0, 0])
+        fields = fields | {"H": make("zoo_opt.methods.local.bfgs:InverseHessian", **parts, gamma=gamma)}
+    return fields
+
+
+def _tolerances(fields: Fields, make: Make) -> Fields:
     """Ranges of the loss were absolute: a default one is today's default, which is relative."""
     old = {"tolfun": 1e-11, "tolfunhist": 1e-12}
     grown = "tolfunrel" in fields
@@ -97,5 +110,8 @@ A converter gets the fields, decoded, and ``make``, which makes an object of a c
 keeps this module below those of the methods.
 """
 
-CHANGED: dict[str, Callable[[Fields], Fields]] = {"zoo_opt.methods.cma.stop:Tolerances": _tolerances}
+CHANGED: dict[str, Callable[[Fields, Make], Fields]] = {
+    "zoo_opt.methods.cma.stop:Tolerances": _tolerances,
+    "zoo_opt.methods.local.quasi_newton:QNState": _quasi_newton,
+}
 """For a class whose fields have changed within format 3, by its place: the fields to make it of today."""
