@@ -170,7 +170,7 @@ def test_progress_bar_says_epochs_and_figures(capsys: pytest.CaptureFixture[str]
     with epochs_bar("adapters") as report:
         fit(Net(), FAST, report=report)
     said = capsys.readouterr().err
-    assert "adapters" in said and "3/3 epochs" in said and "Dice" in said
+    assert "adapters" in said and "3 of 3 epochs" in said and "Dice" in said
     with epochs_bar(show=False) as report:
         fit(Net(), FAST, report=report)
     assert capsys.readouterr().err == ""
