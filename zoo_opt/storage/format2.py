@@ -88,7 +88,7 @@ def _quasi_newton(fields: Fields, make: Make) -> Fields:
     return fields
 
 
-def _tolerances(fields: Fields, make: Make) -> Fields:
+def _tolerances(fields: Fields, _: Make) -> Fields:
     """Ranges of the loss were absolute: a default one is today's default, which is relative."""
     old = {"tolfun": 1e-11, "tolfunhist": 1e-12}
     grown = "tolfunrel" in fields

@@ -242,7 +242,8 @@ def _earlier(before: ast.expr, now: ast.expr) -> bool:
     name = ast.unparse(now.func)
     theirs, ours = ({str(word.arg): word.value for word in call.keywords} for call in (before, now))
     if name in _CHANGED:
-        kept = _CHANGED[name]({key: ast.literal_eval(value) for key, value in theirs.items()})
+        known = {key: ast.literal_eval(value) for key, value in theirs.items()}
+        kept = _CHANGED[name](known, lambda _, **parts: parts)
         theirs = {key: theirs[key] for key in kept}
     same = ast.unparse(before.func) == name and [*map(ast.unparse, before.args)] == [*map(ast.unparse, now.args)]
     return same and all(key in ours and _earlier(value, ours[key]) for key, value in theirs.items())
