@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from zoo_opt.typing import Array
 
-# chosen, not tuned; docs/auto-tried.md, has what was tried of the first step in units
+# chosen, not tuned; docs/auto-tried.md has what was tried of the first step in units
 PER_BOX = 10.0  # units across the bounds
 PER_SCALE = 2.0  # units in what was declared as the scale
 FROM_START = 0.3  # scale, as a part of the root mean square of x0

@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 DIP = 1e-4  # how far below the best point a parabola must reach, as a part of the range of losses; chosen, not tuned
 GOLDEN = (3 - math.sqrt(5)) / 2  # the golden section
 ROUNDING = 1e-13  # of the loss: a part that promises less is rounding, some hundred times the precision
-REFINED = (
-    0.1  # of the widest range of losses around a best coordinate: less waits to be refined; measured: docs/auto.md
-)
+# of the widest range of losses around a best coordinate: less waits to be refined; measured: docs/auto-tried.md
+REFINED = 0.1
 PROMISED = 0.5  # of what the parts have gained, the least that together they must; chosen, not tuned
 EPS = float(np.finfo(np.float64).eps)
 LARGEST = float(np.finfo(np.float64).max)
-GLOBAL_EVERY = 2  # rounds: STEP's moves are made in each of these; measured: docs/auto.md
+GLOBAL_EVERY = 2  # rounds: STEP's moves are made in each of these; measured: docs/auto-tried.md
 GOLDEN_EVERY = 6  # rounds: the golden section in one of them, a parabola in the others; measured likewise
 OUTWARD = 2.0  # where nothing bounds the search: how far beyond the outermost point, over the last interval; chosen
 
@@ -141,18 +140,15 @@ class CoordinateSearch(Method):
             start = state.T[0]
             reach = np.maximum(np.abs(start), 1.0)
             low, high = np.where(below, start - reach, low), np.where(above, start + reach, high)
-        one: Array
-        other: Array
-        if state.round == 0:
-            one, other = np.broadcast_to(low, d), np.broadcast_to(high, d)
-        else:
-            one = _easiest(state.T, state.V)
-            if state.round == 1:  # nothing to refine yet
-                within = boxes.Box(tuple(np.broadcast_to(low, d).tolist()), tuple(np.broadcast_to(high, d).tolist()))
-                other = boxes.uniform(generator(state.key, step), within, x)
-            else:
-                other = _refined(state.T, state.V, state.round, below, above)
         wide, refined = _moved(state)
+        one, other = np.broadcast_to(low, d), np.broadcast_to(high, d)
+        if state.round > 0 and wide.size:
+            one = _easiest(state.T, state.V)
+        if state.round == 1:  # nothing to refine yet
+            within = boxes.Box(tuple(np.broadcast_to(low, d).tolist()), tuple(np.broadcast_to(high, d).tolist()))
+            other = boxes.uniform(generator(state.key, step), within, x)
+        elif state.round > 1 and refined.size:
+            other = _refined(state.T, state.V, state.round, below, above)
         moved, base = np.concatenate([wide, refined]), int(math.isnan(state.f_best))
         X = np.tile(x, (base + len(moved), 1))
         X[base + np.arange(len(moved)), moved] = np.concatenate([one[wide], other[refined]])
