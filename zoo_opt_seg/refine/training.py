@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_opt.core.errors import instance, integer
+from zoo_opt.core.errors import instance, integer, non_negative
 from zoo_opt_seg.data.draws import kind_for
 from zoo_opt_seg.digests import data_digest
 from zoo_opt_seg.measures.metrics import dice
@@ -131,6 +131,7 @@ def train_refiner(
     config: RefinerConfig | None = None,
     steps: int | None = None,
     measure: Measure | None = None,
+    sure: float = 0.0,
     recipe: Recipe = RECIPE,
     out: Path | None = None,
     report: Report | None = None,
@@ -161,6 +162,8 @@ def train_refiner(
         Of each training; by default as many as three passes over the answers take, and 200 at least.
     measure : callable, optional
         By which the share is chosen, its mean; by default Dice. See `Measure`.
+    sure : float
+        Standard errors, over the labelled images, by which the best share must be above 0; else it is 0.
     recipe : Recipe
         Its number of epochs, and which is kept, follow from the above.
     out : Path, optional
@@ -190,6 +193,7 @@ def train_refiner(
     config = replace(config or RefinerConfig(), hard=answers.hard)
     if steps is not None:
         integer("steps", steps, 1)
+    non_negative("sure", sure)
     recipe = replace(recipe, keep="best" if validation else "last")
     part_of = _dealt(answers.about, integer("members", members, 1), recipe.seed)
     parts = range(max(part_of.values()) + 1)
@@ -206,16 +210,16 @@ def train_refiner(
         where = None if out is None else out / f"network-{k}"
         fits.append(fit(RefinerTraining(net, seen, validation), own, out=where, report=report))
         nets.append(net)
-    shares, judged = {}, ""
+    scores, judged = np.empty((0, len(SHARES))), ""
     if validation:
-        shares, judged = _shares(validation, [(nets, np.arange(len(validation)))], measure), "validation"
+        scores, judged = _scores(validation, [(nets, np.arange(len(validation)))], measure), "validation"
     elif len(parts) > 1:
         judge = answers if judge is None else judge
         part = _part(judge, part_of)
-        shares = _shares(judge, [([nets[k]], np.flatnonzero(part == k)) for k in parts], measure)
-        judged = "left out" if shares else ""
-    share = max(shares, key=shares.__getitem__, default=1.0)  # the least of equals, as they are in order
-    return Refit(Refiner(nets, share), tuple(fits), shares, judged, made)
+        scores = _scores(judge, [([nets[k]], np.flatnonzero(part == k)) for k in parts], measure)
+        judged = "left out" if len(scores) else ""
+    shares = dict(zip(SHARES, scores.mean(axis=0).tolist(), strict=True)) if len(scores) else {}
+    return Refit(Refiner(nets, _best(scores, sure)), tuple(fits), shares, judged, made)
 
 
 def _dealt(about: np.ndarray, members: int, seed: int) -> dict[int, int]:
@@ -234,10 +238,13 @@ def _dice(probabilities: Array, prompts: Prompts, truth: Array) -> Array:
     return np.asarray(dice(probabilities > 0.5, truth))
 
 
-def _shares(
+def _scores(
     answers: Answers, judges: Sequence[tuple[Sequence[RefinerNet], np.ndarray]], measure: Measure | None
-) -> dict[float, float]:
-    """Return the mean measure of each share, where networks judge some of the questions; of an image the mean first."""
+) -> np.ndarray:
+    """Return the measure of each labelled image with each share, (images, shares); networks judge some questions each.
+
+    Of several questions about an image it is the mean.
+    """
     of_image: dict[int, list[list[float]]] = {}
     for nets, rows in judges:
         asked = answers[rows]
@@ -246,10 +253,20 @@ def _shares(
         measured = ((measure or _dice)(masks, asked.prompts, truth) for masks in said)
         for image, *scores in zip(asked.about.tolist(), *measured, strict=True):
             of_image.setdefault(image, []).append(scores)
-    if not of_image:
-        return {}
-    means = np.mean([np.mean(scores, axis=0) for scores in of_image.values()], axis=0)
-    return dict(zip(SHARES, map(float, means), strict=True))
+    return np.array([np.mean(scores, axis=0) for scores in of_image.values()]).reshape(-1, len(SHARES))
+
+
+def _best(scores: np.ndarray, sure: float) -> float:
+    """Return the share with the best mean of ``scores`` (images, shares), the least of equals; 1 without any.
+
+    0 where that is not above the answers as they are by ``sure`` standard errors.
+    """
+    if not len(scores):
+        return 1.0
+    best = int(scores.mean(axis=0).argmax())
+    gains = scores[:, best] - scores[:, 0]
+    error = gains.std(ddof=1) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
+    return SHARES[best] if not sure or gains.mean() > sure * error else 0.0
 
 
 def row(request: RowRequest) -> Trained:

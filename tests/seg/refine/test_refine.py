@@ -242,6 +242,19 @@ def test_the_share_is_chosen_by_the_measure(samples, wanted, best):
     assert done.refiner.share == best and tuple(done.shares.values()) == wanted
 
 
+@pytest.mark.parametrize(("sure", "share"), [(0.0, 0.5), (1.0, 0.5), (3.0, 0.0)])
+def test_a_gain_that_may_be_chance_is_not_followed(samples, sure, share):
+    """Twelve images lose 1 or gain 3 in turn: a mean gain of 1 with a standard error of 2 / sqrt(11) = .6."""
+    answers, calls = ask(Uncertain(), samples[:12], questions=1), itertools.count()
+
+    def measure(probabilities, prompts, truth):
+        changed = next(calls) % 5 == 2  # the third of the five shares
+        return np.where(np.arange(len(truth)) % 2, 3.0, -1.0) * changed
+
+    done = train_refiner(answers, config=SMALL, members=2, steps=1, measure=measure, sure=sure)
+    assert done.shares[0.5] == 1.0 and done.shares[1.0] == 0.0 and done.refiner.share == share
+
+
 def test_the_answers_that_judge(samples):
     answers = ask(Uncertain(), samples, questions=2)
     all_of_them, some = (

@@ -32,6 +32,7 @@ from zoo_opt_seg.serve.label_studio.records import ANSWERS, meant, read_masks, r
 # Chosen on the design seeds of benchmarks/annotation_study.py: less than a minute for a version. Of five images two
 # networks learn from two or three each, and one draw in four was poor; three networks were good in all.
 CHANNELS, STEPS, MEMBERS = (8, 16, 24, 32), 80, 3
+SURE = 1.5  # standard errors by which a version must save corrections to be followed; chosen on the same seeds
 LEAST = 2  # labelled images that a version can be learnt from: each network leaves some out
 
 
@@ -47,7 +48,7 @@ def learnt(answers: Answers, seed: int = 0, members: int = MEMBERS, steps: int =
         See `zoo_opt_seg.refine.train_refiner`.
     """
     config, recipe = RefinerConfig(channels=CHANNELS), replace(RECIPE, seed=seed)
-    return train_refiner(answers, members=members, steps=steps, config=config, recipe=recipe, measure=_saved)
+    return train_refiner(answers, members=members, steps=steps, config=config, recipe=recipe, measure=_saved, sure=SURE)
 
 
 def _saved(probabilities: Array, prompts: Prompts, truth: Array) -> Array:
@@ -123,7 +124,7 @@ def learn(folder: Path, number: int, seed: int = 0) -> dict[str, Any] | None:
     if answers is None or images < LEAST:
         return None
     done = learnt(answers, seed)
-    best = max(done.shares.values())
+    best = done.shares[done.refiner.share]
     about = {
         "images": images,
         "questions": len(answers),
