@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from zoo_opt.methods import DDCMAES as DDCMAES
     from zoo_opt.methods import FZOO as FZOO
     from zoo_opt.methods import METHODS as METHODS
+    from zoo_opt.methods import SOO as SOO
     from zoo_opt.methods import SPSA as SPSA
     from zoo_opt.methods import SPSAGC as SPSAGC
     from zoo_opt.methods import SPSAGEASS as SPSAGEASS

@@ -14,6 +14,7 @@ from zoo_opt.methods.fzoo import FZOO
 from zoo_opt.methods.local.coordinate_search import CoordinateSearch
 from zoo_opt.methods.local.quasi_newton import QuasiNewton
 from zoo_opt.methods.registry import METHODS, make
+from zoo_opt.methods.soo import SOO
 from zoo_opt.methods.spsa import SPSA, SPSAGC
 from zoo_opt.methods.spsa_geass import SPSAGEASS
 from zoo_opt.methods.subspace import RandomSubspace
@@ -25,6 +26,7 @@ __all__ = [
     "DDCMAES",
     "FZOO",
     "METHODS",
+    "SOO",
     "SPSA",
     "SPSAGC",
     "SPSAGEASS",

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.core.keys import RESTART, generator
-from zoo_opt.methods.auto import shaking
+from zoo_opt.methods.auto import partition, shaking
 from zoo_opt.methods.auto.searches import (
     COARSE,
     MOST_DENSE,
     coordinates,
     evolution,
     from_region,
+    is_global,
     is_over,
     local,
     region,
@@ -29,6 +30,7 @@ from zoo_opt.methods.auto.state import (
     LINE,
     MOST_REGION,
     NEAR,
+    PARTITION,
     QUASI_NEWTON,
     SAMPLE,
     SEARCH,
@@ -136,7 +138,7 @@ def after_search_step(before: AutoState, s: AutoState, box: Any, step: int) -> A
         order = generator(s.key, step, RESTART).permutation(d)
         half = moved & (order <= np.median(order[moved]))
         return s.evaluating(EXCHANGE, np.where([half, ~half], s.x0, s.x))
-    if is_over(before, s):
+    if partition.is_over(s) if s.active == PARTITION else is_over(before, s):
         return _after_search(s, box, step)
     if _is_rippled(before, s):
         s = replace(s, concave=True)
@@ -177,13 +179,19 @@ def _after_search(s: AutoState, box: Any, step: int) -> AutoState:
     """A search, or a run of the evolution strategy, is over: the strategy, or whichever search has used less."""
     d = s.x.size
     gained = s.f_before - s.f > GAIN * abs(s.f)  # not where no loss has been finite: inf - inf is NaN
-    s = replace(s, f_before=s.f, without_gain=0 if gained else s.without_gain + 1)
+    if s.active != PARTITION:  # it and the local search that follows are one
+        s = replace(s, f_before=s.f, without_gain=0 if gained else s.without_gain + 1)
+    if PARTITION in s.searches:
+        if partition.is_poor(s):
+            return s.searching(EVOLUTION) if EVOLUTION in s.searches else evolution(s, box)
+        return partition.following(s, box)
     if s.active == TRUST_REGION and s.local == QUASI_NEWTON:
         return from_region(s, box)
     if s.active == SURROGATE:
         return local(s, box, s.x, s.f)
-    if EVOLUTION not in s.searches:
-        return evolution(replace(s, noisy=s.noisy or s.noise > NOISY_THERE * abs(s.f)), box)
+    if not is_global(s):
+        s = replace(s, noisy=s.noisy or s.noise > NOISY_THERE * abs(s.f))
+        return partition.begun(s, box) if partition.suits(s, box) else evolution(s, box)
     if s.noisy or s.level or s.local not in s.searches or s.searches[s.local].used + d > s.searches[EVOLUTION].used:
         return s.searching(EVOLUTION)
     return _sample(s, box, step)

@@ -154,7 +154,7 @@ class Auto(Method):
         if s.stage == SEARCH:
             return choice.after_search_step(before, advanced(s, inner, with_failures(losses, rows, inner)), box, step)
         if s.stage == START:
-            return choice.after_start(replace(s, f0=losses[0]), box, losses, step)
+            return choice.after_start(replace(s, f0=losses[0], f_centre=losses[-1]), box, losses, step)
         if s.stage == NEAR:
             return choice.after_near(s, box, losses[0])
         if s.stage == LINE:

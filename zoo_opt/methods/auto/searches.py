@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo_opt.core.method import Asked, Method
-from zoo_opt.methods.auto.state import COORDINATES, EVOLUTION, QUASI_NEWTON, SURROGATE, TRUST_REGION, AutoState, Search
+from zoo_opt.methods.auto.state import (
+    COORDINATES,
+    EVOLUTION,
+    PARTITION,
+    QUASI_NEWTON,
+    SURROGATE,
+    TRUST_REGION,
+    AutoState,
+    Search,
+)
 from zoo_opt.methods.auto.surrogate import MOST_POINTS
 from zoo_opt.methods.cma.dd import DDCMAES
 from zoo_opt.methods.cma.full import CMAES
@@ -39,9 +48,9 @@ def local(s: AutoState, box: Any, x: Array, f: float, hessian: Array | None = No
     return _begun(s, QUASI_NEWTON, method, begun(s.key, x, f if math.isfinite(f) else math.nan, hessian))
 
 
-def region(s: AutoState, box: Any, x: Array, f: float, end_radius: float = 1e-8) -> AutoState:
+def region(s: AutoState, box: Any, x: Array, f: float, end_radius: float = 1e-8, radius: float = RADIUS) -> AutoState:
     """Return the state at the start of a trust region's search from ``x``, whose loss is ``f``."""
-    method = TrustRegion(bounds=box, radius=RADIUS, end_radius=end_radius, noise=s.noise)
+    method = TrustRegion(bounds=box, radius=radius, end_radius=end_radius, noise=s.noise)
     return _begun(s, TRUST_REGION, method, method.begun(s.key, x, f if math.isfinite(f) else math.nan))
 
 
@@ -54,9 +63,9 @@ def from_region(s: AutoState, box: Any) -> AutoState:
 
 
 def _begun(s: AutoState, name: str, method: Method, state: Any) -> AutoState:
-    """Return the state at the start of a local search; what came before the evolution strategy does not count."""
+    """Return the state at the start of a local search; what came before the global search does not count."""
     before = s.searches.get(name)
-    used, evaluations = (0, 0) if before is None else (before.used * (EVOLUTION in s.searches), before.evaluations)
+    used, evaluations = (0, 0) if before is None else (before.used * is_global(s), before.evaluations)
     return s.searching(name, Search(method, state, used, evaluations))
 
 
@@ -91,6 +100,11 @@ def advanced(s: AutoState, asked: Asked, losses: list[float]) -> AutoState:
     )
 
 
+def is_global(s: AutoState) -> bool:
+    """Return whether a global search has begun."""
+    return EVOLUTION in s.searches or PARTITION in s.searches
+
+
 def is_over(before: AutoState, s: AutoState) -> bool:
     """Return whether the search now going is over after the step that has led from ``before`` to ``s``."""
     if s.active == EVOLUTION:  # a run that ended is followed by another in it
@@ -101,7 +115,7 @@ def is_over(before: AutoState, s: AutoState) -> bool:
         return False
     if s.active == SURROGATE:
         return s.search.used >= MOST_POINTS
-    if EVOLUTION not in s.searches:
+    if not is_global(s):
         return s.evaluations >= FIRST_LIMIT * s.x.size
     if s.active == TRUST_REGION:
         return False

@@ -18,7 +18,7 @@ START, NEAR, LINE, EXCHANGE, SAMPLE = "start", "near", "line", "exchange", "samp
 SEARCH, LAST = "search", "last"
 # the searches
 QUASI_NEWTON, TRUST_REGION, COORDINATES, EVOLUTION = "quasi-newton", "trust-region", "coordinates", "evolution"
-SURROGATE = "bayesian-optimization"
+SURROGATE, PARTITION = "bayesian-optimization", "partition"
 
 
 MOST_REGION = 100  # dimensions up to which the trust region's models are not too dear: 5 ms; measured: docs/auto.md
@@ -50,6 +50,8 @@ class AutoState:
         One unit of each coordinate in parameter units, a power of 2.
     x0, f0 : (d,) array, float
         The start and its loss, NaN if it failed.
+    f_centre : float
+        Loss at the centre of the box, NaN if it failed; f0 without one.
     x, f : (d,) array, float
         The best point and its loss.
     stage : str
@@ -86,6 +88,8 @@ class AutoState:
         Whether the budget is small.
     concave : bool
         Whether slopes and losses at the start have been those of no convex loss.
+    seen : (n, d) array
+        Where local searches have begun or ended since there is a partition of the box.
     """
 
     key: Key
@@ -112,6 +116,8 @@ class AutoState:
     F: Array = field(default_factory=lambda: np.zeros(0))
     few: bool = False
     concave: bool = False
+    f_centre: float = math.nan
+    seen: Array = field(default_factory=lambda: np.zeros((0, 0)))
 
     @property
     def local(self) -> str:

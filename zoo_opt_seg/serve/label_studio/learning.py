@@ -32,7 +32,7 @@ from zoo_opt_seg.serve.label_studio.records import ANSWERS, meant, read_masks, r
 # Chosen on the design seeds of benchmarks/annotation_study.py: less than a minute for a version. Of five images two
 # networks learn from two or three each, and one draw in four was poor; three networks were good in all.
 CHANNELS, STEPS, MEMBERS = (8, 16, 24, 32), 80, 3
-SURE = 1.5  # standard errors by which a version must save corrections to be followed; chosen on the same seeds
+SURE = 2.0  # standard errors by which a version must save corrections to be followed; see docs/label-studio.md
 LEAST = 2  # labelled images that a version can be learnt from: each network leaves some out
 
 
