@@ -42,7 +42,7 @@ def test_it_follows_the_first_local_search_and_does_not_ask_again_for_the_centre
         dict(box=(np.full(2, -5.0), np.array([5.0, INF]))),
         dict(noisy=True),
         dict(level=True),
-        dict(noise=1.0),  # of a loss of 3
+        dict(noise=1e-9),
         dict(F=np.array([3.0, 4.0, 4.0])),  # a plateau
     ],
     ids=str,

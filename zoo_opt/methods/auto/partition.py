@@ -30,9 +30,9 @@ LEAST_RADIUS = 1e-3  # units, of a local search at first; chosen, not tuned
 def suits(s: AutoState, box: Any) -> bool:
     """Return whether a partition of the box is to follow the first local search.
 
-    Not where the loss has noise or plateaus. Two remembered points with the same loss are on a plateau.
+    Not where the loss shakes, or has plateaus. Two remembered points with the same loss are on a plateau.
     """
-    if box is None or s.x.size > MOST_PARTITION or s.noisy or s.level:
+    if box is None or s.x.size > MOST_PARTITION or s.noisy or s.noise > 0.0 or s.level:
         return False
     finite = s.F[np.isfinite(s.F)]
     return bool(np.isfinite(box).all()) and len(np.unique(finite)) == len(finite)
