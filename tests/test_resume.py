@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import errno
+import logging
 import math
 import os
 import subprocess
@@ -72,6 +73,17 @@ def test_a_larger_budget_goes_on(path):
     assert_as_if_never_stopped(
         zo.minimize(sphere, X0, checkpoint=path, **CMA | {"budget": 140}), **CMA | {"budget": 140}
     )
+
+
+@pytest.mark.parametrize("verbose", [False, True, 10])
+def test_where_a_run_goes_on_is_said(path, verbose, capsys, caplog):
+    caplog.set_level(logging.INFO, logger="zoo_opt")
+    cut, first = zo.minimize(Counted(at=50), X0, checkpoint=path, verbose=verbose, **CMA), capsys.readouterr().out
+    zo.minimize(sphere, X0, checkpoint=path, verbose=verbose, **CMA)
+    line = f"going on from {path} after {cut.nfev} evaluations; delete it to start anew"
+    assert cut.nfev == 50 and "going on" not in first
+    assert capsys.readouterr().out.startswith(f"{line}\n   step") if verbose else not capsys.readouterr().out
+    assert [record.getMessage() for record in caplog.records].count(line) == 1
 
 
 @pytest.mark.parametrize("first", [100, 101, 102, 103])

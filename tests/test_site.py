@@ -71,6 +71,14 @@ def test_where_a_name_is_used(site):
     assert site.reference.uses("zoo_opt.make", sources) == ["a", "b", "d"]
 
 
+def test_the_source_of_a_member_is_looked_for_where_its_class_is(site):
+    """`Job.lost`, a field of a named tuple, led to a page of builtins that nobody writes."""
+    source_of = site.reference.source_of
+    assert source_of(None, "zoo_opt.bench", "Job.lost") == "zoo_opt.bench.engine.job"
+    assert source_of(None, "zoo_opt", "Grid.integers") == "zoo_opt.methods.grid"  # a cached property
+    assert source_of(None, "zoo_opt", "minimize") is None  # as sphinx finds it
+
+
 # ---------------------------------------------------------------------------------------------------- gallery
 
 

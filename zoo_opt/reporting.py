@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,12 @@ def summary(opt: Optimizer) -> Result:
     x = opt.mean if opt.best.x is None else opt.best.x
     params = {} if opt.space is None else {"params": opt.space.decode(x)}
     return Result(x=x.copy(), **params, fun=opt.best.loss, nfev=opt.nfev, nit=opt.nit, nfail=opt.nfail)
+
+
+def going_on(path: str | os.PathLike[str], nfev: int | None = None) -> str:
+    """Return what is said where a run goes on from the file at ``path``, after ``nfev`` evaluations where known."""
+    after = "" if nfev is None else f" after {nfev} evaluations"
+    return f"going on from {path}{after}; delete it to start anew"
 
 
 def notifier(callback: Callable[..., Any] | None, verbose: bool | int) -> Notify:

@@ -49,10 +49,13 @@ class KeptRun:
     ----------
     opt : Optimizer
         The optimizer to go on with.
+    resumed : Path or None
+        The checkpoint that ``opt`` goes on from, if there was one.
     """
 
     def __init__(self, opt: Optimizer, path: str | os.PathLike[str] | None, *, seeded: bool) -> None:
         self.opt = opt
+        self.resumed: Path | None = None
         self._journal: AppendFile | None = None
         self._read_only: OSError | None = None
         self._since = 0
@@ -73,7 +76,7 @@ class KeptRun:
         try:
             self._of_the_link(Path(path))
             if self._path.exists():
-                self.opt = self._resumed()
+                self.opt, self.resumed = self._resumed(), self._path
             elif self._log.exists() and self._log.stat().st_size:
                 raise CheckpointError(
                     f"{self._log} has no checkpoint {self._path} beside it: put that back, or delete the journal"

@@ -13,7 +13,7 @@ from zoo_opt.engines import Call, evaluate_one, in_flight, one_by_one, whole_ste
 from zoo_opt.methods import Method
 from zoo_opt.optimizer import Optimizer
 from zoo_opt.outage import WAIT, check_wait
-from zoo_opt.reporting import Notify, log, notifier, report_failures, summary
+from zoo_opt.reporting import Notify, going_on, log, notifier, report_failures, summary
 from zoo_opt.result import Result
 from zoo_opt.resume import KeptRun
 from zoo_opt.start import OfParams
@@ -140,8 +140,9 @@ def minimize(
     progress : bool, default False
         Show a progress bar (needs ``rich``).
     verbose : bool or int, default False
-        Print a line for each step, or for every so many. The logger ``zoo_opt`` of ``logging`` has the start and end
-        of a run (INFO), the first failure of each kind and each outage (WARNING) and each step (DEBUG).
+        Print a line for each step, or for every so many, and first one where the run goes on from its
+        checkpoint. The logger ``zoo_opt`` of ``logging`` has the start and end of a run (INFO), the first failure of
+        each kind and each outage (WARNING) and each step (DEBUG).
     checkpoint : path-like, optional
         File to resume from if it is there, and to keep: every loss is on the disk before it is used, so that after a
         kill only the calls that were in flight are made again. The same call then resumes the run, and returns the
@@ -220,6 +221,11 @@ def minimize(
     call = Call(fun, pass_step, vectorized, sem, args if isinstance(args, tuple) else (args,))
     with KeptRun(opt, checkpoint, seeded=rng is not None) as kept:
         opt = kept.opt
+        if kept.resumed is not None:
+            said = going_on(kept.resumed, opt.nfev)
+            log.info(said)
+            if verbose:
+                print(said)
         if vectorized:
             outcomes = whole_steps(opt, call, wait)
         elif executor is None:

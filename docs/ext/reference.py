@@ -135,8 +135,15 @@ def listing(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] = listed(source[0])
 
 
+def source_of(app: Sphinx, module: str | None, name: str) -> str | None:
+    """The module to look in for a member: that of its class. A field or a cached property names another, not ours."""
+    owner, _, member = name.partition(".")
+    return resolved(f"{module}.{owner}").__module__ if module and member else None
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to sphinx."""
     app.connect("builder-inited", prepare)
     app.connect("source-read", listing)
+    app.connect("viewcode-follow-imported", source_of)
     return {"parallel_read_safe": True}

@@ -162,6 +162,7 @@ def _kept(file: str | None, about: dict[str, Any]) -> Iterator[None]:
         If the checkpoint is there and its note says something else than `about`.
     """
     from zoo_opt.core.errors import CheckpointError
+    from zoo_opt.reporting import going_on
     from zoo_opt.storage.atomic import write_atomically
     from zoo_opt.support.json_files import read_json
 
@@ -180,7 +181,7 @@ def _kept(file: str | None, about: dict[str, Any]) -> Iterator[None]:
                     raise CheckpointError(
                         f"{checkpoint} is of another run: its {what} is {before.get(what)!r}, this call's is {value!r}"
                     )
-            print(f"going on from {checkpoint}; delete it to start anew", file=sys.stderr)
+            print(going_on(checkpoint), file=sys.stderr)
         else:
             write_atomically(note, json.dumps(about).encode())
         try:

@@ -118,7 +118,8 @@ def test_a_process_as_the_black_box(run):
 
 def test_the_embedded_sam_and_a_drawn_domain(run):
     words = ["--calls", "60", "--batch", "4", "--validate", "2", "--validation-images", "2", "--test-images", "2"]
-    out, _ = succeeds(run("adapt", "--model", "tiny", "--data", "disc", *words, "--out", "result", "--quiet"))
+    words += ["--data-option", "sizes=[8,4,4]", "--out", "result", "--quiet"]
+    out, _ = succeeds(run("adapt", "--model", "tiny", "--data", "disc", *words))
     assert "zero-shot" in out
 
 

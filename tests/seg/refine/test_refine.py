@@ -38,7 +38,7 @@ class Uncertain:
 
 @pytest.fixture(scope="module")
 def splits():
-    return load_data("disc", None, SIZE, 0)
+    return load_data("disc", size=SIZE, sizes=(12, 60, 1))
 
 
 @pytest.fixture(scope="module")
@@ -335,7 +335,7 @@ GIVEN = {
         (lambda: Answers(**GIVEN | {"rows": [0, 1, 3]}), "rows must be numbers of the 3 images"),
         (lambda: Answers(**GIVEN | {"rows": [0, 1]}), "prompts must be one per image"),
         (lambda: Answers(**GIVEN | {"answers": np.full((3, SIZE, SIZE), 7.0)}), "probabilities in"),
-        (lambda: ask(Silent(), load_data("disc", None, SIZE, 0).train[:0]), "samples must hold an image"),
+        (lambda: ask(Silent(), load_data("disc", size=SIZE, sizes=(1, 1, 1)).train[:0]), "samples must hold an image"),
         (lambda: train_refiner(None), "answers must be"),
         (lambda: train_refiner(Answers(**GIVEN), steps=0), "steps must be"),
         (lambda: train_refiner(Answers(**GIVEN), members=0), "members must be"),

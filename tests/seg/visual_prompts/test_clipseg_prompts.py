@@ -242,7 +242,7 @@ def test_the_embedded_clipseg_and_its_own_texts(run, monkeypatch) -> None:
     config = json.loads(Path("result/config.json").read_text())
     assert config["prompt"]["text"] == {"text": "tiny"} and config["model"].startswith("tiny-clipseg-")
     succeeds(run("evaluate", *words, "--prompt", "result", "--repeats", "1"))
-    words = ["--model", "tiny", "--data", "disc", "--text", "a disc", "--out", "other"]
+    words = ["--model", "tiny", "--data", "disc", *sizes, "--text", "a disc", "--out", "other"]
     fails(run("adapt", *words, *QUICK), "--text is for a black box that is asked by text, got 'a disc' for tiny-")
 
 

@@ -48,7 +48,7 @@ from zoo_opt.methods.local.sums import separable
 if TYPE_CHECKING:
     from zoo_opt.typing import Array
 
-# evaluations per dimension before a first search is tested for a sum, and where losses shake; measured: docs/auto.md
+# evaluations per dimension before a first search is tested for a sum, and where losses shake; docs/auto-tried.md
 TEST_AT, TEST_LATER_AT = 3.0, 8.0
 MOVED = 1e-2  # units by which two coordinates have to differ before the test can tell a sum; chosen, not tuned
 MARGIN = 0.1  # part of the box on either side where no later quasi-Newton search starts; chosen, not tuned
@@ -57,10 +57,10 @@ GIVE_UP = 200  # evaluations per dimension, none of them finite, after which a r
 # evaluations per dimension of a run without a budget, and of one in which noise always shows a gain; chosen
 MOST, MOST_NOISY = 10_000, 1000
 MOST_WITHOUT_GAIN = 5  # searches in a row without a gain after which a run without a budget ends; chosen, not tuned
-PLANE = 2  # dimensions in which a quadratic's six coefficients are soon known; measured: docs/auto.md
-RIPPLED = 0.3  # part of a step's change of the loss that the slopes at its ends do not explain; measured: docs/auto.md
-NOISY = 0.01  # of the loss at the start, the least noise that is a population's; measured: docs/auto.md
-NOISY_THERE = 0.05  # the same, of the best loss when the first search has ended; measured likewise
+PLANE = 2  # dimensions in which a quadratic's six coefficients are soon known; measured: docs/auto-tried.md
+RIPPLED = 0.3  # part of a step's change of the loss that the slopes at its ends do not explain; chosen; no figures kept
+NOISY = 0.01  # of the loss at the start, the least noise that is a population's; measured: docs/auto-tried.md
+NOISY_THERE = 0.05  # the same, of the best loss when the first search has ended; chosen; no figures kept
 GAIN = 1e-9  # a search that lowers the loss by less than this part of it has gained nothing; chosen, not tuned
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from zoo_opt.typing import Array, Key
 
 SWEEP, LEVELS = "sweep", "levels"  # the searches that only this has, beside those of Auto
-SIGMA0 = 0.1  # of the CMA-ES, in the unit cube: the sweep has been there; measured: docs/auto.md
+SIGMA0 = 0.1  # of the CMA-ES, in the unit cube: the sweep has been there; docs/auto-measured.md
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,10 +31,10 @@ from zoo_opt.methods.trust_region.method import TrustRegion
 if TYPE_CHECKING:
     from zoo_opt.typing import Array
 
-MOST_FULL = 40  # dimensions up to which the CMA-ES is the full one: docs/large-scale.md, and docs/auto.md for below it
+MOST_FULL = 40  # dimensions up to which the CMA-ES is the full one: docs/large-scale.md; below it, docs/auto-tried.md
 MOST_DENSE = 1000  # dimensions up to which any d x d matrix is used: 8 MB; chosen, not tuned
-RADIUS = 1.5  # of the trust region at first, in units; measured: docs/auto.md
-COARSE = 0.3  # the radius at which that has seen enough of a loss without noise; measured: docs/auto.md
+RADIUS = 1.5  # of the trust region at first, in units; measured: docs/auto-tried.md
+COARSE = 0.3  # the radius at which that has seen enough of a loss without noise; chosen; no figures kept
 SIGMA0 = 2.0  # of the evolution strategies, in units; 1 was no different: docs/auto-tried.md
 FIRST_LIMIT = 500.0  # evaluations per dimension of the first quasi-Newton search; 100 was worse: docs/auto-tried.md
 MOST_HOPED = 10.0  # times the decrease that a later quasi-Newton search expects must reach the best; chosen, not tuned

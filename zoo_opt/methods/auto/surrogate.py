@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from zoo_opt.typing import Array
 
 MOST_SURROGATE = 40  # dimensions up to which a few hundred points say something of a loss; chosen, for time
-MOST_POINTS = 150  # that are remembered for it, and evaluations of it: docs/auto.md
-LEAST_SMALL = 5  # dimensions below which nothing is gained where a budget is small; measured: docs/auto.md
-SMALL = 20  # evaluations per dimension that are a small budget; measured: docs/auto.md
-RADIUS = 2.0  # of its ball at first, in units; measured: docs/auto.md
-END_RADIUS = 0.1  # where it is over; measured: docs/auto.md
+MOST_POINTS = 150  # that are remembered for it, and evaluations of it; chosen, for time
+LEAST_SMALL = 5  # dimensions below which nothing is gained where a budget is small; measured: docs/auto-tried.md
+SMALL = 20  # evaluations per dimension that are a small budget; measured: docs/auto-tried.md
+RADIUS = 2.0  # of its ball at first, in units; measured: docs/auto-tried.md
+END_RADIUS = 0.1  # where it is over; chosen; no figures kept
 APART = 0.01  # units: a point that is nearer to one that is known tells nothing more of ripples; chosen
 PARABOLA = 0.01  # relative deviation of curvatures, or lengths, that are the same; chosen
-CONCAVE = 0.3  # part of a change of the loss by which it is beyond what a convex one allows; measured: docs/auto.md
+CONCAVE = 0.3  # part of a change of the loss by which it is beyond what a convex one allows; chosen; no figures kept
 
 
 def is_small(budget: int | None, d: int) -> bool:

@@ -12,7 +12,7 @@ from zoo_opt.methods.cma.parameters import rank
 if TYPE_CHECKING:
     from zoo_opt.typing import Array
 
-WEIGHT = 1.0  # ranks, over the population, that one standard deviation beyond costs; measured: docs/auto.md
+WEIGHT = 1.0  # ranks, over the population, that one standard deviation beyond costs; docs/auto-tried.md
 
 
 def repaired(X: Array, box: boxes.Box, std: Array) -> tuple[Array, Array]:

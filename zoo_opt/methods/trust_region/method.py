@@ -26,7 +26,7 @@ BAD, GOOD = 0.1, 0.7  # ratios of the actual decrease to what the model promised
 SHORT = 0.5  # of rho: a shorter step is not evaluated (Powell 2006, section 2)
 NEAR = 1.5  # of rho: a radius that is not larger is made rho (Powell 2006, section 2)
 LESS = 0.1  # of rho, the next one; of the radius, after a step that was too short
-FEW, LEAST, MANY = 4, 2, 40  # points of a model per dimension, and beyond MANY, for time; measured: docs/auto.md
+FEW, LEAST, MANY = 4, 2, 40  # points of a model per dimension, and beyond MANY, for time; docs/auto-tried.md
 # chosen, not tuned:
 ROUNDING = 1e-15  # a decrease of so small a part of the loss is none
 MOST_STARTS = 5  # first steps without a loss after which a run ends
