@@ -114,19 +114,15 @@ class RemoteBlackBox(BlackBox):
         if self._closed:
             raise BlackBoxGone(f"the service {self.name} cannot be asked any more: its black box was closed")
         self._check()
-        call = _Call()
+        call, futures = _Call(), dict[int, Future[Array]]()
         try:
-            futures = {
-                row: self._threads.submit(self._answer, call, images[row], prompts[row]) for row in range(len(images))
-            }
-        except RuntimeError:  # the threads have ended
-            if not self._closed:
-                raise
-            raise BlackBoxGone(f"the service {self.name} was not asked: its black box was closed") from None
-        try:
+            for row in range(len(images)):
+                futures[row] = self._threads.submit(self._answer, call, images[row], prompts[row])
             wait(futures.values())
-        except BaseException:
+        except BaseException as error:
             self._interrupt(call, list(futures.values()))
+            if isinstance(error, RuntimeError) and self._closed:  # the threads have ended
+                raise BlackBoxGone(f"the service {self.name} was not asked: its black box was closed") from None
             raise
         errors: dict[int, Exception] = {}
         for row, future in futures.items():
@@ -213,13 +209,13 @@ class RemoteBlackBox(BlackBox):
             raise Stopped(f"the service {self.name} was not asked: its black box ends")
 
     def _interrupt(self, call: _Call, futures: list[Future[Array]]) -> None:
-        """End a question soon: what is on its way may still come, nothing else is sent."""
+        """End a question soon: what is on its way may still come, nothing else is sent, and nobody waits for a job."""
         call.halt = Stopped(f"the service {self.name} was interrupted")
+        self._stop.set()
         for future in futures:
             future.cancel()
         with contextlib.suppress(BaseException):  # a second interrupt
             wait(futures, _GRACE)
-        self._stop.set()
         self._transport.abort()
         wait(futures, 1.0)
         if not self._closed:  # it may be asked again

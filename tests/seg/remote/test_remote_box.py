@@ -289,6 +289,15 @@ def test_a_job_whose_answer_is_not_there_yet_goes_on(tmp_path):
             assert service.served == 2
 
 
+def test_the_address_of_a_job_is_in_the_ledger_before_its_request_counts_as_answered(tmp_path, monkeypatch):
+    """A kill between the two lines must not lose a job that is paid for."""
+    written, kept = [], Ledger._note
+    monkeypatch.setattr(Ledger, "_note", lambda self, line: (written.append(next(iter(line))), kept(self, line)))
+    with Service() as service, boxed(service, 1, ledger=tmp_path / "ledger") as box:
+        box(IMAGES[:1], POINTS[:1])
+    assert written == ["job", "end", "job"]
+
+
 def test_a_job_that_the_service_has_forgotten_is_asked_for_anew(tmp_path):
     ledger, gone = tmp_path / "ledger", []
 
@@ -340,6 +349,39 @@ def test_an_interrupt_ends_soon_and_the_answers_on_their_way_are_awaited(tmp_pat
             assert time.monotonic() - began < 2.0
         total = read_ledger(tmp_path / "ledger").total()
         assert service.served == 4 == total.calls and total.perhaps == 0
+
+
+def test_an_interrupt_while_images_are_handed_to_threads_is_one_too(tmp_path):
+    with Service(delay=0.3) as service:
+        with boxed(service, ledger=tmp_path / "ledger") as box:
+            submit = box._threads.submit
+
+            def interrupted(ask, call, image, prompts):
+                if len(service.asked) >= 3:
+                    raise KeyboardInterrupt
+                time.sleep(0.1)
+                return submit(ask, call, image, prompts)
+
+            box._threads.submit = interrupted
+            with pytest.raises(KeyboardInterrupt):
+                box(IMAGES, POINTS)
+        total = read_ledger(tmp_path / "ledger").total()
+        assert 3 <= service.served == total.calls < N and total.perhaps == 0
+
+
+def test_an_interrupt_does_not_wait_for_a_job(tmp_path):
+    with Service() as service:
+        service.polls = 10**6
+        with boxed(service, 1, ledger=tmp_path / "ledger") as box:
+            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+            began = time.monotonic()
+            with pytest.raises(KeyboardInterrupt):
+                box(IMAGES[:2], POINTS[:2])
+            assert time.monotonic() - began < 3.0
+        service.jobs = {place: (0, answer) for place, (_, answer) in service.jobs.items()}
+        with boxed(service, 1, ledger=tmp_path / "ledger") as box:
+            assert np.array_equal(box(IMAGES[:2], POINTS[:2]), WHOLE[:2])
+        assert service.served == 2 == read_ledger(tmp_path / "ledger").total().calls
 
 
 def test_closing_ends_what_is_in_flight():
