@@ -7,12 +7,13 @@ import hashlib
 import os
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from zoo_opt.core.errors import NotServed, Refused
-from zoo_opt_seg.blackbox.cache import Masks, mask_key
+from zoo_opt_seg.blackbox.cache import mask_key
 from zoo_opt_seg.blackbox.protocol import (
     Array,
     BlackBox,
@@ -33,6 +34,13 @@ from zoo_opt_seg.remote.transport import Transport
 
 _AHEAD = 2  # questions that are packed or read while others are in flight; chosen. One worker asks in order
 _GRACE = 5.0  # seconds that an interrupt waits for answers which are paid and on their way; chosen
+
+
+Place = Callable[[str, tuple[int, ...]], contextlib.AbstractContextManager[Callable[[Array], None]]]
+
+
+def _no_place(*_: object) -> contextlib.AbstractContextManager[Callable[[Array], None]]:
+    return contextlib.nullcontext(lambda mask: None)
 
 
 @dataclass
@@ -92,7 +100,7 @@ class RemoteBlackBox(BlackBox):
         self._places = threading.BoundedSemaphore(workers)  # among the questions in flight
         self._checked, self._check_lock = False, threading.Lock()
         self._given_up: dict[str, Unanswerable] = {}
-        self._kept: Masks | None = None
+        self._place: Place = _no_place
         self._closed = False
 
     @property
@@ -135,9 +143,9 @@ class RemoteBlackBox(BlackBox):
                 raise one
         return together(call.masks, errors, images.shape[:3])
 
-    def keep_in(self, kept: Masks | None) -> bool:
-        """Write each mask there as it comes."""
-        self._kept = kept
+    def keep_in(self, kept: Any) -> bool:
+        """Write each mask there as it comes; nothing is sent where there is no room for its answer."""
+        self._place = _no_place if kept is None else kept.place
         return True
 
     def close(self) -> None:
@@ -190,13 +198,10 @@ class RemoteBlackBox(BlackBox):
         if question in self._given_up:
             raise self._given_up[question]
 
-        def keep(mask: Array) -> None:
-            if self._kept is not None:
-                self._kept.write(key, mask)
-
         exchanging = Exchanging(self.adapter, self._transport, self._ledger, question, self.terms.total)
         try:
-            return exchanging(image, prompts, self._places, admit, keep)
+            with self._place(key, image.shape[:2]) as keep:
+                return exchanging(image, prompts, self._places, admit, keep)
         except (NotServed, Refused) as error:
             call.halt = call.halt or error
             raise

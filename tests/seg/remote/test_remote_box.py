@@ -12,7 +12,8 @@ from seg.remote.npz_service import NpzAdapter, Service, bright, packed
 
 from zoo_opt import outage
 from zoo_opt.core.errors import NotServed, Refused
-from zoo_opt_seg.blackbox import BlackBoxError, PartlyAnswered, Served, Unanswerable
+from zoo_opt_seg.blackbox import BlackBoxError, Cached, PartlyAnswered, Served, Unanswerable
+from zoo_opt_seg.blackbox.cache import MaskFolder
 from zoo_opt_seg.blackbox.protocol import BlackBoxGone
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.remote import attempts
@@ -351,6 +352,12 @@ def test_an_interrupt_ends_soon_and_the_answers_on_their_way_are_awaited(tmp_pat
         assert service.served == 4 == total.calls and total.perhaps == 0
 
 
+def interrupted_after(seconds, box, *question):
+    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        box(*question)
+
+
 def test_an_interrupt_while_images_are_handed_to_threads_is_one_too(tmp_path):
     with Service(delay=0.3) as service:
         with boxed(service, ledger=tmp_path / "ledger") as box:
@@ -373,15 +380,46 @@ def test_an_interrupt_does_not_wait_for_a_job(tmp_path):
     with Service() as service:
         service.polls = 10**6
         with boxed(service, 1, ledger=tmp_path / "ledger") as box:
-            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
             began = time.monotonic()
-            with pytest.raises(KeyboardInterrupt):
-                box(IMAGES[:2], POINTS[:2])
+            interrupted_after(0.5, box, IMAGES[:2], POINTS[:2])
             assert time.monotonic() - began < 3.0
         service.jobs = {place: (0, answer) for place, (_, answer) in service.jobs.items()}
         with boxed(service, 1, ledger=tmp_path / "ledger") as box:
             assert np.array_equal(box(IMAGES[:2], POINTS[:2]), WHOLE[:2])
         assert service.served == 2 == read_ledger(tmp_path / "ledger").total().calls
+
+
+def test_answers_that_came_before_an_interrupt_are_in_the_cache(tmp_path):
+    with Service(delay=0.2) as service:
+        with boxed(service, workers=2) as box:
+            interrupted_after(0.5, Cached(box, tmp_path / "cache"), IMAGES, POINTS)
+        came = service.served
+        assert 2 <= came < N
+        with boxed(service) as box:
+            assert np.array_equal(Cached(box, tmp_path / "cache")(IMAGES, POINTS), WHOLE)
+        assert service.served == N
+
+
+def test_nothing_is_paid_whose_answer_cannot_be_kept(tmp_path, monkeypatch):
+    """On a disk that becomes full while questions are in flight."""
+    taken, allocate = [], os.posix_fallocate
+
+    def full(fd, offset, size):
+        taken.append(size)
+        if len(taken) > 5:
+            raise OSError(28, "No space left on device")
+        allocate(fd, offset, size)
+
+    kept = MaskFolder(tmp_path / "kept", "masks", needed=True)
+    with Service(delay=0.05) as service:
+        monkeypatch.setattr(os, "posix_fallocate", full)
+        with boxed(service) as box, pytest.raises(BlackBoxGone, match=r"masks cannot be kept in .*No space left"):
+            Served(box, kept=kept)(IMAGES, POINTS)
+        assert 1 <= service.served == len(list(kept)) <= 5 and not list(tmp_path.rglob("*.tmp"))
+        monkeypatch.undo()
+        with boxed(service) as box:
+            assert np.array_equal(Served(box, kept=kept)(IMAGES, POINTS), WHOLE)
+        assert service.served == N
 
 
 def test_closing_ends_what_is_in_flight():
