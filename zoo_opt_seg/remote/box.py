@@ -33,7 +33,7 @@ from zoo_opt_seg.remote.terms import Terms
 from zoo_opt_seg.remote.transport import Transport
 
 _AHEAD = 2  # questions that are packed or read while others are in flight; chosen. One worker asks in order
-_GRACE = 5.0  # seconds that an interrupt waits for answers which are paid and on their way; chosen
+_GRACE = 5.0  # seconds that an interrupt, and the end, wait for answers which are paid and on their way; chosen
 
 
 Place = Callable[[str, tuple[int, ...]], contextlib.AbstractContextManager[Callable[[Array], None]]]
@@ -149,11 +149,17 @@ class RemoteBlackBox(BlackBox):
         return True
 
     def close(self) -> None:
-        """End its threads and connections; a second time nothing happens."""
+        """End its threads and connections, soon after answers on their way; a second time nothing happens."""
         self._closed = True
         self._stop.set()
-        self._transport.abort()
-        self._threads.shutdown(wait=True)  # what waits is not asked any more
+        soon = threading.Timer(_GRACE, self._transport.abort)
+        soon.daemon = True
+        soon.start()
+        try:
+            self._threads.shutdown(wait=True)  # what waits is not asked any more
+        finally:  # at an interrupt too
+            soon.cancel()
+            self._transport.abort()
         self._transport.close()
         self._ledger.close()
 
