@@ -7,6 +7,7 @@ import pickle
 import random
 import socket
 import threading
+import time
 import types
 import urllib.error
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -334,6 +335,25 @@ def test_retry_after_in_both_forms(header, seconds):
     ):
         found = outage.service_error(error).retry_after
         assert found is seconds is None or math.isclose(found, seconds, abs_tol=2.0)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/Los_Angeles", "Asia/Tokyo"])
+@pytest.mark.parametrize("form", ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"])
+def test_a_date_to_ask_again_is_of_utc_and_counts_from_the_responses_own(zone, form, monkeypatch):
+    """In all three forms of RFC 9110; whatever this machine takes for its zone, and whatever its clock says."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        now = time.time()
+        then, there = (time.strftime(form, time.gmtime(at)) for at in (now + 100, now))
+        assert math.isclose(outage.retry_after({"Retry-After": then}), 100.0, abs_tol=2.0)
+        monkeypatch.setattr(outage.time, "time", lambda: now + 86_400.0)  # the clock is a day ahead
+        for date in ("Date", "date"):
+            assert outage.retry_after({"Retry-After": then, date: there}) == 100.0
+        assert outage.retry_after({"Retry-After": then, "Date": "soon"}) == 0.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_service_is_asked_as_the_objective_would_be():

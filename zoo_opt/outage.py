@@ -10,6 +10,7 @@ last time at their end, or, where the service says that this is too early, not a
 from __future__ import annotations
 
 import contextlib
+import datetime
 import errno
 import logging
 import math
@@ -185,7 +186,10 @@ def service_error(error: BaseException) -> NotServed | Refused | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of a ``Retry-After`` (RFC 9110, 10.2.3: seconds, or a date), None without one."""
+    """Return the seconds of a ``Retry-After`` (RFC 9110, 10.2.3: seconds, or a date), None without one.
+
+    A date counts from the response's own ``Date``, so that this machine's clock does not matter, where there is one.
+    """
     text = headers.get("Retry-After") or headers.get("retry-after")
     if not text:
         return None
@@ -193,10 +197,17 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, float(text))
     except ValueError:
         pass
+    then, now = _instant(text), _instant(headers.get("Date") or headers.get("date") or "")
+    return None if then is None else max(0.0, then - (time.time() if now is None else now))
+
+
+def _instant(date: str) -> float | None:
+    """Return a date of HTTP in seconds since 1970, None if it is none; one without a zone is of UTC, as all are."""
     import email.utils
 
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+        found = email.utils.parsedate_to_datetime(date)
+        return (found if found.tzinfo else found.replace(tzinfo=datetime.UTC)).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
 

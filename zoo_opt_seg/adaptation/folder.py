@@ -83,7 +83,7 @@ class RunFolder:
     @property
     def answers(self) -> MaskFolder:
         """Where the masks of a question are that was answered in part."""
-        return MaskFolder(self.state / "answers", "masks")
+        return MaskFolder(self.state / "answers", "masks", needed=True)
 
     @property
     def tested(self) -> MaskFolder:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import os
 import time
 import warnings
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo_opt.storage.place import ENDING, Place
 from zoo_opt_seg.blackbox.protocol import (
     Array,
     BlackBoxGone,
@@ -35,7 +35,6 @@ from zoo_opt_seg.prompts import Prompts
 _MAGIC = b"zoo-opt-seg mask 1"
 _HEADER = 256  # bytes, more than the first line has
 _STALE = 3600.0  # seconds after which a temporary file is no longer being written
-_numbers = itertools.count()
 
 
 class MaskFolder:
@@ -57,7 +56,7 @@ class MaskFolder:
         self.folder, self._what, self._full, self._coarse = Path(folder), what, False, coarse
         self._needed = needed
         self.folder.mkdir(parents=True, exist_ok=True)
-        for path in self.folder.glob("*/*.tmp"):  # what killed processes left
+        for path in self.folder.glob(f"*/*{ENDING}"):  # what killed processes left
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _STALE:
                     path.unlink()
@@ -71,12 +70,26 @@ class MaskFolder:
         try:
             write_mask(self._path(key), mask, self._coarse)
         except OSError as error:
-            message = f"{self._what} cannot be kept in {self.folder}: {error}"
-            if self._needed:
-                raise BlackBoxGone(message) from error
-            if not self._full:
-                warnings.warn(message, RuntimeWarning, stacklevel=4)
-            self._full = True
+            self._complain(error)
+
+    @contextlib.contextmanager
+    def place(self, key: str, size: tuple[int, ...]) -> Iterator[Callable[[Array], None]]:
+        """Yield what keeps a mask that is asked for now: its room is taken already, or it is as of `write`."""
+        place = None
+        try:
+            place = Place(self._path(key), 4 * size[0] * size[1] + _HEADER)
+        except OSError as error:
+            self._complain(error)
+        with place or contextlib.nullcontext():
+            yield lambda mask: None if place is None else place.write(*_parts(mask, self._coarse))
+
+    def _complain(self, error: OSError) -> None:
+        message = f"{self._what} cannot be kept in {self.folder}: {error}"
+        if self._needed:
+            raise BlackBoxGone(message) from error
+        if not self._full:
+            warnings.warn(message, RuntimeWarning, stacklevel=5)
+        self._full = True
 
     def clear(self) -> None:
         """Take all masks away."""
@@ -116,6 +129,11 @@ class MaskMemory:
     def write(self, key: str, mask: Array) -> None:
         """Keep a mask."""
         self._masks[key] = _levels(mask) if self._coarse and mask.dtype != np.bool_ else np.array(mask)
+
+    @contextlib.contextmanager
+    def place(self, key: str, _: tuple[int, ...]) -> Iterator[Callable[[Array], None]]:
+        """Yield what keeps the mask of a key."""
+        yield lambda mask: self.write(key, mask)
 
     def clear(self) -> None:
         """Take all masks away."""
@@ -171,6 +189,8 @@ class Cached(Wrapped):
             raise ValueError("model must have a name to be cached under: as_black_box(model, name=...)")
         self.hits = self.misses = 0
         self._asked: set[str] = set()
+        self._names: dict[str, str] = {}  # keys of what the model is asked now, by `mask_key`
+        self._streams = self.model.keep_in(self)
         self._prefix = hashlib.sha256(b"zoo-opt-seg 1 %s\0" % (self.name or "").encode())
 
     def __call__(self, images: Array, prompts: Prompts, /) -> Array:
@@ -184,10 +204,15 @@ class Cached(Wrapped):
         rows = [keys.index(key) for key, mask in known.items() if mask is None]
         errors: dict[str, Exception] = {}
         if rows or not len(images):
+            names = {mask_key(images[row], prompts, row): keys[row] for row in rows if self._streams}
+            self._names |= names
             try:
                 answers = self.model(images[rows], prompts[rows])
             except PartlyAnswered as part:
                 answers, errors = part.masks, {keys[rows[place]]: error for place, error in part.errors.items()}
+            finally:
+                for name in names:
+                    self._names.pop(name, None)
             if not len(images):
                 return answers
             for row, mask in zip(rows, answers, strict=True):
@@ -202,8 +227,13 @@ class Cached(Wrapped):
         return masks
 
     def keep_in(self, kept: Any) -> bool:
-        """As of the model, whose masks these are."""
-        return self.model.keep_in(kept)
+        """As of the model, whose masks these are, unless they come into the folder as they come."""
+        return not self._streams and self.model.keep_in(kept)
+
+    def place(self, key: str, size: tuple[int, ...]) -> contextlib.AbstractContextManager[Callable[[Array], None]]:
+        """As of its folder, for `BlackBox.keep_in`, so that a kill loses none of a question's masks that came."""
+        name = self._names.get(key)  # None: somebody else asks the model
+        return contextlib.nullcontext(lambda mask: None) if name is None else self._masks.place(name, size)
 
     @property
     def distinct(self) -> int:
@@ -242,22 +272,19 @@ def mask_key(image: Array, prompts: Prompts, row: int) -> str:
 
 def write_mask(path: Path, mask: Array, coarse: bool = False) -> None:
     """Write a mask (H, W) of float32 or bool to ``path``, atomically; see `MaskFolder` for ``coarse``."""
+    with Place(path) as place:
+        place.write(*_parts(mask, coarse))
+
+
+def _parts(mask: Array, coarse: bool) -> tuple[bytes, bytes]:
+    """Return what a file of a mask holds: its first line, and the rest."""
     if mask.dtype == np.bool_:
         kind, payload = b"bits", np.packbits(mask).tobytes()
     elif coarse:
         kind, payload = b"levels", zlib.compress(_levels(mask).tobytes(), 1)
     else:
         kind, payload = b"float32", np.ascontiguousarray(mask, "<f4").tobytes()
-    header = _header(kind, mask.shape, hashlib.sha256(payload).hexdigest())
-    temporary = path.with_name(f"{os.getpid()}-{next(_numbers)}-{time.time_ns()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(header + b"\n" + payload)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    return _header(kind, mask.shape, hashlib.sha256(payload).hexdigest()) + b"\n", payload
 
 
 def read_mask(path: Path, size: tuple[int, ...]) -> Array | None:

@@ -149,9 +149,10 @@ class BlackBox(ABC):
         """Return (n, H, W) float32 probabilities or bool masks, as `SegmentationModel` says."""
 
     def keep_in(self, kept: Any) -> bool:
-        """Write each mask into ``kept``, a `MaskFolder`, as it comes, and return True; False where they come together.
+        """Write each mask into ``kept`` as it comes, and return True; False where they come together.
 
-        None ends that. The key of a mask is `zoo_opt_seg.blackbox.cache.mask_key`.
+        ``kept.place(key, size)`` is that of a `MaskFolder`, entered before a mask is asked for; its key is
+        `zoo_opt_seg.blackbox.cache.mask_key`. None ends that.
         """
         return False
 

@@ -138,10 +138,10 @@ class SeveralBoxes(BlackBox):
 
     def close(self) -> None:
         """End its threads, and the boxes that can be ended."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
-        for box in self.boxes:
+        for box in self.boxes:  # first, so that they end what they were asked at an interrupt
             if hasattr(box, "close"):
                 box.close()
+        self._threads.shutdown(wait=True, cancel_futures=True)
 
     def __enter__(self) -> SeveralBoxes:
         return self

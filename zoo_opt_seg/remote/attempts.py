@@ -96,12 +96,12 @@ class Exchanging:
                 if request.job and request.job != self._job:
                     self._job, self._appears = request.job, time.monotonic() + _APPEARS
                     self._ledger.keep_job(self._question, self._job)
+                self._end(ANSWERED)  # what the request before began, once its job is known: a kill loses no job
                 self._reply, came = self._replied(request), True
                 try:
                     request = exchange.send(self._reply)
                 except StopIteration as end:
                     return end.value
-                self._end(ANSWERED)
         except (BlackBoxError, NotServed, Refused, CheckpointError):
             raise
         except Exception as error:

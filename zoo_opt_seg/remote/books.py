@@ -154,6 +154,17 @@ class Books:
         """Return by what the answer to a question can be fetched, "" if nothing is known."""
         return self._jobs.get((run, question), "")
 
+    @property
+    def in_flight(self) -> int:
+        """Attempts that have begun and not ended."""
+        return len(self._open)
+
+    def seconds_each(self, model: str | None = None) -> float:
+        """Return the seconds that a call took on average, of all models or of one; 0 where none has ended."""
+        every = added(sums for (_, name, _), sums in self.sums.items() if model in (None, name))
+        ended = every.calls - every.perhaps
+        return every.seconds / ended if ended else 0.0
+
     def total(self, run: str | None = None) -> Spent:
         """Return the sums of all, or of one run."""
         return added(sums for (name, _, _), sums in self.sums.items() if run in (None, name))

@@ -7,12 +7,13 @@ import hashlib
 import os
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from zoo_opt.core.errors import NotServed, Refused
-from zoo_opt_seg.blackbox.cache import Masks, mask_key
+from zoo_opt_seg.blackbox.cache import mask_key
 from zoo_opt_seg.blackbox.protocol import (
     Array,
     BlackBox,
@@ -32,7 +33,14 @@ from zoo_opt_seg.remote.terms import Terms
 from zoo_opt_seg.remote.transport import Transport
 
 _AHEAD = 2  # questions that are packed or read while others are in flight; chosen. One worker asks in order
-_GRACE = 5.0  # seconds that an interrupt waits for answers which are paid and on their way; chosen
+_GRACE = 5.0  # seconds that an interrupt, and the end, wait for answers which are paid and on their way; chosen
+
+
+Place = Callable[[str, tuple[int, ...]], contextlib.AbstractContextManager[Callable[[Array], None]]]
+
+
+def _no_place(*_: object) -> contextlib.AbstractContextManager[Callable[[Array], None]]:
+    return contextlib.nullcontext(lambda mask: None)
 
 
 @dataclass
@@ -92,7 +100,7 @@ class RemoteBlackBox(BlackBox):
         self._places = threading.BoundedSemaphore(workers)  # among the questions in flight
         self._checked, self._check_lock = False, threading.Lock()
         self._given_up: dict[str, Unanswerable] = {}
-        self._kept: Masks | None = None
+        self._place: Place = _no_place
         self._closed = False
 
     @property
@@ -114,19 +122,15 @@ class RemoteBlackBox(BlackBox):
         if self._closed:
             raise BlackBoxGone(f"the service {self.name} cannot be asked any more: its black box was closed")
         self._check()
-        call = _Call()
+        call, futures = _Call(), dict[int, Future[Array]]()
         try:
-            futures = {
-                row: self._threads.submit(self._answer, call, images[row], prompts[row]) for row in range(len(images))
-            }
-        except RuntimeError:  # the threads have ended
-            if not self._closed:
-                raise
-            raise BlackBoxGone(f"the service {self.name} was not asked: its black box was closed") from None
-        try:
+            for row in range(len(images)):
+                futures[row] = self._threads.submit(self._answer, call, images[row], prompts[row])
             wait(futures.values())
-        except BaseException:
+        except BaseException as error:
             self._interrupt(call, list(futures.values()))
+            if isinstance(error, RuntimeError) and self._closed:  # the threads have ended
+                raise BlackBoxGone(f"the service {self.name} was not asked: its black box was closed") from None
             raise
         errors: dict[int, Exception] = {}
         for row, future in futures.items():
@@ -139,17 +143,23 @@ class RemoteBlackBox(BlackBox):
                 raise one
         return together(call.masks, errors, images.shape[:3])
 
-    def keep_in(self, kept: Masks | None) -> bool:
-        """Write each mask there as it comes."""
-        self._kept = kept
+    def keep_in(self, kept: Any) -> bool:
+        """Write each mask there as it comes; nothing is sent where there is no room for its answer."""
+        self._place = _no_place if kept is None else kept.place
         return True
 
     def close(self) -> None:
-        """End its threads and connections; a second time nothing happens."""
+        """End its threads and connections, soon after answers on their way; a second time nothing happens."""
         self._closed = True
         self._stop.set()
-        self._transport.abort()
-        self._threads.shutdown(wait=True)  # what waits is not asked any more
+        soon = threading.Timer(_GRACE, self._transport.abort)
+        soon.daemon = True
+        soon.start()
+        try:
+            self._threads.shutdown(wait=True)  # what waits is not asked any more
+        finally:  # at an interrupt too
+            soon.cancel()
+            self._transport.abort()
         self._transport.close()
         self._ledger.close()
 
@@ -194,13 +204,10 @@ class RemoteBlackBox(BlackBox):
         if question in self._given_up:
             raise self._given_up[question]
 
-        def keep(mask: Array) -> None:
-            if self._kept is not None:
-                self._kept.write(key, mask)
-
         exchanging = Exchanging(self.adapter, self._transport, self._ledger, question, self.terms.total)
         try:
-            return exchanging(image, prompts, self._places, admit, keep)
+            with self._place(key, image.shape[:2]) as keep:
+                return exchanging(image, prompts, self._places, admit, keep)
         except (NotServed, Refused) as error:
             call.halt = call.halt or error
             raise
@@ -213,13 +220,13 @@ class RemoteBlackBox(BlackBox):
             raise Stopped(f"the service {self.name} was not asked: its black box ends")
 
     def _interrupt(self, call: _Call, futures: list[Future[Array]]) -> None:
-        """End a question soon: what is on its way may still come, nothing else is sent."""
+        """End a question soon: what is on its way may still come, nothing else is sent, and nobody waits for a job."""
         call.halt = Stopped(f"the service {self.name} was interrupted")
+        self._stop.set()
         for future in futures:
             future.cancel()
         with contextlib.suppress(BaseException):  # a second interrupt
             wait(futures, _GRACE)
-        self._stop.set()
         self._transport.abort()
         wait(futures, 1.0)
         if not self._closed:  # it may be asked again

@@ -30,7 +30,7 @@ from zoo_opt.core.errors import CheckpointError, Refused
 from zoo_opt.support.json_files import json_line
 from zoo_opt.support.secrets import hidden
 from zoo_opt_seg.blackbox.protocol import BlackBoxGone, Unanswerable
-from zoo_opt_seg.remote.books import Books, Spent, added
+from zoo_opt_seg.remote.books import Books, Spent
 from zoo_opt_seg.remote.ledger_file import LedgerFile
 from zoo_opt_seg.remote.terms import Terms
 
@@ -83,9 +83,7 @@ class Ledger:
     def seconds_each(self) -> float:
         """Seconds that a call of this model took on average; 0 where none has ended."""
         with self._lock:
-            every = added(sums for (_, model, _), sums in self._books.sums.items() if model == self._model)
-        ended = every.calls - every.perhaps
-        return every.seconds / ended if ended else 0.0
+            return self._books.seconds_each(self._model)
 
     def begin(self, question: str, images: int) -> Attempt:
         """Write down that an attempt is about to be sent, and return it.
@@ -167,11 +165,12 @@ class Ledger:
         terms = self._terms
         if terms.most_calls is None and terms.most_money is None and terms.most_seconds is None:
             return
-        spent = self._books.total()
+        spent, money = self._books.total(), images * terms.price
+        seconds = self._books.seconds_each() * (self._books.in_flight + 1)  # of it, and of what has not ended
         caps = (
             ("calls", terms.most_calls, spent.calls + 1, spent.calls),
-            ("money", terms.most_money, spent.money + images * terms.price - 1e-9, spent.money),
-            ("seconds", terms.most_seconds, spent.seconds, spent.seconds),
+            ("money", terms.most_money, spent.money + money - 1e-9, spent.money),
+            ("seconds", terms.most_seconds, spent.seconds + max(seconds, 1e-9), spent.seconds),
         )
         for what, most, then, now in caps:
             if most is not None and then > most:

@@ -12,6 +12,7 @@ from typing import Any
 
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt.storage.append import whole_part
+from zoo_opt.storage.atomic import sync_folder
 from zoo_opt.storage.own_file import OwnFile
 from zoo_opt.support.json_files import is_json_object, json_line, read_json_lines
 from zoo_opt_seg.blackbox.protocol import BlackBoxGone
@@ -32,6 +33,7 @@ class LedgerFile:
             with self.held():
                 if not self._seen:
                     self.append(json_line(FORMAT))
+                    sync_folder(path.parent)
         except BaseException:
             self._file.close()
             raise
@@ -76,6 +78,8 @@ class LedgerFile:
         self._closing = True
         self._written.set()
         self._syncing.join()
+        with contextlib.suppress(OSError):
+            os.fsync(self._file.fd)  # what came while it was synced the last time
         self._file.close()
 
     def _take_in(self) -> None:

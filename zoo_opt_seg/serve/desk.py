@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.serve.batches import BatchThread
@@ -97,6 +97,7 @@ class Desk:
         *,
         pixels: int,
         version: str = "",
+        receive: Callable[[], Awaitable[Mapping[str, Any]]] | None = None,
     ) -> T:
         """Return the answer to one question.
 
@@ -110,12 +111,34 @@ class Desk:
             Of the image.
         version : str
             "" is the current one.
+        receive : callable, optional
+            That of ASGI, once the question is read. The model is not asked any more for a client that has left, as one
+            that asks again does.
 
         Raises
         ------
         Problem
             If it is not answered; of all kinds.
         """
+        answering = asyncio.ensure_future(self._answered(read, write, pixels, version))
+        leaving = None if receive is None else asyncio.ensure_future(_left(receive))
+        try:
+            await asyncio.wait(filter(None, (answering, leaving)), return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done():
+                raise Problem(499, "nobody is there to be answered")
+            return answering.result()
+        finally:
+            answering.cancel()
+            if leaving is not None:
+                leaving.cancel()
+
+    async def _answered(
+        self,
+        read: Callable[[], tuple[Array, Prompts]],
+        write: Callable[[Version, Array], T],
+        pixels: int,
+        version: str,
+    ) -> T:
         chosen = self._version(version)
         if self._waiting >= self.limits.queue:
             raise busy(f"the queue of {self.limits.queue} questions is full")
@@ -161,3 +184,9 @@ class Desk:
         """Answer what was put, and end the threads."""
         self._model.close()
         self._threads.shutdown()
+
+
+async def _left(receive: Callable[[], Awaitable[Mapping[str, Any]]]) -> None:
+    """Return when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -19,6 +19,7 @@ from zoo_opt_seg.serve.desk import Desk
 from zoo_opt_seg.serve.problems import Problem, busy
 
 OPEN = ("/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json")  # paths that need no token
+MOST = 512  # requests at a time, and connections on which none is there yet; chosen: half of the usual open files
 _DRAIN = 2.0  # seconds that are spent on what is sent after a question was refused, so that its answer is read; chosen
 _ASKED = 'Basic realm="zoo-opt-seg"'  # by which a browser asks its user; Bearer is taken as well
 _SHARE = 4  # largest bodies that all requests together may hold
@@ -39,7 +40,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, desk: Desk, token: str = "") -> None:
         self.app, self.desk, self._token = app, desk, token.encode()
-        self._held = 0
+        self._held = self._asked = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -54,11 +55,13 @@ class Guard:
                 status = message["status"]
             await send(message)
 
-        self.desk.open += 1
-        body = _Body(scope, receive, self)
+        self._asked += 1
+        body, read = _Body(scope, receive, self), False
         try:
             self._check(scope, body.headers)
             await body.read()
+            read = True
+            self.desk.open += 1  # from here on the end of the server waits for it
             await self.app(scope, body.replay, sending)
         except _Gone:
             status = 499  # nobody is there to be answered
@@ -70,7 +73,8 @@ class Guard:
             if not status:
                 await _respond(sending, Problem(500, "the server failed on this request"))
         finally:
-            self.desk.open -= 1
+            self._asked -= 1
+            self.desk.open -= read
             self._held -= body.held
             route = getattr(scope.get("route"), "path", "other")
             self.desk.metrics.answered(route, status, time.perf_counter() - begin)
@@ -85,6 +89,8 @@ class Guard:
         """Raise a Problem for a request that is not let in."""
         if self.desk.ending and scope["path"] not in OPEN:
             raise busy("the server is ending", 503)
+        if self._asked > MOST:
+            raise busy(f"the server has {MOST} requests", 503)
         if not _is_own(headers.get("origin", ""), headers.get("host", "")):
             raise Problem(403, "the server is not for pages of other sites")
         if self._token and scope["path"] not in OPEN and not self._knows(headers.get("authorization", "")):

@@ -99,6 +99,7 @@ def plain_router(desk: Desk) -> APIRouter:
             lambda version, mask: _written(asked.answer, version, mask),
             pixels=picture.size[0] * picture.size[1],
             version=asked.version,
+            receive=request.receive,
         )
 
     @routes.get("/versions")

@@ -14,11 +14,11 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.supervisors import Multiprocess
 
+from zoo_opt_seg.serve import guard
 from zoo_opt_seg.serve.metrics import FOLDER
 
 _LAST = 5  # seconds that connections have to close after the last answer; chosen
 _HEAD = 10  # seconds in which the head of a request must come, from the connection or its first byte on; chosen
-_CONNECTIONS = 512  # at a time; what is more is answered by 503. Chosen: half of the usual limit of open files
 _START = 120  # seconds in which a process must have started, and answer its parent; chosen
 
 
@@ -88,7 +88,6 @@ def _config(app: FastAPI | str, workers: int = 1) -> uvicorn.Config:
         factory=isinstance(app, str),
         workers=workers,
         http=_Impatient,
-        limit_concurrency=_CONNECTIONS,
         ws="none",
         lifespan="on",
         log_level="error",
@@ -100,23 +99,38 @@ def _config(app: FastAPI | str, workers: int = 1) -> uvicorn.Config:
 
 
 class _Impatient(H11Protocol):
-    """Closes connections on which nothing is asked, or too slowly; what idles between requests uvicorn closes."""
+    """Closes connections on which nothing is asked, or too slowly; what idles between requests uvicorn closes.
+
+    Where there are too many, the one on which nothing has come for longest goes, so that those who only connect keep
+    nobody out.
+    """
 
     _after: Any = ()  # the request, or None before the first one, after which a head is waited for
+    _since = 0.0  # when something came the last time
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._wait_for_head()
+        if len(self.connections) > guard.MOST:
+            idle = [one for one in self.connections if isinstance(one, _Impatient) and one is not self and one._idles]
+            if idle:
+                oldest = min(idle, key=lambda one: one._since)
+                self.connections.discard(oldest)
+                oldest.transport.close()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         self._wait_for_head()
 
+    @property
+    def _idles(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
     def _wait_for_head(self) -> None:
-        last = self.cycle
-        if self._after is not last and (last is None or last.response_complete):
-            self._after = last
-            self.loop.call_later(_HEAD, self._close_if_none_came, last)
+        self._since = self.loop.time()
+        if self._after is not self.cycle and self._idles:
+            self._after = self.cycle
+            self.loop.call_later(_HEAD, self._close_if_none_came, self.cycle)
 
     def _close_if_none_came(self, last: Any) -> None:
         if self.cycle is last:

@@ -12,10 +12,12 @@ from seg.remote.npz_service import NpzAdapter, Service, bright, packed
 
 from zoo_opt import outage
 from zoo_opt.core.errors import NotServed, Refused
-from zoo_opt_seg.blackbox import BlackBoxError, PartlyAnswered, Served, Unanswerable
+from zoo_opt_seg.blackbox import BlackBoxError, Cached, PartlyAnswered, Served, SeveralBoxes, Unanswerable
+from zoo_opt_seg.blackbox.cache import MaskFolder
 from zoo_opt_seg.blackbox.protocol import BlackBoxGone
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.remote import attempts
+from zoo_opt_seg.remote import box as box_module
 from zoo_opt_seg.remote.box import RemoteBlackBox
 from zoo_opt_seg.remote.exchange import Request
 from zoo_opt_seg.remote.ledger import CapReached, Ledger
@@ -224,7 +226,7 @@ def test_settings_that_do_not_fit_are_said_before_the_first_question():
 
 @pytest.mark.parametrize(
     ("cap", "done"),
-    [({"most_calls": 5}, 5), ({"most_money": 2.5}, 5), ({"most_calls": 0}, 0), ({"most_seconds": 0}, 1)],
+    [({"most_calls": 5}, 5), ({"most_money": 2.5}, 5), ({"most_calls": 0}, 0), ({"most_seconds": 0}, 0)],
 )
 @pytest.mark.parametrize("ledger", [True, False])
 def test_a_cap_is_raised_before_sending(cap, done, ledger, tmp_path):
@@ -234,10 +236,22 @@ def test_a_cap_is_raised_before_sending(cap, done, ledger, tmp_path):
             Served(box)(IMAGES, POINTS)
         assert service.served == len(service.asked) == done
     with Service() as service, boxed(service, **terms) as box:  # another process
-        if ledger and "most_seconds" not in cap:
+        if ledger:
             with pytest.raises(CapReached):
                 box(IMAGES, POINTS)
             assert service.asked == []
+
+
+def test_seconds_of_what_is_in_flight_count_for_their_cap(tmp_path):
+    """By what a call took on average: eight of them at the limit would be over it."""
+    terms = {"ledger": tmp_path / "ledger", "workers": 8}
+    with Service(delay=0.1) as service:
+        with boxed(service, **terms) as box:
+            box(IMAGES[:2], POINTS[:2])
+            each = box.spent.seconds / 2
+        with boxed(service, **terms, most_seconds=each * 5.5) as box, pytest.raises(PartlyAnswered, match="CapReached"):
+            box(IMAGES, POINTS)
+        assert service.served <= 2 + 3
 
 
 def test_what_is_not_served_is_not_paid_and_does_not_count_for_a_cap():
@@ -287,6 +301,15 @@ def test_a_job_whose_answer_is_not_there_yet_goes_on(tmp_path):
             assert service.served == 1 == box.spent.calls
             box(IMAGES[:1], POINTS[:1])  # answered: the next time it is asked anew
             assert service.served == 2
+
+
+def test_the_address_of_a_job_is_in_the_ledger_before_its_request_counts_as_answered(tmp_path, monkeypatch):
+    """A kill between the two lines must not lose a job that is paid for."""
+    written, kept = [], Ledger._note
+    monkeypatch.setattr(Ledger, "_note", lambda self, line: (written.append(next(iter(line))), kept(self, line)))
+    with Service() as service, boxed(service, 1, ledger=tmp_path / "ledger") as box:
+        box(IMAGES[:1], POINTS[:1])
+    assert written == ["job", "end", "job"]
 
 
 def test_a_job_that_the_service_has_forgotten_is_asked_for_anew(tmp_path):
@@ -342,7 +365,97 @@ def test_an_interrupt_ends_soon_and_the_answers_on_their_way_are_awaited(tmp_pat
         assert service.served == 4 == total.calls and total.perhaps == 0
 
 
-def test_closing_ends_what_is_in_flight():
+def interrupted_when(there, box, *question):
+    """Ask, and have an interrupt come once ``there()``."""
+
+    def interrupt():
+        while not there():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        box(*question)
+
+
+def test_an_interrupt_while_images_are_handed_to_threads_is_one_too(tmp_path):
+    with Service(delay=0.3) as service:
+        with boxed(service, ledger=tmp_path / "ledger") as box:
+            submit = box._threads.submit
+
+            def interrupted(ask, call, image, prompts):
+                if len(service.asked) >= 3:
+                    raise KeyboardInterrupt
+                time.sleep(0.1)
+                return submit(ask, call, image, prompts)
+
+            box._threads.submit = interrupted
+            with pytest.raises(KeyboardInterrupt):
+                box(IMAGES, POINTS)
+        total = read_ledger(tmp_path / "ledger").total()
+        assert 3 <= service.served == total.calls < N and total.perhaps == 0
+
+
+def test_an_interrupt_does_not_wait_for_a_job(tmp_path):
+    with Service() as service:
+        service.polls = 10**6
+        with boxed(service, 1, ledger=tmp_path / "ledger") as box:
+            interrupted_when(lambda: len(service.asked) > 10, box, IMAGES[:2], POINTS[:2])
+            assert len(service.asked) < 200  # some looks at the jobs, not five seconds of them
+        service.jobs = {place: (0, answer) for place, (_, answer) in service.jobs.items()}
+        with boxed(service, 1, ledger=tmp_path / "ledger") as box:
+            assert np.array_equal(box(IMAGES[:2], POINTS[:2]), WHOLE[:2])
+        assert service.served == 2 == read_ledger(tmp_path / "ledger").total().calls
+
+
+def test_answers_that_came_before_an_interrupt_are_in_the_cache(tmp_path):
+    with Service(delay=0.2) as service:
+        with boxed(service, workers=2) as box:
+            interrupted_when(lambda: service.served >= 2, Cached(box, tmp_path / "cache"), IMAGES, POINTS)
+        came = service.served
+        assert 2 <= came < N
+        with boxed(service) as box:
+            assert np.array_equal(Cached(box, tmp_path / "cache")(IMAGES, POINTS), WHOLE)
+        assert service.served == N
+
+
+def test_nothing_is_paid_whose_answer_cannot_be_kept(tmp_path, monkeypatch):
+    """On a disk that becomes full while questions are in flight."""
+    taken, allocate = [], os.posix_fallocate
+
+    def full(fd, offset, size):
+        taken.append(size)
+        if len(taken) > 5:
+            raise OSError(28, "No space left on device")
+        allocate(fd, offset, size)
+
+    kept = MaskFolder(tmp_path / "kept", "masks", needed=True)
+    with Service(delay=0.05) as service:
+        monkeypatch.setattr(os, "posix_fallocate", full)
+        with boxed(service) as box, pytest.raises(BlackBoxGone, match=r"masks cannot be kept in .*No space left"):
+            Served(box, kept=kept)(IMAGES, POINTS)
+        assert 1 <= service.served == len(list(kept)) <= 5 and not list(tmp_path.rglob("*.tmp"))
+        monkeypatch.undo()
+        with boxed(service) as box:
+            assert np.array_equal(Served(box, kept=kept)(IMAGES, POINTS), WHOLE)
+        assert service.served == N
+
+
+@pytest.mark.parametrize("polls", [None, 1])
+def test_an_interrupt_of_several_services_is_one_of_each(polls, tmp_path):
+    """Soon, with the answers that are on their way, and jobs left for later."""
+    with Service(delay=1.0) as service:
+        service.polls = 10**6
+        boxes = [boxed(service, polls, ledger=tmp_path / "ledger", run=run) for run in "ab"]
+        with SeveralBoxes(boxes, rows=4) as several:
+            interrupted_when(lambda: len(service.asked) >= (8 if polls is None else 20), several, IMAGES, POINTS)
+        assert len(service.asked) < 200
+        total = read_ledger(tmp_path / "ledger").total()
+        assert 4 <= service.served == total.calls <= 8 and total.perhaps == 0
+
+
+def test_closing_ends_what_is_in_flight(monkeypatch):
+    monkeypatch.setattr(box_module, "_GRACE", 0.2)
     with Service(delay=5.0) as service:
         box, failed = boxed(service), []
 

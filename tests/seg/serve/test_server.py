@@ -20,7 +20,7 @@ from seg.serving import in_thread
 from zoo_opt import NotServed, Refused
 from zoo_opt_seg.blackbox.protocol import PartlyAnswered
 from zoo_opt_seg.remote.oip import wire
-from zoo_opt_seg.serve import running
+from zoo_opt_seg.serve import guard, running
 from zoo_opt_seg.serve.desk import Desk
 from zoo_opt_seg.serve.limits import Limits
 from zoo_opt_seg.serve.segmenting import Segmenter
@@ -485,6 +485,56 @@ def test_questions_that_arrive_together_are_one_batch():
         begin = time.monotonic()
         infer(client)  # alone: nobody else is on the way, and nobody is waited for
         assert time.monotonic() - begin < 2.5
+
+
+def test_the_model_is_not_asked_for_those_who_have_left():
+    """It may be paid for, and one who asks again leaves its first question behind."""
+    with served(batch=1) as client:
+        host, go = ("127.0.0.1", client.base_url.port), threading.Event()
+        client.box.before = lambda images: go.wait(20)
+        binary, headers = tensors()
+        for path, content, more in (("/segment?point=3,4", png(), {}), ("/v2/models/red/infer", binary, headers)):
+            go.clear()
+            client.box.asked.clear()
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\n"
+            head += "".join(f"{name}: {value}\r\n" for name, value in more.items())
+            with contextlib.ExitStack() as stack:
+                for number in range(4):
+                    sock = stack.enter_context(socket.create_connection(host))
+                    sock.sendall(head.encode() + b"\r\n" + content)
+                    wait_until(lambda number=number: client.desk._coming == number + 1)
+                wait_until(lambda: client.box.asked == [1])
+            wait_until(lambda: client.desk._waiting == 0)
+            go.set()
+            assert client.post("/segment?point=3,4", content=png()).status_code == 200
+            assert client.box.asked == [1, 1]
+        assert 'status="499"} 4.0' in client.get("/metrics").text
+
+
+def wait_until(there):
+    until = time.monotonic() + 20
+    while not there():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def test_connections_on_which_nothing_comes_keep_nobody_out(monkeypatch):
+    monkeypatch.setattr(guard, "MOST", 8)
+    with served() as client, contextlib.ExitStack() as stack:
+        host = ("127.0.0.1", client.base_url.port)
+        for begin in (b"", b"POST /segment HTTP/1.1\r\nHost: x\r\n"):
+            for _ in range(20):
+                stack.enter_context(socket.create_connection(host)).sendall(begin)
+            with httpx.Client(base_url=client.base_url) as another:
+                assert another.post("/segment?point=3,4", content=png()).status_code == 200
+        slow = [stack.enter_context(socket.create_connection(host)) for _ in range(8)]
+        for sock in slow:
+            sock.sendall(b"POST /segment HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab")
+        time.sleep(0.2)
+        with httpx.Client(base_url=client.base_url) as another:  # all of them are asking
+            answer = another.get("/versions")
+            assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
+            assert answer.json() == {"error": "the server has 8 requests"}
 
 
 def test_one_that_fails_in_a_batch_takes_no_other_with_it():

@@ -42,7 +42,8 @@ def preset_mapping(name: str, options: Mapping[str, Any] | None = None) -> Servi
     """
     known = presets()
     if name not in known:
-        raise ValueError(f"there is no mapping {name!r}; there are {', '.join(known)}")
+        shown = name.partition(":")[0]  # else half of an address with a password
+        raise ValueError(f"there is no mapping {shown!r:.80}; there are {', '.join(known)}")
     return read_mapping(_FILES.joinpath(f"{name}.toml").read_bytes(), name, options)
 
 

@@ -175,6 +175,7 @@ codec = "list"
 @pytest.mark.parametrize(
     ("words", "options", "message"),
     [
+        ("roboflow:http://user:pass@host/sam", {}, "there is no mapping 'roboflow-http'; there are azure-ml"),
         ("roboflow:sam9", {}, "there is no mapping 'roboflow-sam9'; there are azure-ml"),
         ("service:cvat", {}, "cvat needs url, the address of the function"),
         ("service:cvat@nowhere", {}, "must be an address that begins with http"),
