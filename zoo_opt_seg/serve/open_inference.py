@@ -98,8 +98,9 @@ def oip_router(desk: Desk) -> APIRouter:
         content, headers = await request.body(), dict(request.headers)
         message = await desk.parsed(lambda: wire.read("inputs", content, headers, most_json=desk.limits.json))
         asked = TensorQuestion(message, desk.limits)
-        how = {"pixels": asked.pixels, "version": version, "receive": request.receive}
-        body, said = await desk.answer(asked.read, asked.write(model), **how)
+        body, said = await desk.answer(
+            asked.read, asked.write(model), pixels=asked.pixels, version=version, receive=request.receive
+        )
         return Response(body, headers=said)
 
     return routes
