@@ -22,7 +22,7 @@ from zoo_opt_seg.refine.answers import Answers, Silent, ask
 from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet, evidence_of, guides_of
 from zoo_opt_seg.refine.refiner import Refined, Refiner
 from zoo_opt_seg.whitebox.core.comparator import RowRequest, Trained
-from zoo_opt_seg.whitebox.core.recipe import Recipe, Validation
+from zoo_opt_seg.whitebox.core.recipe import Epoch, Recipe, Validation
 from zoo_opt_seg.whitebox.core.segmentation import bce_dice
 from zoo_opt_seg.whitebox.core.trainer import Fitted, Report, Trainable, fit
 
@@ -166,7 +166,7 @@ def train_refiner(
     out : Path, optional
         Folder from which a training that was cut off goes on.
     report : callable, optional
-        See `zoo_opt_seg.whitebox.core.trainer.fit`.
+        See `zoo_opt_seg.whitebox.core.trainer.fit`; epochs are counted over all networks.
 
     Returns
     -------
@@ -192,19 +192,21 @@ def train_refiner(
         integer("steps", steps, 1)
     recipe = replace(recipe, keep="best" if validation else "last")
     part_of = _dealt(answers.about, integer("members", members, 1), recipe.seed)
-    parts = range(max(part_of.values()) + 1)
-    nets, fits, made = [], [], 0
+    parts, part = range(max(part_of.values()) + 1), _part(answers, part_of)
+    rows = [np.flatnonzero((part != k) | (len(parts) == 1)) for k in parts]
+    passes = [math.ceil(len(some) / recipe.batch) for some in rows]
+    epochs = [math.ceil((max(STEPS, PASSES * one) if steps is None else steps) / one) for one in passes]
+    made = max(number * one for number, one in zip(epochs, passes, strict=True))
+    nets, fits = [], []
     for k in parts:
-        seen = answers if len(parts) == 1 else answers[_part(answers, part_of) != k]
-        a_pass = math.ceil(len(seen) / recipe.batch)
-        epochs = math.ceil((max(STEPS, PASSES * a_pass) if steps is None else steps) / a_pass)
-        made = max(made, epochs * a_pass)
-        own = replace(recipe, epochs=epochs, seed=recipe.seed + _SEEDS * k)
+        seen = answers if len(parts) == 1 else answers[rows[k]]
+        own = replace(recipe, epochs=epochs[k], seed=recipe.seed + _SEEDS * k)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(own.seed)
             net = RefinerNet(config)
         where = None if out is None else out / f"network-{k}"
-        fits.append(fit(RefinerTraining(net, seen, validation), own, out=where, report=report))
+        shown = None if report is None else _after(report, sum(epochs[:k]), sum(epochs))
+        fits.append(fit(RefinerTraining(net, seen, validation), own, out=where, report=shown))
         nets.append(net)
     shares, judged = {}, ""
     if validation:
@@ -216,6 +218,15 @@ def train_refiner(
         judged = "left out" if shares else ""
     share = max(shares, key=shares.__getitem__, default=1.0)  # the least of equals, as they are in order
     return Refit(Refiner(nets, share), tuple(fits), shares, judged, made)
+
+
+def _after(report: Report, before: int, total: int) -> Report:
+    """Return a report that counts the epochs of a network after those of the networks before it."""
+
+    def counted(epoch: Epoch, recipe: Recipe) -> None:
+        report(replace(epoch, epoch=before + epoch.epoch), replace(recipe, epochs=total))
+
+    return counted
 
 
 def _dealt(about: np.ndarray, members: int, seed: int) -> dict[int, int]:

@@ -242,6 +242,16 @@ def test_the_share_is_chosen_by_the_measure(samples, wanted, best):
     assert done.refiner.share == best and tuple(done.shares.values()) == wanted
 
 
+def test_progress_goes_over_all_networks(samples):
+    """The bar began anew with each of four networks, and its time left was that of one."""
+    seen = []
+    report = lambda epoch, recipe: seen.append((epoch.epoch, recipe.epochs))  # noqa: E731
+    answers = ask(Uncertain(), samples, questions=2)
+    train_refiner(answers, config=SMALL, members=2, steps=4, report=report)
+    each = seen[-1][1] // 2
+    assert seen == [(epoch, 2 * each) for before in (0, each) for epoch in range(before, before + each + 1)]
+
+
 def test_the_answers_that_judge(samples):
     answers = ask(Uncertain(), samples, questions=2)
     all_of_them, some = (
