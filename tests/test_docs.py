@@ -13,6 +13,7 @@ import pytest
 
 import zoo_opt
 from zoo_opt.support.loading import load_object
+from zoo_opt_seg.blackbox.registry import BLACK_BOXES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -134,6 +135,31 @@ def test_links_and_commands_exist(page: Path) -> None:
         assert re.search(rf"^{''.join(target)}:", makefile, re.M), f"no target {target} in the Makefile"
     for script in re.findall(r"python (?:-\S+ )*((?:benchmarks|examples|tests|docs)/\S+\.py)", text):
         assert (ROOT / script).is_file(), f"no file {script}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_what_is_installed_is_enough_for_the_commands(page: Path) -> None:
+    """docs/serve.md had a service, and an installation without the extra `remote`."""
+    text = page.read_text(encoding="utf-8")
+    extras = {word for words in re.findall(r'pip install "zoo-opt\[([\w,]+)\]"', text) for word in words.split(",")}
+    services = "|".join(entry.name for entry in BLACK_BOXES.entries() if entry.remote)
+    needs = {
+        "serve": r"^zoo-opt-seg (?:serve|label-studio) ",
+        "remote": rf"^zoo-opt-seg .*--model (?:{services}):|^zoo-opt-seg label-studio ",
+    }
+    missing = [extra for extra, command in needs.items() if extra not in extras and re.search(command, text, re.M)]
+    assert "seg" not in extras or not missing, f"the page's pip install lacks {missing}"
+
+
+def test_services_are_installed_adapted_and_served_in_three_commands() -> None:
+    """The page ended with the adapted model in a folder, and its installation had no extra `serve`."""
+    text = (ROOT / "docs" / "remote.md").read_text(encoding="utf-8")
+    first = text.split("```")[1]
+    assert re.findall(r"^(pip install|zoo-opt-seg \w+)", first, re.M) == [
+        "pip install",
+        "zoo-opt-seg adapt",
+        "zoo-opt-seg serve",
+    ]
 
 
 def test_every_page_is_reachable_from_the_index() -> None:

@@ -1,6 +1,7 @@
 """Progress in a terminal, and where the output is a file or a pipe."""
 
 import io
+import re
 
 import pytest
 
@@ -56,3 +57,15 @@ def test_in_a_terminal_a_bar_is_hidden_until_it_is_told_something(monkeypatch, c
     with bar("refining", "epochs", None, True) as update:
         update(3, {}, 9)
     assert "3/9" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("columns", ["80", "140"])
+def test_in_a_terminal_a_bar_keeps_to_one_line(columns, monkeypatch, capsys):
+    """In 80 columns the numbers had become "2…", and the figures three lines."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", columns)
+    with bar("refining", "epochs", 8, True) as update:
+        update(2, {"loss {:.4f}": 0.65, "validation {:.4f}": 1.09, "Dice {:.3f}": 0.552}, note="23.7 s", left=180.0)
+    drawn = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", capsys.readouterr().err).strip()
+    assert "\n" not in drawn and "2/8 epochs 0:00:00 3 min left loss 0.6500, validation" in drawn

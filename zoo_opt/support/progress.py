@@ -133,7 +133,7 @@ def bar(what: str, unit: str, total: int | None, show: bool, *, stderr: bool = T
         yield ShowProgress()
         return
     require("rich", extra="progress")
-    from rich import console, progress, text
+    from rich import console, progress, table, text
 
     class TimeLeft(progress.ProgressColumn):
         """The time that is expected to be left, counted down between updates."""
@@ -144,16 +144,23 @@ def bar(what: str, unit: str, total: int | None, show: bool, *, stderr: bool = T
             shown = "" if left is None or task.finished else f"{duration(left)} left"
             return text.Text(shown, style="progress.remaining")
 
-    columns = (
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TextColumn(unit, markup=False),
-        progress.TimeElapsedColumn(),
-        TimeLeft(),
-        progress.TextColumn("{task.fields[said]}", markup=False),
-    )
+    class Said(progress.ProgressColumn):
+        """The figures, cut off where the terminal has no room for them."""
+
+        def render(self, task: progress.Task) -> text.Text:
+            return text.Text(task.fields["said"], no_wrap=True, overflow="ellipsis")
+
     screen = console.Console(stderr=stderr)
+    whole: dict[str, Any] = {"table_column": table.Column(no_wrap=True)}
+    columns = (
+        progress.TextColumn("{task.description}", markup=False, **whole),
+        progress.BarColumn(bar_width=max(8, min(40, screen.width // 3 - 18))),
+        progress.MofNCompleteColumn(**whole),
+        progress.TextColumn(unit, markup=False, **whole),
+        progress.TimeElapsedColumn(**whole),
+        TimeLeft(**whole),
+        Said(),
+    )
     if not (screen.is_terminal or screen.is_jupyter):
         lines = ShowLines(what, unit, total, sys.stderr if stderr else sys.stdout)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from zoo_opt.bench.report.template import asset, fill, scripts
@@ -49,6 +49,10 @@ PROMPTED = {  # likewise: an option of predict, and what to call the prompts
     "box": ("--box x0,y0,x1,y1", "boxes"),
     "box+point": ("--box x0,y0,x1,y1 --point x,y", "prompts"),
 }
+# Options of adapt that predict, evaluate and serve need too
+_OF_MODEL = {"--model", "--also", "--model-name", "--device", "--dtype", "--header", "-m", "--model-option"}
+_OF_IMAGE = {"--window"}
+_OF_DATA = {"--data", "--data-seed", "--data-option", "--points", "--text"}
 
 
 def write_page(folder: RunFolder) -> None:
@@ -132,7 +136,7 @@ def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], kind: An
     before, after = rows[ZERO_SHOT], rows[last]
     lead = f'<p class="lead">Dice {say(before["dice"])} → <b>{say(after["dice"])}</b></p>'
     if gain:
-        sign = "better" if gain["dice"] >= 0 else "worse"
+        sign = "better" if gain["dice"] > 0 else "worse" if gain["dice"] < 0 else "same"
         interval = "no interval: one group of images"
         if gain["low"] is not None:
             over = f"{gain['groups']:,} groups of images" if "groups" in gain else "images"
@@ -142,6 +146,8 @@ def _glance(test: Mapping[str, Any] | None, metrics: Mapping[str, Any], kind: An
             f"{esc(asked_by(kind, after['repeats']))} ({interval}); {100 * gain['better']:.0f} % of the images "
             "gained.</p>"
         )
+    if metrics["chosen"]["mark"] is not None and not metrics["chosen"]["nfev"] and START not in rows:
+        lead += "<p>The search found nothing better on the validation images: the prompt is its start.</p>"
     lead += "".join(f"<p>{esc(said)}</p>" for said in said_of(test))
     bars, place = [], PLACES.get(kind, "the point")
     for who, row in rows.items():
@@ -237,22 +243,21 @@ def _measures(test: Mapping[str, Any] | None, kind: Any, measure: str) -> str:
 
 
 def _use(config: Mapping[str, Any]) -> str:
-    words = {
-        name.removeprefix("--"): value
-        for name, value in zip(config.get("command", [])[1:-1], config.get("command", [])[2:], strict=False)
-        if name in ("--model", "--data", "--points")
-    }
+    words = config.get("command", [])
     asked, prompts = PROMPTED.get(config.get("points", ""), ("--point x,y", "points"))
-    model, data = (shlex.quote(words.get(name, name.upper())) for name in ("model", "data"))
-    points = f" --points {shlex.quote(words['points'])}" if "points" in words else ""
-    prompt, loading = "prompt.npz", 'load_prompt("prompt.npz")'
+    model, image = repeated(words, _OF_MODEL) or "--model MODEL", repeated(words, _OF_IMAGE)
+    data = repeated(words, _OF_IMAGE | _OF_DATA) or "--data DATA"
+    folder = repeated(words, {"--out"})[len("--out ") :] or "."
+    loading = 'load_prompt("prompt.npz")'
     imports = "from zoo_opt_seg.visual_prompts import load_prompt\n\n"
     if config.get("refine"):
-        prompt, loading = ".", 'RefinedPrompt(load_prompt("prompt.npz"), load_refiner("refiner.safetensors"))'
+        loading = 'RefinedPrompt(load_prompt("prompt.npz"), load_refiner("refiner.safetensors"))'
         imports = "from zoo_opt_seg.refine import RefinedPrompt, load_refiner\n" + imports
+    about = " ".join(filter(None, (model, image, "--image FILE", asked, "--out mask.png")))
     shell = (
-        f"zoo-opt-seg predict --prompt {prompt} --model {model} --image FILE {asked} --out mask.png\n"
-        f"zoo-opt-seg evaluate --prompt {prompt} --model {model} --data {data}{points}"
+        f"zoo-opt-seg predict --prompt {folder} {about}\n"
+        f"zoo-opt-seg evaluate --prompt {folder} {model} {data}\n"
+        f"zoo-opt-seg serve --adapted {folder} {model}"
     )
     code = (
         f"{imports}prompt = {loading}\n"
@@ -260,6 +265,23 @@ def _use(config: Mapping[str, Any]) -> str:
         f"masks = prompt.predict(model, images, {prompts})"
     )
     return f'<pre tabindex="0">{esc(shell)}</pre><pre tabindex="0">{esc(code)}</pre>'
+
+
+def repeated(words: Sequence[str], names: Collection[str]) -> str:
+    """Return those options of a command that have one of the names, with their values, as a shell takes them.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Of the command; an option's value is a word of its own, or follows it and an equals sign.
+    names : collection of str
+    """
+    found: list[str] = []
+    for place, word in enumerate(words):
+        name, equals, _ = word.partition("=")
+        if name in names and word.startswith("-"):
+            found += [word] if equals else words[place : place + 2]
+    return shlex.join(found)
 
 
 def _made(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
@@ -287,7 +309,9 @@ def _made(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
 def kept(chosen: Mapping[str, Any]) -> str:
     """Return in words which iterate was kept, from ``metrics["chosen"]``."""
     if chosen["mark"] is not None:
-        return f"mark {chosen['mark']}, by validation {chosen['by']}"
+        by = f"by validation {chosen['by'].replace('dice', 'Dice')}"
+        which = f"the mean after {chosen['nfev']:,} evaluations" if chosen["nfev"] else "the start"
+        return f"{which}, the best {by}"
     return {"best loss": "the candidate of lowest loss"}.get(chosen["by"], f"the {chosen['by']}")
 
 

@@ -68,8 +68,10 @@ def forecast(plan: Plan) -> Forecast:
     left = max(plan.training.calls + tests - before, 0)
     calls = max(plan.training.calls - before, 0)
     terms = service.terms
+    together = plan.batch * plan.prompt.views  # a question's images; the next one is put when all are answered
+    rounds = math.ceil(together / (terms.workers * len(services)))
     slowest = [
-        each / (terms.workers * len(services)),
+        each * rounds / together,
         *(1.0 / rate for rate in (terms.rate, terms.images_rate) if rate),
     ]
     return Forecast(calls, min(tests, left), left * max(slowest), left * terms.price, before, plan.refining.refine)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +101,7 @@ def _one(
     how = {"device": arguments.device, "dtype": arguments.dtype, "cache": cache}
     given = _given(arguments)
     if not is_service(spec):
+        need_kind(spec)
         if given:
             raise UsageError(f"{given[0]} is for a service, which {hidden_command(spec)} is not")
         with inputs.black_box(spec, **how) as box:
@@ -133,6 +135,13 @@ def is_service(spec: str) -> bool:
     with contextlib.suppress(Exception):  # whatever is wrong with it is said where it is made
         return "terms" in inspect.signature(inputs.from_here(spec)).parameters
     return False
+
+
+def need_kind(spec: str) -> None:
+    """Raise a UsageError where ``--model`` is the address of a service and does not say of which kind it is."""
+    if re.match(r"https?://|[\w.-]+:\d+(/|$)", spec, re.IGNORECASE):
+        forms = ", ".join(entry.form for entry in BLACK_BOXES.entries() if entry.remote and "URL" in entry.form)
+        raise UsageError(f"--model must say how to ask the service at {hidden_command(spec)}, as one of {forms}")
 
 
 def agreed(plan: Plan, sure: bool) -> bool:

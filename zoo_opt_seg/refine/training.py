@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from zoo_opt.core.errors import instance, integer, non_negative
 from zoo_opt_seg.data.draws import kind_for
@@ -19,10 +18,11 @@ from zoo_opt_seg.digests import data_digest
 from zoo_opt_seg.measures.metrics import dice
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.refine.answers import Answers, Silent, ask
+from zoo_opt_seg.refine.augmentation import moved_together
 from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet, evidence_of, guides_of
 from zoo_opt_seg.refine.refiner import Refined, Refiner
 from zoo_opt_seg.whitebox.core.comparator import RowRequest, Trained
-from zoo_opt_seg.whitebox.core.recipe import Recipe, Validation
+from zoo_opt_seg.whitebox.core.recipe import Epoch, Recipe, Validation
 from zoo_opt_seg.whitebox.core.segmentation import bce_dice
 from zoo_opt_seg.whitebox.core.trainer import Fitted, Report, Trainable, fit
 
@@ -38,10 +38,6 @@ Measure = Callable[[Array, Prompts, Array], Array]
 """Corrected probabilities (n, H, W), prompts and labels (n, H, W) to how good each of them is, (n,): more is better."""
 
 _PARTS, _SEEDS = 41, 1000  # stream of the seed, and what tells the networks' seeds apart
-
-# Changes of one training question, all of it together; chosen.
-_TURN, _ZOOM, _SHIFT = math.pi / 12, 0.15, 0.05  # radians, share of the scale, share of the image's side
-_LIGHT, _CONTRAST, _SATURATION = 0.2, 0.2, 0.3
 
 
 class RefinerTraining(Trainable):
@@ -169,7 +165,7 @@ def train_refiner(
     out : Path, optional
         Folder from which a training that was cut off goes on.
     report : callable, optional
-        See `zoo_opt_seg.whitebox.core.trainer.fit`.
+        See `zoo_opt_seg.whitebox.core.trainer.fit`; epochs are counted over all networks.
 
     Returns
     -------
@@ -196,19 +192,21 @@ def train_refiner(
     non_negative("sure", sure)
     recipe = replace(recipe, keep="best" if validation else "last")
     part_of = _dealt(answers.about, integer("members", members, 1), recipe.seed)
-    parts = range(max(part_of.values()) + 1)
-    nets, fits, made = [], [], 0
+    parts, part = range(max(part_of.values()) + 1), _part(answers, part_of)
+    rows = [np.flatnonzero((part != k) | (len(parts) == 1)) for k in parts]
+    passes = [math.ceil(len(some) / recipe.batch) for some in rows]
+    epochs = [math.ceil((max(STEPS, PASSES * one) if steps is None else steps) / one) for one in passes]
+    made = max(number * one for number, one in zip(epochs, passes, strict=True))
+    nets, fits = [], []
     for k in parts:
-        seen = answers if len(parts) == 1 else answers[_part(answers, part_of) != k]
-        a_pass = math.ceil(len(seen) / recipe.batch)
-        epochs = math.ceil((max(STEPS, PASSES * a_pass) if steps is None else steps) / a_pass)
-        made = max(made, epochs * a_pass)
-        own = replace(recipe, epochs=epochs, seed=recipe.seed + _SEEDS * k)
+        seen = answers if len(parts) == 1 else answers[rows[k]]
+        own = replace(recipe, epochs=epochs[k], seed=recipe.seed + _SEEDS * k)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(own.seed)
             net = RefinerNet(config)
         where = None if out is None else out / f"network-{k}"
-        fits.append(fit(RefinerTraining(net, seen, validation), own, out=where, report=report))
+        shown = None if report is None else _after(report, sum(epochs[:k]), sum(epochs))
+        fits.append(fit(RefinerTraining(net, seen, validation), own, out=where, report=shown))
         nets.append(net)
     scores, judged = np.empty((0, len(SHARES))), ""
     if validation:
@@ -220,6 +218,15 @@ def train_refiner(
         judged = "left out" if len(scores) else ""
     shares = dict(zip(SHARES, scores.mean(axis=0).tolist(), strict=True)) if len(scores) else {}
     return Refit(Refiner(nets, _best(scores, sure)), tuple(fits), shares, judged, made)
+
+
+def _after(report: Report, before: int, total: int) -> Report:
+    """Return a report that counts the epochs of a network after those of the networks before it."""
+
+    def counted(epoch: Epoch, recipe: Recipe) -> None:
+        report(replace(epoch, epoch=before + epoch.epoch), replace(recipe, epochs=total))
+
+    return counted
 
 
 def _dealt(about: np.ndarray, members: int, seed: int) -> dict[int, int]:
@@ -297,39 +304,6 @@ def _figures(done: Refit, calls: int) -> dict[str, Any]:
         "memory_kind": done.members[0].memory_kind,
         "about": f"{len(done.members)} networks, followed to {done.refiner.share:g}; Dice {done.judged} {shares}",
     }
-
-
-def moved_together(layers: Tensor, rng: np.random.Generator) -> Tensor:
-    """Return all layers of each question moved as one, and its image, the first three, in another light.
-
-    Parameters
-    ----------
-    layers : Tensor, shape (n, 3 + k, H, W)
-    rng : numpy.random.Generator
-    """
-    n = len(layers)
-    turn = rng.uniform(-_TURN, _TURN, n) + rng.integers(4, size=n) * (math.pi / 2)
-    zoom = np.exp(rng.uniform(-_ZOOM, _ZOOM, n))
-    flip = rng.integers(2, size=n) * 2 - 1
-    cos, sin = np.cos(turn) * zoom, np.sin(turn) * zoom
-    shift = rng.uniform(-2 * _SHIFT, 2 * _SHIFT, (2, n))
-    theta = np.stack([flip * cos, -sin, shift[0], flip * sin, cos, shift[1]], axis=1).reshape(n, 2, 3)
-    grid = F.affine_grid(torch.from_numpy(theta.astype(np.float32)), list(layers.shape), align_corners=False)
-    moved = F.grid_sample(layers, grid.to(layers.device), padding_mode="reflection", align_corners=False)
-    return torch.cat([_relit(moved[:, :3], rng), moved[:, 3:]], dim=1)
-
-
-def _relit(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Return images (n, 3, H, W) in [0, 1] with other brightness, contrast and saturation."""
-
-    def factors(spread: float) -> Tensor:
-        return torch.from_numpy(np.exp(rng.uniform(-spread, spread, len(images))).astype(np.float32)).view(-1, 1, 1, 1)
-
-    light, contrast, saturation = factors(_LIGHT), factors(_CONTRAST), factors(_SATURATION)
-    grey = images.mean(dim=1, keepdim=True)
-    images = grey + saturation * (images - grey)
-    middle = images.mean(dim=(1, 2, 3), keepdim=True)
-    return ((middle + contrast * (images - middle)) * light).clamp(0.0, 1.0)
 
 
 def _seen(answers: Answers, config: RefinerConfig) -> tuple[Tensor, Tensor]:

@@ -175,7 +175,9 @@ class Ledger:
         for what, most, then, now in caps:
             if most is not None and then > most:
                 where = "" if terms.ledger is None else " in the ledger"
-                raise CapReached(f"most_{what} is {most:g} and {now:g} are spent{where}: nothing more is sent")
+                raise CapReached(
+                    f"most_{what} is {most:g} and {now:g} are spent{where}: nothing more is sent until it is raised"
+                )
 
     def _note(self, line: Mapping[str, Any]) -> None:
         try:

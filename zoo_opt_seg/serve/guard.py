@@ -93,8 +93,13 @@ class Guard:
             raise busy(f"the server has {MOST} requests", 503)
         if not _is_own(headers.get("origin", ""), headers.get("host", "")):
             raise Problem(403, "the server is not for pages of other sites")
-        if self._token and scope["path"] not in OPEN and not self._knows(headers.get("authorization", "")):
-            message = "the token must be given, as a bearer's in the header Authorization"
+        said = headers.get("authorization", "")
+        if self._token and scope["path"] not in OPEN and not self._knows(said):
+            message = (
+                "the token in the header Authorization is not the server's"
+                if said
+                else "the token must be given, as a bearer's in the header Authorization"
+            )
             raise Problem(401, message, {"WWW-Authenticate": _ASKED})
 
     def _knows(self, said: str) -> bool:

@@ -16,6 +16,8 @@ from seg.tiny_box import SIZE, Bright, samples, splits
 
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt_seg import visual_prompts as vp
+from zoo_opt_seg.adaptation.folder import RunFolder
+from zoo_opt_seg.adaptation.page import write_page
 from zoo_opt_seg.adaptation.panel.pictures import panel
 from zoo_opt_seg.adaptation.retrying import BlackBoxDown, Retrying, controls
 from zoo_opt_seg.blackbox import Cached, Hardened, ProcessBlackBox, as_black_box
@@ -261,7 +263,7 @@ def test_the_panel_shows_the_points_that_were_measured():
         np.testing.assert_array_equal(shown.points, measured.points[[5, 2]])
 
 
-@pytest.mark.parametrize("validate, words", [(0, "kept the last mean"), (2, "kept mark ")])
+@pytest.mark.parametrize("validate, words", [(0, "kept the last mean"), (2, "the best by validation Dice")])
 def test_what_was_kept_is_said(validate, words, tmp_path, capsys, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
     command = f"adapt --model tiny_box:factory --size {SIZE} --data tiny_box:splits --calls 80 --batch 4 --quiet"
@@ -269,3 +271,9 @@ def test_what_was_kept_is_said(validate, words, tmp_path, capsys, monkeypatch):
     assert words in capsys.readouterr().out
     page = (tmp_path / "index.html").read_text()
     assert ("mark None" not in page) and ("the last mean" in page) == (validate == 0)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    for nfev, said in ((0, validate > 0), (6, False)):  # what was kept is the start, or not
+        metrics["chosen"]["nfev"] = nfev
+        (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+        write_page(RunFolder(tmp_path))
+        assert ("nothing better on the validation images" in (tmp_path / "index.html").read_text()) == said

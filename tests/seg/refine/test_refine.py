@@ -15,9 +15,10 @@ from zoo_opt_seg.measures.evaluation import evaluate
 from zoo_opt_seg.measures.trivial import Disk
 from zoo_opt_seg.prompts import Prompts
 from zoo_opt_seg.refine import Answers, Refined, Refiner, Silent, ask, load_refiner, train_refiner
+from zoo_opt_seg.refine import augmentation
 from zoo_opt_seg.refine import training as refine_training
+from zoo_opt_seg.refine.augmentation import moved_together
 from zoo_opt_seg.refine.network import REACH, RefinerConfig, RefinerNet, evidence_of, guides_of
-from zoo_opt_seg.refine.training import moved_together
 
 SIZE = 32
 SMALL = RefinerConfig(channels=(8, 16))
@@ -123,7 +124,7 @@ def test_masks_as_evidence():
 @pytest.mark.parametrize("seed", range(4))
 def test_image_prompt_answer_and_label_move_together(seed, monkeypatch):
     for light in ("_LIGHT", "_CONTRAST", "_SATURATION"):
-        monkeypatch.setattr(refine_training, light, 0.0)
+        monkeypatch.setattr(augmentation, light, 0.0)
     picture = torch.rand(3, 1, 24, 24, generator=torch.Generator().manual_seed(seed))
     moved = moved_together(picture.repeat(1, 8, 1, 1), np.random.default_rng(seed))
     for layer in range(1, 8):
@@ -253,6 +254,16 @@ def test_a_gain_that_may_be_chance_is_not_followed(samples, sure, share):
 
     done = train_refiner(answers, config=SMALL, members=2, steps=1, measure=measure, sure=sure)
     assert done.shares[0.5] == 1.0 and done.shares[1.0] == 0.0 and done.refiner.share == share
+
+
+def test_progress_goes_over_all_networks(samples):
+    """The bar began anew with each of four networks, and its time left was that of one."""
+    seen = []
+    report = lambda epoch, recipe: seen.append((epoch.epoch, recipe.epochs))  # noqa: E731
+    answers = ask(Uncertain(), samples, questions=2)
+    train_refiner(answers, config=SMALL, members=2, steps=4, report=report)
+    each = seen[-1][1] // 2
+    assert seen == [(epoch, 2 * each) for before in (0, each) for epoch in range(before, before + each + 1)]
 
 
 def test_the_answers_that_judge(samples):

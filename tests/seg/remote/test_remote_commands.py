@@ -1,18 +1,26 @@
 """The command line with a service: terms, ledger, forecast, what is shown of it, and no key anywhere."""
 
+import html
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 from seg.remote.npz_service import NpzAdapter, Service
-from seg.tiny_box import SIZE, Bright
+from seg.tiny_box import SIZE, Bright, splits
 
 from zoo_opt.support import secrets
+from zoo_opt_seg.adaptation.plan import planned
+from zoo_opt_seg.adaptation.settings import settings_from
 from zoo_opt_seg.cli import main
+from zoo_opt_seg.cli.expecting import forecast
 from zoo_opt_seg.remote.box import RemoteBlackBox
+from zoo_opt_seg.remote.terms import Terms
+from zoo_opt_seg.visual_prompts import make_prompt
 
 TOKEN = "t0ken-0f-the-service"
 QUICK = ["--calls", "120", "--batch", "4", "--validate", "2", "-o", "sigma0=0.1", "-o", "popsize=6", "--repeats", "1"]
@@ -53,7 +61,11 @@ def test_a_service_is_adapted_as_a_model_in_process(service, capsys):
     assert f"the service was asked {paid['calls']:,} times" in said.out
     assert "120 calls and up to" in said.err and "to measure: about" in said.err
     assert "of the service and 1." in said.err and "refiner's training" not in said.err
-    assert "calls of the service paid" in Path("far/index.html").read_text()
+    page = html.unescape(Path("far/index.html").read_text())
+    assert "calls of the service paid" in page
+    about = shlex.join([*MODEL, "--header", "Authorization: Bearer $SERVICE_TOKEN"])  # as it can be pasted
+    for command in ("predict --prompt", "evaluate --prompt", "serve --adapted"):
+        assert f"zoo-opt-seg {command} far {about}" in page
     assert all(headers["Authorization"] == f"Bearer {TOKEN}" for _, _, headers, _ in service.asked)
     files = [path for path in Path("far").rglob("*") if path.is_file()]
     assert len(files) > 5 and not [path for path in files if TOKEN.encode() in path.read_bytes()]
@@ -74,6 +86,19 @@ def test_terms_are_no_part_of_what_a_run_is(service, capsys):
     assert prompt("far") == prompt("near")
     assert main([*ADAPT, *MODEL, "--out", "far", "-m", "name=npz:other"]) == 2
     assert "holds another run: its model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("workers", "batch", "rounds"), [(8, 1, 1.0), (3, 4, 0.5), (4, 4, 0.25)])
+def test_no_more_is_in_flight_than_a_question_has_images(workers, batch, rounds):
+    """With a minibatch of one image eight workers were said to be eight times as fast, and were not."""
+    plan = planned(
+        RemoteBlackBox(NpzAdapter("http://127.0.0.1:9"), Terms(workers=workers)),
+        make_prompt("filter", SIZE),
+        splits(),
+        *settings_from({"calls": 120, "batch": batch, "test": False}),
+    )
+    with mock.patch.object(RemoteBlackBox, "seconds_each", 2.0):
+        assert forecast(plan).seconds == pytest.approx(120 * 2.0 * rounds)
 
 
 @pytest.mark.parametrize(("answer", "status"), [("n\n", 0), ("", 0), ("y\n", 0)])
@@ -136,6 +161,11 @@ WRONG = [
     ([*ADAPT, "--model", "tiny", "--out", "x", "--workers", "3"], "--workers is for a service, which tiny is not"),
     ([*ADAPT, "--model", "tiny", "--out", "x", "-m", "a=1"], "--model-option is for a service"),
     ([*ADAPT, "--model", "tiny", "--out", "x", "--header", "A: b"], "--header is for a service"),
+    (
+        [*ADAPT, "--model", "http://127.0.0.1:9/sam", "--out", "x"],
+        "--model must say how to ask the service at http://127",
+    ),
+    ([*ADAPT, "--model", "127.0.0.1:9/sam", "--out", "x", "--workers", "3"], "as one of oip:URL/MODEL, "),
     ([*ADAPT, *MODEL, "--out", "x", "--workers", "0"], "workers must be >= 1"),
     ([*ADAPT, *MODEL, "--out", "x", "--header", "nothing"], "a header must be 'NAME: VALUE'"),
     ([*ADAPT, *MODEL, "--out", "x", "--header", "A: $NO_SUCH_NAME_9"], "NO_SUCH_NAME_9 must be set"),
