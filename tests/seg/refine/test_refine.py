@@ -14,8 +14,7 @@ from zoo_opt_seg.data.draws import draw_prompts
 from zoo_opt_seg.measures.evaluation import evaluate
 from zoo_opt_seg.measures.trivial import Disk
 from zoo_opt_seg.prompts import Prompts
-from zoo_opt_seg.refine import Answers, Refined, Refiner, Silent, ask, load_refiner, train_refiner
-from zoo_opt_seg.refine import augmentation
+from zoo_opt_seg.refine import Answers, Refined, Refiner, Silent, ask, augmentation, load_refiner, train_refiner
 from zoo_opt_seg.refine import training as refine_training
 from zoo_opt_seg.refine.augmentation import moved_together
 from zoo_opt_seg.refine.network import REACH, RefinerConfig, RefinerNet, evidence_of, guides_of
