@@ -10,7 +10,7 @@ that were submitted, so that it costs no call. It is measured on 24 images that 
 - so after 5, 10, 20 and 50 annotated images,
 - and, the floor, with the same networks taught by the same labels without the black box.
 
-    python benchmarks/annotation_study.py --seeds 0 1 2        measure what is not in the record yet
+    python benchmarks/annotation_study.py --seeds 3 4 5        measure what is not in the record yet
     python benchmarks/annotation_study.py --figure docs/_static/annotation-study.png
 """
 
@@ -156,7 +156,7 @@ def figure(path: Path) -> None:
 def main() -> None:
     """Measure, or draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="*", default=[3, 4, 5])
     parser.add_argument("--domains", nargs="*", default=list(DOMAINS), choices=list(DOMAINS))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with dsb2018")
     parser.add_argument("--record", type=Path, help="another file for the record")
