@@ -79,7 +79,7 @@ CASES = [
     exact("trust-region bounds", zo.TrustRegion(bounds=(-1.5, 2.5))),
     exact("bayesian-optimization", zo.BayesianOptimization(), 1e-3, d=3, steps=60),
     exact("bayesian-optimization batch", zo.BayesianOptimization(bounds=(-1.5, 2.5), batch=3), 1e-3, d=3, steps=30),
-    exact("soo", zo.SOO(bounds=(-1.5, 2.5)), 1e-2, d=2),
+    exact("soo", zo.SOO(bounds=(-1.5, 2.5)), 1e-2, d=2, draws=False),
     exact("coordinate-search", zo.CoordinateSearch(bounds=(-1.5, 2.5))),
     exact("cma-es model", zo.CMAES(noise=zo.QuadraticModel()), steps=80),
     exact("cma-es uncertainty", zo.CMAES(noise=zo.UncertaintyHandling()), steps=40),

@@ -39,6 +39,8 @@ class Case:
         Budget of the runs on `sphere` and `ellipsoid`.
     reduction : float, default 0.01
         The largest best loss allowed after them, as a part of the loss at x0.
+    draws : bool, default True
+        Whether anything is random, so that another seed gives another run.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Case:
     steps: int = 200
     evaluations: int = 3000
     reduction: float = 0.01
+    draws: bool = True
 
     def __str__(self) -> str:
         return self.name
