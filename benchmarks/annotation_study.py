@@ -11,7 +11,7 @@ that were submitted, so that it costs no call. It is measured on 24 images that 
 - and, the floor, with the same networks taught by the same labels without the black box.
 
     python benchmarks/annotation_study.py --seeds 3 4 5        measure what is not in the record yet
-    python benchmarks/annotation_study.py --figure docs/_static/annotation-study.png
+    python benchmarks/annotation_study.py --figure docs/annotation-study.png
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ class SOO(Method):
         leaves = self._divided(state)
         place, divisions = self._children(state, leaves)
         outer = np.arange(len(place)) % K != 1  # the middle one has its parent's centre
-        return Asked(self.centres(place[outer], divisions[outer]), leaves)
+        return Asked(self.centres(place[outer], divisions[outer]), (leaves, place, divisions))
 
     def update(self, state: SOOState, asked: Asked, losses: list[float]) -> SOOState:
         """See `Method.update`."""
@@ -123,8 +123,7 @@ class SOO(Method):
         x, f = (asked.X[k].copy(), float(values[k])) if values[k] < state.f else (state.x, state.f)
         if not len(state.values):
             return self.begun(x, f, losses[0])
-        leaves = asked.memo
-        place, divisions = self._children(state, leaves)
+        leaves, place, divisions = asked.memo
         of_children = np.insert(values.reshape(-1, K - 1), 1, state.values[leaves], axis=1).ravel()
         left = np.delete(np.arange(len(state.values)), leaves)
         return SOOState(
