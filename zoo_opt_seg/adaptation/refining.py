@@ -19,6 +19,7 @@ from zoo_opt_seg.blackbox.protocol import BlackBox, answered
 from zoo_opt_seg.blackbox.wrappers import Wrapped
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.refine.answers import Answers, ask
+from zoo_opt_seg.refine.network import RefinerConfig
 from zoo_opt_seg.refine.prompted import RefinedPrompt
 from zoo_opt_seg.refine.training import RECIPE, Refit, train_refiner
 from zoo_opt_seg.visual_prompts import TrainedPrompt
@@ -248,8 +249,9 @@ def _trained(
     report: Report | None,
 ) -> Refit:
     t, r = plan.training, plan.refining
-    about: dict[str, Any] = {"judge": judge, "steps": r.refine_steps, "members": r.refine_networks}
-    return train_refiner(answers, validation, recipe=replace(RECIPE, seed=t.seed), out=out, report=report, **about)
+    recipe, config = replace(RECIPE, seed=t.seed), RefinerConfig(side=r.refine_side)
+    about: dict[str, Any] = {"judge": judge, "steps": r.refine_steps, "members": r.refine_networks, "config": config}
+    return train_refiner(answers, validation, recipe=recipe, out=out, report=report, **about)
 
 
 def _validation(plan: Plan, trained: TrainedPrompt, box: BlackBox, paid: PaidAnswers) -> Answers | None:

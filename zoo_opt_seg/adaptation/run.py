@@ -111,9 +111,9 @@ def adapt(
         ``method``, ``options``, ``calls``, ``batch``, ``seed``, ``train_images``, ``loss``, ``reduction``, ``smooth``,
         ``augment``, ``points``, ``x0``, ``patience``, ``wait``: see `zoo_opt_seg.adaptation.settings.SearchSettings`;
         ``validate``, ``validation_images``, ``select``: `zoo_opt_seg.adaptation.settings.SelectionSettings`;
-        ``refine``, ``refine_share``, ``refine_steps``: `zoo_opt_seg.adaptation.settings.RefineSettings`; ``test``,
-        ``test_images``, ``repeats``, ``test_seed``, ``test_start``, ``measure``, ``panel``:
-        `zoo_opt_seg.adaptation.settings.ReportSettings`.
+        ``refine``, ``refine_share``, ``refine_steps``, ``refine_networks``, ``refine_side``:
+        `zoo_opt_seg.adaptation.settings.RefineSettings`; ``test``, ``test_images``, ``repeats``, ``test_seed``,
+        ``test_start``, ``measure``, ``panel``: `zoo_opt_seg.adaptation.settings.ReportSettings`.
 
     Returns
     -------

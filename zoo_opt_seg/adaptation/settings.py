@@ -136,22 +136,27 @@ class RefineSettings:
         Of the training of each of its networks; see `zoo_opt_seg.refine.train_refiner` for how many without.
     refine_networks : int
         How many it has, see `zoo_opt_seg.refine.train_refiner`.
+    refine_side : int
+        At how many pixels of the longer side they work, see `zoo_opt_seg.refine.network.RefinerConfig`.
     """
 
     refine: bool = False
     refine_share: float = 0.2
     refine_steps: int | None = None
     refine_networks: int = 4
+    refine_side: int = 128
 
     def __post_init__(self) -> None:
         fraction("refine_share", self.refine_share)
         if self.refine_steps is not None:
             integer("refine_steps", self.refine_steps, 1)
         integer("refine_networks", self.refine_networks, 1)
+        integer("refine_side", self.refine_side, 16)
 
     def config(self) -> dict[str, Any]:
         """Return what decides the refiner, for ``config.json``."""
-        return {"share": self.refine_share, "steps": self.refine_steps, "networks": self.refine_networks}
+        own = {"steps": self.refine_steps, "networks": self.refine_networks, "side": self.refine_side}
+        return {"share": self.refine_share, **own}
 
     def kept(self, calls: int) -> int:
         """Return how many of the calls are kept for the refiner's questions."""

@@ -69,6 +69,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="networks of --refine, whose answers are averaged (default: 4)",
     )
+    side = "pixels of the longer side at which the networks of --refine work, at most (default: 128)"
+    sub.add_argument("--refine-side", type=int, default=128, metavar="N", help=side)
     sub.add_argument(
         "--refine-share", type=float, default=0.2, metavar="S", help="share of the calls for --refine (default: 0.2)"
     )

@@ -272,4 +272,5 @@ def _empty(record: Record) -> str:
     where = f" in the box {record.box}" if record.box else f" with the crop {record.crop}" if record.crop else ""
     more = f" and {len(record.masks) - 1} more" if len(record.masks) > 1 else ""
     files = f"{record.masks[0]}{more}" if record.masks else f"{record.image}, which has no mask file"
-    return f"{files}: the mask is empty ({what}{where}); empty='skip' leaves such samples out, 'keep' keeps them"
+    choice = "empty='skip' (--data-option empty=skip) leaves such samples out, 'keep' keeps them"
+    return f"{files}: the mask is empty ({what}{where}); {choice}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from zoo_opt.core.errors import integer, positive
 from zoo_opt_seg.prompts import BACKGROUND, OBJECT, Array, Prompts
@@ -26,15 +27,20 @@ class RefinerConfig:
         Width of a point's bump, in shares of the image's side.
     hard : bool
         Whether the answers are masks, not probabilities.
+    side : int
+        Pixels of the longer side at which the network works, at most. Larger images are shrunk for it, and its
+        correction is enlarged; what takes a second at 128 takes 16 at 512.
     """
 
     channels: tuple[int, ...] = (16, 24, 32, 48)
     sigma: float = 0.04
     hard: bool = False
+    side: int = 128
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(integer("channels", c, 4) for c in self.channels))
         positive("sigma", self.sigma)
+        integer("side", self.side, 16)
 
 
 class RefinerNet(nn.Module):
@@ -77,6 +83,15 @@ class RefinerNet(nn.Module):
         """
         change: Tensor = self.head(self.unet(torch.cat([2 * images - 1, guides, evidence / REACH], dim=1)))
         return (change + self.trust * evidence)[:, 0]
+
+
+def shrunk(layers: Tensor, side: int) -> Tensor:
+    """Return images (n, c, H, W) whose longer side is ``side`` at most, a pixel the mean of those that it covers."""
+    longer = max(layers.shape[-2:])
+    if longer <= side:
+        return layers
+    size = [max(1, round(pixels * side / longer)) for pixels in layers.shape[-2:]]
+    return F.interpolate(layers, size, mode="area")
 
 
 def guides_of(prompts: Prompts, size: tuple[int, int], sigma: float) -> Array:

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from zoo_opt.core.errors import finite
 from zoo_opt_seg.blackbox.protocol import Array, SegmentationModel, check_answer, check_images, check_prompts
 from zoo_opt_seg.blackbox.wrappers import Wrapped, to_bytes
 from zoo_opt_seg.digests import tensors_digest
 from zoo_opt_seg.prompts import Prompts
-from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet, evidence_of, guides_of
+from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet, evidence_of, guides_of, shrunk
 from zoo_opt_seg.whitebox.core import adapter_file
 
-FORMAT = "zoo-opt-seg refiner 2"
+FORMAT = "zoo-opt-seg refiner 3"
 MEMBERS = 64  # networks of a refiner, at most
 _ROWS = 32  # images that pass the network at a time
 
@@ -26,7 +27,8 @@ class Refiner:
     """Networks that correct answers together; made by `zoo_opt_seg.refine.train_refiner` or `load_refiner`.
 
     The corrected logit is a + s (mean_k f_k - a), of the answer's logit a, the logits f_k of the networks and the share
-    s: 0 leaves every answer as it is, 1 follows the networks alone.
+    s: 0 leaves every answer as it is, 1 follows the networks alone. Images larger than the networks' ``side`` are
+    shrunk for them, and f_k - a is enlarged.
 
     Parameters
     ----------
@@ -113,12 +115,15 @@ class Refiner:
 
     def _logits(self, images: torch.Tensor, guides: torch.Tensor, evidence: torch.Tensor) -> torch.Tensor:
         """Return the mean of the networks' logits (n, H, W); see `RefinerNet.forward`."""
-        logits = torch.zeros_like(evidence[:, 0])
+        seen = [shrunk(layer, self.config.side) for layer in (images, guides, evidence)]
+        said = seen[-1][:, 0]
+        logits = torch.zeros_like(said)
         for net in self.nets:
             net.eval()
-            device = net.trust.device
-            logits += net(images.to(device), guides.to(device), evidence.to(device)).cpu() / len(self.nets)
-        return logits
+            logits += net(*(layer.to(net.trust.device) for layer in seen)).cpu() / len(self.nets)
+        if said.shape == evidence[:, 0].shape:
+            return logits
+        return (evidence + F.interpolate((logits - said)[:, None], evidence.shape[-2:], mode="bilinear"))[:, 0]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the refiner to a safetensors file, whole or not at all."""

@@ -19,7 +19,7 @@ from zoo_opt_seg.measures.metrics import dice
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.refine.answers import Answers, Silent, ask
 from zoo_opt_seg.refine.augmentation import moved_together
-from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet, evidence_of, guides_of
+from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet, evidence_of, guides_of, shrunk
 from zoo_opt_seg.refine.refiner import Refined, Refiner
 from zoo_opt_seg.whitebox.core.comparator import RowRequest, Trained
 from zoo_opt_seg.whitebox.core.recipe import Epoch, Recipe, Validation
@@ -37,6 +37,7 @@ RECIPE = Recipe(
 Measure = Callable[[Array, Prompts, Array], Array]
 """Corrected probabilities (n, H, W), prompts and labels (n, H, W) to how good each of them is, (n,): more is better."""
 
+_ROWS = 32  # answers that are shrunk at a time
 _PARTS, _SEEDS = 41, 1000  # stream of the seed, and what tells the networks' seeds apart
 
 
@@ -69,8 +70,9 @@ class RefinerTraining(Trainable):
 
     def loss(self, rows: np.ndarray, seed: tuple[int, ...]) -> Tensor:
         """Return the mean loss over these questions, each changed at random."""
-        images, masks = _pictures(self._answers, rows)
-        layers = [images, self._guides[rows], self._evidence[rows], masks[:, None]]
+        layers = [self._guides[rows], self._evidence[rows]]
+        images, masks = (shrunk(layer, self.net.config.side) for layer in _pictures(self._answers, rows))
+        layers = [images, *layers, masks]
         rng = np.random.default_rng(seed)
         images, guides, evidence, truth = moved_together(torch.cat(layers, dim=1), rng).split([3, 3, 1, 1], dim=1)
         right = truth[:, 0] > 0.5
@@ -307,14 +309,18 @@ def _figures(done: Refit, calls: int) -> dict[str, Any]:
 
 
 def _seen(answers: Answers, config: RefinerConfig) -> tuple[Tensor, Tensor]:
-    """Return guides and evidence of all answers."""
-    size = (answers.images.shape[1], answers.images.shape[2])
-    guides = torch.from_numpy(guides_of(answers.prompts, size, config.sigma))
-    return guides, torch.from_numpy(evidence_of(answers.answers))
+    """Return guides and evidence of all answers, as large as the network sees them."""
+    size, parts = (answers.images.shape[1], answers.images.shape[2]), []
+    for start in range(0, len(answers), _ROWS):
+        rows = slice(start, start + _ROWS)
+        layers = guides_of(answers.prompts[rows], size, config.sigma), evidence_of(answers.answers[rows])
+        parts.append([shrunk(torch.from_numpy(layer), config.side) for layer in layers])
+    guides, evidence = (torch.cat(layers) for layers in zip(*parts, strict=True))
+    return guides, evidence
 
 
 def _pictures(answers: Answers, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Return images, float (n, 3, H, W), and masks, float (n, H, W), of these questions."""
+    """Return images, float (n, 3, H, W), and masks, float (n, 1, H, W), of these questions."""
     which = answers.rows[rows]
     images = np.moveaxis(answers.images[which], 3, 1).astype(np.float32) / 255
-    return torch.from_numpy(images), torch.from_numpy(answers.masks[which].astype(np.float32))
+    return torch.from_numpy(images), torch.from_numpy(answers.masks[which].astype(np.float32))[:, None]

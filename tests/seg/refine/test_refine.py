@@ -322,7 +322,7 @@ def test_what_is_no_refiner(tmp_path, trained):
     assert b'"nets": "2"' in whole.replace(b'":"', b'": "')
     many = whole.replace(b'"nets":"2"', b'"nets":"9"')
     assert many != whole
-    for broken in (b"", many, whole[: len(whole) // 2], whole.replace(b"refiner 2", b"refiner 9")):
+    for broken in (b"", many, whole[: len(whole) // 2], whole.replace(b"refiner 3", b"refiner 9")):
         path.write_bytes(broken)
         raises(CheckpointError, "refiner.safetensors", load_refiner, path)
     raises(FileNotFoundError, None, load_refiner, tmp_path / "none")
@@ -355,6 +355,7 @@ GIVEN = {
         (lambda: Refiner(fresh().nets, 1.5), "share must be in"),
         (lambda: fresh().correct(IMAGES, PROMPTS, GIVEN["masks"]), "answers must be probabilities"),
         (lambda: RefinerConfig(channels=(2,)), "channels must be"),
+        (lambda: RefinerConfig(side=8), "side must be >= 16, got 8"),
     ],
 )
 def test_refusals(call, message):
