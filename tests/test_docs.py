@@ -8,6 +8,7 @@ import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
+SLOW = {"seg-cris-san.md", "seg-ladder.md", "seg-measures.md", "seg-whitebox.md"}  # more than five seconds
 CORE = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in sorted((ROOT / "zoo_opt").rglob("*.py"))
@@ -29,6 +31,10 @@ CORE = [
 
 def page_id(path: Path) -> str:
     return str(path.relative_to(ROOT))
+
+
+def marked(page: Path) -> Any:
+    return pytest.param(page, marks=pytest.mark.slow) if page.name in SLOW else page
 
 
 def script_of(page: Path) -> str:
@@ -43,7 +49,7 @@ def script_of(page: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if script_of(p).strip()], ids=page_id)
+@pytest.mark.parametrize("page", [marked(p) for p in PAGES if script_of(p).strip()], ids=page_id)
 def test_python_blocks_run(page: Path, run_python: Callable[..., str], tmp_path: Path) -> None:
     imported = set(re.findall(r"^(?:import|from) (\w+)", script_of(page), re.M))
     if absent := sorted(name for name in imported if importlib.util.find_spec(name) is None):

@@ -45,6 +45,7 @@ def test_it_is_listed_beside_ours(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"platt +scale and shift of the logits", capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_it_is_a_row_of_a_table(tmp_path: Path) -> None:
     suite, out = tmp_path / "suite.toml", tmp_path / "out"
     suite.write_text(SUITE)

@@ -42,7 +42,7 @@ def test_it_can_be_left_out_and_is_none_where_it_is_the_black_box_as_it_is() -> 
     assert one["over_start"]["views"] == 1 and one["start_calls"] == IMAGES
 
 
-@pytest.mark.parametrize("settings", [{}, {"refine": True, "refine_steps": 2}])
+@pytest.mark.parametrize("settings", [{}, {"refine": True, "refine_steps": 2, "refine_networks": 2}])
 def test_what_is_kept_unchanged_is_not_asked_about_again(settings: dict) -> None:
     for prompt, same, calls in ((make_prompt("filter", SIZE), "zero-shot", IMAGES), (VIEWS, "start", 2 * IMAGES)):
         box = Faulty()

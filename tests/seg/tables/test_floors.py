@@ -123,6 +123,7 @@ def test_a_group_is_asked_as_it_says(tmp_path: Path) -> None:
     assert "mean over test images with their innermost points" in text
 
 
+@pytest.mark.slow
 def test_a_group_that_is_asked_by_boxes_has_the_ellipse_for_its_floor(tmp_path: Path) -> None:
     text = FLOORS.replace("size = 32", 'size = 32\npoints = "box"').replace("repeats = 1", "repeats = 3")
     rows = text.replace('{ label = "fixed disk", use = "disk" }', '{ label = "ellipse", use = "ellipse" }')

@@ -150,6 +150,7 @@ test_suite_errors = refused(
 # ---------------------------------------------------------------------------------------------------- reports
 
 
+@pytest.mark.slow
 def test_volumes_have_organs_a_gate_and_millimetres(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_suite(tmp_path, VOLUMES)
     text = capsys.readouterr().out
@@ -166,6 +167,7 @@ def test_volumes_have_organs_a_gate_and_millimetres(tmp_path: Path, capsys: pyte
     assert all(len(run["dice"]) == 2 for run in read_record(tmp_path / "out" / "runs.jsonl").runs.values())
 
 
+@pytest.mark.slow
 def test_text_rows_have_iou_and_calls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = run_suite(tmp_path, TEXTS, "texts")
     text = capsys.readouterr().out
