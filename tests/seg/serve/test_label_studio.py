@@ -285,6 +285,7 @@ def test_it_learns_in_the_background_and_answers_meanwhile(tmp_path):
             time.sleep(0.05)
         assert client.learner.present == Present(1, False) and not client.learner.trouble, client.learner.trouble
         assert longest < 1.0 and client.box.calls == 4
+        assert "-0.0" not in client.get("/").text
         fresh = range(10, 16)
         truth = [disc(number)[1] for number in fresh]
         after = [masks_of(client.post("/predict", json=question(number)))[0] for number in fresh]

@@ -124,13 +124,12 @@ def learn(folder: Path, number: int, seed: int = 0) -> dict[str, Any] | None:
     if answers is None or images < LEAST:
         return None
     done = learnt(answers, seed)
-    best = done.shares[done.refiner.share]
     about = {
         "images": images,
         "questions": len(answers),
         "share": done.refiner.share,
-        "corrections_before": -done.shares[0.0],
-        "corrections": -best,
+        "corrections_before": abs(done.shares[0.0]),  # 0.0 as well, not -0.0
+        "corrections": abs(done.shares[done.refiner.share]),
         "judged": done.judged,
         "seconds": round(done.seconds, 1),
         "made": time.strftime("%Y-%m-%d %H:%M:%S"),
