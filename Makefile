@@ -8,7 +8,7 @@ BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 PINNED  := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 TABLES  := baps_table1 baps_table2 baps_table3 vlsm_table1 vlsm_table2 lst_table floors_table refiner_table calls300_table \
-           calls1600_table real300_table real1600_table
+           calls1600_table real300_table real1600_table hard_table calls_table
 DATA    ?= ../shared/data
 SUITES  := bbob bbob-mixint noisy largescale digits tasks shaky shaky-200 shaky-long more-wild real-record
 CODE    := zoo_opt zoo_opt_seg tests benchmarks docs examples
