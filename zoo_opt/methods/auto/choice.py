@@ -18,6 +18,7 @@ from zoo_opt.methods.auto.searches import (
     MOST_DENSE,
     coordinates,
     evolution,
+    finer,
     from_region,
     is_global,
     is_over,
@@ -87,6 +88,8 @@ def after_start(s: AutoState, box: Any, losses: list[float], step: int) -> AutoS
     if s.noisy:  # standard errors were told
         return _from(s, box, s.x, s.f)
     s = replace(s, base=s.x, line=(s.f,), digits=shaking.digits(losses))
+    if s.x.size <= PLANE:
+        return region(s, box, s.x, s.f, COARSE)
     return s.evaluating(NEAR, shaking.line(s, box, 1))
 
 
@@ -186,7 +189,7 @@ def _after_search(s: AutoState, box: Any, step: int) -> AutoState:
             return s.searching(EVOLUTION) if EVOLUTION in s.searches else evolution(s, box)
         return partition.following(s, box)
     if s.active == TRUST_REGION and s.local == QUASI_NEWTON:
-        return from_region(s, box)
+        return s.evaluating(NEAR, shaking.line(s, box, 1)) if len(s.line) == 1 else from_region(s, box)
     if s.active == SURROGATE:
         return local(s, box, s.x, s.f)
     if not is_global(s):
@@ -201,7 +204,9 @@ def _from(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
     """A search from ``x``, of loss ``f``: a local one first, where its matrix is not too large."""
     if s.noisy or s.x.size > MOST_DENSE:
         return evolution(s, box)
-    if s.x.size <= PLANE and not s.searches and s.noise == 0.0:
+    if s.active == TRUST_REGION:  # it was a coarse one, before anything was known of noise
+        return from_region(s, box) if s.noise == 0.0 else finer(s, box)
+    if s.x.size <= PLANE:
         return region(s, box, x, f, COARSE)
     if s.few and s.noise > 0.0 and not s.searches:
         return bayesian(s, box, True)

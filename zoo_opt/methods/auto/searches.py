@@ -54,6 +54,12 @@ def region(s: AutoState, box: Any, x: Array, f: float, end_radius: float = 1e-8,
     return _begun(s, TRUST_REGION, method, method.begun(s.key, x, f if math.isfinite(f) else math.nan))
 
 
+def finer(s: AutoState, box: Any) -> AutoState:
+    """Return the state in which the trust region's search that has ended goes on, down to the noise."""
+    method = TrustRegion(bounds=box, radius=RADIUS, noise=s.noise)
+    return s.searching(TRUST_REGION, replace(s.search, method=method, state=method.resumed(s.search.state)))
+
+
 def from_region(s: AutoState, box: Any) -> AutoState:
     """Return the state at the start of a quasi-Newton search where the trust region's ended, with its curvatures."""
     state = s.search.state

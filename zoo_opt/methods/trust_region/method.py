@@ -111,6 +111,10 @@ class TrustRegion(Method):
         s = TRState(key, x, f / (unit or 1.0), self.radius, self.radius, x[None][:0], np.zeros(0), loss_unit=unit)
         return self._starting(s)
 
+    def resumed(self, state: TRState) -> TRState:
+        """Return the state of a run that has ended elsewhere, with smaller radii, as this method goes on with it."""
+        return self._following(self._reduced(replace(state, reasons={})))
+
     def size(self, state: TRState) -> int:
         """See `Method.size`."""
         return len(state.asked)
