@@ -16,6 +16,7 @@ from zoo_opt.methods.auto import partition, shaking
 from zoo_opt.methods.auto.searches import (
     COARSE,
     MOST_DENSE,
+    coarse,
     coordinates,
     evolution,
     finer,
@@ -58,7 +59,7 @@ GIVE_UP = 200  # evaluations per dimension, none of them finite, after which a r
 # evaluations per dimension of a run without a budget, and of one in which noise always shows a gain; chosen
 MOST, MOST_NOISY = 10_000, 1000
 MOST_WITHOUT_GAIN = 5  # searches in a row without a gain after which a run without a budget ends; chosen, not tuned
-PLANE = 2  # dimensions in which a quadratic's six coefficients are soon known; measured: docs/auto-tried.md
+COARSE_UP_TO = 3  # dimensions in which a trust region looks first, over large distances; measured: docs/auto-tried.md
 RIPPLED = 0.3  # part of a step's change of the loss that the slopes at its ends do not explain; chosen; no figures kept
 NOISY = 0.01  # of the loss at the start, the least noise that is a population's; measured: docs/auto-tried.md
 NOISY_THERE = 0.05  # the same, of the best loss when the first search has ended; chosen; no figures kept
@@ -88,8 +89,8 @@ def after_start(s: AutoState, box: Any, losses: list[float], step: int) -> AutoS
     if s.noisy:  # standard errors were told
         return _from(s, box, s.x, s.f)
     s = replace(s, base=s.x, line=(s.f,), digits=shaking.digits(losses))
-    if s.x.size <= PLANE:
-        return region(s, box, s.x, s.f, COARSE)
+    if s.x.size <= COARSE_UP_TO:  # noise can wait until that is over
+        return coarse(s, box, s.x, s.f)
     return s.evaluating(NEAR, shaking.line(s, box, 1))
 
 
@@ -206,8 +207,8 @@ def _from(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
         return evolution(s, box)
     if s.active == TRUST_REGION:  # it was a coarse one, before anything was known of noise
         return from_region(s, box) if s.noise == 0.0 else finer(s, box)
-    if s.x.size <= PLANE:
-        return region(s, box, x, f, COARSE)
+    if s.x.size <= COARSE_UP_TO and not s.searches:
+        return coarse(s, box, x, f)
     if s.few and s.noise > 0.0 and not s.searches:
         return bayesian(s, box, True)
     return local(s, box, x, f)
