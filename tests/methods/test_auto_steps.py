@@ -574,6 +574,7 @@ def test_in_few_dimensions_a_trust_region_looks_first():
     for d, name in ((1, TRUST_REGION), (2, TRUST_REGION), (3, TRUST_REGION), (4, QUASI_NEWTON)):
         box = (np.full(d, -9.0), np.full(d, 9.0))
         assert choice._from(state(d=d), box, np.ones(d), 3.0).active == name
+        assert choice._from(state(d=d), None, np.ones(d), 3.0).active == (TRUST_REGION if d < 3 else QUASI_NEWTON)
         later = state(d=d, searches={QUASI_NEWTON: Search(GOING, None)})
         assert choice._from(later, box, np.ones(d), 3.0).active == QUASI_NEWTON
 

@@ -16,6 +16,7 @@ from zoo_opt.methods.auto import partition, shaking
 from zoo_opt.methods.auto.searches import (
     COARSE,
     MOST_DENSE,
+    PLANE,
     coarse,
     coordinates,
     evolution,
@@ -89,7 +90,7 @@ def after_start(s: AutoState, box: Any, losses: list[float], step: int) -> AutoS
     if s.noisy:  # standard errors were told
         return _from(s, box, s.x, s.f)
     s = replace(s, base=s.x, line=(s.f,), digits=shaking.digits(losses))
-    if s.x.size <= COARSE_UP_TO:  # noise can wait until that is over
+    if _looks_first(s, box):  # noise can wait until that is over
         return coarse(s, box, s.x, s.f)
     return s.evaluating(NEAR, shaking.line(s, box, 1))
 
@@ -201,13 +202,18 @@ def _after_search(s: AutoState, box: Any, step: int) -> AutoState:
     return _sample(s, box, step)
 
 
+def _looks_first(s: AutoState, box: Any) -> bool:
+    """Return whether a trust region looks first; without a box its lengths may be far from the right ones."""
+    return s.x.size <= (PLANE if box is None else COARSE_UP_TO)
+
+
 def _from(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
     """A search from ``x``, of loss ``f``: a local one first, where its matrix is not too large."""
     if s.noisy or s.x.size > MOST_DENSE:
         return evolution(s, box)
     if s.active == TRUST_REGION:  # it was a coarse one, before anything was known of noise
         return from_region(s, box) if s.noise == 0.0 else finer(s, box)
-    if s.x.size <= COARSE_UP_TO and not s.searches:
+    if _looks_first(s, box) and not s.searches:
         return coarse(s, box, x, f)
     if s.few and s.noise > 0.0 and not s.searches:
         return bayesian(s, box, True)
