@@ -36,9 +36,9 @@ def test_start_centre_and_a_neighbour() -> None:
     """The first step is x0 and the centre of the box, the second a point next to the better of them."""
     opt = zo.Optimizer("auto", [1.0, 2.0], rng=0)
     assert opt.ask().X.tolist() == [[1.0, 2.0]]
-    opt = zo.Optimizer(zo.Auto(bounds=(-1.0, [3.0, 5.0])), [1.0, 2.5], rng=0)
+    opt = zo.Optimizer(zo.Auto(bounds=(-1.0, [3.0, 5.0, 5.0, 5.0])), [1.0, 2.5, 2.0, 2.0], rng=0)
     first = opt.ask()
-    assert first.X.tolist() == [[1.0, 2.5], [1.0, 2.0]]
+    assert first.X.tolist() == [[1.0, 2.5, 2.0, 2.0], [1.0, 2.0, 2.0, 2.0]]
     opt.tell(first, [1.0, 0.7])
     (second,) = opt.ask()
     assert (second != first.X[1]).all() and np.abs(second - first.X[1]).max() < 1e-12
@@ -388,7 +388,7 @@ def test_a_budget_that_ends_before_the_line_is_spent_and_the_line_follows_if_it_
     def loss(x: np.ndarray) -> float:
         return (1.0 + sphere(x)) * (1 + 0.02 * rng.standard_normal())
 
-    opt = solve(zo.Optimizer(zo.Auto(bounds=BOX), np.ones(3), rng=0, budget=4), loss)
+    opt = solve(zo.Optimizer(zo.Auto(bounds=BOX), np.ones(4), rng=0, budget=4), loss)
     assert opt.nfev == 4
     opt.budget = 30
     X = opt.ask().X

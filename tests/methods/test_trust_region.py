@@ -285,6 +285,57 @@ def test_a_start_whose_loss_is_known_is_not_asked_for():
     assert state.asked.shape == (3, 3) and (abs(state.asked - 1.0).sum(axis=1) == 1.0).all()
 
 
+def known(loss, x, far, up_to=3, **settings):
+    """The losses of a search that is told of a far point."""
+    method = zo.TrustRegion(**settings)
+    x, far = np.array(x, float), np.array(far, float)
+    s, seen = method.begun(make_key(np.random.default_rng(0)), x, loss(x), (far, loss(far))), []
+    for step in range(up_to):
+        asked = method.ask(s, step)
+        losses = [loss(x) for x in asked.X]
+        s, seen = method.update(s, asked, losses), [*seen, (asked.X, losses)]
+    return s, seen
+
+
+def test_a_far_point_shows_how_curved_a_sphere_is():
+    c = np.array([3.0, -2.0, 1.0])
+    s, seen = known(lambda x: 5.0 + 3 * float((x - c) @ (x - c)), np.zeros(3), [-4.0, 4.0, 0.0], up_to=2)
+    assert np.sign((seen[0][0]).sum(axis=0))[:2].tolist() == [1.0, -1.0]  # away from it
+    np.testing.assert_allclose(seen[1][0], [c], rtol=1e-9)
+    plain, _ = run(lambda x: 5.0 + 3 * float((x - c) @ (x - c)), np.zeros(3), 5)
+    assert plain.best.loss > 6.0
+    assert s.loss == pytest.approx(5.0)
+
+
+def test_a_far_point_that_would_shorten_the_step_tells_nothing():
+    def wall(x):
+        return float((x - 2) @ (x - 2)) + (1e6 if x[0] < -3 else 0.0)
+
+    for far in ([-4.0, 0.0], [0.0, 9.0]):
+        s, _ = known(wall, np.zeros(2), far, up_to=1)
+        assert (np.abs(s.model.H).max() < 1e-12) == (far[0] == -4.0)
+        assert len(s.F) == 3  # it is in no model
+        assert (s.radius == 1.0) == (far[0] == -4.0)
+    s, _ = known(lambda x: NAN if x[1] else float((x - 2) @ (x - 2)), np.zeros(2), [9.0, 0.0], up_to=1)
+    assert np.abs(s.model.H).max() < 1e-12  # a point of the first step is missing
+    s, _ = known(lambda x: abs(float(x[0])), np.zeros(2), [9.0, 0.0], up_to=1)
+    assert len(s.F) == 3  # no unit of the loss is known
+
+
+def test_a_loss_that_follows_the_model_exactly_is_followed_to_the_bounds():
+    _, seen = run(lambda x: float(x @ [1.0, -3.0, 1e-3]), np.zeros(3), 6, bounds=(-1e3, 1e3))
+    np.testing.assert_allclose(seen[5], [-1e3, 1e3, -1e3])
+
+
+def test_a_search_that_ended_goes_on_with_smaller_radii():
+    opt, _ = run(valley, np.zeros(2), 200, end_radius=0.3)
+    assert opt.state.reasons == {"end_radius": 0.3}
+    finer = zo.TrustRegion(end_radius=1e-3)
+    s = finer.resumed(opt.state)
+    assert not s.reasons and s.rho < 0.3 and s.asked.shape == (1, 2) and s.F is opt.state.F
+    assert zo.TrustRegion(end_radius=1e-3, noise=1e3).resumed(opt.state).reasons == {"noise": 1e3}
+
+
 def test_the_steepest_descent_ends_where_the_quadratic_is_lowest():
     """-s + s^2 / 2 * 16 along one axis: of the lengths 1, 1/2, 1/4, ... the best is 1/16."""
     step = ball._along_gradient(

@@ -16,8 +16,11 @@ from zoo_opt.methods.auto import partition, shaking
 from zoo_opt.methods.auto.searches import (
     COARSE,
     MOST_DENSE,
+    PLANE,
+    coarse,
     coordinates,
     evolution,
+    finer,
     from_region,
     is_global,
     is_over,
@@ -57,7 +60,7 @@ GIVE_UP = 200  # evaluations per dimension, none of them finite, after which a r
 # evaluations per dimension of a run without a budget, and of one in which noise always shows a gain; chosen
 MOST, MOST_NOISY = 10_000, 1000
 MOST_WITHOUT_GAIN = 5  # searches in a row without a gain after which a run without a budget ends; chosen, not tuned
-PLANE = 2  # dimensions in which a quadratic's six coefficients are soon known; measured: docs/auto-tried.md
+COARSE_UP_TO = 3  # dimensions in which a trust region looks first, over large distances; measured: docs/auto-tried.md
 RIPPLED = 0.3  # part of a step's change of the loss that the slopes at its ends do not explain; chosen; no figures kept
 NOISY = 0.01  # of the loss at the start, the least noise that is a population's; measured: docs/auto-tried.md
 NOISY_THERE = 0.05  # the same, of the best loss when the first search has ended; chosen; no figures kept
@@ -87,6 +90,8 @@ def after_start(s: AutoState, box: Any, losses: list[float], step: int) -> AutoS
     if s.noisy:  # standard errors were told
         return _from(s, box, s.x, s.f)
     s = replace(s, base=s.x, line=(s.f,), digits=shaking.digits(losses))
+    if _looks_first(s, box):  # noise can wait until that is over
+        return coarse(s, box, s.x, s.f)
     return s.evaluating(NEAR, shaking.line(s, box, 1))
 
 
@@ -186,7 +191,7 @@ def _after_search(s: AutoState, box: Any, step: int) -> AutoState:
             return s.searching(EVOLUTION) if EVOLUTION in s.searches else evolution(s, box)
         return partition.following(s, box)
     if s.active == TRUST_REGION and s.local == QUASI_NEWTON:
-        return from_region(s, box)
+        return s.evaluating(NEAR, shaking.line(s, box, 1)) if len(s.line) == 1 else from_region(s, box)
     if s.active == SURROGATE:
         return local(s, box, s.x, s.f)
     if not is_global(s):
@@ -197,12 +202,19 @@ def _after_search(s: AutoState, box: Any, step: int) -> AutoState:
     return _sample(s, box, step)
 
 
+def _looks_first(s: AutoState, box: Any) -> bool:
+    """Return whether a trust region looks first; without a box its lengths may be far from the right ones."""
+    return s.x.size <= (PLANE if box is None else COARSE_UP_TO)
+
+
 def _from(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
     """A search from ``x``, of loss ``f``: a local one first, where its matrix is not too large."""
     if s.noisy or s.x.size > MOST_DENSE:
         return evolution(s, box)
-    if s.x.size <= PLANE and not s.searches and s.noise == 0.0:
-        return region(s, box, x, f, COARSE)
+    if s.active == TRUST_REGION:  # it was a coarse one, before anything was known of noise
+        return from_region(s, box) if s.noise == 0.0 else finer(s, box)
+    if _looks_first(s, box) and not s.searches:
+        return coarse(s, box, x, f)
     if s.few and s.noise > 0.0 and not s.searches:
         return bayesian(s, box, True)
     return local(s, box, x, f)

@@ -36,6 +36,7 @@ MOST_DENSE = 1000  # dimensions up to which any d x d matrix is used: 8 MB; chos
 RADIUS = 1.5  # of the trust region at first, in units; measured: docs/auto-tried.md
 COARSE = 0.3  # the radius at which that has seen enough of a loss without noise; chosen; no figures kept
 SIGMA0 = 2.0  # of the evolution strategies, in units; 1 was no different: docs/auto-tried.md
+PLANE = 2  # dimensions in which a quadratic's six coefficients are soon known; measured: docs/auto-tried.md
 FIRST_LIMIT = 500.0  # evaluations per dimension of the first quasi-Newton search; 100 was worse: docs/auto-tried.md
 MOST_HOPED = 10.0  # times the decrease that a later quasi-Newton search expects must reach the best; chosen, not tuned
 
@@ -54,12 +55,32 @@ def region(s: AutoState, box: Any, x: Array, f: float, end_radius: float = 1e-8,
     return _begun(s, TRUST_REGION, method, method.begun(s.key, x, f if math.isfinite(f) else math.nan))
 
 
+def coarse(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
+    """Return the state at the start of a first look by a trust region, from ``x`` of loss ``f``, down to COARSE."""
+    method = TrustRegion(bounds=box, radius=RADIUS, end_radius=COARSE)
+    known = None
+    if len(s.F):
+        far = np.flatnonzero(np.isfinite(s.F) & (np.sqrt(((s.X - x) ** 2).sum(axis=1)) > RADIUS))
+        known = (s.X[far[0]], float(s.F[far[0]])) if far.size else None
+    return _begun(s, TRUST_REGION, method, method.begun(s.key, x, f, known))
+
+
+def finer(s: AutoState, box: Any) -> AutoState:
+    """Return the state in which the trust region's search that has ended goes on, down to the noise."""
+    method = TrustRegion(bounds=box, radius=RADIUS, noise=s.noise)
+    return s.searching(TRUST_REGION, replace(s.search, method=method, state=method.resumed(s.search.state)))
+
+
 def from_region(s: AutoState, box: Any) -> AutoState:
-    """Return the state at the start of a quasi-Newton search where the trust region's ended, with its curvatures."""
+    """Return the state at the start of a quasi-Newton search where the trust region's ended.
+
+    In two dimensions it begins with the model's curvatures.
+    """
     state = s.search.state
     with np.errstate(over="ignore"):
         hessian = state.model.H * state.loss_unit
-    return local(s, box, s.x, s.f, hessian if hessian.size and np.isfinite(hessian).all() else None)
+    seen = s.x.size <= PLANE and hessian.size and np.isfinite(hessian).all()
+    return local(s, box, s.x, s.f, hessian if seen else None)
 
 
 def _begun(s: AutoState, name: str, method: Method, state: Any) -> AutoState:

@@ -30,6 +30,7 @@ FEW, LEAST, MANY = 4, 2, 40  # points of a model per dimension, and beyond MANY,
 # chosen, not tuned:
 ROUNDING = 1e-15  # a decrease of so small a part of the loss is none
 MOST_STARTS = 5  # first steps without a loss after which a run ends
+EXACT, LEAP = 1e-6, 1e4  # deviation of that ratio from 1 that is none, and the factor on a step that is so foreseen
 INDISTINCT = 5.0  # standard deviations of the noise: points whose losses differ by less tell nothing
 
 
@@ -105,11 +106,19 @@ class TrustRegion(Method):
             integer("points", self.points, x0.size + 2)
         return self.begun(key, x0)
 
-    def begun(self, key: Key, x: Array, f: float = math.nan) -> TRState:
-        """Return the state at the start of a search from ``x`` (d,), whose loss is ``f``, NaN if that is not known."""
+    def begun(self, key: Key, x: Array, f: float = math.nan, far: tuple[Array, float] | None = None) -> TRState:
+        """Return the state at the start of a search from ``x`` (d,), whose loss is ``f``, NaN if that is not known.
+
+        ``far`` is a point beyond the radius and its loss, which is higher: the first points are on the other side of x,
+        and it tells how curved the loss is.
+        """
         unit = loss_unit([f])
-        s = TRState(key, x, f / (unit or 1.0), self.radius, self.radius, x[None][:0], np.zeros(0), loss_unit=unit)
-        return self._starting(s)
+        X, F = (x[None][:0], np.zeros(0)) if far is None or not unit else (far[0][None], np.array([far[1] / unit]))
+        return self._starting(TRState(key, x, f / (unit or 1.0), self.radius, self.radius, X, F, loss_unit=unit))
+
+    def resumed(self, state: TRState) -> TRState:
+        """Return the state of a run that has ended elsewhere, with smaller radii, as this method goes on with it."""
+        return self._following(self._reduced(replace(state, reasons={})))
 
     def size(self, state: TRState) -> int:
         """See `Method.size`."""
@@ -144,7 +153,8 @@ class TrustRegion(Method):
     def _starting(self, s: TRState) -> TRState:
         """Return the state whose next step is a point at the radius along each coordinate, and x if need be."""
         low, high = self._room(s.x)
-        probes = points.around(s.radius, generator(s.key, s.starts), low, high)
+        away = s.x - s.X[0] if len(s.X) else None
+        probes = points.around(s.radius, generator(s.key, s.starts), low, high, away)
         if math.isnan(s.f) or not len(probes):
             probes = np.concatenate([np.zeros((1, s.x.size)), probes])
         return replace(s, stage=START, asked=self._inside(s.x + probes))
@@ -159,8 +169,9 @@ class TrustRegion(Method):
                 return replace(s, reasons={"nofiniteloss": MOST_STARTS})
             return self._starting(replace(s, radius=s.radius / 2, rho=s.rho / 2, starts=s.starts + 1))
         k = int(F.argmin())
-        s = replace(s, x=X[k], f=float(F[k]), X=X, F=F)
-        return self._following(replace(s, model=fitted(s.x, X, F, np.zeros((s.x.size, s.x.size)))))
+        model = fitted(X[k], X, F, np.zeros((s.x.size, s.x.size)))
+        begun = replace(s, x=X[k], f=float(F[k]), X=X, F=F, model=model)
+        return self._following(_curved(begun, s.X[0], float(s.F[0])) if len(s.X) else begun)
 
     # ---------------------------------------------------------------------------------------------- iterations
     def _following(self, s: TRState) -> TRState:
@@ -187,7 +198,8 @@ class TrustRegion(Method):
         if ratio < BAD:
             radius = 0.5 * min(before, length)
         else:
-            radius = min(max(0.5 * before, length if ratio <= GOOD else 2 * length), LARGEST)
+            factor = LEAP if abs(ratio - 1.0) <= EXACT else 2.0 if ratio > GOOD else 1.0
+            radius = min(max(0.5 * before, factor * length), LARGEST)
         s = replace(s, radius=_rounded(radius, s.rho))
         if math.isfinite(f):
             s = self._with(s, x, f)
@@ -244,6 +256,24 @@ class TrustRegion(Method):
         """Return how far x may move down, 0 or less, and up (d,)."""
         low, high = boxes.sides(self.bounds, x.size)
         return low - x, high - x
+
+
+def _curved(s: TRState, far: Array, f: float) -> TRState:
+    """Return the state with the curvature, the same in all directions, that a far point of loss ``f`` shows.
+
+    Where it shows a longer step than the radius that may be as long as the point is far; else nothing changes.
+    """
+    if len(s.F) <= s.x.size:
+        return s
+    u, bent = far - s.x, fitted(s.x, s.X, s.F, np.eye(s.x.size))
+    flat = s.model.change(u)
+    curvature = (f - s.f - flat) / (bent.change(u) - flat)
+    if not 0.0 < curvature < math.inf:
+        return s
+    model = fitted(s.x, s.X, s.F, curvature * np.eye(s.x.size))
+    if _length(model.g) < s.radius * curvature:
+        return s
+    return replace(s, model=model, radius=max(s.radius, _length(u)))
 
 
 def _length(step: Array) -> float:

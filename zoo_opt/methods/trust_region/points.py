@@ -22,9 +22,14 @@ PART = 0.1  # of a far point's distance within which its new place is (Powell 20
 SAME = 0.1  # rho: a point so near to another one takes its place; chosen, not tuned
 
 
-def around(radius: float, rng: Generator, low: Array, high: Array) -> Array:
-    """Return the steps to the first points around x (m, d): see `first`; none along a coordinate that is fixed."""
+def around(radius: float, rng: Generator, low: Array, high: Array, away: Array | None = None) -> Array:
+    """Return the steps to the first points around x (m, d): see `first`; none along a coordinate that is fixed.
+
+    They are on the side of ``away`` (d,), if that is given.
+    """
     up = rng.random(low.size) >= 0.5  # either side is as good
+    if away is not None:
+        up = np.where(away == 0.0, up, away > 0.0)
     steps = np.diag(first(radius, up, low, high))
     moving: Array = steps[steps.any(axis=1)]
     return moving

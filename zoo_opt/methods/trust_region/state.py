@@ -29,7 +29,8 @@ class TRState:
     radius, rho : float
         Of the trust region, and its lower bound, which only falls.
     X, F : (m, d) array, (m,) array
-        The points that the model passes through, x among them, and their losses.
+        The points that the model passes through, x among them, and their losses; before the first step none, or a far
+        one that is known.
     model : Model
         About x.
     stage : str
