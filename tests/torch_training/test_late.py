@@ -95,12 +95,13 @@ def saved(trainer, folder: Path) -> Path:
     return folder / "a.zoo"
 
 
-def test_a_late_pair_is_one_of_those_that_the_estimate_is_the_mean_of(tmp_path: Path) -> None:
-    """Of two pairs each, one probe of step 0 comes at step 1: three slopes."""
+@pytest.mark.parametrize("late", [1, 2])
+def test_a_late_pair_is_one_of_those_that_the_estimate_is_the_mean_of(late: int, tmp_path: Path) -> None:
+    """Of two pairs each, one probe of step 0 comes later: three slopes."""
     method, path = METHODS["spsa-signs"], tmp_path / "a.zlog"
     with zo.torch.Trainer(net(), method, rng=3, log=path) as trainer:
-        fit(trainer, 2, late=1, when=lambda step, probe: int((step, probe) == (0, 3)))
-    (first, lost), (second, losses) = read_log(path)[1]
+        fit(trainer, late + 1, late=2, when=lambda step, probe: late * ((step, probe) == (0, 3)))
+    (first, lost), *_, (second, losses) = read_log(path)[1]
     assert np.isnan(lost[3]) and first.weights[1] == 0.0 and not first.late
     width = 2 * 2.0**-10
     own = [-method.lr * (losses[i] - losses[i + 1]) / width / 3 for i in (0, 2)]
@@ -109,7 +110,7 @@ def test_a_late_pair_is_one_of_those_that_the_estimate_is_the_mean_of(tmp_path: 
         trainer.fit(loss, steps=1)
     plus, minus = read_log(tmp_path / "b.zlog")[1][0].losses[2:]
     ((back, direction, weight),) = second.late
-    assert (back, direction) == (1, 1)
+    assert (back, direction) == (late, 1)
     assert weight == pytest.approx(-method.lr * (plus - minus) / width / 3, rel=1e-6)
 
 
