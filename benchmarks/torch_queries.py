@@ -1,11 +1,12 @@
 """Forwards that fine-tuning by loss values takes: `zo.torch.Trainer` untuned against MeZO with its rate tuned.
 
-Three models that exist before, each moved to other data, all parameters trained, float32:
+Four models that exist before, each moved to other data, all parameters trained, float32:
 
 - digits: a network of 9,610 parameters, trained by gradients on scikit-learn's digits, moved to rotated noisy ones;
 - bytes: a transformer of 0.12 million parameters, trained by gradients on Python's own documentation (pydoc's topics),
   moved to the source of modules of the standard library;
-- sam: the tiny SAM that comes with the package, 0.64 million parameters, moved to drawn optic discs.
+- sam: the tiny SAM that comes with the package, 0.64 million parameters, moved to drawn optic discs;
+- clipseg: the tiny CLIPSeg that comes with it, 0.99 million parameters, moved to drawn skin lesions that texts name.
 
 MeZO is two-sided SPSA with normal directions, c = 1e-3 and a constant rate (Malladi et al. 2023). Its rate is the best
 of a half-decade grid by the final loss on a design seed, 100. Recorded are the seeds 0, 1, 2: the loss of MeZO at the
@@ -13,7 +14,7 @@ end of its budget T, and after how many forwards `method="auto"`, told a budget 
 T, is at that loss (the mean over a fixed set of minibatches, looked at 20 times in a run). Lines of JSON are kept,
 and runs that are there are not made again. Those called "auto without trial" are of `zo.FZOO.untuned()`, as "auto" was.
 
-    python benchmarks/torch_queries.py OUT.jsonl [--tasks digits bytes sam]
+    python benchmarks/torch_queries.py OUT.jsonl [--tasks digits bytes sam clipseg]
 """
 
 from __future__ import annotations
@@ -153,7 +154,7 @@ def language() -> Task:
     return Task(make, on_text(sources, 16), range(10**6, 10**6 + 16), 4000, (-9, -8, -7, -6))
 
 
-# --------------------------------------------------------------------------------------------------------- sam
+# ------------------------------------------------------------------------------------------------- white boxes
 def sam() -> Task:
     """The tiny SAM on drawn optic discs, as a white box that is trained by loss values."""
     from zoo_opt_seg.data import load_data
@@ -161,22 +162,47 @@ def sam() -> Task:
     from zoo_opt_seg.whitebox.sam.full import sam_training
 
     splits = load_data("disc", size=96, seed=0)
-    tasks: dict[int, Any] = {}
+
+    def build() -> tuple[torch.nn.Module, Any]:
+        module = tiny_sam()
+        return module, sam_training(module, splits)
+
+    return white_box(build, 480, (-9, -8, -7))
+
+
+def clipseg() -> Task:
+    """The tiny CLIPSeg on drawn skin lesions, each named by one of its texts, which is drawn anew in every step."""
+    from zoo_opt_seg.blackbox.tiny import TinyClipSeg
+    from zoo_opt_seg.data import load_data
+    from zoo_opt_seg.whitebox.vlsm.training import clipseg_training
+
+    splits = load_data("skin", size=96, seed=0)
+
+    def build() -> tuple[torch.nn.Module, Any]:
+        box = TinyClipSeg()
+        return box.model, clipseg_training(box.model, box, splits)
+
+    return white_box(build, 720, (-8, -7, -6))
+
+
+def white_box(build: Callable[[], tuple[torch.nn.Module, Any]], budget: int, grid: tuple[int, ...]) -> Task:
+    """Return the task of a segmentation model; ``build`` gives a module and what has its loss."""
+    built: dict[int, Any] = {}
 
     def make() -> torch.nn.Module:
-        module: torch.nn.Module = tiny_sam()
-        tasks[id(module)] = sam_training(module, splits)
+        module, task = build()
+        built[id(module)] = task
         return module
 
     def loss(module: torch.nn.Module, step: int) -> torch.Tensor:
-        task = tasks[id(module)]
+        task = built[id(module)]
         value: torch.Tensor = task.loss(rows_of(step, task.size, 8), (0, step))
         return value
 
-    return Task(make, loss, range(10**6, 10**6 + 8), 480, (-9, -8, -7))
+    return Task(make, loss, range(10**6, 10**6 + 8), budget, grid)
 
 
-TASKS: dict[str, Callable[[], Task]] = {"digits": digits, "bytes": language, "sam": sam}
+TASKS: dict[str, Callable[[], Task]] = {"digits": digits, "bytes": language, "sam": sam, "clipseg": clipseg}
 
 
 # -------------------------------------------------------------------------------------------------------- runs

@@ -36,7 +36,7 @@ def module_of(sizes: list[int], dtype: torch.dtype = torch.float32) -> torch.nn.
 
 def moved(sizes: list[int], draws: zo.Draws, block: int | None, terms: dict[int, list[Term]]) -> np.ndarray:
     slots = Slots(module_of(sizes).named_parameters())
-    Moves(slots, kind_of(draws), KEY, block).by(3, terms)
+    Moves(slots, kind_of(draws), KEY, block).by({(3, k): term for k, term in terms.items()})
     return np.concatenate([np.asarray(slot.flat) for slot in slots.all])
 
 
@@ -75,7 +75,7 @@ def test_a_device_is_the_same_as_numpy(draws: zo.Draws, monkeypatch: pytest.Monk
         torch.nn.utils.vector_to_parameters(torch.from_numpy(x0.copy()), module.parameters())
         slots = Slots(module.named_parameters())
         moves = Moves(slots, kind_of(draws), KEY)
-        moves.by(3, terms)
+        moves.by({(3, k): term for k, term in terms.items()})
         norm = moves.norm(3, [0.5, -1.5])
         results.append((slots.checksum(), norm, [(slot.e, slot.bound) for slot in slots.all]))
         assert isinstance(slots.all[0].flat, np.ndarray if isinstance(arrays, HostArrays) else torch.Tensor)

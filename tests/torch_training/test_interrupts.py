@@ -35,12 +35,12 @@ def test_an_interrupted_move_is_done_and_the_training_goes_on(name: str, monkeyp
     for at in range(1, 18):
         moves = [0]
 
-        def signalled(self, step, terms, moves=moves, at=at):
+        def signalled(self, terms, moves=moves, at=at):
             moves[0] += 1
             if moves[0] == at:
                 os.kill(os.getpid(), signal.SIGINT)
                 assert self.slots.all  # the handler has run by now
-            by(self, step, terms)
+            by(self, terms)
 
         module = net()
         trainer = zo.torch.Trainer(module, METHODS[name], budget=5000, rng=3)

@@ -262,7 +262,7 @@ def test_what_a_log_refuses(tmp_path: Path) -> None:
     raises(zo.CheckpointError, "is corrupt after step", zo.torch.replay, net(), path)
     path.write_bytes(b"{}\n" + content)
     raises(zo.CheckpointError, "is not a log of zoo_opt.torch", zo.torch.replay, net(), path)
-    path.write_bytes(content.replace(b'"version": 1', b'"version": 9'))
+    path.write_bytes(content.replace(b'"version": 2', b'"version": 9'))
     raises(zo.CheckpointError, "log 9, this zoo_opt reads", zo.torch.replay, net(), path)
 
 

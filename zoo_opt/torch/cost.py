@@ -17,11 +17,14 @@ class Cost:
         In the loss.
     move_seconds : float
         In all else: moving the parameters, deciding, the log.
+    dropped : int
+        Losses that came too late, or that nobody waits for any more.
     """
 
     def __init__(self, course: Course) -> None:
         self._course = course
         self.forward_seconds = self.move_seconds = 0.0
+        self.dropped = 0
 
     def spent(self, forward: float, move: float) -> None:
         """Add the seconds of a step."""
@@ -35,8 +38,13 @@ class Cost:
 
     @property
     def failures(self) -> int:
-        """Losses that were NaN."""
+        """Losses that were NaN, or later than their step."""
         return self._course.failures
+
+    @property
+    def late(self) -> int:
+        """Directions that a later step than theirs has used."""
+        return self._course.late
 
     @property
     def memory(self) -> int:
@@ -46,8 +54,9 @@ class Cost:
     def __str__(self) -> str:
         seconds = self.forward_seconds + self.move_seconds
         share = self.move_seconds / seconds if seconds else 0.0
+        late = f", {self.late} directions used later, {self.dropped} losses dropped" if self.late + self.dropped else ""
         return (
-            f"{self.forwards} forwards ({self.failures} failed), {self.forward_seconds:.1f} s in the loss and "
+            f"{self.forwards} forwards ({self.failures} failed{late}), {self.forward_seconds:.1f} s in the loss and "
             f"{self.move_seconds:.1f} s ({share:.0%}) in moving the parameters, "
             f"{self.memory / 2**20:.2f} MB more memory"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -18,8 +18,9 @@ from zoo_opt.methods import make
 from zoo_opt.methods.base import GradientMethod
 from zoo_opt.methods.fzoo import FZOO
 from zoo_opt.storage import checkpoint
+from zoo_opt.torch.late import LatePart, OpenSteps, share
 from zoo_opt.torch.log import LogHead, StepRecord
-from zoo_opt.torch.replica import Decided, Frame, Replica, placed
+from zoo_opt.torch.replica import Decided, Frame, Late, Replica, placed
 from zoo_opt.torch.saved import as_tree, grids_in, put_back
 from zoo_opt.torch.slots import Slots
 
@@ -38,6 +39,8 @@ class Course:
         Probes of a step.
     forwards, failures : int
         Losses so far, and those that were NaN.
+    late : int
+        Directions that a later step than theirs has used.
     """
 
     def __init__(self, slots: Slots, method: GradientMethod, key: Key) -> None:
@@ -48,13 +51,18 @@ class Course:
         self._memory: Memory = ()
         self.head = _head_of(method, self.replica)
         self.n = kit.estimator.n
-        self.forwards = self.failures = 0
+        self.forwards = self.failures = self.late = 0
         self.wanted = 0.0  # the radius before it was made a multiple of the grid
 
     @property
     def steps(self) -> int:
         """Steps so far."""
         return self.replica.step
+
+    @property
+    def memory(self) -> Memory:
+        """What the scaling remembers."""
+        return self._memory
 
     def begin(self, factor: float = 1.0, wanted: float | None = None) -> ZOMemo:
         """Return the gains of the next step, lr times ``factor``, c a multiple of the grid near to what is wanted."""
@@ -78,8 +86,11 @@ class Course:
         losses: list[float],
         decided: Decided | None = None,
         write: Callable[[StepRecord], None] | None = None,
+        parts: Sequence[LatePart] = (),
     ) -> StepRecord:
         """Take in the losses of the step and move the parameters: as ``decided``, where that is from a log.
+
+        ``parts`` are what came late of earlier steps; gains and scaling go by the step's own losses.
 
         What ``write`` raises, which is called before anything is changed, leaves the step to be made again. An
         interrupt does not, since the log may have the step already.
@@ -92,7 +103,7 @@ class Course:
                 norm: Callable[[], float] = lambda: replica.norm(_single(scaled))  # noqa: E731
                 seen = seen._replace(slopes=slopes, factor=factor, length=norm)
             gains = kit.gains.observe(gains, seen)
-        new = self._decided(scaled, gain) if decided is None else decided
+        new = self._decided(scaled, gain, parts) if decided is None else decided
         record = StepRecord(new, losses)
         with replica.whole():
             if write is not None:
@@ -105,6 +116,7 @@ class Course:
                     raise
             replica.apply(new)
             self._gains, self._memory = gains, self._memory if scaled is None else memory
+            self.late += len(new.late)
             self.forwards += len(losses)
             self.failures += sum(map(math.isnan, losses))
         return record
@@ -113,19 +125,34 @@ class Course:
         """Make a step of a log again."""
         self.finish(self.begin(wanted=record.decided.c), record.losses, record.decided)
 
-    def _decided(self, scaled: list[float] | None, gain: Gain) -> Decided:
+    def opened(self, most: int) -> OpenSteps:
+        """Return what steps from now on may be kept in, for losses that come up to ``most`` steps late."""
+        return OpenSteps(self._kit, most)
+
+    def _decided(self, scaled: list[float] | None, gain: Gain, parts: Sequence[LatePart]) -> Decided:
         """Return what a step does: under momentum the estimate and the gains, else its moves."""
-        if scaled is None or not gain.lr * sum(map(abs, scaled)) < LARGEST["f"]:
+        if scaled is None and not parts:
             return Decided(self.wanted, [])
-        if self.replica.frame.has_momentum:
-            return Decided(self.wanted, _single(scaled), gain.lr, gain.momentum)
-        return Decided(self.wanted, _single([-gain.lr * weight for weight in scaled]))
+        whole = share(scaled, parts)
+        own = [whole * slope for slope in scaled or [0.0] * self._kit.estimator.q]
+        others = [(1.0 - whole) / len(parts) * part.slope for part in parts]
+        if not max(gain.lr, *(part.lr for part in parts), 0.0) * sum(map(abs, own + others)) < LARGEST["f"]:
+            return Decided(self.wanted, [])
+        gains = (gain.lr, gain.momentum)
+        if not self.replica.frame.has_momentum:
+            gains = (0.0, 0.0)
+            own = [-gain.lr * weight for weight in own]
+            others = [-part.lr * weight for part, weight in zip(parts, others, strict=True)]
+        pairs = zip(parts, _single(others), strict=True)
+        late = [Late(self.steps - part.step, part.direction, weight) for part, weight in pairs]
+        return Decided(self.wanted, _single(own), *gains, late)
 
     # ------------------------------------------------------------------------------------------------ storage
     def tree(self, values: bool) -> dict[str, Any]:
         """Return all that goes on from here as plain values and arrays; without ``values`` only those of masters."""
         own = {"method": self.method, "key": list(self.replica.key), "gains": self._gains, "memory": self._memory}
-        own |= {"head": self.head.line().decode(), "forwards": self.forwards, "failures": self.failures}
+        own |= {"forwards": self.forwards, "failures": self.failures, "late": self.late}
+        own |= {"head": self.head.line().decode()}
         return {**as_tree(self.replica, values), **own}
 
     @classmethod
@@ -135,7 +162,7 @@ class Course:
         put_back(self.replica, tree)
         self.head = LogHead.read(tree["head"].encode(), "the checkpoint")
         self._gains, self._memory = tree["gains"], tuple(tree["memory"])
-        self.forwards, self.failures = tree["forwards"], tree["failures"]
+        self.forwards, self.failures, self.late = tree["forwards"], tree["failures"], tree["late"]
         return self
 
 

@@ -3,7 +3,9 @@
 A line of JSON says what the records are of; then each step is a record of bytes, 12 a probe for two probes a step::
 
     u16 losses, whose highest bit says that they are double     u16 weights     f32 c     f32 weights ...
-    f32 or f64 losses ...     f64 lr, f64 momentum, where there is momentum     u32 checksum
+    f32 or f64 losses ...     f64 lr, f64 momentum, where there is momentum
+    where the highest bit of weights says so: u16 late directions, u16 the same with all bits turned, so that damage
+    is seen, and for each u16 steps back, u16 direction, f32 weight     u32 checksum
 
 The checksum is that of the record and of all before it. Numbers are little-endian.
 """
@@ -25,12 +27,14 @@ import numpy as np
 from zoo_opt.core.errors import CheckpointError
 from zoo_opt.storage.append import AppendFile
 from zoo_opt.storage.lock import Lock
-from zoo_opt.torch.replica import Decided
+from zoo_opt.torch.replica import Decided, Late
 
 _MAGIC = "zoo-opt torch log"
-_VERSION = 1
-_DOUBLE = 0x8000
+_VERSION = 2
+_DOUBLE = _LATE = 0x8000
+_TURNED = 0xFFFF
 _HEAD, _GAINS, _SUM = struct.Struct("<HHf"), struct.Struct("<dd"), struct.Struct("<I")
+_LATE_HEAD, _LATE_EACH = struct.Struct("<HH"), struct.Struct("<HHf")
 _SYNC_EVERY = 32  # steps, after which what was written is on the disk, whatever happens to the machine; chosen
 
 
@@ -101,32 +105,63 @@ def packed_record(record: StepRecord, head: LogHead, before: int) -> tuple[bytes
     with np.errstate(over="ignore"):
         exact = all(math.isnan(loss) or float(np.float32(loss)) == loss for loss in losses)
     count = len(losses) | (0 if exact else _DOUBLE)
-    body = _HEAD.pack(count, len(decided.weights), decided.c) + np.array(decided.weights, "<f4").tobytes()
+    weights = len(decided.weights) | (_LATE if decided.late else 0)
+    body = _HEAD.pack(count, weights, decided.c) + np.array(decided.weights, "<f4").tobytes()
     body += np.array(losses, "<f4" if exact else "<f8").tobytes()
     body += _GAINS.pack(decided.lr, decided.momentum) if head.has_momentum else b""
+    if decided.late:
+        body += _LATE_HEAD.pack(len(decided.late), _TURNED - len(decided.late))
+        body += b"".join(_LATE_EACH.pack(*late) for late in decided.late)
     checksum = zlib.crc32(body, before)
     return body + _SUM.pack(checksum), checksum
 
 
+class _Shape(NamedTuple):
+    """How long the parts of a record are: numbers of weights, bytes of a loss, and where its parts begin."""
+
+    weights: int
+    width: int
+    places: tuple[int, int, int, int]  # losses, gains, late directions, checksum
+
+    @classmethod
+    def of(cls, content: bytes, head: LogHead, start: int) -> _Shape | None:
+        """Return that of the record at ``start``, as far as it is there; None where there is none."""
+        if len(content) < start + _HEAD.size:
+            return None
+        count, weights, _ = _HEAD.unpack_from(content, start)
+        has_late, weights, width = weights & _LATE, weights & ~_LATE, 8 if count & _DOUBLE else 4
+        if (count & ~_DOUBLE) != head.n or weights not in (0, head.q):
+            return None
+        at_losses = start + _HEAD.size + 4 * weights
+        at_gains = at_losses + width * head.n
+        at_late = at_sum = at_gains + (_GAINS.size if head.has_momentum else 0)
+        if has_late:
+            at_late += _LATE_HEAD.size
+            late, turned = 0, _TURNED
+            if len(content) >= at_late:
+                late, turned = _LATE_HEAD.unpack_from(content, at_late - _LATE_HEAD.size)
+            if turned != _TURNED - late:
+                return None
+            at_sum = at_late + late * _LATE_EACH.size
+        return cls(weights, width, (at_losses, at_gains, at_late, at_sum))
+
+
 def records_in(content: bytes, head: LogHead, start: int = 0, before: int = 0) -> Iterator[tuple[StepRecord, int, int]]:
     """Return the records from ``start`` on with where each ends and its checksum, until one is not whole."""
-    while len(content) >= start + _HEAD.size:
-        count, weights, c = _HEAD.unpack_from(content, start)
-        at, width = start + _HEAD.size, 8 if count & _DOUBLE else 4
-        count &= ~_DOUBLE
-        at_losses = at + 4 * weights
-        at_gains = at_losses + width * count
-        at_sum = at_gains + (_GAINS.size if head.has_momentum else 0)
-        if len(content) < at_sum + _SUM.size or count != head.n or weights not in (0, head.q):
+    while (shape := _Shape.of(content, head, start)) is not None:
+        at_losses, at_gains, at_late, at_sum = shape.places
+        if len(content) < at_sum + _SUM.size:
             return
         before = zlib.crc32(content[start:at_sum], before)
         if _SUM.unpack_from(content, at_sum)[0] != before:
             return
-        gains = _GAINS.unpack_from(content, at_gains) if head.has_momentum else (0.0, 0.0)
-        w = np.frombuffer(content, "<f4", weights, at).tolist()
-        losses = np.frombuffer(content, f"<f{width}", count, at_losses).tolist()
+        c = _HEAD.unpack_from(content, start)[2]
+        lr, momentum = _GAINS.unpack_from(content, at_gains) if head.has_momentum else (0.0, 0.0)
+        w = np.frombuffer(content, "<f4", shape.weights, start + _HEAD.size).tolist()
+        losses = np.frombuffer(content, f"<f{shape.width}", head.n, at_losses).tolist()
+        late = [Late(*each) for each in _LATE_EACH.iter_unpack(content[at_late:at_sum])]
         start = at_sum + _SUM.size
-        yield StepRecord(Decided(c, w, *gains), losses), start, before
+        yield StepRecord(Decided(c, w, lr, momentum, late), losses), start, before
 
 
 def read_log(path: str | os.PathLike[str]) -> tuple[LogHead, list[StepRecord]]:
@@ -158,11 +193,11 @@ def _read(content: bytes, name: str) -> tuple[LogHead, list[StepRecord], int, in
 
 def _longest(tail: bytes, head: LogHead) -> int:
     """Return how long the record at the start of ``tail``, which is not whole, may have been."""
-    count, weights = _HEAD.unpack_from(tail)[:2] if len(tail) >= _HEAD.size else (0, 0)
-    if (count & ~_DOUBLE) != head.n or weights not in (0, head.q):
-        count, weights = head.n | _DOUBLE, head.q  # its first bytes are damaged
-    length: int = _HEAD.size + 4 * weights + (8 if count & _DOUBLE else 4) * head.n + _SUM.size
-    return length + (_GAINS.size if head.has_momentum else 0)
+    shape = _Shape.of(tail, head, 0)
+    if shape is not None:
+        return shape.places[-1] + _SUM.size
+    weights = 4 * head.q  # its first bytes are damaged
+    return _HEAD.size + weights + 8 * head.n + (_GAINS.size if head.has_momentum else 0) + _SUM.size
 
 
 class TrainingLog:

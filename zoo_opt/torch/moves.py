@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
@@ -17,6 +17,9 @@ from zoo_opt.torch.slots import Slot, Slots, sums_of_squares, to_grid
 
 _WORTH = 2**19  # numbers for which a table of 65,536 rounded ones is worth its making; chosen
 _KEPT = 256  # blocks that are kept; chosen: some 200 kB
+
+
+Direction: TypeAlias = tuple[int, int]  # its step, and its number there
 
 
 class _Piece(NamedTuple):
@@ -74,13 +77,13 @@ class Moves:
         tables = [each for each in self._tables.values() if each is not None]
         return sum(each.nbytes for each in (*self._buffers.values(), *tables))
 
-    def by(self, step: int, terms: Mapping[int, Sequence[Term]]) -> None:
-        """Add the terms of the directions ``terms`` of ``step``, each rounded to the grid."""
+    def by(self, terms: Mapping[Direction, Sequence[Term]]) -> None:
+        """Add the terms of directions, each rounded to the grid."""
         if not terms:
             return
         self._tables.clear()
         for block in self._plan():
-            for group, sums in self._sums(block, step, terms, on_grid=True):
+            for group, sums in self._sums(block, terms, on_grid=True):
                 for piece in group.pieces:
                     flat = piece.flat
                     flat += sums[piece.at]
@@ -93,14 +96,15 @@ class Moves:
                 flat += sign * _ahead(slot, rule, m, gain)
         self.slots.push()
 
-    def by_rule(self, step: int, weights: Sequence[float], rule: UpdateRule, gain: Gain, looks_ahead: bool) -> None:
-        """Let ``rule`` move the tensors and their momentum by the estimate, the sum of ``weights`` times psi."""
-        terms = {k: [Term(weight, dual=True)] for k, weight in enumerate(weights)}
+    def by_rule(
+        self, terms: Mapping[Direction, Sequence[Term]], rule: UpdateRule, gain: Gain, looks_ahead: bool
+    ) -> None:
+        """Let ``rule`` move the tensors and their momentum by the estimate, the sum of the terms."""
         self._tables.clear()
         for slot in self.slots.all:
             slot.bound = slot.ahead = 0.0
         for block in self._plan():
-            for group, ghat in self._sums(block, step, terms, on_grid=False):
+            for group, ghat in self._sums(block, terms, on_grid=False):
                 for slot, flat, inside, at in group.pieces:
                     momentum: Any = slot.m
                     x, m = rule.step(flat, momentum[inside], ghat[at], gain)
@@ -113,7 +117,7 @@ class Moves:
 
     def norm(self, step: int, weights: Sequence[float]) -> float:
         """Return the length of the sum of ``weights`` times psi, of a vector of single precision."""
-        terms = {k: [Term(weight, dual=True)] for k, weight in enumerate(weights)}
+        terms = {(step, k): [Term(weight, dual=True)] for k, weight in enumerate(weights)}
         arrays, dtype, d = self.slots.all[0].arrays, torch.float32, self.slots.size
         squares: list[float] = []
         self._tables.clear()
@@ -121,17 +125,17 @@ class Moves:
             count = min(self._size, d - first)
             whole = _Piece(self.slots.all[0], None, slice(0), slice(0, count))
             block = _Block(first, count, [_Group(arrays, dtype, 1.0, [whole])])
-            for _, sums in self._sums(block, step, terms, on_grid=False):
+            for _, sums in self._sums(block, terms, on_grid=False):
                 squares += sums_of_squares(sums[: block.size])
         return math.sqrt(math.fsum(squares))
 
     # ------------------------------------------------------------------------------------------------ blocks
     def _sums(
-        self, block: _Block, step: int, terms: Mapping[int, Sequence[Term]], on_grid: bool
+        self, block: _Block, terms: Mapping[Direction, Sequence[Term]], on_grid: bool
     ) -> Iterator[tuple[_Group, Flat]]:
         """Return each group of a block with the sum of the terms there, which the next one may overwrite."""
         kind = self.kind
-        raw = {k: kind.indices(self.key, step, k, self.slots.size, block.first, block.size) for k in terms}
+        raw = {each: kind.indices(self.key, *each, self.slots.size, block.first, block.size) for each in terms}
         for group in block.groups:
             arrays, dtype, q = group.arrays, group.dtype, group.q if on_grid else None
             worth = self.slots.size >= _WORTH and len(terms) <= 2
@@ -139,8 +143,8 @@ class Moves:
             total = self._buffer(arrays, dtype, "total")
             low = group.span.start // kind.each
             part = slice(low, -(-group.span.stop // kind.each))
-            for nth, (k, sums) in enumerate(terms.items()):
-                index = arrays.brought(raw[k][part])
+            for nth, (each, sums) in enumerate(terms.items()):
+                index = arrays.brought(raw[each][part])
                 out = total if nth == 0 else self._buffer(arrays, dtype, "more")
                 write_terms(arrays, kind, index, tables[nth], sums, q, out[low * kind.each :])
                 if nth:

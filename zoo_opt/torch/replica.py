@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -17,8 +17,26 @@ from zoo_opt.gradient.zo_gradient import ZOGradient
 from zoo_opt.support.interrupts import interrupts_held
 from zoo_opt.torch.arrays import Flat
 from zoo_opt.torch.directions import Kind, Term, kind_of
-from zoo_opt.torch.moves import Moves
+from zoo_opt.torch.moves import Direction, Moves
 from zoo_opt.torch.slots import Slots
+
+
+class Late(NamedTuple):
+    """What a step makes of a direction of an earlier step, whose losses came after that.
+
+    Attributes
+    ----------
+    back : int
+        How many steps earlier.
+    direction : int
+        Its number there.
+    weight : float
+        As those of `Decided`.
+    """
+
+    back: int
+    direction: int
+    weight: float
 
 
 class Decided(NamedTuple):
@@ -33,12 +51,20 @@ class Decided(NamedTuple):
         empty where the step changes nothing.
     lr, momentum : float
         Gains of a rule with momentum; 0 otherwise.
+    late : sequence of Late
+        Directions of earlier steps, where the step changes something.
     """
 
     c: float
     weights: list[float]
     lr: float = 0.0
     momentum: float = 0.0
+    late: Sequence[Late] = ()
+
+    def terms(self, step: int) -> dict[Direction, list[Term]]:
+        """Return what the directions are multiplied by in a sum, as ``step`` says it."""
+        own = {(step, k): [Term(weight, dual=True)] for k, weight in enumerate(self.weights)}
+        return own | {(step - back, k): [Term(weight, dual=True)] for back, k, weight in self.late}
 
 
 class Frame(NamedTuple):
@@ -143,7 +169,7 @@ class Replica:
                 self.moves.look_ahead(self.frame.rule, gain, 1.0)
                 self._ahead = gain
             target = {k: times * c for k, times in to.items()}
-            self.moves.by(self.step, self._between(target))
+            self.moves.by(self._between(target))
             self._at = target
 
     def home(self) -> None:
@@ -154,7 +180,7 @@ class Replica:
             self._home()
 
     def _home(self) -> None:
-        self.moves.by(self.step, self._between({}))
+        self.moves.by(self._between({}))
         self._at = {}
         if self._ahead is not None:
             self.moves.look_ahead(self.frame.rule, self._ahead, -1.0)
@@ -172,17 +198,17 @@ class Replica:
         elif frame.has_momentum:
             self._home()
             gain = Gain(decided.lr, decided.c, decided.momentum)
-            self.moves.by_rule(self.step, weights, frame.rule, gain, frame.looks_ahead)
+            self.moves.by_rule(decided.terms(self.step), frame.rule, gain, frame.looks_ahead)
         else:
-            reach = sum(map(abs, weights)) * frame.kind.dual_reach
+            reach = sum(map(abs, [*weights, *(late.weight for late in decided.late)])) * frame.kind.dual_reach
             room = reach + self.slots.radius(decided.c) * frame.kind.reach  # the way home is part of the same sum
             if not self.slots.fits(room):
                 self._home()
                 self.slots.make_room(room)
-            terms: dict[int, list[Term]] = self._between({})
-            for k, weight in enumerate(weights):
-                terms.setdefault(k, []).append(Term(weight, dual=True))
-            self.moves.by(self.step, terms)
+            terms = self._between({})
+            for direction, moved in decided.terms(self.step).items():
+                terms.setdefault(direction, []).extend(moved)
+            self.moves.by(terms)
             self.slots.grow(reach)
             self._at = {}
         self.step += 1
@@ -196,12 +222,13 @@ class Replica:
         """Return the length of the sum of ``weights`` times psi."""
         return self.moves.norm(self.step, weights)
 
-    def _between(self, target: dict[int, float]) -> dict[int, list[Term]]:
+    def _between(self, target: dict[int, float]) -> dict[Direction, list[Term]]:
         """Return what takes this to ``target``: each term a multiple of delta that the grid holds exactly."""
-        terms: dict[int, list[Term]] = {}
+        terms: dict[Direction, list[Term]] = {}
         for k in {**self._at, **target}:
             if self._at.get(k, 0.0) != target.get(k, 0.0):
-                terms[k] = [Term(sign * at[k]) for sign, at in ((-1.0, self._at), (1.0, target)) if at.get(k, 0.0)]
+                both = ((-1.0, self._at), (1.0, target))
+                terms[self.step, k] = [Term(sign * at[k]) for sign, at in both if at.get(k, 0.0)]
         return terms
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import torch
@@ -17,6 +17,7 @@ from zoo_opt.gradient.zo_gradient import ZOMemo
 from zoo_opt.methods.base import GradientMethod
 from zoo_opt.support.interrupts import interrupts_held
 from zoo_opt.torch.course import Course, method_of, named_in
+from zoo_opt.torch.late import LatePart, OpenSteps
 from zoo_opt.torch.log import read_log
 from zoo_opt.torch.parallel.ranks import GroupRanks
 from zoo_opt.torch.parallel.workers import Evaluators
@@ -184,6 +185,7 @@ class Trainer(StoredTraining):
         executor: Any = None,
         make: Callable[[], torch.nn.Module] | None = None,
         wait: float | None = None,
+        late: int = 0,
         group: Any = None,
         callback: Callable[[Step], Any] | None = None,
     ) -> Self:
@@ -203,8 +205,12 @@ class Trainer(StoredTraining):
             ``make()`` -> the module at its start, on a worker; needed with an executor. What a worker of processes
             gets is pickled, as is ``loss``.
         wait : float, optional
-            Seconds that a step waits for its probes on an executor. Those that are later count as failed, and what they
-            give is dropped. By default it waits for all. The log repeats the training, another run need not.
+            Seconds that a step waits for its probes on an executor. Those that are later count as failed in this step.
+            By default it waits for all. The log repeats the training, another run need not.
+        late : int, default 0
+            Steps that a loss may be late to be used: the step in which it comes takes in its direction, with the slope
+            and the scaling of its own step, into the mean over its own. What is later is dropped, and counted in
+            `cost`. For ``wait``.
         group : torch.distributed.ProcessGroup, optional
             Processes that all call this alike, each with a trainer of its own of the same start, method and seed. Each
             evaluates some of the probes; they exchange losses alone and stay the same bit for bit. Its backend must
@@ -235,12 +241,15 @@ class Trainer(StoredTraining):
             raise TypeError("group must be None with an executor, got both")
         if wait is not None and (executor is None or not positive("wait", wait)):
             raise ValueError(f"wait must be None without an executor, got {wait!r}")
+        if integer("late", late, 0) and wait is None:
+            raise ValueError(f"late must be 0 without wait, got {late!r}")
         last = None if steps is None else self.steps + integer("steps", steps, 0)
         workers: Evaluators | GroupRanks | None = None
         module, course = self.module, self._course
+        opened = course.opened(late)
         if make is not None and executor is not None:
             self._made = self._all_made()
-            workers = Evaluators(executor, make, loss, self.method, course.head, self._made, wait)
+            workers = Evaluators(executor, make, loss, self.method, course.head, self._made, wait, late)
         elif group is not None:
             workers = GroupRanks(group, module, course.replica, loss, course.head)
         failed = True
@@ -250,17 +259,23 @@ class Trainer(StoredTraining):
                     number = self.steps
                     step: Step | None = self.step(lambda number=number: loss(module, number))  # type: ignore[misc]
                 else:
-                    step = self._step_on(workers)
+                    step = self._step_on(workers, opened)
                 if step is None or (callback is not None and callback(step) is True):
                     break
             failed = False
         finally:
             if isinstance(workers, GroupRanks):
                 workers.end(self.steps, failed)
+            elif workers is not None:
+                workers.end()
+                self.cost.dropped += workers.dropped
         return self
 
-    def _step_on(self, workers: Evaluators | GroupRanks) -> Step | None:
-        """Make one step; None, without one, where another process of a group has ended the training."""
+    def _step_on(self, workers: Evaluators | GroupRanks, opened: OpenSteps) -> Step | None:
+        """Make one step; None, without one, where another process of a group has ended the training.
+
+        ``opened`` are the steps before whose losses may still come.
+        """
         course, started = self._course, time.perf_counter()
         self.check()
         memo = course.begin(self.lr_factor)
@@ -271,18 +286,23 @@ class Trainer(StoredTraining):
             if losses is None:
                 course.replica.home()
                 return None
-            step = self._finished(memo, losses)
+            parts: list[LatePart] = []
+            if isinstance(workers, Evaluators) and memo.radii is None:  # a trial moves nothing
+                parts = opened.parts(workers.answers(self.steps))
+            opened.keep(self.steps, memo, losses, course.memory)
+            step = self._finished(memo, losses, parts)
         except BaseException:
             course.replica.home()
             raise
         self.cost.spent(forward, time.perf_counter() - started - forward)
         return step
 
-    def _finished(self, memo: ZOMemo, losses: list[float]) -> Step:
+    def _finished(self, memo: ZOMemo, losses: list[float], parts: Sequence[LatePart] = ()) -> Step:
         """Let the losses move the parameters, and write the log."""
         number = self.steps
         with interrupts_held():
-            record = self._course.finish(memo, losses, write=None if self._log is None else self._log.append)
+            write = None if self._log is None else self._log.append
+            record = self._course.finish(memo, losses, write=write, parts=parts)
             if self._made is not None:
                 self._made.append(record.decided)
         told = losses if memo.radii is None else losses[:1]

@@ -20,6 +20,7 @@ from zoo_opt.core.keys import Key
 from zoo_opt.gradient.gains import Gain
 from zoo_opt.methods.base import GradientMethod
 from zoo_opt.torch.course import named_in
+from zoo_opt.torch.late import Answer
 from zoo_opt.torch.log import LogHead
 from zoo_opt.torch.replica import Decided, Frame, Replica, loss_of, same_draws
 from zoo_opt.torch.slots import Slots
@@ -84,6 +85,20 @@ class Lacks(NamedTuple):
     steps: int
 
 
+class Ahead(NamedTuple):
+    """The answer of a worker that has made more steps than that of the probe: there is no way back."""
+
+    steps: int
+
+
+class _Asked(NamedTuple):
+    """A probe whose answer is still to come after its step."""
+
+    step: int
+    probe: int
+    future: Any
+
+
 class Evaluators:
     """The probes of a training's steps on an executor.
 
@@ -97,6 +112,13 @@ class Evaluators:
         What all steps have decided, to which the caller appends.
     wait : float or None
         Seconds that a step waits for its probes; those that are later have failed.
+    late : int
+        Steps that what is later is kept for.
+
+    Attributes
+    ----------
+    dropped : int
+        Probes that were not waited for, and whose losses are no use any more.
     """
 
     def __init__(
@@ -108,10 +130,12 @@ class Evaluators:
         head: LogHead,
         steps: list[Decided],
         wait: float | None = None,
+        late: int = 0,
     ) -> None:
         self._executor, self._loss, self._steps, self._wait = executor, loss, steps, wait
         self._training = Training(secrets.token_hex(8), make, method, head)
         self._attempt = itertools.count()
+        self._late, self._pending, self.dropped = late, list[_Asked](), 0
 
     def losses(
         self, step: int, places: Sequence[dict[int, float]], gain: Gain, wanted: float, check: int | None
@@ -126,44 +150,78 @@ class Evaluators:
             )
             return self._executor.submit(evaluate, task)
 
-        def answered(future: Any) -> Any:
+        def answered(probe: int) -> Any:
+            future = futures[probe]
             try:
                 return future.result(None if last == math.inf else max(0.0, last - time.monotonic()))
             except TimeoutError:
                 if future.done():  # raised by the loss
                     raise
+                late.append(_Asked(step, probe, future))
                 return math.nan
 
-        newest = max(0, step - NEWEST)
+        newest, late = max(0, step - NEWEST), list[_Asked]()
         futures = [submitted(place, newest) for place in places]
         losses = []
         try:
-            for place, future in zip(places, futures, strict=True):
-                answer = answered(future)
-                for _ in range(TRIES):
+            for probe, place in enumerate(places):
+                answer = answered(probe)
+                for attempt in range(TRIES + 1):
                     if not isinstance(answer, Lacks):
                         break
-                    answer = answered(submitted(place, min(answer.steps, newest)))
-                if isinstance(answer, Lacks):
-                    answer = answered(submitted(place, 0))
+                    futures[probe] = submitted(place, min(answer.steps, newest) if attempt < TRIES else 0)
+                    answer = answered(probe)
+                if isinstance(answer, Ahead):
+                    raise ReplicaError(f"a worker has made {answer.steps} steps of {step}")
                 losses.append(answer)
+        except BaseException:
+            late = []
+            raise
         finally:
+            kept = {id(asked.future) for asked in late if self._late}
             for future in futures:
-                future.cancel()
+                if id(future) not in kept:
+                    future.cancel()
+        self._pending += late
         return losses
+
+    def answers(self, step: int) -> list[Answer]:
+        """Return the losses of earlier steps that have come since, at most ``late`` steps late, in order."""
+        came, pending = [], []
+        for asked in self._pending:
+            if asked.step < step and asked.future.done() and step - asked.step <= self._late:
+                answer = asked.future.result()
+                if isinstance(answer, float):
+                    came.append(Answer(asked.step, asked.probe, answer))
+                else:  # its worker was not where the step is
+                    self.dropped += 1
+            elif step - asked.step >= self._late:
+                asked.future.cancel()
+                self.dropped += 1
+            else:
+                pending.append(asked)
+        self._pending = pending
+        return came
+
+    def end(self) -> None:
+        """Wait for nothing any more."""
+        for asked in self._pending:
+            asked.future.cancel()
+        self.dropped += len(self._pending)
+        self._pending = []
 
 
 _LOCAL = threading.local()
 _MAKING = threading.Lock()  # modules are made one after another
 
 
-def evaluate(task: ProbeTask) -> float | Lacks:
-    """On a worker: the loss of a probe, or how many steps it has where it lacks more than the task carries."""
+def evaluate(task: ProbeTask) -> float | Lacks | Ahead:
+    """On a worker: the loss of a probe, or how many steps it has where those are too few, or more than there are."""
     module, replica = _mine(task.training)
     if replica.step < task.first:
         return Lacks(replica.step)
     if replica.step > task.step:
-        raise ReplicaError(f"a worker has made {replica.step} steps of {task.step}")
+        return Ahead(replica.step)
     for decided in task.steps[replica.step - task.first :]:
         replica.repeat(decided)
     c = replica.begin(task.wanted)  # before the check: the grid makes room, in this probe of the step or in another
