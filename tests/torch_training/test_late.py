@@ -12,15 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zoo_opt as zo
+from zoo_opt.gradient.gains import Gain
+from zoo_opt.gradient.zo_gradient import ZOMemo
 
 torch = pytest.importorskip("torch")
 from refusals import raises  # noqa: E402
 from torch_cases import METHODS, bits, loss, net  # noqa: E402
 
+from zoo_opt.torch.late import Answer, OpenSteps, directions  # noqa: E402
 from zoo_opt.torch.log import read_log  # noqa: E402
 from zoo_opt.torch.parallel import workers as workers_module  # noqa: E402
 
-WAIT = 1e-3
+WAIT, NAN = 1e-3, float("nan")
 
 
 class Stragglers:
@@ -112,6 +115,24 @@ def test_a_late_pair_is_one_of_those_that_the_estimate_is_the_mean_of(late: int,
     ((back, direction, weight),) = second.late
     assert (back, direction) == (late, 1)
     assert weight == pytest.approx(-method.lr * (plus - minus) / width / 3, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("losses", "known"),
+    [([1, 1, 2, 1, NAN, 1], [0, 1]), ([1, NAN, 2, 2, 3, 4], [1, 2]), ([NAN] * 6, []), ([7] * 6, [0, 1, 2])],
+)
+def test_two_losses_that_are_equal_are_known_all_the_same(losses, known) -> None:
+    kit = zo.SPSA(lr=0.1, c=1e-3, pairs=3).plan(np.zeros(4), None).kit
+    memo = ZOMemo(Gain(0.1, 1e-3, 0.0))
+    assert directions(kit, memo, losses) == known
+    opened = OpenSteps(kit, 2)
+    opened.keep(0, memo, losses, ())
+    late = opened.parts([Answer(0, probe, 5.0) for probe, loss in enumerate(losses) if np.isnan(loss)])
+    assert sorted(part.direction for part in late) == sorted({0, 1, 2} - set(known))
+    whole = [5.0 if np.isnan(loss) else loss for loss in losses]
+    for part in late:
+        plus, minus = whole[2 * part.direction : 2 * part.direction + 2]
+        assert part.slope == pytest.approx((plus - minus) / 2e-3)
 
 
 def test_a_late_direction_of_fzoo_has_the_spread_of_its_own_step(tmp_path: Path) -> None:
@@ -246,16 +267,21 @@ def test_a_record_that_was_cut_off_is_passed_over(cut: int, tmp_path_factory) ->
 @pytest.mark.parametrize("name", ["fzoo-auto", "spsa-gc"])
 def test_workers_that_were_late_stay_the_same(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zoo_opt.torch.trainer.CHECK_EVERY", 2)
-    released, held = threading.Event(), []
+    released, answered, held = threading.Event(), threading.Event(), []
 
     def fun(module, step):
-        if step == 3 and not held:
+        if step == 4 and not held:  # at step 3 a probe measures the noise
             held.append(step)
             released.wait(60.0)
+            late = loss(module, step)
+            answered.set()
+            return late
+        if step == 7:
+            answered.wait(60.0)
         return loss(module, step)
 
     def after(step):
-        if step.number == 3:
+        if step.number == 4:
             assert np.isnan(step.losses).any()
             released.set()
 

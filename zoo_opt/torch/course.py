@@ -18,7 +18,7 @@ from zoo_opt.methods import make
 from zoo_opt.methods.base import GradientMethod
 from zoo_opt.methods.fzoo import FZOO
 from zoo_opt.storage import checkpoint
-from zoo_opt.torch.late import LatePart, OpenSteps, share
+from zoo_opt.torch.late import LatePart, OpenSteps, directions, share
 from zoo_opt.torch.log import LogHead, StepRecord
 from zoo_opt.torch.replica import Decided, Frame, Late, Replica, placed
 from zoo_opt.torch.saved import as_tree, grids_in, put_back
@@ -103,8 +103,10 @@ class Course:
                 norm: Callable[[], float] = lambda: replica.norm(_single(scaled))  # noqa: E731
                 seen = seen._replace(slopes=slopes, factor=factor, length=norm)
             gains = kit.gains.observe(gains, seen)
-        new = self._decided(scaled, gain, parts) if decided is None else decided
-        record = StepRecord(new, losses)
+        if decided is None:
+            own = 0 if scaled is None else len(directions(kit, memo, losses))
+            decided = self._decided(scaled, gain, parts, share(own, len(parts)))
+        record = StepRecord(decided, losses)
         with replica.whole():
             if write is not None:
                 try:
@@ -114,9 +116,9 @@ class Course:
                     replica.home()
                     replica.torn = not isinstance(error, Exception)
                     raise
-            replica.apply(new)
+            replica.apply(decided)
             self._gains, self._memory = gains, self._memory if scaled is None else memory
-            self.late += len(new.late)
+            self.late += len(decided.late)
             self.forwards += len(losses)
             self.failures += sum(map(math.isnan, losses))
         return record
@@ -129,11 +131,13 @@ class Course:
         """Return what steps from now on may be kept in, for losses that come up to ``most`` steps late."""
         return OpenSteps(self._kit, most)
 
-    def _decided(self, scaled: list[float] | None, gain: Gain, parts: Sequence[LatePart]) -> Decided:
-        """Return what a step does: under momentum the estimate and the gains, else its moves."""
+    def _decided(self, scaled: list[float] | None, gain: Gain, parts: Sequence[LatePart], whole: float) -> Decided:
+        """Return what a step does: under momentum the estimate and the gains, else its moves.
+
+        ``whole`` is the share of its own slopes, the rest that of the late ones.
+        """
         if scaled is None and not parts:
             return Decided(self.wanted, [])
-        whole = share(scaled, parts)
         own = [whole * slope for slope in scaled or [0.0] * self._kit.estimator.q]
         others = [(1.0 - whole) / len(parts) * part.slope for part in parts]
         if not max(gain.lr, *(part.lr for part in parts), 0.0) * sum(map(abs, own + others)) < LARGEST["f"]:

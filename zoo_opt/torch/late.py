@@ -88,14 +88,22 @@ class OpenSteps:
     def _slopes(self, kept: _OpenStep) -> dict[int, float]:
         """Return the scaled slopes along the directions that are known."""
         scaled = self._kit.decide(kept.memo, kept.losses, kept.memory, LARGEST["f"]).scaled
-        known = {k: slope for k, slope in enumerate(scaled or []) if slope}
-        return {k: len(known) * slope for k, slope in known.items()}
+        known = [] if scaled is None else directions(self._kit, kept.memo, kept.losses)
+        return {k: len(known) * scaled[k] for k in known} if scaled else {}
 
 
-def share(own: list[float] | None, parts: Sequence[LatePart]) -> float:
+def directions(kit: ZOGradient, memo: ZOMemo, losses: Sequence[float]) -> list[int]:
+    """Return the directions that the finite ``losses`` tell of; a slope of 0 may be a lost one or a flat one."""
+    apart = [math.exp(i / len(losses)) if math.isfinite(loss) else math.nan for i, loss in enumerate(losses)]
+    if memo.repeats:
+        apart[1] = math.nan
+    slopes = kit.estimator.slopes(apart, 1.0)  # none is 0 but of a lost direction: no e^(i/n) is the mean of others
+    return [k for k, slope in enumerate(slopes or []) if slope]
+
+
+def share(own: int, late: int) -> float:
     """Return what the own slopes of a step, divided by their number, are multiplied by beside late ones.
 
     The estimate is then the mean over all of them.
     """
-    known = sum(slope != 0.0 for slope in own or [])
-    return known / (known + len(parts)) if parts else 1.0
+    return own / (own + late) if late else 1.0
