@@ -299,4 +299,6 @@ def test_workers_that_were_late_stay_the_same(name: str, tmp_path: Path, monkeyp
 def test_late_needs_a_wait() -> None:
     fit_of = zo.torch.Trainer(net(), METHODS["fzoo"], rng=3).fit
     raises(ValueError, "late must be 0 without wait, got 2", fit_of, loss, 1, late=2)
-    raises(ValueError, "late must be", fit_of, loss, 1, executor=Stragglers(some), make=net, wait=1.0, late=-1)
+    waiting = {"executor": Stragglers(some), "make": net, "wait": 1.0}
+    raises(ValueError, "late must be >= 0, got -1", fit_of, loss, 1, **waiting, late=-1)
+    raises(ValueError, "late must be at most 65535, got 65536", fit_of, loss, 1, **waiting, late=65536)

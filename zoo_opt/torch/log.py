@@ -35,6 +35,7 @@ _DOUBLE = _LATE = 0x8000
 _TURNED = 0xFFFF
 _HEAD, _GAINS, _SUM = struct.Struct("<HHf"), struct.Struct("<dd"), struct.Struct("<I")
 _LATE_HEAD, _LATE_EACH = struct.Struct("<HH"), struct.Struct("<HHf")
+MOST_LATE = 0xFFFF  # steps
 _SYNC_EVERY = 32  # steps, after which what was written is on the disk, whatever happens to the machine; chosen
 
 

@@ -18,7 +18,7 @@ from zoo_opt.methods.base import GradientMethod
 from zoo_opt.support.interrupts import interrupts_held
 from zoo_opt.torch.course import Course, method_of, named_in
 from zoo_opt.torch.late import LatePart, OpenSteps
-from zoo_opt.torch.log import read_log
+from zoo_opt.torch.log import MOST_LATE, read_log
 from zoo_opt.torch.parallel.ranks import GroupRanks
 from zoo_opt.torch.parallel.workers import Evaluators
 from zoo_opt.torch.replica import Decided, loss_of, same_draws
@@ -243,6 +243,8 @@ class Trainer(StoredTraining):
             raise ValueError(f"wait must be None without an executor, got {wait!r}")
         if integer("late", late, 0) and wait is None:
             raise ValueError(f"late must be 0 without wait, got {late!r}")
+        if late > MOST_LATE:
+            raise ValueError(f"late must be at most {MOST_LATE}, got {late!r}")
         last = None if steps is None else self.steps + integer("steps", steps, 0)
         workers: Evaluators | GroupRanks | None = None
         module, course = self.module, self._course
