@@ -267,7 +267,8 @@ def _curved(s: TRState, far: Array, f: float) -> TRState:
         return s
     u, bent = far - s.x, fitted(s.x, s.X, s.F, np.eye(s.x.size))
     flat = s.model.change(u)
-    curvature = (f - s.f - flat) / (bent.change(u) - flat)
+    gained = bent.change(u) - flat  # by a curvature of 1
+    curvature = (f - s.f - flat) / gained if gained else math.inf
     if not 0.0 < curvature < math.inf:
         return s
     model = fitted(s.x, s.X, s.F, curvature * np.eye(s.x.size))
