@@ -211,7 +211,7 @@ def _from(s: AutoState, box: Any, x: Array, f: float) -> AutoState:
     """A search from ``x``, of loss ``f``: a local one first, where its matrix is not too large."""
     if s.noisy or s.x.size > MOST_DENSE:
         return evolution(s, box)
-    if s.active == TRUST_REGION:  # it was a coarse one, before anything was known of noise
+    if s.active == TRUST_REGION and s.stage in (NEAR, LINE):  # it was a coarse one, before anything was known of noise
         return from_region(s, box) if s.noise == 0.0 else finer(s, box)
     if _looks_first(s, box) and not s.searches:
         return coarse(s, box, x, f)
