@@ -760,3 +760,14 @@ def test_noise_ends_a_run_without_a_budget_ten_times_as_early():
         s = state(evaluations=most, noisy=noisy)
         assert zo.Auto().stop(s) == {"most_evaluations": most} and AUTO.stop(s) == {}
         assert zo.Auto().stop(dataclasses.replace(s, evaluations=most - 1)) == {}
+
+
+@pytest.mark.parametrize("d", [2, 3, 5])
+def test_only_the_first_look_goes_on_with_finer_radii(d, monkeypatch):
+    """A search that ended later had been taken up again in place of a new one from the best point of each sample."""
+    finer, stages = choice.finer, []
+    monkeypatch.setattr(choice, "finer", lambda s, box: stages.append(s.stage) or finer(s, box))
+    P = np.random.default_rng(5).uniform(-4, 4, (20, d))
+    opt = zo.Optimizer(zo.Auto(bounds=(-5.0, 5.0)), np.ones(d), rng=0, budget=400 * d)
+    solve(opt, lambda x: float(np.float32(10 - np.exp(-((P - x) ** 2).sum(axis=1) / 2).max())), 400 * d)
+    assert set(stages) <= {NEAR, LINE} and len(stages) == (d <= 3)

@@ -81,7 +81,11 @@ class RefinerNet(nn.Module):
         evidence : Tensor, shape (n, 1, H, W)
             See `evidence_of`.
         """
-        change: Tensor = self.head(self.unet(torch.cat([2 * images - 1, guides, evidence / REACH], dim=1)))
+        height, width = images.shape[-2:]
+        whole = 2 ** (len(self.config.channels) - 1)  # pixels for one of the lowest level
+        layers = torch.cat([2 * images - 1, guides, evidence / REACH], dim=1)
+        layers = F.pad(layers, (0, -width % whole, 0, -height % whole), mode="replicate")
+        change: Tensor = self.head(self.unet(layers))[..., :height, :width]
         return (change + self.trust * evidence)[:, 0]
 
 

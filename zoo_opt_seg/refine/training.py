@@ -75,8 +75,9 @@ class RefinerTraining(Trainable):
         layers = [images, *layers, masks]
         rng = np.random.default_rng(seed)
         images, guides, evidence, truth = moved_together(torch.cat(layers, dim=1), rng).split([3, 3, 1, 1], dim=1)
-        right = truth[:, 0] > 0.5
-        return bce_dice(self.net(images, guides, evidence), right).mean()
+        shares = truth[:, 0]  # of each pixel that the object covers
+        whole = self._answers.masks.shape[1:] == shares.shape[1:]  # thin objects are less than half a pixel if not
+        return bce_dice(self.net(images, guides, evidence), shares > 0.5 if whole else shares).mean()
 
     def validate(self) -> Validation:
         """Return mean loss and Dice over the validation answers; NaN without any."""
