@@ -144,7 +144,7 @@ class Segmentation(Trainable):
 
 
 def bce_dice(logits: Tensor, masks: Tensor) -> Tensor:
-    """Binary cross-entropy + soft Dice loss of each image, shape (n,), from logits and masks, bool or shares, (n, H, W).
+    """Binary cross-entropy + soft Dice loss of each image, (n,), from logits and masks, bool or shares, (n, H, W).
 
     Both are those of `zoo_opt_seg.measures.losses`; from logits the cross-entropy has a gradient where the sigmoid is 0
     or 1.
