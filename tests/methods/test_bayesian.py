@@ -12,7 +12,7 @@ from oracles import bayesian as oracle
 import zoo_opt as zo
 from zoo_opt.core.keys import make_key
 from zoo_opt.methods.bayesian.acquisition import inside, lowest_bound
-from zoo_opt.methods.bayesian.gaussian import LENGTHS, NOISES, likeliest, process
+from zoo_opt.methods.bayesian.gaussian import LEAST, LENGTHS, NOISES, likeliest, process
 from zoo_opt.methods.bayesian.losses import squeezed
 
 seeds = st.integers(0, 10**6)
@@ -44,9 +44,10 @@ def sample(seed, n, d):
 def test_what_it_expects_is_the_conditional_normal(seed, n, d, noise):
     rng, X, y = sample(seed, n, d)
     gp, Z = process(X, y, 1.3, noise), rng.standard_normal((3, d))
-    mean, deviation = gp.expected(Z)
-    for z, m, s in zip(Z, mean, deviation, strict=True):
-        assert (m, s) == pytest.approx(oracle.expected(X, y, 1.3, noise, z), rel=1e-5, abs=5e-5)
+    for z, m, s in zip(Z, *gp.expected(Z), strict=True):
+        right, deviation = oracle.expected(X, y, 1.3, noise, z)
+        assert m == pytest.approx(right, rel=1e-5, abs=1e-5) and s == pytest.approx(deviation, rel=1e-5, abs=5e-5)
+        assert s**2 == pytest.approx(deviation**2, rel=0, abs=1e-9 * gp.variance + LEAST)  # a part of 1, subtracted
     np.testing.assert_allclose(gp.losses(), y, atol=1e-6)
 
 

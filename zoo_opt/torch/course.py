@@ -104,7 +104,7 @@ class Course:
                 seen = seen._replace(slopes=slopes, factor=factor, length=norm)
             gains = kit.gains.observe(gains, seen)
         if decided is None:
-            own = 0 if scaled is None else len(directions(kit, memo, losses))
+            own = len(directions(kit, memo, losses)) if parts and scaled is not None else 0
             decided = self._decided(scaled, gain, parts, share(own, len(parts)))
         record = StepRecord(decided, losses)
         with replica.whole():

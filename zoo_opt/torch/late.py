@@ -42,8 +42,8 @@ class LatePart(NamedTuple):
 class _OpenStep:
     """A step that lacks losses."""
 
-    def __init__(self, memo: ZOMemo, losses: list[float], memory: Memory, used: set[int]) -> None:
-        self.memo, self.losses, self.memory, self.used = memo, losses, memory, used
+    def __init__(self, memo: ZOMemo, losses: list[float], memory: Memory) -> None:
+        self.memo, self.losses, self.memory, self.used = memo, losses, memory, set[int]()
 
 
 class OpenSteps:
@@ -68,7 +68,7 @@ class OpenSteps:
         """Keep a step that has been made from ``losses``, where one is missing; ``memory`` is what scaled it."""
         self._open.pop(step - self._most, None)
         if self._most and memo.radii is None and any(map(math.isnan, losses)):
-            kept = _OpenStep(memo, list(losses), memory, set())
+            kept = _OpenStep(memo, list(losses), memory)
             kept.used |= self._slopes(kept).keys()
             self._open[step] = kept
 

@@ -13,6 +13,7 @@ from zoo_opt.core.errors import integer, positive
 from zoo_opt_seg.prompts import BACKGROUND, OBJECT, Array, Prompts
 
 REACH = 4.0  # of a logit or a signed distance, beyond which the answer's certainty says no more; chosen
+ROWS = 32  # images whose layers are held at full size at a time
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,12 +15,11 @@ from zoo_opt_seg.blackbox.protocol import Array, SegmentationModel, check_answer
 from zoo_opt_seg.blackbox.wrappers import Wrapped, to_bytes
 from zoo_opt_seg.digests import tensors_digest
 from zoo_opt_seg.prompts import Prompts
-from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet, evidence_of, guides_of, shrunk
+from zoo_opt_seg.refine.network import ROWS, RefinerConfig, RefinerNet, evidence_of, guides_of, shrunk
 from zoo_opt_seg.whitebox.core import adapter_file
 
 FORMAT = "zoo-opt-seg refiner 3"
 MEMBERS = 64  # networks of a refiner, at most
-_ROWS = 32  # images that pass the network at a time
 
 
 class Refiner:
@@ -102,8 +101,8 @@ class Refiner:
         failed = np.isnan(answers).any(axis=(1, 2)) if answers.dtype != np.bool_ else np.zeros(len(images), np.bool_)
         said = answers.astype(np.bool_) if self.config.hard else np.nan_to_num(answers)
         corrected = np.empty((len(shares), *images.shape[:3]), np.float32)
-        for start in range(0, len(images), _ROWS):
-            rows = slice(start, start + _ROWS)
+        for start in range(0, len(images), ROWS):
+            rows = slice(start, start + ROWS)
             pixels = np.moveaxis(images[rows], 3, 1).astype(np.float32) / 255
             guides = guides_of(prompts[rows], (images.shape[1], images.shape[2]), self.config.sigma)
             layers = [torch.from_numpy(layer) for layer in (pixels, guides, evidence_of(said[rows]))]

@@ -19,7 +19,7 @@ from zoo_opt_seg.measures.metrics import dice
 from zoo_opt_seg.prompts import Array, Prompts
 from zoo_opt_seg.refine.answers import Answers, Silent, ask
 from zoo_opt_seg.refine.augmentation import moved_together
-from zoo_opt_seg.refine.network import RefinerConfig, RefinerNet, evidence_of, guides_of, shrunk
+from zoo_opt_seg.refine.network import ROWS, RefinerConfig, RefinerNet, evidence_of, guides_of, shrunk
 from zoo_opt_seg.refine.refiner import Refined, Refiner
 from zoo_opt_seg.whitebox.core.comparator import RowRequest, Trained
 from zoo_opt_seg.whitebox.core.recipe import Epoch, Recipe, Validation
@@ -37,7 +37,6 @@ RECIPE = Recipe(
 Measure = Callable[[Array, Prompts, Array], Array]
 """Corrected probabilities (n, H, W), prompts and labels (n, H, W) to how good each of them is, (n,): more is better."""
 
-_ROWS = 32  # answers that are shrunk at a time
 _PARTS, _SEEDS = 41, 1000  # stream of the seed, and what tells the networks' seeds apart
 
 
@@ -70,9 +69,8 @@ class RefinerTraining(Trainable):
 
     def loss(self, rows: np.ndarray, seed: tuple[int, ...]) -> Tensor:
         """Return the mean loss over these questions, each changed at random."""
-        layers = [self._guides[rows], self._evidence[rows]]
         images, masks = (shrunk(layer, self.net.config.side) for layer in _pictures(self._answers, rows))
-        layers = [images, *layers, masks]
+        layers = [images, self._guides[rows], self._evidence[rows], masks]
         rng = np.random.default_rng(seed)
         images, guides, evidence, truth = moved_together(torch.cat(layers, dim=1), rng).split([3, 3, 1, 1], dim=1)
         shares = truth[:, 0]  # of each pixel that the object covers
@@ -312,8 +310,8 @@ def _figures(done: Refit, calls: int) -> dict[str, Any]:
 def _seen(answers: Answers, config: RefinerConfig) -> tuple[Tensor, Tensor]:
     """Return guides and evidence of all answers, as large as the network sees them."""
     size, parts = (answers.images.shape[1], answers.images.shape[2]), []
-    for start in range(0, len(answers), _ROWS):
-        rows = slice(start, start + _ROWS)
+    for start in range(0, len(answers), ROWS):
+        rows = slice(start, start + ROWS)
         layers = guides_of(answers.prompts[rows], size, config.sigma), evidence_of(answers.answers[rows])
         parts.append([shrunk(torch.from_numpy(layer), config.side) for layer in layers])
     guides, evidence = (torch.cat(layers) for layers in zip(*parts, strict=True))
