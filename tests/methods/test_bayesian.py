@@ -94,6 +94,7 @@ def test_a_unit_of_the_loss_changes_no_bit():
     assert squeezed(F * 2.0**-300).tolist() == squeezed(F).tolist()
     assert squeezed(np.full(4, 2.5)).tolist() == [0.0] * 4
     assert squeezed(np.array([1.0, 2.0, 3.0, 1e300])).max() < 800.0
+    assert squeezed(np.array([0.0, 4.0, 2.0**-1022])).max() < 800.0
 
 
 # -------------------------------------------------------------------------------------------------- the acquisition

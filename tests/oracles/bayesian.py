@@ -1,6 +1,7 @@
 """A Gaussian process with Matérn's kernel in the plainest way: a point at a time, by the joint normal distribution."""
 
 import math
+import sys
 
 import numpy as np
 
@@ -46,6 +47,6 @@ def squeezed(losses: list[float]) -> list[float]:
 
     def one(loss: float) -> float:
         z = (loss - median) / scale
-        return math.log(1 + z) if z > 0 else z
+        return math.log(1 + min(z, sys.float_info.max)) if z > 0 else z
 
     return [one(loss if math.isfinite(loss) else finite[-1]) for loss in losses]

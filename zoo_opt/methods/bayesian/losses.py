@@ -26,8 +26,9 @@ def squeezed(F: Array) -> Array:
     finite = np.isfinite(F)
     values = F[finite] / (loss_unit(F) or 1.0)
     median, lowest = float(np.median(values)), float(values.min())
-    z = (values - median) / (median - lowest or float(values.max()) - median or 1.0)
-    z = np.where(z > 0.0, np.log1p(np.maximum(z, 0.0)), z)
+    with np.errstate(over="ignore"):  # of a difference that is hardly a number
+        z = (values - median) / (median - lowest or float(values.max()) - median or 1.0)
+    z = np.where(z > 0.0, np.log1p(np.clip(z, 0.0, np.finfo(float).max)), z)
     y = np.full(len(F), float(z.max()))
     y[finite] = z
     return y
